@@ -1,0 +1,37 @@
+import { defineConfig } from '@playwright/test'
+import type { E2eOptions } from './test/support/e2e.js'
+
+const port = process.env['TIDEMARK_E2E_PORT'] ?? '4817'
+const vite = 'npx vite'
+const config = '--config test/e2e/harness/vite.config.ts'
+
+export default defineConfig<E2eOptions>({
+  testDir: 'test/e2e',
+  outputDir: 'test-results',
+  reporter: 'list',
+  workers: 2,
+  retries: 0,
+  forbidOnly: Boolean(process.env['CI']),
+  timeout: 60_000,
+  globalTimeout: 20 * 60_000,
+  expect: { timeout: 10_000 },
+  use: {
+    // The server listens on 127.0.0.1; a page needs the name `localhost`, so that several origins are possible.
+    baseURL: `http://localhost:${port}`,
+    actionTimeout: 15_000,
+    navigationTimeout: 15_000,
+  },
+  // Every storage test runs on both of Chromium's engines (H9, H30).
+  projects: [
+    { name: 'chromium-leveldb', use: { engine: 'leveldb' } },
+    { name: 'chromium-sqlite', use: { engine: 'sqlite' } },
+  ],
+  webServer: {
+    command: `${vite} build ${config} && ${vite} preview ${config}`,
+    url: `http://127.0.0.1:${port}/blank.html`,
+    // A server of another run would serve another build.
+    reuseExistingServer: false,
+    timeout: 60_000,
+    gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
+  },
+})

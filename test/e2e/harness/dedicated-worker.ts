@@ -1,0 +1,3 @@
+import { serve } from './rpc.js'
+
+serve(self)
