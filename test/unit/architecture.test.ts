@@ -12,7 +12,7 @@ import { describe, expect, test } from 'vitest'
 const root = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** From the lowest to the highest. A folder imports from itself and from those before it; `errors.ts` is for all. */
-const order = ['platform', 'events', 'log', 'coordination', 'projection', 'read-model', 'commands', 'memory', 'testing', 'index.ts']
+const order = ['platform', 'events', 'coordination', 'log', 'projection', 'read-model', 'commands', 'memory', 'testing', 'index.ts']
 
 const packages = new Set(['idb'])
 

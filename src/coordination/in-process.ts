@@ -1,0 +1,56 @@
+/** Leadership within one JavaScript realm: first come, first served. For the memory backend and where Web Locks are missing. */
+export interface Guard {
+  readonly lost?: AbortSignal
+  release(): void
+}
+
+/** The same contract as the Web Locks coordinator, without other tabs. */
+export interface Coordinator {
+  tryAcquire(name: string): Promise<Guard | undefined>
+  acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<Guard>
+}
+
+/** A coordinator whose names are its own. */
+export function inProcessCoordinator(): Coordinator {
+  const queues = new Map<string, (() => void)[]>()
+  const guard = (name: string): Guard => {
+    let released = false
+    return {
+      release() {
+        if (released) return
+        released = true
+        const next = queues.get(name)?.shift()
+        if (next === undefined) queues.delete(name)
+        else next()
+      },
+    }
+  }
+  return {
+    async tryAcquire(name) {
+      if (queues.has(name)) return undefined
+      queues.set(name, [])
+      return guard(name)
+    },
+    acquire(name, { signal } = {}) {
+      if (signal?.aborted === true) return Promise.reject(signal.reason)
+      const waiting = queues.get(name)
+      if (waiting === undefined) {
+        queues.set(name, [])
+        return Promise.resolve(guard(name))
+      }
+      return new Promise((resolve, reject) => {
+        const granted = () => {
+          signal?.removeEventListener('abort', aborted)
+          resolve(guard(name))
+        }
+        const aborted = () => {
+          const at = waiting.indexOf(granted)
+          if (at >= 0) waiting.splice(at, 1)
+          reject(signal?.reason)
+        }
+        waiting.push(granted)
+        signal?.addEventListener('abort', aborted, { once: true })
+      })
+    },
+  }
+}

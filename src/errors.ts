@@ -1,0 +1,289 @@
+/**
+ * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what to do;
+ * an error of a write also says whether the write happened.
+ */
+
+/** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
+export type WriteOutcome = 'not-written' | 'unknown'
+
+/** The stable codes of {@link TidemarkError}. */
+export type TidemarkErrorCode =
+  | 'version-conflict'
+  | 'condition-failed'
+  | 'invalid-event'
+  | 'invalid-name'
+  | 'invalid-argument'
+  | 'event-unreadable'
+  | 'integrity'
+  | 'failed'
+  | 'definition-changed'
+  | 'leadership'
+  | 'leadership-lost'
+  | 'caught-up-timeout'
+  | 'refused'
+  | 'undeclared-stream'
+  | 'storage-busy'
+  | 'storage-full'
+  | 'storage-lost'
+  | 'storage-failed'
+  | 'unsupported-format'
+  | 'closed'
+
+export interface TidemarkErrorOptions {
+  readonly cause?: unknown
+  readonly outcome?: WriteOutcome | undefined
+}
+
+/** The base of every error that tidemark throws. */
+export class TidemarkError extends Error {
+  /** What went wrong, for programs. Never changes between releases. */
+  readonly code: TidemarkErrorCode
+  /** For a failed write: whether it happened. Absent for anything that is not a write. */
+  readonly outcome?: WriteOutcome
+
+  constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.name = new.target.name
+    this.code = code
+    if (options.outcome !== undefined) this.outcome = options.outcome
+  }
+}
+
+/** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
+export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
+
+/** Somebody appended in between: the stream is not at the version that the append expected. Nothing was written. */
+export class VersionConflictError extends TidemarkError {
+  readonly stream: string
+  readonly expected: ExpectedVersion
+  /** The version the stream is at, 0 for one without events. */
+  readonly actual: number
+
+  constructor(conflict: { stream: string; expected: ExpectedVersion; actual: number }) {
+    const { stream, expected, actual } = conflict
+    const is = actual === 0 ? 'has no events' : `is at version ${actual}`
+    const not =
+      expected === 'no-stream' ? 'but was expected to be new'
+      : expected === 'stream-exists' ? 'but was expected to exist'
+      : `not at version ${expected}`
+    super('version-conflict', `Stream '${stream}' ${is}, ${not}. Read it again and retry.`, { outcome: 'not-written' })
+    this.stream = stream
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+/** An event that matches `failIfAny` was appended in between. Nothing was written. */
+export class ConditionFailedError extends TidemarkError {
+  /** Where the first such event stands. */
+  readonly position: number
+
+  constructor(position: number) {
+    super(
+      'condition-failed',
+      `An event that 'failIfAny' forbids stands at position ${position}. Read again from there and decide anew.`,
+      { outcome: 'not-written' },
+    )
+    this.position = position
+  }
+}
+
+/** An event that cannot be stored, or does not fit its schema. Refused before any transaction; nothing was written. */
+export class InvalidEventError extends TidemarkError {
+  /** Where in the event the problem is, such as `events[2].data.when`. */
+  readonly path: string
+  /** The issues that a Standard Schema validator reported, if one did. */
+  readonly issues?: readonly unknown[]
+
+  constructor(path: string, problem: string, options: { cause?: unknown; issues?: readonly unknown[] } = {}) {
+    super('invalid-event', `${path === '' ? 'The event' : path} ${problem}`, {
+      outcome: 'not-written',
+      ...('cause' in options ? { cause: options.cause } : {}),
+    })
+    this.path = path
+    if (options.issues !== undefined) this.issues = options.issues
+  }
+}
+
+/** A stream, store, projection, table or pattern name that is not allowed. Refused before any transaction. */
+export class InvalidNameError extends TidemarkError {
+  constructor(what: string, name: unknown, problem: string) {
+    super('invalid-name', `${what} ${describe(name)} ${problem}`, { outcome: 'not-written' })
+  }
+}
+
+/** An option or argument outside its range, such as a negative limit. Refused before anything was done. */
+export class InvalidArgumentError extends TidemarkError {
+  constructor(argument: string, problem: string) {
+    super('invalid-argument', `${argument} ${problem}`, { outcome: 'not-written' })
+  }
+}
+
+/** A stored event that cannot be decoded, upcast or validated. Projections stop before it (H16, N7). */
+export class EventUnreadableError extends TidemarkError {
+  readonly position: number
+
+  constructor(position: number, problem: string, cause?: unknown) {
+    super('event-unreadable', `The event at position ${position} cannot be read: ${problem}`, { cause })
+    this.position = position
+  }
+}
+
+/** The log contradicts itself: a hole in its positions, or a checkpoint beyond its head (N36, N37). */
+export class IntegrityError extends TidemarkError {
+  readonly position: number
+
+  constructor(position: number, problem: string) {
+    super('integrity', problem)
+    this.position = position
+  }
+}
+
+/** A projection stopped for good: an event failed fatally, retries ran out, or reading failed too often. */
+export class ProjectionError extends TidemarkError {
+  readonly projector: string
+  /** The position that failed, where an event did. */
+  readonly position?: number
+  readonly eventId?: string
+  readonly eventType?: string
+  readonly stream?: string
+  /** How often it was tried, the first time included. */
+  readonly attempts: number
+
+  constructor(
+    message: string,
+    at: {
+      projector: string
+      attempts: number
+      event?: { position: number; id: string; type: string; stream: string }
+      position?: number
+    },
+    cause: unknown,
+    code: 'failed' | 'definition-changed' = 'failed',
+  ) {
+    super(code, message, { cause })
+    this.projector = at.projector
+    this.attempts = at.attempts
+    const position = at.event?.position ?? at.position
+    if (position !== undefined) this.position = position
+    if (at.event !== undefined) {
+      this.eventId = at.event.id
+      this.eventType = at.event.type
+      this.stream = at.event.stream
+    }
+  }
+}
+
+/** Another context leads this projection, or leadership could not be asked for. */
+export class LeadershipError extends TidemarkError {
+  readonly projector: string
+
+  constructor(projector: string, problem: string, cause?: unknown) {
+    super('leadership', `Projection '${projector}' cannot run here: ${problem}`, cause === undefined ? {} : { cause })
+    this.projector = projector
+  }
+}
+
+/** Another runner moved the checkpoint or raised the epoch: this one's commit was refused, nothing of it is stored. */
+export class LeadershipLostError extends TidemarkError {
+  readonly projector: string
+
+  constructor(projector: string, problem: string) {
+    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, { outcome: 'not-written' })
+    this.projector = projector
+  }
+}
+
+/** `caughtUp` gave up waiting. */
+export class CaughtUpTimeoutError extends TidemarkError {
+  /** Where the projection stood. */
+  readonly position: number
+  /** Where the log stood. */
+  readonly head: number
+
+  constructor(wanted: number, position: number, head: number, timeout: number) {
+    super(
+      'caught-up-timeout',
+      `The projection is at ${position} of ${head} and did not reach ${wanted} within ${timeout} ms. Look at its status for the reason.`,
+    )
+    this.position = position
+    this.head = head
+  }
+}
+
+/** A command was refused by its own `decide`, where the caller asked for an exception. */
+export class CommandRefusedError extends TidemarkError {
+  readonly reason: unknown
+
+  constructor(reason: unknown) {
+    super('refused', `The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
+      outcome: 'not-written',
+      cause: reason,
+    })
+    this.reason = reason
+  }
+}
+
+/** A command decided an event for a stream that it did not read. Declare or discover the stream. */
+export class UndeclaredStreamError extends TidemarkError {
+  readonly stream: string
+
+  constructor(stream: string) {
+    super(
+      'undeclared-stream',
+      `The command decided an event for stream '${stream}', which it did not read. Name it in 'streams' or 'discover'.`,
+      { outcome: 'not-written' },
+    )
+    this.stream = stream
+  }
+}
+
+/** The storage did not answer in time, often because another context is suspended inside a transaction (H8). */
+export class StorageBusyError extends TidemarkError {
+  constructor(message: string, options: TidemarkErrorOptions = {}) {
+    super('storage-busy', message, options)
+  }
+}
+
+/** No room left on the device or in the origin's quota. Nothing was written; free space and retry (H46). */
+export class StorageFullError extends TidemarkError {
+  constructor(message: string, options: TidemarkErrorOptions = {}) {
+    super('storage-full', message, options)
+  }
+}
+
+/** The store was deleted, cleared or replaced under this instance, which never works again (H31). Open it anew. */
+export class StorageLostError extends TidemarkError {
+  constructor(message: string, options: TidemarkErrorOptions = {}) {
+    super('storage-lost', message, options)
+  }
+}
+
+/** IndexedDB is missing, forbidden or failing for a reason that has no better class. `cause` is the browser's error. */
+export class StorageFailedError extends TidemarkError {
+  constructor(message: string, options: TidemarkErrorOptions = {}) {
+    super('storage-failed', message, options)
+  }
+}
+
+/** The store was written by a newer tidemark that this build must not touch. Reload the page (H41). */
+export class UnsupportedFormatError extends TidemarkError {
+  constructor(message: string) {
+    super('unsupported-format', message, { outcome: 'not-written' })
+  }
+}
+
+/** The store, view or projection was closed. */
+export class ClosedError extends TidemarkError {
+  constructor(what: string) {
+    super('closed', `${what} is closed. Open it again.`, { outcome: 'not-written' })
+  }
+}
+
+/** How a bad value looks in a message: short, and safe for any value. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
+  if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined) return String(value)
+  if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object'
+  return `a ${typeof value}`
+}

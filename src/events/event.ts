@@ -1,0 +1,34 @@
+/** What an event is, before and after it was recorded. */
+
+/** A value that survives `JSON` unchanged: what `data` and `meta` of an event may hold. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
+
+/** The shape that every event has. An app's own event type is a union of such shapes, told apart by `type`. */
+export interface EventShape {
+  readonly type: string
+  readonly data: unknown
+  readonly meta?: unknown
+}
+
+/** What the caller appends: an event of the app, with an id if it should be safe to retry (H17). */
+export type NewEvent<E extends EventShape> = E & {
+  /** Unique in the log. A UUIDv7 is made when it is missing; `defineEvents` creators stamp one. */
+  readonly id?: string
+  /** Anything about the event that is not part of the fact itself, such as the user or a trace id. JSON. */
+  readonly meta?: unknown
+}
+
+/** An event in the log: what the caller appended, plus where and when. Narrowing on `type` works. */
+export type RecordedEvent<E extends EventShape = EventShape> = E & {
+  /** Which stream. */
+  readonly stream: string
+  /** 1, 2, 3 … within the stream, no holes. */
+  readonly version: number
+  /** 1, 2, 3 … in the log, no holes, in commit order. */
+  readonly position: number
+  /** UUIDv7 unless the caller gave one; unique in the log. */
+  readonly id: string
+  /** The writer's wall clock, in ms since the epoch. Information, never order (H52). */
+  readonly time: number
+  readonly meta?: unknown
+}

@@ -1,0 +1,119 @@
+/** The event store: what an append-only log offers, whatever it is stored in. */
+import type { ExpectedVersion } from '../errors.js'
+import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+
+export type { ExpectedVersion }
+
+/** The events of one stream in an append. */
+export interface StreamWrite<E extends EventShape = EventShape> {
+  readonly stream: string
+  /** In order. May be empty: then only the version is checked, as for a read-only participant (N11). */
+  readonly events: readonly NewEvent<E>[]
+  /** @default 'any' */
+  readonly expectedVersion?: ExpectedVersion
+}
+
+/** `'strict'` asks the operating system to flush before the append resolves; `'relaxed'` does not (H18). */
+export type Durability = 'strict' | 'relaxed'
+
+export interface AppendOptions {
+  /** @default the store's, which is 'strict' */
+  readonly durability?: Durability
+  /** Refuse with `ConditionFailedError` if an event that matches `filter` stands after position `after`. */
+  readonly failIfAny?: { readonly filter: EventFilter; readonly after: number }
+  /** Aborts while nothing was handed to the storage; after that the append settles by what really happened. */
+  readonly signal?: AbortSignal
+}
+
+export interface AppendResult {
+  /** Of the last event; the head of the log if the append had no events. */
+  readonly position: number
+  /** Of the first event; equal to `position` if the append had no events. */
+  readonly firstPosition: number
+  /** The version of every stream named in the append, after it. Has no prototype: any stream name is a safe key. */
+  readonly versions: Readonly<Record<string, number>>
+  /** The same event ids were there already, nothing was written, and this is the first result (H17). */
+  readonly duplicate: boolean
+}
+
+/** Which events. An empty filter matches all. `streamPrefix` and `streamPattern` exclude each other. */
+export interface EventFilter {
+  /** Only events of these types; an empty list matches none. */
+  readonly types?: readonly string[]
+  /** Only streams whose name starts with exactly these UTF-16 code units (N9). */
+  readonly streamPrefix?: string
+  /** A glob over the whole stream name: `*` (also across `/`), `?` for one character, `[a-z]`, `[!0-9]`. */
+  readonly streamPattern?: string
+}
+
+export interface EventPage {
+  /** Exclusive. @default 0 */
+  readonly after?: number
+  /** The most events to return; 0 answers with none. */
+  readonly limit: number
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal
+}
+
+/** One page of the log. */
+export interface EventsRead<E extends EventShape = EventShape> {
+  /** Matching events in position order, `limit` at most. */
+  readonly events: RecordedEvent<E>[]
+  /**
+   * Every event up to here was looked at. May lie beyond the last returned event, and below `head` although fewer than
+   * `limit` events matched: one call looks at a bounded part of the log (W6, N10).
+   */
+  readonly scannedTo: number
+  /** The last position in the log when it was read. */
+  readonly head: number
+}
+
+/** The port that a projection reads from. */
+export interface EventReader<E extends EventShape = EventShape> {
+  readEvents(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  /** Calls back when the log may have grown. A hint: it may be missing, late or doubled (H66). */
+  subscribe?(listener: (head: number) => void): () => void
+}
+
+export interface ReadStreamOptions extends ReadOptions {
+  /** Only events after this version. @default 0 */
+  readonly after?: number
+  /** The most events. @default all */
+  readonly limit?: number
+}
+
+export interface ReadAllOptions extends ReadOptions {
+  /** Only events after this position. @default 0 */
+  readonly after?: number
+  /** @default every event */
+  readonly filter?: EventFilter
+}
+
+/** An append-only log of events in named streams. */
+export interface EventStore<E extends EventShape = EventShape> extends EventReader<E> {
+  readonly name: string
+  /**
+   * Stores events, all or nothing over all streams, and resolves once they are committed.
+   *
+   * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
+   * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
+   */
+  append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions): Promise<AppendResult>
+  /** The events of one stream in version order; none for an unknown stream (S4). */
+  readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
+  /** The events of the log in position order, up to the head as it is when the end is reached. */
+  read(options?: ReadAllOptions): AsyncIterable<RecordedEvent<E>>
+  /** One page: what the projection runner uses. */
+  readEvents(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  /** The position of the last event, 0 for an empty log. */
+  head(): Promise<number>
+  /** The version of a stream, 0 for an unknown one. */
+  streamVersion(stream: string): Promise<number>
+  /** Calls back with the head after appends of any tab. A hint, coalesced; never a reason not to read. */
+  subscribe(listener: (head: number) => void): () => void
+  /** Waits for appends under way, then frees everything. May be called twice. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

@@ -1,0 +1,53 @@
+/** Event filters, checked once and then asked for every event. */
+import { InvalidArgumentError } from '../errors.js'
+import { compileGlob } from '../events/glob.js'
+import { streamPrefix } from '../events/names.js'
+import type { EventFilter } from './event-store.js'
+
+/** A filter that was checked. Changing the object that it came from changes nothing. */
+export interface CompiledFilter {
+  /** Whether the event is one of those. */
+  matches(event: { readonly type: string; readonly stream: string }): boolean
+  /** Every event matches, so that asking is needless. */
+  readonly all: boolean
+}
+
+const known: ReadonlySet<PropertyKey> = new Set(['types', 'streamPrefix', 'streamPattern'] satisfies (keyof EventFilter)[])
+
+/**
+ * Checks a filter and makes it fast.
+ *
+ * @throws InvalidArgumentError for anything that is not a filter; InvalidNameError for a bad prefix or pattern
+ */
+export function compileFilter(filter: EventFilter): CompiledFilter {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+    throw new InvalidArgumentError('filter', 'must be an object such as { types: […] }, or {} for every event.')
+  }
+  // A misspelt key would otherwise widen the filter without a word.
+  const odd = Reflect.ownKeys(filter).find((key) => !known.has(key))
+  if (odd !== undefined) throw new InvalidArgumentError('filter', `has no property '${String(odd)}'. It may have ${[...known].join(', ')}.`)
+  const { types, streamPrefix: prefix, streamPattern: pattern } = filter
+  if (prefix !== undefined && pattern !== undefined) {
+    throw new InvalidArgumentError('filter', "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.")
+  }
+  const isType = types === undefined ? undefined : typeTest(types)
+  const isStream = pattern !== undefined ? compileGlob(pattern) : prefix !== undefined ? prefixTest(prefix) : undefined
+  return {
+    matches: ({ type, stream }) => (isType === undefined || isType(type)) && (isStream === undefined || isStream(stream)),
+    all: isType === undefined && isStream === undefined,
+  }
+}
+
+function typeTest(types: readonly string[]): (type: string) => boolean {
+  if (!Array.isArray(types) || Array.from(types).some((type) => typeof type !== 'string')) {
+    throw new InvalidArgumentError('filter.types', 'must be a list of event types.')
+  }
+  const wanted = new Set(types)
+  return (type) => wanted.has(type)
+}
+
+/** Code units, as `startsWith` compares them: no wildcards, no case folding (N9, W14). */
+function prefixTest(value: string): ((stream: string) => boolean) | undefined {
+  const prefix = streamPrefix(value)
+  return prefix === '' ? undefined : (stream) => stream.startsWith(prefix)
+}

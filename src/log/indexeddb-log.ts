@@ -1,0 +1,341 @@
+/** The log on IndexedDB: one record per commit, and no read before a warm append (docs/decisions/0001). */
+import { ConditionFailedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { isUuidV7 } from '../events/identifier.js'
+import { streamName } from '../events/names.js'
+import { Connection, requested } from '../platform/indexeddb.js'
+import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
+import { compileFilter } from './filter.js'
+import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
+import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
+
+/** The stored format this build writes, and the newest it understands (H41). */
+const format = 1
+/** How many stream versions a writer remembers. */
+const maxCachedVersions = 10_000
+/** How many record boundaries a reader remembers, so that paging needs no search for where to go on. */
+const maxBoundaries = 64
+
+interface LogMeta {
+  readonly key: 'log'
+  readonly format: number
+  readonly minReader: number
+  readonly minWriter: number
+  /** Made with the log: two logs of the same name are told apart by it (H31). */
+  readonly incarnation: string
+}
+
+/** What a writer believes of the log. Only a transaction decides whether it is true. */
+interface WriterView {
+  head: number
+  /** No UUIDv7 above this one is in the log at `head`. */
+  maxId: string
+  versions: Map<string, number>
+}
+
+export interface IndexedDbLogOptions {
+  readonly name: string
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly durability: Durability
+  /** Called once if the database vanishes under this instance. */
+  lost(): void
+}
+
+export class IndexedDbLog {
+  readonly #options: IndexedDbLogOptions
+  readonly connection: Connection
+  #view: WriterView | undefined
+  #boundaries = new Set<number>()
+  #incarnation: string | undefined
+
+  constructor(options: IndexedDbLogOptions) {
+    this.#options = options
+    this.connection = new Connection({
+      name: `tidemark:${options.name}`,
+      version: 1,
+      label: `The event store '${options.name}'`,
+      upgrade: (database) => {
+        const meta = database.createObjectStore('meta', { keyPath: 'key' })
+        const commits = database.createObjectStore('commits', { keyPath: 'at' })
+        commits.createIndex('heads', 'heads', { multiEntry: true })
+        commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
+        commits.createIndex('ids', 'ids', { multiEntry: true })
+        database.createObjectStore('checkpoints', { keyPath: 'name' })
+        meta.put({ key: 'log', format, minReader: 1, minWriter: 1, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
+      },
+      verify: async (database) => {
+        const meta = await requested(database.transaction('meta').objectStore('meta').get('log')) as LogMeta | undefined
+        if (meta === undefined) throw new StorageLostError(`The event store '${options.name}' has no identity: it was damaged or cleared by hand.`)
+        if (meta.minReader > format || meta.minWriter > format) {
+          throw new UnsupportedFormatError(`The event store '${options.name}' was written by a newer version of this app. Reload the page to get that version.`)
+        }
+        // A connection stays with one database for life, so asking once per connection is enough (H31).
+        if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation) throw new StorageLostError('replaced')
+        this.#incarnation = meta.incarnation
+      },
+      lost: () => {
+        this.#view = undefined
+        options.lost()
+      },
+    })
+  }
+
+  /** The identity of the log; see {@link LogMeta.incarnation}. */
+  async incarnation(): Promise<string> {
+    if (this.#incarnation === undefined) await this.connection.open()
+    return this.#incarnation as string
+  }
+
+  /** Somebody else appended: what this writer believes is out of date. */
+  headMoved(head: number): void {
+    if (this.#view !== undefined && this.#view.head < head) this.#view = undefined
+  }
+
+  /** Stores a prepared append. Calls must not overlap: the store queues them. */
+  async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
+    const durability = options.durability ?? this.#options.durability
+    const what = `appending to '${this.#options.name}'`
+    const view = this.#view
+    if (view !== undefined && this.#knowsEnough(view, prepared)) {
+      try {
+        return await this.#appendOptimistically(view, prepared, durability, what)
+      } catch (error) {
+        this.#view = undefined
+        const refusedByKey = error instanceof TidemarkError && (error.cause as { name?: string } | undefined)?.name === 'ConstraintError'
+        if (!refusedByKey) throw error
+      }
+    }
+    // Inside a write transaction nobody else can move the head, so this second way always decides.
+    this.#view = undefined
+    const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
+    const writes = prepared.events.length > 0
+    const outcome = await this.connection.transact(
+      { stores: ['commits'], mode: writes ? 'readwrite' : 'readonly', durability, what },
+      async (transaction) => {
+        const commits = transaction.objectStore('commits')
+        const [last, topId, ...heads] = await Promise.all([
+          requested(commits.openCursor(null, 'prev')),
+          requested(commits.index('ids').openKeyCursor(IDBKeyRange.upperBound(otherIds, true), 'prev')),
+          ...[...prepared.expected.keys()].map((stream) => requested(commits.index('heads').openKeyCursor(streamRange(stream, 0), 'prev'))),
+        ])
+        const lastRecord = last?.value as CommitRecord | undefined
+        fresh.head = lastRecord === undefined ? 0 : lastRecord.at + lastRecord.n - 1
+        // Every id of that millisecond counts as known.
+        fresh.maxId = topId === null ? '' : `${String(topId.key)}~`
+        ;[...prepared.expected.keys()].forEach((stream, index) => {
+          const key = heads[index]?.key as [string, number] | undefined
+          fresh.versions.set(stream, key?.[1] ?? 0)
+        })
+        const versionOf = (stream: string) => fresh.versions.get(stream) ?? 0
+        const duplicate = duplicateResult(prepared, await findIds(commits, prepared, fresh.maxId), versionOf)
+        if (duplicate !== undefined) return duplicate
+        const conflict = findConflict(prepared.expected, versionOf)
+        if (conflict !== undefined) throw conflict
+        if (prepared.condition !== undefined) {
+          const forbidden = await firstMatch(commits, prepared.condition.filter, prepared.condition.after)
+          if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
+        }
+        if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
+        const { records, versions } = encodeRecords(prepared, fresh.head + 1, versionOf)
+        for (const record of records) commits.add(record)
+        transaction.commit()
+        return { records, versions }
+      },
+    )
+    if (!('records' in outcome)) return outcome
+    this.#view = fresh
+    return this.#appended(fresh, prepared, outcome.records, outcome.versions)
+  }
+
+  #knowsEnough(view: WriterView, prepared: PreparedAppend): boolean {
+    if (prepared.events.length === 0 || prepared.condition !== undefined) return false
+    for (const stream of prepared.expected.keys()) if (!view.versions.has(stream)) return false
+    for (const event of prepared.events) {
+      if (event.idGiven && !(isUuidV7(event.id) && event.id > view.maxId)) return false
+    }
+    // What this writer knows may be old: only the storage may refuse.
+    return findConflict(prepared.expected, (stream) => view.versions.get(stream) ?? 0) === undefined
+  }
+
+  async #appendOptimistically(view: WriterView, prepared: PreparedAppend, durability: Durability, what: string): Promise<AppendResult> {
+    const { records, versions } = encodeRecords(prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
+    await this.connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
+      const commits = transaction.objectStore('commits')
+      for (const record of records) commits.add(record)
+      // Without this the page would have to answer once more before the commit; a frozen one never does (H6).
+      transaction.commit()
+    })
+    return this.#appended(view, prepared, records, versions)
+  }
+
+  #appended(view: WriterView, prepared: PreparedAppend, records: readonly CommitRecord[], versions: ReadonlyMap<string, number>): AppendResult {
+    const firstPosition = view.head + 1
+    view.head += prepared.events.length
+    for (const [stream, version] of versions) {
+      view.versions.delete(stream)
+      view.versions.set(stream, version)
+    }
+    for (const stream of view.versions.keys()) {
+      if (view.versions.size <= maxCachedVersions) break
+      view.versions.delete(stream)
+    }
+    for (const event of prepared.events) if (event.id > view.maxId && isUuidV7(event.id)) view.maxId = event.id
+    for (const record of records) this.#rememberBoundary(record)
+    return { position: view.head, firstPosition, versions: versionsOf(prepared, (stream) => versions.get(stream) ?? 0), duplicate: false }
+  }
+
+  #rememberBoundary(record: CommitRecord): void {
+    this.#boundaries.add(record.at + record.n - 1)
+    for (const old of this.#boundaries) {
+      if (this.#boundaries.size <= maxBoundaries) break
+      this.#boundaries.delete(old)
+    }
+  }
+
+  async readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options: PageReadOptions = {}): Promise<CollectedRead<E>> {
+    const compiled = compileFilter(filter)
+    const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
+    const limit = wholeNumber(page.limit, 'page.limit')
+    options.signal?.throwIfAborted()
+    // `getAll(range, 0)` would answer with everything (H15).
+    if (limit === 0) return { events: [], scannedTo: after, head: await this.head() }
+    const found: StoredEvent[] = []
+    const broken = new Map<number, string>()
+    let scannedTo = after
+    const head = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading '${this.#options.name}'` }, async (transaction) => {
+      const commits = transaction.objectStore('commits')
+      const lastRead = requested(commits.openCursor(null, 'prev'))
+      let from = after + 1
+      if (after > 0 && !this.#boundaries.has(after)) {
+        const inside = await requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
+        if (inside !== null) from = inside.key as number
+      }
+      const last = (await lastRead)?.value as CommitRecord | undefined
+      const end = last === undefined ? 0 : last.at + last.n - 1
+      // How many records make a page is known only after some were seen; grow towards it and never far past it.
+      let count = Math.min(16, limit)
+      while (scannedTo < end && found.length < limit && scannedTo - after < maxScan) {
+        options.signal?.throwIfAborted()
+        const records = await requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as CommitRecord[]
+        if (records.length === 0) break
+        let events = 0
+        let characters = 0
+        for (const record of records) {
+          if (found.length >= limit) break
+          assertContiguous(record, scannedTo + 1)
+          events += record.n
+          characters += record.events.length
+          const decoded = decodeRecord(record)
+          for (const event of decoded.events) {
+            if (event.position <= after) continue
+            if (found.length >= limit) break
+            if (decoded.problem !== undefined) {
+              broken.set(event.position, decoded.problem)
+              found.push(event)
+            } else if (compiled.all || compiled.matches(event)) found.push(event)
+            scannedTo = event.position
+          }
+          from = record.at + record.n
+          if (scannedTo === from - 1) this.#rememberBoundary(record)
+        }
+        const wanted = Math.ceil((compiled.all ? limit - found.length : maxScan) / Math.max(1, events / records.length))
+        const affordable = Math.ceil((4 * 1024 * 1024) / Math.max(1, characters / records.length))
+        count = Math.max(1, Math.min(wanted, affordable, count * 4, 1024))
+      }
+      return end
+    })
+    return finishPage<E>(found, broken, scannedTo, head, this.#options, options)
+  }
+
+  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+    const stream = streamName(name)
+    let after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
+    let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
+    while (left > 0) {
+      options.signal?.throwIfAborted()
+      const records = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading stream '${stream}'` }, (transaction) =>
+        requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), 128))) as CommitRecord[]
+      if (records.length === 0) return
+      for (const record of records) {
+        const decoded = decodeRecord(record)
+        const own = decoded.events.filter((event) => decoded.problem !== undefined || (event.stream === stream && event.version > after))
+        const broken = new Map(decoded.problem === undefined ? [] : own.map((event) => [event.position, decoded.problem as string]))
+        for (const event of own) {
+          const page = await finishPage<E>([event], broken, event.position, event.position, this.#options, {})
+          options.signal?.throwIfAborted()
+          yield page.events[0] as RecordedEvent<E>
+          after = event.version
+          left -= 1
+          if (left <= 0) return
+        }
+        after = Math.max(after, record.heads.find(([name]) => name === stream)?.[1] ?? after)
+      }
+    }
+  }
+
+  async head(): Promise<number> {
+    const last = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, (transaction) =>
+      requested(transaction.objectStore('commits').openCursor(null, 'prev')))
+    const record = last?.value as CommitRecord | undefined
+    return record === undefined ? 0 : record.at + record.n - 1
+  }
+
+  async streamVersion(name: string): Promise<number> {
+    const stream = streamName(name)
+    const cursor = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` }, (transaction) =>
+      requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')))
+    return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
+  }
+}
+
+/** The `heads` entries of a stream from a version on. An array sorts after every number. */
+function streamRange(stream: string, from: number): IDBKeyRange {
+  return IDBKeyRange.bound([stream, from], [stream, []])
+}
+
+function versionsOf(prepared: PreparedAppend, versionOf: (stream: string) => number): Record<string, number> {
+  // No prototype, so that a stream named `__proto__` is a key like any other (H48).
+  const versions: Record<string, number> = Object.create(null)
+  for (const stream of prepared.expected.keys()) versions[stream] = versionOf(stream)
+  return versions
+}
+
+/** Where the given ids of an append stand already. Ids above the largest one in the log need no look. */
+async function findIds(commits: IDBObjectStore, prepared: PreparedAppend, maxId: string): Promise<Map<string, KnownEvent>> {
+  const known = new Map<string, KnownEvent>()
+  const wanted = new Set<string>()
+  const keys = new Set<string>()
+  for (const event of prepared.events) {
+    if (!event.idGiven || (isUuidV7(event.id) && event.id > maxId)) continue
+    wanted.add(event.id)
+    keys.add(idKey(event.id))
+  }
+  if (wanted.size === 0) return known
+  const seen = new Set<number>()
+  const candidates = await Promise.all([...keys].map((key) => requested(commits.index('ids').getAll(key)) as Promise<CommitRecord[]>))
+  for (const record of candidates.flat()) {
+    if (seen.has(record.at)) continue
+    seen.add(record.at)
+    for (const { id, position, stream, version } of decodeRecord(record).events) {
+      if (wanted.has(id)) known.set(id, { position, stream, version })
+    }
+  }
+  return known
+}
+
+/** The first event after a position that a filter matches. */
+async function firstMatch(commits: IDBObjectStore, filter: ReturnType<typeof compileFilter>, after: number): Promise<number | undefined> {
+  const inside = await requested(commits.openKeyCursor(IDBKeyRange.upperBound(after + 1), 'prev'))
+  let from = (inside?.key as number | undefined) ?? after + 1
+  for (;;) {
+    const records = await requested(commits.getAll(IDBKeyRange.lowerBound(from), 64)) as CommitRecord[]
+    if (records.length === 0) return undefined
+    for (const record of records) {
+      for (const event of decodeRecord(record).events) if (event.position > after && filter.matches(event)) return event.position
+      from = record.at + record.n
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/** The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
+import { ConditionFailedError } from '../errors.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { streamName } from '../events/names.js'
+import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
+import { compileFilter } from './filter.js'
+import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
+import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import type { StoredEvent } from './record.js'
+
+const nothingBroken: ReadonlyMap<number, string> = new Map()
+
+export class MemoryLog {
+  readonly #context: { catalogue: CatalogueCore; codec: Codec | undefined }
+  /** Each event as JSON text, so that no reader can change what another one sees. */
+  readonly #events: string[] = []
+  readonly #streams = new Map<string, number[]>()
+  readonly #ids = new Map<string, KnownEvent>()
+
+  constructor(context: { catalogue: CatalogueCore; codec: Codec | undefined }) {
+    this.#context = context
+  }
+
+  append(prepared: PreparedAppend, _options: AppendOptions): AppendResult {
+    const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
+    const duplicate = duplicateResult(prepared, this.#ids, versionOf)
+    if (duplicate !== undefined) return duplicate
+    const conflict = findConflict(prepared.expected, versionOf)
+    if (conflict !== undefined) throw conflict
+    const { condition } = prepared
+    if (condition !== undefined) {
+      for (let position = condition.after + 1; position <= this.#events.length; position += 1) {
+        if (condition.filter.matches(this.#at(position))) throw new ConditionFailedError(position)
+      }
+    }
+    const firstPosition = this.#events.length + (prepared.events.length > 0 ? 1 : 0)
+    for (const event of prepared.events) {
+      let positions = this.#streams.get(event.stream)
+      if (positions === undefined) this.#streams.set(event.stream, (positions = []))
+      const version = positions.length + 1
+      const position = this.#events.push(event.before + version + event.after)
+      positions.push(position)
+      this.#ids.set(event.id, { position, stream: event.stream, version })
+    }
+    const versions: Record<string, number> = Object.create(null)
+    for (const stream of prepared.expected.keys()) versions[stream] = versionOf(stream)
+    return { position: this.#events.length, firstPosition, versions, duplicate: false }
+  }
+
+  async readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options: PageReadOptions = {}): Promise<CollectedRead<E>> {
+    const compiled = compileFilter(filter)
+    const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
+    const limit = wholeNumber(page.limit, 'page.limit')
+    options.signal?.throwIfAborted()
+    const head = this.#events.length
+    const found: StoredEvent[] = []
+    let scannedTo = after
+    while (found.length < limit && scannedTo < head && scannedTo - after < maxScan) {
+      scannedTo += 1
+      const event = this.#at(scannedTo)
+      if (compiled.all || compiled.matches(event)) found.push(event)
+    }
+    return finishPage<E>(found, nothingBroken, scannedTo, head, this.#context, options)
+  }
+
+  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+    const stream = streamName(name)
+    const after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
+    const limit = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
+    const positions = this.#streams.get(stream)?.slice(after, limit === Infinity ? undefined : after + limit) ?? []
+    for (const position of positions) {
+      options.signal?.throwIfAborted()
+      const page = await finishPage<E>([this.#at(position)], nothingBroken, position, position, this.#context, {})
+      yield page.events[0] as RecordedEvent<E>
+    }
+  }
+
+  async head(): Promise<number> {
+    return this.#events.length
+  }
+
+  async streamVersion(name: string): Promise<number> {
+    return this.#streams.get(streamName(name))?.length ?? 0
+  }
+
+  #at(position: number): StoredEvent {
+    const event = JSON.parse(this.#events[position - 1] as string) as StoredEvent
+    event.position = position
+    return event
+  }
+}

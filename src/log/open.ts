@@ -1,0 +1,109 @@
+/** Opening an event store on IndexedDB, and removing one. */
+import { deleteDB } from 'idb'
+import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
+import { webLocksCoordinator } from '../coordination/web-locks.js'
+import { InvalidArgumentError } from '../errors.js'
+import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
+import type { EventShape } from '../events/event.js'
+import { storeName } from '../events/names.js'
+import { systemClock } from '../platform/clock.js'
+import { storageError } from '../platform/indexeddb.js'
+import { openSignals } from '../platform/signals.js'
+import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
+import type { Durability, EventStore } from './event-store.js'
+import { IndexedDbLog } from './indexeddb-log.js'
+import { MemoryLog } from './memory-log.js'
+import { wholeNumber, type Codec } from './prepare.js'
+import { createStore } from './store.js'
+
+export interface EventStoreOptions<E extends EventShape> {
+  /** What the store is called on this origin; put the user into it where several share a device. */
+  readonly name: string
+  /** The app's events, from `defineEvents`. @default any event */
+  readonly events?: EventCatalogue<E>
+  /** For every append that does not say otherwise. @default 'strict' */
+  readonly durability?: Durability
+  /** Transforms `data` on its way in and out. @default none: plain JSON */
+  readonly codec?: Codec
+  /** The largest event, in characters of JSON (H14). @default 1048576 */
+  readonly maxEventBytes?: number
+}
+
+/** An event store that also keeps checkpoints and leadership: everything `runProjection` needs. */
+export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator
+
+function common<E extends EventShape>(options: EventStoreOptions<E>) {
+  if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024 } = options
+  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+  return {
+    name: storeName(options.name),
+    catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
+    codec: options.codec,
+    clock: systemClock,
+    durability,
+    maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
+  }
+}
+
+function withPorts<E extends EventShape>(store: EventStore<E>, checkpoints: Checkpoints, coordinator: Coordinator): TidemarkStore<E> {
+  return Object.assign(store, {
+    load: checkpoints.load, save: checkpoints.save, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire,
+  })
+}
+
+/** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
+const fallbackCoordinators = new Map<string, Coordinator>()
+
+function coordinatorFor(name: string): Coordinator {
+  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `tidemark:${name}:`)
+  let coordinator = fallbackCoordinators.get(name)
+  if (coordinator === undefined) fallbackCoordinators.set(name, (coordinator = inProcessCoordinator()))
+  return coordinator
+}
+
+/**
+ * Opens the event store of that name in IndexedDB, and creates it if there is none.
+ *
+ * @throws InvalidNameError, InvalidArgumentError before anything is opened
+ * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError if there is no IndexedDB here
+ * @throws UnsupportedFormatError if a newer tidemark wrote it
+ */
+export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  const parts = common(options)
+  const { name } = parts
+  const signals = openSignals(`tidemark:${name}`)
+  const log = new IndexedDbLog({ ...parts, lost: () => {} })
+  signals.listen((hint) => {
+    if (hint.kind === 'head') log.headMoved(hint.head)
+  })
+  try {
+    await log.connection.open()
+  } catch (error) {
+    signals.close()
+    log.connection.close()
+    throw error
+  }
+  const store = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  return withPorts(store, indexedDbCheckpoints(log.connection), coordinatorFor(name))
+}
+
+/** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
+export async function openMemoryEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  const parts = common(options)
+  const store = createStore<E>({ ...parts, log: new MemoryLog(parts), signals: openSignals(), dispose: () => {} })
+  return withPorts(store, memoryCheckpoints(), inProcessCoordinator())
+}
+
+/**
+ * Deletes the event store of that name with everything in it. Open instances of it end with `StorageLostError`.
+ *
+ * @throws StorageFailedError if the browser could not delete it
+ */
+export async function destroyEventStore(name: string): Promise<void> {
+  try {
+    await deleteDB(`tidemark:${storeName(name)}`)
+  } catch (error) {
+    throw storageError(error, `deleting the event store '${name}'`, 'unknown')
+  }
+}

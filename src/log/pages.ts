@@ -1,0 +1,80 @@
+/** What both backends share in reading: pages, failures of single events, and iteration over pages. */
+import { EventUnreadableError } from '../errors.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
+import type { Codec } from './prepare.js'
+import { restoreEvent, type StoredEvent } from './record.js'
+
+/** How a page reports events that cannot be decoded. */
+export interface PageReadOptions extends ReadOptions {
+  /**
+   * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
+   * the stored event in its place and lists the error in `unreadable` (N7). @default 'throw'
+   */
+  readonly unreadable?: 'throw' | 'collect'
+}
+
+/** A page that may hold unreadable events. */
+export interface CollectedRead<E extends EventShape = EventShape> extends EventsRead<E> {
+  readonly unreadable?: readonly EventUnreadableError[]
+}
+
+/** What one call looks at, at most, in events: so that a rare type cannot make it run for ever (W6). */
+export const maxScan = 32_768
+
+/** Decodes what a scan found; see {@link PageReadOptions}. */
+export async function finishPage<E extends EventShape>(
+  found: readonly StoredEvent[],
+  broken: ReadonlyMap<number, string>,
+  scannedTo: number,
+  head: number,
+  context: { catalogue: CatalogueCore; codec: Codec | undefined },
+  options: PageReadOptions,
+): Promise<CollectedRead<E>> {
+  const { catalogue, codec } = context
+  if (codec === undefined && catalogue.identity && broken.size === 0 && !found.some((event) => event.schema !== undefined)) {
+    return { events: found as unknown as RecordedEvent<E>[], scannedTo, head }
+  }
+  const events: RecordedEvent<E>[] = []
+  const unreadable: EventUnreadableError[] = []
+  for (const stored of found) {
+    let error: EventUnreadableError | undefined
+    const problem = broken.get(stored.position)
+    if (problem !== undefined) error = new EventUnreadableError(stored.position, problem)
+    else {
+      try {
+        const plain = codec === undefined ? stored : { ...stored, data: await codec.decode(stored.data, { type: stored.type, stream: stored.stream }) }
+        events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
+        continue
+      } catch (cause) {
+        error = cause instanceof EventUnreadableError
+          ? cause
+          : new EventUnreadableError(stored.position, `decoding it failed (${cause instanceof Error ? cause.message : String(cause)})`, cause)
+      }
+    }
+    if (options.unreadable === 'collect') {
+      events.push(stored as unknown as RecordedEvent<E>)
+      unreadable.push(error)
+    } else if (events.length === 0) throw error
+    else return { events, scannedTo: stored.position - 1, head }
+  }
+  return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
+}
+
+/** Iterates over pages until the head. */
+export async function* readAll<E extends EventShape>(
+  readEvents: (filter: EventFilter, page: EventPage, options?: ReadOptions) => Promise<EventsRead<E>>,
+  options: ReadAllOptions = {},
+): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+  let after = options.after ?? 0
+  for (;;) {
+    const page = await readEvents(options.filter ?? {}, { after, limit: 1024 }, options.signal === undefined ? {} : { signal: options.signal })
+    for (const event of page.events) {
+      options.signal?.throwIfAborted()
+      yield event
+    }
+    if (page.scannedTo >= page.head) return
+    after = page.scannedTo
+  }
+}

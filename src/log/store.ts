@@ -1,0 +1,110 @@
+/** The event store around a log: checks, the queue of appends, signals and the end. */
+import { ClosedError } from '../errors.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { Clock } from '../platform/clock.js'
+import type { Signals } from '../platform/signals.js'
+import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
+import { readAll } from './pages.js'
+import { prepareAppend, wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
+
+/** What a store needs of where its events are. */
+export interface Log {
+  append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
+  readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readStream<E extends EventShape>(stream: string, options?: ReadStreamOptions): AsyncGenerator<RecordedEvent<E>, void, undefined>
+  head(): Promise<number>
+  streamVersion(stream: string): Promise<number>
+}
+
+export interface StoreParts {
+  readonly name: string
+  readonly log: Log
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly clock: Clock
+  readonly maxEventBytes: number
+  readonly signals: Signals
+  /** Frees what the log holds. */
+  dispose(): void
+}
+
+/** Builds a store over a log. */
+export function createStore<E extends EventShape>(parts: StoreParts): EventStore<E> {
+  const { name, log, signals } = parts
+  const label = `The event store '${name}'`
+  let closed = false
+  let lastAppend: Promise<unknown> = Promise.resolve()
+  const listeners = new Set<(head: number) => void>()
+  let knownHead = 0
+  const stopListening = signals.listen((hint) => {
+    if (hint.kind !== 'head' || hint.head <= knownHead) return
+    knownHead = hint.head
+    for (const listener of [...listeners]) listener(knownHead)
+  })
+  const assertOpen = () => {
+    if (closed) throw new ClosedError(label)
+  }
+
+  // `Symbol.asyncDispose` is added below, where the engine has it.
+  const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
+    name,
+    async append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options: AppendOptions = {}) {
+      assertOpen()
+      options.signal?.throwIfAborted()
+      const preparing = prepareAppend(writes, options, parts)
+      const turn = lastAppend.then(async () => {
+        const prepared = await preparing
+        options.signal?.throwIfAborted()
+        const result = await log.append(prepared, options)
+        if (!result.duplicate && prepared.events.length > 0) signals.post({ kind: 'head', head: result.position })
+        return result
+      })
+      // The queue goes on after a failure; the caller hears of it through `turn`.
+      lastAppend = turn.catch(() => {})
+      preparing.catch(() => {})
+      return turn
+    },
+    readStream(stream, options) {
+      assertOpen()
+      return log.readStream<E>(stream, options)
+    },
+    read(options: ReadAllOptions = {}) {
+      assertOpen()
+      if (options.after !== undefined) wholeNumber(options.after, 'after')
+      return readAll<E>(methods.readEvents, options)
+    },
+    async readEvents(filter, page, options) {
+      assertOpen()
+      return log.readEvents<E>(filter, page, options)
+    },
+    async head() {
+      assertOpen()
+      return log.head()
+    },
+    async streamVersion(stream) {
+      assertOpen()
+      return log.streamVersion(stream)
+    },
+    subscribe(listener) {
+      assertOpen()
+      const own = (head: number) => listener(head)
+      listeners.add(own)
+      return () => void listeners.delete(own)
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await lastAppend
+      stopListening()
+      listeners.clear()
+      signals.close()
+      parts.dispose()
+    },
+  }
+  const store = methods as EventStore<E>
+  // Some engines have no such symbol yet; `close` is always there.
+  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
+  return store
+}
+

@@ -1,0 +1,250 @@
+/** IndexedDB, tamed: one connection that heals itself, transactions that settle once, and errors with names. */
+import { openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
+import {
+  ClosedError, StorageBusyError, StorageFailedError, StorageFullError, StorageLostError, TidemarkError, type WriteOutcome,
+} from '../errors.js'
+
+/** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
+export const storageDeadline = 30_000
+
+/** The named error for what IndexedDB threw. tidemark's own errors pass through. */
+export function storageError(error: unknown, what: string, outcome?: WriteOutcome): TidemarkError {
+  if (error instanceof TidemarkError) return error
+  const name = error instanceof Error || error instanceof DOMException ? error.name : ''
+  const options = { cause: error, outcome }
+  if (name === 'QuotaExceededError') {
+    return new StorageFullError(`No room left while ${what}. Free space on the device or in this site's storage, then retry.`, {
+      cause: error, ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
+    })
+  }
+  if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
+  if (name === 'SecurityError' || name === 'ReferenceError') {
+    return new StorageFailedError(`IndexedDB is not available here (${what}). Use the memory backend if the data need not last.`, options)
+  }
+  return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
+}
+
+/** A request as a promise. Its error is also seen by the transaction, which decides. */
+export function requested<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+export interface TransactOptions {
+  readonly stores: readonly string[]
+  readonly mode: 'readonly' | 'readwrite'
+  readonly durability?: 'strict' | 'relaxed' | undefined
+  /** For messages: "appending to 'flights'". */
+  readonly what: string
+}
+
+/**
+ * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
+ * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction only (H1).
+ */
+export function transact<T>(database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const writes = options.mode === 'readwrite'
+    const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
+    let requestError: unknown
+    let workError: { error: unknown } | undefined
+    let result: { value: T } | undefined
+    let completed = false
+    const finish = () => {
+      // Both the last word of the storage and that of `work` are needed; they come in either order.
+      if (completed && result !== undefined) {
+        clearTimeout(timer)
+        resolve(result.value)
+      }
+    }
+    const fail = (error: TidemarkError) => {
+      clearTimeout(timer)
+      reject(error)
+    }
+    const timer = setTimeout(() => {
+      let outcome: WriteOutcome = 'unknown'
+      try {
+        transaction.abort()
+        outcome = 'not-written'
+      } catch {
+        // Its commit was already asked for: only the storage knows.
+      }
+      fail(new StorageBusyError(
+        `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        writes ? { outcome } : {},
+      ))
+    }, storageDeadline)
+    // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
+    transaction.onerror = (event) => {
+      requestError ??= (event.target as IDBRequest | null)?.error ?? undefined
+    }
+    transaction.onabort = () => {
+      if (workError !== undefined) return fail(storageError(workError.error, options.what, writes ? 'not-written' : undefined))
+      const known = requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined)
+      // Without a failed request the connection went away under us: the commit may have been on its way (H17).
+      fail(storageError(
+        known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'),
+        options.what,
+        writes ? (known === undefined ? 'unknown' : 'not-written') : undefined,
+      ))
+    }
+    transaction.oncomplete = () => {
+      completed = true
+      if (workError !== undefined) fail(storageError(workError.error, options.what))
+      else finish()
+    }
+    work(transaction).then(
+      (value) => {
+        result = { value }
+        finish()
+      },
+      (error: unknown) => {
+        // A failed request rejects `work` as well; the abort that follows carries the better error.
+        if (requestError === undefined) workError = { error }
+        try {
+          transaction.abort()
+        } catch {
+          if (completed) fail(storageError(error, options.what))
+        }
+      },
+    )
+  })
+}
+
+export interface ConnectionOptions {
+  readonly name: string
+  readonly version: number
+  /** What the database is called in messages. */
+  readonly label: string
+  upgrade(database: IDBPDatabase, transaction: IDBPTransaction<unknown, string[], 'versionchange'>): void
+  /** Called on every new handle before it is used; throws to refuse it. */
+  verify(database: IDBDatabase): Promise<void>
+  /** Called once when the database was deleted or replaced under this connection. */
+  lost?(): void
+}
+
+/** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
+export class Connection {
+  readonly #options: ConnectionOptions
+  #handle: Promise<IDBDatabase> | undefined
+  #existed = false
+  #end: TidemarkError | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  /** Runs a transaction, with one fresh handle if the browser had closed the old one before anything was started. */
+  async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const database = await this.open()
+      try {
+        return await transact(database, options, work)
+      } catch (error) {
+        const stale = !(error instanceof TidemarkError) && error instanceof DOMException && error.name === 'InvalidStateError'
+        if (!stale) throw error instanceof TidemarkError ? error : storageError(error, options.what, options.mode === 'readwrite' ? 'not-written' : undefined)
+        this.#drop(database)
+        if (attempt >= 3) throw storageError(error, options.what, options.mode === 'readwrite' ? 'not-written' : undefined)
+      }
+    }
+  }
+
+  open(): Promise<IDBDatabase> {
+    if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (this.#handle === undefined) {
+      const opening = this.#connect()
+      this.#handle = opening
+      // A failed start can be started again (H27).
+      opening.catch(() => {
+        if (this.#handle === opening) this.#handle = undefined
+      })
+    }
+    return this.#handle
+  }
+
+  close(): void {
+    this.#end ??= new ClosedError(this.#options.label)
+    const handle = this.#handle
+    this.#handle = undefined
+    handle?.then((database) => database.close(), () => {})
+  }
+
+  #markLost(problem: string): TidemarkError {
+    if (this.#end === undefined) {
+      this.#end = new StorageLostError(`${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`, { outcome: 'not-written' })
+      this.#options.lost?.()
+    }
+    return this.#end
+  }
+
+  #drop(database: IDBDatabase): void {
+    this.#handle = undefined
+    database.close()
+  }
+
+  async #connect(): Promise<IDBDatabase> {
+    const { name, version, label } = this.#options
+    const mustExist = this.#existed
+    let timedOut = false
+    let blocked = false
+    const opening = openDB(name, version, {
+      upgrade: (database, oldVersion, _newVersion, transaction) => {
+        if (timedOut || (mustExist && oldVersion === 0)) {
+          // Creating it again would put a tail without a head into an empty log (H31).
+          transaction.done.catch(() => {})
+          transaction.abort()
+          return
+        }
+        this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
+      },
+      blocked: () => {
+        blocked = true
+      },
+      blocking: (_current, next, event) => {
+        ;(event.target as IDBDatabase).close()
+        this.#handle = undefined
+        if (next === null) this.#markLost('was deleted')
+      },
+      terminated: () => {
+        this.#handle = undefined
+      },
+    })
+    let timer: ReturnType<typeof setTimeout> | undefined
+    try {
+      const wrapped = await Promise.race([
+        opening,
+        new Promise<never>((_resolve, reject) => {
+          timer = setTimeout(() => {
+            timedOut = true
+            opening.then((late) => late.close(), () => {})
+            reject(new StorageBusyError(
+              `${label} did not open within ${storageDeadline} ms${blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'}.`,
+              { outcome: 'not-written' },
+            ))
+          }, storageDeadline)
+        }),
+      ])
+      const database = unwrap(wrapped) as IDBDatabase
+      try {
+        await this.#options.verify(database)
+      } catch (error) {
+        database.close()
+        if (error instanceof StorageLostError) throw this.#markLost('was replaced by another one')
+        throw error
+      }
+      if (this.#end !== undefined) {
+        database.close()
+        throw this.#end
+      }
+      this.#existed = true
+      return database
+    } catch (error) {
+      if (mustExist && (error as { name?: string } | null)?.name === 'AbortError') throw this.#markLost('is gone')
+      throw storageError(error, `opening ${label}`, 'not-written')
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

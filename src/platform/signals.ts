@@ -1,0 +1,68 @@
+/** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
+
+/** What the channel of a store carries. Numbers and short strings only. */
+export type Hint =
+  | { readonly kind: 'head'; readonly head: number }
+  | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
+  | { readonly kind: 'control'; readonly projection: string }
+
+/** Hints of one store, from this context and from others. */
+export interface Signals {
+  /** Tells everybody, the listeners of this instance included. Never throws (H68). */
+  post(hint: Hint): void
+  listen(listener: (hint: Hint) => void): () => void
+  close(): void
+}
+
+const position = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const shortText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1000
+
+/** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
+export function parseHint(message: unknown): Hint | undefined {
+  if (typeof message !== 'object' || message === null) return undefined
+  const { kind, head, projection, position: at, tables } = message as Record<string, unknown>
+  if (kind === 'head' && position(head)) return { kind, head }
+  if (kind === 'control' && shortText(projection)) return { kind, projection }
+  if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
+    return { kind, projection, position: at, tables: tables as string[] }
+  }
+  return undefined
+}
+
+/** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
+export function openSignals(channelName?: string): Signals {
+  const listeners = new Set<(hint: Hint) => void>()
+  const tell = (hint: Hint) => {
+    for (const listener of [...listeners]) listener(hint)
+  }
+  let channel: BroadcastChannel | undefined
+  if (channelName !== undefined && typeof BroadcastChannel === 'function') {
+    channel = new BroadcastChannel(channelName)
+    channel.onmessage = (event: MessageEvent) => {
+      const hint = parseHint(event.data)
+      if (hint !== undefined) tell(hint)
+    }
+    // In Node an open channel would keep the process alive.
+    ;(channel as { unref?: () => void }).unref?.()
+  }
+  return {
+    post(hint) {
+      try {
+        channel?.postMessage(hint)
+      } catch {
+        // A closed channel: the slow poll of the others makes up for it.
+      }
+      queueMicrotask(() => tell(hint))
+    },
+    listen(listener) {
+      const own = (hint: Hint) => listener(hint)
+      listeners.add(own)
+      return () => void listeners.delete(own)
+    },
+    close() {
+      listeners.clear()
+      channel?.close()
+      channel = undefined
+    },
+  }
+}

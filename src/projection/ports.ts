@@ -1,0 +1,35 @@
+/** What a projection needs of the world. Any object with these methods is a backend (SPEC 1.1). */
+import type { EventShape } from '../events/event.js'
+import type { EventReader } from '../log/event-store.js'
+
+/** Where the checkpoints of plain projectors live. */
+export interface CheckpointStore {
+  /** The saved position, or `undefined` if there never was one: from the beginning. */
+  load(name: string): Promise<number | undefined>
+  /**
+   * Saves a position. With `expected` it is saved only if the stored position (0 for none) is still that one.
+   *
+   * @throws LeadershipLostError if it is not
+   */
+  save(name: string, position: number, options?: { readonly expected?: number }): Promise<void>
+}
+
+/** Leadership over one name. Frees on `release`. */
+export interface LeadershipGuard {
+  /** Aborts when leadership was taken away. Never aborts on `release`. */
+  readonly lost?: AbortSignal
+  /** Gives leadership up; the next in the queue gets it. May be called twice. */
+  release(): void
+}
+
+/** Who may run a projector. Leadership saves work; correctness comes from the commit (H54). */
+export interface ProjectorCoordinator {
+  /** A guard, or `undefined` at once if another holds the name. */
+  tryAcquire(name: string): Promise<LeadershipGuard | undefined>
+  /** Waits in line. Rejects with the signal's reason when aborted. */
+  acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<LeadershipGuard>
+}
+
+/** The three ports together: what `runProjection` accepts. */
+export interface ProjectionBackend<E extends EventShape = EventShape>
+  extends EventReader<E>, CheckpointStore, ProjectorCoordinator {}
