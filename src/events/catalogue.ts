@@ -1,0 +1,394 @@
+/** The event types of an app: their shape, validation, versions, and functions that make events. */
+import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { systemClock } from '../platform/clock.js'
+import type { EventShape } from './event.js'
+import { createId } from './identifier.js'
+import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
+import { eventType } from './names.js'
+
+/** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+/** What a validator answers: a value, or issues if there are any. */
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
+
+/** One thing that is wrong with a value. */
+export interface StandardIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** The data of a stored event before it is brought up to date. Annotate the parameter of an upcaster to type it better. */
+export interface StoredData {
+  readonly [key: string]: unknown
+}
+
+/** Makes data of one version into data of the next. Synchronous, and must not change its argument. */
+// Declared as a method because methods compare their parameters both ways: the app may annotate what it knows was stored.
+export type Upcast = { upcast(data: StoredData): unknown }['upcast']
+
+/** One event type. */
+export interface EventDefinition {
+  /** Checks `data` when an event is made or appended. What it answers is stored. @default anything is accepted */
+  readonly schema?: StandardSchema<unknown, unknown>
+  /** Of this type's data. Raise it when the data changes shape. @default 1 */
+  readonly version?: number
+  /** By the version it starts from: one for each of 1 to `version - 1`. */
+  readonly upcast?: { readonly [from: number]: Upcast }
+}
+
+/** Event types by name. */
+export interface EventDefinitions {
+  readonly [type: string]: EventDefinition
+}
+
+declare const events: unique symbol
+
+/** The event types of an app, as `defineEvents` answers them. `E` is the union of its events. */
+export interface EventCatalogue<E extends EventShape = EventShape> {
+  /** Not there at runtime: carries the type. */
+  readonly [events]: E
+}
+
+/** The union of events of a catalogue: `EventOf<typeof catalogue>`. */
+export type EventOf<C extends EventCatalogue> = C[typeof events]
+
+/** Besides data. */
+export type CreatorOptions<E extends EventShape> = {
+  /** Unique in the log. @default a new UUIDv7 */
+  readonly id?: string | undefined
+} & (E extends { readonly meta: infer Meta }
+  ? { readonly meta: Meta }
+  : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
+
+/**
+ * Makes an event that is ready to append, with an id: appending the same object again is safe (H17).
+ *
+ * @throws InvalidEventError if the data does not fit
+ */
+export type EventCreator<E extends EventShape, Input = E['data']> = (
+  data: Input,
+  ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]
+) => E & { readonly id: string; readonly meta?: unknown }
+
+/** Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise. */
+export type EventCreators<E extends EventShape> = {
+  readonly [T in Exclude<E['type'], 'then'>]: EventCreator<EventOfType<E, T>>
+}
+
+/** The event of a union that has the given type. */
+export type EventOfType<E extends EventShape, T extends string> = E extends { readonly type: T }
+  ? E
+  : E extends EventShape
+    ? T extends E['type']
+      ? E & { readonly type: T }
+      : never
+    : never
+
+/** What a definition stores: the output of its schema. */
+export type DataOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
+  ? NonNullable<D['schema']['~standard']['types']>['output']
+  : unknown
+
+/** What a creator takes: the input of the schema. */
+export type InputOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
+  ? NonNullable<D['schema']['~standard']['types']>['input']
+  : unknown
+
+/** The union of events that definitions make. */
+export type EventsDefined<D extends EventDefinitions> = {
+  [T in keyof D & string]: { type: T; data: DataOf<D[T] & EventDefinition> }
+}[keyof D & string]
+
+/** Creators whose arguments are what the schemas take. */
+export type DefinedCreators<D extends EventDefinitions> = {
+  readonly [T in Exclude<keyof D & string, 'then'>]: EventCreator<
+    { type: T; data: DataOf<D[T] & EventDefinition> },
+    InputOf<D[T] & EventDefinition>
+  >
+}
+
+/**
+ * Names the events of an app by their types alone. Nothing is validated but that it is JSON.
+ *
+ * @example
+ * const events = defineEvents<FlightEvent>()
+ * events.FlightLanded({ delay: 12 })
+ */
+export function defineEvents<E extends EventShape>(): EventCatalogue<E> & EventCreators<E>
+/**
+ * Names the events of an app with their schemas and versions.
+ *
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, and for a missing or superfluous upcaster
+ *
+ * @example
+ * const events = defineEvents({
+ *   FlightLanded: {
+ *     schema: z.object({ delay: z.number() }),
+ *     version: 2,
+ *     upcast: { 1: (data) => ({ delay: data.minutesLate }) },
+ *   },
+ * })
+ */
+export function defineEvents<const D extends EventDefinitions>(definitions: D): EventCatalogue<EventsDefined<D>> & DefinedCreators<D>
+export function defineEvents(definitions?: EventDefinitions): object {
+  return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
+}
+
+/** What the log asks a catalogue. */
+export interface CatalogueCore {
+  /** undefined: any type is allowed */
+  readonly types: ReadonlySet<string> | undefined
+  /** Which version of its data new events of this type have; 1 by default. */
+  schemaVersion(type: string): number
+  /**
+   * The data as the schema answers it, or the data itself; a promise only if the schema is asynchronous.
+   *
+   * @throws InvalidEventError under the given path, from the promise if there is one
+   */
+  validate(type: string, data: unknown, path: string): unknown | Promise<unknown>
+  /** No type has upcasters, so that the log need not call `restore`. */
+  readonly identity: boolean
+  /**
+   * Brings stored data up to the present version.
+   *
+   * @throws EventUnreadableError if an upcaster fails, and for a version newer than this build knows
+   */
+  restore(type: string, storedVersion: number, data: unknown, position: number): unknown
+}
+
+/** For stores that are opened without a catalogue: any type, any JSON. */
+export const anyEvents: CatalogueCore = {
+  types: undefined,
+  schemaVersion: () => 1,
+  validate: (_type, data) => data,
+  identity: true,
+  restore: (type, storedVersion, data, position) => {
+    if (storedVersion > 1) throw newerThanKnown(type, storedVersion, 1, position)
+    return data
+  },
+}
+
+// Beside the catalogue, whose properties are all event types.
+const cores = new WeakMap<object, CatalogueCore>()
+
+/** What is behind a catalogue. */
+export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
+  // A WeakMap answers undefined for what cannot be its key.
+  const core = cores.get(catalogue)
+  if (core === undefined) throw new InvalidArgumentError('events', "must come from 'defineEvents'.")
+  return core
+}
+
+type AnyCreator = (data: unknown, options?: { id?: unknown; meta?: unknown }) => object
+
+function openCatalogue(): object {
+  const creators = new Map<string, AnyCreator>()
+  const refuse = () => false
+  const catalogue = new Proxy(Object.create(null) as object, {
+    get(_target, type) {
+      // `await` asks for `then`, consoles and test runners ask for symbols.
+      if (typeof type === 'symbol' || type === 'then') return undefined
+      let creator = creators.get(type)
+      if (creator === undefined) creators.set(type, (creator = creatorOf(eventType(type), anyEvents)))
+      return creator
+    },
+    has: (_target, type) => typeof type === 'string' && type !== 'then',
+    set: refuse,
+    defineProperty: refuse,
+    deleteProperty: refuse,
+    setPrototypeOf: refuse,
+    // A proxy may not hide the properties of a target that it says cannot be extended.
+    preventExtensions: refuse,
+  })
+  cores.set(catalogue, anyEvents)
+  return catalogue
+}
+
+function closedCatalogue(definitions: EventDefinitions): object {
+  if (typeof definitions !== 'object' || definitions === null || !isPlainPrototype(Object.getPrototypeOf(definitions))) {
+    // `{ __proto__: … }` is no property but a prototype.
+    throw new InvalidArgumentError('defineEvents', "takes a plain object of definitions. Write ['__proto__'] for a type of that name.")
+  }
+  const known = new Map<string, KnownType>()
+  for (const type of Object.keys(definitions)) known.set(eventType(type), readDefinition(type, definitions[type]))
+  const core = coreOf(known)
+  const catalogue: object = Object.create(null)
+  for (const type of known.keys()) {
+    if (type !== 'then') Object.defineProperty(catalogue, type, { value: creatorOf(type, core.forCreators), enumerable: true })
+  }
+  cores.set(catalogue, core)
+  return Object.freeze(catalogue)
+}
+
+interface KnownType {
+  readonly validate: StandardSchema['~standard']['validate'] | undefined
+  readonly version: number
+  /** From version 1, 2, 3 … */
+  readonly upcasters: readonly Upcast[]
+}
+
+/** Everything is read here, once: changing the definition later changes nothing. */
+function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
+  const at = propertyPath('events', type)
+  if (typeof definition !== 'object' || definition === null) throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+  const { schema, version = 1, upcast = {} } = definition
+  if (!Number.isSafeInteger(version) || version < 1) throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
+  if (typeof upcast !== 'object' || upcast === null) throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
+  const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
+  if (schema !== undefined && typeof standard?.validate !== 'function') {
+    throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as those of zod, valibot and arktype.')
+  }
+  const steps = new Map(Object.entries(upcast))
+  const upcasters: Upcast[] = []
+  // Stops at the first gap, so that a huge version costs nothing.
+  for (let from = 1; from < version; from += 1) {
+    const step = steps.get(String(from))
+    if (typeof step !== 'function') {
+      throw new InvalidArgumentError(`${at}.upcast`, `must have a function for ${from}: events of that version may be stored, and this is version ${version}.`)
+    }
+    upcasters.push(step)
+    steps.delete(String(from))
+  }
+  const [extra] = steps.keys()
+  if (extra !== undefined) throw new InvalidArgumentError(`${at}.upcast`, `starts from ${extra}, which is no version before ${version}. Raise 'version'?`)
+  return { validate: standard?.validate.bind(standard), version, upcasters }
+}
+
+function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore & { readonly forCreators: CatalogueCore } {
+  // What creators validated, as it was then. Appending it must not run the schema again: one that turns a string into
+  // a number would refuse its own output.
+  const done = new WeakMap<object, { readonly type: string; readonly text: string }>()
+
+  const find = (type: string, path: string) => {
+    const found = known.get(type)
+    if (found === undefined) {
+      throw new InvalidEventError(under(path, 'type'), `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`)
+    }
+    return found
+  }
+  const validate: CatalogueCore['validate'] = (type, data, path) => {
+    const check = find(type, path).validate
+    return check === undefined ? data : runSchema(check, data, under(path, 'data'))
+  }
+  const core: CatalogueCore = {
+    types: new Set(known.keys()),
+    schemaVersion: (type) => known.get(type)?.version ?? 1,
+    validate(type, data, path) {
+      if (typeof data === 'object' && data !== null) {
+        const before = done.get(data)
+        // Compared, because it may have been changed since.
+        if (before?.type === type && before.text === toJsonText(data, under(path, 'data'))) return data
+      }
+      return validate(type, data, path)
+    },
+    identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
+    restore(type, storedVersion, data, position) {
+      const found = known.get(type)
+      // A type that the app no longer names is left as it was stored: nothing here knows what it should become.
+      if (found === undefined) return data
+      if (storedVersion > found.version) throw newerThanKnown(type, storedVersion, found.version, position)
+      return upcastFrom(found, type, storedVersion, data, position)
+    },
+  }
+  const forCreators: CatalogueCore = {
+    ...core,
+    validate(type, data, path) {
+      const value = validate(type, data, path)
+      // Without a schema there is nothing that must not happen twice.
+      const remember = typeof value === 'object' && value !== null && !(value instanceof Promise) && known.get(type)?.validate !== undefined
+      if (remember) done.set(value, { type, text: toJsonText(value, under(path, 'data')) })
+      return value
+    },
+  }
+  return { ...core, forCreators }
+}
+
+function creatorOf(type: string, core: CatalogueCore): AnyCreator {
+  return (data, options = {}) => {
+    const { id, meta } = options
+    if (id !== undefined && (typeof id !== 'string' || id === '' || id.length > 255)) {
+      throw new InvalidEventError('id', 'must be a string of 1 to 255 characters.')
+    }
+    const value = core.validate(type, data, '')
+    if (value instanceof Promise) {
+      value.catch(() => undefined)
+      throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
+    }
+    toJsonText(value, 'data')
+    if (meta !== undefined) toJsonText(meta, 'meta')
+    return { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
+  }
+}
+
+function runSchema(validate: StandardSchema['~standard']['validate'], data: unknown, path: string): unknown {
+  const failed = (cause: unknown) => new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
+  let result: StandardResult<unknown> | PromiseLike<StandardResult<unknown>>
+  try {
+    result = validate(data)
+  } catch (cause) {
+    throw failed(cause)
+  }
+  if (!isThenable(result)) return valueOf(result, path)
+  // A real promise, whatever the library uses.
+  return Promise.resolve(result).then(
+    (settled) => valueOf(settled, path),
+    (cause: unknown) => {
+      throw failed(cause)
+    },
+  )
+}
+
+function valueOf(result: StandardResult<unknown>, path: string): unknown {
+  const { issues } = result
+  if (issues === undefined) return result.value
+  const [first] = issues
+  const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
+  const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
+  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}`, { issues })
+}
+
+function upcastFrom(known: KnownType, type: string, storedVersion: number, data: unknown, position: number): unknown {
+  let value = data
+  for (let from = storedVersion; from < known.version; from += 1) {
+    const name = `the upcaster of '${type}' from version ${from}`
+    const upcast = known.upcasters[from - 1]
+    if (upcast === undefined) throw new EventUnreadableError(position, `${name} is missing.`)
+    try {
+      value = upcast(value as StoredData)
+    } catch (cause) {
+      throw new EventUnreadableError(position, `${name} threw an error.`, cause)
+    }
+    // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
+    if (value === undefined) throw new EventUnreadableError(position, `${name} answered undefined.`)
+    if (isThenable(value)) {
+      void Promise.resolve(value).catch(() => undefined)
+      throw new EventUnreadableError(position, `${name} is asynchronous.`)
+    }
+  }
+  return value
+}
+
+function newerThanKnown(type: string, stored: number, known: number, position: number): EventUnreadableError {
+  return new EventUnreadableError(
+    position,
+    `it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
+  )
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+function under(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`
+}

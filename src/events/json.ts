@@ -1,0 +1,152 @@
+/** What may be stored: only what survives JSON unchanged (H47). */
+import { InvalidEventError } from '../errors.js'
+
+/** How deep data may be nested. Far below where engines run out of stack. */
+const deepest = 1000
+
+/**
+ * The value as JSON text, after checking that nothing of it gets lost on the way.
+ *
+ * The text is what `JSON.stringify` makes of it. It is written here in the same walk that checks, so that a proxy cannot show
+ * one value to the check and another to the text, and no `toJSON` that a library put on a prototype is called (H2).
+ * A property that is undefined is left out, `-0` becomes 0, and what is not enumerable is not part of the data.
+ *
+ * @param path how messages call the value, such as `events[2].data`
+ * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
+ */
+export function toJsonText(value: unknown, path: string): string {
+  const walk: Walk = { keys: [], ancestors: [] }
+  try {
+    return textOf(value, walk)
+  } catch (error) {
+    const at = walk.keys.reduce<string>(propertyPath, path)
+    if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
+    // A trap of a proxy, or the engine: the text is too long, the stack too deep.
+    throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
+  }
+}
+
+/** The path of a property: `a.b`, `a[0]` or `a["odd key"]`. */
+export function propertyPath(path: string, key: PropertyKey): string {
+  if (typeof key === 'number') return `${path}[${key}]`
+  if (typeof key === 'symbol') return `${path}[${String(key)}]`
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
+}
+
+/** Whether this is `null` or the `Object.prototype` of any realm, such as another frame's. */
+export function isPlainPrototype(prototype: object | null): boolean {
+  return (
+    prototype === null ||
+    prototype === Object.prototype ||
+    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf'))
+  )
+}
+
+/** Where the walk is. Both stay as they are when it throws. */
+interface Walk {
+  readonly keys: (string | number)[]
+  readonly ancestors: object[]
+}
+
+/** Not an `Error`: a stack trace that nobody sees takes longer than the check. */
+class Unfit {
+  constructor(readonly problem: string) {}
+}
+
+function textOf(value: unknown, walk: Walk): string {
+  switch (typeof value) {
+    case 'string':
+      return quote(value)
+    case 'number':
+      if (!Number.isFinite(value)) throw new Unfit(`is ${value}, which JSON turns into null.`)
+      return `${value}`
+    case 'boolean':
+      return value ? 'true' : 'false'
+    case 'object':
+      return value === null ? 'null' : textOfObject(value, walk)
+    case 'undefined':
+      throw new Unfit('is undefined, which JSON does not have. Use null.')
+    case 'bigint':
+      throw new Unfit('is a bigint, which JSON does not have. Use a string.')
+    default:
+      throw new Unfit(`is a ${typeof value}, which cannot be stored.`)
+  }
+}
+
+function textOfObject(value: object, walk: Walk): string {
+  const { ancestors } = walk
+  if (ancestors.includes(value)) throw new Unfit('is a cycle: it refers to an object that contains it.')
+  if (ancestors.length >= deepest) throw new Unfit(`is nested more than ${deepest} levels deep.`)
+  ancestors.push(value)
+  const text = Array.isArray(value) ? textOfArray(value, walk) : textOfPlainObject(value, walk)
+  ancestors.pop()
+  return text
+}
+
+function textOfArray(value: readonly unknown[], walk: Walk): string {
+  if (!isArrayPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
+  const { length } = value
+  let text = '['
+  for (let index = 0; index < length; index += 1) {
+    walk.keys.push(index)
+    const descriptor = Object.getOwnPropertyDescriptor(value, index)
+    if (descriptor === undefined) throw new Unfit('is a hole in an array, which JSON turns into null.')
+    if (index > 0) text += ','
+    text += textOf(valueOf(descriptor), walk)
+    walk.keys.pop()
+  }
+  // Every index is there, so a further key is a name.
+  const keys = Object.keys(value)
+  if (keys.length > length) {
+    walk.keys.push(keys[length] as string)
+    throw new Unfit('is a named property of an array, which JSON leaves out.')
+  }
+  refuseSymbols(value)
+  return `${text}]`
+}
+
+function textOfPlainObject(value: object, walk: Walk): string {
+  if (!isPlainPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
+  refuseSymbols(value)
+  let text = ''
+  for (const key of Object.keys(value)) {
+    walk.keys.push(key)
+    const descriptor = Object.getOwnPropertyDescriptor(value, key)
+    const property = descriptor === undefined ? undefined : valueOf(descriptor)
+    if (property !== undefined) {
+      if (key === 'toJSON' && typeof property === 'function') throw new Unfit('is a method that replaces the object in JSON. Call it first.')
+      text += `${text === '' ? '' : ','}${quote(key)}:${textOf(property, walk)}`
+    }
+    walk.keys.pop()
+  }
+  return `{${text}}`
+}
+
+/** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */
+function valueOf(descriptor: PropertyDescriptor): unknown {
+  if (descriptor.get !== undefined || descriptor.set !== undefined) throw new Unfit('is a getter or setter. Copy its value into a plain object.')
+  return descriptor.value
+}
+
+function refuseSymbols(value: object): void {
+  const [symbol] = Object.getOwnPropertySymbols(value)
+  if (symbol !== undefined) throw new Unfit(`has the key ${String(symbol)}, and JSON leaves symbols out.`)
+}
+
+/** `Array.prototype` is itself an array, in every realm; the prototypes of subclasses are not. */
+function isArrayPrototype(prototype: unknown): boolean {
+  return prototype === Array.prototype || (Array.isArray(prototype) && isPlainPrototype(Object.getPrototypeOf(prototype)))
+}
+
+function instanceProblem(value: object): string {
+  const { name } = (value.constructor ?? {}) as { name?: unknown }
+  const what = typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object with a prototype of its own'
+  return `is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`
+}
+
+/** Nothing to escape, surrogates included: `JSON.stringify` escapes the lone ones. */
+const plainText = /^[ !#-[\]-\ud7ff\ue000-\uffff]*$/
+
+function quote(text: string): string {
+  return text.length < 40 && plainText.test(text) ? `"${text}"` : JSON.stringify(text)
+}

@@ -1,0 +1,66 @@
+/** What may be a name. Every function answers the name as it is stored, or throws `InvalidNameError`. */
+import { InvalidNameError } from '../errors.js'
+
+/** In UTF-16 code units: far below what any engine limits, and enough for a path of ids. */
+const longest = 255
+const longestTable = 100
+
+/** They would make a name read like a pattern. */
+const globCharacter = /[*?[\]]/
+
+// With the `u` flag a proper pair is one code point, so that only lone halves match.
+const loneSurrogate = /\p{Surrogate}/u
+
+/** Members of a view besides its tables, and `then`, which would make `await view` call a table (H48). */
+const takenTables: ReadonlySet<string> = new Set(['live', 'close', 'position', 'then'])
+
+/** The name of a stream: without spaces around it, and without the characters of patterns (V1, V2, V20). */
+export function streamName(value: unknown): string {
+  const name = typeof value === 'string' ? value.trim() : value
+  return checked('Stream name', value, name, longest, globCharacter)
+}
+
+/** The name of a store, as given. */
+export function storeName(value: unknown): string {
+  return checked('Store name', value, value, longest)
+}
+
+/** The name of a projection, as given. */
+export function projectionName(value: unknown): string {
+  return checked('Projection name', value, value, longest)
+}
+
+/** The name of a table of a read model, as given. */
+export function tableName(value: unknown): string {
+  const what = 'Table name'
+  const name = checked(what, value, value, longestTable)
+  if (name.startsWith('tidemark:')) throw new InvalidNameError(what, value, "must not start with 'tidemark:', which is for tidemark's own tables.")
+  if (takenTables.has(name)) throw new InvalidNameError(what, value, `must not be one of ${[...takenTables].join(', ')}: a view has members of these names.`)
+  return name
+}
+
+/**
+ * What stream names are to start with. Not trimmed, and it may be empty or end in half a character: it is compared
+ * by UTF-16 code units (V3, N9).
+ */
+export function streamPrefix(value: unknown): string {
+  const what = 'Stream prefix'
+  if (typeof value !== 'string') throw new InvalidNameError(what, value, 'must be a string.')
+  if (value.length > longest) throw new InvalidNameError(what, value, `must have at most ${longest} characters.`)
+  if (globCharacter.test(value)) throw new InvalidNameError(what, value, "must not contain *, ?, [ or ]. Use 'streamPattern' for patterns.")
+  return value
+}
+
+/** The type of an event, as given. Any name is safe, `__proto__` too (H48). */
+export function eventType(value: unknown): string {
+  return checked('Event type', value, value, longest)
+}
+
+function checked(what: string, given: unknown, name: unknown, most: number, forbidden?: RegExp): string {
+  if (typeof name !== 'string') throw new InvalidNameError(what, given, 'must be a string.')
+  if (name === '') throw new InvalidNameError(what, given, 'must not be empty.')
+  if (name.length > most) throw new InvalidNameError(what, given, `must have at most ${most} characters.`)
+  if (forbidden?.test(name)) throw new InvalidNameError(what, given, 'must not contain *, ?, [ or ].')
+  if (loneSurrogate.test(name)) throw new InvalidNameError(what, given, 'must be well-formed Unicode, without lone surrogates.')
+  return name
+}

@@ -1,0 +1,72 @@
+// Type tests are checked by `npm run typecheck`; nothing runs them.
+import { expectTypeOf } from 'vitest'
+import { z } from 'zod'
+import { defineEvents, type EventCatalogue, type EventOf } from '../../src/events/catalogue.js'
+import type { NewEvent, RecordedEvent } from '../../src/events/event.js'
+
+type FlightEvent =
+  | { type: 'FlightScheduled'; data: { origin: string; distance: number } }
+  | { type: 'FlightLanded'; data: { delay: number }; meta: { user: string } }
+
+// What an `open` function does: infers the events from the catalogue.
+declare function open<E extends { type: string; data: unknown }>(options: { events: EventCatalogue<E> }): E
+
+// Types only.
+const typed = defineEvents<FlightEvent>()
+expectTypeOf<EventOf<typeof typed>>().toEqualTypeOf<FlightEvent>()
+expectTypeOf(open({ events: typed })).toEqualTypeOf<FlightEvent>()
+expectTypeOf(typed.FlightScheduled).parameter(0).toEqualTypeOf<{ origin: string; distance: number }>()
+expectTypeOf(typed.FlightScheduled({ origin: 'OSL', distance: 1 })).toExtend<NewEvent<FlightEvent>>()
+expectTypeOf(typed.FlightScheduled({ origin: 'OSL', distance: 1 }).id).toEqualTypeOf<string>()
+expectTypeOf(typed.FlightLanded({ delay: 1 }, { meta: { user: 'a' } }).meta).toEqualTypeOf<{ user: string }>()
+// @ts-expect-error the event has meta
+typed.FlightLanded({ delay: 1 })
+// @ts-expect-error no such type
+typed.FlightLost
+// @ts-expect-error wrong data
+typed.FlightScheduled({ origin: 1, distance: 1 })
+
+// Schemas.
+const defined = defineEvents({
+  FlightScheduled: { schema: z.object({ origin: z.string(), distance: z.string().transform(Number) }) },
+  FlightLanded: {
+    schema: z.object({ delay: z.number().default(0) }),
+    version: 2,
+    upcast: { 1: (data) => ({ delay: data.minutesLate }) },
+  },
+  FlightDiverted: { version: 2, upcast: { 1: (data: { to: string }) => ({ to: [data.to] }) } },
+})
+type Defined = EventOf<typeof defined>
+type Expected =
+  | { type: 'FlightScheduled'; data: { origin: string; distance: number } }
+  | { type: 'FlightLanded'; data: { delay: number } }
+  | { type: 'FlightDiverted'; data: unknown }
+expectTypeOf<Defined>().toEqualTypeOf<Expected>()
+expectTypeOf(open({ events: defined })).toEqualTypeOf<Expected>()
+expectTypeOf(defined.FlightScheduled).parameter(0).toEqualTypeOf<{ origin: string; distance: string }>()
+expectTypeOf(defined.FlightLanded).parameter(0).toEqualTypeOf<{ delay?: number | undefined }>()
+expectTypeOf(defined.FlightScheduled({ origin: 'OSL', distance: '1' }).data.distance).toEqualTypeOf<number>()
+// @ts-expect-error the schema takes a string
+defined.FlightScheduled({ origin: 'OSL', distance: 1 })
+// @ts-expect-error not a schema
+defineEvents({ A: { schema: {} } })
+// @ts-expect-error not a catalogue
+open({ events: {} })
+
+// Narrowing.
+declare const recorded: RecordedEvent<Defined>
+if (recorded.type === 'FlightLanded') expectTypeOf(recorded.data).toEqualTypeOf<{ delay: number }>()
+switch (recorded.type) {
+  case 'FlightScheduled':
+    expectTypeOf(recorded.data.distance).toEqualTypeOf<number>()
+    break
+  case 'FlightLanded':
+  case 'FlightDiverted':
+    break
+  default:
+    expectTypeOf(recorded).toBeNever()
+}
+
+// One member of a union with several types.
+const several = defineEvents<{ type: 'A' | 'B'; data: { n: number } }>()
+expectTypeOf(several.A({ n: 1 }).type).toEqualTypeOf<'A'>()

@@ -1,0 +1,181 @@
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { InvalidEventError } from '../../../src/errors.js'
+import { toJsonText } from '../../../src/events/json.js'
+
+class Money {
+  amount = 1
+}
+const cycle: Record<string, unknown> = {}
+cycle['self'] = cycle
+const revoked = Proxy.revocable({}, {})
+revoked.revoke()
+const detached = new ArrayBuffer(8)
+structuredClone(detached, { transfer: [detached] })
+const throwing = {
+  get inner() {
+    throw new Error('mine')
+  },
+}
+const named = Object.assign([1], { extra: 2 })
+
+function nested(levels: number): unknown {
+  let value: unknown = 1
+  for (let level = 0; level < levels; level += 1) value = [value]
+  return value
+}
+
+const refused: [what: string, value: unknown, path: string][] = [
+  ['undefined', undefined, ''],
+  ['NaN', Number.NaN, ''],
+  ['Infinity', Infinity, ''],
+  ['-Infinity', -Infinity, ''],
+  ['a bigint', 1n, ''],
+  ['a symbol', Symbol('s'), ''],
+  ['a function', () => 1, ''],
+  ['a class', Money, ''],
+  ['a Date', new Date(), ''],
+  ['a Map', new Map(), ''],
+  ['a Set', new Set(), ''],
+  ['a WeakMap', new WeakMap(), ''],
+  ['a RegExp', /x/, ''],
+  ['an Error', new Error('x'), ''],
+  ['a Promise', Promise.resolve(), ''],
+  ['a boxed number', new Number(1), ''],
+  ['a typed array', new Uint8Array(1), ''],
+  ['an ArrayBuffer', new ArrayBuffer(1), ''],
+  ['a SharedArrayBuffer', new SharedArrayBuffer(1), ''],
+  ['a detached buffer', detached, ''],
+  ['a class instance', new Money(), ''],
+  ['an object that inherits', Object.create({ a: 1 }), ''],
+  ['an object of a class without a base', Object.create(Object.create(null)), ''],
+  ['an array subclass', new (class List extends Array {})(), ''],
+  ['a cycle', cycle, '.self'],
+  ['a throwing getter', throwing, '.inner'],
+  ['a getter that works', { get a() { return 1 } }, '.a'],
+  ['a setter', { set a(_: unknown) {} }, '.a'],
+  ['an own toJSON', { toJSON: () => 1 }, '.toJSON'],
+  ['a symbol key', { [Symbol('s')]: 1 }, ''],
+  ['a hole', [1, , 3], '[1]'],
+  ['undefined in an array', [undefined], '[0]'],
+  ['a named property of an array', named, '.extra'],
+  ['a revoked proxy', revoked.proxy, ''],
+  ['a proxy that throws', new Proxy({}, { ownKeys() { throw new Error('mine') } }), ''],
+  ['a Date of another realm', runInNewContext('new Date()'), ''],
+  ['Math', Math, ''],
+  ['too deep', nested(1001), '[0]'.repeat(1000)],
+]
+
+describe('H47: what JSON would lose is refused, with its path', () => {
+  test.for(refused)('%s', ([, value, path]) => {
+    expect(failure(value)).toMatchObject({ name: 'InvalidEventError', code: 'invalid-event', outcome: 'not-written', path: `events[2].data${path}` })
+    expect(failure({ tags: [value] }).path).toContain('events[2].data.tags[0]')
+  })
+
+  test('the path names every step', () => {
+    expect(failure({ tags: [() => 1] }).path).toBe('events[2].data.tags[0]')
+    expect(failure({ 'odd key': 1n }).path).toBe('events[2].data["odd key"]')
+    expect(failure({ a: [{}, { 'x"y': [[Number.NaN]] }] }).path).toBe('events[2].data.a[1]["x\\"y"][0][0]')
+    expect(failure({ $a_1: { ü: 1n } }).path).toBe('events[2].data.$a_1.ü')
+  })
+
+  test('what a proxy throws is the cause', () => {
+    const cause = new Error('mine')
+    const error = failure({ a: new Proxy({}, { getOwnPropertyDescriptor() { throw cause }, ownKeys: () => ['x'] }) })
+    expect(error.cause).toBe(cause)
+    expect(error.path).toMatch(/^events\[2\]\.data\.a/)
+  })
+
+  test('messages say what to do', () => {
+    expect(failure(new Date()).message).toMatch(/events\[2\]\.data is an instance of Date.*Store plain objects/)
+    expect(failure(undefined).message).toContain('Use null')
+  })
+})
+
+describe('H2: no code of the caller runs', () => {
+  test('getters are not called', () => {
+    let calls = 0
+    failure({ get a() { return (calls += 1) } })
+    expect(calls).toBe(0)
+  })
+
+  test('toJSON on a built-in prototype is not called', () => {
+    const prototype = Array.prototype as { toJSON?: unknown }
+    prototype.toJSON = () => 'hijacked'
+    try {
+      expect(toJsonText([1], 'data')).toBe('[1]')
+    } finally {
+      delete prototype.toJSON
+    }
+  })
+})
+
+describe('what survives', () => {
+  test('any JSON value comes back as it was, in the text of JSON.stringify', () => {
+    const withOddKeys = fc.letrec((tie) => ({
+      value: fc.oneof({ maxDepth: 4 }, fc.jsonValue(), fc.string({ unit: 'binary' }), fc.array(tie('value')), fc.dictionary(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', 'constructor', 'toString', 'length')), tie('value'))),
+    })).value
+    fc.assert(
+      fc.property(withOddKeys, (value) => {
+        const text = toJsonText(value, 'data')
+        expect(text).toBe(JSON.stringify(value))
+        expect(toJsonText(JSON.parse(text), 'data')).toBe(text)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('every UTF-16 code unit is written as JSON.stringify writes it', () => {
+    for (let unit = 0; unit <= 0xffff; unit += 1) {
+      const text = `a${String.fromCharCode(unit)}`
+      if (toJsonText(text, '') !== JSON.stringify(text)) expect.fail(unit.toString(16))
+    }
+  })
+
+  test('undefined properties are left out, what is not enumerable too, and -0 becomes 0', () => {
+    expect(toJsonText({ a: undefined, b: -0, c: [-0] }, '')).toBe('{"b":0,"c":[0]}')
+    expect(toJsonText(Object.defineProperty({ a: 1 }, 'hidden', { value: 2 }), '')).toBe('{"a":1}')
+  })
+
+  test('H48: an own __proto__ survives, and pollutes nothing', () => {
+    const value: unknown = JSON.parse('{"__proto__":{"polluted":true},"constructor":1}')
+    const back = JSON.parse(toJsonText(value, '')) as object
+    expect(Object.keys(back)).toEqual(['__proto__', 'constructor'])
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+  })
+
+  test('objects without a prototype, frozen ones, those of another realm, and proxies that behave', () => {
+    expect(toJsonText(Object.assign(Object.create(null), { a: 1 }), '')).toBe('{"a":1}')
+    expect(toJsonText(Object.freeze([Object.freeze({ a: 1 })]), '')).toBe('[{"a":1}]')
+    expect(toJsonText(runInNewContext('({ a: [1, { b: null }] })'), '')).toBe('{"a":[1,{"b":null}]}')
+    expect(toJsonText(new Proxy({ a: new Proxy([1], {}) }, {}), '')).toBe('{"a":[1]}')
+  })
+
+  test('the same object twice is no cycle', () => {
+    const shared = { a: 1 }
+    expect(toJsonText([shared, { shared }], '')).toBe('[{"a":1},{"shared":{"a":1}}]')
+  })
+
+  test('1000 levels', () => {
+    expect(toJsonText(nested(1000), '')).toHaveLength(2001)
+  })
+})
+
+test('100 000 small objects take a moment', () => {
+  const events = Array.from({ length: 100_000 }, (_, index) => ({ origin: 'OSL', destination: 'CDG', distance: index, late: false }))
+  const started = performance.now()
+  for (const event of events) toJsonText(event, 'events[0].data')
+  // 200 ms on an idle machine; the rest is for a busy one.
+  expect(performance.now() - started).toBeLessThan(1000)
+})
+
+function failure(value: unknown): InvalidEventError {
+  try {
+    toJsonText(value, 'events[2].data')
+  } catch (error) {
+    if (error instanceof InvalidEventError) return error
+    throw error
+  }
+  return expect.fail('accepted')
+}
