@@ -50,11 +50,15 @@ export function perFrame(render: () => void): () => void {
   }
 }
 
-/** One line for the user about what just happened. */
+let clearing: ReturnType<typeof setTimeout> | undefined
+
+/** One line for the user about what just happened. It stays at the top of the window for a while, then goes. */
 export function notify(text: string, kind: 'fine' | 'trouble' = 'fine'): void {
   const notice = byId('notice')
   notice.dataset['kind'] = kind
   say(notice, text)
+  clearTimeout(clearing)
+  clearing = setTimeout(() => say(notice, ''), kind === 'fine' ? 12_000 : 30_000)
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
