@@ -1,0 +1,72 @@
+/** What a command is: which streams it reads, what it makes of them, and what it decides. */
+import { CommandRefusedError } from '../errors.js'
+import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+
+/** An event that a command decided: each one names its own stream. */
+export type CommandEvent<E extends EventShape = EventShape> = NewEvent<E> & { readonly stream: string }
+
+/** A command's no, with its reason. Made by {@link refuse}. */
+export interface Refusal<R = unknown> {
+  readonly type: 'refused'
+  readonly reason: R
+}
+
+/** What `decide` answers: new events, possibly none, or a refusal. */
+export type Decision<E extends EventShape = EventShape> = readonly CommandEvent<E>[] | Refusal
+
+/** The type of the reasons in a decision; `unknown` if all of them come from {@link ensure}. */
+export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extract<D, Refusal>['reason']
+
+/**
+ * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
+ * none of these streams, with or without new events, changed in between (C3, C4).
+ *
+ * All functions are pure. After a conflict they run again, on what is there then.
+ */
+export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>> {
+  /** For messages only. */
+  readonly name?: string
+  /** What is read first, in this order: at least one, none twice. */
+  readonly streams: readonly string[]
+  /** The state before any event. A function if `evolve` changes the state in place: each attempt then gets a new one. */
+  readonly initial: S | (() => S)
+  /** Folds one event into the state. */
+  readonly evolve: (state: NoInfer<S>, event: RecordedEvent<E>) => NoInfer<S>
+  /** More streams to read, known from the state so far. Asked after each stream; names read already do not count. */
+  readonly discover?: (state: NoInfer<S>) => readonly string[]
+  /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. */
+  readonly decide: (state: NoInfer<S>) => D
+}
+
+/** What a command said no with, or what it did. */
+export type CommandResult<E extends EventShape = EventShape, R = unknown> =
+  | {
+      readonly type: 'accepted'
+      /** Of the last new event; the head of the log if the command decided none. For `caughtUp`. */
+      readonly position: number
+      /** The version of every stream read, after the append. Has no prototype. */
+      readonly versions: Readonly<Record<string, number>>
+      /** 1 if there was no conflict. */
+      readonly attempts: number
+      /** What `decide` returned. */
+      readonly events: readonly CommandEvent<E>[]
+    }
+  | { readonly type: 'refused'; readonly reason: R; readonly attempts: number }
+
+/**
+ * A command's no: `return refuse('insufficient funds')`. The type of the reason arrives in the result.
+ */
+export function refuse<const R>(reason: R): Refusal<R> {
+  return { type: 'refused', reason }
+}
+
+/**
+ * Leaves `decide` with a refusal unless the condition holds: `ensure(state.open, 'the account is closed')`.
+ *
+ * TypeScript cannot see what a function throws: return {@link refuse} where the type of the reason matters.
+ *
+ * @throws CommandRefusedError which `execute` turns into a refused result
+ */
+export function ensure(condition: unknown, reason: unknown): asserts condition {
+  if (!condition) throw new CommandRefusedError(reason)
+}

@@ -1,0 +1,96 @@
+/** Carries a command out against a store: the shell around the pipeline. */
+import { VersionConflictError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import type { AppendOptions, EventStore } from '../log/event-store.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import type { Command, CommandResult, Decision, ReasonOf } from './command.js'
+import { commandPipeline, type CommandRetry } from './pipeline.js'
+import { retryPolicy, type RetryOptions } from './retry.js'
+
+/** What a command needs of a store. */
+export type CommandStore<E extends EventShape = EventShape> = Pick<EventStore<E>, 'readStream' | 'append'>
+
+export interface ExecuteOptions {
+  /** What to do about conflicts. */
+  readonly retry?: RetryOptions
+  /** Called before each retry. If it throws, `execute` rejects with that and nothing was written. */
+  readonly onRetry?: (retry: CommandRetry) => void
+  /** Stops reading and waiting. An append under way settles by what really happened. */
+  readonly signal?: AbortSignal
+  /** @default the store's */
+  readonly durability?: AppendOptions['durability']
+  /** For tests. @default the clock of this context */
+  readonly clock?: Clock
+}
+
+/**
+ * Reads the command's streams, lets it decide, and appends its events if nobody changed any of these streams in between;
+ * else starts again. Every run reads its streams from their start: there are no snapshots yet (X28, X29).
+ *
+ * @throws CommandConflictError if conflicts outlive the retries
+ * @throws UndeclaredStreamError if an event is for a stream that was not read
+ * @throws whatever the store throws, at once; and whatever the command's own functions throw
+ */
+export async function execute<E extends EventShape, S, const D extends Decision<E>>(
+  store: CommandStore<E>,
+  command: Command<E, S, D>,
+  options: ExecuteOptions = {},
+): Promise<CommandResult<E, ReasonOf<D>>> {
+  const { signal, onRetry, durability, clock = systemClock } = options
+  const reading = signal === undefined ? {} : { signal }
+  const appending = durability === undefined ? reading : { ...reading, durability }
+  const pipeline = commandPipeline(command, { retry: retryPolicy(options.retry), random: () => clock.random() })
+  let step = pipeline.next()
+  while (!step.done) {
+    signal?.throwIfAborted()
+    const effect = step.value
+    switch (effect.kind) {
+      case 'read-stream':
+        for await (const event of store.readStream(effect.stream, reading)) {
+          signal?.throwIfAborted()
+          step = pipeline.next({ kind: 'event', event })
+        }
+        step = pipeline.next({ kind: 'end' })
+        break
+      case 'append':
+        step = pipeline.next(
+          await store.append(effect.writes, appending).then(
+            (result) => ({ kind: 'appended', result }) as const,
+            (error: unknown) => {
+              if (error instanceof VersionConflictError) return { kind: 'conflict', error } as const
+              throw error
+            },
+          ),
+        )
+        break
+      case 'report':
+        onRetry?.(effect.retry)
+        step = pipeline.next({ kind: 'done' })
+        break
+      case 'sleep':
+        await sleep(clock, effect.ms, signal)
+        step = pipeline.next({ kind: 'done' })
+        break
+      case 'next-event':
+        // The loop over the stream answers these; one that reaches here would be a bug in the pipeline.
+        throw new Error('An event was asked for outside of a stream.')
+      default:
+        throw effect satisfies never
+    }
+  }
+  return step.value
+}
+
+function sleep(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      cancel()
+      reject(signal?.reason)
+    }
+    const cancel = clock.schedule(ms, () => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    })
+    signal?.addEventListener('abort', abort, { once: true })
+  })
+}

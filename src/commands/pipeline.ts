@@ -1,0 +1,130 @@
+/**
+ * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
+ * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
+ */
+import { CommandRefusedError, IntegrityError, InvalidArgumentError, type VersionConflictError } from '../errors.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { streamName } from '../events/names.js'
+import type { AppendResult, StreamWrite } from '../log/event-store.js'
+import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
+import { CommandConflictError } from './conflict.js'
+import { retryDelay, type RetryPolicy } from './retry.js'
+import { createWriteBatch, declareStreams } from './write-batch.js'
+
+/** A command is about to start again. */
+export interface CommandRetry {
+  /** The retry's number, from 1. */
+  readonly attempt: number
+  /** The pause before it, in ms. */
+  readonly delay: number
+  /** What the attempt that failed had read. */
+  readonly streams: readonly string[]
+  /** Why it failed. */
+  readonly conflict: VersionConflictError
+}
+
+/** What the pipeline wants done. */
+export type CommandEffect<E extends EventShape> =
+  /** Open the stream. Answer with its first event, or `end`. */
+  | { readonly kind: 'read-stream'; readonly stream: string }
+  /** Answer with the next event of the same stream, or `end`. */
+  | { readonly kind: 'next-event'; readonly stream: string }
+  /** Answer with `appended` or `conflict`. */
+  | { readonly kind: 'append'; readonly writes: readonly StreamWrite<E>[] }
+  /** Tell whoever wants to know. Answer with `done`. */
+  | { readonly kind: 'report'; readonly retry: CommandRetry }
+  /** Answer with `done` after so many ms. */
+  | { readonly kind: 'sleep'; readonly ms: number }
+
+/** What came of an effect. A failure other than a conflict is thrown into the pipeline, or ends it. */
+export type CommandReply<E extends EventShape> =
+  | { readonly kind: 'event'; readonly event: RecordedEvent<E> }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'appended'; readonly result: AppendResult }
+  | { readonly kind: 'conflict'; readonly error: VersionConflictError }
+  | { readonly kind: 'done' }
+
+/** A command under way. */
+export type CommandPipeline<E extends EventShape, T> = Generator<CommandEffect<E>, T, CommandReply<E>>
+
+/** Everything that the pipeline decides by, besides what it is answered. */
+export interface PipelineOptions {
+  readonly retry: RetryPolicy
+  /** A number in [0, 1), for the spread of the pauses. */
+  readonly random: () => number
+}
+
+/** The whole life of a command: attempts until one is accepted or refused, or until the retries are used up. */
+export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>(
+  command: Command<E, S, D>,
+  { retry, random }: PipelineOptions,
+): CommandPipeline<E, CommandResult<E, ReasonOf<D>>> {
+  for (let attempts = 1; ; attempts += 1) {
+    const { state, versions } = yield* readStreams(command)
+    const decision = decide(command, state)
+    if (!isEvents(decision)) return { type: 'refused', reason: decision.reason as ReasonOf<D>, attempts }
+    const batch = createWriteBatch<E>()
+    for (const [stream, version] of versions) batch.participate(stream, version)
+    for (const event of decision) batch.add(event)
+    const reply = yield { kind: 'append', writes: batch.writes() }
+    if (reply.kind === 'appended') {
+      const { position, versions } = reply.result
+      return { type: 'accepted', position, versions, attempts, events: decision }
+    }
+    if (reply.kind !== 'conflict') throw unexpected(reply)
+    const streams = [...versions.keys()]
+    if (attempts > retry.maxAttempts) throw new CommandConflictError(reply.error, attempts, streams, command.name)
+    const delay = retryDelay(retry, attempts, random)
+    yield { kind: 'report', retry: { attempt: attempts, delay, streams, conflict: reply.error } }
+    yield { kind: 'sleep', ms: delay }
+  }
+}
+
+/** Reads what was declared and what is discovered on the way, each stream once, from its start (C2). */
+function* readStreams<E extends EventShape, S>(
+  command: Command<E, S>,
+): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
+  const { initial } = command
+  let state = typeof initial === 'function' ? (initial as () => S)() : initial
+  const versions = new Map<string, number>()
+  // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
+  const queue = new Set(declareStreams(command.streams))
+  for (const stream of queue) {
+    let version = 0
+    let reply = yield { kind: 'read-stream', stream }
+    for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
+      const { event } = reply
+      version += 1
+      // A missing event would be a wrong decision, and a number of events that is no version (N37).
+      if (event.version !== version) {
+        throw new IntegrityError(event.position, `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`)
+      }
+      state = command.evolve(state, event)
+    }
+    if (reply.kind !== 'end') throw unexpected(reply)
+    versions.set(stream, version)
+    for (const found of command.discover?.(state) ?? []) queue.add(streamName(found))
+  }
+  return { state, versions }
+}
+
+function decide<E extends EventShape, S>(command: Command<E, S>, state: S): Decision<E> {
+  let decision: Decision<E>
+  try {
+    decision = command.decide(state)
+  } catch (error) {
+    // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
+    if (error instanceof CommandRefusedError) return { type: 'refused', reason: error.reason }
+    throw error
+  }
+  if (isEvents(decision) || (decision as Refusal | undefined)?.type === 'refused') return decision
+  throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason), and not a promise.')
+}
+
+function isEvents<E extends EventShape>(decision: Decision<E>): decision is readonly CommandEvent<E>[] {
+  return Array.isArray(decision)
+}
+
+function unexpected(reply: { readonly kind: string }): Error {
+  return new InvalidArgumentError('reply', `of kind '${reply.kind}' does not answer this effect.`)
+}
