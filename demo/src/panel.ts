@@ -65,6 +65,8 @@ export function mountPanel(store: Store, session: Session): void {
   )
 
   let unsubscribe: (() => void)[] = []
+  /** How far the read model is, seen through a query that every event of the desk changes; for a tab that is stopped. */
+  let seenThroughView: (() => number) | undefined
   const renderSoon = perFrame(render)
 
   function follow(): void {
@@ -72,6 +74,17 @@ export function mountPanel(store: Store, session: Session): void {
     unsubscribe = [session.running, session.building?.running]
       .filter((running) => running !== undefined)
       .map((running) => running.status.subscribe(renderSoon))
+    seenThroughView = undefined
+    if (session.running === undefined && session.view !== undefined) {
+      const live = session.view.live(async ({ totals, departures, gates }) => [
+        await totals.get('all'), await departures.getAll(), await gates.getAll(),
+      ])
+      unsubscribe.push(live.subscribe(renderSoon))
+      seenThroughView = () => {
+        const snapshot = live.getSnapshot()
+        return snapshot.state === 'ready' ? snapshot.position : 0
+      }
+    }
     renderSoon()
     lettersSoon()
   }
@@ -93,11 +106,11 @@ export function mountPanel(store: Store, session: Session): void {
       lead.dataset['leader'] = 'none'
       phase.set('stopped')
       rate.set('–')
-      void outside()
+      outside().catch((error: unknown) => notify(messageOf(error), 'trouble'))
     } else {
       say(lead, `${leaderWords(status.leader)} projects.`)
       lead.dataset['leader'] = status.leader
-      phase.set(status.phase)
+      phase.set(status.phase.replace('catching-up', 'reading'))
       rate.set(status.rate > 0 ? `${count(status.rate)}/s` : '–')
       level(status.position, status.head)
       const error = status.lastError
@@ -123,11 +136,9 @@ export function mountPanel(store: Store, session: Session): void {
 
   /** While stopped here nobody tells this tab the status: what the view and the log say will do. */
   async function outside(): Promise<void> {
-    try {
-      head.set(count(await store.head()))
-    } catch {
-      // The next change tries again.
-    }
+    fault.hidden = true
+    const of = await store.head()
+    if (session.running === undefined && seenThroughView) level(seenThroughView(), of)
   }
   store.subscribe(() => {
     if (session.running === undefined) renderSoon()
