@@ -9,6 +9,8 @@ type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> 
 const leaderWords = (leader: Status['leader']): string =>
   leader === 'self' ? 'This tab' : leader === 'other' ? 'Another tab' : 'Nobody'
 
+const phaseWords: Readonly<Record<string, string>> = { 'catching-up': 'reading', 'waiting-for-leader': 'follows', retrying: 'retries' }
+
 export function mountPanel(store: Store, session: Session): void {
   const lead = h('p', { class: 'lead', role: 'status' })
   const tide = h('div', { class: 'tide', role: 'meter', 'aria-label': 'How far the board has read the log', 'aria-valuemin': 0 }, h('span', { class: 'water' }))
@@ -110,7 +112,7 @@ export function mountPanel(store: Store, session: Session): void {
     } else {
       say(lead, `${leaderWords(status.leader)} projects.`)
       lead.dataset['leader'] = status.leader
-      phase.set(status.phase.replace('catching-up', 'reading'))
+      phase.set(phaseWords[status.phase] ?? status.phase)
       rate.set(status.rate > 0 ? `${count(status.rate)}/s` : '–')
       level(status.position, status.head)
       const error = status.lastError
