@@ -50,7 +50,7 @@ function statesPath(): string {
       )
       if (at) line.push(at)
     }
-    const kept = line.filter((at, i) => {
+    const kept = line.filter((_, i) => {
       const last = line[i - 1]
       return i === 0 || i === line.length - 1 || last === undefined || i % 2 === 0
     })
