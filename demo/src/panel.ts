@@ -6,8 +6,9 @@ import { shared, type Running, type Session } from './session.js'
 type Status = ReturnType<Running['status']['getSnapshot']>
 type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> ? L : never
 
-const leaderWords = (leader: Status['leader']): string =>
-  leader === 'self' ? 'This tab' : leader === 'other' ? 'Another tab' : 'Nobody'
+const leaderOf = ({ leader, phase }: Status): 'self' | 'other' | 'none' =>
+  leader ? 'self' : phase === 'waiting-for-leader' || phase === 'live' ? 'other' : 'none'
+const leaderWords = { self: 'This tab', other: 'Another tab', none: 'Nobody' } as const
 
 const phaseWords: Readonly<Record<string, string>> = { 'catching-up': 'reading', 'waiting-for-leader': 'follows', retrying: 'retries' }
 
@@ -110,8 +111,8 @@ export function mountPanel(store: Store, session: Session): void {
       rate.set('–')
       outside().catch((error: unknown) => notify(messageOf(error), 'trouble'))
     } else {
-      say(lead, `${leaderWords(status.leader)} projects.`)
-      lead.dataset['leader'] = status.leader
+      say(lead, `${leaderWords[leaderOf(status)]} projects.`)
+      lead.dataset['leader'] = leaderOf(status)
       phase.set(phaseWords[status.phase] ?? status.phase)
       rate.set(status.rate > 0 ? `${count(status.rate)}/s` : '–')
       level(status.position, status.head)

@@ -8,7 +8,7 @@ import type { EventShape } from '../events/event.js'
 import { storeName } from '../events/names.js'
 import { systemClock } from '../platform/clock.js'
 import { storageError } from '../platform/indexeddb.js'
-import { openSignals } from '../platform/signals.js'
+import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
@@ -31,6 +31,22 @@ export interface EventStoreOptions<E extends EventShape> {
 
 /** An event store that also keeps checkpoints and leadership: everything `runProjection` needs. */
 export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator
+
+/** What read models need of the store that they belong to. */
+export interface StoreInternals {
+  readonly signals: Signals
+  /** The identity of the log; `undefined` for one in memory. */
+  readonly incarnation: (() => Promise<string>) | undefined
+}
+
+const internals = new WeakMap<object, StoreInternals>()
+
+/** @throws InvalidArgumentError for anything that `openEventStore` did not return */
+export function storeInternals(store: object): StoreInternals {
+  const found = internals.get(store)
+  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore.')
+  return found
+}
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
@@ -85,13 +101,16 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
     throw error
   }
   const store = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  internals.set(store, { signals, incarnation: () => log.incarnation() })
   return withPorts(store, indexedDbCheckpoints(log.connection), coordinatorFor(name))
 }
 
 /** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
 export async function openMemoryEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
   const parts = common(options)
-  const store = createStore<E>({ ...parts, log: new MemoryLog(parts), signals: openSignals(), dispose: () => {} })
+  const signals = openSignals()
+  const store = createStore<E>({ ...parts, log: new MemoryLog(parts), signals, dispose: () => {} })
+  internals.set(store, { signals, incarnation: undefined })
   return withPorts(store, memoryCheckpoints(), inProcessCoordinator())
 }
 

@@ -1,0 +1,3 @@
+import { projectionContract } from './projection.js'
+
+projectionContract()

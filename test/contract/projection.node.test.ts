@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { projectionContract } from './projection.js'
+
+projectionContract()
