@@ -99,6 +99,7 @@ export interface ProjectionHandle {
   /** Drops the rows and folds them again from the first event. For rows that stay readable, raise `version` instead. */
   rebuild(): Promise<void>
   stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** How often a handle looks at the stored state when no hint came, ms. */
@@ -173,7 +174,8 @@ export function startProjection<E extends EventShape, T extends Tables>(
     signals.post({ kind: 'control', projection: key })
   }
 
-  const handle: ProjectionHandle = {
+  // `Symbol.asyncDispose` is added below, where the engine has it.
+  const methods: Omit<ProjectionHandle, typeof Symbol.asyncDispose> = {
     status: {
       getSnapshot: () => status,
       subscribe(listener) {
@@ -203,7 +205,7 @@ export function startProjection<E extends EventShape, T extends Tables>(
           if (status.phase === 'stopped') finish(() => reject(new ClosedError(`Projection '${definition.name}'`)))
         }
         const aborted = () => finish(() => reject(options.signal?.reason))
-        const unsubscribe = handle.status.subscribe(look)
+        const unsubscribe = methods.status.subscribe(look)
         const cancel = options.timeout === undefined ? undefined : clock.schedule(options.timeout, () =>
           finish(() => options.onTimeout === 'stale'
             ? resolve({ position: status.position, head: status.head, stale: true })
@@ -251,6 +253,7 @@ export function startProjection<E extends EventShape, T extends Tables>(
       attached?.database.close()
     },
   }
+  const handle = methods as ProjectionHandle
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
   return handle
 }

@@ -32,6 +32,7 @@ export type ReadModel<T extends Tables> = TableReaders<T> & {
   /** Everything up to here is in the rows. */
   position(): Promise<number>
   close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** A lost hint is made up for within so many ms (H66). */
