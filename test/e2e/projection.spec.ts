@@ -48,3 +48,30 @@ test('H19, L4, N24: when the leading tab crashes another goes on, and every effe
   }, undefined)
   expect(rows).toEqual(['k0', 'k1', 'k2', 'k3'].map((name) => ({ name, count: 30 })))
 })
+
+test('N38, H61: a service worker projects in batches while no tab leads', async ({ launch }) => {
+  const page = await openPage(await launch())
+  const outcome = await run(page, 'service', async (tidemark) => {
+    const store = await tidemark.openEventStore({ name: 'worker' })
+    const definition = tidemark.defineProjection(tidemark.defineEvents<{ type: 'Added'; data: number }>(), {
+      name: 'total',
+      tables: { totals: tidemark.table<{ name: string; total: number }>({ key: 'name' }) },
+      on: {
+        Added: async ({ data }, { totals }) => {
+          totals.put({ name: 'all', total: ((await totals.get('all'))?.total ?? 0) + data })
+        },
+      },
+    })
+    await store.append({ stream: 's', events: Array.from({ length: 100 }, () => ({ type: 'Added', data: 2 })) })
+    const reasons: string[] = []
+    while (reasons.length < 20 && reasons.at(-1) !== 'caught-up') {
+      reasons.push((await tidemark.runProjection(definition, store as never, { budget: { maxEvents: 40 } })).reason)
+    }
+    const view = await tidemark.openReadModel(store as never, definition)
+    const total = (await view.totals.get('all'))?.total
+    await view.close()
+    await store.close()
+    return { reasons, total }
+  })
+  expect(outcome).toEqual({ reasons: ['budget', 'budget', 'caught-up'], total: 200 })
+})
