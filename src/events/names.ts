@@ -64,3 +64,12 @@ function checked(what: string, given: unknown, name: unknown, most: number, forb
   if (loneSurrogate.test(name)) throw new InvalidNameError(what, given, 'must be well-formed Unicode, without lone surrogates.')
   return name
 }
+
+/**
+ * The name of a store's database, or of a read model's within it. The store's own colons are escaped, so that no store
+ * can have the name of another one's read model.
+ */
+export function databaseName(store: string, projectionKey?: string): string {
+  const name = `tidemark:${store.replaceAll('%', '%25').replaceAll(':', '%3A')}`
+  return projectionKey === undefined ? name : `${name}:${projectionKey}`
+}

@@ -3,7 +3,7 @@ import { ConditionFailedError, StorageLostError, TidemarkError, UnsupportedForma
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
-import { streamName } from '../events/names.js'
+import { databaseName, streamName } from '../events/names.js'
 import { Connection, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
@@ -54,7 +54,7 @@ export class IndexedDbLog {
   constructor(options: IndexedDbLogOptions) {
     this.#options = options
     this.connection = new Connection({
-      name: `tidemark:${options.name}`,
+      name: databaseName(options.name),
       version: 1,
       label: `The event store '${options.name}'`,
       upgrade: (database) => {

@@ -5,7 +5,7 @@ import { webLocksCoordinator } from '../coordination/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
-import { storeName } from '../events/names.js'
+import { databaseName, storeName } from '../events/names.js'
 import { systemClock } from '../platform/clock.js'
 import { storageError } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
@@ -72,7 +72,7 @@ function withPorts<E extends EventShape>(store: EventStore<E>, checkpoints: Chec
 const fallbackCoordinators = new Map<string, Coordinator>()
 
 function coordinatorFor(name: string): Coordinator {
-  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `tidemark:${name}:`)
+  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `${databaseName(name)}:`)
   let coordinator = fallbackCoordinators.get(name)
   if (coordinator === undefined) fallbackCoordinators.set(name, (coordinator = inProcessCoordinator()))
   return coordinator
@@ -88,7 +88,7 @@ function coordinatorFor(name: string): Coordinator {
 export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
   const parts = common(options)
   const { name } = parts
-  const signals = openSignals(`tidemark:${name}`)
+  const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog({ ...parts, lost: () => {} })
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head)
@@ -115,13 +115,17 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
 }
 
 /**
- * Deletes the event store of that name with everything in it. Open instances of it end with `StorageLostError`.
+ * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with `StorageLostError`.
  *
  * @throws StorageFailedError if the browser could not delete it
  */
 export async function destroyEventStore(name: string): Promise<void> {
   try {
-    await deleteDB(`tidemark:${storeName(name)}`)
+    const log = databaseName(storeName(name))
+    await deleteDB(log)
+    // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
+    const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases() : []
+    for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDB(other)
   } catch (error) {
     throw storageError(error, `deleting the event store '${name}'`, 'unknown')
   }

@@ -1,5 +1,6 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { IntegrityError, InvalidArgumentError, LeadershipLostError, ProjectionError, StorageLostError } from '../errors.js'
+import { databaseName } from '../events/names.js'
 import { Connection, requested } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, ProjectionState, StoredFault } from '../projection/target.js'
 import type { ProjectionDefinition, RowKey } from './define.js'
@@ -52,7 +53,7 @@ export class ProjectionDatabase {
     const fingerprint = JSON.stringify(Object.entries(definition.tables).map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()]).sort())
     const empty: StateRow = { key: 'state', position: 0, epoch: 0, owner: '', paused: false, letters: 0, log, fingerprint }
     this.#connection = new Connection({
-      name: `tidemark:${storeName}:${this.#key}`,
+      name: databaseName(storeName, this.#key),
       version: 1,
       label: `The read model '${this.#key}'`,
       upgrade: (database) => {

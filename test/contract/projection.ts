@@ -1,7 +1,7 @@
 /** Projections over a real store: the rules of the runner, and the read model's exactly-once commit. */
 import { describe, expect, test } from 'vitest'
 import {
-  defineEvents, defineProjection, openEventStore, openReadModel, runProjection, startProjection, table,
+  defineEvents, defineProjection, destroyEventStore, openEventStore, openReadModel, runProjection, startProjection, table,
   type FailureStrategy, type Projector, type RecordedEvent,
 } from 'tidemark'
 
@@ -264,6 +264,23 @@ export function projectionContract(): void {
       await runProjection(definition, store)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 50, total: 50 }])
       await store.close()
+    })
+    test('destroying a store takes its read models with it, and not those of its neighbours', async () => {
+      const names = ['x', 'x:sums@1'].map((name) => `${name}-${(count += 1)}-${Math.random()}`)
+      for (const name of names) {
+        const store = await openEventStore<Event>({ name, events })
+        await store.append({ stream: 's', events: [added('a', 1)] })
+        await runProjection(sums(), store)
+        await store.close()
+      }
+      await destroyEventStore(names[0] as string)
+      const again = await openEventStore<Event>({ name: names[0] as string, events })
+      expect(await again.head()).toBe(0)
+      expect(await rowsOf(again, sums())).toEqual([])
+      await again.close()
+      const neighbour = await openEventStore<Event>({ name: names[1] as string, events })
+      expect(await rowsOf(neighbour, sums())).toEqual([{ name: 'a', count: 1, total: 1 }])
+      await neighbour.close()
     })
     test('rebuild folds everything again', async () => {
       const store = await open()
