@@ -11,8 +11,8 @@ const maxCachedRows = 20_000
 type Entry = { readonly key: RowKey; readonly row: unknown }
 type Rows = Map<RowKey, Entry>
 
-/** A Date is a key by its time; a Map tells 1 from '1' by itself. */
-const slot = (key: RowKey): RowKey => (key instanceof Date ? `date:${key.getTime()}` : key)
+/** Where a row stands in a Map: a Date by its time, and no string can look like one. */
+const slot = (key: RowKey): RowKey => (key instanceof Date ? `d${key.getTime()}` : typeof key === 'string' ? `s${key}` : key)
 
 function assertKey(key: unknown, what: string): asserts key is RowKey {
   const fine = typeof key === 'string' || (typeof key === 'number' && Number.isFinite(key)) || (key instanceof Date && !Number.isNaN(key.getTime()))
