@@ -56,7 +56,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let cursor = 0
   let paused = false
   let goal: number | undefined
-  let failures = 0
+  /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
+  const failures = { reading: 0, storing: 0 }
+  /** The counts that are committed: what a failed commit goes back to. */
+  let stored = { applied: 0, skipped: 0, parked: 0 }
   let idle = settings.emptyBackoff
   let now = 0
   let lastCommit = 0
@@ -71,12 +74,13 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   }
   const result = (reason: ProjectionResult['reason']): ProjectionResult => ({ position, applied, skipped, parked, reason })
   /** Pauses after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
-  const failed = function* (what: string, error: unknown): Generator<Effect, boolean, never> {
-    if (failures >= settings.maxFailures) {
-      throw new ProjectionError(`Projection '${name}' stopped at ${position}: ${what} failed ${failures + 1} times in a row. See the cause.`, { projector: name, attempts: failures + 1, position }, error)
+  const failed = function* (what: keyof typeof failures, error: unknown): Generator<Effect, boolean, never> {
+    const before = failures[what]
+    if (before >= settings.maxFailures) {
+      throw new ProjectionError(`Projection '${name}' stopped at ${position}: ${what} failed ${before + 1} times in a row. See the cause.`, { projector: name, attempts: before + 1, position }, error)
     }
-    const pause = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(failures, 20) * (1 + settings.jitter * random()))
-    failures += 1
+    const pause = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()))
+    failures[what] = before + 1
     return (yield { kind: 'sleep', ms: pause, why: 'reading-failed', error }) === ('aborted' as never)
   }
   /** Answers false if the commit failed and everything since the last one has to be done again. */
@@ -85,12 +89,20 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     if ('error' in outcome) {
       if (outcome.error instanceof LeadershipLostError) throw outcome.error
       yield { kind: 'reset' }
+      const attempted = { applied, skipped, parked }
+      ;({ applied, skipped, parked } = stored)
       if (yield* failed('storing', outcome.error)) return false
       // Whether the commit happened is what the storage says, not what the error says (N4).
       yield* load()
+      if (position === to) {
+        stored = attempted
+        ;({ applied, skipped, parked } = attempted)
+      }
       return false
     }
     position = cursor = to
+    stored = { applied, skipped, parked }
+    failures.storing = 0
     paused = outcome.value.paused
     now = lastCommit = outcome.value.now
     sinceCommit = 0
@@ -195,17 +207,15 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     if (redo) continue
     const through = usable < events.length || (settings.mode === 'batch' && scannedTo > goal) ? Math.max(reached, Math.min(goal, scannedTo)) : scannedTo
     const caughtUp = through >= head || (settings.mode === 'batch' && through >= goal)
-    failures = 0
+    failures.reading = 0
     const spent = now - started >= settings.budgetTime || applied + skipped + parked >= settings.budgetEvents
     // While behind, one commit for many pages: writing rows costs more than folding events.
     if (!caughtUp && !spent && sinceCommit < settings.batchEvents && now - lastCommit < settings.batchTime) cursor = through
     else if (through > position && !(yield* commit(through, caughtUp))) continue
     if (settings.mode === 'batch' && position >= goal) return result('caught-up')
     if (spent) return result('budget')
-    if (!caughtUp) {
-      if (settings.interval > 0 && events.length > 0 && ((yield { kind: 'sleep', ms: settings.interval, why: 'idle' }) === ('aborted' as never))) return result('aborted')
-      continue
-    }
+    // Behind: no pause, whatever the interval (W8, N12).
+    if (!caughtUp) continue
     idle = events.length > 0 ? settings.emptyBackoff : idle
     const pause = events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval)
     const slept = (yield { kind: 'sleep', ms: pause, why: 'idle' }) as EffectResults['sleep']

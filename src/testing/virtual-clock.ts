@@ -1,0 +1,95 @@
+/** Time that passes only when a test says so. */
+import type { Clock } from '../platform/clock.js'
+
+/** A clock under the control of a test. */
+export interface VirtualClock extends Clock {
+  /** Lets `ms` pass: runs every timer that falls due, in order, and lets promises settle between. */
+  advance(ms: number): Promise<void>
+  /**
+   * Lets time pass until the promise settles, and answers as it does.
+   *
+   * @throws Error if it did not settle within `maxMs` of virtual time. @default one hour
+   */
+  runUntil<T>(promise: Promise<T>, options?: { readonly maxMs?: number }): Promise<T>
+  /** Timers that wait: 0 when everything was cleaned up. */
+  readonly pending: number
+}
+
+interface Timer {
+  readonly due: number
+  readonly callback: () => void
+}
+
+/**
+ * A clock that stands still until it is advanced.
+ *
+ * @param options.start wall clock at the beginning, ms since the epoch. @default 0
+ * @param options.seed of the random numbers, which are the same for the same seed. @default 1
+ */
+export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number; readonly seed?: number } = {}): VirtualClock {
+  let elapsed = 0
+  let randomState = seed >>> 0
+  // In the order of scheduling, which decides between timers that are due at once.
+  const timers = new Set<Timer>()
+
+  const next = (until: number): Timer | undefined => {
+    let first: Timer | undefined
+    for (const timer of timers) if (timer.due <= until && (first === undefined || timer.due < first.due)) first = timer
+    return first
+  }
+  const fire = async (timer: Timer) => {
+    timers.delete(timer)
+    elapsed = Math.max(elapsed, timer.due)
+    timer.callback()
+    await settled()
+  }
+
+  return {
+    now: () => start + elapsed,
+    monotonic: () => elapsed,
+    random() {
+      // mulberry32
+      randomState = (randomState + 0x6d2b79f5) >>> 0
+      let t = randomState
+      t = Math.imul(t ^ (t >>> 15), t | 1)
+      t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+    },
+    schedule(ms, callback) {
+      const timer = { due: elapsed + Math.max(0, ms), callback }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    get pending() {
+      return timers.size
+    },
+    async advance(ms) {
+      const until = elapsed + ms
+      await settled()
+      for (let timer = next(until); timer !== undefined; timer = next(until)) await fire(timer)
+      elapsed = until
+    },
+    async runUntil(promise, { maxMs = 3_600_000 } = {}) {
+      let finished = false
+      const finish = () => {
+        finished = true
+      }
+      promise.then(finish, finish)
+      const until = elapsed + maxMs
+      await settled()
+      // Rounds without a timer wait for what is not under this clock, such as a message between threads.
+      for (let round = 0; !finished; round += 1) {
+        const timer = next(until)
+        if (timer !== undefined) await fire(timer)
+        else if (round < 1000 && timers.size === 0) await settled()
+        else throw new Error(`Not settled after ${maxMs} ms of virtual time.`)
+      }
+      return await promise
+    },
+  }
+}
+
+/** Microtasks, and the tasks of other queues that they asked for. */
+async function settled(): Promise<void> {
+  for (let round = 0; round < 3; round += 1) await new Promise((resolve) => setTimeout(resolve, 0))
+}
