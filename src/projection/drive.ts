@@ -2,6 +2,7 @@
 import { LeadershipError, LeadershipLostError, ProjectionError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
+import type { Clock } from '../platform/clock.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
 import { projectionMachine, type Effect, type EffectResults } from './machine.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
@@ -181,23 +182,34 @@ async function leadOnce<E extends EventShape>(
   }
 }
 
+/** Waits, but not past an abort; leaves no listener behind (H75). */
+function pause(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel()
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.schedule(ms, done)
+    signal?.addEventListener('abort', done, { once: true })
+    if (signal?.aborted === true) done()
+  })
+}
+
 /** Resolves once the head moved on while the stored checkpoint did not, for the stall time. */
 async function stalled<E extends EventShape>(target: ProjectionTarget<E>, backend: Backend<E>, settings: Settings, signal: AbortSignal): Promise<void> {
   const { clock } = settings
   let seen = (await target.state()).position
   for (;;) {
     const before = clock.monotonic()
-    await new Promise<void>((resolve) => {
-      const cancel = clock.schedule(stallTimeout * (1 + 0.2 * clock.random()), resolve)
-      signal.addEventListener('abort', () => (cancel(), resolve()), { once: true })
-    })
+    await pause(clock, stallTimeout * (1 + 0.2 * clock.random()), signal)
     if (signal.aborted) return
-    const state = await target.state().catch(() => undefined)
-    if (state === undefined) continue
+    // A read that fails says nothing about the leader: look again later.
+    const [state, page] = await Promise.all([target.state(), backend.reader.readEvents({}, { after: seen, limit: 1 })]).catch(() => [])
+    if (state === undefined || page === undefined) continue
     // A span far over the timer's says that this context slept: it has no right to judge others (H56).
     const slept = clock.monotonic() - before > 4 * stallTimeout
-    const { head } = await backend.reader.readEvents({}, { after: seen, limit: 1 })
-    if (!slept && !state.paused && state.position === seen && head > seen && state.fault === undefined) return
+    if (!slept && !state.paused && state.position === seen && page.head > seen && state.fault === undefined) return
     seen = state.position
   }
 }
@@ -252,7 +264,7 @@ export async function driveTarget<E extends EventShape>(
       const again = error instanceof TidemarkError && error.code === 'leadership-lost' && settings.mode === 'continuous' && leadership === 'wait' && lostInARow < 20
       if (!again) throw error
       lostInARow += 1
-      await new Promise<void>((resolve) => void settings.clock.schedule(Math.min(5_000, 50 * 2 ** lostInARow) * (0.5 + settings.clock.random()), resolve))
+      await pause(settings.clock, Math.min(5_000, 50 * 2 ** lostInARow) * (0.5 + settings.clock.random()), outer)
     } finally {
       observe({ leader: false })
       outer?.removeEventListener('abort', stop)

@@ -8,7 +8,7 @@ import type { ProjectionDefinition, RowKey, TableWriter } from './define.js'
 /** How many rows the leader keeps in memory besides those not yet committed. */
 const maxCachedRows = 20_000
 
-type Entry = { readonly key: RowKey; readonly row: unknown }
+type Entry = { readonly key: RowKey; readonly row: unknown; /** The row holds what cannot be frozen. */ readonly copied?: true }
 type Rows = Map<RowKey, Entry>
 
 /** Where a row stands in a Map: a Date by its time, and no string can look like one. */
@@ -19,13 +19,37 @@ function assertKey(key: unknown, what: string): asserts key is RowKey {
   if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
-/** Nobody may change a row that the cache and later events rely on. */
-function freeze(value: unknown, path: string): void {
+/** Objects seen by {@link seal}, and whether something in them can be changed although it is frozen. */
+const sealed = new WeakMap<object, boolean>()
+
+/**
+ * Freezes a row in depth: nobody may change what the cache and later events rely on. Answers whether something in it
+ * cannot be frozen (a Date, a Map, bytes): such a row is handed out as a copy.
+ */
+function seal(value: unknown, path: string): boolean {
   if (typeof value === 'function' || typeof value === 'symbol') throw new InvalidArgumentError(path, `is ${describe(value)}, which cannot be stored.`)
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return
+  if (typeof value !== 'object' || value === null) return false
+  const known = sealed.get(value)
+  if (known !== undefined) return known
+  const prototype = Object.getPrototypeOf(value) as object | null
+  if (!Array.isArray(value) && prototype !== null && Object.getPrototypeOf(prototype) !== null) return true
+  // Set before going deeper, so that an object which contains itself ends the walk.
+  sealed.set(value, false)
   Object.freeze(value)
-  for (const key of Object.keys(value)) freeze((value as Record<string, unknown>)[key], `${path}.${key}`)
+  let changeable = false
+  for (const key of Object.keys(value)) changeable = seal((value as Record<string, unknown>)[key], `${path}.${key}`) || changeable
+  if (changeable) sealed.set(value, true)
+  return changeable
 }
+
+/** A row as the cache may keep it. */
+function kept(key: RowKey, row: unknown, table: string): Entry {
+  if (!seal(row, table)) return { key, row }
+  return { key, row: structuredClone(row), copied: true }
+}
+
+/** A row as a handler may have it. */
+const handedOut = ({ row, copied }: Entry): unknown => (copied === true ? structuredClone(row) : (row ?? undefined))
 
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
@@ -37,12 +61,12 @@ export class UnitOfWork<E extends EventShape> {
   #complete = false
   #pending = new Map<string, Rows>()
   #staged = new Map<string, Rows>()
-  readonly #writers: Record<string, TableWriter<unknown>>
+  readonly #tables: readonly string[]
 
   constructor(definition: ProjectionDefinition<E>, database: ProjectionDatabase) {
     this.#definition = definition
     this.#database = database
-    this.#writers = Object.fromEntries(Object.keys(definition.tables).map((name) => [name, this.#writer(name)]))
+    this.#tables = Object.keys(definition.tables)
   }
 
   /** Forgets everything. `empty` says that the tables are. */
@@ -59,21 +83,24 @@ export class UnitOfWork<E extends EventShape> {
     const handlers = this.#definition.on as Record<string, ((event: RecordedEvent<E>, tables: unknown) => void | Promise<void>) | undefined>
     const handler = Object.hasOwn(handlers, event.type) ? handlers[event.type] : undefined
     if (handler === undefined) return
-    let waiting: void | Promise<void>
-    try {
-      waiting = handler(event, this.#writers)
-    } catch (error) {
+    const scope = { open: true }
+    const writers = Object.fromEntries(this.#tables.map((name) => [name, this.#writer(name, scope)]))
+    const finish = () => {
+      scope.open = false
+      this.#keep()
+    }
+    const discard = (error: unknown): never => {
+      scope.open = false
       this.#staged = new Map()
       throw error
     }
-    if (waiting === undefined) return this.#keep()
-    return waiting.then(
-      () => this.#keep(),
-      (error: unknown) => {
-        this.#staged = new Map()
-        throw error
-      },
-    )
+    let waiting: void | Promise<void>
+    try {
+      waiting = handler(event, writers)
+    } catch (error) {
+      return discard(error)
+    }
+    return waiting === undefined ? finish() : waiting.then(finish, discard)
   }
 
   /** What is to be committed. */
@@ -111,43 +138,64 @@ export class UnitOfWork<E extends EventShape> {
     rows.set(key, entry)
   }
 
-  #writer(name: string): TableWriter<unknown> {
+  #known(name: string, at: RowKey): Entry | undefined {
+    return this.#staged.get(name)?.get(at) ?? this.#pending.get(name)?.get(at) ?? this.#cache.get(name)?.get(at)
+  }
+
+  async #load(name: string, key: RowKey): Promise<Entry> {
+    const at = slot(key)
+    const known = this.#known(name, at)
+    if (known !== undefined) return known
+    if (this.#complete) return { key, row: null }
+    const row = await this.#database.get(name, key)
+    // A write or another read of the same row may have come first.
+    const meanwhile = this.#known(name, at)
+    if (meanwhile !== undefined) return meanwhile
+    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row, name)
+    this.#remember(name, at, entry)
+    return entry
+  }
+
+  #writer(name: string, scope: { readonly open: boolean }): TableWriter<unknown> {
     const keyName = this.#definition.tables[name]?.key as string
-    const stage = (key: RowKey, row: unknown) => {
+    const assertOpen = () => {
+      // Its event is done with: a write now would be counted to another one.
+      if (!scope.open) throw new InvalidArgumentError(`Table '${name}'`, 'is used after its handler ended. Await everything inside the handler.')
+    }
+    const stage = (key: RowKey, entry: Entry) => {
       let rows = this.#staged.get(name)
       if (rows === undefined) this.#staged.set(name, (rows = new Map()))
-      rows.set(slot(key), { key, row })
-    }
-    const get = async (key: RowKey): Promise<unknown> => {
-      assertKey(key, `The key of '${name}'`)
-      const at = slot(key)
-      const known = this.#staged.get(name)?.get(at) ?? this.#pending.get(name)?.get(at) ?? this.#cache.get(name)?.get(at)
-      if (known !== undefined) return known.row ?? undefined
-      if (this.#complete) return undefined
-      const row = await this.#database.get(name, key)
-      freeze(row, name)
-      this.#remember(name, at, { key, row: row ?? null })
-      return row
+      rows.set(slot(key), entry)
     }
     const put = (row: unknown) => {
+      assertOpen()
       if (typeof row !== 'object' || row === null) throw new InvalidArgumentError(`A row of '${name}'`, 'must be an object.')
       const key = (row as Record<string, unknown>)[keyName]
       assertKey(key, `'${keyName}' of a row of '${name}'`)
-      freeze(row, name)
-      stage(key, row)
+      stage(key, kept(key, row, name))
+    }
+    const remove = (key: RowKey) => {
+      assertOpen()
+      assertKey(key, `The key of '${name}'`)
+      stage(key, { key, row: null })
     }
     return {
-      get,
+      get: async (key) => {
+        assertOpen()
+        assertKey(key, `The key of '${name}'`)
+        return handedOut(await this.#load(name, key))
+      },
       put,
-      async update(key, change) {
-        const row = change(await get(key))
-        if (row === null) stage(key, null)
+      update: async (key, change) => {
+        assertOpen()
+        assertKey(key, `The key of '${name}'`)
+        const loaded = await this.#load(name, key)
+        // Updates of one row side by side: each goes on from what the one before it left.
+        const row = change(handedOut(this.#known(name, slot(key)) ?? loaded))
+        if (row === null) remove(key)
         else put(row)
       },
-      delete(key) {
-        assertKey(key, `The key of '${name}'`)
-        stage(key, null)
-      },
+      delete: remove,
     }
   }
 }

@@ -282,6 +282,50 @@ export function projectionContract(): void {
       expect(await rowsOf(neighbour, sums())).toEqual([{ name: 'a', count: 1, total: 1 }])
       await neighbour.close()
     })
+    test('N17: updates of one row side by side all count, a late write is refused, and what cannot be frozen is a copy', async () => {
+      const store = await open()
+      const refused: unknown[] = []
+      const definition = defineProjection(events, {
+        name: 'careful',
+        tables: { rows: table<{ name: string; n: number; at: Date }>({ key: 'name' }) },
+        on: {
+          Added: async ({ position }, { rows }) => {
+            const more = () => rows.update('a', (row) => ({ name: 'a', n: (row?.n ?? 0) + 1, at: new Date(1000) }))
+            await Promise.all([more(), more(), more()])
+            const row = await rows.get('a')
+            row?.at.setTime(0)
+            expect(() => Object.assign(row ?? {}, { n: -1 })).not.toThrow()
+            // Not awaited on purpose: it comes back after the handler ended.
+            if (position === 1) void new Promise((resolve) => setTimeout(resolve)).then(() => rows.put({ name: 'late', n: 1, at: new Date() })).catch((error: unknown) => refused.push(error))
+          },
+        },
+      })
+      await store.append({ stream: 's', events: [added('a', 1), added('a', 1)] })
+      await runProjection(definition, store)
+      await expect.poll(() => refused).toMatchObject([{ code: 'invalid-argument' }])
+      await store.append({ stream: 's', events: [added('a', 1)] })
+      await runProjection(definition, store)
+      const view = await openReadModel(store, definition)
+      expect(await view.rows.getAll()).toEqual([{ name: 'a', n: 9, at: new Date(1000) }])
+      await view.close()
+      await store.close()
+    })
+    test('rows without such parts are frozen', async () => {
+      const store = await open()
+      await store.append({ stream: 's', events: [added('a', 1)] })
+      const definition = defineProjection(events, {
+        name: 'frozen',
+        tables: { rows: table<{ name: string; tags: string[] }>({ key: 'name' }) },
+        on: {
+          Added: async (_event, { rows }) => {
+            rows.put({ name: 'a', tags: [] })
+            ;(await rows.get('a'))?.tags.push('x')
+          },
+        },
+      })
+      await expect(runProjection(definition, store)).rejects.toMatchObject({ code: 'failed', cause: { name: 'TypeError' } })
+      await store.close()
+    })
     test('rebuild folds everything again', async () => {
       const store = await open()
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
