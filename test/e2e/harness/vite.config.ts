@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Connect, Plugin } from 'vite'
 import { defineConfig } from 'vite'
@@ -13,13 +12,7 @@ export default defineConfig({
   root: here('.'),
   appType: 'mpa',
   logLevel: 'warn',
-  resolve: {
-    // Until the package has an entry point, the harness is built without it.
-    alias: alias.map(({ find, replacement }) => ({
-      find,
-      replacement: existsSync(replacement) ? replacement : here('./no-package.ts'),
-    })),
-  },
+  resolve: { alias },
   plugins: [harnessServer()],
   build: {
     outDir: here(`../.dist/${port}`),
