@@ -18,6 +18,9 @@ const chromium = findChromium()
 export default defineConfig({
   resolve: { alias },
   test: {
+    // Against hangs only: no test makes a claim about time, and a busy machine is slow.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     projects: [
       {
         extends: true,

@@ -17,19 +17,29 @@ export type {
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/prepare.js'
 
-// Projections and read models
-export type { ProjectionConfig, ProjectionResult, Projector } from './projection/projector.js'
-export type { DeadLetterRecord, FailureContext, FailureStrategy } from './projection/target.js'
+// Projections
+export type { ProjectionConfig } from './projection/config.js'
+export type { ProjectionResult, Projector } from './projection/projector.js'
+export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { DeadLetterRecord, FailureContext, FailureStrategy, StoredFault } from './projection/target.js'
+export { runProjection } from './read-model/run.js'
+export { startProjection, type DeadLetter, type ProjectionHandle } from './read-model/handle.js'
+export type { CaughtUp, CaughtUpOptions } from './read-model/caught-up.js'
+export type { ProjectionStatus, StatusStore } from './read-model/status.js'
+
+// Read models
 export {
-  defineProjection, table, type Handlers, type ProjectionDefinition, type ProjectionSpecification, type RowKey, type RowOf, type TableDefinition, type Tables,
-  type TableWriter, type TableWriters,
+  defineProjection, table, type Handlers, type ProjectionDefinition, type ProjectionSpecification, type RowOf, type TableDefinition, type TableFold,
+  type TableFolds, type Tables, type TableWriter, type TableWriters,
 } from './read-model/define.js'
-export type { QueryOptions } from './read-model/database.js'
-export { runProjection, startProjection, type DeadLetter, type ProjectionHandle, type ProjectionStatus } from './read-model/run.js'
-export { openReadModel, type LiveQuery, type LiveSnapshot, type ReadModel, type TableReader, type TableReaders } from './read-model/view.js'
+export type { KeyRange, RowKey } from './read-model/keys.js'
+export type { LiveQuery, LiveSnapshot } from './read-model/live.js'
+export { liveProjection, type LiveProjectionSpecification } from './read-model/live-projection.js'
+export type { QueryOptions } from './read-model/storage.js'
+export { openReadModel, type ReadModel, type TableReader, type TableReaders } from './read-model/view.js'
 
 // The ports of a projection
-export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator } from './projection/ports.js'
+export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator, SaveOptions } from './projection/ports.js'
 
 // Commands
 export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Decision, type ReasonOf, type Refusal } from './commands/command.js'
@@ -37,6 +47,8 @@ export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute } from './commands/execute.js'
 export type { RetryOptions } from './commands/retry.js'
+
+export type { Clock } from './platform/clock.js'
 
 // Errors
 export {

@@ -4,10 +4,19 @@ import { projectionName } from '../events/names.js'
 import { requested, type Connection } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
 
-/** Loads and saves one position per name; see the port `CheckpointStore`. */
+/** A parked event of a plain projector, as the log's own layer sees it: whatever its owner keeps, told apart by position. */
+export interface Letter {
+  readonly position: number
+}
+
+/** Loads and saves one position per name, and dead letters beside it; see the port `CheckpointStore`. */
 export interface Checkpoints {
   load(name: string): Promise<number | undefined>
-  save(name: string, position: number, options?: { readonly expected?: number }): Promise<void>
+  save(name: string, position: number, options?: { readonly expected?: number; readonly letters?: readonly Letter[] }): Promise<void>
+  /** After a position, in order. */
+  letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
+  /** Answers false if there is none at the position. */
+  removeLetter(name: string, position: number): Promise<boolean>
 }
 
 function assertExpected(name: string, stored: number | undefined, expected: number | undefined): void {
@@ -25,17 +34,36 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
         requested(transaction.objectStore('checkpoints').get(key))) as { position: number } | undefined
       return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
     },
-    async save(name, position, options = {}) {
+    async save(name, position, { expected, letters = [] } = {}) {
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      await connection.transact({ stores: ['checkpoints'], mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
+      const stores = letters.length === 0 ? ['checkpoints'] : ['checkpoints', 'letters']
+      await connection.transact({ stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
         const checkpoints = transaction.objectStore('checkpoints')
-        if (options.expected !== undefined) {
+        if (expected !== undefined) {
           const row = await requested(checkpoints.get(key)) as { position: number } | undefined
-          assertExpected(key, row?.position, options.expected)
+          assertExpected(key, row?.position, expected)
         }
         checkpoints.put({ name: key, position })
+        for (const letter of letters) transaction.objectStore('letters').put({ name: key, position: letter.position, letter })
         transaction.commit()
+      })
+    },
+    async letters<L extends Letter>(name: string, after: number, limit: number) {
+      const key = projectionName(name)
+      if (limit === 0) return []
+      const rows = await connection.transact({ stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` }, (transaction) =>
+        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), limit))) as { letter: L }[]
+      return rows.map(({ letter }) => letter)
+    },
+    async removeLetter(name, position) {
+      const key = projectionName(name)
+      return connection.transact({ stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` }, async (transaction) => {
+        const rows = transaction.objectStore('letters')
+        const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
+        rows.delete([key, position])
+        transaction.commit()
+        return wasThere
       })
     },
   }
@@ -44,15 +72,26 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
 /** In memory. */
 export function memoryCheckpoints(): Checkpoints {
   const positions = new Map<string, number>()
+  const parked = new Map<string, Map<number, Letter>>()
   return {
     async load(name) {
       return positions.get(projectionName(name))
     },
-    async save(name, position, options = {}) {
+    async save(name, position, { expected, letters = [] } = {}) {
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      assertExpected(key, positions.get(key), options.expected)
+      assertExpected(key, positions.get(key), expected)
       positions.set(key, position)
+      const own = parked.get(key) ?? new Map<number, Letter>()
+      for (const letter of letters) own.set(letter.position, letter)
+      parked.set(key, own)
+    },
+    async letters<L extends Letter>(name: string, after: number, limit: number) {
+      const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
+      return own.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
+    },
+    async removeLetter(name, position) {
+      return parked.get(projectionName(name))?.delete(position) ?? false
     },
   }
 }

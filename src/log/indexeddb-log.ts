@@ -64,6 +64,7 @@ export class IndexedDbLog {
         commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
+        database.createObjectStore('letters', { keyPath: ['name', 'position'] })
         meta.put({ key: 'log', format, minReader: 1, minWriter: 1, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
       },
       verify: async (database) => {

@@ -35,16 +35,19 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & C
 /** What read models need of the store that they belong to. */
 export interface StoreInternals {
   readonly signals: Signals
-  /** The identity of the log; `undefined` for one in memory. */
-  readonly incarnation: (() => Promise<string>) | undefined
+  /** Where the log is, and so its read models. */
+  readonly medium: 'indexeddb' | 'memory'
+  /** The identity of the log: rows folded from another one are void (H31). */
+  identity(): Promise<string>
 }
 
-const internals = new WeakMap<object, StoreInternals>()
+/** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
+const internals = Symbol('tidemark store')
 
-/** @throws InvalidArgumentError for anything that `openEventStore` did not return */
+/** @throws InvalidArgumentError for anything that is not a store of `openEventStore`, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
-  const found = internals.get(store)
-  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore.')
+  const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
+  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore. Other backends run plain projectors only.')
   return found
 }
 
@@ -62,10 +65,8 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
   }
 }
 
-function withPorts<E extends EventShape>(store: EventStore<E>, checkpoints: Checkpoints, coordinator: Coordinator): TidemarkStore<E> {
-  return Object.assign(store, {
-    load: checkpoints.load, save: checkpoints.save, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire,
-  })
+function withPorts<E extends EventShape>(store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator): TidemarkStore<E> {
+  return Object.assign(store, { [internals]: parts, ...checkpoints, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
@@ -101,8 +102,8 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
     throw error
   }
   const store = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
-  internals.set(store, { signals, incarnation: () => log.incarnation() })
-  return withPorts(store, indexedDbCheckpoints(log.connection), coordinatorFor(name))
+  const shared: StoreInternals = { signals, medium: 'indexeddb', identity: () => log.incarnation() }
+  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name))
 }
 
 /** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
@@ -110,8 +111,8 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
   const parts = common(options)
   const signals = openSignals()
   const store = createStore<E>({ ...parts, log: new MemoryLog(parts), signals, dispose: () => {} })
-  internals.set(store, { signals, incarnation: undefined })
-  return withPorts(store, memoryCheckpoints(), inProcessCoordinator())
+  const identity = crypto.randomUUID()
+  return withPorts(store, { signals, medium: 'memory', identity: async () => identity }, memoryCheckpoints(), inProcessCoordinator())
 }
 
 /**

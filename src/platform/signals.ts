@@ -4,7 +4,12 @@
 export type Hint =
   | { readonly kind: 'head'; readonly head: number }
   | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
+  /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
   | { readonly kind: 'control'; readonly projection: string }
+  /** A hidden leader asks who would lead instead. */
+  | { readonly kind: 'hidden-leader'; readonly projection: string }
+  /** A visible follower would lead. */
+  | { readonly kind: 'candidate'; readonly projection: string }
 
 /** Hints of one store, from this context and from others. */
 export interface Signals {
@@ -22,7 +27,7 @@ export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
   const { kind, head, projection, position: at, tables } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head }
-  if (kind === 'control' && shortText(projection)) return { kind, projection }
+  if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection)) return { kind, projection }
   if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
     return { kind, projection, position: at, tables: tables as string[] }
   }

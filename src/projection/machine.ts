@@ -4,224 +4,311 @@
  */
 import { IntegrityError, LeadershipLostError, ProjectionError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
-import type { ProjectionResult, Settings } from './projector.js'
+import type { Settings } from './config.js'
+import type { ProjectionResult } from './projector.js'
+import { reportedEvent, type ProjectionOccurrence } from './report.js'
 import type { FailureStrategy } from './target.js'
 
+/** What a read answers. */
 export interface Page {
   readonly events: readonly RecordedEvent[]
   readonly unreadable?: readonly EventUnreadableError[]
   readonly scannedTo: number
   readonly head: number
+  /** Characters of JSON that were read. */
+  readonly bytes?: number
   readonly now: number
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
+/** What the machine asks of its shell. */
 export type Effect =
   | { readonly kind: 'load-checkpoint' }
   | { readonly kind: 'read-events'; readonly after: number; readonly limit: number }
-  /** Apply events of the last page from an index on, until one fails, time is up, or the page ends. */
+  /** Apply events of the last page from an index on, until one fails, time is up, or `to` is reached. */
   | { readonly kind: 'apply'; readonly from: number; readonly to: number }
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
   | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number }
-  | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean }
-  | { readonly kind: 'sleep'; readonly ms: number; readonly why: 'idle' | 'retrying' | 'reading-failed' | 'paused'; readonly error?: unknown }
+  | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number }
+  /** An append cuts the `'idle'` sleep short; an abort and a control cut every one. */
+  | { readonly kind: 'sleep'; readonly ms: number; readonly why: 'idle' | 'paused' | 'failed' }
+  | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
   | { readonly kind: 'reset' }
 
+/** What each effect is answered with. */
 export interface EffectResults {
-  'load-checkpoint': { readonly position: number; readonly paused: boolean; readonly now: number }
+  /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. */
+  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number }>
   'read-events': Outcome<Page>
-  apply: { readonly next: number; readonly failure?: { readonly error: unknown }; readonly now: number; readonly aborted: boolean }
-  decide: FailureStrategy
+  /** `storage`: what failed was not the handler, but reading what it asked for. */
+  apply: { readonly next: number; readonly failure?: { readonly error: unknown; readonly storage: boolean }; readonly now: number; readonly aborted: boolean }
+  /** `error` is what the policy itself threw. */
+  decide: { readonly strategy: FailureStrategy; readonly error?: unknown }
   park: undefined
   commit: Outcome<{ readonly paused: boolean; readonly now: number }>
   sleep: 'aborted' | 'control' | 'on'
+  report: undefined
   reset: undefined
 }
+
+/** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
+export interface RunProgress {
+  position: number
+  applied: number
+  skipped: number
+  parked: number
+  startedAt: number | undefined
+  /** The head that a batch runs up to. */
+  goal: number | undefined
+}
+
+/** A run that has done nothing yet. */
+export const newRun = (): RunProgress => ({ position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
 
 /** How many events one read asks for. */
 export const pageSize = 4096
 const maxIdle = 5_000
 const maxFailurePause = 30_000
 
-/** Steps through a projection. `random` gives jitter. */
-export function* projectionMachine(name: string, settings: Settings, random: () => number): Generator<Effect, ProjectionResult, never> {
-  let applied = 0
-  let skipped = 0
-  let parked = 0
-  /** What is committed. */
-  let position = 0
-  /** What is applied, committed or not. */
+/** Why the work on a page ended before its end. `'again'`: read again from where the checkpoint is. */
+type Turn = 'done' | 'again' | 'aborted' | 'budget'
+
+/** Steps through a projection. `random` gives jitter; `run` is kept up to date at every commit. */
+export function* projectionMachine(name: string, settings: Settings, random: () => number, run: RunProgress): Generator<Effect, ProjectionResult, never> {
+  /** Everything up to here is applied, committed or not. */
   let cursor = 0
   let paused = false
-  let goal: number | undefined
-  /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
-  const failures = { reading: 0, storing: 0 }
-  /** The counts that are committed: what a failed commit goes back to. */
-  let stored = { applied: 0, skipped: 0, parked: 0 }
-  let idle = settings.emptyBackoff
+  let rebuilding = false
   let now = 0
-  let lastCommit = 0
-  let sinceCommit = 0
+  let idle = settings.emptyBackoff
+  /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
+  const failures = { loading: 0, reading: 0, storing: 0 }
+  /** What was done since the last commit. */
+  let pending = { applied: 0, skipped: 0, parked: 0, bytes: 0, since: 0 }
 
-  const load = function* (): Generator<Effect, void, never> {
-    const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
-    position = cursor = loaded.position
-    paused = loaded.paused
-    now = lastCommit = loaded.now
-    sinceCommit = 0
+  const result = (reason: ProjectionResult['reason']): ProjectionResult =>
+    ({ position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason })
+  const done = () => pending.applied + pending.skipped + pending.parked
+  const nothingPending = () => ({ applied: 0, skipped: 0, parked: 0, bytes: 0, since: now })
+  const overBudget = () =>
+    now - (run.startedAt ?? now) >= settings.budgetTime || run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
+  const batchFull = () => done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= settings.batchTime
+
+  const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
+    yield { kind: 'report', occurrence }
   }
-  const result = (reason: ProjectionResult['reason']): ProjectionResult => ({ position, applied, skipped, parked, reason })
-  /** Pauses after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
+  const sleep = function* (ms: number, why: 'idle' | 'paused' | 'failed'): Generator<Effect, EffectResults['sleep'], never> {
+    return (yield { kind: 'sleep', ms, why }) as EffectResults['sleep']
+  }
+  /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
   const failed = function* (what: keyof typeof failures, error: unknown): Generator<Effect, boolean, never> {
     const before = failures[what]
-    if (before >= settings.maxFailures) {
-      throw new ProjectionError(`Projection '${name}' stopped at ${position}: ${what} failed ${before + 1} times in a row. See the cause.`, { projector: name, attempts: before + 1, position }, error)
+    if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch')) {
+      throw new ProjectionError(
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${before + 1} times in a row. See the cause.`,
+        { projector: name, attempts: before + 1, position: run.position }, error,
+      )
     }
-    const pause = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()))
+    const delay = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()))
     failures[what] = before + 1
-    return (yield { kind: 'sleep', ms: pause, why: 'reading-failed', error }) === ('aborted' as never)
+    yield* report({ type: 'storage-failed', what, error, failures: before + 1, delay })
+    return (yield* sleep(delay, 'failed')) === 'aborted'
   }
-  /** Answers false if the commit failed and everything since the last one has to be done again. */
-  const commit = function* (to: number, caughtUp: boolean): Generator<Effect, boolean, never> {
-    const outcome = (yield { kind: 'commit', position: to, caughtUp }) as EffectResults['commit']
+  /** Loads the checkpoint, until it can be loaded. Answers true if aborted. */
+  const load = function* (): Generator<Effect, boolean, never> {
+    for (;;) {
+      const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
+      if ('error' in loaded) {
+        if (loaded.error instanceof ProjectionError) throw loaded.error
+        if (yield* failed('loading', loaded.error)) return true
+        continue
+      }
+      failures.loading = 0
+      run.position = cursor = loaded.value.position
+      ;({ paused, rebuilding, now } = loaded.value)
+      pending = nothingPending()
+      return false
+    }
+  }
+  const stored = (position: number) => {
+    run.position = position
+    run.applied += pending.applied
+    run.skipped += pending.skipped
+    run.parked += pending.parked
+  }
+  const commit = function* (position: number, caughtUp: boolean): Generator<Effect, Turn, never> {
+    const outcome = (yield { kind: 'commit', position, caughtUp, events: done() }) as EffectResults['commit']
     if ('error' in outcome) {
       if (outcome.error instanceof LeadershipLostError) throw outcome.error
       yield { kind: 'reset' }
-      const attempted = { applied, skipped, parked }
-      ;({ applied, skipped, parked } = stored)
-      if (yield* failed('storing', outcome.error)) return false
+      const attempted = pending
+      if (yield* failed('storing', outcome.error)) return 'aborted'
+      if (yield* load()) return 'aborted'
       // Whether the commit happened is what the storage says, not what the error says (N4).
-      yield* load()
-      if (position === to) {
-        stored = attempted
-        ;({ applied, skipped, parked } = attempted)
+      if (run.position === position) {
+        pending = attempted
+        stored(position)
+        pending = nothingPending()
       }
-      return false
+      return 'again'
     }
-    position = cursor = to
-    stored = { applied, skipped, parked }
-    failures.storing = 0
-    paused = outcome.value.paused
-    now = lastCommit = outcome.value.now
-    sinceCommit = 0
-    return true
+    failures.storing = failures.reading = 0
+    stored(position)
+    cursor = position
+    ;({ paused, now } = outcome.value)
+    if (caughtUp) rebuilding = false
+    pending = nothingPending()
+    return 'done'
   }
 
-  yield* load()
-  const started = now
-  for (;;) {
-    if (paused) {
-      if (settings.mode === 'batch') return result('aborted')
-      if ((yield { kind: 'sleep', ms: maxIdle, why: 'paused' }) === ('aborted' as never)) return result('aborted')
-      yield* load()
-      continue
+  /** What to do with an event that failed: by its policy, with everything before it stored (N18). */
+  const settleFailure = function* (event: RecordedEvent, error: unknown, retryCount: number): Generator<Effect, 'next' | 'retry' | Turn, never> {
+    const at = reportedEvent(event)
+    yield* report({ type: 'event-failed', error, retryCount, ...at })
+    const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
+    const { strategy } = decision
+    if (strategy === 'retry' && retryCount < settings.retries) {
+      const delay = Math.min(settings.retryMaxDelay, settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()))
+      yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
+      const slept = yield* sleep(delay, 'failed')
+      if (slept === 'aborted') return 'aborted'
+      if (slept === 'on') return 'retry'
+      return (yield* load()) ? 'aborted' : 'again'
     }
-    const page: EffectResults['read-events'] = (yield { kind: 'read-events', after: cursor, limit: pageSize }) as EffectResults['read-events']
-    if ('error' in page) {
-      if (yield* failed('reading', page.error)) return result('aborted')
-      continue
+    const attempts = retryCount + 1
+    if (strategy === 'park') {
+      yield { kind: 'park', event, error, attempts }
+      pending.parked += 1
+      yield* report({ type: 'parked', error, attempts, ...at })
+      return 'next'
     }
-    const { events, scannedTo, head } = page.value
-    now = page.value.now
-    if (position > head) {
-      const cause = new IntegrityError(position, `The checkpoint of '${name}' is ${position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`)
-      throw new ProjectionError(cause.message, { projector: name, attempts: 1, position }, cause)
+    if (strategy === 'skip') {
+      pending.skipped += 1
+      yield* report({ type: 'skipped', error, attempts, ...at })
+      return 'next'
     }
-    goal ??= head
-    const unreadable = new Map(page.value.unreadable?.map((error) => [error.position, error]))
-    const end = settings.mode === 'batch' ? events.findIndex((event) => event.position > (goal as number)) : -1
-    const usable = end < 0 ? events.length : end
-    let reached = cursor
+    const cause = decision.error ?? error
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ProjectionError(
+      `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts} attempts: ${reason}`,
+      { projector: name, attempts, event }, cause,
+    )
+  }
+
+  /** Applies the first `count` events of a page. `cursor` is at the last one applied when it ends. */
+  const applyPage = function* ({ events, unreadable = [] }: Page, count: number): Generator<Effect, Turn, never> {
+    const broken = new Map(unreadable.map((error) => [error.position, error]))
     let at = 0
     let retryCount = 0
-    let redo = false
-    while (at < usable) {
-      const event = events[at] as RecordedEvent
-      const broken = unreadable.get(event.position)
+    while (at < count) {
       let failure: { readonly error: unknown } | undefined
-      if (broken !== undefined) failure = { error: broken }
+      const unreadableHere = broken.get((events[at] as RecordedEvent).position)
+      if (unreadableHere !== undefined) failure = { error: unreadableHere }
       else {
         let to = at
-        while (to < usable && !unreadable.has((events[to] as RecordedEvent).position)) to += 1
-        const room = Math.min(settings.batchEvents - sinceCommit, settings.budgetEvents - (applied + skipped + parked))
-        const done = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
-        applied += done.next - at
-        sinceCommit += done.next - at
-        if (done.next > at) {
+        while (to < count && !broken.has((events[to] as RecordedEvent).position)) to += 1
+        const room = Math.min(settings.batchEvents - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
+        const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
+        if (applied.next > at) {
           retryCount = 0
-          reached = (events[done.next - 1] as RecordedEvent).position
+          pending.applied += applied.next - at
+          cursor = (events[applied.next - 1] as RecordedEvent).position
         }
-        at = done.next
-        now = done.now
-        failure = done.failure
-        if (done.aborted) {
-          if (reached > position && !(yield* commit(reached, false))) return result('aborted')
-          return result('aborted')
+        at = applied.next
+        now = applied.now
+        failure = applied.failure
+        if (applied.failure?.storage === true) {
+          yield { kind: 'reset' }
+          return (yield* failed('reading', applied.failure.error)) || (yield* load()) ? 'aborted' : 'again'
+        }
+        if (applied.aborted) {
+          if (cursor > run.position) yield* commit(cursor, false)
+          return 'aborted'
         }
       }
       if (failure !== undefined) {
-        const failing = events[at] as RecordedEvent
-        // What came before is safe first, so that neither a retry's wait nor a stop holds it back (N18).
-        if (reached > position && !(yield* commit(reached, false))) {
-          redo = true
-          break
+        if (cursor > run.position) {
+          const turn = yield* commit(cursor, false)
+          if (turn !== 'done') return turn
         }
-        const strategy = (yield { kind: 'decide', event: failing, error: failure.error, retryCount }) as FailureStrategy
-        if (strategy === 'retry' && retryCount < settings.retries) {
-          const delay = settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random())
+        const event = events[at] as RecordedEvent
+        const next = yield* settleFailure(event, failure.error, retryCount)
+        if (next === 'retry') {
           retryCount += 1
-          if ((yield { kind: 'sleep', ms: Math.min(settings.retryMaxDelay, delay), why: 'retrying', error: failure.error }) === ('aborted' as never)) return result('aborted')
           continue
         }
-        if (strategy !== 'skip' && strategy !== 'park') {
-          const reason = failure.error instanceof Error ? failure.error.message : String(failure.error)
-          throw new ProjectionError(
-            `Projection '${name}' stopped at position ${failing.position} (${failing.type} in '${failing.stream}') after ${retryCount + 1} attempts: ${reason}`,
-            { projector: name, attempts: retryCount + 1, event: failing }, failure.error,
-          )
-        }
-        if (strategy === 'park') {
-          yield { kind: 'park', event: failing, error: failure.error, attempts: retryCount + 1 }
-          parked += 1
-        } else skipped += 1
-        sinceCommit += 1
-        reached = failing.position
+        if (next !== 'next') return next
+        cursor = event.position
         retryCount = 0
         at += 1
       }
-      const overBudget = now - started >= settings.budgetTime || applied + skipped + parked >= settings.budgetEvents
-      if (at < usable && (overBudget || sinceCommit >= settings.batchEvents || now - lastCommit >= settings.batchTime)) {
-        if (!(yield* commit(reached, false))) {
-          redo = true
-          break
-        }
-        if (overBudget) return result('budget')
-        if (paused) {
-          redo = true
-          break
-        }
+      if (at < count && (overBudget() || batchFull())) {
+        const spent = overBudget()
+        const turn = yield* commit(cursor, false)
+        if (turn !== 'done') return turn
+        if (spent) return 'budget'
+        if (paused) return 'again'
       }
     }
-    if (redo) continue
-    const through = usable < events.length || (settings.mode === 'batch' && scannedTo > goal) ? Math.max(reached, Math.min(goal, scannedTo)) : scannedTo
-    const caughtUp = through >= head || (settings.mode === 'batch' && through >= goal)
+    return 'done'
+  }
+
+  if (yield* load()) return result('aborted')
+  run.startedAt ??= now
+  for (;;) {
+    if (paused) {
+      yield* report({ type: 'paused' })
+      if (settings.mode === 'batch') return result('paused')
+      if ((yield* sleep(maxIdle, 'paused')) === 'aborted' || (yield* load())) return result('aborted')
+      continue
+    }
+    const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
+    const read = (yield { kind: 'read-events', after: cursor, limit: Math.max(1, Math.min(pageSize, room)) }) as EffectResults['read-events']
+    if ('error' in read) {
+      if (yield* failed('reading', read.error)) return result('aborted')
+      continue
+    }
+    const page = read.value
+    const { events, scannedTo, head } = page
+    now = page.now
+    // The time of a batch begins with its first work, not with the commit before a long idleness.
+    if (cursor === run.position) pending.since = now
+    pending.bytes += page.bytes ?? 0
+    if (run.position > head) {
+      const cause = new IntegrityError(run.position,
+        `The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`)
+      throw new ProjectionError(cause.message, { projector: name, attempts: 1, position: run.position }, cause)
+    }
+    const goal = (run.goal ??= head)
+    const beyond = settings.mode === 'batch' ? events.findIndex((event) => event.position > goal) : -1
+    const turn = yield* applyPage(page, beyond < 0 ? events.length : beyond)
+    if (turn === 'again') continue
+    if (turn !== 'done') return result(turn)
     failures.reading = 0
-    const spent = now - started >= settings.budgetTime || applied + skipped + parked >= settings.budgetEvents
+
+    // What was looked at counts as done, also where nothing matched (W6, N10).
+    const through = settings.mode === 'batch' ? Math.max(cursor, Math.min(goal, scannedTo)) : scannedTo
+    const caughtUp = through >= head || (settings.mode === 'batch' && through >= goal)
+    const spent = overBudget()
     // While behind, one commit for many pages: writing rows costs more than folding events.
-    if (!caughtUp && !spent && sinceCommit < settings.batchEvents && now - lastCommit < settings.batchTime) cursor = through
-    else if (through > position && !(yield* commit(through, caughtUp))) continue
-    if (settings.mode === 'batch' && position >= goal) return result('caught-up')
+    if (!caughtUp && !spent && !batchFull()) cursor = through
+    else if (through > run.position || (caughtUp && rebuilding)) {
+      const turn = yield* commit(through, caughtUp)
+      if (turn === 'aborted') return result('aborted')
+      if (turn === 'again') continue
+    }
+    if (settings.mode === 'batch' && run.position >= goal) return result('caught-up')
     if (spent) return result('budget')
     // Behind: no pause, whatever the interval (W8, N12).
     if (!caughtUp) continue
-    idle = events.length > 0 ? settings.emptyBackoff : idle
-    const pause = events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval)
-    const slept = (yield { kind: 'sleep', ms: pause, why: 'idle' }) as EffectResults['sleep']
+    if (events.length > 0) idle = settings.emptyBackoff
+    yield* report({ type: 'idle', position: run.position })
+    const slept = yield* sleep(events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval), 'idle')
     if (slept === 'aborted') return result('aborted')
-    // Somebody paused, perhaps in another tab: only the stored state knows.
-    if (slept === 'control') yield* load()
+    // Somebody paused or rebuilt, perhaps in another tab: only the stored state knows.
+    if (slept === 'control' && (yield* load())) return result('aborted')
     if (events.length === 0) idle = Math.min(idle * 2, Math.max(maxIdle, settings.emptyBackoff))
   }
 }

@@ -22,39 +22,47 @@ export interface DeadLetterRecord {
   readonly stream: string
   readonly errorName: string
   readonly message: string
+  /** How often it was tried, the first time included. */
   readonly attempts: number
-  /** ms since the epoch. */
+  /** When it was parked, in ms since the epoch. */
   readonly time: number
 }
 
 /** Why a projection stands still, kept so that every tab can say so. */
 export interface StoredFault {
+  /** The event that failed, or how far the projection had come. */
   readonly position: number
   readonly eventId?: string
   readonly eventType?: string
   readonly message: string
+  /** ms since the epoch. */
   readonly time: number
 }
 
 /** What is stored about a projection besides its rows. */
 export interface ProjectionState {
-  /** Every event up to here is in the rows. 0 before the first commit. */
+  /** Every event up to here is in the rows that readers see. 0 before the first commit. */
   readonly position: number
   /** Raised by each new leader; a commit with an older one is refused. */
   readonly epoch: number
-  /** The context that raised it, for status. */
+  /** The run that raised it last, for status. */
   readonly owner: string
   readonly paused: boolean
   readonly fault?: StoredFault
   /** Dead letters that wait. */
   readonly letters: number
   /** A rebuild under way, and how far it is; readers still see the finished rows. */
-  readonly rebuilding?: { readonly position: number }
+  readonly rebuild?: { readonly position: number; readonly letters: number }
+  /** Why the last rebuild was given up; the rows that were there before it stayed (N33). */
+  readonly rebuildFault?: StoredFault
 }
+
+/** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
+export const workingPosition = (state: ProjectionState): number => state.rebuild?.position ?? state.position
 
 /** A commit's outcome. */
 export interface CommitResult {
-  /** Somebody asked to pause, perhaps in another tab; take effect after this commit. */
+  /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
   readonly paused: boolean
 }
 
@@ -64,20 +72,20 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Checkpoint key and lock name: `name` for plain projectors, `name@version` for read models. */
   readonly key: string
   readonly filter: EventFilter
-  /** True: rows and checkpoint commit together. */
-  readonly transactional: boolean
   onError(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
-  /** Takes over: raises the epoch, drops every cached row, and answers where to start. */
+  /** Takes over: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
   begin(owner: string): Promise<ProjectionState>
-  /** Applies one event on top of what is pending. Throws (or rejects) what the handler threw; its own writes are then gone. */
-  apply(event: RecordedEvent<E>): void | Promise<void>
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
+  /** Applies one event on top of what is pending. Throws (or rejects) what the handler threw; its own writes are then gone. */
+  apply(event: RecordedEvent<E>): void | Promise<void>
+  /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
+  isStorageFailure?(error: unknown): boolean
   /** Adds a dead letter to what is pending. */
   park(letter: DeadLetterRecord): void
   /**
    * Stores everything pending, with the new checkpoint, if the stored checkpoint and epoch are still those of this target.
-   * `caughtUp` says that `position` is the head: a rebuild then swaps.
+   * `caughtUp` says that `position` is the head: a rebuild is then complete and takes the place of the old rows.
    *
    * @throws LeadershipLostError if they are not; nothing is stored then
    */
@@ -86,8 +94,31 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   reset(): void
   /** Reads the stored state without taking over. */
   state(): Promise<ProjectionState>
-  /** Keeps the reason of a fatal stop for other contexts; best effort. */
-  recordFault?(fault: StoredFault): Promise<void>
+  /**
+   * Keeps the reason of a fatal stop for other contexts, best effort. Answers true if only a rebuild was given up by it and
+   * the projection can go on with the rows that it had.
+   */
+  recordFault?(fault: StoredFault): Promise<boolean>
+}
+
+/** What may be asked of a projection from outside its run, by any tab. */
+export interface ProjectionControls {
+  state(): Promise<ProjectionState>
   setPaused(paused: boolean): Promise<void>
+  /** Begins again from the first event; rows that readers see stay until the new ones are complete. */
+  rebuild(): Promise<void>
+  /**
+   * Leaves out the event that the projection stands at.
+   *
+   * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
+   */
+  skip(position: number): Promise<void>
+  /** Dead letters after a position, in order. */
+  letters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
+  /** Applies a parked event again and takes its letter away, in one transaction (N20). */
+  replay(position: number): Promise<void>
+  discard(position: number): Promise<void>
+  /** A handler of this projection is being called by this very stack, so that waiting for it would never end (N28). */
+  handling(): boolean
   close(): void
 }

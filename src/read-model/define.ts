@@ -1,11 +1,13 @@
 /** Declaring a projection with its read model: tables, handlers, and the version that names its database. */
 import { InvalidArgumentError } from '../errors.js'
-import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventCatalogue, EventOfType, StandardSchema } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
+import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
 import type { FailureContext, FailureStrategy } from '../projection/target.js'
+import type { RowKey } from './keys.js'
 
 declare const rowType: unique symbol
 
@@ -15,14 +17,19 @@ export interface TableDefinition<Row = Record<string, unknown>> {
   readonly key: string
   /** Index name to the property it sorts by, or to several of them. */
   readonly indexes?: { readonly [index: string]: string | readonly string[] }
+  /** Checks every row that is put, and gives it its type. Must answer at once; what it answers is stored. @default anything is accepted */
+  readonly schema?: StandardSchema<unknown, Row>
   readonly [rowType]?: Row
 }
 
+/** Tables by name. */
 export type Tables = { readonly [name: string]: TableDefinition<never> | TableDefinition<unknown> }
-/** The type of the rows of a table. */
-export type RowOf<T> = T extends { readonly [rowType]?: infer Row } ? NonNullable<Row> : Record<string, unknown>
-/** What identifies a row. */
-export type RowKey = string | number | Date
+
+/** The type of the rows of a table: of its schema, or of `table<Row>`. */
+export type RowOf<T> =
+  T extends { readonly schema: StandardSchema<unknown, infer Row> } ? Row
+  : T extends { readonly [rowType]?: infer Row } ? NonNullable<Row>
+  : Record<string, unknown>
 
 /** Gives a table the type of its rows: `table<Airport>({ key: 'code' })`. */
 export function table<Row>(definition: { readonly key: keyof Row & string; readonly indexes?: TableDefinition['indexes'] }): TableDefinition<Row> {
@@ -33,6 +40,7 @@ export function table<Row>(definition: { readonly key: keyof Row & string; reado
 export interface TableWriter<Row> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
+  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>
@@ -40,20 +48,33 @@ export interface TableWriter<Row> {
 }
 
 export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
-type OfType<E extends EventShape, T> = E extends { readonly type: T } ? E : never
+
 /** Handlers by event type. They may await anything: no transaction is open while they run (H1). */
 export type Handlers<E extends EventShape, T extends Tables> = {
-  readonly [N in E['type']]?: (event: RecordedEvent<OfType<E, N>>, tables: TableWriters<T>) => void | Promise<void>
+  readonly [N in E['type']]?: (event: RecordedEvent<EventOfType<E, N>>, tables: TableWriters<T>) => void | Promise<void>
 }
 
+/** The short form for events that touch one row of a table: which row, and what becomes of it. */
+export interface TableFold<E extends EventShape, Row> {
+  /** The key of the row that an event touches; `undefined` if it touches none. */
+  key(event: RecordedEvent<E>): RowKey | undefined
+  /** What becomes of the row (`undefined` if there is none yet). `null` deletes it; the same row back changes nothing. Must not wait. */
+  evolve(row: Row | undefined, event: RecordedEvent<E>): Row | null
+}
+
+export type TableFolds<E extends EventShape, T extends Tables> = { readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>> }
+
+/** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
 export interface ProjectionSpecification<E extends EventShape, T extends Tables> {
   readonly name: string
   /** Raise it when the tables or the fold change: it is built beside the old one. @default 1 */
   readonly version?: number
   readonly tables: T
-  readonly on: Handlers<E, T>
-  /** Further narrows which streams are read. */
-  readonly filter?: Pick<EventFilter, 'streamPrefix' | 'streamPattern'>
+  readonly on?: Handlers<E, T>
+  /** By table. */
+  readonly fold?: TableFolds<E, T>
+  /** Further narrows which events are read. @default the types of `on`; every type if there is a `fold` */
+  readonly filter?: EventFilter
   /** Asked at every failure. @default 'fatal' */
   onError?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
 }
@@ -66,27 +87,61 @@ export interface ProjectionDefinition<E extends EventShape = EventShape, T exten
   readonly tables: T
   readonly filter: EventFilter
   readonly on: Handlers<E, T>
+  readonly fold: TableFolds<E, T>
   readonly onError?: (failure: FailureContext<E>) => FailureStrategy | Promise<FailureStrategy>
 }
+
+/** What names a projection's checkpoint, lock and database within its store. */
+export const projectionKey = ({ name, version }: { readonly name: string; readonly version: number }): string => `${name}@${version}`
+
+/** Whether a value came from {@link defineProjection}. */
+export const isDefinition = (value: unknown): value is ProjectionDefinition =>
+  typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'projection'
 
 /**
  * Declares a projection into a read model in IndexedDB, exactly once: rows and checkpoint commit together.
  *
- * @throws InvalidNameError, InvalidArgumentError for names, versions and keys that are not allowed
+ * @throws InvalidNameError, InvalidArgumentError for names, versions, keys and filters that are not allowed
  */
 export function defineProjection<E extends EventShape, const T extends Tables>(
   _events: EventCatalogue<E>, specification: ProjectionSpecification<E, T>,
 ): ProjectionDefinition<E, T> {
-  const { name, version = 1, tables, on, filter = {} } = specification
+  if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
+  const { name, version = 1, tables, on = {}, fold = {}, filter = {} } = specification
   projectionName(name)
   wholeNumber(version, 'version', 1)
-  for (const [key, definition] of Object.entries(tables)) {
-    tableName(key)
-    if (typeof definition.key !== 'string' || definition.key === '') throw new InvalidArgumentError(`tables.${key}.key`, 'must name a property of the row.')
+  checkTables(tables)
+  for (const [key, each] of Object.entries(fold) as [string, TableFold<E, unknown>][]) {
+    if (!Object.hasOwn(tables, key)) throw new InvalidArgumentError(`fold.${key}`, 'names no table of this projection.')
+    if (typeof each?.key !== 'function' || typeof each.evolve !== 'function') throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
   }
-  const types = Object.keys(on).map(eventType)
+  const handled = Object.keys(on).map(eventType)
+  for (const type of handled) {
+    if (typeof (on as Record<string, unknown>)[type] !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+  }
+  if (handled.length === 0 && Object.keys(fold).length === 0) throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
+  const types = filter.types ?? (Object.keys(fold).length === 0 ? handled : undefined)
+  const narrowed: EventFilter = { ...filter, ...(types === undefined ? {} : { types }) }
+  compileFilter(narrowed)
   return Object.freeze({
-    kind: 'projection' as const, name, version, tables, on, filter: { ...filter, types },
+    kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold, filter: narrowed,
     ...(specification.onError === undefined ? {} : { onError: specification.onError.bind(specification) }),
   })
+}
+
+function checkTables(tables: Tables): void {
+  if (typeof tables !== 'object' || tables === null) throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
+  for (const [name, { key, indexes = {}, schema }] of Object.entries(tables)) {
+    tableName(name)
+    if (typeof key !== 'string' || key === '') throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row.')
+    if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
+      throw new InvalidArgumentError(`tables.${name}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
+    }
+    for (const [index, path] of Object.entries(indexes)) {
+      const paths: readonly unknown[] = typeof path === 'string' ? [path] : path
+      if (!Array.isArray(paths) || paths.length === 0 || paths.some((part) => typeof part !== 'string' || part === '')) {
+        throw new InvalidArgumentError(`tables.${name}.indexes.${index}`, 'must name a property of the row, or a list of them.')
+      }
+    }
+  }
 }

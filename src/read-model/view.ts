@@ -2,32 +2,35 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { ProjectionDatabase, type QueryOptions } from './database.js'
-import type { ProjectionDefinition, RowKey, RowOf, Tables } from './define.js'
+import { pageLifecycle } from '../platform/page-lifecycle.js'
+import type { Signals } from '../platform/signals.js'
+import { openStorage } from './attach.js'
+import { projectionKey, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
+import { assertKey, checkedRange, type RowKey } from './keys.js'
+import { liveQuery, type LiveQuery, type LiveSource } from './live.js'
+import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
+/** A table as a reader sees it. Rows are the reader's own copies. */
 export interface TableReader<Row> {
   get(key: RowKey): Promise<Row | undefined>
-  /** Rows in the order of the key, or of `index`. */
+  /**
+   * Rows in the order of the key, or of `index`.
+   *
+   * @throws InvalidArgumentError for an index that is not declared, and for a range or limit that is none
+   */
   getAll(options?: QueryOptions): Promise<Row[]>
+  /** How many rows there are in a range. */
+  count(options?: Pick<QueryOptions, 'index' | 'range'>): Promise<number>
 }
 
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>> }
 
-/** What a live query shows. */
-export type LiveSnapshot<V> =
-  | { readonly state: 'loading' }
-  | { readonly state: 'ready'; readonly value: V; /** The checkpoint it was read at. */ readonly position: number }
-  | { readonly state: 'error'; readonly error: unknown }
-
-/** Fits `useSyncExternalStore(live.subscribe, live.getSnapshot)`. Runs while somebody is subscribed. */
-export interface LiveQuery<V> {
-  subscribe(listener: () => void): () => void
-  /** The same object as long as the answer is the same. */
-  getSnapshot(): LiveSnapshot<V>
-}
-
+/** A read model, open for reading: its tables by name, and more. */
 export type ReadModel<T extends Tables> = TableReaders<T> & {
-  /** Runs the query now and after every commit that touched a table it read, in whichever tab. */
+  /**
+   * Runs the query now and after every commit that touched a table it read, in whichever tab. Everything that one run reads
+   * belongs to one commit, unless commits come faster than it can be read.
+   */
   live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V>
   /** Everything up to here is in the rows. */
   position(): Promise<number>
@@ -37,6 +40,8 @@ export type ReadModel<T extends Tables> = TableReaders<T> & {
 
 /** A lost hint is made up for within so many ms (H66). */
 const slowPoll = 5_000
+/** How often a live query is run again because a commit came between its reads. */
+const maxTorn = 3
 
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
@@ -44,116 +49,123 @@ const slowPoll = 5_000
  * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>): Promise<ReadModel<T>> {
-  const { signals, incarnation } = storeInternals(store)
-  if (incarnation === undefined) throw new InvalidArgumentError('store', 'keeps its log in memory, which cannot hold read models yet. Use a plain projector or liveProjection.')
-  const database = new ProjectionDatabase(store.name, definition as unknown as ProjectionDefinition, await incarnation())
-  const key = `${definition.name}@${definition.version}`
-  await database.state()
+  const { signals } = storeInternals(store)
+  const key = projectionKey(definition)
+  const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
+  try {
+    await storage.state()
+  } catch (error) {
+    storage.close()
+    throw error
+  }
   let closed = false
   const stops = new Set<() => void>()
-  const readers = (touch: (table: string) => void) => Object.fromEntries(Object.keys(definition.tables).map((name) => [name, {
-    get: (rowKey: RowKey) => (touch(name), database.get(name, rowKey)),
-    getAll: (options: QueryOptions = {}) => (touch(name), database.getAll(name, options)),
-  }])) as unknown as TableReaders<T>
+  const ask = (table: string, query: Query): Promise<Answer> => {
+    if (closed) throw new ClosedError(`The read model '${key}'`)
+    return storage.query(table, query)
+  }
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
-    let snapshot: LiveSnapshot<V> = { state: 'loading' }
-    const listeners = new Set<() => void>()
-    let touched = new Set<string>()
-    let running = false
-    let again = false
-    let stop: (() => void) | undefined
-    const set = (next: LiveSnapshot<V>) => {
-      snapshot = next
-      for (const listener of [...listeners]) listener()
-    }
-    const run = async () => {
-      again = true
-      if (running) return
-      running = true
-      try {
-        while (again && stop !== undefined) {
-          again = false
-          const reads = new Set<string>()
-          try {
-            const { position } = await database.state()
-            const value = await query(readers((table) => void reads.add(table)))
-            touched = reads
-            if (stop === undefined) return
-            if (snapshot.state !== 'ready' || !same(snapshot.value, value)) set({ state: 'ready', value, position })
-          } catch (error) {
-            if (stop !== undefined) set({ state: 'error', error })
-          }
-        }
-      } finally {
-        running = false
+    let touched: ReadonlySet<string> = new Set()
+    const evaluate = async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        const tables = new Set<string>()
+        const moments = new Map<string, number>()
+        const value = await query(readers<T>(definition, async (table, question) => {
+          tables.add(table)
+          const answer = await ask(table, question)
+          moments.set(`${answer.state.epoch}:${answer.state.position}`, answer.state.position)
+          return answer
+        }))
+        touched = tables
+        if (moments.size > 1 && attempt < maxTorn) continue
+        const [position = (await storage.state()).position] = [...moments.values()].slice(-1)
+        return { value, position }
       }
     }
-    const start = () => {
-      if (closed) throw new ClosedError(`The read model '${key}'`)
-      let seen = -1
-      const check = async () => {
-        const { position } = await database.state().catch(() => ({ position: seen }))
-        if (position !== seen) {
-          seen = position
-          void run()
-        }
-      }
-      const unlisten = signals.listen((hint) => {
-        if (hint.kind !== 'committed' || hint.projection !== key) return
-        seen = Math.max(seen, hint.position)
-        if (running || hint.tables.some((table) => touched.has(table))) void run()
-      })
-      const timer = setInterval(() => void check(), slowPoll)
-      const shown = () => void check()
-      globalThis.addEventListener?.('pageshow', shown)
-      stop = () => {
-        unlisten()
-        clearInterval(timer)
-        globalThis.removeEventListener?.('pageshow', shown)
-        stops.delete(stop as () => void)
-        stop = undefined
-      }
-      stops.add(stop)
-      void run()
-    }
-    return {
-      subscribe(listener) {
-        const own = () => listener()
-        listeners.add(own)
-        if (stop === undefined) start()
+    const source: LiveSource<V> = {
+      evaluate,
+      watch(changed) {
+        if (closed) throw new ClosedError(`The read model '${key}'`)
+        // Nothing is known to be touched before the first answer.
+        const stop = watchCommits(key, storage, signals, (tables) => {
+          if (touched.size === 0 || tables === 'unknown' || tables.some((table) => touched.has(table))) changed()
+        })
+        stops.add(stop)
         return () => {
-          listeners.delete(own)
-          if (listeners.size === 0) stop?.()
+          stops.delete(stop)
+          stop()
         }
       },
-      getSnapshot: () => snapshot,
     }
+    return liveQuery(source)
   }
 
   const view = {
-    ...readers(() => {}),
+    ...readers<T>(definition, ask),
     live,
-    position: async () => (await database.state()).position,
+    position: async () => (await storage.state()).position,
     async close() {
       closed = true
       for (const stop of [...stops]) stop()
-      database.close()
+      storage.close()
     },
   }
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(view, Symbol.asyncDispose, { value: () => view.close() })
   return view as unknown as ReadModel<T>
 }
 
-/** Equal in every part, for rows and lists of rows. */
-function same(left: unknown, right: unknown): boolean {
-  if (Object.is(left, right)) return true
-  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false
-  if (left instanceof Date && right instanceof Date) return left.getTime() === right.getTime()
-  if (Array.isArray(left) !== Array.isArray(right)) return false
-  const prototype = Object.getPrototypeOf(left) as unknown
-  if (prototype !== Object.getPrototypeOf(right) || (prototype !== Object.prototype && !Array.isArray(left))) return false
-  const keys = Object.keys(left)
-  return keys.length === Object.keys(right).length
-    && keys.every((key) => Object.hasOwn(right, key) && same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key]))
+/** The tables of a definition, answered by `ask`. */
+function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
+  const checked = (name: string, options: QueryOptions): QueryOptions => {
+    const { index, range, direction, limit } = options
+    if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0.')
+    if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
+    if (direction !== undefined && direction !== 'next' && direction !== 'prev') throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
+    checkedRange(range)
+    return options
+  }
+  const reader = (name: string): TableReader<unknown> => ({
+    async get(key) {
+      assertKey(key, `The key of '${name}'`)
+      return (await ask(name, { kind: 'get', key })).value
+    },
+    async getAll(options = {}) {
+      checked(name, options)
+      // `getAll(range, 0)` would answer with everything (H15).
+      return options.limit === 0 ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
+    },
+    async count(options = {}) {
+      checked(name, options)
+      return (await ask(name, { kind: 'count', options })).value as number
+    },
+  })
+  return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
+}
+
+/** Tells of commits: by hints, and where those were lost by looking now and then. */
+function watchCommits(key: string, storage: ReadModelStorage, signals: Signals, changed: (tables: readonly string[] | 'unknown') => void): () => void {
+  let seen: number | undefined
+  const look = async () => {
+    const position = await storage.state().then((state) => state.position, () => seen)
+    if (position === seen) return
+    const first = seen === undefined
+    seen = position
+    if (!first) changed('unknown')
+  }
+  void look()
+  const stopListening = signals.listen((hint) => {
+    if (hint.kind !== 'committed' || hint.projection !== key) return
+    seen = hint.position
+    changed(hint.tables)
+  })
+  const timer = setInterval(() => void look(), slowPoll)
+  const unsubscribe = pageLifecycle()?.subscribe((presence) => {
+    if (presence !== 'away') void look()
+  })
+  return () => {
+    stopListening()
+    clearInterval(timer)
+    unsubscribe?.()
+  }
 }

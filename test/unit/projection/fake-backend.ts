@@ -84,7 +84,7 @@ export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
     ...(rows.fault === undefined ? {} : { fault: rows.fault }),
   })
   return {
-    name: 'rows', key: 'rows@1', filter: {}, transactional: true,
+    name: 'rows', key: 'rows@1', filter: {},
     onError: options.onError ?? (() => 'fatal'),
     async begin(owner) {
       rows.epoch += 1
@@ -114,11 +114,8 @@ export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
     state: async () => state(),
     async recordFault(fault) {
       rows.fault = fault
+      return false
     },
-    async setPaused(paused) {
-      rows.paused = paused
-    },
-    close() {},
   }
 }
 

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
 import type { ProjectionError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
-import { driveTarget, type Observer } from '../../../src/projection/drive.js'
+import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { driveTarget } from '../../../src/projection/leadership.js'
 import { plainTarget } from '../../../src/projection/plain.js'
-import { settle, type ProjectionConfig, type Projector } from '../../../src/projection/projector.js'
+import type { Projector } from '../../../src/projection/projector.js'
+import type { ProjectionReport } from '../../../src/projection/report.js'
 import type { FailureContext, FailureStrategy, ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
 
@@ -28,8 +30,8 @@ function collector(clock: { monotonic(): number }, fail: (event: RecordedEvent, 
   return { projector, applied, calls }
 }
 
-const drive = (backend: FakeBackend, target: ProjectionTarget, config: Config = {}, owner = 'test', observe?: Observer) =>
-  driveTarget(target, backend, { clock: backend.clock, ...config }, { mode: 'batch', owner, ...(observe === undefined ? {} : { observe }) })
+const drive = (backend: FakeBackend, target: ProjectionTarget, config: Config = {}, owner = 'test', report?: (report: ProjectionReport) => void) =>
+  driveTarget(target, backend, { clock: backend.clock, ...config }, { mode: 'batch', owner, report })
 const run = (backend: FakeBackend, projector: Projector, config: Config = {}) =>
   backend.clock.runUntil(drive(backend, plainTarget(projector, backend.checkpoints, config), config))
 const failing = (backend: FakeBackend, projector: Projector, config: Config = {}) =>

@@ -1,0 +1,119 @@
+/** The configuration of a run: what may be said, and what it is when nothing is said. */
+import { InvalidArgumentError } from '../errors.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import type { ProjectionReport } from './report.js'
+
+/** How a projection is run. Times are in ms. */
+export interface ProjectionConfig<C = unknown> {
+  /** Handed to every `apply` of a plain projector; a function is called once per run. */
+  readonly context?: C | (() => C)
+  /** `'batch'` ends at the head seen at its start; `'continuous'` when `signal` aborts. @default 'batch' ('continuous' for `startProjection`) */
+  readonly mode?: 'batch' | 'continuous'
+  /** Ends the run at its next seam; what was applied is stored first. */
+  readonly signal?: AbortSignal
+  /** What to do while another context leads. @default 'try' in batch mode (`LeadershipError` if held), 'wait' in continuous mode */
+  readonly leadership?: 'try' | 'wait'
+  readonly poll?: {
+    /** Pause after a page that had events, ms. There is none while behind. @default 0 */
+    readonly interval?: number
+    /** First pause when there is nothing to do, ms; doubles up to 5 s and is cut short by an append. @default 50 */
+    readonly emptyBackoff?: number
+    /** First pause after a failed read or commit, ms; doubles up to 30 s. @default 100 */
+    readonly failureBackoff?: number
+    /** Failures in a row that are tolerated; the next one ends the run. @default 5 in batch mode, no limit in continuous mode */
+    readonly maxConsecutiveFailures?: number
+  }
+  readonly retry?: {
+    /** Retries of one event after its first failure. @default 3 */
+    readonly maxAttempts?: number
+    /** Before the first retry, ms. @default 100 */
+    readonly delay?: number
+    /** @default 2 */
+    readonly backoffMultiplier?: number
+    /** Cap, ms. @default 5000 */
+    readonly maxDelay?: number
+    /** The share of a delay that is added at random, at most; from 0 to 1. @default 0.1 */
+    readonly jitter?: number
+  }
+  /** While behind, a commit comes after so much of any of these; caught up, at once. */
+  readonly batch?: {
+    /** Events applied. @default 100000 */
+    readonly maxEvents?: number
+    /** Characters of JSON of the events read, looked at once a page. @default 67108864 */
+    readonly maxBytes?: number
+    /** ms since the last commit. @default 300 */
+    readonly maxTime?: number
+  }
+  /** Of the whole run, for service workers and idle callbacks; at least one event is always done (N38). @default none */
+  readonly budget?: {
+    /** ms */
+    readonly maxTime?: number
+    readonly maxEvents?: number
+  }
+  /** When the checkpoint of a plain projector is saved. @default 'each-batch' */
+  readonly checkpoint?: 'each-event' | 'each-batch'
+  /** Called with everything that happens. What it throws is reported to the console and changes nothing. */
+  readonly onEvent?: (report: ProjectionReport) => void
+  /** Time and chance, for tests: see `virtualClock` of `tidemark/testing`. @default this context's clock */
+  readonly clock?: Clock
+}
+
+/** A configuration with every default in place. */
+export interface Settings {
+  readonly mode: 'batch' | 'continuous'
+  readonly leadership: 'try' | 'wait'
+  readonly interval: number
+  readonly emptyBackoff: number
+  readonly failureBackoff: number
+  readonly maxFailures: number
+  readonly retries: number
+  readonly retryDelay: number
+  readonly retryMultiplier: number
+  readonly retryMaxDelay: number
+  readonly jitter: number
+  readonly batchEvents: number
+  readonly batchBytes: number
+  readonly batchTime: number
+  readonly budgetTime: number
+  readonly budgetEvents: number
+  readonly clock: Clock
+}
+
+/** @throws InvalidArgumentError for a value outside its range (V19) */
+export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | 'continuous'): Settings {
+  if (typeof config !== 'object' || config === null) throw new InvalidArgumentError('config', 'must be an object such as { mode: \'continuous\' }.')
+  const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
+    if (value === undefined) return fallback
+    if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value))) {
+      throw new InvalidArgumentError(name, `must be ${whole ? 'a whole number' : 'a number'} of at least ${least}.`)
+    }
+    return value
+  }
+  const choice = <T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T => {
+    if (value !== undefined && !choices.includes(value)) throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
+    return value ?? fallback
+  }
+  const { poll = {}, retry = {}, batch = {}, budget = {} } = config
+  if (retry.jitter !== undefined && retry.jitter > 1) throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
+  choice('checkpoint', config.checkpoint, 'each-batch', ['each-event', 'each-batch'])
+  const mode = choice('mode', config.mode, defaultMode, ['batch', 'continuous'])
+  return {
+    mode,
+    leadership: choice('leadership', config.leadership, mode === 'batch' ? 'try' : 'wait', ['try', 'wait']),
+    interval: number('poll.interval', poll.interval, 0, 0),
+    emptyBackoff: number('poll.emptyBackoff', poll.emptyBackoff, 50, 1),
+    failureBackoff: number('poll.failureBackoff', poll.failureBackoff, 100, 0),
+    maxFailures: number('poll.maxConsecutiveFailures', poll.maxConsecutiveFailures, mode === 'batch' ? 5 : Infinity, 1, true),
+    retries: number('retry.maxAttempts', retry.maxAttempts, 3, 0, true),
+    retryDelay: number('retry.delay', retry.delay, 100, 0),
+    retryMultiplier: number('retry.backoffMultiplier', retry.backoffMultiplier, 2, 1),
+    retryMaxDelay: number('retry.maxDelay', retry.maxDelay, 5000, 0),
+    jitter: number('retry.jitter', retry.jitter, 0.1, 0),
+    batchEvents: number('batch.maxEvents', batch.maxEvents, 100_000, 1, true),
+    batchBytes: number('batch.maxBytes', batch.maxBytes, 64 * 1024 * 1024, 1, true),
+    batchTime: number('batch.maxTime', batch.maxTime, 300, 0),
+    budgetTime: number('budget.maxTime', budget.maxTime, Infinity, 0),
+    budgetEvents: number('budget.maxEvents', budget.maxEvents, Infinity, 1, true),
+    clock: config.clock ?? systemClock,
+  }
+}

@@ -1,0 +1,279 @@
+/** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
+import { LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import { sleep } from '../platform/clock.js'
+import type { PageLifecycle } from '../platform/page-lifecycle.js'
+import { tell } from '../platform/tasks.js'
+import { settle, type ProjectionConfig } from './config.js'
+import { newRun } from './machine.js'
+import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
+import type { ProjectionResult } from './projector.js'
+import type { ProjectionOccurrence, ProjectionReport } from './report.js'
+import { runMachine, type RunContext, type RunnerPorts } from './runner.js'
+import { workingPosition, type ProjectionTarget } from './target.js'
+
+/** A follower that sees the head move and the checkpoint stand still for so long works without the lock, ms (N15). */
+export const stallTimeout = 5_000
+const longestStall = 300_000
+/** Leadership is handed over to a visible page so often at most, ms: a page that only says it would lead must not stop the work. */
+const handOverPause = 5_000
+/** Restarts in a row, without a commit between, after somebody else moved the checkpoint. */
+const maxLosses = 20
+
+/** What pages tell each other about who should lead. Hints: their loss only keeps a hidden page leading. */
+export interface LeadershipHints {
+  post(kind: 'hidden-leader' | 'candidate'): void
+  listen(listener: (kind: 'hidden-leader' | 'candidate') => void): () => void
+}
+
+/** What a run under leadership needs. */
+export interface Backend<E extends EventShape> extends RunnerPorts<E> {
+  readonly coordinator: ProjectorCoordinator
+  /** Of this page; without it leadership is never handed over. */
+  readonly lifecycle?: PageLifecycle | undefined
+  readonly hints?: LeadershipHints | undefined
+}
+
+export interface DriveOptions {
+  /** The mode if the configuration names none. */
+  readonly mode: 'batch' | 'continuous'
+  /** Names this run in the stored state. */
+  readonly owner: string
+  readonly report?: ((report: ProjectionReport) => void) | undefined
+}
+
+/** Why a leader stopped although nothing failed. */
+class HandedOver extends Error {
+  readonly to: 'hidden' | 'away'
+  constructor(to: 'hidden' | 'away') {
+    super('Leadership was handed over')
+    this.to = to
+  }
+}
+
+/** Runs a target under leadership until it is done; see `runProjection`. */
+export async function driveTarget<E extends EventShape>(
+  target: ProjectionTarget<E>, backend: Backend<E>, config: ProjectionConfig<never>, options: DriveOptions,
+): Promise<ProjectionResult> {
+  const settings = settle(config, options.mode)
+  const { clock } = settings
+  const report = (occurrence: ProjectionOccurrence) => {
+    const full: ProjectionReport = { ...occurrence, projection: target.name, time: clock.now() }
+    options.report?.(full)
+    if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
+  }
+  const run = newRun()
+  const context: RunContext<E> = { target, ports: backend, settings, owner: options.owner, run, report }
+  const outer = config.signal
+  const isAborted = () => outer?.aborted === true
+  const standing = settings.mode === 'continuous' && settings.leadership === 'wait'
+  /** Takeovers and losses since the projection last moved: each doubles the patience, or two slow runners would take turns for ever. */
+  let contests = 0
+  let losses = 0
+  let lastHandOver = -Infinity
+  const counted: RunContext<E> = {
+    ...context,
+    report: (occurrence) => {
+      if (occurrence.type === 'committed') contests = losses = 0
+      report(occurrence)
+    },
+  }
+  const aborted = async (): Promise<ProjectionResult> => {
+    if (run.startedAt === undefined) run.position = workingPosition(await target.state())
+    return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
+  }
+
+  for (;;) {
+    if (isAborted()) return aborted()
+    // One controller per attempt, ended with it: nothing stays on the caller's long-lived signal (H75).
+    const attempt = new AbortController()
+    const stop = () => attempt.abort(outer?.reason)
+    outer?.addEventListener('abort', stop, { once: true })
+    const lock = claim(backend.coordinator, target, attempt)
+    const undo: (() => void)[] = []
+    try {
+      if (standing) {
+        await whenHere(backend.lifecycle, attempt.signal)
+        attempt.signal.throwIfAborted()
+        undo.push(followPage(backend, attempt, {
+          leads: () => lock.leads,
+          // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
+          leave: () => lock.release(),
+          mayHandOver: () => clock.monotonic() - lastHandOver >= handOverPause,
+        }))
+      }
+      if (!(await lock.tryNow())) {
+        if (settings.leadership === 'try') throw new LeadershipError(target.name, "another tab or worker runs it. Use leadership: 'wait', or try again later.")
+        report({ type: 'waiting' })
+        if (backend.lifecycle?.presence() === 'visible') backend.hints?.post('candidate')
+        const watch = new AbortController()
+        const endWatch = () => watch.abort()
+        attempt.signal.addEventListener('abort', endWatch, { once: true })
+        const patience = Math.min(longestStall, stallTimeout * 2 ** contests)
+        // A lock may be held by a page that is frozen. The compare in the commit makes it safe to work beside it, so nothing is stolen (H54–H56).
+        const won = await Promise.race([lock.wait().then(() => true), stalled(counted, patience, watch.signal).then(() => false)]).finally(endWatch)
+        attempt.signal.throwIfAborted()
+        if (!won) contests += 1
+      }
+      lock.leads = true
+      report({ type: 'leading', withoutLock: !lock.held })
+      if (backend.lifecycle?.presence() === 'hidden') backend.hints?.post('hidden-leader')
+      const result = await runMachine(counted, attempt.signal)
+      if (result.reason === 'aborted') attempt.signal.throwIfAborted()
+      return result
+    } catch (error) {
+      const reason: unknown = attempt.signal.reason
+      if (isAborted() && !(error instanceof ProjectionError)) return await aborted()
+      if (reason instanceof HandedOver && !(error instanceof ProjectionError)) {
+        lastHandOver = clock.monotonic()
+        if (lock.leads) report({ type: 'handed-over', reason: reason.to })
+        continue
+      }
+      if (error instanceof ProjectionError) {
+        const onlyRebuild = await recordFault(target, error, clock.now())
+        if (!onlyRebuild) throw error
+        report({ type: 'rebuild-failed', error })
+        if (settings.mode === 'batch') throw error
+        continue
+      }
+      const lost = reason instanceof LeadershipLostError ? reason : error
+      if (!(lost instanceof LeadershipLostError)) throw error
+      report({ type: 'leadership-lost', error: lost })
+      losses += 1
+      // The epoch was raised on this run's behalf, by a replay or a rebuild: nobody else leads.
+      const own = !attempt.signal.aborted && (await target.state().catch(() => undefined))?.owner === options.owner
+      if (losses > maxLosses || (!own && !standing)) throw lost
+      if (!own) contests += 1
+      await sleep(clock, own ? 0 : Math.min(5_000, 50 * 2 ** losses) * (0.5 + clock.random()), outer)
+    } finally {
+      for (const each of undo) each()
+      outer?.removeEventListener('abort', stop)
+      if (lock.leads) report({ type: 'resigned' })
+      lock.release()
+    }
+  }
+}
+
+/** One attempt at the lock: granted, waited for, or given up. */
+function claim<E extends EventShape>(coordinator: ProjectorCoordinator, target: ProjectionTarget<E>, attempt: AbortController) {
+  let guard: LeadershipGuard | undefined
+  let released = false
+  const queue = new AbortController()
+  const take = (granted: LeadershipGuard | undefined | null): boolean => {
+    if (granted === undefined || granted === null) return false
+    if (released) granted.release()
+    else {
+      guard = granted
+      const lost = () => attempt.abort(new LeadershipLostError(target.name, 'its lock was taken away.'))
+      if (granted.lost?.aborted === true) lost()
+      granted.lost?.addEventListener('abort', lost, { once: true })
+    }
+    return true
+  }
+  return {
+    /** This context runs the projection, with the lock or beside it. */
+    leads: false,
+    get held() {
+      return guard !== undefined
+    },
+    async tryNow(): Promise<boolean> {
+      try {
+        return take(await coordinator.tryAcquire(target.key))
+      } catch (error) {
+        throw new LeadershipError(target.name, 'the coordinator failed. See the cause.', error)
+      }
+    },
+    /** Stays in the queue also while this context works without the lock, so that it holds it when it comes free. */
+    async wait(): Promise<void> {
+      const leave = () => queue.abort(attempt.signal.reason)
+      attempt.signal.addEventListener('abort', leave, { once: true })
+      try {
+        attempt.signal.throwIfAborted()
+        take(await coordinator.acquire(target.key, { signal: queue.signal }))
+      } catch (error) {
+        attempt.signal.throwIfAborted()
+        if (released) return
+        throw new LeadershipError(target.name, 'waiting for leadership failed. See the cause.', error)
+      } finally {
+        attempt.signal.removeEventListener('abort', leave)
+      }
+    },
+    release() {
+      if (released) return
+      released = true
+      queue.abort(new DOMException('No longer waiting', 'AbortError'))
+      guard?.release()
+    },
+  }
+}
+
+/** Resolves when the page can lead: not while it is frozen or in the back/forward cache. */
+function whenHere(lifecycle: PageLifecycle | undefined, signal: AbortSignal): Promise<void> {
+  if (lifecycle === undefined || lifecycle.presence() !== 'away') return Promise.resolve()
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!signal.aborted && lifecycle.presence() === 'away') return
+      unsubscribe()
+      signal.removeEventListener('abort', look)
+      resolve()
+    }
+    const unsubscribe = lifecycle.subscribe(look)
+    signal.addEventListener('abort', look, { once: true })
+  })
+}
+
+/** Ends the attempt when the page goes away, or when it is hidden and a visible page would lead. */
+function followPage<E extends EventShape>(
+  { lifecycle, hints }: Backend<E>, attempt: AbortController,
+  leader: { leads(): boolean; leave(): void; mayHandOver(): boolean },
+): () => void {
+  if (lifecycle === undefined) return () => {}
+  const unsubscribe = lifecycle.subscribe((presence) => {
+    if (presence === 'away') {
+      attempt.abort(new HandedOver('away'))
+      leader.leave()
+    } else if (leader.leads() && presence === 'hidden') hints?.post('hidden-leader')
+    else if (!leader.leads() && presence === 'visible') hints?.post('candidate')
+  })
+  const stopListening = hints?.listen((kind) => {
+    const presence = lifecycle.presence()
+    if (kind === 'hidden-leader' && !leader.leads() && presence === 'visible') hints.post('candidate')
+    if (kind === 'candidate' && leader.leads() && presence === 'hidden' && leader.mayHandOver()) attempt.abort(new HandedOver('hidden'))
+  })
+  return () => {
+    unsubscribe()
+    stopListening?.()
+  }
+}
+
+/** Resolves once the head moved on while the stored checkpoint did not, for that long; also when aborted. */
+async function stalled<E extends EventShape>({ target, ports, settings: { clock } }: RunContext<E>, patience: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    // A read that fails says nothing about the leader: look again later.
+    const found = await target.state().catch(() => undefined)
+    const before = clock.monotonic()
+    await sleep(clock, patience * (1 + 0.2 * clock.random()), signal)
+    if (signal.aborted) return
+    const [state, page] = await Promise.all([target.state(), ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 })]).catch(() => [])
+    if (found === undefined || state === undefined || page === undefined) continue
+    // A span far over the timer's says that this context slept: it has no right to judge others (H56).
+    const slept = clock.monotonic() - before > 4 * patience
+    const moved = workingPosition(state) !== workingPosition(found) || state.epoch !== found.epoch
+    const behind = page.head > state.position || state.rebuild !== undefined
+    if (!slept && !moved && behind && !state.paused && state.fault === undefined) return
+  }
+}
+
+/** Keeps why a run stopped, so that other contexts can say so. Answers true if only a rebuild was given up. */
+async function recordFault<E extends EventShape>(target: ProjectionTarget<E>, error: ProjectionError, time: number): Promise<boolean> {
+  try {
+    const abandoned = await target.recordFault?.({
+      position: error.position ?? 0, message: error.message, time,
+      ...(error.eventId === undefined ? {} : { eventId: error.eventId }), ...(error.eventType === undefined ? {} : { eventType: error.eventType }),
+    })
+    return abandoned === true
+  } catch {
+    // The error itself is on its way to the caller; this copy for others is best effort.
+    return false
+  }
+}

@@ -1,0 +1,226 @@
+/** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
+import { LeadershipLostError, ProjectionError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import type { EventReader } from '../log/event-store.js'
+import type { CollectedRead, PageReadOptions } from '../log/pages.js'
+import { nextTask } from '../platform/tasks.js'
+import type { Settings } from './config.js'
+import { projectionMachine, type Effect, type EffectResults, type RunProgress } from './machine.js'
+import type { ProjectionResult } from './projector.js'
+import type { ProjectionOccurrence } from './report.js'
+import { workingPosition, type ProjectionTarget } from './target.js'
+
+/** How long events are applied before the page gets its turn, ms: well under a long task. */
+const slice = 12
+
+/** What a runner needs of the world around it. */
+export interface RunnerPorts<E extends EventShape> {
+  readonly reader: EventReader<E>
+  /** Wakes a sleeping run although nothing was appended: somebody paused, resumed or rebuilt. */
+  readonly onControl?: ((listener: () => void) => () => void) | undefined
+}
+
+/** What the parts of one run share. */
+export interface RunContext<E extends EventShape> {
+  readonly target: ProjectionTarget<E>
+  readonly ports: RunnerPorts<E>
+  readonly settings: Settings
+  /** Names the run in the stored state. */
+  readonly owner: string
+  readonly run: RunProgress
+  readonly report: (occurrence: ProjectionOccurrence) => void
+}
+
+/**
+ * Drives the machine to its end. Answers `'aborted'` for a signal that aborted, whatever else failed on the way.
+ *
+ * @throws ProjectionError, LeadershipLostError
+ */
+export async function runMachine<E extends EventShape>(context: RunContext<E>, signal: AbortSignal): Promise<ProjectionResult> {
+  const { target, settings, owner, run, report } = context
+  const { clock } = settings
+  const alarm = wakeUp(context, signal)
+  const reads = readAhead(context, signal, alarm.reading)
+
+  const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
+    'load-checkpoint': async () => {
+      reads.forget()
+      try {
+        const state = await target.begin(owner)
+        const position = workingPosition(state)
+        report({ type: 'loaded', position, paused: state.paused, rebuilding: state.rebuild !== undefined })
+        return { value: { position, paused: state.paused, rebuilding: state.rebuild !== undefined, now: clock.monotonic() } }
+      } catch (error) {
+        return { error }
+      }
+    },
+    'read-events': async ({ after, limit }) => {
+      const start = clock.monotonic()
+      try {
+        const page = await reads.next(after, limit)
+        alarm.sawHead(page.head)
+        await target.prepare?.(page.events)
+        const now = clock.monotonic()
+        report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
+        return { value: { ...page, now } }
+      } catch (error) {
+        signal.throwIfAborted()
+        return { error }
+      }
+    },
+    apply: async ({ from, to }) => {
+      const start = clock.monotonic()
+      const { events } = reads.page
+      let next = from
+      try {
+        while (next < to) {
+          if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
+          // Only handlers that wait cost a turn of the microtask queue.
+          const waiting = target.apply(events[next] as (typeof events)[number])
+          if (waiting !== undefined) await waiting
+          next += 1
+          if (clock.monotonic() - start >= slice) {
+            await nextTask()
+            break
+          }
+        }
+      } catch (error) {
+        return { next, failure: { error, storage: target.isStorageFailure?.(error) === true }, now: clock.monotonic(), aborted: false }
+      }
+      return { next, now: clock.monotonic(), aborted: false }
+    },
+    decide: async ({ event, error, retryCount }) => {
+      try {
+        return { strategy: await target.onError({ error, event: event as never, position: event.position, retryCount }) }
+      } catch (thrown) {
+        return { strategy: 'fatal', error: thrown }
+      }
+    },
+    park: ({ event, error, attempts }) => {
+      target.park({
+        position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: clock.now(),
+        errorName: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error),
+      })
+      return undefined
+    },
+    commit: async ({ position, caughtUp, events }) => {
+      const start = clock.monotonic()
+      try {
+        const { paused } = await target.commit(position, { caughtUp })
+        const now = clock.monotonic()
+        report({ type: 'committed', position, events, duration: now - start })
+        return { value: { paused, now } }
+      } catch (error) {
+        return { error }
+      }
+    },
+    sleep: ({ ms, why }) => alarm.sleep(ms, why),
+    report: ({ occurrence }) => {
+      report(occurrence)
+      return undefined
+    },
+    reset: () => {
+      reads.forget()
+      target.reset()
+      return undefined
+    },
+  }
+
+  const machine = projectionMachine(target.name, settings, () => clock.random(), run)
+  try {
+    let step = machine.next()
+    while (step.done !== true) {
+      const effect = step.value
+      step = machine.next((await (perform[effect.kind] as (effect: Effect) => unknown)(effect)) as never)
+    }
+    return step.value
+  } catch (error) {
+    if (signal.aborted && !(error instanceof ProjectionError) && !(error instanceof LeadershipLostError)) {
+      return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
+    }
+    throw error
+  } finally {
+    alarm.stop()
+    reads.forget()
+    target.reset()
+  }
+}
+
+/** Sleeps that an abort, a control, or (when idle) an append cuts short. */
+function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext<E>, signal: AbortSignal) {
+  let knownHead = 0
+  let appended = false
+  let controlled = false
+  let look: (() => void) | undefined
+  const unsubscribe = ports.reader.subscribe?.((head) => {
+    if (head <= knownHead) return
+    appended = true
+    look?.()
+  })
+  const stopControl = ports.onControl?.(() => {
+    controlled = true
+    look?.()
+  })
+  const aborted = () => look?.()
+  signal.addEventListener('abort', aborted, { once: true })
+  return {
+    /** A read begins: appends from here on may not be in it. */
+    reading() {
+      appended = false
+    },
+    sawHead(head: number) {
+      knownHead = head
+    },
+    sleep: (ms: number, why: 'idle' | 'paused' | 'failed') =>
+      new Promise<EffectResults['sleep']>((resolve) => {
+        const wake = () => {
+          look = undefined
+          cancel()
+          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : 'on')
+          controlled = false
+        }
+        const cancel = clock.schedule(ms, wake)
+        look = () => {
+          // An append does not shorten the pause that a failure asked for.
+          if (signal.aborted || controlled || (appended && why === 'idle')) wake()
+        }
+        look()
+      }),
+    stop() {
+      unsubscribe?.()
+      stopControl?.()
+      signal.removeEventListener('abort', aborted)
+    },
+  }
+}
+
+/** Reads pages, and while one is applied and committed already the next one. Holds two pages at most. */
+function readAhead<E extends EventShape>({ target, ports: { reader } }: RunContext<E>, signal: AbortSignal, reading: () => void) {
+  let page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
+  let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedRead<E>> } | undefined
+  const read = (after: number, limit: number): Promise<CollectedRead<E>> => {
+    const options: PageReadOptions = { unreadable: 'collect', signal }
+    reading()
+    return reader.readEvents(target.filter, { after, limit }, options)
+  }
+  return {
+    get page() {
+      return page
+    },
+    async next(after: number, limit: number): Promise<CollectedRead<E>> {
+      const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
+      ahead = undefined
+      page = await (waiting ?? read(after, limit))
+      if (page.scannedTo < page.head && page.events.length > 0) {
+        const answer = read(page.scannedTo, limit)
+        // Whoever asks for this page hears of its failure; nobody may ask.
+        answer.catch(() => {})
+        ahead = { after: page.scannedTo, limit, answer }
+      }
+      return page
+    },
+    forget() {
+      ahead = undefined
+    },
+  }
+}

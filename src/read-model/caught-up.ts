@@ -1,0 +1,58 @@
+/** Waiting until a projection covers a position: read your own writes. */
+import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import type { Clock } from '../platform/clock.js'
+import type { StatusStore } from './status.js'
+
+export interface CaughtUpOptions {
+  /** Ends the wait with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** ms. @default no end */
+  readonly timeout?: number
+  /** What a timeout does: throw, or answer with `stale: true`. @default 'throw' */
+  readonly onTimeout?: 'throw' | 'stale'
+}
+
+/** Where a projection stood when the wait ended. */
+export interface CaughtUp {
+  readonly position: number
+  readonly head: number
+  /** The position was not reached before the timeout. */
+  readonly stale: boolean
+}
+
+/** Waits on a status. Rejects at once, with the reason, where nothing will move it (N27). */
+export function waitUntilCaughtUp(name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock): Promise<CaughtUp> {
+  const { signal, timeout, onTimeout = 'throw' } = options
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
+  return new Promise((resolve, reject) => {
+    const here = (stale: boolean): CaughtUp => {
+      const { position, head } = status.getSnapshot()
+      return { position, head, stale }
+    }
+    const finish = (settle: () => void) => {
+      unsubscribe()
+      cancel()
+      signal?.removeEventListener('abort', aborted)
+      settle()
+    }
+    const look = () => {
+      const { phase, position, lastError } = status.getSnapshot()
+      if (position >= wanted) finish(() => resolve(here(false)))
+      else if (phase === 'faulted') finish(() => reject(lastError))
+      else if (phase === 'stopped') finish(() => reject(new ClosedError(`Projection '${name}'`)))
+      else if (phase === 'paused') {
+        finish(() => reject(new ProjectionError(`Projection '${name}' is paused at ${position}. Call resume().`, { projector: name, attempts: 0, position }, undefined)))
+      }
+    }
+    const aborted = () => finish(() => reject(signal?.reason))
+    const late = () => finish(() => {
+      const { position, head } = status.getSnapshot()
+      if (onTimeout === 'stale') resolve(here(true))
+      else reject(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
+    })
+    const unsubscribe = status.subscribe(look)
+    const cancel = timeout === undefined ? () => {} : clock.schedule(timeout, late)
+    signal?.addEventListener('abort', aborted, { once: true })
+    look()
+  })
+}

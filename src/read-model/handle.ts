@@ -1,0 +1,241 @@
+/** A running projection, as an app holds it. */
+import { ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { wholeNumber } from '../log/prepare.js'
+import { systemClock } from '../platform/clock.js'
+import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { settle, type ProjectionConfig } from '../projection/config.js'
+import { driveTarget } from '../projection/leadership.js'
+import { plainTarget } from '../projection/plain.js'
+import type { Projector } from '../projection/projector.js'
+import type { ProjectionReport } from '../projection/report.js'
+import type { DeadLetterRecord } from '../projection/target.js'
+import { attach, backendOf, eventFinder, type Attached } from './attach.js'
+import { waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
+import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
+import { removeOldVersions } from './old-versions.js'
+import { newOwner } from './run.js'
+import { keepStatus, type StatusStore } from './status.js'
+
+/** An event that was parked. */
+export interface DeadLetter extends DeadLetterRecord {
+  /** Applies the event again and removes the letter, in one transaction; the checkpoint stays (N20). Rejects with what the handler throws. */
+  retry(): Promise<void>
+  /** Removes the letter: the event stays without effect. */
+  discard(): Promise<void>
+}
+
+/** A running projection. Every method may be called in any context, also in one that does not lead. */
+export interface ProjectionHandle {
+  readonly status: StatusStore
+  /**
+   * Waits until the rows that readers see cover a position: read your own writes (N24–N29).
+   *
+   * @throws ProjectionError or the error itself, at once, if the projection stands still
+   * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
+   * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself
+   */
+  caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUp>
+  /** Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). */
+  pause(): Promise<void>
+  /** Goes on, after `pause` and after a fault. */
+  resume(): Promise<void>
+  /**
+   * Leaves out the event that the projection stopped at, and goes on.
+   *
+   * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
+   */
+  skip(position: number): Promise<void>
+  /** Dead letters in the order of the log, read in bounded portions (N21). */
+  deadLetters(): AsyncIterable<DeadLetter>
+  /** Folds everything again from the first event. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
+  rebuild(): Promise<void>
+  /** Ends the work in this context and frees everything. What was applied is stored first. */
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** How often a handle looks at the stored state when no hint came, ms. */
+const slowPoll = 2_000
+/** Dead letters that are read at once. */
+const letterPage = 256
+
+/**
+ * Starts a projection and answers a handle at once.
+ *
+ * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
+ * @throws InvalidArgumentError for a configuration outside its range
+ */
+export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
+): ProjectionHandle {
+  const { mode } = settle(config as ProjectionConfig<never>, 'continuous')
+  const clock = config.clock ?? systemClock
+  const stopping = new AbortController()
+  const stop = () => stopping.abort(config.signal?.reason)
+  config.signal?.addEventListener('abort', stop, { once: true })
+  if (config.signal?.aborted === true) stop()
+  const status = keepStatus(clock)
+  const owner = newOwner()
+  const { name } = projector
+  let attached: Attached<E> | undefined
+  const ready = joined(projector, store, config)
+  ready.catch(() => {})
+  /** Ends the wait of a faulted run. */
+  let restart: (() => void) | undefined
+
+  const refresh = async () => {
+    if (attached === undefined || stopping.signal.aborted) return
+    try {
+      const [state, head] = await Promise.all([attached.target.state(), store.head()])
+      status.stored(state, head)
+      // Somebody skipped the event, rebuilt, or another context came past it.
+      const { phase, lastError } = status.getSnapshot()
+      if (phase === 'faulted' && lastError instanceof ProjectionError && lastError.eventId !== undefined && state.fault === undefined) restart?.()
+    } catch {
+      // Closing, or a storage failure that the run itself reports.
+    }
+  }
+  const report = (each: ProjectionReport) => {
+    status.report(each)
+    if (each.type === 'idle' && isDefinition(projector)) clean()
+  }
+  let cleaned = false
+  const clean = () => {
+    if (cleaned || !isDefinition(projector) || storeInternals(store).medium !== 'indexeddb') return
+    cleaned = true
+    removeOldVersions(store.name, projector).catch(() => {})
+  }
+
+  const supervise = async () => {
+    attached = await ready
+    const undo = watch(attached)
+    try {
+      await refresh()
+      for (;;) {
+        try {
+          const result = await driveTarget(attached.target, attached.backend, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          status.set({ phase: stopping.signal.aborted ? 'stopped' : result.reason === 'paused' ? 'paused' : 'live', leader: false })
+          return
+        } catch (error) {
+          if (stopping.signal.aborted) return
+          status.set({ phase: 'faulted', reason: error instanceof Error ? error.message : String(error), lastError: error, leader: false, rate: 0 })
+        }
+        await new Promise<void>((resolve) => {
+          restart = resolve
+          stopping.signal.addEventListener('abort', () => resolve(), { once: true })
+        })
+        restart = undefined
+        if (stopping.signal.aborted) return
+        status.set({ phase: 'starting', reason: undefined })
+      }
+    } finally {
+      undo()
+    }
+  }
+  /** Keeps the status true where other contexts do the work. */
+  const watch = ({ target }: Attached<E>) => {
+    const { signals } = storeInternals(store)
+    const stopListening = signals.listen((hint) => {
+      if (hint.kind === 'head' || hint.projection === target.key) void refresh()
+    })
+    let cancel = () => {}
+    const poll = () => {
+      void refresh()
+      cancel = clock.schedule(slowPoll, poll)
+    }
+    cancel = clock.schedule(slowPoll, poll)
+    const unsubscribe = pageLifecycle()?.subscribe((presence) => {
+      if (presence !== 'away') void refresh()
+    })
+    return () => {
+      stopListening()
+      cancel()
+      unsubscribe?.()
+    }
+  }
+  const running = supervise().catch((error: unknown) => {
+    if (!stopping.signal.aborted) status.set({ phase: 'faulted', reason: error instanceof Error ? error.message : String(error), lastError: error, leader: false })
+  })
+  const again = () => {
+    restart?.()
+    return refresh()
+  }
+
+  // `Symbol.asyncDispose` is added below, where the engine has it.
+  const methods: Omit<ProjectionHandle, typeof Symbol.asyncDispose> = {
+    status: { getSnapshot: status.getSnapshot, subscribe: status.subscribe },
+    async caughtUp(position, options = {}) {
+      wholeNumber(position, 'position')
+      if (attached?.target.handling() === true) {
+        throw new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
+      }
+      options.signal?.throwIfAborted()
+      if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
+      await ready
+      await refresh()
+      return waitUntilCaughtUp(name, status, position, options, clock)
+    },
+    async pause() {
+      await (await ready).target.setPaused(true)
+      await refresh()
+    },
+    async resume() {
+      await (await ready).target.setPaused(false)
+      await again()
+    },
+    async skip(position) {
+      wholeNumber(position, 'position', 1)
+      await (await ready).target.skip(position)
+      await again()
+    },
+    async *deadLetters() {
+      const { target } = await ready
+      for (let after = 0; ; ) {
+        const page = await target.letters(after, letterPage)
+        for (const letter of page) {
+          yield { ...letter, retry: () => target.replay(letter.position), discard: () => target.discard(letter.position) }
+          after = letter.position
+        }
+        if (page.length < letterPage) return
+      }
+    },
+    async rebuild() {
+      await (await ready).target.rebuild()
+      await again()
+    },
+    async stop() {
+      stopping.abort(new DOMException('The projection was stopped', 'AbortError'))
+      await running
+      config.signal?.removeEventListener('abort', stop)
+      status.set({ phase: 'stopped', reason: undefined, leader: false, rate: 0 })
+      attached?.target.close()
+    },
+  }
+  const handle = methods as ProjectionHandle
+  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
+  return handle
+}
+
+function joined<E extends EventShape, T extends Tables, C>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,
+): Promise<Attached<E>> {
+  if (isDefinition(projector)) return attach(projector as unknown as ProjectionDefinition<E>, store)
+  const { signals } = storeInternals(store)
+  const target = plainTarget(projector as Projector<E, C>, store, config, eventFinder(store))
+  const changed = () => signals.post({ kind: 'control', projection: target.key })
+  const told = <A extends unknown[]>(change: (...given: A) => Promise<void>) => async (...given: A) => {
+    await change(...given)
+    changed()
+  }
+  const telling: Partial<Attached<E>['target']> = {
+    setPaused: told(target.setPaused), rebuild: told(target.rebuild), skip: told(target.skip),
+    async commit(position, options) {
+      const result = await target.commit(position, options)
+      signals.post({ kind: 'committed', projection: target.key, position, tables: [] })
+      return result
+    },
+  }
+  return Promise.resolve({ target: { ...target, ...telling }, backend: backendOf(store, target.key, signals) })
+}

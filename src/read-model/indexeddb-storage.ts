@@ -1,0 +1,237 @@
+/** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
+import { IntegrityError, ProjectionError, StorageLostError } from '../errors.js'
+import { databaseName } from '../events/names.js'
+import { Connection, requested } from '../platform/indexeddb.js'
+import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
+import { projectionKey, type ProjectionDefinition } from './define.js'
+import { nativeRange, type RowKey } from './keys.js'
+import {
+  committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
+  type Commit, type RowChanges, type Side, type StateRow, type Transition,
+} from './state.js'
+import { fingerprintOf } from './fingerprint.js'
+import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
+
+const stateStore = 'tidemark:state'
+/** The object stores of both sides exist from the first day, so that the database never needs an upgrade, which an old tab could block (H40). */
+const rowStore = (side: Side, table: string) => (side === 0 ? table : `tidemark:other:${table}`)
+const letterStore = (side: Side) => (side === 0 ? 'tidemark:letters' : 'tidemark:other-letters')
+const sides: readonly Side[] = [0, 1]
+
+/** One connection to that database. */
+export class IndexedDbStorage implements ReadModelStorage {
+  readonly #log: string
+  readonly #connection: Connection
+  readonly #key: string
+  readonly #tables: readonly string[]
+  /** Where readers were sent last; only the transaction knows where they belong. */
+  #shown: Side = 0
+
+  constructor(storeName: string, definition: ProjectionDefinition, log: string) {
+    this.#log = log
+    this.#key = projectionKey(definition)
+    this.#tables = Object.keys(definition.tables)
+    const fingerprint = fingerprintOf(definition)
+    this.#connection = new Connection({
+      name: databaseName(storeName, this.#key),
+      version: 1,
+      label: `The read model '${this.#key}'`,
+      upgrade: (database) => {
+        for (const side of sides) {
+          for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
+            const store = database.createObjectStore(rowStore(side, name), { keyPath: key })
+            for (const [index, keyPath] of Object.entries(indexes)) store.createIndex(index, keyPath as string | string[])
+          }
+          database.createObjectStore(letterStore(side), { keyPath: 'position' })
+        }
+        database.createObjectStore(stateStore, { keyPath: 'key' }).put(emptyState(log, fingerprint)).catch(() => {})
+      },
+      verify: async (database) => {
+        const row = await requested(database.transaction(stateStore).objectStore(stateStore).get('state')) as StateRow | undefined
+        // No row is never "from the beginning": some engines answer reads with nothing while a page goes away (H25).
+        if (row === undefined) throw new StorageLostError(`The read model '${this.#key}' has no state.`)
+        if (row.fingerprint !== fingerprint) {
+          throw new ProjectionError(
+            `The tables of '${this.#key}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
+            { projector: definition.name, attempts: 1 }, new IntegrityError(row.position, 'the declared tables changed'), 'definition-changed')
+        }
+        this.#shown = row.shown
+      },
+    })
+  }
+
+  state(): Promise<StateRow> {
+    return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
+  }
+
+  begin(owner: string, head: number): Promise<StateRow> {
+    return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, owner, this.#log, head))
+  }
+
+  commit(change: Commit): Promise<StateRow> {
+    const { from, rows, letters, caughtUp } = change
+    const side = workingSide(from)
+    // Only what is written is locked; the end of a rebuild empties the side that it leaves.
+    const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
+    return this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
+      const transition = committed(this.#key, await this.#state(transaction), change)
+      this.#put(transaction, side, rows)
+      for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
+      return this.#finish(transaction, transition)
+    })
+  }
+
+  async replay(from: StateRow, rows: RowChanges, letter: number): Promise<void> {
+    await this.#write(`replaying a dead letter of '${this.#key}'`, this.#storesOf(from.shown, rows, true), async (transaction) => {
+      const before = await this.#state(transaction)
+      const letters = transaction.objectStore(letterStore(from.shown))
+      const wasThere = (await requested(letters.getKey(letter))) !== undefined
+      const after = replayed(this.#key, before, from, wasThere)
+      this.#put(transaction, from.shown, rows)
+      letters.delete(letter)
+      return this.#finish(transaction, { after, clear: [] })
+    })
+  }
+
+  async rebuild(): Promise<void> {
+    await this.#move(`rebuilding '${this.#key}'`, rebuildStarted)
+  }
+
+  async fault(from: StateRow, fault: StoredFault): Promise<boolean> {
+    const after = await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault) ?? { after: before, clear: [] })
+    return after.rebuildFault === fault
+  }
+
+  async skip(position: number): Promise<void> {
+    await this.#move(`skipping an event of '${this.#key}'`, (before) => ({ after: skipped(before, position), clear: [] }))
+  }
+
+  async setPaused(paused: boolean): Promise<void> {
+    await this.#move(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => ({ after: { ...before, paused }, clear: [] }))
+  }
+
+  row(side: Side, table: string, key: RowKey): Promise<unknown> {
+    const store = rowStore(side, table)
+    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) =>
+      requested(transaction.objectStore(store).get(key)))
+  }
+
+  rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+    const store = rowStore(side, table)
+    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) => {
+      const rows = transaction.objectStore(store)
+      return Promise.all(keys.map((key) => requested(rows.get(key))))
+    })
+  }
+
+  wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
+    const store = rowStore(side, table)
+    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, async (transaction) => {
+      const rows = transaction.objectStore(store)
+      return (await requested(rows.count())) > most ? undefined : requested(rows.getAll())
+    })
+  }
+
+  query(table: string, query: Query): Promise<Answer> {
+    return this.#read(`reading '${table}'`, sides.map((side) => rowStore(side, table)), async (transaction) => {
+      // Asked in one turn with the state; asked again only if a rebuild was completed since the last time.
+      const guess = this.#shown
+      const [state, value] = await Promise.all([this.#state(transaction), ask(transaction.objectStore(rowStore(guess, table)), query)])
+      if (state.shown === guess) return { state, value }
+      this.#shown = state.shown
+      return { state, value: await ask(transaction.objectStore(rowStore(state.shown, table)), query) }
+    })
+  }
+
+  letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
+    if (limit === 0) return Promise.resolve([])
+    return this.#read(`reading dead letters of '${this.#key}'`, sides.map(letterStore), async (transaction) => {
+      const { shown } = await this.#state(transaction)
+      return requested(transaction.objectStore(letterStore(shown)).getAll(IDBKeyRange.lowerBound(after, true), limit)) as Promise<DeadLetterRecord[]>
+    })
+  }
+
+  async discardLetter(position: number): Promise<void> {
+    await this.#write(`discarding a dead letter of '${this.#key}'`, sides.map(letterStore), async (transaction) => {
+      const before = await this.#state(transaction)
+      const letters = transaction.objectStore(letterStore(before.shown))
+      const wasThere = (await requested(letters.getKey(position))) !== undefined
+      letters.delete(position)
+      return this.#finish(transaction, { after: { ...before, letters: before.letters - (wasThere ? 1 : 0) }, clear: [] })
+    })
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+
+  get #everything(): readonly string[] {
+    return sides.flatMap((side) => [...this.#tables.map((table) => rowStore(side, table)), letterStore(side)])
+  }
+
+  #storesOf(side: Side, rows: RowChanges, letters: boolean): readonly string[] {
+    return [...[...rows.keys()].map((table) => rowStore(side, table)), ...(letters ? [letterStore(side)] : [])]
+  }
+
+  /** A change of the state that brings no rows. */
+  #move(what: string, transition: (before: StateRow) => Transition): Promise<StateRow> {
+    return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
+  }
+
+  #put(transaction: IDBTransaction, side: Side, changes: RowChanges): void {
+    for (const [table, rows] of changes) {
+      const store = transaction.objectStore(rowStore(side, table))
+      for (const { key, row } of rows.values()) row === null ? store.delete(key) : store.put(row)
+    }
+  }
+
+  #finish(transaction: IDBTransaction, { after, clear }: Transition): StateRow {
+    for (const side of clear) {
+      for (const table of this.#tables) transaction.objectStore(rowStore(side, table)).clear()
+      transaction.objectStore(letterStore(side)).clear()
+    }
+    transaction.objectStore(stateStore).put(after)
+    transaction.commit()
+    return after
+  }
+
+  async #state(transaction: IDBTransaction): Promise<StateRow> {
+    const row = await requested(transaction.objectStore(stateStore).get('state')) as StateRow | undefined
+    if (row === undefined) throw new StorageLostError(`The state of read model '${this.#key}' is gone. Open it anew.`, { outcome: 'not-written' })
+    return row
+  }
+
+  #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+    return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readonly', what }, work)
+  }
+
+  #write<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+    // What is derived can be derived again, so it need not be flushed (H18).
+    return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what }, work)
+  }
+}
+
+function ask(store: IDBObjectStore, query: Query): Promise<unknown> {
+  if (query.kind === 'get') return requested(store.get(query.key))
+  const { index, range, direction = 'next', limit } = query.options
+  const source = index === undefined ? store : store.index(index)
+  const span = nativeRange(range)
+  if (query.kind === 'count') return requested(source.count(span ?? undefined))
+  return direction === 'next' ? requested(source.getAll(span, limit)) : backwards(source, span, limit)
+}
+
+/** `getAll` has no direction in every engine yet (H13). */
+function backwards(source: IDBObjectStore | IDBIndex, span: IDBKeyRange | IDBValidKey | null, limit: QueryOptions['limit']): Promise<unknown[]> {
+  return new Promise((resolve, reject) => {
+    const rows: unknown[] = []
+    const request = source.openCursor(span, 'prev')
+    request.onerror = () => reject(request.error)
+    request.onsuccess = () => {
+      const cursor = request.result
+      if (cursor === null) return resolve(rows)
+      rows.push(cursor.value)
+      if (rows.length === limit) resolve(rows)
+      else cursor.continue()
+    }
+  })
+}

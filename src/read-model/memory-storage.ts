@@ -1,0 +1,167 @@
+/** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
+import { ClosedError, IntegrityError, ProjectionError } from '../errors.js'
+import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
+import { projectionKey, type ProjectionDefinition } from './define.js'
+import { fingerprintOf } from './fingerprint.js'
+import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey } from './keys.js'
+import {
+  committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
+  type Commit, type RowChanges, type Side, type StateRow, type Transition,
+} from './state.js'
+import type { Answer, Query, ReadModelStorage } from './storage.js'
+
+type Table = Map<string | number, { readonly key: RowKey; readonly row: unknown }>
+interface SideOfRows {
+  readonly tables: Map<string, Table>
+  readonly letters: Map<number, DeadLetterRecord>
+}
+
+/** What all instances of one read model share: what a database is on disk. */
+interface MemoryDatabase {
+  state: StateRow
+  readonly sides: readonly [SideOfRows, SideOfRows]
+}
+
+/** The read models of one store in memory, by key. */
+export type MemoryDatabases = Map<string, MemoryDatabase>
+
+const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
+
+/** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
+export class MemoryStorage implements ReadModelStorage {
+  readonly #database: MemoryDatabase
+  readonly #definition: ProjectionDefinition
+  readonly #key: string
+  readonly #log: string
+  #closed = false
+
+  constructor(databases: MemoryDatabases, definition: ProjectionDefinition, log: string) {
+    this.#definition = definition
+    this.#key = projectionKey(definition)
+    this.#log = log
+    const fingerprint = fingerprintOf(definition)
+    let database = databases.get(this.#key)
+    if (database === undefined) databases.set(this.#key, (database = { state: emptyState(log, fingerprint), sides: [emptySide(), emptySide()] }))
+    if (database.state.fingerprint !== fingerprint) {
+      throw new ProjectionError(
+        `The tables of '${this.#key}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
+        { projector: definition.name, attempts: 1 }, new IntegrityError(database.state.position, 'the declared tables changed'), 'definition-changed')
+    }
+    this.#database = database
+  }
+
+  async state(): Promise<StateRow> {
+    return this.#state
+  }
+
+  async begin(owner: string, head: number): Promise<StateRow> {
+    return this.#finish(takeOver(this.#state, owner, this.#log, head))
+  }
+
+  async commit(change: Commit): Promise<StateRow> {
+    const transition = committed(this.#key, this.#state, change)
+    const side = workingSide(change.from)
+    this.#put(side, change.rows)
+    for (const letter of change.letters) this.#database.sides[side].letters.set(letter.position, letter)
+    return this.#finish(transition)
+  }
+
+  async replay(from: StateRow, rows: RowChanges, letter: number): Promise<void> {
+    const { letters } = this.#database.sides[from.shown]
+    const after = replayed(this.#key, this.#state, from, letters.has(letter))
+    this.#put(from.shown, rows)
+    letters.delete(letter)
+    this.#finish({ after, clear: [] })
+  }
+
+  async rebuild(): Promise<void> {
+    this.#finish(rebuildStarted(this.#state))
+  }
+
+  async fault(from: StateRow, fault: StoredFault): Promise<boolean> {
+    const transition = faulted(this.#state, from, fault)
+    return transition !== undefined && this.#finish(transition).rebuildFault === fault
+  }
+
+  async skip(position: number): Promise<void> {
+    this.#finish({ after: skipped(this.#state, position), clear: [] })
+  }
+
+  async setPaused(paused: boolean): Promise<void> {
+    this.#finish({ after: { ...this.#state, paused }, clear: [] })
+  }
+
+  async row(side: Side, table: string, key: RowKey): Promise<unknown> {
+    return this.#table(side, table).get(slotOf(key))?.row
+  }
+
+  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+    const rows = this.#table(side, table)
+    return keys.map((key) => rows.get(slotOf(key))?.row)
+  }
+
+  async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
+    const rows = this.#table(side, table)
+    return rows.size > most ? undefined : [...rows.values()].map(({ row }) => row)
+  }
+
+  async query(table: string, query: Query): Promise<Answer> {
+    const state = this.#state
+    const rows = this.#table(state.shown, table)
+    // Copies, as from a database: what an app does to its rows must not reach those of others.
+    if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
+    const { index, range, direction = 'next', limit = Infinity } = query.options
+    checkedRange(range)
+    const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
+    const found = [...rows.values()]
+      .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
+      .filter(({ at }) => isIndexKey(at) && inRange(at, range))
+    if (query.kind === 'count') return { state, value: found.length }
+    found.sort((left, right) => compareKeys(left.at, right.at) || compareKeys(left.key, right.key))
+    if (direction === 'prev') found.reverse()
+    return { state, value: structuredClone(found.slice(0, limit).map(({ row }) => row)) }
+  }
+
+  async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
+    const letters = [...this.#database.sides[this.#state.shown].letters.values()]
+    return letters.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
+  }
+
+  async discardLetter(position: number): Promise<void> {
+    const before = this.#state
+    const wasThere = this.#database.sides[before.shown].letters.delete(position)
+    this.#finish({ after: { ...before, letters: before.letters - (wasThere ? 1 : 0) }, clear: [] })
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  get #state(): StateRow {
+    if (this.#closed) throw new ClosedError(`The read model '${this.#key}'`)
+    return this.#database.state
+  }
+
+  #table(side: Side, name: string): Table {
+    const { tables } = this.#database.sides[side]
+    let table = tables.get(name)
+    if (table === undefined) tables.set(name, (table = new Map()))
+    return table
+  }
+
+  #put(side: Side, changes: RowChanges): void {
+    for (const [name, rows] of changes) {
+      const table = this.#table(side, name)
+      for (const [slot, { key, row }] of rows) row === null ? table.delete(slot) : table.set(slot, { key, row })
+    }
+  }
+
+  #finish({ after, clear }: Transition): StateRow {
+    for (const side of clear) {
+      this.#database.sides[side].tables.clear()
+      this.#database.sides[side].letters.clear()
+    }
+    this.#database.state = after
+    return after
+  }
+}

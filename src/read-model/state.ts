@@ -1,0 +1,108 @@
+/**
+ * What is stored about a read model, and how it may change: pure, so that the rules of exactly-once are the same on every
+ * backend. A backend calls these inside its transaction, with the state as it is there.
+ */
+import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { workingPosition, type DeadLetterRecord, type ProjectionState, type StoredFault } from '../projection/target.js'
+import type { RowKey } from './keys.js'
+
+/** Rows live on one of two sides: readers see one, a rebuild fills the other. */
+export type Side = 0 | 1
+const other = (side: Side): Side => (side === 0 ? 1 : 0)
+
+/** The one row of state. */
+export interface StateRow extends ProjectionState {
+  readonly key: 'state'
+  /** Which log the rows were folded from (H31, N36). */
+  readonly log: string
+  /** The tables as declared when the database was made. */
+  readonly fingerprint: string
+  /** The side that readers see. */
+  readonly shown: Side
+}
+
+/** The side that a runner writes to. */
+export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
+
+/** Rows to be stored, by table and key; a row that is `null` is deleted. */
+export type RowChanges = ReadonlyMap<string, ReadonlyMap<string | number, { readonly key: RowKey; readonly row: unknown }>>
+
+/** What one commit stores. */
+export interface Commit {
+  /** The state that the runner began with, or that its last commit left: the commit is refused if it is not so any more. */
+  readonly from: StateRow
+  readonly position: number
+  /** `position` is the head: a rebuild is complete. */
+  readonly caughtUp: boolean
+  readonly rows: RowChanges
+  readonly letters: readonly DeadLetterRecord[]
+}
+
+/** A new state, and the sides whose rows and letters it leaves behind. */
+export interface Transition {
+  readonly after: StateRow
+  readonly clear: readonly Side[]
+}
+
+/** Before the first event. */
+export const emptyState = (log: string, fingerprint: string): StateRow =>
+  ({ key: 'state', position: 0, epoch: 0, owner: '', paused: false, letters: 0, log, fingerprint, shown: 0 })
+
+/** A runner begins. Rows of another log, or from beyond the head, are dropped: they are built again from the first event (N36). */
+export function takeOver(before: StateRow, owner: string, log: string, head: number): Transition {
+  const epoch = before.epoch + 1
+  if (before.log === log && before.position <= head && (before.rebuild?.position ?? 0) <= head) return { after: { ...before, epoch, owner }, clear: [] }
+  return { after: { ...emptyState(log, before.fingerprint), paused: before.paused, epoch, owner }, clear: [0, 1] }
+}
+
+/** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument (N13) */
+function assertUnmoved(key: string, before: StateRow, from: StateRow, positionOf: (state: StateRow) => number): void {
+  if (positionOf(before) === positionOf(from) && before.epoch === from.epoch) return
+  throw new LeadershipLostError(key, `its checkpoint is ${positionOf(before)} in epoch ${before.epoch}, not ${positionOf(from)} in epoch ${from.epoch}.`)
+}
+
+/** Rows, letters and checkpoint move together. */
+export function committed(key: string, before: StateRow, { from, position, caughtUp, letters }: Commit): Transition {
+  assertUnmoved(key, before, from, workingPosition)
+  const { rebuild, fault, rebuildFault, ...rest } = before
+  if (rebuild === undefined) {
+    const kept = { ...(fault !== undefined && fault.position > position ? { fault } : {}), ...(rebuildFault === undefined ? {} : { rebuildFault }) }
+    return { after: { ...rest, ...kept, position, letters: before.letters + letters.length }, clear: [] }
+  }
+  const built = { position, letters: rebuild.letters + letters.length }
+  // Never back: readers keep the old rows until the new ones know at least as much.
+  if (!caughtUp || position < before.position) return { after: { ...before, rebuild: built }, clear: [] }
+  return { after: { ...rest, ...built, shown: other(before.shown) }, clear: [before.shown] }
+}
+
+/** A parked event was applied after all. The epoch makes the leader drop what it remembers of the rows that changed. */
+export function replayed(key: string, before: StateRow, from: StateRow, wasThere: boolean): StateRow {
+  assertUnmoved(key, before, from, ({ position }) => position)
+  if (!wasThere) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+  return { ...before, epoch: before.epoch + 1, letters: before.letters - 1 }
+}
+
+/** Begins a rebuild, or begins it again. */
+export function rebuildStarted(before: StateRow): Transition {
+  const { fault: _fault, rebuildFault: _rebuildFault, ...rest } = before
+  return { after: { ...rest, epoch: before.epoch + 1, rebuild: { position: 0, letters: 0 } }, clear: [other(before.shown)] }
+}
+
+/** Why a run stopped. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
+export function faulted(before: StateRow, from: StateRow, fault: StoredFault): Transition | undefined {
+  // Another runner took over: the fault is not of its making.
+  if (before.epoch !== from.epoch) return undefined
+  const { rebuild, ...rest } = before
+  if (rebuild === undefined) return { after: { ...before, fault }, clear: [] }
+  return { after: { ...rest, epoch: before.epoch + 1, rebuildFault: fault }, clear: [other(before.shown)] }
+}
+
+/** @throws InvalidArgumentError if the projection does not stand at that event (any more) (N41) */
+export function skipped(before: StateRow, position: number): StateRow {
+  const { fault, ...rest } = before
+  if (fault?.position !== position || before.position >= position) {
+    const stands = fault === undefined ? 'it has not stopped at an event' : `it stopped at ${fault.position}`
+    throw new InvalidArgumentError('position', `is ${position}, but the projection is at ${before.position} and ${stands}. Look at its status again.`)
+  }
+  return { ...rest, position, epoch: before.epoch + 1 }
+}

@@ -1,0 +1,150 @@
+/** What a projection says of itself: made from the reports of its run and from the stored state. */
+import { tell } from '../platform/tasks.js'
+import type { Clock } from '../platform/clock.js'
+import { stallTimeout } from '../projection/leadership.js'
+import type { ProjectionReport } from '../projection/report.js'
+import type { ProjectionState, StoredFault } from '../projection/target.js'
+
+/** The state of a projection as this context knows it. A new object whenever something in it changed. */
+export interface ProjectionStatus {
+  /**
+   * - `'starting'`: nothing is known yet
+   * - `'waiting-for-leader'`: another context runs it, and this one would take over
+   * - `'catching-up'`, `'live'`: this context runs it, and is behind or at the head
+   * - `'retrying'`: an event or the storage failed and is tried again; see `lastError`
+   * - `'stalled'`: behind, and not moving for five seconds; see `reason`
+   * - `'paused'`: by `pause()`, in any context; stored
+   * - `'faulted'`: stopped for good until `resume`, `skip` or `rebuild`; see `lastError`
+   * - `'stopped'`: by `stop()` or the signal, in this context
+   */
+  readonly phase: 'starting' | 'waiting-for-leader' | 'catching-up' | 'live' | 'retrying' | 'stalled' | 'paused' | 'faulted' | 'stopped'
+  /** Why it does not move, in words; absent while it does. */
+  readonly reason?: string
+  /** Everything up to here is in the rows that readers see. */
+  readonly position: number
+  /** The end of the log, as far as is known. */
+  readonly head: number
+  /** `head - position`. */
+  readonly behind: number
+  /** Events per second over the last seconds; 0 when live. */
+  readonly rate: number
+  /** This context runs it. */
+  readonly leader: boolean
+  /** The run that took over last, in whichever context. */
+  readonly owner: string
+  /** Dead letters that wait. */
+  readonly deadLetters: number
+  /** A rebuild under way, and how far it is. */
+  readonly rebuilding?: { readonly position: number }
+  /** Why the last rebuild was given up; the rows from before it stayed. */
+  readonly rebuildFault?: StoredFault
+  readonly lastError?: unknown
+}
+
+/** For `useSyncExternalStore`, or any other way to follow a value. */
+export interface StatusStore {
+  getSnapshot(): ProjectionStatus
+  subscribe(listener: () => void): () => void
+}
+
+/** Where a status is made. */
+export interface StatusKeeper extends StatusStore {
+  /** From the run in this context. */
+  report(report: ProjectionReport): void
+  /** From the stored state, which other contexts change as well. */
+  stored(state: ProjectionState, head: number): void
+  set(change: Change): void
+}
+
+type Change = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
+
+/** Compared by what is in them, so that a status that says the same stays the same object. */
+const structured: ReadonlySet<keyof ProjectionStatus> = new Set(['rebuilding', 'rebuildFault'])
+
+/** The rate is measured over about so long, ms. */
+const rateSpan = 3_000
+
+export function keepStatus(clock: Clock): StatusKeeper {
+  let status: ProjectionStatus = { phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 }
+  const listeners = new Set<() => void>()
+  /** Where the projection stood when it last moved. */
+  let moved = { at: clock.monotonic(), position: 0 }
+  let measured = { at: clock.monotonic(), position: -1 }
+
+  const set = (change: Change) => {
+    const merged: Record<string, unknown> = { ...status, ...change }
+    for (const key of Object.keys(merged)) if (merged[key] === undefined) delete merged[key]
+    const next = merged as unknown as { -readonly [K in keyof ProjectionStatus]: ProjectionStatus[K] }
+    next.head = Math.max(next.head, next.position)
+    next.behind = next.head - next.position
+    const keys = new Set([...Object.keys(next), ...Object.keys(status)] as (keyof ProjectionStatus)[])
+    if ([...keys].every((key) => Object.is(next[key], status[key]) || (structured.has(key) && JSON.stringify(next[key]) === JSON.stringify(status[key])))) return
+    status = next
+    for (const listener of [...listeners]) tell(listener)
+  }
+  const running = (): Change => ({ phase: status.behind > 0 || status.rebuilding !== undefined ? 'catching-up' : 'live', reason: undefined })
+  const movedTo = (position: number) => {
+    const now = clock.monotonic()
+    if (position !== moved.position) moved = { at: now, position }
+    if (measured.position < 0 || position < measured.position || now - measured.at > rateSpan) measured = { at: now, position }
+    const seconds = (now - measured.at) / 1000
+    return seconds < 0.05 ? status.rate : Math.round((position - measured.position) / seconds)
+  }
+
+  return {
+    getSnapshot: () => status,
+    subscribe(listener) {
+      const own = () => listener()
+      listeners.add(own)
+      return () => void listeners.delete(own)
+    },
+    set,
+    report(report) {
+      switch (report.type) {
+        case 'waiting': return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })
+        case 'leading': return set({ leader: true, ...running() })
+        case 'loaded': {
+          movedTo(report.position)
+          return set(report.rebuilding ? { rebuilding: { position: report.position }, ...running() } : { position: report.position, ...running() })
+        }
+        case 'read': {
+          set({ head: report.head })
+          return status.phase === 'retrying' || status.phase === 'stalled' ? undefined : set(running())
+        }
+        case 'committed': {
+          const rate = movedTo(report.position)
+          set(status.rebuilding === undefined ? { position: report.position, rate } : { rebuilding: { position: report.position }, rate })
+          return set({ ...running(), lastError: undefined })
+        }
+        case 'idle': return set({ phase: 'live', rate: 0, reason: undefined, lastError: undefined, position: report.position, rebuilding: undefined })
+        case 'paused': return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
+        case 'event-failed': return set({ lastError: report.error })
+        case 'retrying': return set({ phase: 'retrying', reason: `The event at ${report.position} failed and is tried again.`, lastError: report.error })
+        case 'storage-failed':
+          return set({ phase: 'retrying', reason: `${report.what} failed ${report.failures} times in a row and is tried again.`, lastError: report.error })
+        case 'leadership-lost': return set({ rate: 0 })
+        case 'rebuild-failed': return set({ rebuilding: undefined, lastError: report.error })
+        case 'resigned': return set({ leader: false, rate: 0 })
+        default: return undefined
+      }
+    },
+    stored(state, head) {
+      const working = state.rebuild?.position ?? state.position
+      const rate = movedTo(working)
+      set({
+        position: state.position, head, owner: state.owner, deadLetters: state.letters,
+        rebuilding: state.rebuild === undefined ? undefined : { position: state.rebuild.position }, rebuildFault: state.rebuildFault,
+        ...(status.leader ? {} : { rate: working >= head ? 0 : rate }),
+      })
+      if (status.phase === 'stopped' || status.phase === 'faulted') return
+      if (state.paused) return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
+      if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'waiting-for-leader', reason: undefined })
+      const still = clock.monotonic() - moved.at
+      const behind = head > state.position || state.rebuild !== undefined
+      if (behind && still >= stallTimeout && status.phase !== 'retrying') {
+        const who = status.leader ? 'This context leads, but its handler has not come back' : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
+        set({ phase: 'stalled', rate: 0, reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.` })
+      } else if (status.phase === 'stalled') set(status.leader ? running() : { phase: 'waiting-for-leader', reason: undefined })
+    },
+  }
+}

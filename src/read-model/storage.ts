@@ -1,0 +1,57 @@
+/** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
+import type { DeadLetterRecord, ProjectionState, StoredFault } from '../projection/target.js'
+import type { KeyRange, RowKey } from './keys.js'
+import type { Commit, RowChanges, Side, StateRow } from './state.js'
+
+/** Which rows, and in what order. */
+export interface QueryOptions {
+  /** @default the key of the table */
+  readonly index?: string
+  /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. @default all */
+  readonly range?: IDBKeyRange | KeyRange | IDBValidKey
+  /** @default 'next' */
+  readonly direction?: 'next' | 'prev'
+  /** The most rows. @default all */
+  readonly limit?: number
+}
+
+/** One question to a table. */
+export type Query =
+  | { readonly kind: 'get'; readonly key: RowKey }
+  | { readonly kind: 'all'; readonly options: QueryOptions }
+  | { readonly kind: 'count'; readonly options: QueryOptions }
+
+/** An answer, and the state that it was read in: both in one transaction. */
+export interface Answer {
+  readonly value: unknown
+  readonly state: ProjectionState
+}
+
+/** The rows, letters and state of one projection version. Every method is one transaction, or none. */
+export interface ReadModelStorage {
+  state(): Promise<StateRow>
+  /** See `takeOver`. */
+  begin(owner: string, head: number): Promise<StateRow>
+  /** See `committed`. */
+  commit(change: Commit): Promise<StateRow>
+  /** See `replayed`; the rows are those that readers see. */
+  replay(from: StateRow, rows: RowChanges, letter: number): Promise<void>
+  /** See `rebuildStarted`. */
+  rebuild(): Promise<void>
+  /** See `faulted`. Answers true if a rebuild was given up. */
+  fault(from: StateRow, fault: StoredFault): Promise<boolean>
+  /** See `skipped`. */
+  skip(position: number): Promise<void>
+  setPaused(paused: boolean): Promise<void>
+  /** A row of a side, for a runner. */
+  row(side: Side, table: string, key: RowKey): Promise<unknown>
+  /** Several of them, in the order of the keys. */
+  rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]>
+  /** All rows of a table, or nothing if there are more than so many. */
+  wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined>
+  /** Asks a table that readers see. */
+  query(table: string, query: Query): Promise<Answer>
+  letters(after: number, limit: number): Promise<DeadLetterRecord[]>
+  discardLetter(position: number): Promise<void>
+  close(): void
+}

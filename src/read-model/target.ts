@@ -1,0 +1,112 @@
+/** A read model as what the runner drives, and as what an app may ask of it. */
+import { InvalidArgumentError } from '../errors.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { DeadLetterRecord, ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import { projectionKey, type ProjectionDefinition } from './define.js'
+import { workingSide, type StateRow } from './state.js'
+import type { ReadModelStorage } from './storage.js'
+import { UnitOfWork } from './unit-of-work.js'
+
+/** How often a replay that raced with commits is tried. */
+const maxReplays = 10
+
+/** What a read model's target needs of its store. */
+export interface TargetPorts<E extends EventShape> {
+  /** The head of the log. */
+  head(): Promise<number>
+  /** The event at a position. @throws InvalidArgumentError if there is none */
+  event(position: number): Promise<RecordedEvent<E>>
+  /** Rows that readers see were changed. */
+  committed(position: number, tables: readonly string[]): void
+  /** What a runner in any context remembers is out of date. */
+  changed(): void
+}
+
+/** A projection over the storage of its read model. Closing it closes the storage. */
+export function readModelTarget<E extends EventShape>(
+  definition: ProjectionDefinition<E>, storage: ReadModelStorage, ports: TargetPorts<E>,
+): ProjectionTarget<E> & ProjectionControls {
+  const work = new UnitOfWork(definition, storage)
+  const allTables = Object.keys(definition.tables)
+  let from: StateRow | undefined
+  /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
+  let dropped = true
+  let letters: DeadLetterRecord[] = []
+  const control = async (change: Promise<unknown>) => {
+    await change
+    ports.changed()
+  }
+  return {
+    name: definition.name,
+    key: projectionKey(definition),
+    filter: definition.filter,
+    onError: (failure) => definition.onError?.(failure) ?? 'fatal',
+    async begin(owner) {
+      from = await storage.begin(owner, await ports.head())
+      letters = []
+      dropped = false
+      work.reset(workingSide(from), (from.rebuild?.position ?? from.position) === 0)
+      return from
+    },
+    prepare: (events) => work.prepare(events),
+    apply: (event) => work.apply(event),
+    isStorageFailure: (error) => work.isStorageFailure(error),
+    park: (letter) => void letters.push(letter),
+    async commit(position, { caughtUp }) {
+      if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
+      const before = from
+      const rows = work.pending
+      from = await storage.commit({ from, position, caughtUp, rows, letters })
+      letters = []
+      work.committed()
+      // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
+      if (from.rebuild === undefined) ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
+      return { paused: from.paused }
+    },
+    reset() {
+      letters = []
+      dropped = true
+      work.reset(0, false)
+    },
+    state: () => storage.state(),
+    async recordFault(fault) {
+      if (from === undefined) return false
+      const onlyRebuild = await storage.fault(from, fault)
+      ports.changed()
+      return onlyRebuild
+    },
+    setPaused: (paused) => control(storage.setPaused(paused)),
+    rebuild: () => control(storage.rebuild()),
+    skip: (position) => control(storage.skip(position)),
+    letters: (after, limit) => storage.letters(after, limit),
+    async replay(position) {
+      const event = await ports.event(position)
+      const state = await replayLetter(definition, storage, event)
+      ports.committed(state.position, state.tables)
+      ports.changed()
+    },
+    async discard(position) {
+      await storage.discardLetter(position)
+      ports.committed((await storage.state()).position, [])
+    },
+    handling: () => work.handling(),
+    close: () => storage.close(),
+  }
+}
+
+/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
+async function replayLetter<E extends EventShape>(definition: ProjectionDefinition<E>, storage: ReadModelStorage, event: RecordedEvent<E>) {
+  for (let attempt = 1; ; attempt += 1) {
+    const from = await storage.state()
+    const work = new UnitOfWork(definition, storage)
+    work.reset(from.shown, false)
+    await work.apply(event)
+    try {
+      await storage.replay(from, work.pending, event.position)
+      return { position: from.position, tables: [...work.pending.keys()] }
+    } catch (error) {
+      // The projection went on in between: its rows are newer than those this replay started from.
+      if ((error as { code?: string }).code !== 'leadership-lost' || attempt >= maxReplays) throw error
+    }
+  }
+}
