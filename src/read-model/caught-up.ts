@@ -53,6 +53,7 @@ export function waitUntilCaughtUp(name: string, status: StatusStore, wanted: num
     const unsubscribe = status.subscribe(look)
     const cancel = timeout === undefined ? () => {} : clock.schedule(timeout, late)
     signal?.addEventListener('abort', aborted, { once: true })
-    look()
+    if (signal?.aborted === true) aborted()
+    else look()
   })
 }

@@ -1,3 +1,13 @@
-import { projectionContract } from './projection.js'
+import { openEventStore } from 'tidemark'
+import { events } from './projection/model.js'
+import { plainProjectorContract } from './projection/plain.js'
+import { projectionHandleContract } from './projection/handle.js'
+import { readModelContract } from './projection/read-model.js'
 
-projectionContract()
+const backend = {
+  name: 'IndexedDB', shared: true,
+  open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
+}
+plainProjectorContract(backend)
+readModelContract(backend)
+projectionHandleContract(backend)

@@ -1,4 +1,16 @@
 import 'fake-indexeddb/auto'
-import { projectionContract } from './projection.js'
+import { openEventStore } from 'tidemark'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { events } from './projection/model.js'
+import { plainProjectorContract } from './projection/plain.js'
+import { projectionHandleContract } from './projection/handle.js'
+import { readModelContract } from './projection/read-model.js'
 
-projectionContract()
+for (const backend of [
+  { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
+  { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
+] as const) {
+  plainProjectorContract(backend)
+  readModelContract(backend)
+  projectionHandleContract(backend)
+}

@@ -1,0 +1,101 @@
+/** Plain projectors over a store of ours: the rules of the runner, with checkpoints that are stored. */
+import { describe, expect, test } from 'vitest'
+import { runProjection, type FailureStrategy, type Projector } from 'tidemark'
+import { added, newName, type Backend, type Event } from './model.js'
+
+export function plainProjectorContract({ name, open }: Backend): void {
+  describe(`plain projectors: ${name}`, () => {
+    const fill = async (amounts: number) => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: Array.from({ length: amounts }, (_, index) => added('a', index + 1)) })
+      return store
+    }
+    const collector = (fails: (amount: number, attempt: number) => boolean = () => false, strategy: (retryCount: number) => FailureStrategy = () => 'fatal') => {
+      const seen: number[] = []
+      const counts: number[] = []
+      let calls = 0
+      const projector: Projector<Event> = {
+        name: 'collector',
+        filter: { types: ['Added'] },
+        apply: (event) => {
+          calls += 1
+          const { amount } = event.data as { amount: number }
+          if (fails(amount, calls)) throw new Error(`no ${amount}`)
+          seen.push(amount)
+        },
+        onError: ({ retryCount }) => {
+          counts.push(retryCount)
+          return strategy(retryCount)
+        },
+      }
+      return { projector, seen, counts, calls: () => calls }
+    }
+    const quick = { retry: { delay: 1 } }
+
+    test('P1, P11: a batch applies everything once, and a second run nothing', async () => {
+      const store = await fill(5)
+      const first = collector()
+      expect(await runProjection(first.projector, store)).toMatchObject({ applied: 5, position: 5, reason: 'caught-up' })
+      expect(first.seen).toEqual([1, 2, 3, 4, 5])
+      expect(await runProjection(collector().projector, store)).toMatchObject({ applied: 0, position: 5 })
+      await store.close()
+    })
+    test('P6: a held lock is a leadership error, and nothing is applied', async () => {
+      const store = await fill(1)
+      const guard = await store.tryAcquire('collector')
+      const { projector, seen } = collector()
+      await expect(runProjection(projector, store)).rejects.toMatchObject({ code: 'leadership' })
+      expect(seen).toEqual([])
+      guard?.release()
+      await store.close()
+    })
+    test('P13, N6: fatal keeps what came before and says everything about the event', async () => {
+      const store = await fill(5)
+      const first = collector((amount) => amount === 3)
+      await expect(runProjection(first.projector, store)).rejects.toMatchObject({ code: 'failed', position: 3, stream: 's', eventType: 'Added', attempts: 1, cause: { message: 'no 3' } })
+      expect(first.seen).toEqual([1, 2])
+      const second = collector((amount) => amount === 3)
+      await expect(runProjection(second.projector, store)).rejects.toMatchObject({ position: 3 })
+      expect(second.seen).toEqual([])
+      await store.close()
+    })
+    test('P14: skip goes on, for good', async () => {
+      const store = await fill(5)
+      const { projector, seen } = collector((amount) => amount === 3, () => 'skip')
+      expect(await runProjection(projector, store)).toMatchObject({ applied: 4, skipped: 1 })
+      expect(seen).toEqual([1, 2, 4, 5])
+      await store.close()
+    })
+    test('P15, P19: retries are counted from 0, and the checkpoint stays before the event', async () => {
+      const store = await fill(5)
+      const run = collector((amount) => amount === 3, () => 'retry')
+      await expect(runProjection(run.projector, store, quick)).rejects.toMatchObject({ attempts: 4 })
+      expect(run.counts).toEqual([0, 1, 2, 3])
+      expect(run.calls()).toBe(6)
+      expect(await store.load('collector')).toBe(2)
+      await store.close()
+    })
+    test('P20: what works at last is a success', async () => {
+      const store = await fill(3)
+      const { projector, seen } = collector((amount, calls) => amount === 2 && calls <= 3, () => 'retry')
+      expect(await runProjection(projector, store, quick)).toMatchObject({ applied: 3 })
+      expect(seen).toEqual([1, 2, 3])
+      await store.close()
+    })
+    test('P26: reads that always fail end a batch after 6 of them', async () => {
+      const store = await fill(1)
+      let reads = 0
+      const broken = { ...store, readEvents: () => Promise.reject(new Error(`read ${(reads += 1)}`)) }
+      await expect(runProjection(collector().projector, broken, { poll: { failureBackoff: 1 } })).rejects.toMatchObject({ code: 'failed', cause: { message: 'read 6' } })
+      expect(reads).toBe(6)
+      await store.close()
+    })
+    test('V19: a configuration outside its range is refused', async () => {
+      const store = await fill(1)
+      for (const config of [{ retry: { backoffMultiplier: 0.5 } }, { retry: { delay: Number.NaN } }, { poll: { maxConsecutiveFailures: 0 } }]) {
+        await expect(runProjection(collector().projector, store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
+      }
+      await store.close()
+    })
+  })
+}

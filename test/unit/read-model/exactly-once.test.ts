@@ -1,0 +1,269 @@
+// Exactly once, whatever is killed and wherever: the runner over both storages, with a crash at every step it takes.
+import 'fake-indexeddb/auto'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
+import { openEventStore } from 'tidemark/memory'
+import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
+import { driveTarget } from '../../../src/projection/leadership.js'
+import { IndexedDbStorage } from '../../../src/read-model/indexeddb-storage.js'
+import { MemoryStorage, type MemoryDatabases } from '../../../src/read-model/memory-storage.js'
+import type { ReadModelStorage } from '../../../src/read-model/storage.js'
+import { readModelTarget } from '../../../src/read-model/target.js'
+
+type Event = { type: 'Added'; data: { to: string; amount: number } } | { type: 'Removed'; data: { to: string } } | { type: 'Other'; data: null }
+interface Row { name: string; seen: readonly number[]; total: number }
+const events = defineEvents<Event>()
+
+/** Every row lists the positions that made it, so that an effect that is there twice or not at all shows. */
+const definition: ProjectionDefinition<Event> = defineProjection(events, {
+  name: 'ledger',
+  tables: { rows: table<Row>({ key: 'name', indexes: { byTotal: 'total' } }), counts: table<{ name: string; n: number }>({ key: 'name' }) },
+  on: {
+    Added: async ({ data: { to, amount }, position }, { rows }) => {
+      if (amount === 13) throw new TypeError('unlucky')
+      await rows.update(to, (row) => ({ name: to, seen: [...(row?.seen ?? []), position], total: (row?.total ?? 0) + amount }))
+    },
+    Removed: ({ data: { to } }, { rows }) => rows.delete(to),
+  },
+  fold: { counts: { key: ({ type }) => (type === 'Added' ? 'all' : undefined), evolve: (row) => ({ name: 'all', n: (row?.n ?? 0) + 1 }) } },
+  onError: () => 'park',
+}) as unknown as ProjectionDefinition<Event>
+
+/** The same, written without tidemark. */
+function reference(log: readonly RecordedEvent<Event>[], to: number) {
+  const rows = new Map<string, Row>()
+  const letters: number[] = []
+  let n = 0
+  for (const event of log.slice(0, to)) {
+    if (event.type === 'Removed') rows.delete(event.data.to)
+    if (event.type !== 'Added') continue
+    const { to: name, amount } = event.data
+    if (amount === 13) {
+      letters.push(event.position)
+      continue
+    }
+    n += 1
+    const row = rows.get(name)
+    rows.set(name, { name, seen: [...(row?.seen ?? []), event.position], total: (row?.total ?? 0) + amount })
+  }
+  return { rows: [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), counts: n === 0 ? [] : [{ name: 'all', n }], letters }
+}
+
+async function stored(storage: ReadModelStorage) {
+  const all = async (name: string) => (await storage.query(name, { kind: 'all', options: {} })).value
+  return { rows: await all('rows'), counts: await all('counts'), letters: (await storage.letters(0, 10_000)).map(({ position }) => position) }
+}
+
+/** Stops a context at its nth step: whatever it was waiting for does not come, unless it is thawed. */
+class Crash {
+  #left: number
+  readonly happened: Promise<void>
+  readonly #thawed: Promise<void>
+  /** Lets the context go on from where it was frozen, with everything that it remembers. */
+  thaw = () => {}
+  /** Settles when the thawed context came to its end. */
+  ended: Promise<unknown> = Promise.resolve()
+  #happen = () => {}
+  constructor(step: number) {
+    this.#left = step
+    this.happened = new Promise((resolve) => {
+      this.#happen = resolve
+    })
+    this.#thawed = new Promise((resolve) => {
+      this.thaw = resolve
+    })
+  }
+  async step(): Promise<void> {
+    this.#left -= 1
+    if (this.#left > 0) return
+    this.#happen()
+    await this.#thawed
+  }
+}
+
+/** A storage with some of its methods exchanged. */
+function instead(storage: ReadModelStorage, methods: Partial<ReadModelStorage>): ReadModelStorage {
+  return new Proxy(storage, {
+    get(target, name: keyof ReadModelStorage) {
+      return methods[name] ?? (target[name] as (...given: unknown[]) => unknown).bind(target)
+    },
+  })
+}
+
+type Store = Awaited<ReturnType<typeof openEventStore<Event>>>
+
+/** Runs a context until it is done or dies. Answers whether it got to the end. */
+async function live(store: Store, storage: ReadModelStorage, maxEvents: number, crash: Crash): Promise<boolean> {
+  const faulty = instead(storage, {
+    async begin(owner, head) {
+      await crash.step()
+      return storage.begin(owner, head)
+    },
+    async commit(change) {
+      await crash.step()
+      const state = await storage.commit(change)
+      await crash.step()
+      return state
+    },
+  })
+  const target = readModelTarget(definition, faulty, { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+  const apply = target.apply
+  target.apply = async (event) => {
+    await crash.step()
+    await apply(event)
+  }
+  const reader = {
+    async readEvents(...given: Parameters<Store['readEvents']>) {
+      await crash.step()
+      return store.readEvents(...given)
+    },
+  }
+  // A dead context's lock is free.
+  const running = driveTarget(target, { reader, coordinator: inProcessCoordinator() }, { batch: { maxEvents } }, { mode: 'batch', owner: crypto.randomUUID() })
+  crash.ended = running.catch(() => {})
+  return Promise.race([running.then(() => true), crash.happened.then(() => false)])
+}
+
+const event = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ type: fc.constant('Added' as const), data: fc.record({ to: fc.constantFrom('a', 'b', 'c', 'd'), amount: fc.integer({ min: 1, max: 15 }) }) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('Removed' as const), data: fc.record({ to: fc.constantFrom('a', 'b') }) }) },
+  { weight: 1, arbitrary: fc.constant({ type: 'Other' as const, data: null }) },
+)
+
+async function logOf(list: readonly Event[]): Promise<{ store: Store; log: RecordedEvent<Event>[] }> {
+  const store = await openEventStore<Event>({ name: 'log', events })
+  if (list.length > 0) await store.append({ stream: 's', events: list })
+  const log: RecordedEvent<Event>[] = []
+  for await (const each of store.read()) log.push(each)
+  return { store, log }
+}
+
+let count = 0
+const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
+  ['memory', () => {
+    const databases: MemoryDatabases = new Map()
+    return () => new MemoryStorage(databases, definition as never, 'log')
+  }],
+  ['fake-indexeddb', () => {
+    const name = `exactly-once-${(count += 1)}`
+    return () => new IndexedDbStorage(name, definition as never, 'log')
+  }],
+]
+
+describe.for(storages)('%s', ([, database]) => {
+  test('N3: with a crash at every step in turn, the rows are those of a plain fold, and no effect is there twice', async () => {
+    const list: Event[] = Array.from({ length: 18 }, (_, at) => (at % 7 === 6 ? { type: 'Removed', data: { to: 'a' } } : { type: 'Added', data: { to: 'abc'[at % 3] as string, amount: at === 10 ? 13 : at + 1 } }))
+    const { store, log } = await logOf(list)
+    let steps = 0
+    for (let step = 1, finished = false; !finished && step < 500; step += 1) {
+      const open = database()
+      finished = await live(store, open(), 5, new Crash(step))
+      const left = open()
+      const { position } = await left.state()
+      expect(await stored(left)).toEqual(reference(log, position))
+      for (let lives = 0; !(await live(store, open(), 5, new Crash(step + 12))); lives += 1) expect(lives).toBeLessThan(50)
+      expect(await stored(open())).toEqual(reference(log, log.length))
+      steps = step
+    }
+    // So many steps that every kind of them was crashed at.
+    expect(steps).toBeGreaterThan(25)
+  })
+
+  test('N43: for the same log, any batch sizes and any crash points leave the same rows', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(event, { maxLength: 40 }),
+        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 7, 64, 100_000), crashAfter: fc.integer({ min: 2, max: 60 }) }), { maxLength: 12 }),
+        async (list, lives) => {
+          const { store, log } = await logOf(list)
+          const open = database()
+          for (const { maxEvents, crashAfter } of lives) {
+            await live(store, open(), maxEvents, new Crash(crashAfter))
+            const left = open()
+            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+          }
+          await live(store, open(), 64, new Crash(Infinity))
+          expect(await stored(open())).toEqual(reference(log, log.length))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  test('N43: the same holds while rows are rebuilt, and readers never see a row of an unfinished rebuild', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(event, { minLength: 1, maxLength: 30 }),
+        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 5, 100_000), crashAfter: fc.integer({ min: 2, max: 40 }), rebuild: fc.boolean() }), { maxLength: 10 }),
+        async (list, lives) => {
+          const { store, log } = await logOf(list)
+          const open = database()
+          for (const { maxEvents, crashAfter, rebuild } of lives) {
+            if (rebuild) await open().rebuild()
+            await live(store, open(), maxEvents, new Crash(crashAfter))
+            const left = open()
+            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+          }
+          await live(store, open(), 7, new Crash(Infinity))
+          const end = open()
+          expect((await end.state()).rebuild).toBeUndefined()
+          expect(await stored(end)).toEqual(reference(log, log.length))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  test('N15, N16: contexts that were frozen anywhere and come back commit what fits, or are refused; never half, never twice', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(event, { minLength: 5, maxLength: 30 }),
+        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 5, 100_000), frozenAfter: fc.integer({ min: 1, max: 40 }) }), { minLength: 1, maxLength: 6 }),
+        fc.infiniteStream(fc.nat()),
+        async (list, contexts, order) => {
+          const { store, log } = await logOf(list)
+          const open = database()
+          const frozen: Crash[] = []
+          for (const { maxEvents, frozenAfter } of contexts) {
+            const crash = new Crash(frozenAfter)
+            frozen.push(crash)
+            await live(store, open(), maxEvents, crash)
+          }
+          while (frozen.length > 0) {
+            const [back] = frozen.splice((order.next().value as number) % frozen.length, 1)
+            back?.thaw()
+            await back?.ended
+            const left = open()
+            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+          }
+          await live(store, open(), 7, new Crash(Infinity))
+          expect(await stored(open())).toEqual(reference(log, log.length))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  test('N23: a letter that cannot be written holds the checkpoint back', async () => {
+    const { store, log } = await logOf([{ type: 'Added', data: { to: 'a', amount: 1 } }, { type: 'Added', data: { to: 'a', amount: 13 } }, { type: 'Added', data: { to: 'a', amount: 2 } }])
+    const storage = database()()
+    let refusals = 0
+    const picky = instead(storage, {
+      commit: (change) => {
+        if (change.letters.length === 0 || refusals >= 3) return storage.commit(change)
+        refusals += 1
+        return Promise.reject(new Error('no room for letters'))
+      },
+    })
+    const target = readModelTarget(definition, picky, { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+    const positions: number[] = []
+    const result = await driveTarget(target, { reader: store, coordinator: inProcessCoordinator() }, { poll: { failureBackoff: 0 } }, {
+      mode: 'batch', owner: 'test',
+      report: (report) => { if (report.type === 'storage-failed') void storage.state().then(({ position }) => positions.push(position)) },
+    })
+    expect(result).toMatchObject({ applied: 2, parked: 1, position: 3 })
+    expect(positions).toEqual([1, 1, 1])
+    expect(await stored(storage)).toEqual(reference(log, 3))
+  })
+})
