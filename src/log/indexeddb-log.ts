@@ -114,7 +114,7 @@ export class IndexedDbLog {
     const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
     const writes = prepared.events.length > 0
     const outcome = await this.connection.transact(
-      { stores: ['commits'], mode: writes ? 'readwrite' : 'readonly', durability, what },
+      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
         const [last, topId, ...heads] = await Promise.all([

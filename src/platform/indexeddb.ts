@@ -24,12 +24,17 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
 }
 
-/** A request as a promise. Its error is also seen by the transaction, which decides. */
+/**
+ * A request as a promise. Its error is also seen by the transaction, which decides: so a request that nobody awaits any
+ * more, because another one failed first, is no unhandled rejection (H5).
+ */
 export function requested<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
+  const answer = new Promise<T>((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)
     request.onerror = () => reject(request.error)
   })
+  answer.catch(() => {})
+  return answer
 }
 
 export interface TransactOptions {
@@ -38,15 +43,25 @@ export interface TransactOptions {
   readonly durability?: 'strict' | 'relaxed' | undefined
   /** For messages: "appending to 'flights'". */
   readonly what: string
+  /** Errors say what became of a write, also where the mode is 'readonly' because there is nothing to store. @default that the mode is 'readwrite' */
+  readonly isWrite?: boolean
+}
+
+const isAbortError = (error: unknown) => error instanceof DOMException && error.name === 'AbortError'
+
+/** The outcome that an error of this transaction tells: none of a read, and never 'unknown' where nothing could be stored. */
+function told(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | undefined {
+  if (options.mode === 'readwrite') return outcome
+  return options.isWrite === true ? 'not-written' : undefined
 }
 
 /**
  * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
- * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction only (H1).
+ * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
+ * only (H1), and `commit()` is the last thing that it does.
  */
 export function transact<T>(database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const writes = options.mode === 'readwrite'
     const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
     let requestError: unknown
     let workError: { error: unknown } | undefined
@@ -73,26 +88,24 @@ export function transact<T>(database: IDBDatabase, options: TransactOptions, wor
       }
       fail(new StorageBusyError(
         `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
-        writes ? { outcome } : {},
+        { outcome: told(options, outcome) },
       ))
     }, storageDeadline)
     // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
     transaction.onerror = (event) => {
-      requestError ??= (event.target as IDBRequest | null)?.error ?? undefined
+      const error = (event.target as IDBRequest | null)?.error ?? undefined
+      // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
+      if (!isAbortError(error)) requestError ??= error
     }
     transaction.onabort = () => {
-      if (workError !== undefined) return fail(storageError(workError.error, options.what, writes ? 'not-written' : undefined))
-      const known = requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined)
-      // Without a failed request the connection went away under us: the commit may have been on its way (H17).
-      fail(storageError(
-        known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'),
-        options.what,
-        writes ? (known === undefined ? 'unknown' : 'not-written') : undefined,
-      ))
+      const known = workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined)
+      // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
+      const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
+      fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
     }
     transaction.oncomplete = () => {
       completed = true
-      if (workError !== undefined) fail(storageError(workError.error, options.what))
+      if (workError !== undefined) fail(storageError(workError.error, options.what, told(options, 'unknown')))
       else finish()
     }
     work(transaction).then(
@@ -101,12 +114,12 @@ export function transact<T>(database: IDBDatabase, options: TransactOptions, wor
         finish()
       },
       (error: unknown) => {
-        // A failed request rejects `work` as well; the abort that follows carries the better error.
-        if (requestError === undefined) workError = { error }
+        // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
+        if (requestError === undefined && !isAbortError(error)) workError = { error }
         try {
           transaction.abort()
         } catch {
-          if (completed) fail(storageError(error, options.what))
+          if (completed) fail(storageError(error, options.what, told(options, 'unknown')))
         }
       },
     )

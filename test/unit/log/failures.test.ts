@@ -1,0 +1,63 @@
+// What a failed append tells of itself, on the way that reads nothing first (warm) and on the way that does (cold).
+import 'fake-indexeddb/auto'
+import { afterEach, describe, expect, test } from 'vitest'
+import { openEventStore } from 'tidemark'
+import { inject, type Fault, type Injection } from './inject-faults.js'
+
+let count = 0
+let injection: Injection | undefined
+afterEach(() => injection?.stop())
+
+const event = (id: string) => ({ type: 'A', data: null, id })
+const idAt = (n: number) => `fe000000-000${n}-7000-8000-000000000000`
+
+async function open(warm: boolean) {
+  const store = await openEventStore({ name: `failures-${(count += 1)}` })
+  await store.append({ stream: 's', events: [event(idAt(1))] })
+  // A condition needs a look at the log.
+  const options = warm ? {} : { failIfAny: { filter: { types: ['Never'] }, after: 0 } }
+  return { store, append: () => store.append({ stream: 's', events: [event(idAt(2)), event(idAt(3))], expectedVersion: 1 }, options) }
+}
+
+const cases: [Fault, { code: string; outcome: string; cause?: string }, written: boolean][] = [
+  [{ kind: 'request fails', at: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'UnknownError' }, false],
+  [{ kind: 'request fails', at: 1, error: 'QuotaExceededError' }, { code: 'storage-full', outcome: 'not-written', cause: 'QuotaExceededError' }, false],
+  [{ kind: 'call throws', at: 1, error: 'TransactionInactiveError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'TransactionInactiveError' }, false],
+  [{ kind: 'open fails', times: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'UnknownError' }, false],
+  [{ kind: 'abort instead of commit', at: 1, error: 'QuotaExceededError' }, { code: 'storage-full', outcome: 'not-written', cause: 'QuotaExceededError' }, false],
+  [{ kind: 'abort instead of commit', at: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'unknown', cause: 'UnknownError' }, false],
+  [{ kind: 'abort instead of commit', at: 1, error: 'TimeoutError' }, { code: 'storage-busy', outcome: 'unknown', cause: 'TimeoutError' }, false],
+  [{ kind: 'abort instead of commit', at: 1, error: undefined }, { code: 'storage-failed', outcome: 'unknown', cause: 'AbortError' }, false],
+  [{ kind: 'commit reported as abort', at: 1 }, { code: 'storage-failed', outcome: 'unknown', cause: 'AbortError' }, true],
+  [{ kind: 'commit unheard' }, { code: 'storage-failed', outcome: 'unknown', cause: 'AbortError' }, true],
+]
+
+describe.each([true, false])('warm: %s', (warm) => {
+  test.each(cases)('H3, H4, H17: %j tells code, outcome and cause, and a retry stores one copy', async (fault, { code, outcome, cause }, written) => {
+    const { store, append } = await open(warm)
+    // Only a connection that has to be opened again can fail to open.
+    injection = inject(fault.kind === 'open fails' ? [fault, { kind: 'no transaction', times: 1, error: 'InvalidStateError' }] : [fault])
+    await expect(append()).rejects.toMatchObject({ code, outcome, cause: { name: cause } })
+    injection.stop()
+    expect(await store.head()).toBe(written ? 3 : 1)
+    expect(await append()).toMatchObject({ firstPosition: 2, position: 3, duplicate: written })
+    expect(await store.head()).toBe(3)
+    await store.close()
+  })
+})
+
+test.each<Fault>([{ kind: 'request fails', at: 1, error: 'UnknownError' }, { kind: 'commit reported as abort', at: 1 }])(
+  'H17: an append without events that fails with %j says that nothing was written; a read says nothing of that kind',
+  async (fault) => {
+    for (const outcome of ['not-written', undefined]) {
+      const { store } = await open(true)
+      injection = inject([fault])
+      const failing: Promise<unknown> = outcome === undefined ? store.head() : store.append({ stream: 's', events: [], expectedVersion: 1 })
+      const error: unknown = await failing.catch((error: unknown) => error)
+      injection.stop()
+      expect(error).toMatchObject({ code: 'storage-failed' })
+      expect((error as { outcome?: unknown }).outcome).toBe(outcome)
+      await store.close()
+    }
+  },
+)
