@@ -138,10 +138,16 @@ export interface ConnectionOptions {
   lost?(): void
 }
 
+/** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
+const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
+
 /** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
 export class Connection {
   readonly #options: ConnectionOptions
+  /** The handle in use, or on its way. */
   #handle: Promise<IDBDatabase> | undefined
+  /** The same, once it is there. */
+  #database: IDBDatabase | undefined
   #existed = false
   #end: TidemarkError | undefined
 
@@ -149,17 +155,19 @@ export class Connection {
     this.#options = options
   }
 
-  /** Runs a transaction, with one fresh handle if the browser had closed the old one before anything was started. */
+  /** Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries at most. */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       const database = await this.open()
       try {
         return await transact(database, options, work)
       } catch (error) {
-        const stale = !(error instanceof TidemarkError) && error instanceof DOMException && error.name === 'InvalidStateError'
-        if (!stale) throw error instanceof TidemarkError ? error : storageError(error, options.what, options.mode === 'readwrite' ? 'not-written' : undefined)
-        this.#drop(database)
-        if (attempt >= 3) throw storageError(error, options.what, options.mode === 'readwrite' ? 'not-written' : undefined)
+        const ran = error instanceof TidemarkError
+        // Not every engine says `close` when the connection went away: whoever comes next shall not be given this handle (H22).
+        const dead = isSignOfDeath(ran ? error.cause : error)
+        if (dead) this.#drop(database)
+        if (ran) throw error
+        if (!dead || attempt >= 3) throw storageError(error, options.what, told(options, 'not-written'))
       }
     }
   }
@@ -181,6 +189,7 @@ export class Connection {
     this.#end ??= new ClosedError(this.#options.label)
     const handle = this.#handle
     this.#handle = undefined
+    this.#database = undefined
     handle?.then((database) => database.close(), () => {})
   }
 
@@ -192,9 +201,12 @@ export class Connection {
     return this.#end
   }
 
+  /** Lets go of a handle. Another one may be in use by now: that one stays. */
   #drop(database: IDBDatabase): void {
-    this.#handle = undefined
     database.close()
+    if (this.#database !== database) return
+    this.#database = undefined
+    this.#handle = undefined
   }
 
   async #connect(): Promise<IDBDatabase> {
@@ -202,26 +214,26 @@ export class Connection {
     const mustExist = this.#existed
     let timedOut = false
     let blocked = false
+    let gone = false
+    let database: IDBDatabase | undefined
     const opening = openDB(name, version, {
       upgrade: (database, oldVersion, _newVersion, transaction) => {
-        if (timedOut || (mustExist && oldVersion === 0)) {
-          // Creating it again would put a tail without a head into an empty log (H31).
-          transaction.done.catch(() => {})
-          transaction.abort()
-          return
-        }
+        // The open request fails with it; this promise is one too many (H5).
+        transaction.done.catch(() => {})
+        // Creating it again would put a tail without a head into an empty log (H31).
+        gone = mustExist && oldVersion === 0
+        if (gone || timedOut) return transaction.abort()
         this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
       },
       blocked: () => {
         blocked = true
       },
       blocking: (_current, next, event) => {
-        ;(event.target as IDBDatabase).close()
-        this.#handle = undefined
+        this.#drop(event.target as IDBDatabase)
         if (next === null) this.#markLost('was deleted')
       },
       terminated: () => {
-        this.#handle = undefined
+        if (database !== undefined) this.#drop(database)
       },
     })
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -239,7 +251,7 @@ export class Connection {
           }, storageDeadline)
         }),
       ])
-      const database = unwrap(wrapped) as IDBDatabase
+      database = unwrap(wrapped) as IDBDatabase
       try {
         await this.#options.verify(database)
       } catch (error) {
@@ -252,9 +264,10 @@ export class Connection {
         throw this.#end
       }
       this.#existed = true
+      this.#database = database
       return database
     } catch (error) {
-      if (mustExist && (error as { name?: string } | null)?.name === 'AbortError') throw this.#markLost('is gone')
+      if (gone) throw this.#markLost('is gone')
       throw storageError(error, `opening ${label}`, 'not-written')
     } finally {
       clearTimeout(timer)

@@ -1,0 +1,123 @@
+// Connections that die: what is noticed, what is opened again, and what never is.
+import 'fake-indexeddb/auto'
+import { afterEach, expect, test, vi } from 'vitest'
+import { destroyEventStore, openEventStore } from 'tidemark'
+import { inject, openConnections, takeAway, type Fault, type Injection } from './inject-faults.js'
+
+let count = 0
+let injection: Injection | undefined
+afterEach(() => injection?.stop())
+
+const event = { type: 'A', data: null }
+const nextName = () => `connection-${(count += 1)}`
+
+test.each(['InvalidStateError', 'UnknownError'])('H22, H23: %s from a dead handle, before anything was started, is met with a fresh handle', async (error) => {
+  const store = await openEventStore({ name: nextName() })
+  injection = inject([{ kind: 'handles dead', error }])
+  expect(await store.append({ stream: 's', events: [event] })).toMatchObject({ position: 1 })
+  injection.stop()
+  await store.close()
+})
+
+test('H22, H28: where every handle is dead, it gives up after a few, by name, and works again when they live', async () => {
+  const store = await openEventStore({ name: nextName() })
+  injection = inject([{ kind: 'no transaction', times: Infinity, error: 'UnknownError' }])
+  const open = vi.spyOn(IDBFactory.prototype, 'open')
+  await expect(store.append({ stream: 's', events: [event] })).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written', cause: { name: 'UnknownError' } })
+  expect(open.mock.calls.length).toBeLessThanOrEqual(3)
+  open.mockRestore()
+  injection.stop()
+  expect(await store.append({ stream: 's', events: [event] })).toMatchObject({ position: 1 })
+  await store.close()
+})
+
+test.each<Fault>([
+  { kind: 'request fails', at: 1, error: 'UnknownError' },
+  { kind: 'abort instead of commit', at: 1, error: undefined },
+])('H22: after %j the next operation gets a fresh handle, though nobody said that the connection closed', async (fault) => {
+  const store = await openEventStore({ name: nextName() })
+  await store.head()
+  injection = inject([fault])
+  await expect(store.head()).rejects.toMatchObject({ code: 'storage-failed' })
+  injection.stop()
+  injection = inject([{ kind: 'handles dead', error: 'NotFoundError' }])
+  expect(await store.head()).toBe(0)
+  injection.stop()
+  await store.close()
+})
+
+test('I8: operations that find a dead handle at the same time share the new one, and closing leaves none behind', async () => {
+  const name = nextName()
+  const store = await openEventStore({ name })
+  injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }])
+  expect(await Promise.all([store.head(), store.head(), store.streamVersion('s')])).toEqual([0, 0, 0])
+  injection.stop()
+  expect(openConnections(`tidemark:${name}`)).toBe(1)
+  await store.close()
+  expect(openConnections(`tidemark:${name}`)).toBe(0)
+})
+
+test('H27: whichever call of a start fails, the start fails by name or works, and the next one works', async () => {
+  const faults = [1, 2, 3].flatMap((at): Fault[] => [
+    { kind: 'request fails', at, error: 'UnknownError' }, { kind: 'call throws', at, error: 'UnknownError' }, { kind: 'connection closed', at },
+  ])
+  faults.push({ kind: 'open fails', times: 1, error: 'UnknownError' }, { kind: 'no transaction', times: 1, error: 'InvalidStateError' })
+  let failed = 0
+  for (const fault of faults) {
+    const name = nextName()
+    injection = inject([fault])
+    const opened = await openEventStore({ name }).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
+      failed += 1
+      return undefined
+    })
+    injection.stop()
+    await opened?.close()
+    expect(openConnections(`tidemark:${name}`), `connections left after ${JSON.stringify(fault)}`).toBe(0)
+    const store = await openEventStore({ name })
+    expect(await store.append({ stream: 's', events: [event] }), JSON.stringify(fault)).toMatchObject({ position: 1 })
+    await store.close()
+  }
+  expect(failed).toBeGreaterThan(5)
+})
+
+test.each<Fault>([{ kind: 'connection closed', at: 1 }])(
+  'H31: a reopening that meets %j is a failure to retry, not a store that is gone for good',
+  async (fault) => {
+    const store = await openEventStore({ name: nextName() })
+    await store.append({ stream: 's', events: [event] })
+    injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, fault])
+    await expect(store.head()).rejects.toMatchObject({ code: 'storage-failed' })
+    injection.stop()
+    expect(await store.head()).toBe(1)
+    await store.close()
+  },
+)
+
+test('H31: a store that was cleared or replaced is lost: nothing more is written, and no new database is made', async () => {
+  for (const replaced of [false, true]) {
+    const [name, spare] = [nextName(), nextName()]
+    const store = await openEventStore({ name })
+    await store.append({ stream: 's', events: [event] })
+    if (replaced) await (await openEventStore({ name: spare })).close()
+    takeAway(`tidemark:${name}`, replaced ? `tidemark:${spare}` : undefined)
+    for (const operation of [() => store.append({ stream: 's', events: [event] }), () => store.head(), () => store.load('p')]) {
+      await expect(operation()).rejects.toMatchObject({ code: 'storage-lost', outcome: 'not-written' })
+    }
+    expect((await indexedDB.databases()).filter((database) => database.name === `tidemark:${name}`)).toHaveLength(replaced ? 1 : 0)
+    await store.close()
+    const again = await openEventStore({ name })
+    expect(await again.head()).toBe(0)
+    await again.close()
+  }
+})
+
+test('H44: deleting a store waits for nobody, and every instance is lost at once', async () => {
+  const name = nextName()
+  const stores = [await openEventStore({ name }), await openEventStore({ name })]
+  await destroyEventStore(name)
+  for (const store of stores) {
+    await expect(store.head()).rejects.toMatchObject({ code: 'storage-lost' })
+    await store.close()
+  }
+})
