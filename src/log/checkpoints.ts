@@ -3,6 +3,7 @@ import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
 import { requested, type Connection } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
+import { assertAnswering } from './sentinel.js'
 
 /** A parked event of a plain projector, as the log's own layer sees it: whatever its owner keeps, told apart by position. */
 export interface Letter {
@@ -25,24 +26,30 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
+/** A checkpoint that seems to be missing would start its projection from the first event again, so "none" is made sure of (H25). */
+async function readRow(transaction: IDBTransaction, key: string): Promise<{ position: number } | undefined> {
+  const row = await requested(transaction.objectStore('checkpoints').get(key)) as { position: number } | undefined
+  if (row === undefined) await assertAnswering(transaction)
+  return row
+}
+
 /** In the store's own database. Loading and comparing happen inside the transaction that saves. */
 export function indexedDbCheckpoints(connection: Connection): Checkpoints {
   return {
     async load(name) {
       const key = projectionName(name)
-      const row = await connection.transact({ stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('checkpoints').get(key))) as { position: number } | undefined
+      const row = await connection.transact({ stores: ['checkpoints', 'meta'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) =>
+        readRow(transaction, key))
       return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
     },
     async save(name, position, { expected, letters = [] } = {}) {
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      const stores = letters.length === 0 ? ['checkpoints'] : ['checkpoints', 'letters']
+      const stores = ['checkpoints', 'meta', ...(letters.length === 0 ? [] : ['letters'])]
       await connection.transact({ stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
         const checkpoints = transaction.objectStore('checkpoints')
         if (expected !== undefined) {
-          const row = await requested(checkpoints.get(key)) as { position: number } | undefined
-          assertExpected(key, row?.position, expected)
+          assertExpected(key, (await readRow(transaction, key))?.position, expected)
         }
         checkpoints.put({ name: key, position })
         for (const letter of letters) transaction.objectStore('letters').put({ name: key, position: letter.position, letter })

@@ -1,5 +1,5 @@
 /** The log on IndexedDB: one record per commit, and no read before a warm append (docs/decisions/0001). */
-import { ConditionFailedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import { ConditionFailedError, IntegrityError, StorageFailedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
@@ -10,6 +10,7 @@ import { compileFilter } from './filter.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
+import { assertAnswering } from './sentinel.js'
 
 /** The stored format this build writes, and the newest it understands (H41). */
 const format = 1
@@ -17,6 +18,8 @@ const format = 1
 const maxCachedVersions = 10_000
 /** How many record boundaries a reader remembers, so that paging needs no search for where to go on. */
 const maxBoundaries = 64
+/** How many records of a stream are read at once. */
+const streamPage = 128
 
 interface LogMeta {
   readonly key: 'log'
@@ -69,7 +72,10 @@ export class IndexedDbLog {
       },
       verify: async (database) => {
         const meta = await requested(database.transaction('meta').objectStore('meta').get('log')) as LogMeta | undefined
-        if (meta === undefined) throw new StorageLostError(`The event store '${options.name}' has no identity: it was damaged or cleared by hand.`)
+        // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
+        if (meta === undefined) {
+          throw new StorageFailedError(`The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`, { outcome: 'not-written' })
+        }
         if (meta.minReader > format || meta.minWriter > format) {
           throw new UnsupportedFormatError(`The event store '${options.name}' was written by a newer version of this app. Reload the page to get that version.`)
         }
@@ -131,14 +137,15 @@ export class IndexedDbLog {
           fresh.versions.set(stream, key?.[1] ?? 0)
         })
         const versionOf = (stream: string) => fresh.versions.get(stream) ?? 0
-        const duplicate = duplicateResult(prepared, await findIds(commits, prepared, fresh.maxId), versionOf)
+        const known = await findIds(commits, prepared, fresh.maxId)
+        const { condition } = prepared
+        const forbidden = condition === undefined ? undefined : await firstMatch(commits, condition.filter, condition.after)
+        await assertAnswering(transaction)
+        const duplicate = duplicateResult(prepared, known, versionOf)
         if (duplicate !== undefined) return duplicate
         const conflict = findConflict(prepared.expected, versionOf)
         if (conflict !== undefined) throw conflict
-        if (prepared.condition !== undefined) {
-          const forbidden = await firstMatch(commits, prepared.condition.filter, prepared.condition.after)
-          if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
-        }
+        if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
         if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
         const { records, versions } = encodeRecords(prepared, fresh.head + 1, versionOf)
         for (const record of records) commits.add(record)
@@ -206,22 +213,21 @@ export class IndexedDbLog {
     const found: StoredEvent[] = []
     const broken = new Map<number, string>()
     let scannedTo = after
-    const head = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading '${this.#options.name}'` }, async (transaction) => {
+    const head = await this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading '${this.#options.name}'` }, async (transaction) => {
       const commits = transaction.objectStore('commits')
-      const lastRead = requested(commits.openCursor(null, 'prev'))
-      let from = after + 1
-      if (after > 0 && !this.#boundaries.has(after)) {
-        const inside = await requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
-        if (inside !== null) from = inside.key as number
-      }
-      const last = (await lastRead)?.value as CommitRecord | undefined
-      const end = last === undefined ? 0 : last.at + last.n - 1
+      const atBoundary = after === 0 || this.#boundaries.has(after)
+      const search = atBoundary ? undefined : requested(commits.openKeyCursor(IDBKeyRange.upperBound(after + 1), 'prev'))
+      const [end, inside] = await Promise.all([readHead(transaction), search])
+      if (inside === null) await assertAnswering(transaction)
+      let from = (inside?.key as number | undefined) ?? after + 1
       // How many records make a page is known only after some were seen; grow towards it and never far past it.
       let count = Math.min(16, limit)
-      while (scannedTo < end && found.length < limit && scannedTo - after < maxScan) {
-        options.signal?.throwIfAborted()
+      while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
         const records = await requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as CommitRecord[]
-        if (records.length === 0) break
+        if (records.length === 0) {
+          await assertAnswering(transaction)
+          throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
+        }
         let events = 0
         let characters = 0
         for (const record of records) {
@@ -248,6 +254,8 @@ export class IndexedDbLog {
       }
       return end
     })
+    // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
+    options.signal?.throwIfAborted()
     return finishPage<E>(found, broken, scannedTo, head, this.#options, options)
   }
 
@@ -257,9 +265,11 @@ export class IndexedDbLog {
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
     while (left > 0) {
       options.signal?.throwIfAborted()
-      const records = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading stream '${stream}'` }, (transaction) =>
-        requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), 128))) as CommitRecord[]
-      if (records.length === 0) return
+      const records = await this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading stream '${stream}'` }, async (transaction) => {
+        const page = await requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), streamPage)) as CommitRecord[]
+        if (page.length === 0) await assertAnswering(transaction)
+        return page
+      })
       for (const record of records) {
         const decoded = decodeRecord(record)
         const own = decoded.events.filter((event) => decoded.problem !== undefined || (event.stream === stream && event.version > after))
@@ -274,22 +284,30 @@ export class IndexedDbLog {
         }
         after = Math.max(after, record.heads.find(([name]) => name === stream)?.[1] ?? after)
       }
+      if (records.length < streamPage) return
     }
   }
 
   async head(): Promise<number> {
-    const last = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, (transaction) =>
-      requested(transaction.objectStore('commits').openCursor(null, 'prev')))
-    const record = last?.value as CommitRecord | undefined
-    return record === undefined ? 0 : record.at + record.n - 1
+    return this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, readHead)
   }
 
   async streamVersion(name: string): Promise<number> {
     const stream = streamName(name)
-    const cursor = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` }, (transaction) =>
-      requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')))
-    return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
+    return this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading the version of '${stream}'` }, async (transaction) => {
+      const cursor = await requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev'))
+      if (cursor === null) await assertAnswering(transaction)
+      return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
+    })
   }
+}
+
+/** The position of the last event. */
+async function readHead(transaction: IDBTransaction): Promise<number> {
+  const last = await requested(transaction.objectStore('commits').openCursor(null, 'prev'))
+  if (last === null) await assertAnswering(transaction)
+  const record = last?.value as CommitRecord | undefined
+  return record === undefined ? 0 : record.at + record.n - 1
 }
 
 /** The `heads` entries of a stream from a version on. An array sorts after every number. */

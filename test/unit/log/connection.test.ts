@@ -61,7 +61,7 @@ test('H27: whichever call of a start fails, the start fails by name or works, an
   const faults = [1, 2, 3].flatMap((at): Fault[] => [
     { kind: 'request fails', at, error: 'UnknownError' }, { kind: 'call throws', at, error: 'UnknownError' }, { kind: 'connection closed', at },
   ])
-  faults.push({ kind: 'open fails', times: 1, error: 'UnknownError' }, { kind: 'no transaction', times: 1, error: 'InvalidStateError' })
+  faults.push({ kind: 'open fails', times: 1, error: 'UnknownError' }, { kind: 'no transaction', times: 1, error: 'InvalidStateError' }, { kind: 'reads empty', at: 1 })
   let failed = 0
   for (const fault of faults) {
     const name = nextName()
@@ -81,7 +81,7 @@ test('H27: whichever call of a start fails, the start fails by name or works, an
   expect(failed).toBeGreaterThan(5)
 })
 
-test.each<Fault>([{ kind: 'connection closed', at: 1 }])(
+test.each<Fault>([{ kind: 'connection closed', at: 1 }, { kind: 'reads empty', at: 1 }])(
   'H31: a reopening that meets %j is a failure to retry, not a store that is gone for good',
   async (fault) => {
     const store = await openEventStore({ name: nextName() })

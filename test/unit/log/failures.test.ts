@@ -61,3 +61,35 @@ test.each<Fault>([{ kind: 'request fails', at: 1, error: 'UnknownError' }, { kin
     }
   },
 )
+
+test.each([1, 2, 3, 4, 5, 6])('H5: when request %i of reads side by side fails or throws, every promise is heard', async (at) => {
+  const unheard: unknown[] = []
+  const note = (reason: unknown) => void unheard.push(reason)
+  process.on('unhandledRejection', note)
+  try {
+    for (const kind of ['request fails', 'call throws'] as const) {
+      const { store, append } = await open(false)
+      const other = await openEventStore({ name: store.name })
+      injection = inject([{ kind, at, error: 'UnknownError' }])
+      await Promise.allSettled([other.readEvents({}, { after: 1, limit: 5 }), append(), other.streamVersion('s')])
+      injection.stop()
+      await store.close()
+      await other.close()
+    }
+    // A rejection counts as unheard only after the tasks that are due.
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(unheard).toEqual([])
+  } finally {
+    process.off('unhandledRejection', note)
+  }
+})
+
+test("N39: a read that is aborted under way rejects with the signal's reason", async () => {
+  const { store } = await open(true)
+  const controller = new AbortController()
+  const reason = new Error('left the page')
+  const reading = store.readEvents({}, { limit: 5 }, { signal: controller.signal })
+  controller.abort(reason)
+  await expect(reading).rejects.toBe(reason)
+  await store.close()
+})

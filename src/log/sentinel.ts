@@ -1,0 +1,20 @@
+/** What tells an answer from silence. */
+import { StorageFailedError } from '../errors.js'
+import { requested } from '../platform/indexeddb.js'
+
+/**
+ * Rejects unless the storage still answers. WebKit may answer reads with nothing, instead of failing, while a page goes
+ * away (H25). So before "there is nothing" is believed, the log's own row is asked for in the same transaction, which
+ * must include `meta`: that row is always there.
+ *
+ * @throws StorageFailedError if it is not
+ */
+export async function assertAnswering(transaction: IDBTransaction): Promise<void> {
+  const meta: unknown = await requested(transaction.objectStore('meta').get('log'))
+  if (meta === undefined) {
+    throw new StorageFailedError(
+      "The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.",
+      { outcome: 'not-written' },
+    )
+  }
+}
