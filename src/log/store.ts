@@ -33,7 +33,7 @@ export interface StoreParts {
 export function createStore<E extends EventShape>(parts: StoreParts): EventStore<E> {
   const { name, log, signals } = parts
   const label = `The event store '${name}'`
-  let closed = false
+  let closing: Promise<void> | undefined
   let lastAppend: Promise<unknown> = Promise.resolve()
   const listeners = new Set<(head: number) => void>()
   let knownHead = 0
@@ -43,7 +43,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): EventStore
     for (const listener of [...listeners]) listener(knownHead)
   })
   const assertOpen = () => {
-    if (closed) throw new ClosedError(label)
+    if (closing !== undefined) throw new ClosedError(label)
   }
 
   // `Symbol.asyncDispose` is added below, where the engine has it.
@@ -92,14 +92,14 @@ export function createStore<E extends EventShape>(parts: StoreParts): EventStore
       listeners.add(own)
       return () => void listeners.delete(own)
     },
-    async close() {
-      if (closed) return
-      closed = true
-      await lastAppend
-      stopListening()
-      listeners.clear()
-      signals.close()
-      parts.dispose()
+    close() {
+      closing ??= lastAppend.then(() => {
+        stopListening()
+        listeners.clear()
+        signals.close()
+        parts.dispose()
+      })
+      return closing
     },
   }
   const store = methods as EventStore<E>

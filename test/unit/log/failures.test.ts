@@ -93,3 +93,13 @@ test("N39: a read that is aborted under way rejects with the signal's reason", a
   await expect(reading).rejects.toBe(reason)
   await store.close()
 })
+
+test('H74: closing twice at once waits twice for the appends under way', async () => {
+  const { store, append } = await open(true)
+  let done = false
+  const appending = append().then(() => (done = true))
+  void store.close()
+  await store.close()
+  expect(done).toBe(true)
+  await appending
+})
