@@ -17,6 +17,8 @@ const chromium = findChromium()
 
 export default defineConfig({
   resolve: { alias },
+  // Found beforehand, so that no test page is reloaded when the first file that needs them is.
+  optimizeDeps: { include: ['idb', 'zod'] },
   test: {
     // Against hangs only: no test makes a claim about time, and a busy machine is slow.
     testTimeout: 30_000,

@@ -26,20 +26,17 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
-/** A checkpoint that seems to be missing would start its projection from the first event again, so "none" is made sure of (H25). */
-async function readRow(transaction: IDBTransaction, key: string): Promise<{ position: number } | undefined> {
-  const row = await requested(transaction.objectStore('checkpoints').get(key)) as { position: number } | undefined
-  if (row === undefined) await assertAnswering(transaction)
-  return row
-}
+const ask = (transaction: IDBTransaction, key: string) =>
+  requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
 /** In the store's own database. Loading and comparing happen inside the transaction that saves. */
 export function indexedDbCheckpoints(connection: Connection): Checkpoints {
   return {
     async load(name) {
       const key = projectionName(name)
-      const row = await connection.transact({ stores: ['checkpoints', 'meta'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) =>
-        readRow(transaction, key))
+      const row = await connection.transact({ stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) => ask(transaction, key))
+      // One that only seems to be missing would start its projection from the first event again (H25).
+      if (row === undefined) await assertAnswering(connection)
       return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
     },
     async save(name, position, { expected, letters = [] } = {}) {
@@ -49,7 +46,9 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       await connection.transact({ stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
         const checkpoints = transaction.objectStore('checkpoints')
         if (expected !== undefined) {
-          assertExpected(key, (await readRow(transaction, key))?.position, expected)
+          const row = await ask(transaction, key)
+          if (row === undefined) await assertAnswering(transaction)
+          assertExpected(key, row?.position, expected)
         }
         checkpoints.put({ name: key, position })
         for (const letter of letters) transaction.objectStore('letters').put({ name: key, position: letter.position, letter })

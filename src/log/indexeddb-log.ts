@@ -18,6 +18,9 @@ const format = 1
 const maxCachedVersions = 10_000
 /** How many record boundaries a reader remembers, so that paging needs no search for where to go on. */
 const maxBoundaries = 64
+/** What one request reads at most, in characters of JSON and in records (H14). */
+const maxReadCharacters = 4 * 1024 * 1024
+const maxReadRecords = 1024
 /** How many records of a stream are read at once. */
 const streamPage = 128
 
@@ -52,6 +55,8 @@ export class IndexedDbLog {
   readonly connection: Connection
   #view: WriterView | undefined
   #boundaries = new Set<number>()
+  /** Events and characters per record, as last read: so that one request is likely to make a page. */
+  #density = { events: 64, characters: 0 }
   #incarnation: string | undefined
 
   constructor(options: IndexedDbLogOptions) {
@@ -120,7 +125,7 @@ export class IndexedDbLog {
     const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
     const writes = prepared.events.length > 0
     const outcome = await this.connection.transact(
-      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', isWrite: true, durability, what },
+      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
         const [last, topId, ...heads] = await Promise.all([
@@ -212,51 +217,65 @@ export class IndexedDbLog {
     if (limit === 0) return { events: [], scannedTo: after, head: await this.head() }
     const found: StoredEvent[] = []
     const broken = new Map<number, string>()
+    let bytes = 0
+    // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
+    const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
+      this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading '${this.#options.name}'` }, (transaction) => work(transaction.objectStore('commits')))
+    const recordsFrom = (commits: IDBObjectStore, from: number, count: number) => requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as Promise<CommitRecord[]>
     let scannedTo = after
-    const head = await this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading '${this.#options.name}'` }, async (transaction) => {
-      const commits = transaction.objectStore('commits')
-      const atBoundary = after === 0 || this.#boundaries.has(after)
-      const search = atBoundary ? undefined : requested(commits.openKeyCursor(IDBKeyRange.upperBound(after + 1), 'prev'))
-      const [end, inside] = await Promise.all([readHead(transaction), search])
-      if (inside === null) await assertAnswering(transaction)
-      let from = (inside?.key as number | undefined) ?? after + 1
-      // How many records make a page is known only after some were seen; grow towards it and never far past it.
-      let count = Math.min(16, limit)
-      while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
-        const records = await requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as CommitRecord[]
-        if (records.length === 0) {
-          await assertAnswering(transaction)
-          throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
-        }
-        let events = 0
-        let characters = 0
-        for (const record of records) {
-          if (found.length >= limit) break
-          assertContiguous(record, scannedTo + 1)
-          events += record.n
-          characters += record.events.length
-          const decoded = decodeRecord(record)
-          for (const event of decoded.events) {
-            if (event.position <= after) continue
-            if (found.length >= limit) break
-            if (decoded.problem !== undefined) {
-              broken.set(event.position, decoded.problem)
-              found.push(event)
-            } else if (compiled.all || compiled.matches(event)) found.push(event)
-            scannedTo = event.position
-          }
-          from = record.at + record.n
-          if (scannedTo === from - 1) this.#rememberBoundary(record)
-        }
-        const wanted = Math.ceil((compiled.all ? limit - found.length : maxScan) / Math.max(1, events / records.length))
-        const affordable = Math.ceil((4 * 1024 * 1024) / Math.max(1, characters / records.length))
-        count = Math.max(1, Math.min(wanted, affordable, count * 4, 1024))
+    let from = after + 1
+    let count = this.#recordsFor(compiled.all ? limit : maxScan)
+    const atBoundary = after === 0 || this.#boundaries.has(after)
+    const [end, inside, first] = await read((commits) => Promise.all([
+      headOf(commits),
+      atBoundary ? undefined : requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev')),
+      atBoundary ? recordsFrom(commits, from, count) : undefined,
+    ]))
+    if (end === 0 || inside === null) await assertAnswering(this.connection)
+    let ready: CommitRecord[] | undefined = first
+    if (inside !== undefined && inside !== null) from = inside.key as number
+    while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
+      const records: CommitRecord[] = ready ?? (await read((commits) => recordsFrom(commits, from, count)))
+      ready = undefined
+      if (records.length === 0) {
+        await assertAnswering(this.connection)
+        throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
       }
-      return end
-    })
+      let events = 0
+      let characters = 0
+      for (const record of records) {
+        if (found.length >= limit) break
+        assertContiguous(record, scannedTo + 1)
+        events += record.n
+        characters += record.events.length
+        const decoded = decodeRecord(record)
+        for (const event of decoded.events) {
+          if (event.position <= after) continue
+          if (found.length >= limit) break
+          if (decoded.problem !== undefined) {
+            broken.set(event.position, decoded.problem)
+            found.push(event)
+          } else if (compiled.all || compiled.matches(event)) found.push(event)
+          scannedTo = event.position
+        }
+        from = record.at + record.n
+        if (scannedTo === from - 1) this.#rememberBoundary(record)
+      }
+      bytes += characters
+      this.#density = { events: events / records.length, characters: characters / records.length }
+      count = Math.min(count * 4, this.#recordsFor(compiled.all ? limit - found.length : maxScan))
+    }
+    const head = Math.max(end, scannedTo)
     // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
     options.signal?.throwIfAborted()
-    return finishPage<E>(found, broken, scannedTo, head, this.#options, options)
+    const answer = await finishPage<E>(found, broken, scannedTo, head, this.#options, options)
+    return options.unreadable === 'collect' ? { ...answer, bytes } : answer
+  }
+
+  /** How many records to ask for, for so many events: by what the records of the last read were like. */
+  #recordsFor(events: number): number {
+    const affordable = Math.ceil(maxReadCharacters / Math.max(1, this.#density.characters))
+    return Math.max(1, Math.min(Math.ceil(events / Math.max(1, this.#density.events)), affordable, maxReadRecords))
   }
 
   async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {
@@ -265,11 +284,9 @@ export class IndexedDbLog {
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
     while (left > 0) {
       options.signal?.throwIfAborted()
-      const records = await this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading stream '${stream}'` }, async (transaction) => {
-        const page = await requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), streamPage)) as CommitRecord[]
-        if (page.length === 0) await assertAnswering(transaction)
-        return page
-      })
+      const records = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading stream '${stream}'` }, (transaction) =>
+        requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), streamPage))) as CommitRecord[]
+      if (records.length === 0) await assertAnswering(this.connection)
       for (const record of records) {
         const decoded = decodeRecord(record)
         const own = decoded.events.filter((event) => decoded.problem !== undefined || (event.stream === stream && event.version > after))
@@ -289,24 +306,24 @@ export class IndexedDbLog {
   }
 
   async head(): Promise<number> {
-    return this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, readHead)
+    const head = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, (transaction) =>
+      headOf(transaction.objectStore('commits')))
+    if (head === 0) await assertAnswering(this.connection)
+    return head
   }
 
   async streamVersion(name: string): Promise<number> {
     const stream = streamName(name)
-    return this.connection.transact({ stores: ['commits', 'meta'], mode: 'readonly', what: `reading the version of '${stream}'` }, async (transaction) => {
-      const cursor = await requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev'))
-      if (cursor === null) await assertAnswering(transaction)
-      return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
-    })
+    const cursor = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` }, (transaction) =>
+      requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')))
+    if (cursor === null) await assertAnswering(this.connection)
+    return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
   }
 }
 
-/** The position of the last event. */
-async function readHead(transaction: IDBTransaction): Promise<number> {
-  const last = await requested(transaction.objectStore('commits').openCursor(null, 'prev'))
-  if (last === null) await assertAnswering(transaction)
-  const record = last?.value as CommitRecord | undefined
+/** The position of the last event; 0 if there is none, or if nothing answers. */
+async function headOf(commits: IDBObjectStore): Promise<number> {
+  const record = (await requested(commits.openCursor(null, 'prev')))?.value as CommitRecord | undefined
   return record === undefined ? 0 : record.at + record.n - 1
 }
 

@@ -18,6 +18,8 @@ export interface PageReadOptions extends ReadOptions {
 /** A page that may hold unreadable events. */
 export interface CollectedRead<E extends EventShape = EventShape> extends EventsRead<E> {
   readonly unreadable?: readonly EventUnreadableError[]
+  /** About how many characters of JSON were read for it, where that is known. */
+  readonly bytes?: number
 }
 
 /** What one call looks at, at most, in events: so that a rare type cannot make it run for ever (W6). */

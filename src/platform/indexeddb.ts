@@ -3,6 +3,7 @@ import { openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import {
   ClosedError, StorageBusyError, StorageFailedError, StorageFullError, StorageLostError, TidemarkError, type WriteOutcome,
 } from '../errors.js'
+import { pageLifecycle } from './page-lifecycle.js'
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -45,6 +46,12 @@ export interface TransactOptions {
   readonly what: string
   /** Errors say what became of a write, also where the mode is 'readonly' because there is nothing to store. @default that the mode is 'readwrite' */
   readonly isWrite?: boolean
+  /**
+   * `'one'`: `work` asks everything before it first waits. The transaction then ends by itself, without another word of this
+   * page, and so cannot be left open by one that freezes, which would keep every other tab from writing (H6).
+   * @default 'one' for reading, 'several' for writing
+   */
+  readonly turns?: 'one' | 'several'
 }
 
 const isAbortError = (error: unknown) => error instanceof DOMException && error.name === 'AbortError'
@@ -60,9 +67,13 @@ function told(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | u
  * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
  * only (H1), and `commit()` is the last thing that it does.
  */
-export function transact<T>(database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+export function transact<T>(
+  database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened?: (transaction: IDBTransaction) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
+    const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
+    if (turns === 'several') opened?.(transaction)
     let requestError: unknown
     let workError: { error: unknown } | undefined
     let result: { value: T } | undefined
@@ -108,7 +119,15 @@ export function transact<T>(database: IDBDatabase, options: TransactOptions, wor
       if (workError !== undefined) fail(storageError(workError.error, options.what, told(options, 'unknown')))
       else finish()
     }
-    work(transaction).then(
+    const working = work(transaction)
+    if (turns === 'one') {
+      try {
+        transaction.commit()
+      } catch {
+        // It failed at once, and `working` says how.
+      }
+    }
+    working.then(
       (value) => {
         result = { value }
         finish()
@@ -151,23 +170,45 @@ export class Connection {
   #existed = false
   #end: TidemarkError | undefined
 
+  readonly #lifecycle = pageLifecycle()
+  readonly #stopFollowing: (() => void) | undefined
+  /** Transactions that need this page to go on. */
+  readonly #open = new Set<IDBTransaction>()
+  readonly #interrupted = new WeakSet<IDBTransaction>()
+
   constructor(options: ConnectionOptions) {
     this.#options = options
+    this.#stopFollowing = this.#lifecycle?.subscribe((presence) => {
+      if (presence === 'away') this.#interrupt()
+    })
   }
 
-  /** Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries at most. */
+  /**
+   * Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries at
+   * most. One that needs several turns is rolled back when the page freezes, and run again when it is back.
+   */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       const database = await this.open()
+      let running: IDBTransaction | undefined
       try {
-        return await transact(database, options, work)
+        return await transact(database, options, work, (transaction) => {
+          running = transaction
+          this.#open.add(transaction)
+        })
       } catch (error) {
+        if (running !== undefined && this.#interrupted.has(running) && attempt < 3) {
+          await this.#whenHere()
+          continue
+        }
         const ran = error instanceof TidemarkError
         // Not every engine says `close` when the connection went away: whoever comes next shall not be given this handle (H22).
         const dead = isSignOfDeath(ran ? error.cause : error)
         if (dead) this.#drop(database)
         if (ran) throw error
         if (!dead || attempt >= 3) throw storageError(error, options.what, told(options, 'not-written'))
+      } finally {
+        if (running !== undefined) this.#open.delete(running)
       }
     }
   }
@@ -186,11 +227,36 @@ export class Connection {
   }
 
   close(): void {
+    this.#stopFollowing?.()
     this.#end ??= new ClosedError(this.#options.label)
     const handle = this.#handle
     this.#handle = undefined
     this.#database = undefined
     handle?.then((database) => database.close(), () => {})
+  }
+
+  /** A frozen page would keep them open, and every other tab waiting (H6, H8). One whose commit was asked for ends by itself. */
+  #interrupt(): void {
+    for (const transaction of this.#open) {
+      try {
+        transaction.abort()
+        this.#interrupted.add(transaction)
+      } catch {
+        // Committing already.
+      }
+    }
+  }
+
+  #whenHere(): Promise<void> {
+    const lifecycle = this.#lifecycle
+    if (lifecycle === undefined || lifecycle.presence() !== 'away') return Promise.resolve()
+    return new Promise((resolve) => {
+      const unsubscribe = lifecycle.subscribe((presence) => {
+        if (presence === 'away') return
+        unsubscribe()
+        resolve()
+      })
+    })
   }
 
   #markLost(problem: string): TidemarkError {

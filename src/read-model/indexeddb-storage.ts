@@ -1,7 +1,7 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { IntegrityError, ProjectionError, StorageLostError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { Connection, requested } from '../platform/indexeddb.js'
+import { Connection, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'
@@ -47,7 +47,8 @@ export class IndexedDbStorage implements ReadModelStorage {
         database.createObjectStore(stateStore, { keyPath: 'key' }).put(emptyState(log, fingerprint)).catch(() => {})
       },
       verify: async (database) => {
-        const row = await requested(database.transaction(stateStore).objectStore(stateStore).get('state')) as StateRow | undefined
+        const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
+          requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
         // No row is never "from the beginning": some engines answer reads with nothing while a page goes away (H25).
         if (row === undefined) throw new StorageLostError(`The read model '${this.#key}' has no state.`)
         if (row.fingerprint !== fingerprint) {
@@ -124,31 +125,22 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
+  async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
     const store = rowStore(side, table)
-    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, async (transaction) => {
-      const rows = transaction.objectStore(store)
-      return (await requested(rows.count())) > most ? undefined : requested(rows.getAll())
-    })
+    const one = <T>(work: (rows: IDBObjectStore) => Promise<T>) =>
+      this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) => work(transaction.objectStore(store)))
+    return (await one((rows) => requested(rows.count()))) > most ? undefined : one((rows) => requested(rows.getAll()))
   }
 
-  query(table: string, query: Query): Promise<Answer> {
-    return this.#read(`reading '${table}'`, sides.map((side) => rowStore(side, table)), async (transaction) => {
-      // Asked in one turn with the state; asked again only if a rebuild was completed since the last time.
-      const guess = this.#shown
-      const [state, value] = await Promise.all([this.#state(transaction), ask(transaction.objectStore(rowStore(guess, table)), query)])
-      if (state.shown === guess) return { state, value }
-      this.#shown = state.shown
-      return { state, value: await ask(transaction.objectStore(rowStore(state.shown, table)), query) }
-    })
+  async query(table: string, query: Query): Promise<Answer> {
+    return this.#shownRows(`reading '${table}'`, (side) => rowStore(side, table), (rows) => ask(rows, query), turnsOf(query))
   }
 
-  letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
-    if (limit === 0) return Promise.resolve([])
-    return this.#read(`reading dead letters of '${this.#key}'`, sides.map(letterStore), async (transaction) => {
-      const { shown } = await this.#state(transaction)
-      return requested(transaction.objectStore(letterStore(shown)).getAll(IDBKeyRange.lowerBound(after, true), limit)) as Promise<DeadLetterRecord[]>
-    })
+  async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
+    if (limit === 0) return []
+    const { value } = await this.#shownRows(`reading dead letters of '${this.#key}'`, letterStore, (letters) =>
+      requested(letters.getAll(IDBKeyRange.lowerBound(after, true), limit)))
+    return value as DeadLetterRecord[]
   }
 
   async discardLetter(position: number): Promise<void> {
@@ -163,6 +155,17 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   close(): void {
     this.#connection.close()
+  }
+
+  /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
+  async #shownRows(what: string, storeOf: (side: Side) => string, work: (rows: IDBObjectStore) => Promise<unknown>, turns?: 'one' | 'several'): Promise<Answer> {
+    for (;;) {
+      const side = this.#shown
+      const [state, value] = await this.#read(what, [storeOf(side)], (transaction) =>
+        Promise.all([this.#state(transaction), work(transaction.objectStore(storeOf(side)))]), turns)
+      if (state.shown === side) return { state, value }
+      this.#shown = state.shown
+    }
   }
 
   get #everything(): readonly string[] {
@@ -201,8 +204,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     return row
   }
 
-  #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
-    return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readonly', what }, work)
+  #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>, turns: 'one' | 'several' = 'one'): Promise<T> {
+    return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readonly', turns, what }, work)
   }
 
   #write<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
@@ -210,6 +213,10 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what }, work)
   }
 }
+
+/** How many turns a question takes: a cursor needs this page for every row. */
+const turnsOf = (query: Query): 'one' | 'several' =>
+  query.kind === 'all' && query.options.direction === 'prev' && !readsBackwards() ? 'several' : 'one'
 
 function ask(store: IDBObjectStore, query: Query): Promise<unknown> {
   if (query.kind === 'get') return requested(store.get(query.key))
@@ -220,8 +227,14 @@ function ask(store: IDBObjectStore, query: Query): Promise<unknown> {
   return direction === 'next' ? requested(source.getAll(span, limit)) : backwards(source, span, limit)
 }
 
-/** `getAll` has no direction in every engine yet (H13). */
+/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
+const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
+
 function backwards(source: IDBObjectStore | IDBIndex, span: IDBKeyRange | IDBValidKey | null, limit: QueryOptions['limit']): Promise<unknown[]> {
+  if (readsBackwards()) {
+    const options = { query: span, direction: 'prev', ...(limit === undefined ? {} : { count: limit }) }
+    return requested((source as { getAll(options: unknown): IDBRequest<unknown[]> }).getAll(options))
+  }
   return new Promise((resolve, reject) => {
     const rows: unknown[] = []
     const request = source.openCursor(span, 'prev')

@@ -186,6 +186,24 @@ export async function processes(context: BrowserContext): Promise<readonly { typ
   return processInfo.map(({ type, id }) => ({ type, pid: id }))
 }
 
+/** The process that a page runs in: the one that works when the page does. Alone in it only if the browser was started so. */
+export async function rendererOf(page: Page): Promise<number> {
+  const context = page.context()
+  const cpuTimes = async () => {
+    const { processInfo } = await (await browserSession(context)).send('SystemInfo.getProcessInfo')
+    return new Map(processInfo.filter(({ type }) => type === 'renderer').map(({ id, cpuTime }) => [id, cpuTime]))
+  }
+  const before = await cpuTimes()
+  await page.evaluate(() => {
+    const end = performance.now() + 400
+    while (performance.now() < end);
+  })
+  const worked = [...(await cpuTimes())].map(([pid, time]) => ({ pid, time: time - (before.get(pid) ?? 0) })).sort((a, b) => b.time - a.time)
+  const [most] = worked
+  if (most === undefined) throw new Error('The browser names no renderer')
+  return most.pid
+}
+
 /** Returns a function that kills the whole browser at once (SIGKILL), and one that waits until it is gone. */
 export async function killer(context: BrowserContext): Promise<{ kill(): void; gone: Promise<void> }> {
   const main = (await processes(context)).find(({ type }) => type === 'browser')
