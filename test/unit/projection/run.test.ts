@@ -186,6 +186,76 @@ test('P25, P27: reads that fail and then work are no failure, twice in a row', a
   }
 })
 
+test('P24: a transient error is retried, a permanent one ends the run at its first failure', async () => {
+  for (const [error, attempts] of [[new TypeError('permanent'), 1], [boom, 4]] as const) {
+    const backend = fakeBackend()
+    backend.append(1)
+    const { projector, calls } = collector(backend.clock, () => error, (failure) => (failure.error instanceof TypeError ? 'fatal' : 'retry'))
+    expect(await failing(backend, projector)).toMatchObject({ code: 'failed', attempts, cause: error })
+    expect(calls).toHaveLength(attempts)
+  }
+})
+
+test('a policy that throws is fatal, with what it threw as the cause', async () => {
+  const backend = fakeBackend()
+  backend.append(1)
+  const { projector } = collector(backend.clock, () => boom, () => { throw new RangeError('no policy') })
+  expect(await failing(backend, projector)).toMatchObject({ code: 'failed', position: 1, cause: { name: 'RangeError' } })
+})
+
+test('B2: a checkpoint that cannot be loaded ends a batch at once; a continuous run tries again', async () => {
+  const backend = fakeBackend()
+  backend.append(2)
+  const load = backend.checkpoints.load
+  let failures = 0
+  const flaky = { ...backend.checkpoints, load: (name: string) => ((failures += 1) <= 2 ? Promise.reject(boom) : load(name)) }
+  const { projector, applied } = collector(backend.clock)
+  await expect(backend.clock.runUntil(drive(backend, plainTarget(projector, flaky, {})))).rejects.toMatchObject({ code: 'failed', cause: boom, attempts: 1 })
+  failures = 0
+  const controller = new AbortController()
+  const running = drive(backend, plainTarget(projector, flaky, {}), { mode: 'continuous', signal: controller.signal })
+  await backend.clock.advance(1_000)
+  controller.abort()
+  expect(await backend.clock.runUntil(running)).toMatchObject({ reason: 'aborted', applied: 2 })
+  expect([applied, failures]).toEqual([[1, 2], 3])
+})
+
+test('W1: reads run ahead of commits: while one page is applied the next one is on its way', async () => {
+  const backend = fakeBackend()
+  backend.append(10_000)
+  const seen: number[] = []
+  const projector: Projector = { name: 'p', apply: ({ position }) => { if (position % 4096 === 1) seen.push(backend.reads.length) } }
+  await run(backend, projector)
+  expect([seen, backend.reads.length]).toEqual([[2, 3, 3], 3])
+})
+
+test('batch.maxBytes ends a batch, where the reader says how much it read', async () => {
+  const backend = fakeBackend()
+  backend.append(12_288)
+  const rows = fakeRows()
+  const { readEvents } = backend.reader
+  const reader = { ...backend.reader, readEvents: async (...given: Parameters<typeof readEvents>) => ({ ...(await readEvents(...given)), bytes: 600 }) }
+  await backend.clock.runUntil(drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxBytes: 1000 } }))
+  expect([rows.commits, rows.position]).toEqual([2, 12_288])
+})
+
+test('rows that cannot be read while a handler runs are no failure of its event: it is done again, and its policy is not asked', async () => {
+  const backend = fakeBackend()
+  backend.append(3)
+  const rows = fakeRows()
+  let failures = 0
+  const asked: unknown[] = []
+  const target = fakeTarget(rows, {
+    apply: ({ position }) => {
+      if (position === 2 && (failures += 1) <= 2) throw boom
+    },
+    onError: ({ error }) => (asked.push(error), 'fatal'),
+  })
+  target.isStorageFailure = (error) => error === boom
+  expect(await backend.clock.runUntil(drive(backend, target))).toMatchObject({ applied: 3, position: 3 })
+  expect([rows.applied, asked, failures]).toEqual([[1, 2, 3], [], 3])
+})
+
 test('V19: numbers out of range are refused', () => {
   for (const config of [
     { retry: { backoffMultiplier: 0.5 } }, { retry: { backoffMultiplier: NaN } }, { retry: { jitter: -0.1 } }, { retry: { jitter: 1.5 } },
