@@ -88,7 +88,7 @@ export function plainTarget<E extends EventShape, C>(
     async discard(position) {
       await checkpoints.removeLetter?.(name, position)
     },
-    handling: handlers.active,
+    caller: handlers.caller,
     close() {},
   }
 }

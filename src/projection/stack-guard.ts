@@ -1,46 +1,64 @@
 /** Tells whether the code that asks was called by a handler: a handler that waits for its own projection would wait for ever (N28). */
 import { nextTask } from '../platform/tasks.js'
 
-/** Knows when a handler is at work. */
-export interface StackGuard {
-  /** A handler is called, or goes on with what it was given. */
-  enter(): void
-  /** The handler ended. */
-  leave(): void
-  /** The caller is a handler, as far as can be known: not after it awaited something that tidemark knows nothing of. */
-  active(): boolean
+/** One call of a handler. */
+export interface Invocation {
+  ended: boolean
 }
 
 /**
- * No engine tells who called across an `await` yet. But until the next task only the handler's own continuations run, so
- * "a handler was entered, and no task has passed since" is nearly the same, and costs one posted task a slice.
+ * Knows when a handler is at work. No engine tells who called across an `await` yet, so after its first one a caller can only
+ * be suspected: until the next task mostly the handler's own continuations run, but not only they.
  */
+export interface StackGuard {
+  /** Calls a handler. Call `leave` when it has ended. */
+  call<T>(handler: () => T): T
+  /** The handler goes on with what it waited for. */
+  resume(): void
+  leave(): void
+  /** `true`: the caller is a handler. An invocation: it may be that one. */
+  caller(): true | Invocation | undefined
+}
+
 export function stackGuard(): StackGuard {
-  let active = false
+  let inside = false
+  let current: Invocation | undefined
+  let recent = false
   let posted = false
-  const clear = () => {
-    posted = active = false
+  const passed = () => {
+    posted = recent = false
+  }
+  const resume = () => {
+    recent = true
+    if (posted) return
+    posted = true
+    void nextTask().then(passed)
   }
   return {
-    enter() {
-      active = true
-      if (posted) return
-      posted = true
-      void nextTask().then(clear)
+    call(handler) {
+      current = { ended: false }
+      inside = true
+      resume()
+      try {
+        return handler()
+      } finally {
+        inside = false
+      }
     },
+    resume,
     leave() {
-      active = false
+      if (current !== undefined) current.ended = true
+      current = undefined
     },
-    active: () => active,
+    caller: () => (inside ? true : recent ? current : undefined),
   }
 }
 
-/** Calls a handler under the guard. */
+/** Calls a handler under the guard, to its end. */
 export function guarded(guard: StackGuard, handler: () => void | Promise<void>): void | Promise<void> {
-  guard.enter()
   let waiting: void | Promise<void>
   try {
-    waiting = handler()
+    waiting = guard.call(handler)
   } catch (error) {
     guard.leave()
     throw error

@@ -1,6 +1,7 @@
 /** What the runner drives: a projector together with the place its checkpoint (and read model) lives in. */
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
+import type { Invocation } from './stack-guard.js'
 
 /** What a handler answers to a failing event. `'park'` keeps a dead letter and goes on. */
 export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
@@ -118,7 +119,7 @@ export interface ProjectionControls {
   /** Applies a parked event again and takes its letter away, in one transaction (N20). */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>
-  /** A handler of this projection is being called by this very stack, so that waiting for it would never end (N28). */
-  handling(): boolean
+  /** Whether a handler of this projection asks, which must not wait for it (N28); see `StackGuard`. */
+  caller(): true | Invocation | undefined
   close(): void
 }

@@ -1,6 +1,8 @@
 /** Waiting until a projection covers a position: read your own writes. */
 import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
+import { stallTimeout } from '../projection/leadership.js'
+import type { Invocation } from '../projection/stack-guard.js'
 import type { StatusStore } from './status.js'
 
 export interface CaughtUpOptions {
@@ -20,8 +22,14 @@ export interface CaughtUp {
   readonly stale: boolean
 }
 
-/** Waits on a status. Rejects at once, with the reason, where nothing will move it (N27). */
-export function waitUntilCaughtUp(name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock): Promise<CaughtUp> {
+/** A handler that waits for its own projection would wait for ever (N28). */
+export const waitsForItself = (name: string) =>
+  new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
+
+/** Waits on a status. Rejects at once, with the reason, where nothing will move it (N27). `caller` is the handler that may be asking. */
+export function waitUntilCaughtUp(
+  name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined,
+): Promise<CaughtUp> {
   const { signal, timeout, onTimeout = 'throw' } = options
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
   return new Promise((resolve, reject) => {
@@ -32,6 +40,7 @@ export function waitUntilCaughtUp(name: string, status: StatusStore, wanted: num
     const finish = (settle: () => void) => {
       unsubscribe()
       cancel()
+      unsuspect()
       signal?.removeEventListener('abort', aborted)
       settle()
     }
@@ -52,6 +61,10 @@ export function waitUntilCaughtUp(name: string, status: StatusStore, wanted: num
     })
     const unsubscribe = status.subscribe(look)
     const cancel = timeout === undefined ? () => {} : clock.schedule(timeout, late)
+    // Others that ask at such a moment are served long before.
+    const unsuspect = caller === undefined ? () => {} : clock.schedule(stallTimeout, () => {
+      if (!caller.ended) finish(() => reject(waitsForItself(name)))
+    })
     signal?.addEventListener('abort', aborted, { once: true })
     if (signal?.aborted === true) aborted()
     else look()

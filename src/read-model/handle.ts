@@ -1,5 +1,5 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { ClosedError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
@@ -12,7 +12,7 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import { attach, backendOf, eventFinder, type Attached } from './attach.js'
-import { waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
+import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
@@ -34,7 +34,8 @@ export interface ProjectionHandle {
    *
    * @throws ProjectionError or the error itself, at once, if the projection stands still
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
-   * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself
+   * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: at once if it calls
+   *   before its first `await`, otherwise after five seconds in which it did not end
    */
   caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUp>
   /** Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). */
@@ -58,6 +59,8 @@ export interface ProjectionHandle {
 
 /** How often a handle looks at the stored state when no hint came, ms. */
 const slowPoll = 2_000
+/** How long a follower waits after an append before it looks where the head is, ms. */
+const headDelay = 200
 /** Dead letters that are read at once. */
 const letterPage = 256
 
@@ -85,7 +88,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
 
-  const refresh = async () => {
+  const look = async () => {
     if (attached === undefined || stopping.signal.aborted) return
     try {
       const [state, head] = await Promise.all([attached.target.state(), store.head()])
@@ -96,6 +99,20 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     } catch {
       // Closing, or a storage failure that the run itself reports.
     }
+  }
+  let looking: Promise<void> | undefined
+  let lookAgain: Promise<void> | undefined
+  /** Resolves after a look that began after the call. One at a time, however many hints come. */
+  const refresh = (): Promise<void> => {
+    if (looking !== undefined) {
+      return (lookAgain ??= looking.then(() => {
+        lookAgain = undefined
+        return refresh()
+      }))
+    }
+    return (looking = look().finally(() => {
+      looking = undefined
+    }))
   }
   const report = (each: ProjectionReport) => {
     status.report(each)
@@ -137,21 +154,31 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   /** Keeps the status true where other contexts do the work. */
   const watch = ({ target }: Attached<E>) => {
     const { signals } = storeInternals(store)
-    const stopListening = signals.listen((hint) => {
-      if (hint.kind === 'head' || hint.projection === target.key) void refresh()
-    })
     let cancel = () => {}
+    let headSoon: (() => void) | undefined
     const poll = () => {
       void refresh()
       cancel = clock.schedule(slowPoll, poll)
     }
     cancel = clock.schedule(slowPoll, poll)
+    const stopListening = signals.listen((hint) => {
+      if (hint.kind !== 'head') {
+        if (hint.projection === target.key) void refresh()
+      } else if (!status.getSnapshot().leader) {
+        // A leader reads the head with every page; others need it for show only, and appends may come by the thousand.
+        headSoon ??= clock.schedule(headDelay, () => {
+          headSoon = undefined
+          void refresh()
+        })
+      }
+    })
     const unsubscribe = pageLifecycle()?.subscribe((presence) => {
       if (presence !== 'away') void refresh()
     })
     return () => {
       stopListening()
       cancel()
+      headSoon?.()
       unsubscribe?.()
     }
   }
@@ -168,14 +195,13 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     status: { getSnapshot: status.getSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
-      if (attached?.target.handling() === true) {
-        throw new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
-      }
+      const caller = attached?.target.caller()
+      if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
       await ready
       await refresh()
-      return waitUntilCaughtUp(name, status, position, options, clock)
+      return waitUntilCaughtUp(name, status, position, options, clock, caller)
     },
     async pause() {
       await (await ready).target.setPaused(true)

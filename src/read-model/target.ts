@@ -89,7 +89,7 @@ export function readModelTarget<E extends EventShape>(
       await storage.discardLetter(position)
       ports.committed((await storage.state()).position, [])
     },
-    handling: () => work.handling(),
+    caller: () => work.caller(),
     close: () => storage.close(),
   }
 }

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { stackGuard } from '../projection/stack-guard.js'
+import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { ProjectionDefinition, TableFold, TableWriter } from './define.js'
 import { assertKey, slotOf, type RowKey } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
@@ -56,9 +56,9 @@ export class UnitOfWork<E extends EventShape> {
     this.#staged = new Map()
   }
 
-  /** A handler is at work in this very stack; see {@link stackGuard}. */
-  handling(): boolean {
-    return this.#handlers.active()
+  /** Whether a handler asks; see `StackGuard`. */
+  caller(): ReturnType<StackGuard['caller']> {
+    return this.#handlers.caller()
   }
 
   /** The error is not the handler's: the storage failed to answer it. */
@@ -108,9 +108,8 @@ export class UnitOfWork<E extends EventShape> {
       this.#staged = new Map()
       throw error
     }
-    const handle = (): void | Promise<void> => (handler === undefined ? undefined : handler(event, this.#writers(scope)))
+    const handle = (): void | Promise<void> => (handler === undefined ? undefined : this.#handlers.call(() => handler(event, this.#writers(scope))))
     let waiting: void | Promise<void>
-    this.#handlers.enter()
     try {
       const folding = this.#fold(event)
       waiting = folding === undefined ? handle() : folding.then(handle)
@@ -274,7 +273,7 @@ export class UnitOfWork<E extends EventShape> {
       const known = this.#known(table, slotOf(key))
       if (known !== undefined) return known
       const entry = await this.#load(table, key)
-      if (scope.open) this.#handlers.enter()
+      if (scope.open) this.#handlers.resume()
       return entry
     }
     const put = (row: unknown) => {

@@ -98,7 +98,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.stop()
       await store.close()
     })
-    test('N28: a handler that waits for its own projection is refused at once', async () => {
+    test('N28: a handler that waits for its own projection is refused at once; others may ask whenever they like', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })
       const refused: unknown[] = []
@@ -106,14 +106,13 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const projection: ProjectionHandle = startProjection({
         ...base,
         on: {
-          Added: async (event, tables) => {
-            if (event.position === 1) await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
-            await tables.sums.get('not there')
-            if (event.position === 2) await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
+          Added: async () => {
+            await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
           },
         },
       }, store)
-      await projection.caughtUp(2, soon)
+      // Asked again and again, also in the midst of handlers.
+      for (let round = 0; round < 50; round += 1) await projection.caughtUp(2, soon)
       expect(refused).toMatchObject([{ code: 'invalid-argument' }, { code: 'invalid-argument' }])
       await projection.stop()
       await store.close()

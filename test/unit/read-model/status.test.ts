@@ -63,6 +63,28 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
   await store.close()
 })
 
+test('N28: a handler that waits for its own projection after it waited for something else is refused before long', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  const refused: unknown[] = []
+  const base = sum()
+  const projection = startProjection({
+    ...base,
+    on: {
+      Added: async (_event: unknown, { sums }: { sums: { get(key: string): Promise<unknown> } }) => {
+        await sums.get('all')
+        await projection.caughtUp(1).catch((error: unknown) => refused.push(error))
+      },
+    },
+  } as typeof base, store, { clock })
+  const outside = projection.caughtUp(1)
+  await clock.runUntil(outside)
+  expect(refused).toMatchObject([{ code: 'invalid-argument', message: expect.stringContaining('wait for itself') }])
+  expect(clock.monotonic()).toBeLessThan(10_000)
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
 test('a status that says the same stays the same object; each change is told once', async () => {
   const clock = virtualClock()
   const store = await storeWith(2)
