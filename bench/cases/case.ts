@@ -1,0 +1,52 @@
+/** What a case is made of. Everything here runs in the browser. */
+
+/** One run of one contender: how long the work took, and how much of it there was. */
+export interface Run {
+  /** Only what a user would wait for: opening, filling and checking are outside. */
+  readonly ms: number
+  readonly events: number
+}
+
+/** One way to do the work of a case: tidemark, or IndexedDB by hand. */
+export interface Contender {
+  /** Unique within its case. */
+  readonly name: string
+  /**
+   * Does the work once and checks it.
+   *
+   * @throws Error if the work is not there afterwards, so that no figure stands for work that was not done
+   */
+  run(): Promise<Run>
+}
+
+/** Contenders that do the same work; they take turns in each round. */
+export interface Case {
+  readonly name: string
+  /** Makes what every run needs, such as a log to read. Outside the clock. */
+  setUp?(): Promise<void>
+  readonly contenders: readonly Contender[]
+  tearDown?(): Promise<void>
+}
+
+/** How much work the cases do. */
+export interface Sizes {
+  /** Appends of one event. */
+  readonly single: number
+  /** Commits of 100 events. */
+  readonly batches: number
+  /** Events of the one large commit. */
+  readonly bulk: number
+  /** Events of the log that is read and projected, in records of 256. */
+  readonly log: number
+  /** Events of the log that came in commits of one. */
+  readonly smallCommits: number
+  /** Events that are projected with a transaction each. */
+  readonly naive: number
+}
+
+/** Runs `work` under the clock. */
+export async function timed(events: number, work: () => Promise<unknown>): Promise<Run> {
+  const start = performance.now()
+  await work()
+  return { ms: performance.now() - start, events }
+}

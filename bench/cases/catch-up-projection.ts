@@ -1,0 +1,84 @@
+/** Projecting a whole log into 1,000 rows, from nothing. */
+import { defineProjection, destroyEventStore, openReadModel, runProjection, table, type Handlers, type TidemarkStore } from 'tidemark'
+import { deleteDatabase } from '../raw/database.js'
+import { openLog, readLog } from '../raw/log.js'
+import { allRows, openRows, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
+import { timed, type Case, type Contender, type Sizes } from './case.js'
+import { logOfLargeCommits } from './logs.js'
+import { assertCustomers, credited, events, Tally, type Customer, type DepositEvent } from './workload.js'
+
+const storeName = 'project'
+/** 40 records of 256 events. */
+const pageRecords = 40
+
+const tables = { customers: table<Customer>({ key: 'customer' }) }
+type On = Handlers<DepositEvent, typeof tables>
+
+/** Every run projects into a read model of its own name. */
+const define = (name: string, on: On) => defineProjection(events, { name, tables, on })
+
+export function projectionCase({ log: count, naive }: Sizes): Case {
+  let store: TidemarkStore<DepositEvent>
+  let raw: IDBDatabase
+  let runs = 0
+
+  const tidemark = (name: string, on: On): Contender => ({
+    name,
+    async run() {
+      const projection = define(`customers-${(runs += 1)}`, on)
+      // Opened before, as an app would that shows it, and as the raw contenders have theirs.
+      const view = await openReadModel(store, projection)
+      const run = await timed(count, () => runProjection(projection, store))
+      assertCustomers(await view.customers.getAll(), count, name)
+      await view.close()
+      return run
+    },
+  })
+  const byHand = (name: string, events: number, project: (rows: IDBDatabase) => Promise<void>): Contender => ({
+    name,
+    async run() {
+      const database = `raw-customers-${(runs += 1)}`
+      const rows = await openRows(database)
+      const run = await timed(events, () => project(rows))
+      assertCustomers(await allRows(rows), events, name)
+      rows.close()
+      await deleteDatabase(database)
+      return run
+    },
+  })
+
+  return {
+    name: 'project into 1,000 rows',
+    async setUp() {
+      store = await logOfLargeCommits(storeName, count)
+      raw = await openLog(storeName)
+    },
+    contenders: [
+      tidemark('tidemark, get and put', {
+        Deposited: async ({ data, position }, { customers }) => {
+          customers.put(credited(await customers.get(data.customer), data, position))
+        },
+      }),
+      tidemark('tidemark, update', {
+        Deposited: ({ data, position }, { customers }) => customers.update(data.customer, (row) => credited(row, data, position)),
+      }),
+      byHand('raw, one commit at the end (P4)', count, (rows) => projectInOneCommit(raw, rows, pageRecords)),
+      byHand('raw, a transaction per event (P1)', naive, (rows) => projectOneByOne(raw, rows, pageRecords, naive)),
+      {
+        name: 'raw, only reading',
+        async run() {
+          const tally = new Tally()
+          const run = await timed(count, () => readLog(raw, pageRecords, (position, { data }) => tally.add(position, data)))
+          tally.assertFirst(count, 'reading')
+          return run
+        },
+      },
+    ],
+    async tearDown() {
+      raw.close()
+      await store.close()
+      // Takes the read models of all runs along.
+      await destroyEventStore(storeName)
+    },
+  }
+}

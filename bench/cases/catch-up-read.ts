@@ -1,0 +1,69 @@
+/** Reading a whole log in pages, as everything that catches up does. */
+import { destroyEventStore, type TidemarkStore } from 'tidemark'
+import { openLog, readLog } from '../raw/log.js'
+import { timed, type Case, type Sizes } from './case.js'
+import { logOfLargeCommits, logOfSmallCommits } from './logs.js'
+import { Tally, type DepositEvent } from './workload.js'
+
+export function readCases({ log, smallCommits }: Sizes): Case[] {
+  return [
+    readCase({ name: 'read, records of 256', store: 'read-large', count: log, page: 10_240, pageRecords: 40, fill: logOfLargeCommits }),
+    readCase({ name: 'read, records of 1', store: 'read-small', count: smallCommits, page: 1_000, pageRecords: 1_000, fill: logOfSmallCommits }),
+  ]
+}
+
+interface ReadCase {
+  readonly name: string
+  readonly store: string
+  readonly count: number
+  /** Events of a page, and the same in records. */
+  readonly page: number
+  readonly pageRecords: number
+  readonly fill: (name: string, count: number) => Promise<TidemarkStore<DepositEvent>>
+}
+
+function readCase({ name, store: storeName, count, page, pageRecords, fill }: ReadCase): Case {
+  let store: TidemarkStore<DepositEvent>
+  let raw: IDBDatabase
+  const checked = async (who: string, work: (tally: Tally) => Promise<void>) => {
+    const tally = new Tally()
+    const run = await timed(count, () => work(tally))
+    tally.assertFirst(count, who)
+    return run
+  }
+  return {
+    name,
+    async setUp() {
+      store = await fill(storeName, count)
+      raw = await openLog(storeName)
+    },
+    contenders: [
+      {
+        name: 'tidemark, readEvents',
+        run: () => checked('readEvents', async (tally) => {
+          for (let after = 0, head = Infinity; after < head; ) {
+            const read = await store.readEvents({}, { after, limit: page })
+            for (const { position, data } of read.events) tally.add(position, data)
+            after = read.scannedTo
+            head = read.head
+          }
+        }),
+      },
+      {
+        name: 'tidemark, for await',
+        run: () => checked('read', async (tally) => {
+          for await (const { position, data } of store.read()) tally.add(position, data)
+        }),
+      },
+      {
+        name: 'raw, getAll and JSON.parse',
+        run: () => checked('getAll', (tally) => readLog(raw, pageRecords, (position, { data }) => tally.add(position, data))),
+      },
+    ],
+    async tearDown() {
+      raw.close()
+      await store.close()
+      await destroyEventStore(storeName)
+    },
+  }
+}

@@ -1,0 +1,26 @@
+// What can be asked for, and how much work that is.
+const quick = { single: 500, batches: 50, bulk: 10_000, log: 100_000, smallCommits: 20_000, naive: 1_000 }
+const full = { ...quick, smallCommits: 100_000 }
+
+/** @param {readonly string[]} args */
+export function readOptions(args) {
+  const known = new Set(['--quick', '--sqlite', '--only', '--profile'])
+  for (const arg of args) {
+    if (!known.has(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${[...known].join(' ')}`)
+  }
+  const value = (name) => args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1)
+  const isQuick = args.includes('--quick')
+  return {
+    mode: isQuick ? 'quick' : 'full',
+    sizes: isQuick ? quick : full,
+    /** With the first one, which is thrown away. */
+    rounds: isQuick ? 9 : 11,
+    /** No further round starts after so long; at least three are kept. */
+    softLimit: isQuick ? 85_000 : 20 * 60_000,
+    sqlite: args.includes('--sqlite'),
+    /** Only cases whose name has this in it. */
+    only: value('--only'),
+    /** Take CPU profiles of contenders whose name has this in it. */
+    profile: value('--profile'),
+  }
+}

@@ -1,0 +1,63 @@
+// Turns the JSON of a run into Markdown.
+import { targets } from './targets.mjs'
+
+/** @returns Markdown: the targets first, then every case */
+export function report(result) {
+  const { browser, storage, cores, platform, load, mode, cases, when } = result
+  const rounds = cases[0].contenders[0].times.length
+  const head = `${when.slice(0, 10)}, ${browser} (${storage}), ${cores} cores, ${platform}, ${mode} run: median of ${rounds} rounds after one that is thrown away.`
+  // The bench itself keeps about two processes busy.
+  const busy = load.before > 0.5 || load.after > cores + 0.5
+  const reached = targetRows(cases)
+  return [
+    head, `Load of the machine: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${busy ? '. **Something else was running: do not rely on these figures.**' : '.'}`, '',
+    ...(reached.length === 0 ? [] : ['| target | aim | floor | measured | in one round | met |', '|---|---:|---:|---:|---:|---|', ...reached, '']),
+    ...cases.flatMap(caseTable),
+  ].join('\n')
+}
+
+function targetRows(cases) {
+  return targets.flatMap(({ name, inCase, speed, of, goal, floor }) => {
+    const found = cases.find((candidate) => inCase.test(candidate.name))
+    if (found === undefined) return []
+    const { ratio, least, most } = compare(contenderOf(found, speed), contenderOf(found, of))
+    const met = ratio >= goal ? 'yes' : ratio >= floor ? 'above the floor' : 'no'
+    return `| ${name} | ${number(goal)} | ${number(floor)} | ${number(ratio)} | ${number(least)} to ${number(most)} | ${met} |`
+  })
+}
+
+function contenderOf({ name, contenders }, wanted) {
+  const found = contenders.find((contender) => contender.name === wanted)
+  if (found === undefined) throw new Error(`Case '${name}' has no contender '${wanted}', which a target names`)
+  return found
+}
+
+/** Speeds are events per second, since contenders of a case may do different amounts of the same work. */
+export function compare(one, other) {
+  const speed = ({ events }, ms) => events / ms
+  const inRounds = one.times.map((ms, round) => speed(one, ms) / speed(other, other.times[round]))
+  return { ratio: speed(one, median(one.times)) / speed(other, median(other.times)), least: Math.min(...inRounds), most: Math.max(...inRounds) }
+}
+
+function caseTable({ name, contenders }) {
+  const first = contenders[0]
+  return [
+    `| ${name} | events | median ms | min to max | events/s | to the first | in one round |`,
+    '|---|---:|---:|---:|---:|---:|---:|',
+    ...contenders.map((contender) => {
+      const { events, times } = contender
+      const { ratio, least, most } = compare(contender, first)
+      const perSecond = Math.round((events / median(times)) * 1000)
+      return `| ${contender.name} | ${grouped(events)} | ${number(median(times))} | ${number(Math.min(...times))} to ${number(Math.max(...times))} | ${grouped(perSecond)} | ${number(ratio)} | ${number(least)} to ${number(most)} |`
+    }),
+    '',
+  ]
+}
+
+export function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2
+}
+
+const grouped = (value) => value.toLocaleString('en')
+const number = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 0.1 ? 2 : 4))
