@@ -7,7 +7,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { openBrowser } from './driver/browser.mjs'
 import { readOptions } from './driver/options.mjs'
-import { hottest, profiler } from './driver/profile.mjs'
+import { profiler } from './driver/profile.mjs'
 import { report } from './driver/report.mjs'
 import { measure } from './driver/rounds.mjs'
 import { buildAndServe } from './driver/serve.mjs'
@@ -36,7 +36,7 @@ try {
   const markdown = report(result)
   await writeFile(join(results, `${name}.md`), `${markdown}\n`)
   console.log(markdown)
-  for (const file of profile?.files ?? []) console.log(await hottest(file))
+  if (profile !== undefined) console.log(await profile.finish())
 } finally {
   await browser?.close()
   await site.close()

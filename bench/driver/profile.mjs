@@ -1,42 +1,54 @@
 // CPU profiles of contenders, over DevTools: where the library loses time.
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Profiles the last kept run of each contender whose name has `contender` in it; the file opens in DevTools. */
+/**
+ * Profiles what is under the clock in the kept runs of the contenders whose name has `contender` in it. Of each, the last
+ * run is written to a file that DevTools opens.
+ */
 export async function profiler(page, { contender: wanted, folder }) {
   const session = await page.context().newCDPSession(page)
   await session.send('Profiler.enable')
   await session.send('Profiler.setSamplingInterval', { interval: 200 })
-  const files = new Set()
+  /** File name to the profiles of all runs. */
+  const taken = new Map()
+  let now
+  await page.exposeFunction('profiling', async (on) => {
+    if (now === undefined) return
+    if (on) return session.send('Profiler.start').then(() => {})
+    const { profile } = await session.send('Profiler.stop')
+    taken.set(now, [...(taken.get(now) ?? []), profile])
+  })
   return {
-    get files() {
-      return [...files]
-    },
     async around(caseName, contender, run) {
-      if (!contender.includes(wanted)) return run()
-      await session.send('Profiler.start')
-      const result = await run()
-      const { profile } = await session.send('Profiler.stop')
-      const file = join(folder, `${caseName} - ${contender}`.replaceAll(/[^a-z0-9]+/gi, '-') + '.cpuprofile')
-      await writeFile(file, JSON.stringify(profile))
-      files.add(file)
-      return result
+      now = contender.includes(wanted) ? `${caseName} ${contender}`.replaceAll(/[^a-z0-9]+/gi, '-') : undefined
+      return run()
+    },
+    /** Writes the profiles, and answers their hottest functions as Markdown. */
+    async finish() {
+      for (const [name, profiles] of taken) await writeFile(join(folder, `${name}.cpuprofile`), JSON.stringify(profiles.at(-1)))
+      return [...taken].map(([name, profiles]) => hottest(name, profiles)).join('\n')
     },
   }
 }
 
-/** The functions with the most time of their own, as Markdown. Filling and checking are in the profile too. */
-export async function hottest(file) {
-  const { nodes, samples, timeDeltas } = JSON.parse(await readFile(file, 'utf8'))
-  const byId = new Map(nodes.map((node) => [node.id, node]))
+/** The functions with the most time of their own, a run on average. */
+function hottest(name, profiles) {
   const own = new Map()
   let total = 0
-  for (const [index, id] of samples.entries()) {
-    const { functionName, lineNumber } = byId.get(id).callFrame
-    const name = functionName === '' ? `anonymous, line ${lineNumber + 1}` : functionName
-    own.set(name, (own.get(name) ?? 0) + timeDeltas[index])
-    total += timeDeltas[index]
+  for (const { nodes, samples, timeDeltas } of profiles) {
+    const byId = new Map(nodes.map((node) => [node.id, node]))
+    for (const [index, id] of samples.entries()) {
+      const { functionName, lineNumber } = byId.get(id).callFrame
+      const key = functionName === '' ? `anonymous, line ${lineNumber + 1}` : functionName
+      own.set(key, (own.get(key) ?? 0) + timeDeltas[index])
+      total += timeDeltas[index]
+    }
   }
+  const ms = (time) => (time / 1000 / profiles.length).toFixed(1)
   const rows = [...own].sort((a, b) => b[1] - a[1]).slice(0, 25)
-  return [`### ${file}`, '', '| function | own ms | share |', '|---|---:|---:|', ...rows.map(([name, us]) => `| ${name} | ${(us / 1000).toFixed(1)} | ${((us / total) * 100).toFixed(1)} % |`), ''].join('\n')
+  return [
+    `### ${name}: ${ms(total)} ms a run, ${profiles.length} runs`, '', '| function | own ms | share |', '|---|---:|---:|',
+    ...rows.map(([key, time]) => `| ${key} | ${ms(time)} | ${((time / total) * 100).toFixed(1)} % |`), '',
+  ].join('\n')
 }
