@@ -1,35 +1,30 @@
 /** Projecting a whole log into 1,000 rows, from nothing. */
-import { defineProjection, destroyEventStore, openReadModel, runProjection, table, type Handlers, type TidemarkStore } from 'tidemark'
+import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { openLog, readLog } from '../raw/log.js'
 import { allRows, openRows, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
 import { timed, type Case, type Contender, type Sizes } from './case.js'
 import { logOfLargeCommits } from './logs.js'
-import { assertCustomers, credited, events, Tally, type Customer, type DepositEvent } from './workload.js'
+import { forms, type CustomerProjection } from './projections.js'
+import { assertCustomers, Tally, type DepositEvent } from './workload.js'
 
 const storeName = 'project'
 /** 40 records of 256 events. */
 const pageRecords = 40
-
-const tables = { customers: table<Customer>({ key: 'customer' }) }
-type On = Handlers<DepositEvent, typeof tables>
-
-/** Every run projects into a read model of its own name. */
-const define = (name: string, on: On) => defineProjection(events, { name, tables, on })
 
 export function projectionCase({ log: count, naive }: Sizes): Case {
   let store: TidemarkStore<DepositEvent>
   let raw: IDBDatabase
   let runs = 0
 
-  const tidemark = (name: string, on: On): Contender => ({
-    name,
+  const tidemark = (form: string, define: (name: string) => CustomerProjection): Contender => ({
+    name: `tidemark, ${form}`,
     async run() {
-      const projection = define(`customers-${(runs += 1)}`, on)
+      const projection = define(`customers-${(runs += 1)}`)
       // Opened before, as an app would that shows it, and as the raw contenders have theirs.
       const view = await openReadModel(store, projection)
       const run = await timed(count, () => runProjection(projection, store))
-      assertCustomers(await view.customers.getAll(), count, name)
+      assertCustomers(await view.customers.getAll(), count, form)
       await view.close()
       return run
     },
@@ -54,14 +49,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
       raw = await openLog(storeName)
     },
     contenders: [
-      tidemark('tidemark, get and put', {
-        Deposited: async ({ data, position }, { customers }) => {
-          customers.put(credited(await customers.get(data.customer), data, position))
-        },
-      }),
-      tidemark('tidemark, update', {
-        Deposited: ({ data, position }, { customers }) => customers.update(data.customer, (row) => credited(row, data, position)),
-      }),
+      ...Object.entries(forms).map(([form, define]) => tidemark(form, define)),
       byHand('raw, one commit at the end (P4)', count, (rows) => projectInOneCommit(raw, rows, pageRecords)),
       byHand('raw, a transaction per event (P1)', naive, (rows) => projectOneByOne(raw, rows, pageRecords, naive)),
       {

@@ -11,7 +11,7 @@ export function report(result) {
   const reached = targetRows(cases)
   return [
     head, `Load of the machine: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${busy ? '. **Something else was running: do not rely on these figures.**' : '.'}`, '',
-    ...(reached.length === 0 ? [] : ['| target | aim | floor | measured | in one round | met |', '|---|---:|---:|---:|---:|---|', ...reached, '']),
+    ...(reached.length === 0 ? [] : ['| target | aim | floor | measured | in one round | fastest runs | met |', '|---|---:|---:|---:|---:|---:|---|', ...reached, '']),
     ...cases.flatMap(caseTable),
   ].join('\n')
 }
@@ -20,9 +20,9 @@ function targetRows(cases) {
   return targets.flatMap(({ name, inCase, speed, of, goal, floor }) => {
     const found = cases.find((candidate) => inCase.test(candidate.name))
     if (found === undefined) return []
-    const { ratio, least, most } = compare(contenderOf(found, speed), contenderOf(found, of))
+    const { ratio, least, most, fastest } = compare(contenderOf(found, speed), contenderOf(found, of))
     const met = ratio >= goal ? 'yes' : ratio >= floor ? 'above the floor' : 'no'
-    return `| ${name} | ${number(goal)} | ${number(floor)} | ${number(ratio)} | ${number(least)} to ${number(most)} | ${met} |`
+    return `| ${name} | ${number(goal)} | ${number(floor)} | ${number(ratio)} | ${number(least)} to ${number(most)} | ${number(fastest)} | ${met} |`
   })
 }
 
@@ -36,7 +36,13 @@ function contenderOf({ name, contenders }, wanted) {
 export function compare(one, other) {
   const speed = ({ events }, ms) => events / ms
   const inRounds = one.times.map((ms, round) => speed(one, ms) / speed(other, other.times[round]))
-  return { ratio: speed(one, median(one.times)) / speed(other, median(other.times)), least: Math.min(...inRounds), most: Math.max(...inRounds) }
+  return {
+    ratio: speed(one, median(one.times)) / speed(other, median(other.times)),
+    least: Math.min(...inRounds),
+    most: Math.max(...inRounds),
+    // What else runs on the machine only ever makes a run slower, so this one suffers least from it.
+    fastest: speed(one, Math.min(...one.times)) / speed(other, Math.min(...other.times)),
+  }
 }
 
 function caseTable({ name, contenders }) {
