@@ -12,8 +12,11 @@ export interface KeyRange {
   readonly upperOpen?: boolean
 }
 
-/** A key in a shape that a `Map` can tell apart: a Date by its time, and no string can look like one. */
-export const slotOf = (key: RowKey): string | number => (key instanceof Date ? `d${key.getTime()}` : typeof key === 'string' ? `s${key}` : key)
+/** A key in a shape that a `Map` can tell apart. */
+export type Slot = string | number | symbol
+
+/** A Date by its time, as a symbol: no string can look like one, and strings, which most keys are, need no copy. */
+export const slotOf = (key: RowKey): Slot => (key instanceof Date ? Symbol.for(`tidemark date ${key.getTime()}`) : key)
 
 /** @throws InvalidArgumentError for anything that is no key */
 export function assertKey(key: unknown, what: string): asserts key is RowKey {

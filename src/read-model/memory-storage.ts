@@ -3,14 +3,14 @@ import { ClosedError, IntegrityError, ProjectionError } from '../errors.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { fingerprintOf } from './fingerprint.js'
-import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey } from './keys.js'
+import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
   type Commit, type RowChanges, type Side, type StateRow, type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
 
-type Table = Map<string | number, { readonly key: RowKey; readonly row: unknown }>
+type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
 interface SideOfRows {
   readonly tables: Map<string, Table>
   readonly letters: Map<number, DeadLetterRecord>

@@ -1,11 +1,12 @@
 /** The rows that a leader remembers: bounded, and sometimes known to be all there are. */
+import type { Slot } from './keys.js'
 import type { Entry } from './rows.js'
 
 /** How many rows of a table are remembered, besides those not yet committed. */
 export const maxCachedRows = 20_000
 
 interface CachedTable {
-  readonly entries: Map<string | number, Entry>
+  readonly entries: Map<Slot, Entry>
   /** What is not here is not in the table. */
   complete: boolean
 }
@@ -19,7 +20,7 @@ export class RowCache {
     for (const name of tables) this.#tables.set(name, { entries: new Map(), complete })
   }
 
-  get(table: string, slot: string | number): Entry | undefined {
+  get(table: string, slot: Slot): Entry | undefined {
     const cached = this.#table(table)
     const entry = cached.entries.get(slot)
     // The order matters only where something may have to go.
@@ -30,7 +31,7 @@ export class RowCache {
     return entry
   }
 
-  set(table: string, slot: string | number, entry: Entry): void {
+  set(table: string, slot: Slot, entry: Entry): void {
     const cached = this.#table(table)
     cached.entries.set(slot, entry)
     if (cached.entries.size <= maxCachedRows) return

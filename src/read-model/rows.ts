@@ -10,26 +10,42 @@ export interface Entry {
   readonly copied?: true
 }
 
-/** Objects seen by {@link seal}, and whether something in them can be changed although it is frozen. */
+/**
+ * Objects within rows that were frozen, and whether something in them can be changed all the same. Rows themselves are not
+ * remembered: most hold no objects, and a weak map of every row would cost more than looking at it.
+ */
 const sealed = new WeakMap<object, boolean>()
+
+/** What is no plain object or array: a Date, a Map, bytes, an instance of a class. */
+function isExotic(value: object): boolean {
+  if (Array.isArray(value)) return false
+  const prototype = Object.getPrototypeOf(value) as object | null
+  return prototype !== null && Object.getPrototypeOf(prototype) !== null
+}
 
 /**
  * Freezes a row in depth. Answers whether something in it cannot be frozen (a Date, a Map, bytes): such a row is handed out
  * as a copy.
  */
-function seal(value: unknown, path: string): boolean {
-  if (typeof value === 'function' || typeof value === 'symbol') throw new InvalidArgumentError(path, `is ${describe(value)}, which cannot be stored.`)
-  if (typeof value !== 'object' || value === null) return false
-  const known = sealed.get(value)
-  if (known !== undefined) return known
-  const prototype = Object.getPrototypeOf(value) as object | null
-  if (!Array.isArray(value) && prototype !== null && Object.getPrototypeOf(prototype) !== null) return true
-  // Set before going deeper, so that an object which contains itself ends the walk.
-  sealed.set(value, false)
+function seal(value: object, path: string): boolean {
+  if (isExotic(value)) return true
   Object.freeze(value)
   let changeable = false
-  for (const key of Object.keys(value)) changeable = seal((value as Record<string, unknown>)[key], `${path}.${key}`) || changeable
-  if (changeable) sealed.set(value, true)
+  for (const key in value) {
+    const part = (value as Record<string, unknown>)[key]
+    if (typeof part === 'object' && part !== null) changeable = sealPart(part, path, key) || changeable
+    else if (typeof part === 'function' || typeof part === 'symbol') throw new InvalidArgumentError(`${path}.${key}`, `is ${describe(part)}, which cannot be stored.`)
+  }
+  return changeable
+}
+
+function sealPart(part: object, path: string, key: string): boolean {
+  const known = sealed.get(part)
+  if (known !== undefined) return known
+  // Set before going deeper, so that an object which contains itself ends the walk.
+  sealed.set(part, false)
+  const changeable = seal(part, `${path}.${key}`)
+  if (changeable) sealed.set(part, true)
   return changeable
 }
 
@@ -38,7 +54,7 @@ function seal(value: unknown, path: string): boolean {
  *
  * @throws InvalidArgumentError for what cannot be stored, with its path
  */
-export function kept(key: RowKey, row: unknown, table: string): Entry {
+export function kept(key: RowKey, row: object, table: string): Entry {
   if (!seal(row, table)) return { key, row }
   return { key, row: structuredClone(row), copied: true }
 }

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { workingPosition, type DeadLetterRecord, type ProjectionState, type StoredFault } from '../projection/target.js'
-import type { RowKey } from './keys.js'
+import type { RowKey, Slot } from './keys.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
 export type Side = 0 | 1
@@ -25,7 +25,7 @@ export interface StateRow extends ProjectionState {
 export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
 
 /** Rows to be stored, by table and key; a row that is `null` is deleted. */
-export type RowChanges = ReadonlyMap<string, ReadonlyMap<string | number, { readonly key: RowKey; readonly row: unknown }>>
+export type RowChanges = ReadonlyMap<string, ReadonlyMap<Slot, { readonly key: RowKey; readonly row: unknown }>>
 
 /** What one commit stores. */
 export interface Commit {

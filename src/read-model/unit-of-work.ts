@@ -4,13 +4,13 @@ import type { StandardResult, StandardSchema } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { ProjectionDefinition, TableFold, TableWriter } from './define.js'
-import { assertKey, slotOf, type RowKey } from './keys.js'
+import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { handedOut, kept, type Entry } from './rows.js'
 import type { RowChanges, Side } from './state.js'
 import type { ReadModelStorage } from './storage.js'
 
-type Rows = Map<string | number, Entry>
+type Rows = Map<Slot, Entry>
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
 
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
@@ -148,12 +148,12 @@ export class UnitOfWork<E extends EventShape> {
     }
     const row = this.#checked(table, after)
     if (slotOf(this.#keyOf(table, row)) !== slotOf(key)) throw new InvalidArgumentError(`fold.${table}.evolve`, "answered a row with another key than 'key' did.")
-    this.#stage(table, kept(key, row, table))
+    this.#stage(table, kept(key, row as object, table))
   }
 
   #missing(table: string, fold: TableFold<E, unknown>, events: readonly RecordedEvent<E>[]): RowKey[] {
     if (this.#cache.isComplete(table)) return []
-    const missing = new Map<string | number, RowKey>()
+    const missing = new Map<Slot, RowKey>()
     for (const event of events) {
       let key: RowKey | undefined
       try {
@@ -186,12 +186,12 @@ export class UnitOfWork<E extends EventShape> {
     rows.set(slotOf(entry.key), entry)
   }
 
-  #known(table: string, slot: string | number): Entry | undefined {
+  #known(table: string, slot: Slot): Entry | undefined {
     return this.#staged.get(table)?.get(slot) ?? this.#pending.get(table)?.get(slot) ?? this.#cache.get(table, slot)
   }
 
   #remember(table: string, key: RowKey, row: unknown): Entry {
-    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row, table)
+    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row as object, table)
     this.#cache.set(table, slotOf(key), entry)
     return entry
   }
@@ -224,7 +224,7 @@ export class UnitOfWork<E extends EventShape> {
         if (rows === undefined) return
         for (const row of rows) {
           const key = this.#keyOf(table, row)
-          if (cache.get(table, slotOf(key)) === undefined) cache.set(table, slotOf(key), kept(key, row, table))
+          if (cache.get(table, slotOf(key)) === undefined) cache.set(table, slotOf(key), kept(key, row as object, table))
         }
         cache.markComplete(table)
       },
@@ -279,7 +279,7 @@ export class UnitOfWork<E extends EventShape> {
     const put = (row: unknown) => {
       assertOpen()
       const checked = this.#checked(table, row)
-      this.#stage(table, kept(this.#keyOf(table, checked), checked, table))
+      this.#stage(table, kept(this.#keyOf(table, checked), checked as object, table))
     }
     const remove = (key: RowKey) => {
       assertOpen()
@@ -302,8 +302,10 @@ export class UnitOfWork<E extends EventShape> {
 }
 
 const scopeOf = Symbol('scope')
+const madeOf = Symbol('made')
 interface Writers {
   [scopeOf]: { readonly open: boolean }
+  [madeOf]: Record<string, TableWriter<unknown>>
 }
 type WriterFactory = (scope: { readonly open: boolean }) => object
 
@@ -314,15 +316,14 @@ function writerFactory(tables: readonly string[], make: (table: string, scope: {
     Object.defineProperty(prototype, table, {
       enumerable: true,
       get(this: Writers) {
-        const writer = make(table, this[scopeOf])
-        Object.defineProperty(this, table, { value: writer, enumerable: true })
-        return writer
+        return (this[madeOf][table] ??= make(table, this[scopeOf]))
       },
     })
   }
   return (scope) => {
     const writers = Object.create(prototype) as Writers
     writers[scopeOf] = scope
+    writers[madeOf] = Object.create(null) as Record<string, TableWriter<unknown>>
     return writers
   }
 }
