@@ -1,0 +1,99 @@
+// What the compiler knows of a projection: events by their type, rows by their table.
+import { expectTypeOf } from 'vitest'
+import { z } from 'zod'
+import {
+  defineEvents, defineProjection, liveProjection, openEventStore, openReadModel, runProjection, startProjection, table, type FailureStrategy, type LiveSnapshot,
+  type ProjectionResult, type Projector, type RecordedEvent,
+} from 'tidemark'
+
+type Landed = { type: 'Landed'; data: { airport: string; delay: number } }
+type Cancelled = { type: 'Cancelled'; data: { airport: string } }
+interface Airport { code: string; landed: number }
+
+const events = defineEvents<Landed | Cancelled>()
+const store = await openEventStore({ name: 'types', events })
+
+const board = defineProjection(events, {
+  name: 'board',
+  tables: {
+    airports: table<Airport>({ key: 'code', indexes: { byLanded: 'landed' } }),
+    days: { key: 'day', schema: z.object({ day: z.string(), flights: z.number() }) },
+    loose: { key: 'id' },
+  },
+  on: {
+    Landed: async (event, tables) => {
+      expectTypeOf(event.data).toEqualTypeOf<{ airport: string; delay: number }>()
+      expectTypeOf(event.position).toEqualTypeOf<number>()
+      expectTypeOf(await tables.airports.get('LAS')).toEqualTypeOf<Airport | undefined>()
+      expectTypeOf(await tables.days.get('1')).toEqualTypeOf<{ day: string; flights: number } | undefined>()
+      expectTypeOf(await tables.loose.get('1')).toEqualTypeOf<Record<string, unknown> | undefined>()
+      tables.airports.put({ code: 'LAS', landed: 1 })
+      // @ts-expect-error a row needs all of its properties
+      tables.airports.put({ code: 'LAS' })
+      // @ts-expect-error there is no such table
+      tables.nowhere
+    },
+    // A handler need not be asynchronous, nor take everything.
+    Cancelled: () => {},
+  },
+  fold: {
+    airports: {
+      key: (event) => (event.type === 'Landed' ? event.data.airport : undefined),
+      evolve: (row, event) => {
+        expectTypeOf(row).toEqualTypeOf<Airport | undefined>()
+        return event.type === 'Cancelled' ? null : { code: event.data.airport, landed: (row?.landed ?? 0) + 1 }
+      },
+    },
+  },
+  onError: ({ error, event, retryCount }) => {
+    expectTypeOf(error).toBeUnknown()
+    expectTypeOf(event.type).toEqualTypeOf<'Landed' | 'Cancelled'>()
+    return retryCount < 3 ? 'retry' : 'park'
+  },
+})
+
+defineProjection(events, {
+  name: 'wrong', tables: {},
+  on: {
+    // @ts-expect-error there is no such event
+    Exploded: () => {},
+  },
+})
+// @ts-expect-error the key must be a property of the row
+table<Airport>({ key: 'name' })
+
+expectTypeOf(await runProjection(board, store)).toEqualTypeOf<ProjectionResult>()
+// @ts-expect-error there is no such mode
+await runProjection(board, store, { mode: 'sometimes' })
+
+const plain: Projector<Landed | Cancelled, { seen: number }> = {
+  name: 'plain',
+  apply(event, context) {
+    expectTypeOf(event).toEqualTypeOf<RecordedEvent<Landed | Cancelled>>()
+    context.seen += 1
+  },
+  onError: (): FailureStrategy => 'skip',
+}
+await runProjection(plain, store, { context: { seen: 0 } })
+await runProjection(plain, store, { context: () => ({ seen: 0 }) })
+// @ts-expect-error the context is another one
+await runProjection(plain, store, { context: { noticed: 0 } })
+const projection = startProjection(plain, store, { context: { seen: 0 } })
+expectTypeOf(projection.status.getSnapshot().phase).extract<'live' | 'stalled'>().toEqualTypeOf<'live' | 'stalled'>()
+expectTypeOf(await projection.caughtUp(1)).toEqualTypeOf<{ readonly position: number; readonly head: number; readonly stale: boolean }>()
+
+const view = await openReadModel(store, board)
+expectTypeOf(await view.airports.getAll({ index: 'byLanded', direction: 'prev', limit: 10 })).toEqualTypeOf<Airport[]>()
+expectTypeOf(await view.days.count()).toEqualTypeOf<number>()
+const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A', upperOpen: true } }))
+expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
+
+const total = liveProjection(store, { initial: 0, on: { Landed: (sum, event) => sum + event.data.delay } })
+expectTypeOf(total.getSnapshot()).toEqualTypeOf<LiveSnapshot<number>>()
+liveProjection(store, {
+  initial: 0,
+  on: {
+    // @ts-expect-error the state is a number
+    Landed: () => 'many',
+  },
+})

@@ -1,0 +1,211 @@
+// The machine alone, stepped by hand: no clock, no storage, no promise.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { LeadershipLostError } from '../../../src/errors.js'
+import type { RecordedEvent } from '../../../src/events/event.js'
+import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
+import type { ProjectionResult } from '../../../src/projection/projector.js'
+
+const event = (position: number): RecordedEvent => ({ type: 'A', data: null, stream: 's', version: position, position, id: `id-${position}`, time: 0 })
+const eventsBetween = (after: number, to: number) => Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
+
+function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuous' = 'batch') {
+  const run = newRun()
+  const steps = projectionMachine('p', settle(config, mode), () => 0, run)
+  let next = steps.next()
+  return {
+    run,
+    /** The effect that is asked for; reports are answered on the way. */
+    get effect(): Effect | ProjectionResult {
+      while (next.done !== true && next.value.kind === 'report') next = steps.next(undefined as never)
+      return next.value
+    },
+    /** Answers the effect, which must be of that kind. */
+    answer<K extends Effect['kind']>(kind: K, result: EffectResults[K]) {
+      expect(this.effect).toMatchObject({ kind })
+      next = steps.next(result as never)
+    },
+    loaded(position = 0, paused = false) {
+      this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0 } })
+    },
+    read(after: number, to: number, head = to, now = 0) {
+      this.answer('read-events', { value: { events: eventsBetween(after, to), scannedTo: to, head, now } })
+    },
+    applied(next: number, now = 0) {
+      this.answer('apply', { next, now, aborted: false })
+    },
+    committed(now = 0, paused = false) {
+      this.answer('commit', { value: { paused, now } })
+    },
+  }
+}
+
+test('P28: a batch loads, reads, applies, commits, and is done', () => {
+  const it = machine()
+  it.loaded(2)
+  expect(it.effect).toEqual({ kind: 'read-events', after: 2, limit: 4096 })
+  it.read(2, 5)
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 3 })
+  it.applied(3)
+  expect(it.effect).toEqual({ kind: 'commit', position: 5, caughtUp: true, events: 3 })
+  it.committed()
+  expect(it.effect).toEqual({ position: 5, applied: 3, skipped: 0, parked: 0, reason: 'caught-up' })
+})
+
+test('W6: a page in which nothing matched is committed as looked at', () => {
+  const it = machine()
+  it.loaded()
+  it.answer('read-events', { value: { events: [], scannedTo: 900, head: 900, now: 0 } })
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 900, events: 0 })
+})
+
+test('W8: while behind, pages follow without a sleep, and one commit serves many of them', () => {
+  const it = machine({}, 'continuous')
+  it.loaded()
+  for (let page = 0; page < 3; page += 1) {
+    it.read(page * 10, (page + 1) * 10, 1000, page)
+    it.applied(10, page)
+  }
+  expect(it.effect).toMatchObject({ kind: 'read-events', after: 30 })
+  it.read(30, 40, 1000, 500)
+  it.applied(10, 500)
+  expect(it.effect).toEqual({ kind: 'commit', position: 40, caughtUp: false, events: 40 })
+})
+
+test('W7: idle waits double up to five seconds, and begin anew after events', () => {
+  const it = machine({ poll: { emptyBackoff: 50 } }, 'continuous')
+  it.loaded()
+  const waits: number[] = []
+  for (let poll = 0; poll < 9; poll += 1) {
+    it.read(0, 0)
+    waits.push((it.effect as { ms: number }).ms)
+    it.answer('sleep', 'on')
+  }
+  expect(waits).toEqual([50, 100, 200, 400, 800, 1600, 3200, 5000, 5000])
+  it.read(0, 1)
+  it.applied(1)
+  it.committed()
+  expect(it.effect).toMatchObject({ kind: 'sleep', ms: 50, why: 'idle' })
+})
+
+test('N18: what came before a failing event is committed before its policy is asked', () => {
+  const it = machine()
+  it.loaded()
+  it.read(0, 5)
+  it.answer('apply', { next: 2, failure: { error: new Error('three'), storage: false }, now: 0, aborted: false })
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 2, events: 2 })
+  it.committed()
+  expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 3 }, retryCount: 0 })
+  it.answer('decide', { strategy: 'park' })
+  it.answer('park', undefined)
+  expect(it.effect).toEqual({ kind: 'apply', from: 3, to: 5 })
+  it.applied(5)
+  it.committed()
+  expect(it.effect).toMatchObject({ position: 5, applied: 4, parked: 1 })
+})
+
+test('N40: a pause takes effect after the commit that sees it; a control makes it look again', () => {
+  const it = machine({ batch: { maxEvents: 2 } }, 'continuous')
+  it.loaded()
+  it.read(0, 5)
+  it.applied(2)
+  it.committed(0, true)
+  expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
+  it.answer('sleep', 'control')
+  it.loaded(2)
+  expect(it.effect).toMatchObject({ kind: 'read-events', after: 2 })
+})
+
+describe('N4: a commit that failed', () => {
+  test.for([['happened all the same', 3, 3], ['did not happen', 0, 0]] as const)('%s: the storage decides what counts', ([, position, applied]) => {
+    const it = machine()
+    it.loaded()
+    it.read(0, 3)
+    it.applied(3)
+    it.answer('commit', { error: new Error('no answer') })
+    it.answer('reset', undefined)
+    it.answer('sleep', 'on')
+    it.loaded(position)
+    expect(it.run).toMatchObject({ position, applied })
+    expect(it.effect).toMatchObject({ kind: 'read-events', after: position })
+  })
+})
+
+test('N13: a lost compare ends the machine with that error, and what was not stored is not counted', () => {
+  const it = machine()
+  it.loaded()
+  it.read(0, 3)
+  it.applied(3)
+  expect(() => it.answer('commit', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(LeadershipLostError)
+  expect(it.run).toMatchObject({ position: 0, applied: 0 })
+})
+
+test('whatever fails whenever: every event is applied or set aside once, in order, and the counts are of what is stored', () => {
+  const boom = new Error('boom')
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 60 }), fc.constantFrom(1, 3, 1000), fc.infiniteStream(fc.integer({ min: 0, max: 99 })), (head, maxEvents, dice) => {
+      const chance = (percent: number) => (dice.next().value as number) < percent
+      const run = newRun()
+      const steps = projectionMachine('p', settle({ batch: { maxEvents }, retry: { maxAttempts: 2 } }, 'continuous'), () => 0, run)
+      /** A storage as simple as can be: what was done since the last commit, and what is stored. */
+      let pending: { position: number; how: 'applied' | 'skipped' | 'parked' }[] = []
+      const stored: typeof pending = []
+      let checkpoint = 0
+      let page: RecordedEvent[] = []
+      const answers: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, now: number) => unknown } = {
+        'load-checkpoint': (_effect, now) => {
+          pending = []
+          return chance(10) ? { error: boom } : { value: { position: checkpoint, paused: false, rebuilding: false, now } }
+        },
+        'read-events': ({ after }, now) => {
+          page = eventsBetween(after, Math.min(head, after + 7))
+          return chance(10) ? { error: boom } : { value: { events: page, scannedTo: after + page.length, head, now } }
+        },
+        apply: ({ from, to }, now) => {
+          let next = from
+          while (next < to && !chance(15)) pending.push({ position: (page[next++] as RecordedEvent).position, how: 'applied' })
+          return next < to ? { next, failure: { error: boom, storage: chance(20) }, now, aborted: false } : { next, now, aborted: false }
+        },
+        decide: ({ event }) => {
+          const strategy = chance(40) ? 'retry' : chance(50) ? 'skip' : 'park'
+          if (strategy !== 'retry') pending.push({ position: event.position, how: strategy === 'skip' ? 'skipped' : 'parked' })
+          return { strategy }
+        },
+        park: () => undefined,
+        commit: ({ position }, now) => {
+          expect(position).toBeGreaterThanOrEqual(checkpoint)
+          expect(position).toBeLessThanOrEqual(head)
+          if (chance(15)) return { error: boom }
+          stored.push(...pending)
+          pending = []
+          checkpoint = position
+          return chance(10) ? { error: boom } : { value: { paused: false, now } }
+        },
+        sleep: () => (chance(5) ? 'control' : 'on'),
+        reset: () => void (pending = []),
+        report: () => undefined,
+      }
+      let given: unknown
+      for (let step = 0; step < 400; step += 1) {
+        let next: ReturnType<typeof steps.next>
+        try {
+          next = steps.next(given as never)
+        } catch (error) {
+          // Retries that ran out.
+          expect(error).toMatchObject({ code: 'failed', attempts: 3 })
+          break
+        }
+        const effect = next.value as Effect
+        if (effect.kind === 'sleep' && effect.why === 'idle') {
+          const count = (how: string) => stored.filter((each) => each.how === how).length
+          expect(run).toMatchObject({ position: checkpoint, applied: count('applied'), skipped: count('skipped'), parked: count('parked') })
+          expect(checkpoint).toBe(head)
+        }
+        given = (answers[effect.kind] as (effect: Effect, now: number) => unknown)(effect, step)
+      }
+      expect(stored.map(({ position }) => position)).toEqual(eventsBetween(0, checkpoint).map(({ position }) => position))
+    }),
+    { numRuns: 300 },
+  )
+})
