@@ -226,10 +226,11 @@ export class IndexedDbLog {
     let from = after + 1
     let count = this.#recordsFor(compiled.all ? limit : maxScan)
     const atBoundary = after === 0 || this.#boundaries.has(after)
-    const [end, inside, first] = await read((commits) => Promise.all([
-      headOf(commits),
+    const [inside, first, end] = await read((commits) => Promise.all([
       atBoundary ? undefined : requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev')),
       atBoundary ? recordsFrom(commits, from, count) : undefined,
+      // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
+      headOf(commits),
     ]))
     if (end === 0 || inside === null) await assertAnswering(this.connection)
     let ready: CommitRecord[] | undefined = first
@@ -265,7 +266,8 @@ export class IndexedDbLog {
       this.#density = { events: events / records.length, characters: characters / records.length }
       count = Math.min(count * 4, this.#recordsFor(compiled.all ? limit - found.length : maxScan))
     }
-    const head = Math.max(end, scannedTo)
+    // Later reads may have seen more than the first. One that began beyond the head saw nothing, and says so (N36).
+    const head = scannedTo > after ? Math.max(end, scannedTo) : end
     // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
     options.signal?.throwIfAborted()
     const answer = await finishPage<E>(found, broken, scannedTo, head, this.#options, options)

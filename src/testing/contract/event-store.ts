@@ -374,6 +374,13 @@ function reading(add: Add): void {
     equal(found, upTo(2500).filter((n) => n % 7 === 0), 'the events of the pages')
   })
 
+  add('N36: a page that begins beyond the head is empty, and says where the head is', async (store) => {
+    equal(await store.readEvents({}, { after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 0 }, 'the page of an empty log')
+    await store.append({ stream: 'a', events: many(3) })
+    equal(await store.readEvents({}, { after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 3 }, 'the page')
+    equal(await store.readEvents({ types: ['Beta'] }, { after: 3, limit: 5 }), { events: [], scannedTo: 3, head: 3 }, 'the page at the head')
+  })
+
   add('N10: a read that finds nothing still reaches the head', async (store) => {
     await store.append({ stream: 'a', events: many(1500) })
     let page = await store.readEvents({ types: ['Nothing'] }, { limit: 10 })

@@ -62,15 +62,18 @@ test.each<Fault>([{ kind: 'request fails', at: 1, error: 'UnknownError' }, { kin
   },
 )
 
-test.each([1, 2, 3, 4, 5, 6])('H5: when request %i of reads side by side fails or throws, every promise is heard', async (at) => {
+test.each([1, 2, 3, 4, 5, 6])('H5: when request %i of reads side by side fails or throws, or two of them, every promise is heard', async (at) => {
   const unheard: unknown[] = []
   const note = (reason: unknown) => void unheard.push(reason)
   process.on('unhandledRejection', note)
   try {
-    for (const kind of ['request fails', 'call throws'] as const) {
+    const [fails, throws, throwsNext]: Fault[] = [
+      { kind: 'request fails', at, error: 'UnknownError' }, { kind: 'call throws', at, error: 'UnknownError' }, { kind: 'call throws', at: at + 1, error: 'DataError' },
+    ]
+    for (const faults of [[fails], [throws], [throws, throwsNext]] as Fault[][]) {
       const { store, append } = await open(false)
       const other = await openEventStore({ name: store.name })
-      injection = inject([{ kind, at, error: 'UnknownError' }])
+      injection = inject(faults)
       await Promise.allSettled([other.readEvents({}, { after: 1, limit: 5 }), append(), other.streamVersion('s')])
       injection.stop()
       await store.close()
