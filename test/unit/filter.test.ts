@@ -25,6 +25,16 @@ test('V5: a pattern is for the whole name, and holds together with types', () =>
   expect([event('account-1'), event('account-1/sub'), event('order-1'), event('account-1', 'B')].map(matches)).toEqual([true, true, false, false])
 })
 
+test('V6: ? in a pattern is exactly one character', () => {
+  const { matches } = compileFilter({ streamPattern: 'account-?' })
+  expect([event('account-1'), event('account-12'), event('account-')].map(matches)).toEqual([true, false, false])
+})
+
+test('V7: a set in a pattern is one character out of it', () => {
+  const { matches } = compileFilter({ streamPattern: 'account-[0-9]' })
+  expect([event('account-7'), event('account-a'), event('account-77')].map(matches)).toEqual([true, false, false])
+})
+
 describe('N9: a prefix is exact to the code unit', () => {
   test.for([
     ['a_', 'a_1', 'ab1'],

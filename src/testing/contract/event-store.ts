@@ -3,7 +3,7 @@
  *
  * `for (const { name, run } of eventStoreContract(open)) test(name, run)`
  *
- * S8, S10, S11, S15 and S20 have no case here: they are about typed reads, snapshots, SQL triggers and files with one owner.
+ * S8, S10, S11, S15 and S20 have no case here: they are about typed reads, snapshots, changing events and files with one owner.
  */
 import type { EventFilter, EventStore, StreamWrite } from '../../log/event-store.js'
 import { collect, equal, ok, rejects, type ContractCase } from './assert.js'
