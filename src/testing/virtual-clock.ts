@@ -1,17 +1,25 @@
 /** Time that passes only when a test says so. */
 import type { Clock } from '../platform/clock.js'
+import { seededRandom } from './random.js'
 
-/** A clock under the control of a test. */
+/**
+ * A clock under the control of a test, for the `clock` option of `runProjection`, `startProjection` and `execute`: hours of
+ * retries and pauses take no time, and no timed assertion can flicker.
+ */
 export interface VirtualClock extends Clock {
-  /** Lets `ms` pass: runs every timer that falls due, in order, and lets promises settle between. */
+  /**
+   * Lets `ms` pass. Runs every timer that falls due on the way, in the order of their times (those of the same time in the
+   * order in which they were made), and after each gives promises three turns of the event loop to settle.
+   */
   advance(ms: number): Promise<void>
   /**
-   * Lets time pass until the promise settles, and answers as it does.
+   * Lets time pass from timer to timer until the promise settles, and answers or rejects as it does.
    *
-   * @throws Error if it did not settle within `maxMs` of virtual time. @default one hour
+   * @param options.maxMs of virtual time. @default 3600000, one hour
+   * @throws Error if the promise did not settle by then, or waits for something that no timer brings about
    */
   runUntil<T>(promise: Promise<T>, options?: { readonly maxMs?: number }): Promise<T>
-  /** Timers that wait: 0 when everything was cleaned up. */
+  /** Timers that wait: 0 when everything was cleaned up (I8). */
   readonly pending: number
 }
 
@@ -23,12 +31,18 @@ interface Timer {
 /**
  * A clock that stands still until it is advanced.
  *
+ * @example
+ * const clock = virtualClock()
+ * const run = runProjection(projector, store, { clock, retry: { delay: 60_000 } })
+ * await clock.runUntil(run)
+ * clock.monotonic() // how long that would have taken, ms
+ *
  * @param options.start wall clock at the beginning, ms since the epoch. @default 0
  * @param options.seed of the random numbers, which are the same for the same seed. @default 1
  */
 export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number; readonly seed?: number } = {}): VirtualClock {
   let elapsed = 0
-  let randomState = seed >>> 0
+  const random = seededRandom(seed)
   // In the order of scheduling, which decides between timers that are due at once.
   const timers = new Set<Timer>()
 
@@ -47,14 +61,7 @@ export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number;
   return {
     now: () => start + elapsed,
     monotonic: () => elapsed,
-    random() {
-      // mulberry32
-      randomState = (randomState + 0x6d2b79f5) >>> 0
-      let t = randomState
-      t = Math.imul(t ^ (t >>> 15), t | 1)
-      t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-    },
+    random,
     schedule(ms, callback) {
       const timer = { due: elapsed + Math.max(0, ms), callback }
       timers.add(timer)
@@ -81,7 +88,7 @@ export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number;
       for (let round = 0; !finished; round += 1) {
         const timer = next(until)
         if (timer !== undefined) await fire(timer)
-        else if (round < 1000 && timers.size === 0) await settled()
+        else if (round < 250 && timers.size === 0) await settled()
         else throw new Error(`Not settled after ${maxMs} ms of virtual time.`)
       }
       return await promise
