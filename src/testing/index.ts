@@ -1,9 +1,13 @@
-/** `tidemark/testing`: contract suites for backends, and time under control. Needs no test runner. */
+/** `tidemark/testing`: contract suites for backends, time and faults under control. Needs no test runner. */
 
 // What every backend must do
 export type { ContractCase } from './contract/assert.js'
 export { eventStoreContract, type ContractSubject } from './contract/event-store.js'
 export { checkpointStoreContract, coordinatorContract, type PortSubject } from './contract/ports.js'
 
-// Time
+// Commands and projections of an app
+export { collector, type Collector } from './collector.js'
+
+// Time and faults
+export { faulty, type FaultOptions, type Faults, type FaultSide, type FaultyCall, type ScriptedFault } from './faulty.js'
 export { virtualClock, type VirtualClock } from './virtual-clock.js'

@@ -1,0 +1,196 @@
+/** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for (SPEC 3.7, W21). */
+import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import type { EventReader, EventStore, ReadAllOptions, StreamWrite } from '../log/event-store.js'
+import { readAll } from '../log/pages.js'
+import type { CheckpointStore, LeadershipGuard, ProjectorCoordinator } from '../projection/ports.js'
+import { seededRandom, seedFor } from './random.js'
+
+/** What each call does, for messages. */
+const purposes = {
+  readEvents: 'read events', readStream: 'read stream', append: 'append events', load: 'load checkpoint', save: 'save checkpoint',
+  tryAcquire: 'acquire leadership', acquire: 'acquire leadership',
+} as const
+
+/** The calls that can fail. `read` fails with the `readEvents` that it makes. */
+export type FaultyCall = keyof typeof purposes
+
+/** `'before'`: nothing was done. `'after'`: it was done, and the caller hears of a failure all the same. */
+export type FaultSide = 'before' | 'after'
+
+/** Failures at exact calls. */
+export interface ScriptedFault {
+  readonly call: FaultyCall
+  /** Which calls, counted from 1 for each kind of call. */
+  readonly at: number | readonly number[]
+  /** @default 'before' */
+  readonly side?: FaultSide
+  /** What is thrown. @default a `StorageFailedError`; for writes with the `outcome` that a caller could know */
+  readonly error?: unknown
+}
+
+export interface FaultOptions {
+  /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
+  readonly seed?: number
+  /** How likely a call fails, from 0 to 1. A number alone is for 'before'. `conflict` is for appends that expect a version. @default 0 */
+  readonly probabilities?: { readonly [C in FaultyCall]?: number | { readonly [S in FaultSide]?: number } } & { readonly conflict?: number }
+  /** Besides those by chance. @default none */
+  readonly failures?: readonly ScriptedFault[]
+  /** So many of the first appends that expect a version meet a conflict. @default 0 */
+  readonly conflicts?: number
+}
+
+/** What a faulty backend did. */
+export interface Faults {
+  readonly seed: number
+  /** Every failure so far, in order. */
+  readonly injected: readonly { readonly call: FaultyCall; readonly at: number; readonly kind: FaultSide | 'conflict' }[]
+  /** From here on nothing fails. */
+  stop(): void
+}
+
+/** The ports of a backend; it may have some of them. */
+type Ports<E extends EventShape> = Partial<EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & ProjectorCoordinator>
+
+type Call = (...args: never[]) => unknown
+
+/**
+ * The same backend with faults on its way. What it is not asked to disturb passes through; the backend itself is not changed.
+ *
+ * Read models (`defineProjection`) commit past these ports: of such a projection, reading and leadership can be disturbed.
+ *
+ * @example
+ * const store = faulty(await openEventStore({ name: 'test' }), { failures: [{ call: 'append', at: 2, side: 'after' }] })
+ *
+ * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen (V19)
+ */
+export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
+  const { seed = Math.floor(Math.random() * 2 ** 32), conflicts = 0 } = options
+  if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError('seed', 'must be a whole number.')
+  if (!Number.isSafeInteger(conflicts) || conflicts < 0) throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
+  const likely = checkedProbabilities(options.probabilities ?? {})
+  const scripted = checkedScript(options.failures ?? [])
+  const injected: { call: FaultyCall; at: number; kind: FaultSide | 'conflict' }[] = []
+  const counts = new Map<FaultyCall, number>()
+  let stopped = false
+  let conflictsLeft = conflicts
+
+  const happens = (probability: number, what: string) => probability > 0 && seededRandom(seedFor(seed, what))() < probability
+  const failAt = (call: FaultyCall, at: number, side: FaultSide, subject: string) => {
+    if (stopped) return
+    const script = scripted.get(`${call} ${at} ${side}`)
+    if (script === undefined && !happens(likely(call, side), `${call} ${at} ${side}`)) return
+    injected.push({ call, at, kind: side })
+    if (script?.error !== undefined) throw script.error
+    const writes = call === 'append' || call === 'save'
+    throw new StorageFailedError(
+      `Injected: failed to ${purposes[call]}${subject} (call ${at}, ${side} it was done; seed ${seed}).`,
+      writes ? { outcome: side === 'before' ? 'not-written' : 'unknown' } : {},
+    )
+  }
+  const conflictAt = (at: number, writes: readonly StreamWrite[]) => {
+    const write = writes.find(({ expectedVersion = 'any' }) => expectedVersion !== 'any')
+    if (stopped || write === undefined) return
+    if (conflictsLeft > 0) conflictsLeft -= 1
+    else if (!happens(likely('conflict', 'before'), `conflict ${at}`)) return
+    injected.push({ call: 'append', at, kind: 'conflict' })
+    const { stream, expectedVersion: expected = 'any' } = write
+    throw new VersionConflictError({ stream, expected, actual: typeof expected === 'number' ? expected + 1 : expected === 'no-stream' ? 1 : 0 })
+  }
+  const next = (call: FaultyCall) => {
+    const at = (counts.get(call) ?? 0) + 1
+    counts.set(call, at)
+    return at
+  }
+
+  const target = backend as Ports<EventShape>
+  const around = (call: Exclude<FaultyCall, 'readStream'>, first?: (at: number, ...args: never[]) => void, undo?: (answer: never) => void) =>
+    async (...args: never[]) => {
+      const at = next(call)
+      const subject = typeof args[0] === 'string' ? ` '${args[0] as string}'` : ''
+      first?.(at, ...args)
+      failAt(call, at, 'before', subject)
+      const answer = await (target[call] as Call).apply(target, args)
+      try {
+        failAt(call, at, 'after', subject)
+      } catch (error) {
+        undo?.(answer as never)
+        throw error
+      }
+      return answer
+    }
+  // Who is told that it failed has no guard to release, so a name that was granted must not stay taken for ever.
+  const giveBack = (guard: LeadershipGuard | undefined | null) => guard?.release()
+  const wrappers: { readonly [name: string]: Call } = {
+    readEvents: around('readEvents'),
+    append: around('append', (at, writes: StreamWrite | readonly StreamWrite[]) => conflictAt(at, Array.isArray(writes) ? writes : [writes as StreamWrite])),
+    load: around('load'),
+    save: around('save'),
+    tryAcquire: around('tryAcquire', undefined, giveBack),
+    acquire: around('acquire', undefined, giveBack),
+    readStream: (stream: string, ...rest: never[]) => {
+      const at = next('readStream')
+      return (async function* () {
+        failAt('readStream', at, 'before', ` '${stream}'`)
+        yield* target.readStream?.(stream, ...rest) ?? []
+        failAt('readStream', at, 'after', ` '${stream}'`)
+      })()
+    },
+    read: (...[readOptions]: [ReadAllOptions?]) => readAll(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions),
+  }
+  const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
+  return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }
+}
+
+/** The same object with some properties exchanged, also if it is an instance of a class with private fields, or frozen. */
+function exchanged(original: object, others: { readonly [name: string]: unknown }): object {
+  const bound = new Map<PropertyKey, unknown>()
+  const get = (name: PropertyKey) => {
+    const value: unknown = Reflect.get(original, name, original)
+    if (typeof name === 'string' && Object.hasOwn(others, name) && (typeof value === 'function' || name === 'faults')) return others[name]
+    if (typeof value !== 'function') return value
+    if (!bound.has(name)) bound.set(name, value.bind(original))
+    return bound.get(name)
+  }
+  // Of a target without properties of its own a proxy may say anything.
+  return new Proxy(Object.create(original) as object, {
+    get: (_target, name) => get(name),
+    ownKeys: () => Reflect.ownKeys(original),
+    getOwnPropertyDescriptor(_target, name) {
+      const own = Reflect.getOwnPropertyDescriptor(original, name)
+      return own && { value: get(name), enumerable: own.enumerable ?? false, configurable: true, writable: true }
+    },
+  })
+}
+
+function checkedProbabilities(given: NonNullable<FaultOptions['probabilities']>): (what: FaultyCall | 'conflict', side: FaultSide) => number {
+  const table = new Map<string, number>()
+  const add = (name: string, side: FaultSide, value: number, path: string) => {
+    // Written so that NaN is refused too.
+    if (typeof value !== 'number' || !(value >= 0 && value <= 1)) throw new InvalidArgumentError(path, 'must be a number from 0 to 1.')
+    table.set(`${name} ${side}`, value)
+  }
+  for (const [name, value] of Object.entries(given)) {
+    const path = `probabilities.${name}`
+    if (name !== 'conflict' && !Object.hasOwn(purposes, name)) throw new InvalidArgumentError(path, `is no call. There are ${[...Object.keys(purposes), 'conflict'].join(', ')}.`)
+    if (typeof value === 'object' && value !== null && name !== 'conflict') {
+      for (const side of ['before', 'after'] as const) add(name, side, value[side] ?? 0, `${path}.${side}`)
+    } else if (value !== undefined) add(name, 'before', value as number, path)
+  }
+  return (what, side) => table.get(`${what} ${side}`) ?? 0
+}
+
+function checkedScript(failures: readonly ScriptedFault[]): ReadonlyMap<string, ScriptedFault> {
+  const table = new Map<string, ScriptedFault>()
+  for (const [index, fault] of failures.entries()) {
+    const { call, at, side = 'before' } = fault
+    if (!Object.hasOwn(purposes, call)) throw new InvalidArgumentError(`failures[${index}].call`, `must be one of ${Object.keys(purposes).join(', ')}.`)
+    if (side !== 'before' && side !== 'after') throw new InvalidArgumentError(`failures[${index}].side`, "must be 'before' or 'after'.")
+    const places = typeof at === 'number' ? [at] : at
+    if (places.length === 0 || places.some((place) => !Number.isSafeInteger(place) || place < 1)) {
+      throw new InvalidArgumentError(`failures[${index}].at`, 'must be the number of a call, from 1, or a list of them.')
+    }
+    for (const place of places) table.set(`${call} ${place} ${side}`, fault)
+  }
+  return table
+}
