@@ -1,4 +1,4 @@
-/** `tidemark/testing`: contract suites for backends, time and faults under control. Needs no test runner. */
+/** `tidemark/testing`: contract suites for backends, given-when-then, time and faults under control. Needs no test runner. */
 
 // What every backend must do
 export type { ContractCase } from './contract/assert.js'
@@ -7,6 +7,7 @@ export { checkpointStoreContract, coordinatorContract, type PortSubject } from '
 
 // Commands and projections of an app
 export { collector, type Collector } from './collector.js'
+export { given, type Given, type WhenCommand, type WhenProjected } from './scenario.js'
 
 // Time and faults
 export { faulty, type FaultOptions, type Faults, type FaultSide, type FaultyCall, type ScriptedFault } from './faulty.js'

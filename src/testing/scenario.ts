@@ -1,0 +1,115 @@
+/** Given events, when a command or a projection runs, then this came of it: tests that read as sentences, under any test runner. */
+import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '../commands/command.js'
+import { execute } from '../commands/execute.js'
+import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventShape } from '../events/event.js'
+import { openMemoryEventStore, type TidemarkStore } from '../log/open.js'
+import type { ProjectionDefinition, RowOf, Tables } from '../read-model/define.js'
+import { runProjection } from '../read-model/run.js'
+import { openReadModel } from '../read-model/view.js'
+import { collect, equal, rejects } from './contract/assert.js'
+import { virtualClock } from './virtual-clock.js'
+
+/** What has happened before; see {@link given}. */
+export interface Given<E extends EventShape> {
+  /** A command that is carried out on it. Runs anew for each `then…`. */
+  when<S, const D extends Decision<E>>(command: Command<E, S, D>): WhenCommand<E, ReasonOf<D>>
+  /** A projection that runs over it. Runs anew for each `then…`. */
+  whenProjected<T extends Tables>(definition: ProjectionDefinition<E, T>): WhenProjected<T>
+}
+
+/** What may be said of a command. Every promise rejects with an `Error` that tells what was expected and what came. */
+export interface WhenCommand<E extends EventShape, R> {
+  /** Exactly these events are stored, in this order. Ids count only where they are given. None: `thenEvents([])`. */
+  thenEvents(expected: readonly CommandEvent<E>[]): Promise<void>
+  /** It is refused, for this reason, and nothing is stored. */
+  thenRefused(reason: R): Promise<void>
+  /** It rejects with an error of this `code` or `name`, and nothing is stored. */
+  thenThrows(code: string): Promise<void>
+  /** What `execute` answered, for anything else. */
+  result(): Promise<CommandResult<E, R>>
+}
+
+/** What may be said of a projection. */
+export interface WhenProjected<T extends Tables> {
+  /** The rows of the tables that are named, all of them, in the order of their keys. */
+  thenRows(expected: { readonly [N in keyof T]?: readonly RowOf<T[N]>[] }): Promise<void>
+  /** It fails for good; `code` or `name` is that of the error that the handler threw. */
+  thenFails(code: string): Promise<void>
+}
+
+/**
+ * A past, for a test of a command or a projection in memory. Pauses take no time, and a conflict cannot happen.
+ *
+ * @example
+ * await given([{ stream: 'account-a', type: 'Deposited', data: { amount: 50 } }])
+ *   .when(withdraw('account-a', 30))
+ *   .thenEvents([{ stream: 'account-a', type: 'Withdrawn', data: { amount: 30 } }])
+ *
+ * await given(flights).whenProjected(board).thenRows({ airports: [{ code: 'LAS', landed: 2 }] })
+ *
+ * @param history in the order of the log
+ * @param events the app's events, where they have schemas or versions. @default any event
+ */
+export function given<E extends EventShape = EventShape>(history: readonly CommandEvent<E>[], events?: EventCatalogue<E>): Given<E> {
+  /** Opens a store with the past in it, and closes it afterwards. */
+  const within = async <A>(work: (store: TidemarkStore<E>) => Promise<A>): Promise<A> => {
+    const store = await openMemoryEventStore<E>({ name: 'given', ...(events === undefined ? {} : { events }) })
+    try {
+      for (const { stream, ...event } of history) await store.append({ stream, events: [event as unknown as E] })
+      return await work(store)
+    } finally {
+      await store.close()
+    }
+  }
+  return {
+    when: (command) => whenCommand(command, within, history.length),
+    whenProjected: (definition) => whenProjected(definition, within),
+  }
+}
+
+type Within<E extends EventShape> = <A>(work: (store: TidemarkStore<E>) => Promise<A>) => Promise<A>
+
+function whenCommand<E extends EventShape, S, D extends Decision<E>>(command: Command<E, S, D>, within: Within<E>, past: number): WhenCommand<E, ReasonOf<D>> {
+  const run = (store: TidemarkStore<E>) => execute<E, S, D>(store, command, { retry: { maxAttempts: 0 } })
+  const stored = (store: TidemarkStore<E>) => collect(store.read({ after: past }))
+  return {
+    thenEvents: (expected) => within(async (store) => {
+      const result = await run(store)
+      if (result.type === 'refused') equal(result, { type: 'accepted' }, 'the result')
+      const found = (await stored(store)).map(({ stream, type, data, meta, id }, index) => ({
+        stream, type, data, ...(meta === undefined ? {} : { meta }), ...(expected[index]?.id === undefined ? {} : { id }),
+      }))
+      equal(found, expected.map((event) => ({ ...event })), 'the events')
+    }),
+    thenRefused: (reason) => within(async (store) => {
+      const result = await run(store)
+      equal(result.type === 'refused' ? { type: result.type, reason: result.reason } : { type: result.type, events: result.events }, { type: 'refused', reason }, 'the result')
+      equal(await stored(store), [], 'the events')
+    }),
+    thenThrows: (code) => within(async (store) => {
+      await rejects(() => run(store), code, 'the command')
+      equal(await stored(store), [], 'the events')
+    }),
+    result: () => within(run),
+  }
+}
+
+function whenProjected<E extends EventShape, T extends Tables>(definition: ProjectionDefinition<E, T>, within: Within<E>): WhenProjected<T> {
+  const run = (store: TidemarkStore<E>) => {
+    const clock = virtualClock()
+    return clock.runUntil(runProjection(definition, store, { clock }))
+  }
+  return {
+    thenRows: (expected) => within(async (store) => {
+      await run(store)
+      const view = await openReadModel(store, definition)
+      for (const [table, rows] of Object.entries(expected)) equal(await view[table as keyof T & string].getAll(), rows, `the rows of '${table}'`)
+      await view.close()
+    }),
+    thenFails: (code) => within(async (store) => {
+      const failure = await rejects(() => run(store), 'failed', 'the projection')
+      await rejects(() => Promise.reject(failure['cause'] as Error), code, 'the handler')
+    }),
+  }
+}

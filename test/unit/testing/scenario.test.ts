@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest'
+import { defineCommand, defineEvents, defineProjection, ensure, refuse, table } from 'tidemark'
+import { given } from 'tidemark/testing'
+
+type AccountEvent =
+  | { type: 'Deposited'; data: { amount: number } }
+  | { type: 'Withdrawn'; data: { amount: number } }
+const events = defineEvents<AccountEvent>()
+
+const deposited = (stream: string, amount: number) => ({ stream, type: 'Deposited', data: { amount } }) as const
+const withdrawn = (stream: string, amount: number) => ({ stream, type: 'Withdrawn', data: { amount } }) as const
+
+const withdraw = defineCommand(events, (account: string, amount: number) => ({
+  streams: [account],
+  initial: 0,
+  evolve: (balance: number, event) => (event.type === 'Deposited' ? balance + event.data.amount : balance - event.data.amount),
+  decide: (balance: number) => (balance < amount ? refuse('insufficient funds') : amount === 0 ? [] : [withdrawn(account, amount)]),
+}))
+
+describe('given events, when a command', () => {
+  const past = given<AccountEvent>([deposited('a', 30), deposited('b', 5), deposited('a', 20)])
+
+  test('then these events are stored', async () => {
+    await past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 50)])
+    await past.when(withdraw('a', 0)).thenEvents([])
+    expect(await past.when(withdraw('a', 50)).result()).toMatchObject({ type: 'accepted', position: 4, versions: { a: 3 } })
+  })
+
+  test('then it is refused', async () => {
+    await past.when(withdraw('a', 51)).thenRefused('insufficient funds')
+    await given<AccountEvent>([]).when(withdraw('a', 1)).thenRefused('insufficient funds')
+  })
+
+  test('then it throws, by code or by name', async () => {
+    const broken = (decide: () => never) => ({ streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide })
+    await past.when(broken(() => { throw new TypeError('bug') })).thenThrows('TypeError')
+    await past.when({ ...broken(() => { throw new TypeError('bug') }), decide: () => [deposited('elsewhere', 1)] }).thenThrows('undeclared-stream')
+  })
+
+  test('what is not so is told, with what was expected and what came', async () => {
+    await expect(past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 49)])).rejects.toThrow(/Expected the events to be .*49.*, not .*50/)
+    await expect(past.when(withdraw('a', 50)).thenEvents([])).rejects.toThrow('Expected the events')
+    await expect(past.when(withdraw('a', 51)).thenEvents([])).rejects.toThrow('insufficient funds')
+    await expect(past.when(withdraw('a', 50)).thenRefused('insufficient funds')).rejects.toThrow(/Expected the result to be .*refused.*, not .*Withdrawn/)
+    await expect(past.when(withdraw('a', 51)).thenRefused('another reason' as 'insufficient funds')).rejects.toThrow('another reason')
+    await expect(past.when(withdraw('a', 50)).thenThrows('TypeError')).rejects.toThrow('TypeError')
+  })
+
+  test('ids count where they are given, meta always', async () => {
+    const stamped = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => [{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }] }
+    await past.when(stamped).thenEvents([{ ...withdrawn('a', 1), meta: { user: 'u' } }])
+    await past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }])
+    await expect(past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'two', meta: { user: 'u' } }])).rejects.toThrow('two')
+    await expect(past.when(stamped).thenEvents([withdrawn('a', 1)])).rejects.toThrow('meta')
+  })
+
+  test('a past that the catalogue refuses is an error', async () => {
+    const strict = defineEvents({ Deposited: {} })
+    const command = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => (ensure(false, 'never asked'), []) }
+    await expect(given([withdrawn('a', 1)] as never, strict).when(command).thenRefused('never asked')).rejects.toMatchObject({ code: 'invalid-event' })
+  })
+})
+
+describe('given events, when projected', () => {
+  const balances = defineProjection(events, {
+    name: 'balances',
+    tables: { balances: table<{ account: string; balance: number }>({ key: 'account' }), odd: table<{ n: number }>({ key: 'n' }) },
+    on: {
+      Deposited: async ({ stream, data }, tables) => {
+        if (data.amount < 0) throw new RangeError('a negative deposit')
+        if (data.amount % 2 === 1) tables.odd.put({ n: data.amount })
+        await tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) + data.amount }))
+      },
+      Withdrawn: ({ stream, data }, tables) => tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) - data.amount })),
+    },
+    onError: ({ error }) => (error instanceof RangeError ? 'fatal' : 'retry'),
+  })
+  const history = [deposited('b', 5), deposited('a', 30), withdrawn('a', 10)]
+
+  test('then these are the rows of the tables that are named', async () => {
+    const projected = given<AccountEvent>(history).whenProjected(balances)
+    await projected.thenRows({ balances: [{ account: 'a', balance: 20 }, { account: 'b', balance: 5 }] })
+    await projected.thenRows({ balances: [{ account: 'a', balance: 20 }, { account: 'b', balance: 5 }], odd: [{ n: 5 }] })
+    await projected.thenRows({})
+    await given<AccountEvent>([]).whenProjected(balances).thenRows({ balances: [], odd: [] })
+  })
+
+  test('then it fails', async () => {
+    await given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenFails('RangeError')
+  })
+
+  test('what is not so is told', async () => {
+    const projected = given<AccountEvent>(history).whenProjected(balances)
+    await expect(projected.thenRows({ odd: [] })).rejects.toThrow("Expected the rows of 'odd' to be [], not")
+    await expect(projected.thenFails('RangeError')).rejects.toThrow('Expected the projection to be refused')
+    await expect(given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenFails('TypeError')).rejects.toThrow('Expected the handler')
+    await expect(given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenRows({})).rejects.toMatchObject({ code: 'failed' })
+  })
+
+  test('pauses before retries take no time', async () => {
+    let failures = 40
+    const flaky = defineProjection(events, {
+      name: 'flaky', tables: { seen: table<{ n: number }>({ key: 'n' }) },
+      on: { Deposited: ({ data }, tables) => {
+        if ((failures -= 1) % 3 > 0) throw new TypeError('not yet')
+        tables.seen.put({ n: data.amount })
+      } },
+      onError: () => 'retry',
+    })
+    await given<AccountEvent>([deposited('a', 1)]).whenProjected(flaky).thenRows({ seen: [{ n: 1 }] })
+  })
+})
