@@ -15,6 +15,9 @@ export type {
   ReadStreamOptions, StreamWrite,
 } from './log/event-store.js'
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
+export type { StoreOperations } from './log/operations.js'
+export type { LogDefect, LogDefectKind } from './log/audit.js'
+export type { Verification } from './log/verify.js'
 export type { Codec } from './log/prepare.js'
 
 // Projections

@@ -75,9 +75,8 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
   }
 }
 
-/** In memory. */
-export function memoryCheckpoints(): Checkpoints {
-  const positions = new Map<string, number>()
+/** In memory: in the given map. */
+export function memoryCheckpoints(positions = new Map<string, number>()): Checkpoints {
   const parked = new Map<string, Map<number, Letter>>()
   return {
     async load(name) {

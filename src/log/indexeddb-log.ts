@@ -1,5 +1,5 @@
 /** The log on IndexedDB: one record per commit, and no read before a warm append (docs/decisions/0001). */
-import { ConditionFailedError, IntegrityError, StorageFailedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import { ConditionFailedError, IntegrityError, StorageFailedError, StorageLostError, TidemarkError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
@@ -7,13 +7,12 @@ import { databaseName, streamName } from '../events/names.js'
 import { Connection, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
+import { assertSupported, format, type LogMeta } from './format.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
-/** The stored format this build writes, and the newest it understands (H41). */
-const format = 1
 /** How many stream versions a writer remembers. */
 const maxCachedVersions = 10_000
 /** How many record boundaries a reader remembers, so that paging needs no search for where to go on. */
@@ -23,15 +22,6 @@ const maxReadCharacters = 4 * 1024 * 1024
 const maxReadRecords = 1024
 /** How many records of a stream are read at once. */
 const streamPage = 128
-
-interface LogMeta {
-  readonly key: 'log'
-  readonly format: number
-  readonly minReader: number
-  readonly minWriter: number
-  /** Made with the log: two logs of the same name are told apart by it (H31). */
-  readonly incarnation: string
-}
 
 /** What a writer believes of the log. Only a transaction decides whether it is true. */
 interface WriterView {
@@ -81,9 +71,7 @@ export class IndexedDbLog {
         if (meta === undefined) {
           throw new StorageFailedError(`The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`, { outcome: 'not-written' })
         }
-        if (meta.minReader > format || meta.minWriter > format) {
-          throw new UnsupportedFormatError(`The event store '${options.name}' was written by a newer version of this app. Reload the page to get that version.`)
-        }
+        assertSupported(meta, options.name)
         // A connection stays with one database for life, so asking once per connection is enough (H31).
         if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation) throw new StorageLostError('replaced')
         this.#incarnation = meta.incarnation

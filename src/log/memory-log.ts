@@ -7,7 +7,7 @@ import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOpt
 import { compileFilter } from './filter.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
-import type { StoredEvent } from './record.js'
+import { idKey, type CommitRecord, type StoredEvent } from './record.js'
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
 
@@ -17,6 +17,8 @@ export class MemoryLog {
   readonly #events: string[] = []
   readonly #streams = new Map<string, number[]>()
   readonly #ids = new Map<string, KnownEvent>()
+  /** First position of each commit. */
+  readonly #commits: number[] = []
 
   constructor(context: { catalogue: CatalogueCore; codec: Codec | undefined }) {
     this.#context = context
@@ -35,6 +37,7 @@ export class MemoryLog {
       }
     }
     const firstPosition = this.#events.length + (prepared.events.length > 0 ? 1 : 0)
+    if (prepared.events.length > 0) this.#commits.push(firstPosition)
     for (const event of prepared.events) {
       let positions = this.#streams.get(event.stream)
       if (positions === undefined) this.#streams.set(event.stream, (positions = []))
@@ -82,6 +85,27 @@ export class MemoryLog {
 
   async streamVersion(name: string): Promise<number> {
     return this.#streams.get(streamName(name))?.length ?? 0
+  }
+
+  /** The commits as the records that IndexedDB would keep, from the one that holds a position on. */
+  async records(from: number, limit: number): Promise<readonly CommitRecord[]> {
+    if (from > this.#events.length) return []
+    let [begin, end] = [0, this.#commits.length]
+    while (end - begin > 1) {
+      const middle = (begin + end) >> 1
+      if ((this.#commits[middle] as number) <= from) begin = middle
+      else end = middle
+    }
+    return this.#commits.slice(begin, begin + limit).map((at, index) => {
+      const next = this.#commits[begin + index + 1] ?? this.#events.length + 1
+      const events = this.#events.slice(at - 1, next - 1)
+      const stored = events.map((_, offset) => this.#at(at + offset))
+      return {
+        at, n: events.length, commits: [at], events: `[${events.join(',')}]`,
+        heads: [...new Map(stored.map(({ stream, version }) => [stream, version]))],
+        ids: [...new Set(stored.map(({ id }) => idKey(id)))],
+      }
+    })
   }
 
   #at(position: number): StoredEvent {

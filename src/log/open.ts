@@ -11,10 +11,13 @@ import { storageError } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { Durability, EventStore } from './event-store.js'
+import { indexedDbInspection } from './indexeddb-inspection.js'
 import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
+import { storeOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec } from './prepare.js'
 import { createStore } from './store.js'
+import { memoryInspection, type LogInspection } from './verify.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -29,8 +32,8 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly maxEventBytes?: number
 }
 
-/** An event store that also keeps checkpoints and leadership: everything `runProjection` needs. */
-export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator
+/** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
+export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator & StoreOperations
 
 /** What read models need of the store that they belong to. */
 export interface StoreInternals {
@@ -65,8 +68,11 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
   }
 }
 
-function withPorts<E extends EventShape>(store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator): TidemarkStore<E> {
-  return Object.assign(store, { [internals]: parts, ...checkpoints, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
+function withPorts<E extends EventShape>(
+  store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, inspection: LogInspection,
+): TidemarkStore<E> {
+  const operations = storeOperations(inspection, () => store.head())
+  return Object.assign(store, { [internals]: parts, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
@@ -103,16 +109,20 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
   }
   const store = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
   const shared: StoreInternals = { signals, medium: 'indexeddb', identity: () => log.incarnation() }
-  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name))
+  const inspection = indexedDbInspection(log.connection, name, () => log.incarnation())
+  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), inspection)
 }
 
 /** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
 export async function openMemoryEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
   const parts = common(options)
   const signals = openSignals()
-  const store = createStore<E>({ ...parts, log: new MemoryLog(parts), signals, dispose: () => {} })
+  const log = new MemoryLog(parts)
+  const store = createStore<E>({ ...parts, log, signals, dispose: () => {} })
   const identity = crypto.randomUUID()
-  return withPorts(store, { signals, medium: 'memory', identity: async () => identity }, memoryCheckpoints(), inProcessCoordinator())
+  const shared: StoreInternals = { signals, medium: 'memory', identity: async () => identity }
+  const checkpoints = new Map<string, number>()
+  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryInspection(log, checkpoints))
 }
 
 /**

@@ -26,6 +26,11 @@ const maxRecordEvents = 256
 /** … and about so many characters of JSON. */
 const maxRecordCharacters = 256 * 1024
 
+/** Whether a commit may go on in a second record: records are cut only where the next event does not fit any more. */
+export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events'>, next: string): boolean {
+  return before.n >= maxRecordEvents || before.events.length + next.length > maxRecordCharacters
+}
+
 /** Sorts after the keys of all UUIDv7. */
 export const otherIds = '~'
 

@@ -1,0 +1,49 @@
+/** The database of an event store as any script of the origin can reach it: to read it whole, and to edit it by hand. */
+
+/** The database behind a store. Not `databaseName` of the package: a test that asked it would not notice a changed name. */
+export const databaseOf = (store: string) => `tidemark:${store}`
+
+/** Opens a database as it is, or makes one; closed after `work`. */
+export async function withDatabase<T>(name: string, work: (database: IDBDatabase) => Promise<T>, upgrade?: (database: IDBDatabase) => void, version?: number): Promise<T> {
+  const request = indexedDB.open(name, version)
+  request.onupgradeneeded = () => upgrade?.(request.result)
+  const database = await settled(request)
+  // Somebody else's deletion or upgrade must not wait for a test.
+  database.onversionchange = () => database.close()
+  try {
+    return await work(database)
+  } finally {
+    database.close()
+  }
+}
+
+/** Edits the rows of a store's database in one transaction. */
+export function editRows(store: string, edit: (rows: { readonly commits: IDBObjectStore; readonly meta: IDBObjectStore; readonly checkpoints: IDBObjectStore }) => void | Promise<void>): Promise<void> {
+  return withDatabase(databaseOf(store), async (database) => {
+    const transaction = database.transaction(['commits', 'meta', 'checkpoints'], 'readwrite')
+    await edit({ commits: transaction.objectStore('commits'), meta: transaction.objectStore('meta'), checkpoints: transaction.objectStore('checkpoints') })
+    await completed(transaction)
+  })
+}
+
+/** Changes one row of the log. */
+export function editRecord(store: string, at: number, change: (record: any) => unknown): Promise<void> {
+  return editRows(store, async ({ commits }) => {
+    const record = await settled(commits.get(at))
+    commits.put(change(record))
+  })
+}
+
+export function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+export function completed(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve()
+    transaction.onabort = () => reject(transaction.error)
+  })
+}
