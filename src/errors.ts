@@ -13,6 +13,7 @@ export type TidemarkErrorCode =
   | 'invalid-event'
   | 'invalid-name'
   | 'invalid-argument'
+  | 'invalid-import'
   | 'event-unreadable'
   | 'integrity'
   | 'failed'
@@ -116,6 +117,17 @@ export class InvalidNameError extends TidemarkError {
 export class InvalidArgumentError extends TidemarkError {
   constructor(argument: string, problem: string) {
     super('invalid-argument', `${argument} ${problem}`, { outcome: 'not-written' })
+  }
+}
+
+/** An export that cannot be imported as it is. What stands before the line is in the log; mended, it can be imported again. */
+export class InvalidImportError extends TidemarkError {
+  /** Of the source, from 1. */
+  readonly line: number
+
+  constructor(line: number, problem: string, options: { cause?: unknown } = {}) {
+    super('invalid-import', `Line ${line} of the import ${problem}`, options)
+    this.line = line
   }
 }
 

@@ -15,10 +15,16 @@ export type {
   ReadStreamOptions, StreamWrite,
 } from './log/event-store.js'
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
-export type { StoreOperations } from './log/operations.js'
-export type { LogDefect, LogDefectKind } from './log/audit.js'
-export type { Verification } from './log/verify.js'
 export type { Codec } from './log/prepare.js'
+
+// Looking after a store
+export type { LogDefect, LogDefectKind } from './log/audit.js'
+export type { ExportedEvent, ExportHeader, ExportOptions } from './log/export.js'
+export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './log/import.js'
+export type { LineSource } from './log/lines.js'
+export type { StoreOperations } from './log/operations.js'
+export type { Verification } from './log/verify.js'
+export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
 // Projections
 export type { ProjectionConfig } from './projection/config.js'
@@ -56,7 +62,7 @@ export type { Clock } from './platform/clock.js'
 // Errors
 export {
   CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
-  InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageFailedError, StorageFullError, StorageLostError,
+  InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageFailedError, StorageFullError, StorageLostError,
   TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
 } from './errors.js'

@@ -9,7 +9,7 @@ const walkAtOnce = 4096
 
 /** `incarnation` answers the identity under which the store was opened. */
 export function indexedDbInspection(connection: Connection, name: string, incarnation: () => Promise<string>): LogInspection {
-  const what = `verifying '${name}'`
+  const what = `reading all of '${name}'`
   const read = <T>(stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>) => connection.transact({ stores, mode: 'readonly', what }, work)
   return {
     async page(after, limit) {
@@ -38,6 +38,11 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
     records: async (at) => (await read(['commits'], (transaction) =>
       Promise.all(at.map((key) => requested(transaction.objectStore('commits').get(key)) as Promise<CommitRecord | undefined>))))
       .filter((record) => record !== undefined),
+    recordsFrom: (position, limit) => read(['commits'], async (transaction) => {
+      const commits = transaction.objectStore('commits')
+      const key = (await requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))?.key ?? position
+      return requested(commits.getAll(IDBKeyRange.lowerBound(key), limit)) as Promise<CommitRecord[]>
+    }),
   }
 }
 

@@ -9,7 +9,7 @@ import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, R
 import { compileFilter } from './filter.js'
 import { assertSupported, format, type LogMeta } from './format.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { duplicateResult, findConflict, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
@@ -134,21 +134,22 @@ export class IndexedDbLog {
         const { condition } = prepared
         const forbidden = condition === undefined ? undefined : await firstMatch(commits, condition.filter, condition.after)
         await assertAnswering(transaction)
-        const duplicate = duplicateResult(prepared, known, versionOf)
+        const left = withoutKnown(prepared, known)
+        const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate
         const conflict = findConflict(prepared.expected, versionOf)
         if (conflict !== undefined) throw conflict
         if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
         if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
-        const { records, versions } = encodeRecords(prepared, fresh.head + 1, versionOf)
+        const { records, versions } = encodeRecords(left, fresh.head + 1, versionOf)
         for (const record of records) commits.add(record)
         transaction.commit()
-        return { records, versions }
+        return { stored: left, records, versions }
       },
     )
-    if (!('records' in outcome)) return outcome
+    if (!('stored' in outcome)) return outcome
     this.#view = fresh
-    return this.#appended(fresh, prepared, outcome.records, outcome.versions)
+    return this.#appended(fresh, outcome.stored, outcome.records, outcome.versions)
   }
 
   #knowsEnough(view: WriterView, prepared: PreparedAppend): boolean {

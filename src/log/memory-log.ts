@@ -6,7 +6,7 @@ import { streamName } from '../events/names.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { duplicateResult, findConflict, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { idKey, type CommitRecord, type StoredEvent } from './record.js'
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
@@ -24,8 +24,9 @@ export class MemoryLog {
     this.#context = context
   }
 
-  append(prepared: PreparedAppend, _options: AppendOptions): AppendResult {
+  append(wanted: PreparedAppend, _options: AppendOptions): AppendResult {
     const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
+    const prepared = withoutKnown(wanted, this.#ids)
     const duplicate = duplicateResult(prepared, this.#ids, versionOf)
     if (duplicate !== undefined) return duplicate
     const conflict = findConflict(prepared.expected, versionOf)
@@ -37,8 +38,8 @@ export class MemoryLog {
       }
     }
     const firstPosition = this.#events.length + (prepared.events.length > 0 ? 1 : 0)
-    if (prepared.events.length > 0) this.#commits.push(firstPosition)
-    for (const event of prepared.events) {
+    for (const [index, event] of prepared.events.entries()) {
+      if (index === 0 || prepared.imported?.starts.has(index) === true) this.#commits.push(this.#events.length + 1)
       let positions = this.#streams.get(event.stream)
       if (positions === undefined) this.#streams.set(event.stream, (positions = []))
       const version = positions.length + 1

@@ -10,14 +10,14 @@ import { systemClock } from '../platform/clock.js'
 import { storageError } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
-import type { Durability, EventStore } from './event-store.js'
+import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { indexedDbInspection } from './indexeddb-inspection.js'
 import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
 import { storeOperations, type StoreOperations } from './operations.js'
-import { wholeNumber, type Codec } from './prepare.js'
+import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { createStore } from './store.js'
-import { memoryInspection, type LogInspection } from './verify.js'
+import { memoryInspection } from './verify.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -35,13 +35,16 @@ export interface EventStoreOptions<E extends EventShape> {
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
 export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator & StoreOperations
 
-/** What read models need of the store that they belong to. */
+/** What read models and imports need of the store that they belong to. */
 export interface StoreInternals {
   readonly signals: Signals
   /** Where the log is, and so its read models. */
   readonly medium: 'indexeddb' | 'memory'
   /** The identity of the log: rows folded from another one are void (H31). */
   identity(): Promise<string>
+  /** Appends what was checked elsewhere: imported events keep their times. */
+  appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
+  readonly maxEventBytes: number
 }
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
@@ -69,9 +72,8 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 }
 
 function withPorts<E extends EventShape>(
-  store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, inspection: LogInspection,
+  store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, operations: StoreOperations,
 ): TidemarkStore<E> {
-  const operations = storeOperations(inspection, () => store.head())
   return Object.assign(store, { [internals]: parts, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
@@ -107,10 +109,11 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
     log.connection.close()
     throw error
   }
-  const store = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
-  const shared: StoreInternals = { signals, medium: 'indexeddb', identity: () => log.incarnation() }
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  const shared: StoreInternals = { signals, medium: 'indexeddb', identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes }
   const inspection = indexedDbInspection(log.connection, name, () => log.incarnation())
-  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), inspection)
+  const operations = storeOperations({ ...shared, inspection, assertOpen, head: () => log.head() })
+  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), operations)
 }
 
 /** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
@@ -118,11 +121,12 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
   const parts = common(options)
   const signals = openSignals()
   const log = new MemoryLog(parts)
-  const store = createStore<E>({ ...parts, log, signals, dispose: () => {} })
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
   const identity = crypto.randomUUID()
-  const shared: StoreInternals = { signals, medium: 'memory', identity: async () => identity }
+  const shared: StoreInternals = { signals, medium: 'memory', identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes }
   const checkpoints = new Map<string, number>()
-  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryInspection(log, checkpoints))
+  const operations = storeOperations({ ...shared, inspection: memoryInspection(log, checkpoints), assertOpen, head: () => log.head() })
+  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), operations)
 }
 
 /**

@@ -32,6 +32,30 @@ export interface PreparedAppend {
   readonly events: readonly PreparedEvent[]
   readonly expected: ReadonlyMap<string, ExpectedVersion>
   readonly condition: { readonly filter: CompiledFilter; readonly after: number } | undefined
+  /** Set for an import: several commits of another log, stored in one transaction. */
+  readonly imported?: {
+    /** Indexes in `events` at which a commit begins. */
+    readonly starts: ReadonlySet<number>
+  }
+}
+
+/** What an event is stored as, but for its version, which only the transaction knows. `data` and `meta` are JSON already. */
+export function prepareEvent(event: {
+  readonly type: string
+  readonly data: string
+  readonly meta: string | undefined
+  readonly stream: string
+  readonly id: string
+  readonly idGiven: boolean
+  readonly time: number
+  readonly schema: number
+}, quote: (text: string) => string = JSON.stringify): PreparedEvent {
+  const { type, data, meta, stream, id, idGiven, time, schema } = event
+  return {
+    type, stream, id, idGiven,
+    before: `{"type":${quote(type)},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`},"stream":${quote(stream)},"version":`,
+    after: `,"id":${JSON.stringify(id)},"time":${time}${schema === 1 ? '' : `,"schema":${schema}`}}`,
+  }
 }
 
 export interface PrepareContext {
@@ -121,15 +145,34 @@ export async function prepareAppend<E extends EventShape>(
     const { type, stream, id, idGiven, metaText, path } = draft
     let dataText = draft.dataText ?? toJsonText(await draft.data, `${path}.data`)
     if (codec !== undefined) dataText = toJsonText(await codec.encode(JSON.parse(dataText), { type, stream }), `${path}.data (as encoded by the codec)`)
-    const schema = catalogue.schemaVersion(type)
-    const before = `{"type":${quote(type)},"data":${dataText}${metaText === undefined ? '' : `,"meta":${metaText}`},"stream":${quote(stream)},"version":`
-    const after = `,"id":${JSON.stringify(id)},"time":${time}${schema === 1 ? '' : `,"schema":${schema}`}}`
-    if (before.length + after.length > context.maxEventBytes) {
-      throw new InvalidEventError(path, `is larger than ${context.maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
-    }
-    events.push({ type, stream, id, idGiven, before, after })
+    const event = prepareEvent({ type, data: dataText, meta: metaText, stream, id, idGiven, time, schema: catalogue.schemaVersion(type) }, quote)
+    assertSize(event, context.maxEventBytes, path)
+    events.push(event)
   }
   return { events, expected, condition }
+}
+
+/** @throws InvalidEventError for an event that is too large to be stored (H14) */
+export function assertSize({ before, after }: PreparedEvent, maxEventBytes: number, path: string): void {
+  if (before.length + after.length > maxEventBytes) {
+    throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
+  }
+}
+
+/** What is left of an import once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
+export function withoutKnown(prepared: PreparedAppend, known: ReadonlyMap<string, KnownEvent>): PreparedAppend {
+  if (prepared.imported === undefined || known.size === 0) return prepared
+  const starts = new Set<number>()
+  const events: PreparedEvent[] = []
+  let begins = false
+  for (const [index, event] of prepared.events.entries()) {
+    begins ||= prepared.imported.starts.has(index)
+    if (known.has(event.id)) continue
+    if (begins) starts.add(events.length)
+    begins = false
+    events.push(event)
+  }
+  return events.length === 0 ? prepared : { ...prepared, events, imported: { starts } }
 }
 
 /** The first expectation that the given versions do not meet. */

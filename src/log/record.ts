@@ -51,22 +51,23 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
   let size = 0
   let first = at
   let heads = new Map<string, number>()
+  let commits: number[] = []
   let ids = new Set<string>()
   const flush = () => {
-    records.push({
-      at: first, n: texts.length, heads: [...heads], commits: records.length === 0 ? [at] : [], ids: [...ids], events: `[${texts.join(',')}]`,
-    })
+    records.push({ at: first, n: texts.length, heads: [...heads], commits, ids: [...ids], events: `[${texts.join(',')}]` })
     first += texts.length
     texts = []
     size = 0
     heads = new Map()
+    commits = []
     ids = new Set()
   }
-  for (const event of prepared.events) {
+  for (const [index, event] of prepared.events.entries()) {
     const version = (versions.get(event.stream) ?? 0) + 1
     versions.set(event.stream, version)
     const text = event.before + version + event.after
     if (texts.length > 0 && (texts.length >= maxRecordEvents || size + text.length > maxRecordCharacters)) flush()
+    if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + texts.length)
     texts.push(text)
     size += text.length
     heads.set(event.stream, version)

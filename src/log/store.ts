@@ -29,8 +29,17 @@ export interface StoreParts {
   dispose(): void
 }
 
+/** A store, and the way past its checks for what was checked elsewhere. */
+export interface CreatedStore<E extends EventShape> {
+  readonly store: EventStore<E>
+  /** Takes its turn in the queue of appends. */
+  append(prepared: PreparedAppend | Promise<PreparedAppend>, options?: AppendOptions): Promise<AppendResult>
+  /** Throws ClosedError once it was closed. */
+  assertOpen(): void
+}
+
 /** Builds a store over a log. */
-export function createStore<E extends EventShape>(parts: StoreParts): EventStore<E> {
+export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
   const { name, log, signals } = parts
   const label = `The event store '${name}'`
   let closing: Promise<void> | undefined
@@ -46,6 +55,20 @@ export function createStore<E extends EventShape>(parts: StoreParts): EventStore
     if (closing !== undefined) throw new ClosedError(label)
   }
 
+  const append = async (preparing: PreparedAppend | Promise<PreparedAppend>, options: AppendOptions = {}): Promise<AppendResult> => {
+    assertOpen()
+    const turn = lastAppend.then(async () => {
+      const prepared = await preparing
+      options.signal?.throwIfAborted()
+      const result = await log.append(prepared, options)
+      if (!result.duplicate && prepared.events.length > 0) signals.post({ kind: 'head', head: result.position })
+      return result
+    })
+    // The queue goes on after a failure; the caller hears of it through `turn`.
+    lastAppend = turn.catch(() => {})
+    return turn
+  }
+
   // `Symbol.asyncDispose` is added below, where the engine has it.
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
     name,
@@ -53,17 +76,8 @@ export function createStore<E extends EventShape>(parts: StoreParts): EventStore
       assertOpen()
       options.signal?.throwIfAborted()
       const preparing = prepareAppend(writes, options, parts)
-      const turn = lastAppend.then(async () => {
-        const prepared = await preparing
-        options.signal?.throwIfAborted()
-        const result = await log.append(prepared, options)
-        if (!result.duplicate && prepared.events.length > 0) signals.post({ kind: 'head', head: result.position })
-        return result
-      })
-      // The queue goes on after a failure; the caller hears of it through `turn`.
-      lastAppend = turn.catch(() => {})
       preparing.catch(() => {})
-      return turn
+      return append(preparing, options)
     },
     readStream(stream, options) {
       assertOpen()
@@ -105,6 +119,6 @@ export function createStore<E extends EventShape>(parts: StoreParts): EventStore
   const store = methods as EventStore<E>
   // Some engines have no such symbol yet; `close` is always there.
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
-  return store
+  return { store, append, assertOpen }
 }
 

@@ -26,6 +26,8 @@ export interface LogInspection {
   sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>
   /** The records at some keys, where they are. */
   records(at: readonly number[]): Promise<readonly CommitRecord[]>
+  /** Records from the one on that holds a position. */
+  recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
 }
 
 export interface SharedIdKey {
@@ -45,6 +47,7 @@ export function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: R
     },
     async *sharedIdKeys() {},
     records: async () => [],
+    recordsFrom: (position, limit) => log.records(position, limit),
   }
 }
 

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { exportContract } from './export.js'
+
+exportContract()
