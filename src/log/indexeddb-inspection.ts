@@ -10,11 +10,13 @@ const walkAtOnce = 4096
 /** `incarnation` answers the identity under which the store was opened. */
 export function indexedDbInspection(connection: Connection, name: string, incarnation: () => Promise<string>): LogInspection {
   const what = `reading all of '${name}'`
-  const read = <T>(stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>) => connection.transact({ stores, mode: 'readonly', what }, work)
+  const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns: 'one' | 'several' = 'one') =>
+    connection.transact({ stores: ['commits'], mode: 'readonly', turns, what }, (transaction) => work(transaction.objectStore('commits')))
   return {
     async page(after, limit) {
       const identity = await incarnation()
-      return read(['commits', 'meta', 'checkpoints'], async (transaction) => {
+      // One transaction, though not in one turn: what stands beside the last records must be of the same moment.
+      return connection.transact({ stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what }, async (transaction) => {
         const commits = transaction.objectStore('commits')
         const records = await requested(commits.getAll(after === undefined ? null : IDBKeyRange.lowerBound(after, true), limit)) as unknown[]
         if (records.length === limit) return { records }
@@ -30,19 +32,22 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
     async *sharedIdKeys() {
       let after: IDBValidKey | undefined
       do {
-        const walked = await read(['commits'], (transaction) => walk(transaction.objectStore('commits').index('ids'), after))
+        const walked = await read((commits) => walk(commits.index('ids'), after), 'several')
         yield walked.shared
         after = walked.next
       } while (after !== undefined)
     },
-    records: async (at) => (await read(['commits'], (transaction) =>
-      Promise.all(at.map((key) => requested(transaction.objectStore('commits').get(key)) as Promise<CommitRecord | undefined>))))
-      .filter((record) => record !== undefined),
-    recordsFrom: (position, limit) => read(['commits'], async (transaction) => {
-      const commits = transaction.objectStore('commits')
-      const key = (await requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))?.key ?? position
-      return requested(commits.getAll(IDBKeyRange.lowerBound(key), limit)) as Promise<CommitRecord[]>
-    }),
+    async records(at) {
+      const found = await read((commits) => Promise.all(at.map((key) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)))
+      return found.filter((record) => record !== undefined)
+    },
+    async recordsFrom(position, limit) {
+      const from = (commits: IDBObjectStore, key: IDBValidKey) => requested(commits.getAll(IDBKeyRange.lowerBound(key), limit)) as Promise<CommitRecord[]>
+      const [records, inside] = await read((commits) =>
+        Promise.all([from(commits, position), requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev'))]))
+      const key = inside?.key
+      return key === undefined || key === position ? records : read((commits) => from(commits, key))
+    },
   }
 }
 

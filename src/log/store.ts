@@ -33,7 +33,7 @@ export interface StoreParts {
 export interface CreatedStore<E extends EventShape> {
   readonly store: EventStore<E>
   /** Takes its turn in the queue of appends. */
-  append(prepared: PreparedAppend | Promise<PreparedAppend>, options?: AppendOptions): Promise<AppendResult>
+  append(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   /** Throws ClosedError once it was closed. */
   assertOpen(): void
 }
@@ -55,8 +55,8 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     if (closing !== undefined) throw new ClosedError(label)
   }
 
-  const append = async (preparing: PreparedAppend | Promise<PreparedAppend>, options: AppendOptions = {}): Promise<AppendResult> => {
-    assertOpen()
+  /** One append after the other. */
+  const enqueue = (preparing: PreparedAppend | Promise<PreparedAppend>, options: AppendOptions): Promise<AppendResult> => {
     const turn = lastAppend.then(async () => {
       const prepared = await preparing
       options.signal?.throwIfAborted()
@@ -77,7 +77,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       options.signal?.throwIfAborted()
       const preparing = prepareAppend(writes, options, parts)
       preparing.catch(() => {})
-      return append(preparing, options)
+      return enqueue(preparing, options)
     },
     readStream(stream, options) {
       assertOpen()
@@ -119,6 +119,13 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   const store = methods as EventStore<E>
   // Some engines have no such symbol yet; `close` is always there.
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
-  return { store, append, assertOpen }
+  return {
+    store,
+    assertOpen,
+    async append(prepared, options = {}) {
+      assertOpen()
+      return enqueue(prepared, options)
+    },
+  }
 }
 
