@@ -1,7 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
+import { engineVersion, storageOnDisk } from './test/engines/commands.js'
+import { engines } from './test/engines/index.js'
+import { onEngine } from './test/engines/provider.js'
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
@@ -14,6 +18,8 @@ export const alias = [
 
 // May be missing: the node project runs without a browser.
 const chromium = findChromium()
+
+const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts']
 
 export default defineConfig({
   resolve: { alias },
@@ -36,7 +42,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'browser',
-          include: ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts'],
+          include: browserSuites,
           browser: {
             enabled: true,
             headless: true,
@@ -44,8 +50,30 @@ export default defineConfig({
             provider: playwright({
               launchOptions: { args: chromiumArgs(), ...(chromium && { executablePath: chromium.path }) },
             }),
-            // IndexedDB is in memory here; what must be on disk is tested in test/e2e.
+            // IndexedDB is in memory here, as in a private window.
             instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+      {
+        extends: true,
+        // As the build of the package: the language of the tests is newer than that of some engines.
+        oxc: { target: 'es2022' },
+        test: {
+          name: 'engines',
+          include: [...browserSuites, 'test/engines/**/*.test.ts'],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            commands: { storageOnDisk, engineVersion },
+            // Those that this machine has; `npm run test:engines` names the others.
+            instances: engines.filter(({ name }) => whyMissing(name) === undefined).map((engine) => ({
+              browser: engine.browser,
+              name: engine.name,
+              provider: onEngine(engine),
+              provide: { storage: engine.storage },
+            })),
           },
         },
       },

@@ -4,3 +4,6 @@ export interface FoundBrowser {
 }
 export function findChromium(): FoundBrowser | undefined
 export function chromiumArgs(): string[]
+export function findFirefox(): string | undefined
+export function findWebKit(): string | undefined
+export function findXvfb(): string | undefined

@@ -1,6 +1,7 @@
-// Finds a Chromium: TIDEMARK_CHROMIUM, then one that the system has, then Playwright's own download.
-// `node scripts/find-browser.mjs` prints its path.
-import { existsSync, readFileSync, statSync } from 'node:fs'
+// Finds browsers to test with. Chromium: TIDEMARK_CHROMIUM, then one that the system has, then Playwright's own download.
+// Firefox and WebKitGTK: their variable, then one that the system has; Playwright's own are patched builds, not what users have.
+// `node scripts/find-browser.mjs` prints the path of Chromium.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -42,6 +43,40 @@ export function findChromium() {
   return own && existsSync(own) ? { path: own, source: 'playwright' } : undefined
 }
 
+/** Firefox: TIDEMARK_FIREFOX, else an installed one. @returns {string | undefined} its path */
+export function findFirefox() {
+  return firstThere('TIDEMARK_FIREFOX', [
+    '/usr/bin/firefox-esr',
+    '/usr/bin/firefox',
+    '/Applications/Firefox.app/Contents/MacOS/firefox',
+    'C:\\Program Files\\Mozilla Firefox\\firefox.exe',
+  ])
+}
+
+/** WebKitGTK's own small browser: TIDEMARK_WEBKIT_BROWSER, else an installed one. @returns {string | undefined} its path */
+export function findWebKit() {
+  return firstThere('TIDEMARK_WEBKIT_BROWSER', [
+    ...readdirIfThere('/usr/lib').map((folder) => `/usr/lib/${folder}/webkit2gtk-4.1/MiniBrowser`),
+    '/usr/libexec/webkit2gtk-4.1/MiniBrowser',
+    '/usr/lib/webkit2gtk-4.1/MiniBrowser',
+  ])
+}
+
+/** The X server without a screen that WebKitGTK needs: it has no headless mode. @returns {string | undefined} its path */
+export function findXvfb() {
+  return firstThere('TIDEMARK_XVFB', ['/usr/bin/Xvfb'])
+}
+
+/** The path in the variable, and only that if it is set; else the first of the paths that exists. */
+function firstThere(variable, paths) {
+  const chosen = process.env[variable]
+  return (chosen ? [chosen] : paths).find((path) => existsSync(path) && !isSnapPlaceholder(path))
+}
+
+function readdirIfThere(folder) {
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
 /** Flags for every Chromium that a test starts. */
 export function chromiumArgs() {
   const args = [
@@ -67,7 +102,7 @@ function playwrightChromium() {
   }
 }
 
-/** Ubuntu's /usr/bin/chromium-browser is a script that only asks for a snap to be installed. */
+/** Ubuntu's /usr/bin/chromium-browser and /usr/bin/firefox are scripts that only ask for a snap to be installed. */
 function isSnapPlaceholder(path) {
   return statSync(path).size < 10_000 && /snap install/.test(readFileSync(path, 'utf8'))
 }

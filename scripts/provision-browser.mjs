@@ -1,11 +1,15 @@
 // Makes sure there is a Chromium to test with: finds one, else installs one, else says what to do.
+// The other engines are installed where that needs no question: as root with apt-get, in CI.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
+import { whyMissing } from './engines.mjs'
 import { findChromium } from './find-browser.mjs'
 
 const INSTALL_TIMEOUT = 10 * 60_000
+/** Of all engines together that the suite can do without. */
+const OPTIONAL_INSTALL_TIMEOUT = 3 * 60_000
 
 /** @returns the path of a Chromium, or `undefined` after one message that says which command to run */
 export function provisionChromium() {
@@ -34,23 +38,47 @@ export function provisionChromium() {
   return undefined
 }
 
+/** Installs Firefox and WebKitGTK if they are missing. Without them the suite goes on, and says which engine it did not run. */
+export function provisionOtherEngines() {
+  if (!process.env['CI'] || process.getuid?.() !== 0 || !hasAptGet()) return
+  const missing = [
+    ['firefox', ['firefox-esr']],
+    ['webkit', ['libwebkit2gtk-4.1-0', 'xvfb']],
+  ].filter(([name]) => whyMissing(name))
+  if (missing.length === 0) return
+  const deadline = performance.now() + OPTIONAL_INSTALL_TIMEOUT
+  const left = () => Math.max(1, Math.round(deadline - performance.now()))
+  aptGet(['update'], left())
+  for (const [name, packages] of missing) {
+    const problem = aptGet(['install', '--yes', '--no-install-recommends', ...packages], left())
+    const reason = whyMissing(name)
+    if (reason) console.error(`${name} could not be installed (${problem ?? reason}), so the suite goes on without it.`)
+  }
+}
+
 function hasAptGet() {
   return process.platform === 'linux' && spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status === 0
 }
 
 function installWithApt() {
-  run('apt-get', ['update'])
-  run('apt-get', ['install', '--yes', '--no-install-recommends', 'chromium'], { DEBIAN_FRONTEND: 'noninteractive' })
+  aptGet(['update'], INSTALL_TIMEOUT)
+  aptGet(['install', '--yes', '--no-install-recommends', 'chromium'], INSTALL_TIMEOUT)
+}
+
+function aptGet(args, timeout) {
+  return run('apt-get', ['-q', ...args], timeout, { DEBIAN_FRONTEND: 'noninteractive' })
 }
 
 function installWithPlaywright(withSystemLibraries) {
   const cli = createRequire(import.meta.url).resolve('@playwright/test/cli')
-  run(process.execPath, [cli, 'install', ...(withSystemLibraries ? ['--with-deps'] : []), 'chromium'])
+  run(process.execPath, [cli, 'install', ...(withSystemLibraries ? ['--with-deps'] : []), 'chromium'], INSTALL_TIMEOUT)
 }
 
-function run(command, args, env = {}) {
-  console.log(`No Chromium found, so: ${command === process.execPath ? 'node' : command} ${args.join(' ')}`)
-  spawnSync(command, args, { stdio: 'inherit', timeout: INSTALL_TIMEOUT, env: { ...process.env, ...env } })
+/** @returns {string | undefined} what went wrong, if anything */
+function run(command, args, timeout, env = {}) {
+  console.log(`A browser is missing, so: ${command === process.execPath ? 'node' : command} ${args.join(' ')}`)
+  const { error, status, signal } = spawnSync(command, args, { stdio: 'inherit', timeout, env: { ...process.env, ...env } })
+  return error?.message ?? (status === 0 ? undefined : `exit ${status ?? signal}`)
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

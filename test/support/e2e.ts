@@ -1,19 +1,21 @@
 /** Playwright with real profiles on disk: a browser that is closed, killed or frozen keeps what it really kept. */
 import { test as base, chromium, expect, type BrowserContext, type CDPSession, type Page } from '@playwright/test'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromiumArgs, findChromium } from '../../scripts/find-browser.mjs'
 import type { Realm } from '../e2e/harness/main.js'
 import type { Tidemark } from '../e2e/harness/rpc.js'
 import { processGroups } from './browser-processes.js'
+import { chromiumStorageFlag, type ChromiumStorage } from './chromium-storage.js'
 import { launchRealistic } from './realistic-browser.js'
 
 export { expect } from '@playwright/test'
+export { chromiumStorageOnDisk as engineOnDisk } from './chromium-storage.js'
 export type { Realm, Tidemark }
 
 /** What Chromium keeps IndexedDB in. */
-export type Engine = 'leveldb' | 'sqlite'
+export type Engine = ChromiumStorage
 
 export interface E2eOptions {
   /** Set by the Playwright project. */
@@ -221,21 +223,11 @@ export async function killBrowser(context: BrowserContext): Promise<void> {
   await gone
 }
 
-/** Which engine keeps the IndexedDB of an origin in a profile, by what lies on disk. */
-export async function engineOnDisk(profile: string, origin: string): Promise<Engine | 'none'> {
-  const { protocol, hostname, port } = new URL(origin)
-  const name = `${protocol.slice(0, -1)}_${hostname}_${port || 0}`
-  const entries = await readdir(join(profile, 'Default', 'IndexedDB')).catch((): string[] => [])
-  if (entries.includes(`${name}.indexeddb.leveldb`)) return 'leveldb'
-  return entries.includes(name) ? 'sqlite' : 'none'
-}
-
 async function launchChromium(options: LaunchOptions & { readonly profile: string }): Promise<BrowserContext> {
   const executablePath = findChromium()?.path
   if (!executablePath) throw new Error('No Chromium found. Run: node scripts/provision-browser.mjs')
-  // LevelDB is asked for as well: newer browsers may prefer SQLite for new stores (H30).
-  const engine = options.sqlite ? 'IdbSqliteBackingStore' : 'IdbSqliteOnDiskRollout:stage/UseLevelDbOnly'
-  const args = [...chromiumArgs(), `--enable-features=${[engine, ...(options.features ?? [])].join(',')}`, ...(options.args ?? [])]
+  const storage = chromiumStorageFlag(options.sqlite ? 'sqlite' : 'leveldb', options.features)
+  const args = [...chromiumArgs(), storage, ...(options.args ?? [])]
   const headless = options.headless ?? true
   return options.realistic
     ? launchRealistic({ executablePath, profile: options.profile, args, headless })

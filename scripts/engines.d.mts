@@ -1,0 +1,2 @@
+export const engineNames: readonly string[]
+export function whyMissing(name: string): string | undefined

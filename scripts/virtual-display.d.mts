@@ -1,0 +1,1 @@
+export function startDisplay(xvfb: string): Promise<{ readonly name: string; stop(): void }>
