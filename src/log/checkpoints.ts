@@ -1,7 +1,7 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
-import { requested, type Connection } from '../platform/indexeddb.js'
+import { commitWritten, requested, type Connection } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
 import { assertAnswering } from './sentinel.js'
 
@@ -50,9 +50,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
           if (row === undefined) await assertAnswering(transaction)
           assertExpected(key, row?.position, expected)
         }
-        checkpoints.put({ name: key, position })
-        for (const letter of letters) transaction.objectStore('letters').put({ name: key, position: letter.position, letter })
-        transaction.commit()
+        await commitWritten(transaction, [
+          checkpoints.put({ name: key, position }),
+          ...letters.map((letter) => transaction.objectStore('letters').put({ name: key, position: letter.position, letter })),
+        ])
       })
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {

@@ -4,7 +4,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
 import { databaseName, streamName } from '../events/names.js'
-import { Connection, requested } from '../platform/indexeddb.js'
+import { commitWritten, Connection, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { assertSupported, format, type LogMeta } from './format.js'
@@ -142,8 +142,7 @@ export class IndexedDbLog {
         if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
         if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
         const { records, versions } = encodeRecords(left, fresh.head + 1, versionOf)
-        for (const record of records) commits.add(record)
-        transaction.commit()
+        await commitWritten(transaction, records.map((record) => commits.add(record)))
         return { stored: left, records, versions }
       },
     )
@@ -166,9 +165,10 @@ export class IndexedDbLog {
     const { records, versions } = encodeRecords(prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
     await this.connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
       const commits = transaction.objectStore('commits')
-      for (const record of records) commits.add(record)
-      // Without this the page would have to answer once more before the commit; a frozen one never does (H6).
-      transaction.commit()
+      const writes = records.map((record) => commits.add(record))
+      // A single record needs no more answer of the page, which a frozen one never gives (H6).
+      if (writes.length === 1) transaction.commit()
+      else await commitWritten(transaction, writes)
     })
     return this.#appended(view, prepared, records, versions)
   }

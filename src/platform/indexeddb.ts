@@ -38,6 +38,20 @@ export function requested<T>(request: IDBRequest<T>): Promise<T> {
   return answer
 }
 
+/**
+ * Ends a transaction with an explicit commit once its writes, in the order they were made, have succeeded.
+ *
+ * Not before: a request that fails after `commit()` takes the transaction back everywhere but in Firefox, which stores the rest
+ * and completes. It only heeds the last request, and if `commit()` was called in a callback of the transaction, not even that.
+ * So `commit()` in the same turn is for the only request of a transaction, made in the turn that began it (H6).
+ */
+export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
+  const last = writes.at(-1)
+  // A failed request ends those after it, so that the last one speaks for all.
+  if (last !== undefined) await requested(last)
+  transaction.commit()
+}
+
 export interface TransactOptions {
   readonly stores: readonly string[]
   readonly mode: 'readonly' | 'readwrite'
@@ -116,7 +130,9 @@ export function transact<T>(
     }
     transaction.oncomplete = () => {
       completed = true
-      if (workError !== undefined) fail(storageError(workError.error, options.what, told(options, 'unknown')))
+      // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
+      const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
+      if (failed !== undefined) fail(storageError(failed.error, options.what, told(options, 'unknown')))
       else finish()
     }
     const working = work(transaction)

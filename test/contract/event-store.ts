@@ -218,6 +218,24 @@ export function eventStoreContract(name: string, open: () => Promise<Subject>): 
       await store.close()
       await expect(store.append({ stream: 'a', events: [added()] })).rejects.toMatchObject({ code: 'closed' })
     }))
+    on('H10, I2: a big batch that comes just after an append of another instance is stored whole', async (store, { another }) => {
+      if (another === undefined) return
+      const second = await another()
+      try {
+        const expected: unknown[] = []
+        for (let round = 0; round < 5; round += 1) {
+          // More than one record, and written at once to where the other's event is: the hint of that has not come yet.
+          const batch = Array.from({ length: 600 }, (_, index) => added(`${round}-${index}`))
+          await store.append({ stream: 'a', events: [added('known')] })
+          await second.append({ stream: 'a', events: [added('other')] })
+          await store.append({ stream: 'a', events: batch })
+          expected.push('known', 'other', ...batch.map(({ data }) => data.value))
+        }
+        expect(values(await all(store.read()))).toEqual(expected)
+      } finally {
+        await second.close()
+      }
+    })
     on('H10: two instances that append at once leave no hole, and every event once', async (store, { another }) => {
       if (another === undefined) return
       const second = await another()
