@@ -39,7 +39,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N24, N26: read your writes, and a live query follows without losing its identity', async () => {
       const store = await open(newName())
       const definition = sums()
-      await using projection = startProjection(definition, store)
+      const projection = startProjection(definition, store)
       const view = await openReadModel(store, definition)
       const live = view.live((tables) => tables.sums.getAll({ index: 'byTotal', direction: 'prev', limit: 2 }))
       let changes = 0
@@ -54,6 +54,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       expect(changes).toBeGreaterThan(0)
       unsubscribe()
       await view.close()
+      await projection.stop()
     })
     test('N27, N40: paused is stored, says so at once, and resume goes on', async () => {
       const store = await open(newName())
