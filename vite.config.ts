@@ -23,7 +23,7 @@ const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.
 
 export default defineConfig({
   resolve: { alias },
-  // Found beforehand, so that no test page is reloaded when the first file that needs them is.
+  // Named, because a dependency that Vite finds while tests run reloads the page under them.
   optimizeDeps: { include: ['idb', 'zod'] },
   test: {
     // Against hangs only: no test makes a claim about time, and a busy machine is slow.
