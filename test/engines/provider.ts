@@ -1,5 +1,6 @@
 /** Runs vitest's browser mode on any engine: all that it takes is somebody who opens a page. */
 import { defineBrowserProvider } from '@vitest/browser'
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +34,8 @@ class EngineProvider implements BrowserProvider {
     const profile = await mkdtemp(join(tmpdir(), `tidemark-${this.#engine.name}-`))
     try {
       const running = await this.#engine.start(url, profile)
+      // Vitest may be told to end without closing its provider. After the start, so that the browser's own handler comes first.
+      process.once('exit', () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }))
       this.#runs.set(sessionId, { engine: this.#engine, profile, version: running.version, running })
     } catch (error) {
       await removeProfile(profile)
