@@ -68,8 +68,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       return connection.transact({ stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` }, async (transaction) => {
         const rows = transaction.objectStore('letters')
         const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
-        rows.delete([key, position])
-        transaction.commit()
+        await commitWritten(transaction, [rows.delete([key, position])])
         return wasThere
       })
     },

@@ -1,7 +1,7 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { IntegrityError, ProjectionError, StorageLostError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { Connection, requested, transact } from '../platform/indexeddb.js'
+import { commitWritten, Connection, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'
@@ -188,13 +188,13 @@ export class IndexedDbStorage implements ReadModelStorage {
     }
   }
 
-  #finish(transaction: IDBTransaction, { after, clear }: Transition): StateRow {
+  async #finish(transaction: IDBTransaction, { after, clear }: Transition): Promise<StateRow> {
     for (const side of clear) {
       for (const table of this.#tables) transaction.objectStore(rowStore(side, table)).clear()
       transaction.objectStore(letterStore(side)).clear()
     }
-    transaction.objectStore(stateStore).put(after)
-    transaction.commit()
+    // The state comes last, so that its success speaks for every row before it.
+    await commitWritten(transaction, [transaction.objectStore(stateStore).put(after)])
     return after
   }
 
