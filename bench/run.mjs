@@ -19,7 +19,7 @@ const busyBefore = loadavg()[0]
 await mkdir(results, { recursive: true })
 
 // Names of functions are what a profile is for; everything else measures the code as users have it.
-const site = await buildAndServe({ minify: options.profile === undefined })
+const site = await buildAndServe({ minify: options.profile === undefined, peers: options.peers })
 let browser
 try {
   browser = await openBrowser({ url: site.url, sqlite: options.sqlite })

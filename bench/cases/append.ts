@@ -1,7 +1,7 @@
 /** Appending: one event per commit, 100 over 100 streams, and thousands in one commit. */
 import { openEventStore, destroyEventStore, type EventStore } from 'tidemark'
 import { deleteDatabase, openDatabase } from '../raw/database.js'
-import { recordPerCommit, recordPerEvent, type Layout } from '../raw/layouts.js'
+import { recordPerCommit, recordPerEvent, writerOf, type Layout } from '../raw/layouts.js'
 import { timed, type Case, type Contender, type Sizes } from './case.js'
 import { batchesOf, deposits, events, streamCount, Tally, type DepositEvent, type NewDeposit } from './workload.js'
 
@@ -79,7 +79,7 @@ function byHand(contender: string, layout: Layout, commits: readonly (readonly N
     async run() {
       const name = `raw-append-${(runs += 1)}`
       const database = await openDatabase(name, layout.create)
-      const write = layout.writer(database)
+      const write = writerOf(layout, database)
       await write(warmUp)
       const run = await timed(count, async () => {
         for (const commit of commits) await write(commit)

@@ -2,9 +2,11 @@
 
 /** One run of one contender: how long the work took, and how much of it there was. */
 export interface Run {
-  /** Only what a user would wait for: opening, filling and checking are outside. */
+  /** Only what a user would wait for: opening, filling and checking are outside. Of many waits, the median. */
   readonly ms: number
   readonly events: number
+  /** Each wait of a run that is made of many, in ms. */
+  readonly waits?: readonly number[]
 }
 
 /** One way to do the work of a case: tidemark, or IndexedDB by hand. */
@@ -42,6 +44,10 @@ export interface Sizes {
   readonly smallCommits: number
   /** Events that are projected with a transaction each. */
   readonly naive: number
+  /** Events of the log to which single events are added, and of the one that is appended and projected at once. */
+  readonly modelled: number
+  /** Single events of a run that are each waited for. */
+  readonly waits: number
 }
 
 declare global {
@@ -57,4 +63,11 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
   const ms = performance.now() - start
   await globalThis.profiling?.(false)
   return { ms, events }
+}
+
+/** Runs `work` so many times, each under the clock of its own. */
+export async function timedEach(count: number, work: (n: number) => Promise<unknown>): Promise<Run> {
+  const waits: number[] = []
+  for (let n = 0; n < count; n += 1) waits.push((await timed(1, () => work(n))).ms)
+  return { ms: [...waits].sort((a, b) => a - b)[Math.floor(count / 2)] as number, events: 1, waits }
 }

@@ -7,7 +7,7 @@ const tables = { customers: table<Customer>({ key: 'customer' }) }
 export type CustomerProjection = ProjectionDefinition<DepositEvent, typeof tables>
 
 /** Each takes a name, since a run must begin with no rows. */
-export const forms: { readonly [form: string]: (name: string) => CustomerProjection } = {
+export const forms = {
   fold: (name) =>
     defineProjection(events, {
       name, tables,
@@ -27,4 +27,4 @@ export const forms: { readonly [form: string]: (name: string) => CustomerProject
         },
       },
     }),
-}
+} satisfies Record<string, (name: string) => CustomerProjection>

@@ -21,8 +21,10 @@ export async function openBrowser({ url, sqlite }) {
       ],
     })
     const page = context.pages()[0] ?? (await context.newPage())
+    const failed = new Promise((_, reject) => page.on('pageerror', reject))
+    failed.catch(() => {})
     await page.goto(url)
-    await page.waitForFunction(() => window.bench !== undefined)
+    await Promise.race([page.waitForFunction(() => window.bench !== undefined), failed])
     if (!(await page.evaluate(() => window.crossOriginIsolated))) throw new Error('The page is not isolated, so its clock is too coarse')
     return {
       page,

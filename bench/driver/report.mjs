@@ -45,19 +45,39 @@ export function compare(one, other) {
   }
 }
 
-function caseTable({ name, contenders }) {
-  const first = contenders[0]
-  return [
-    `| ${name} | events | median ms | min to max | events/s | to the first | in one round |`,
-    '|---|---:|---:|---:|---:|---:|---:|',
-    ...contenders.map((contender) => {
-      const { events, times } = contender
-      const { ratio, least, most } = compare(contender, first)
-      const perSecond = Math.round((events / median(times)) * 1000)
-      return `| ${contender.name} | ${grouped(events)} | ${number(median(times))} | ${number(Math.min(...times))} to ${number(Math.max(...times))} | ${grouped(perSecond)} | ${number(ratio)} | ${number(least)} to ${number(most)} |`
-    }),
-    '',
-  ]
+function caseTable(found) {
+  return found.contenders.some(({ waits }) => waits.length > 0) ? waitTable(found) : workTable(found)
+}
+
+function workTable({ name, contenders }) {
+  return table(`| ${name} | events | median ms | min to max | events/s | to the first | in one round |`, contenders.map((contender) => {
+    const { events, times } = contender
+    const { ratio, least, most } = compare(contender, contenders[0])
+    const perSecond = Math.round((events / median(times)) * 1000)
+    return [contender.name, grouped(events), number(median(times)), range(times), grouped(perSecond), number(ratio), `${number(least)} to ${number(most)}`]
+  }))
+}
+
+/** Speed is one over the median wait. */
+function waitTable({ name, contenders }) {
+  return table(`| ${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round |`, contenders.map((contender) => {
+    const { waits, times } = contender
+    const { ratio, least, most } = compare(contender, contenders[0])
+    const at = (share) => number(percentile(waits, share))
+    return [contender.name, waits.length, number(median(times)), range(times), at(0.9), at(0.99), number(ratio), `${number(least)} to ${number(most)}`]
+  }))
+}
+
+function table(head, rows) {
+  const columns = head.split('|').length - 3
+  return [head, `|---|${'---:|'.repeat(columns)}`, ...rows.map((cells) => `| ${cells.join(' | ')} |`), '']
+}
+
+const range = (times) => `${number(Math.min(...times))} to ${number(Math.max(...times))}`
+
+function percentile(numbers, share) {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
 }
 
 export function median(numbers) {

@@ -13,7 +13,7 @@ export async function measure(page, { sizes, rounds, softLimit, only, profile, s
     within(page.evaluate(([method, args]) => window.bench[method](...args), [method, args]), `${method} ${args.join(', ')}`)
   const plan = (await call('plan', sizes)).filter(({ name }) => only === undefined || name.includes(only))
   if (plan.length === 0) throw new Error(`No case has '${only}' in its name`)
-  const cases = plan.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [] })) }))
+  const cases = plan.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })) }))
   for (const { name } of plan) {
     say(`setting up: ${name}`)
     await call('setUp', name)
@@ -30,9 +30,10 @@ export async function measure(page, { sizes, rounds, softLimit, only, profile, s
         // Another one begins in each round: nobody always runs behind the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
         const run = () => call('run', name, contender.name)
-        const { ms, events } = round > 0 && profile !== undefined ? await profile.around(name, contender.name, run) : await run()
+        const { ms, events, waits = [] } = round > 0 && profile !== undefined ? await profile.around(name, contender.name, run) : await run()
         if (round === 0) continue
         contender.times.push(ms)
+        contender.waits.push(...waits)
         contender.events = events
       }
     }

@@ -8,16 +8,32 @@ import { build, preview } from 'vite'
 const page = fileURLToPath(new URL('../page/', import.meta.url))
 const source = (path) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
 
-/** @param {{ minify: boolean }} options */
-export async function buildAndServe({ minify }) {
+/** The module `bench:peers`: other libraries, or nothing where they are not installed. */
+function peersModule(included) {
+  return {
+    name: 'bench-peers',
+    resolveId: (source) => (source !== 'bench:peers' ? undefined : included ? fileURLToPath(new URL('../peers/index.mjs', import.meta.url)) : '\0no-peers'),
+    load: (id) => (id === '\0no-peers' ? 'export const peers = []' : undefined),
+  }
+}
+
+/** @param {{ minify: boolean, peers: boolean }} options */
+export async function buildAndServe({ minify, peers }) {
   const outDir = await mkdtemp(join(tmpdir(), 'tidemark-bench-page-'))
   const common = {
     configFile: false,
     root: page,
     logLevel: 'warn',
-    build: { outDir, emptyOutDir: true, target: 'es2022', minify },
+    build: { outDir, emptyOutDir: true, target: 'es2022', minify, chunkSizeWarningLimit: 2048 },
   }
-  await build({ ...common, mode: 'production', resolve: { alias: [{ find: /^tidemark$/, replacement: source('index.ts') }] } })
+  await build({
+    ...common,
+    mode: 'production',
+    resolve: { alias: [{ find: /^tidemark$/, replacement: source('index.ts') }] },
+    plugins: [peersModule(peers)],
+    // PouchDB looks for it.
+    define: { global: 'globalThis' },
+  })
   const server = await preview({
     ...common,
     // An isolated page has a clock of 5 µs; otherwise it is 100 µs.

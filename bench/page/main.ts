@@ -1,8 +1,13 @@
 /** The bench page: the driver in Node calls `window.bench`, one run at a time. */
+import { peers } from 'bench:peers'
 import { appendCases } from '../cases/append.js'
 import type { Case, Run, Sizes } from '../cases/case.js'
 import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
+import { streamCase } from '../cases/stream-read.js'
+import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
+import { tidemark } from '../cases/tidemark.js'
+import { byHand } from '../raw/system.js'
 
 export interface BenchPage {
   /** Makes the cases, and answers their names with those of their contenders. */
@@ -20,6 +25,7 @@ declare global {
   }
 }
 
+const systems = [tidemark, byHand, ...peers]
 let cases: readonly Case[] = []
 
 function find(name: string): Case {
@@ -30,7 +36,10 @@ function find(name: string): Case {
 
 window.bench = {
   plan(sizes) {
-    cases = [...appendCases(sizes), ...readCases(sizes), projectionCase(sizes)]
+    cases = [
+      ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), projectionCase(sizes),
+      appendAndModelCase(systems, sizes), oneEventCase(systems, sizes),
+    ]
     return cases.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => contender.name) }))
   },
   async setUp(name) {

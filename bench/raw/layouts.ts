@@ -1,18 +1,31 @@
-/** Two ways to lay out a log by hand. Each writer knows the head and the versions of streams, so it never reads before it writes. */
-import type { NewDeposit } from '../cases/workload.js'
-import { Tally, type Deposit } from '../cases/workload.js'
+/** Ways to lay out a log by hand. Each writer knows the head and the versions of streams, so it never reads before it writes. */
+import { Tally, type Deposit, type NewDeposit } from '../cases/workload.js'
 import { committed, requested, writing } from './database.js'
+
+export interface Layout {
+  /** Makes the object store `log`. */
+  create(database: IDBDatabase): void
+  /** Answers a function that adds events to `log`, from the first one of the log on. */
+  adder(): (log: IDBObjectStore, events: readonly NewDeposit[]) => void
+  /** Reads everything back. */
+  tally(database: IDBDatabase): Promise<Tally>
+}
+
+/** Answers a function that adds events in a transaction of their own. */
+export function writerOf(layout: Layout, database: IDBDatabase): (events: readonly NewDeposit[]) => Promise<void> {
+  const add = layout.adder()
+  return (events) => {
+    const transaction = writing(database, 'log')
+    add(transaction.objectStore('log'), events)
+    transaction.commit()
+    return committed(transaction)
+  }
+}
 
 interface StoredDeposit extends NewDeposit {
   readonly version: number
   readonly id: string
   readonly time: number
-}
-
-export interface Layout {
-  create(database: IDBDatabase): void
-  writer(database: IDBDatabase): (events: readonly NewDeposit[]) => Promise<void>
-  tally(database: IDBDatabase): Promise<Tally>
 }
 
 /** Gives events what they need to be stored. */
@@ -28,14 +41,10 @@ function recorder(): (event: NewDeposit) => StoredDeposit {
 /** L1: a record per event with a generated key, and no index. */
 export const recordPerEvent: Layout = {
   create: (database) => void database.createObjectStore('log', { autoIncrement: true }),
-  writer(database) {
+  adder() {
     const record = recorder()
-    return (events) => {
-      const transaction = writing(database, 'log')
-      const log = transaction.objectStore('log')
+    return (log, events) => {
       for (const event of events) log.add(record(event))
-      transaction.commit()
-      return committed(transaction)
     }
   },
   async tally(database) {
@@ -45,6 +54,18 @@ export const recordPerEvent: Layout = {
     for (const [index, { data }] of records.entries()) tally.add(keys[index] as number, data)
     return tally
   },
+}
+
+/** L2: L1 and a unique index by which a stream is read. */
+export const recordPerEventIndexed: Layout = {
+  ...recordPerEvent,
+  create: (database) =>
+    void database.createObjectStore('log', { autoIncrement: true }).createIndex('stream', ['stream', 'version'], { unique: true }),
+}
+
+/** The events of a stream in L2. */
+export function readIndexedStream(database: IDBDatabase, stream: string): Promise<StoredDeposit[]> {
+  return requested(database.transaction('log').objectStore('log').index('stream').getAll(IDBKeyRange.bound([stream, 0], [stream, Infinity])))
 }
 
 /** A record of the layout below holds at most so many events. */
@@ -65,12 +86,10 @@ export const recordPerCommit: Layout = {
     log.createIndex('heads', 'heads', { multiEntry: true })
     log.createIndex('commits', 'commits', { multiEntry: true, unique: true })
   },
-  writer(database) {
+  adder() {
     const record = recorder()
     let head = 0
-    return (events) => {
-      const transaction = writing(database, 'log')
-      const log = transaction.objectStore('log')
+    return (log, events) => {
       const first = head + 1
       for (let start = 0; start < events.length; start += recordSize) {
         const stored = events.slice(start, start + recordSize).map(record)
@@ -78,9 +97,7 @@ export const recordPerCommit: Layout = {
         const heads = [...new Map(stored.map(({ stream, version }) => [stream, version]))]
         log.add({ at, n: stored.length, heads, commits: start === 0 ? [at] : [], events: JSON.stringify(stored) } satisfies CommitRecord)
       }
-      transaction.commit()
       head += events.length
-      return committed(transaction)
     }
   },
   async tally(database) {

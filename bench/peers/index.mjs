@@ -1,0 +1,8 @@
+// Other libraries doing the same work, written by hand as well as they let us. Installed apart: see bench/README.md.
+import { dexie } from './dexie.mjs'
+import { pouchdb } from './pouchdb.mjs'
+import { rxdb } from './rxdb.mjs'
+import { tinybase } from './tinybase.mjs'
+
+/** @type {readonly import('../cases/system.ts').System[]} */
+export const peers = [dexie, rxdb, pouchdb, tinybase]
