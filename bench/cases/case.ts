@@ -48,6 +48,8 @@ export interface Sizes {
   readonly modelled: number
   /** Single events of a run that are each waited for. */
   readonly waits: number
+  /** Logs that new browser processes open, in events; for the driver. */
+  readonly coldOpen: readonly number[]
 }
 
 declare global {
@@ -65,9 +67,12 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
   return { ms, events }
 }
 
-/** Runs `work` so many times, each under the clock of its own. */
-export async function timedEach(count: number, work: (n: number) => Promise<unknown>): Promise<Run> {
+/** Runs `work` so many times, each under a clock of its own; `between` is outside of it. */
+export async function timedEach(count: number, work: (n: number) => Promise<unknown>, between?: () => Promise<unknown>): Promise<Run> {
   const waits: number[] = []
-  for (let n = 0; n < count; n += 1) waits.push((await timed(1, () => work(n))).ms)
+  for (let n = 0; n < count; n += 1) {
+    waits.push((await timed(1, () => work(n))).ms)
+    await between?.()
+  }
   return { ms: [...waits].sort((a, b) => a - b)[Math.floor(count / 2)] as number, events: 1, waits }
 }

@@ -1,10 +1,10 @@
 // What can be asked for, and how much work that is.
-const quick = { single: 500, batches: 50, bulk: 10_000, log: 100_000, smallCommits: 20_000, naive: 1_000, modelled: 10_000, waits: 40 }
-const full = { ...quick, smallCommits: 100_000 }
+const quick = { single: 500, batches: 50, bulk: 10_000, log: 100_000, smallCommits: 20_000, naive: 1_000, modelled: 10_000, waits: 40, coldOpen: [] }
+const full = { ...quick, smallCommits: 100_000, coldOpen: [10_000, 100_000] }
 
 /** @param {readonly string[]} args */
 export function readOptions(args) {
-  const known = new Set(['--quick', '--sqlite', '--only', '--profile', '--peers'])
+  const known = new Set(['--quick', '--sqlite', '--only', '--profile', '--peers', '--no-peers'])
   for (const arg of args) {
     if (!known.has(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${[...known].join(' ')}`)
   }
@@ -17,7 +17,8 @@ export function readOptions(args) {
     rounds: isQuick ? 9 : 8,
     /** No further round starts after so long; at least three are kept. */
     softLimit: isQuick ? 85_000 : 20 * 60_000,
-    peers: !isQuick || args.includes('--peers'),
+    /** Installed when they are first asked for. */
+    peers: (!isQuick || args.includes('--peers')) && !args.includes('--no-peers'),
     sqlite: args.includes('--sqlite'),
     /** Only cases whose name has this in it. */
     only: value('--only'),

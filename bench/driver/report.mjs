@@ -1,11 +1,11 @@
 // Turns the JSON of a run into Markdown.
-import { targets } from './targets.mjs'
+import { bestPeer, targets } from './targets.mjs'
 
 /** @returns Markdown: the targets first, then every case */
 export function report(result) {
   const { browser, storage, cores, platform, load, mode, cases, when } = result
-  const rounds = cases[0].contenders[0].times.length
-  const head = `${when.slice(0, 10)}, ${browser} (${storage}), ${cores} cores, ${platform}, ${mode} run: median of ${rounds} rounds after one that is thrown away.`
+  const rounds = [...new Set(cases.map(({ contenders }) => contenders[0].times.length))].join(' or ')
+  const head = `${when.slice(0, 10)}, ${browser} (${storage}), ${cores} cores, ${platform}, ${mode} run: medians of ${rounds} rounds after one that is thrown away.`
   // The bench itself keeps about two processes busy.
   const busy = load.before > 0.5 || load.after > cores + 0.5
   const reached = targetRows(cases)
@@ -17,19 +17,26 @@ export function report(result) {
 }
 
 function targetRows(cases) {
-  return targets.flatMap(({ name, inCase, speed, of, goal, floor }) => {
-    const found = cases.find((candidate) => inCase.test(candidate.name))
-    if (found === undefined) return []
-    const { ratio, least, most, fastest } = compare(contenderOf(found, speed), contenderOf(found, of))
+  return targets.flatMap(({ name, speed, of, goal, floor }) => {
+    const [one, other] = [find(cases, speed), find(cases, of)]
+    if (one === undefined || other === undefined) return []
+    const { ratio, least, most, fastest } = compare(one, other)
     const met = ratio >= goal ? 'yes' : ratio >= floor ? 'above the floor' : 'no'
-    return `| ${name} | ${number(goal)} | ${number(floor)} | ${number(ratio)} | ${number(least)} to ${number(most)} | ${number(fastest)} | ${met} |`
+    const beside = of.contender === bestPeer ? ` (${other.name})` : ''
+    return `| ${name}${beside} | ${number(goal)} | ${number(floor)} | ${number(ratio)} | ${number(least)} to ${number(most)} | ${number(fastest)} | ${met} |`
   })
 }
 
-function contenderOf({ name, contenders }, wanted) {
-  const found = contenders.find((contender) => contender.name === wanted)
-  if (found === undefined) throw new Error(`Case '${name}' has no contender '${wanted}', which a target names`)
-  return found
+/** A contender that a target names; nothing if its case was not run, or no peers are installed. */
+function find(cases, { inCase, contender }) {
+  const found = cases.find(({ name }) => inCase.test(name))
+  if (found === undefined) return undefined
+  const named = found.contenders.find(({ name }) => name === contender)
+  if (named !== undefined) return named
+  const peers = found.contenders.filter(({ name }) => !/^(tidemark|raw)\b/.test(name))
+  if (peers.length === 0 && found.contenders.some(({ name }) => name === 'tidemark')) return undefined
+  if (contender !== bestPeer) throw new Error(`Case '${found.name}' has no contender '${contender}', which a target names`)
+  return peers.reduce((best, peer) => (compare(peer, best).ratio > 1 ? peer : best))
 }
 
 /** Speeds are events per second, since contenders of a case may do different amounts of the same work. */

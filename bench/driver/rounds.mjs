@@ -1,25 +1,34 @@
 // Contenders of a case take turns in rounds, so that what changes over time changes for all of them. The first round is thrown away.
+import { call } from './call.mjs'
 
-/** A run that takes longer than this has hung. */
-const runLimit = 120_000
 const fewestKept = 3
 
 /**
  * @param {import('@playwright/test').Page} page
  * @returns every run of every contender that is kept, in milliseconds, by case
  */
-export async function measure(page, { sizes, rounds, softLimit, only, profile, say }) {
-  const call = (method, ...args) =>
-    within(page.evaluate(([method, args]) => window.bench[method](...args), [method, args]), `${method} ${args.join(', ')}`)
-  const plan = (await call('plan', sizes)).filter(({ name }) => only === undefined || name.includes(only))
-  if (plan.length === 0) throw new Error(`No case has '${only}' in its name`)
-  const cases = plan.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })) }))
+export async function measure(page, { sizes, only, profile, ...limits }) {
+  const plan = (await call(page, 'plan', sizes)).filter(({ name }) => only === undefined || name.includes(only))
   for (const { name } of plan) {
-    say(`setting up: ${name}`)
-    await call('setUp', name)
+    limits.say(`setting up: ${name}`)
+    await call(page, 'setUp', name)
   }
+  const cases = await inRounds(plan, limits, (name, contender, kept) => {
+    const run = () => call(page, 'run', name, contender)
+    return kept && profile !== undefined ? profile.around(name, contender, run) : run()
+  })
+  for (const { name } of plan) await call(page, 'tearDown', name)
+  return cases
+}
+
+/**
+ * @param {readonly { name: string, contenders: readonly string[] }[]} plan
+ * @param {(name: string, contender: string, kept: boolean) => Promise<import('../cases/case.ts').Run>} run
+ */
+export async function inRounds(plan, { rounds, softLimit, say }, run) {
+  const cases = plan.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })) }))
   const started = Date.now()
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < rounds && cases.length > 0; round += 1) {
     if (round > fewestKept && Date.now() - started > softLimit) {
       say(`out of time after ${round} of ${rounds} rounds`)
       break
@@ -29,8 +38,7 @@ export async function measure(page, { sizes, rounds, softLimit, only, profile, s
       for (let turn = 0; turn < contenders.length; turn += 1) {
         // Another one begins in each round: nobody always runs behind the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
-        const run = () => call('run', name, contender.name)
-        const { ms, events, waits = [] } = round > 0 && profile !== undefined ? await profile.around(name, contender.name, run) : await run()
+        const { ms, events, waits = [] } = await run(name, contender.name, round > 0)
         if (round === 0) continue
         contender.times.push(ms)
         contender.waits.push(...waits)
@@ -38,14 +46,5 @@ export async function measure(page, { sizes, rounds, softLimit, only, profile, s
       }
     }
   }
-  for (const { name } of plan) await call('tearDown', name)
   return cases
-}
-
-function within(work, what) {
-  let timer
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${runLimit} ms`)), runLimit)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

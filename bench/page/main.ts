@@ -4,9 +4,11 @@ import { appendCases } from '../cases/append.js'
 import type { Case, Run, Sizes } from '../cases/case.js'
 import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
+import { coldOpen, fill } from '../cases/cold-open.js'
 import { streamCase } from '../cases/stream-read.js'
 import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
 import { tidemark } from '../cases/tidemark.js'
+import { leader, wakeUpCase } from '../cases/wake-up.js'
 import { byHand } from '../raw/system.js'
 
 export interface BenchPage {
@@ -15,6 +17,12 @@ export interface BenchPage {
   setUp(name: string): Promise<void>
   run(name: string, contender: string): Promise<Run>
   tearDown(name: string): Promise<void>
+  /** What is asked of the tab beside. */
+  lead(task: 'start' | 'stop'): Promise<void>
+  /** Every log with its read model, by name. */
+  systems(): string[]
+  fill(system: string, database: string, count: number): Promise<void>
+  coldOpen(system: string, database: string, count: number): Promise<Run>
 }
 
 declare global {
@@ -22,15 +30,17 @@ declare global {
     bench: BenchPage
     /** There because the driver starts the browser with `--expose-gc`. */
     gc?: () => void
+    /** Of the driver: calls `lead` in another tab of this browser. */
+    inOtherTab(task: 'start' | 'stop'): Promise<void>
   }
 }
 
 const systems = [tidemark, byHand, ...peers]
 let cases: readonly Case[] = []
 
-function find(name: string): Case {
-  const found = cases.find((candidate) => candidate.name === name)
-  if (found === undefined) throw new Error(`There is no case '${name}'`)
+function find<T extends { readonly name: string }>(all: readonly T[], name: string): T {
+  const found = all.find((candidate) => candidate.name === name)
+  if (found === undefined) throw new Error(`There is no '${name}' among: ${all.map((each) => each.name).join(', ')}`)
   return found
 }
 
@@ -38,21 +48,24 @@ window.bench = {
   plan(sizes) {
     cases = [
       ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), projectionCase(sizes),
-      appendAndModelCase(systems, sizes), oneEventCase(systems, sizes),
+      appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
     ]
     return cases.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => contender.name) }))
   },
   async setUp(name) {
-    await find(name).setUp?.()
+    await find(cases, name).setUp?.()
   },
   async run(name, contender) {
-    const found = find(name).contenders.find((candidate) => candidate.name === contender)
-    if (found === undefined) throw new Error(`Case '${name}' has no contender '${contender}'`)
+    const found = find(find(cases, name).contenders, contender)
     // Nobody pays for the garbage of the contender before.
     window.gc?.()
     return found.run()
   },
   async tearDown(name) {
-    await find(name).tearDown?.()
+    await find(cases, name).tearDown?.()
   },
+  lead: (task) => leader[task](),
+  systems: () => systems.map(({ name }) => name),
+  fill: (system, database, count) => fill(find(systems, system), database, count),
+  coldOpen: (system, database, count) => coldOpen(find(systems, system), database, count),
 }
