@@ -2,19 +2,41 @@
 import { expect } from '@playwright/test'
 import type { Page } from '@playwright/test'
 import { append, caughtUp, compare, open, start, status } from '../support/counting.js'
-import { crash, openPage, run, test } from '../support/e2e.js'
+import { crash, openPage, run, test, type Realm } from '../support/e2e.js'
+
+/** Appends so many events to the contested stream, each at the version it read last; a refusal means that somebody else was first. */
+const race = (page: Page, realm: Realm, wins: number) =>
+  run(page, realm, async (_tidemark, wins, state) => {
+    const { store } = state as { store: { streamVersion(stream: string): Promise<number>; append(write: object): Promise<unknown> } }
+    let won = 0
+    for (let tries = 0; won < wins && tries < 5_000; tries += 1) {
+      const expectedVersion = await store.streamVersion('contested')
+      try {
+        await store.append({ stream: 'contested', expectedVersion, events: [{ type: 'Added', data: { to: 'contested', amount: expectedVersion } }] })
+        won += 1
+      } catch (error) {
+        const { code, expected, actual } = error as { code: string; expected: number; actual: number }
+        if (code !== 'version-conflict' || expected !== expectedVersion || !(actual > expected)) throw error
+      }
+    }
+    return won
+  }, wins)
 
 test('H10, H51, Z5: pages, workers, a shared and a service worker append and lead at once; crashes leave no hole and no double', async ({ launch }) => {
   test.setTimeout(120_000)
   const context = await launch()
-  const pages = await Promise.all([1, 2, 3].map(() => openPage(context)))
+  const pages = await Promise.all(Array.from({ length: 8 }, () => openPage(context)))
   const [first] = pages as [Page, ...Page[]]
   const writers = [...pages.map((page) => [page, 'page'] as const), [first, 'dedicated:a'], [first, 'dedicated:b'], [first, 'shared'], [first, 'service']] as const
   for (const [page, realm] of writers) await open(page, realm, 'storm')
   for (const [page, realm] of writers) if (realm !== 'service') await start(page, realm)
 
   // Appended in small commits by everybody, on shared streams.
-  await Promise.all(writers.map(([page, realm]) => append(page, realm, 60)))
+  await Promise.all(writers.map(([page, realm]) => append(page, realm, 30)))
+  // And all of them at one stream, each of which only the first to come may extend: conflicts are exact.
+  const won = await Promise.all(writers.map(([page, realm]) => race(page, realm, 10)))
+  expect(won.every((each) => each === 10)).toBe(true)
+  expect(await run(first, 'page', (_tidemark, _arg, state) => state['store'].streamVersion('contested') as number)).toBe(writers.length * 10)
   for (let round = 0; round < 2; round += 1) {
     const victim = pages.pop() as Page
     const leads = await Promise.all(writers.filter(([page, realm]) => realm !== 'service' && (pages.includes(page) || page === victim)).map(([page, realm]) => status(page, realm)))
