@@ -17,6 +17,8 @@ const stateStore = 'tidemark:state'
 const rowStore = (side: Side, table: string) => (side === 0 ? table : `tidemark:other:${table}`)
 const letterStore = (side: Side) => (side === 0 ? 'tidemark:letters' : 'tidemark:other-letters')
 const sides: readonly Side[] = [0, 1]
+/** How many rows of a commit are handed to the storage before the page gets its turn. */
+const rowsPerTurn = 500
 
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
@@ -76,7 +78,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
     return this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
       const transition = committed(this.#key, await this.#state(transaction), change)
-      this.#put(transaction, side, rows)
+      await this.#put(transaction, side, rows)
       for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
       return this.#finish(transaction, transition)
     })
@@ -88,7 +90,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       const letters = transaction.objectStore(letterStore(from.shown))
       const wasThere = (await requested(letters.getKey(letter))) !== undefined
       const after = replayed(this.#key, before, from, wasThere)
-      this.#put(transaction, from.shown, rows)
+      await this.#put(transaction, from.shown, rows)
       letters.delete(letter)
       return this.#finish(transaction, { after, clear: [] })
     })
@@ -181,10 +183,16 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
   }
 
-  #put(transaction: IDBTransaction, side: Side, changes: RowChanges): void {
+  /** In portions, between which the page can paint and answer input: thousands of rows in one go would be a long task. */
+  async #put(transaction: IDBTransaction, side: Side, changes: RowChanges): Promise<void> {
+    let portion = 0
     for (const [table, rows] of changes) {
       const store = transaction.objectStore(rowStore(side, table))
-      for (const { key, row } of rows.values()) row === null ? store.delete(key) : store.put(row)
+      for (const { key, row } of rows.values()) {
+        const request = row === null ? store.delete(key) : store.put(row)
+        portion += 1
+        if (portion % rowsPerTurn === 0) await requested(request as IDBRequest<unknown>)
+      }
     }
   }
 

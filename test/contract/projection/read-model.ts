@@ -199,6 +199,15 @@ export function readModelContract({ name, open, shared }: Backend): void {
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 10, total: 10 }])
       await store.close()
     })
+    test('a commit of thousands of rows is stored whole', async () => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: Array.from({ length: 2501 }, (_, at) => added(`k${at}`, at)) })
+      const commits: number[] = []
+      await runProjection(sums(), store, { batch: { maxTime: 60_000 }, onEvent: (report) => void (report.type === 'committed' && commits.push(report.events)) })
+      expect(commits).toEqual([2501])
+      expect(await rowsOf(store, sums())).toEqual(fold(await allOf(store)))
+      await store.close()
+    })
     test('Z4: twenty writers at once, then a batch: every balance is exact', async () => {
       const store = await open(newName())
       await Promise.all(Array.from({ length: 20 }, async (_, writer) => {
