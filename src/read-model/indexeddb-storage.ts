@@ -1,5 +1,5 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
-import { IntegrityError, ProjectionError, StorageLostError } from '../errors.js'
+import { IntegrityError, ProjectionError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
 import { commitWritten, Connection, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
@@ -19,6 +19,10 @@ const letterStore = (side: Side) => (side === 0 ? 'tidemark:letters' : 'tidemark
 const sides: readonly Side[] = [0, 1]
 /** How many rows of a commit are handed to the storage before the page gets its turn. */
 const rowsPerTurn = 500
+
+/** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
+const silent = (key: string) =>
+  new StorageFailedError(`The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`, { outcome: 'not-written' })
 
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
@@ -51,8 +55,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       verify: async (database) => {
         const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
           requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
-        // No row is never "from the beginning": some engines answer reads with nothing while a page goes away (H25).
-        if (row === undefined) throw new StorageLostError(`The read model '${this.#key}' has no state.`)
+        if (row === undefined) throw silent(this.#key)
         if (row.fingerprint !== fingerprint) {
           throw new ProjectionError(
             `The tables of '${this.#key}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
@@ -208,7 +211,7 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async #state(transaction: IDBTransaction): Promise<StateRow> {
     const row = await requested(transaction.objectStore(stateStore).get('state')) as StateRow | undefined
-    if (row === undefined) throw new StorageLostError(`The state of read model '${this.#key}' is gone. Open it anew.`, { outcome: 'not-written' })
+    if (row === undefined) throw silent(this.#key)
     return row
   }
 

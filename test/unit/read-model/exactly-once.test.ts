@@ -267,3 +267,24 @@ describe.for(storages)('%s', ([, database]) => {
     expect(await stored(storage)).toEqual(reference(log, 3))
   })
 })
+
+test('H25: a read model whose storage answers with nothing for a while is not lost, and not begun anew', async () => {
+  const { store } = await logOf([{ type: 'Added', data: { to: 'a', amount: 1 } }])
+  const name = `silent-${(count += 1)}`
+  const first = new IndexedDbStorage(name, definition, 'log')
+  await live(store, first, 64, new Crash(Infinity))
+  first.close()
+  const get = IDBObjectStore.prototype.get
+  const storage = new IndexedDbStorage(name, definition, 'log')
+  try {
+    IDBObjectStore.prototype.get = function (this: IDBObjectStore, key: IDBValidKey | IDBKeyRange) {
+      return get.call(this, key === 'state' ? 'nothing' : key)
+    }
+    for (let round = 0; round < 2; round += 1) await expect(storage.begin('x', 1)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
+  } finally {
+    IDBObjectStore.prototype.get = get
+  }
+  expect(await storage.state()).toMatchObject({ position: 1 })
+  expect((await stored(storage)).rows).toMatchObject([{ name: 'a', total: 1 }])
+  storage.close()
+})
