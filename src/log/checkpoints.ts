@@ -1,7 +1,8 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
-import { commitWritten, requested, type Connection } from '../platform/indexeddb.js'
+import type { Connection } from '../platform/connection.js'
+import { commitWritten, requested } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
 import { assertAnswering } from './sentinel.js'
 

@@ -1,5 +1,6 @@
 /** The log in IndexedDB as it is stored, for `verify` and `export`. */
-import { requested, type Connection } from '../platform/indexeddb.js'
+import type { Connection } from '../platform/connection.js'
+import { requested } from '../platform/indexeddb.js'
 import type { IndexName } from './audit.js'
 import type { CommitRecord } from './record.js'
 import type { LogInspection, SharedIdKey } from './verify.js'

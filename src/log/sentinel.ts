@@ -1,6 +1,7 @@
 /** What tells an answer from silence. */
 import { StorageFailedError } from '../errors.js'
-import { requested, type Connection } from '../platform/indexeddb.js'
+import type { Connection } from '../platform/connection.js'
+import { requested } from '../platform/indexeddb.js'
 
 /**
  * Rejects unless the storage still answers. WebKit may answer reads with nothing, instead of failing, while a page goes

@@ -1,7 +1,8 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { IntegrityError, ProjectionError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { commitWritten, Connection, requested, transact } from '../platform/indexeddb.js'
+import { Connection } from '../platform/connection.js'
+import { commitWritten, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'

@@ -23,7 +23,7 @@ const cases: [Fault, { code: string; outcome: string; cause?: string }, written:
   [{ kind: 'request fails', at: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'UnknownError' }, false],
   [{ kind: 'request fails', at: 1, error: 'QuotaExceededError' }, { code: 'storage-full', outcome: 'not-written', cause: 'QuotaExceededError' }, false],
   [{ kind: 'call throws', at: 1, error: 'TransactionInactiveError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'TransactionInactiveError' }, false],
-  [{ kind: 'open fails', times: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'UnknownError' }, false],
+  [{ kind: 'open fails', times: 3, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'not-written', cause: 'UnknownError' }, false],
   [{ kind: 'abort instead of commit', at: 1, error: 'QuotaExceededError' }, { code: 'storage-full', outcome: 'not-written', cause: 'QuotaExceededError' }, false],
   [{ kind: 'abort instead of commit', at: 1, error: 'UnknownError' }, { code: 'storage-failed', outcome: 'unknown', cause: 'UnknownError' }, false],
   [{ kind: 'abort instead of commit', at: 1, error: 'TimeoutError' }, { code: 'storage-busy', outcome: 'unknown', cause: 'TimeoutError' }, false],

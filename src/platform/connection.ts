@@ -1,0 +1,214 @@
+/** A connection to one database, which heals itself as far as that is safe. */
+import { openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
+import { ClosedError, StorageBusyError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import { systemClock, type Clock } from './clock.js'
+import { storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
+import { OpeningTries } from './opening-tries.js'
+import { pageLifecycle } from './page-lifecycle.js'
+
+export interface ConnectionOptions {
+  readonly name: string
+  readonly version: number
+  /** What the database is called in messages. */
+  readonly label: string
+  upgrade(database: IDBPDatabase, transaction: IDBPTransaction<unknown, string[], 'versionchange'>): void
+  /** Called on every new handle before it is used; throws to refuse it. */
+  verify(database: IDBDatabase): Promise<void>
+  /** Called once when the database was deleted or replaced under this connection. */
+  lost?(): void
+  /** @default the clock of this context */
+  readonly clock?: Clock
+}
+
+/** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
+const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
+
+/** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
+export class Connection {
+  readonly #options: ConnectionOptions
+  /** The handle in use, or on its way. */
+  #handle: Promise<IDBDatabase> | undefined
+  /** The same, once it is there. */
+  #database: IDBDatabase | undefined
+  #existed = false
+  #end: TidemarkError | undefined
+
+  readonly #clock: Clock
+  readonly #tries: OpeningTries
+  readonly #lifecycle = pageLifecycle()
+  readonly #stopFollowing: (() => void) | undefined
+  /** Transactions that need this page to go on. */
+  readonly #open = new Set<IDBTransaction>()
+  readonly #interrupted = new WeakSet<IDBTransaction>()
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#tries = new OpeningTries(this.#clock)
+    this.#stopFollowing = this.#lifecycle?.subscribe((presence) => {
+      if (presence === 'away') this.#interrupt()
+    })
+  }
+
+  /**
+   * Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries at
+   * most. One that needs several turns is rolled back when the page freezes, and run again when it is back.
+   */
+  async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const database = await this.open()
+      let running: IDBTransaction | undefined
+      try {
+        const answer = await transact(database, options, work, (transaction) => {
+          running = transaction
+          this.#open.add(transaction)
+        })
+        this.#tries.worked()
+        return answer
+      } catch (error) {
+        if (running !== undefined && this.#interrupted.has(running) && attempt < 3) {
+          await this.#whenHere()
+          continue
+        }
+        const ran = error instanceof TidemarkError
+        // Not every engine says `close` when the connection went away: whoever comes next shall not be given this handle (H22).
+        const dead = isSignOfDeath(ran ? error.cause : error)
+        const named = storageError(error, options.what, told(options, 'not-written'))
+        if (dead) {
+          this.#drop(database)
+          this.#tries.failed(named)
+        }
+        if (ran || !dead || attempt >= 3) throw named
+      } finally {
+        if (running !== undefined) this.#open.delete(running)
+      }
+    }
+  }
+
+  open(): Promise<IDBDatabase> {
+    if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (this.#handle === undefined) {
+      const opening = this.#tries.run(() => this.#connect())
+      this.#handle = opening
+      // A failed start can be started again (H27).
+      opening.catch(() => {
+        if (this.#handle === opening) this.#handle = undefined
+      })
+    }
+    return this.#handle
+  }
+
+  close(): void {
+    this.#stopFollowing?.()
+    this.#end ??= new ClosedError(this.#options.label)
+    const handle = this.#handle
+    this.#handle = undefined
+    this.#database = undefined
+    handle?.then((database) => database.close(), () => {})
+  }
+
+  /** A frozen page would keep them open, and every other tab waiting (H6, H8). One whose commit was asked for ends by itself. */
+  #interrupt(): void {
+    for (const transaction of this.#open) {
+      try {
+        transaction.abort()
+        this.#interrupted.add(transaction)
+      } catch {
+        // Committing already.
+      }
+    }
+  }
+
+  #whenHere(): Promise<void> {
+    const lifecycle = this.#lifecycle
+    if (lifecycle === undefined || lifecycle.presence() !== 'away') return Promise.resolve()
+    return new Promise((resolve) => {
+      const unsubscribe = lifecycle.subscribe((presence) => {
+        if (presence === 'away') return
+        unsubscribe()
+        resolve()
+      })
+    })
+  }
+
+  #markLost(problem: string): TidemarkError {
+    if (this.#end === undefined) {
+      this.#end = new StorageLostError(`${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`, { outcome: 'not-written' })
+      this.#options.lost?.()
+    }
+    return this.#end
+  }
+
+  /** Lets go of a handle. Another one may be in use by now: that one stays. */
+  #drop(database: IDBDatabase): void {
+    database.close()
+    if (this.#database !== database) return
+    this.#database = undefined
+    this.#handle = undefined
+  }
+
+  /** One try: opens the database and makes sure that it is the right one, or says within a deadline why not. */
+  async #connect(): Promise<IDBDatabase> {
+    if (this.#end !== undefined) throw this.#end
+    const { name, version, label } = this.#options
+    const mustExist = this.#existed
+    let tooLate = false
+    let blocked = false
+    let gone = false
+    let database: IDBDatabase | undefined
+    const opening = async () => {
+      database = unwrap(await openDB(name, version, {
+        upgrade: (database, oldVersion, _newVersion, transaction) => {
+          // The open request fails with it; this promise is one too many (H5).
+          transaction.done.catch(() => {})
+          // Creating it again would put a tail without a head into an empty log (H31).
+          gone = mustExist && oldVersion === 0
+          if (gone || tooLate) return transaction.abort()
+          this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
+        },
+        blocked: () => {
+          blocked = true
+        },
+        blocking: (_current, next, event) => {
+          this.#drop(event.target as IDBDatabase)
+          if (next === null) this.#markLost('was deleted')
+        },
+        terminated: () => {
+          if (database !== undefined) this.#drop(database)
+        },
+      })) as IDBDatabase
+      // A success after the deadline is not kept: nobody would close it (H24).
+      if (!tooLate) await this.#options.verify(database)
+      if (tooLate || this.#end !== undefined) database.close()
+      if (this.#end !== undefined) throw this.#end
+      return database
+    }
+    try {
+      const opened = await withDeadline(this.#clock, opening(), () => {
+        tooLate = true
+        database?.close()
+        const why = blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'
+        return new StorageBusyError(`${label} did not open within ${storageDeadline} ms${why}.`, { outcome: 'not-written' })
+      })
+      this.#existed = true
+      this.#database = opened
+      return opened
+    } catch (error) {
+      database?.close()
+      if (gone) throw this.#markLost('is gone')
+      if (error instanceof StorageLostError) throw this.#markLost('was replaced by another one')
+      if ((error as { name?: string } | null)?.name === 'VersionError') {
+        throw new UnsupportedFormatError(`${label} was upgraded by a newer version of this app. Reload the page to get that version.`)
+      }
+      throw storageError(error, `opening ${label}`, 'not-written')
+    }
+  }
+}
+
+/** The promise, or what `expired` answers if it does not settle in time. What it settles with after that is dropped. */
+function withDeadline<T>(clock: Clock, promise: Promise<T>, expired: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.schedule(storageDeadline, () => reject(expired()))
+    promise.then(resolve, reject).finally(cancel)
+  })
+}

@@ -1,0 +1,65 @@
+/** How often a database is opened that does not open: again at once, then now and then, never in a storm (H21, H22, H28). */
+import { TidemarkError } from '../errors.js'
+import { sleep, type Clock } from './clock.js'
+
+/** One operation tries so often, each time with a fresh request: a repeated answer of an old one heals nothing (H21). */
+const triesAtOnce = 3
+/** Before the second try, in ms; four times as long before the third. Halved or doubled by chance, so that tabs do not try in step. */
+const firstPause = 50
+/** So many tries may fail one after the other, whoever asks for them … */
+const mostTries = 9
+/** … and one more after so many ms: in ten minutes 29 at most. */
+const tryAgainEvery = 30_000
+
+/** Failures that were seen to pass: a lost server process, a backing store that was busy, a full disk (H21, H22, H29). */
+const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
+
+function mayPass(error: unknown): boolean {
+  return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
+}
+
+export class OpeningTries {
+  readonly #clock: Clock
+  #left = mostTries
+  /** Since when `left` counts. */
+  #since: number
+  #lastFailure: unknown
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#since = clock.monotonic()
+  }
+
+  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
+  async run<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
+      if (!this.#mayTry()) throw this.#lastFailure
+      try {
+        return await attempt()
+      } catch (error) {
+        this.failed(error)
+        if (tried >= triesAtOnce || !mayPass(error)) throw error
+      }
+      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
+    }
+  }
+
+  /** Also for what was opened and turned out to be dead. */
+  failed(error: unknown): void {
+    this.#lastFailure = error
+    this.#left = Math.max(0, this.#left - 1)
+  }
+
+  /** What was opened works: what failed before is over. */
+  worked(): void {
+    this.#left = mostTries
+  }
+
+  #mayTry(): boolean {
+    const now = this.#clock.monotonic()
+    const regained = Math.floor((now - this.#since) / tryAgainEvery)
+    this.#left = Math.min(mostTries, this.#left + regained)
+    this.#since += regained * tryAgainEvery
+    return this.#left > 0
+  }
+}

@@ -1,0 +1,175 @@
+// Opening a database that does not open, on a clock that passes when the test says so.
+import 'fake-indexeddb/auto'
+import { IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
+import { afterEach, expect, test, vi } from 'vitest'
+import { Connection } from '../../../src/platform/connection.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { settled } from '../../support/raw-database.js'
+import { databaseExists, inject, openConnections, type Injection } from '../log/inject-faults.js'
+
+let injection: Injection | undefined
+afterEach(() => {
+  // In this order: what a spy restores may be an injected fault.
+  vi.restoreAllMocks()
+  injection?.stop()
+})
+
+let serial = 0
+function connect({ version = 1, name = `platform-${(serial += 1)}` } = {}) {
+  const clock = virtualClock()
+  const connection = new Connection({
+    name, version, clock, label: 'The store',
+    upgrade: (database) => void (database.objectStoreNames.contains('rows') || database.createObjectStore('rows')),
+    verify: async () => {},
+  })
+  const rows = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) => settled(transaction.objectStore('rows').count()))
+  return { name, clock, connection, rows }
+}
+
+/** The next open says nothing until it is told to go on. */
+function withholdOpen(): () => void {
+  const original = indexedDB.open.bind(indexedDB)
+  let goOn: () => void = () => {}
+  vi.spyOn(indexedDB, 'open').mockImplementationOnce((...args) => {
+    const silent = new IDBOpenDBRequest()
+    goOn = () => {
+      const real = original(...args)
+      const pass = (type: string, event?: IDBVersionChangeEvent) => {
+        Object.assign(silent, { readyState: 'done', transaction: real.transaction, ...(real.error === null ? { result: real.result } : { error: real.error }) })
+        silent.dispatchEvent(new VersionChangeEvent(type, { oldVersion: event?.oldVersion ?? 0, newVersion: event?.newVersion ?? null }))
+      }
+      real.onupgradeneeded = (event) => pass('upgradeneeded', event)
+      real.onsuccess = () => pass('success')
+      real.onerror = () => pass('error')
+    }
+    return silent
+  })
+  return () => goOn()
+}
+
+test('H24: an open that never answers is an error at the deadline, not earlier, with a diagnosis; the next one works', async () => {
+  const { name, clock, connection, rows } = connect()
+  const goOn = withholdOpen()
+  const opening = rows().catch((error: unknown) => error)
+  await clock.advance(29_999)
+  expect(await Promise.race([opening, 'waiting'])).toBe('waiting')
+  await clock.advance(1)
+  expect(await opening).toMatchObject({ code: 'storage-busy', outcome: 'not-written', message: expect.stringContaining('restart the browser') })
+  expect(await rows()).toBe(0)
+  goOn()
+  await clock.advance(0)
+  expect([openConnections(name), clock.pending]).toEqual([1, 0])
+  connection.close()
+  await vi.waitFor(() => expect(openConnections(name)).toBe(0))
+})
+
+test('H24: a late answer makes no database and leaves no handle', async () => {
+  for (const exists of [false, true]) {
+    const { name, clock, connection, rows } = connect()
+    if (exists) {
+      await rows()
+      connection.close()
+    }
+    const late = connect({ name })
+    const goOn = withholdOpen()
+    const opening = late.rows().catch((error: unknown) => error)
+    await late.clock.advance(30_000)
+    expect(await opening).toMatchObject({ code: 'storage-busy' })
+    goOn()
+    await clock.advance(0)
+    await vi.waitFor(() => expect(openConnections(name)).toBe(0))
+    expect(await databaseExists(name)).toBe(exists)
+  }
+})
+
+test('H24: a start that is closed while it waits ends by name, and leaves nothing', async () => {
+  const { name, clock, connection, rows } = connect()
+  const goOn = withholdOpen()
+  const opening = rows().catch((error: unknown) => error)
+  connection.close()
+  goOn()
+  expect(await opening).toMatchObject({ code: 'closed' })
+  expect([openConnections(name), clock.pending]).toEqual([0, 0])
+})
+
+test('H40: an old connection that closes when it is asked lets a new version in at once', async () => {
+  const old = connect()
+  await old.rows()
+  const next = connect({ name: old.name, version: 2 })
+  expect(await next.rows()).toBe(0)
+  next.connection.close()
+})
+
+test('H40: an old connection that does not close is named at the deadline, and the new version works once it is gone', async () => {
+  const { name } = connect()
+  const request = indexedDB.open(name, 1)
+  request.onupgradeneeded = () => request.result.createObjectStore('rows')
+  // It ignores `versionchange`.
+  const rude = await settled(request)
+  const next = connect({ name, version: 2 })
+  const waiting = next.rows().catch((error: unknown) => error)
+  await next.clock.advance(30_000)
+  expect(await waiting).toMatchObject({ code: 'storage-busy', message: expect.stringContaining('another tab holds an older version of it open') })
+  rude.close()
+  expect(await next.rows()).toBe(0)
+  await vi.waitFor(() => expect(openConnections(name)).toBe(1))
+  next.connection.close()
+})
+
+test('H41: a database of a newer version refuses this build by name, also while it runs', async () => {
+  const old = connect()
+  await old.rows()
+  const newer = connect({ name: old.name, version: 2 })
+  await newer.rows()
+  await expect(old.rows()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+  expect(await newer.rows()).toBe(0)
+  newer.connection.close()
+})
+
+test('H28: a storage that always fails is tried 29 times in ten minutes, whoever asks how often; once it works, within 30 s so does the store', async () => {
+  const { clock, connection, rows } = connect()
+  injection = inject([{ kind: 'open fails', times: Infinity, error: 'UnknownError' }])
+  const open = vi.spyOn(IDBFactory.prototype, 'open')
+  const answers = new Set<string>()
+  for (let at = 0; at < 600_000; at += 5000) {
+    // Several askers, as an app with projections and live queries has.
+    const asking = Promise.allSettled([rows(), rows(), rows()])
+    await clock.advance(5000)
+    for (const answer of await clock.runUntil(asking)) answers.add(answer.status === 'rejected' ? (answer.reason as { code: string }).code : 'fulfilled')
+  }
+  expect([...answers]).toEqual(['storage-failed'])
+  expect(open.mock.calls.length).toBeLessThanOrEqual(29)
+  expect(open.mock.calls.length).toBeGreaterThan(20)
+  vi.restoreAllMocks()
+  injection.stop()
+  await clock.advance(30_000)
+  expect(await rows()).toBe(0)
+  connection.close()
+})
+
+test('H28: handles that die as soon as they are opened count as failures too', async () => {
+  const { clock, connection, rows } = connect()
+  await rows()
+  injection = inject([{ kind: 'no transaction', times: Infinity, error: 'InvalidStateError' }])
+  const open = vi.spyOn(IDBFactory.prototype, 'open')
+  for (let at = 0; at < 600_000; at += 5000) {
+    await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed', cause: { name: 'InvalidStateError' } })
+    await clock.advance(5000)
+  }
+  expect(open.mock.calls.length).toBeLessThanOrEqual(29)
+  vi.restoreAllMocks()
+  injection.stop()
+  await clock.advance(30_000)
+  expect(await rows()).toBe(0)
+  connection.close()
+})
+
+test('H28: failures that pass, however many, do not add up', async () => {
+  const { clock, connection, rows } = connect()
+  for (let round = 0; round < 20; round += 1) {
+    injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, { kind: 'open fails', times: 1, error: 'UnknownError' }])
+    expect(await clock.runUntil(rows())).toBe(0)
+    injection.stop()
+  }
+  connection.close()
+})
