@@ -27,6 +27,8 @@ export type TidemarkErrorCode =
   | 'storage-full'
   | 'storage-lost'
   | 'storage-failed'
+  | 'storage-unavailable'
+  | 'storage-damaged'
   | 'unsupported-format'
   | 'closed'
 
@@ -271,7 +273,31 @@ export class StorageLostError extends TidemarkError {
   }
 }
 
-/** IndexedDB is missing, forbidden or failing for a reason that has no better class. `cause` is the browser's error. */
+/**
+ * There is no IndexedDB here, or it is forbidden: switched off, or the page has no origin of its own, such as a sandboxed
+ * frame (H36). `tidemark/memory` works everywhere, if the data need not last; nothing falls back to it by itself.
+ */
+export class StorageUnavailableError extends TidemarkError {
+  constructor(what: string, options: TidemarkErrorOptions = {}) {
+    super(
+      'storage-unavailable',
+      `IndexedDB is not available here (${what}). Use 'tidemark/memory' if the data need not last.`,
+      { outcome: 'not-written', ...options },
+    )
+  }
+}
+
+/**
+ * The database is not as it was made: something of it is missing (H43). It is left as it is, for whoever may still rescue
+ * it. Where there is an export, `destroyEventStore` and then import that.
+ */
+export class StorageDamagedError extends TidemarkError {
+  constructor(message: string) {
+    super('storage-damaged', message, { outcome: 'not-written' })
+  }
+}
+
+/** IndexedDB is failing for a reason that has no better class. `cause` is the browser's error. */
 export class StorageFailedError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-failed', message, options)

@@ -8,7 +8,7 @@ import { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
-import { assertSupported, format, type LogMeta } from './format.js'
+import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
@@ -67,6 +67,7 @@ export class IndexedDbLog {
         meta.put({ key: 'log', format, minReader: 1, minWriter: 1, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
       },
       verify: async (database) => {
+        assertWhole(database, options.name)
         const meta = await requested(database.transaction('meta').objectStore('meta').get('log')) as LogMeta | undefined
         // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
         if (meta === undefined) {

@@ -1,5 +1,4 @@
 /** Opening an event store on IndexedDB, and removing one. */
-import { deleteDB } from 'idb'
 import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
 import { webLocksCoordinator } from '../coordination/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
@@ -7,7 +6,7 @@ import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalog
 import type { EventShape } from '../events/event.js'
 import { databaseName, storeName } from '../events/names.js'
 import { systemClock } from '../platform/clock.js'
-import { storageError } from '../platform/indexeddb.js'
+import { deleteDatabase } from '../platform/connection.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -91,8 +90,9 @@ function coordinatorFor(name: string): Coordinator {
  * Opens the event store of that name in IndexedDB, and creates it if there is none.
  *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened
- * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError if there is no IndexedDB here
- * @throws UnsupportedFormatError if a newer tidemark wrote it
+ * @throws StorageUnavailableError if there is no IndexedDB here, or it is forbidden
+ * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
+ * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
 export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
   const parts = common(options)
@@ -132,16 +132,12 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
 /**
  * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with `StorageLostError`.
  *
- * @throws StorageFailedError if the browser could not delete it
+ * @throws StorageBusyError if another tab does not let go of it within 30 s; StorageFailedError if the browser could not delete it
  */
 export async function destroyEventStore(name: string): Promise<void> {
-  try {
-    const log = databaseName(storeName(name))
-    await deleteDB(log)
-    // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
-    const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases() : []
-    for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDB(other)
-  } catch (error) {
-    throw storageError(error, `deleting the event store '${name}'`, 'unknown')
-  }
+  const log = databaseName(storeName(name))
+  await deleteDatabase(log, `The event store '${name}'`)
+  // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
+  const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases().catch(() => []) : []
+  for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
 }

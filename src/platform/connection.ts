@@ -1,8 +1,8 @@
 /** A connection to one database, which heals itself as far as that is safe. */
-import { openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
+import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import { ClosedError, StorageBusyError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
-import { storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
+import { assertAvailable, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
 import { OpeningTries } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
@@ -157,6 +157,7 @@ export class Connection {
     let gone = false
     let database: IDBDatabase | undefined
     const opening = async () => {
+      assertAvailable(`opening ${label}`)
       database = unwrap(await openDB(name, version, {
         upgrade: (database, oldVersion, _newVersion, transaction) => {
           // The open request fails with it; this promise is one too many (H5).
@@ -202,6 +203,23 @@ export class Connection {
       }
       throw storageError(error, `opening ${label}`, 'not-written')
     }
+  }
+}
+
+/**
+ * Deletes a database. Other connections close when they are asked; the deletion waits for those that do not.
+ *
+ * @throws StorageBusyError if that takes longer than the deadline; it is then done when the last one closes
+ */
+export async function deleteDatabase(name: string, label: string): Promise<void> {
+  const what = `deleting ${label}`
+  try {
+    assertAvailable(what)
+    await withDeadline(systemClock, deleteDB(name), () => new StorageBusyError(
+      `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`, { outcome: 'unknown' },
+    ))
+  } catch (error) {
+    throw storageError(error, what, 'unknown')
   }
 }
 

@@ -1,5 +1,5 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
-import { StorageBusyError, StorageFailedError, StorageFullError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -15,10 +15,14 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
     })
   }
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
-  if (name === 'SecurityError' || name === 'ReferenceError') {
-    return new StorageFailedError(`IndexedDB is not available here (${what}). Use the memory backend if the data need not last.`, options)
-  }
+  if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
+}
+
+/** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
+export function assertAvailable(what: string): void {
+  const factory: unknown = typeof indexedDB === 'undefined' ? undefined : indexedDB
+  if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
 /**

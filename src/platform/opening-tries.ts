@@ -1,5 +1,5 @@
 /** How often a database is opened that does not open: again at once, then now and then, never in a storm (H21, H22, H28). */
-import { TidemarkError } from '../errors.js'
+import { StorageDamagedError, TidemarkError } from '../errors.js'
 import { sleep, type Clock } from './clock.js'
 
 /** One operation tries so often, each time with a fresh request: a repeated answer of an old one heals nothing (H21). */
@@ -11,10 +11,11 @@ const mostTries = 9
 /** … and one more after so many ms: in ten minutes 29 at most. */
 const tryAgainEvery = 30_000
 
-/** Failures that were seen to pass: a lost server process, a backing store that was busy, a full disk (H21, H22, H29). */
+/** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
 
 function mayPass(error: unknown): boolean {
+  if (error instanceof StorageDamagedError) return true
   return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
 }
 

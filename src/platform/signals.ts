@@ -40,9 +40,8 @@ export function openSignals(channelName?: string): Signals {
   const tell = (hint: Hint) => {
     for (const listener of [...listeners]) listener(hint)
   }
-  let channel: BroadcastChannel | undefined
-  if (channelName !== undefined && typeof BroadcastChannel === 'function') {
-    channel = new BroadcastChannel(channelName)
+  let channel = channelName === undefined ? undefined : openChannel(channelName)
+  if (channel !== undefined) {
     channel.onmessage = (event: MessageEvent) => {
       const hint = parseHint(event.data)
       if (hint !== undefined) tell(hint)
@@ -69,5 +68,14 @@ export function openSignals(channelName?: string): Signals {
       channel?.close()
       channel = undefined
     },
+  }
+}
+
+/** None where storage is forbidden: hints do without, and opening the database says why (H36). */
+function openChannel(name: string): BroadcastChannel | undefined {
+  try {
+    return typeof BroadcastChannel === 'function' ? new BroadcastChannel(name) : undefined
+  } catch {
+    return undefined
   }
 }
