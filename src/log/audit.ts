@@ -75,8 +75,9 @@ export class LogAudit {
 
   /** The next record in the order of keys. */
   record(row: unknown): void {
-    const { at, n, heads, commits, ids, events: text } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
+    const { at, n, heads, commits, ids, events: text, format: stored = 1 } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
     if (!isCount(at)) return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
+    if (stored !== 1) return this.#newer(at, n, heads, stored)
     if (!isCount(n) || !Array.isArray(heads) || !Array.isArray(commits) || !Array.isArray(ids) || typeof text !== 'string') {
       this.#malformed(at, `The record at ${at} does not have the properties of a record.`)
     }
@@ -216,6 +217,14 @@ export class LogAudit {
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(`has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`)
     } else if (minReader > format || minWriter > format) add('asks for a newer version of this app')
+  }
+
+  #newer(at: number, n: unknown, heads: unknown, stored: unknown): void {
+    this.#entriesKnown = false
+    this.#place(at, isCount(n) ? n : 1)
+    this.#before = undefined
+    for (const [stream, version] of entries(heads)) this.#versions.set(stream, version)
+    this.#add({ kind: 'record', position: at, message: `The record at ${at} has the format ${describe(stored)}: a newer version of this app stored it, and only that one can check it.` })
   }
 
   #malformed(position: number | undefined, message: string): void {

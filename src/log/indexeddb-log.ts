@@ -49,6 +49,8 @@ export class IndexedDbLog {
   /** Events and characters per record, as last read: so that one request is likely to make a page. */
   #density = { events: 64, characters: 0 }
   #incarnation: string | undefined
+  /** Of all who were heard of. */
+  #newestFormat = format
 
   constructor(options: IndexedDbLogOptions) {
     this.#options = options
@@ -92,8 +94,12 @@ export class IndexedDbLog {
   }
 
   /** Somebody else appended: what this writer believes is out of date. */
-  headMoved(head: number): void {
+  headMoved(head: number, otherFormat: number = format): void {
     if (this.#view !== undefined && this.#view.head < head) this.#view = undefined
+    if (otherFormat <= this.#newestFormat) return
+    // The next connection tells whether a build of that format left the log to builds of this one (H41).
+    this.#newestFormat = otherFormat
+    this.connection.reopen()
   }
 
   /** Stores a prepared append. Calls must not overlap: the store queues them. */
@@ -135,7 +141,8 @@ export class IndexedDbLog {
         const known = await findIds(commits, prepared, fresh.maxId)
         const { condition } = prepared
         const forbidden = condition === undefined ? undefined : await firstMatch(commits, condition.filter, condition.after)
-        await assertAnswering(transaction)
+        // Whoever was not first comes here, so no older build appends once a newer one did (H41).
+        assertSupported(await assertAnswering(transaction), this.#options.name)
         const left = withoutKnown(prepared, known)
         const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate

@@ -100,7 +100,7 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog({ ...parts, lost: () => {} })
   signals.listen((hint) => {
-    if (hint.kind === 'head') log.headMoved(hint.head)
+    if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
   try {
     await log.connection.open()

@@ -1,5 +1,5 @@
 /** The stored form of commits: what the decision record 0001 settled. */
-import { IntegrityError } from '../errors.js'
+import { IntegrityError, describe } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
@@ -19,6 +19,8 @@ export interface CommitRecord {
   readonly ids: readonly string[]
   /** The events as a JSON array. */
   readonly events: string
+  /** Missing in records of format 1. A build that stores anything else names it here, so that older ones do not misread it (H53). */
+  readonly format?: number
 }
 
 /** A record holds at most so many events … */
@@ -94,7 +96,9 @@ export interface StoredEvent {
 /** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
   let problem = 'its record does not hold what it should'
-  try {
+  if (record.format !== undefined && record.format !== 1) {
+    problem = `a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
+  } else try {
     const events = JSON.parse(record.events) as StoredEvent[]
     if (Array.isArray(events) && events.length === record.n) {
       for (let index = 0; index < events.length; index += 1) (events[index] as StoredEvent).position = record.at + index

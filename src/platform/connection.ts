@@ -98,6 +98,11 @@ export class Connection {
     return this.#handle
   }
 
+  /** Lets the handle go once its transactions are done: the next use opens another one, which is verified. */
+  reopen(): void {
+    if (this.#database !== undefined) this.#drop(this.#database)
+  }
+
   close(): void {
     this.#stopFollowing?.()
     this.#end ??= new ClosedError(this.#options.label)

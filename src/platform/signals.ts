@@ -2,7 +2,8 @@
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
-  | { readonly kind: 'head'; readonly head: number }
+  /** `format`: what the writer stored, where it is newer than the first one (H41). */
+  | { readonly kind: 'head'; readonly head: number; readonly format?: number }
   | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
   /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
   | { readonly kind: 'control'; readonly projection: string }
@@ -25,8 +26,8 @@ const shortText = (value: unknown): value is string => typeof value === 'string'
 /** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
-  const { kind, head, projection, position: at, tables } = message as Record<string, unknown>
-  if (kind === 'head' && position(head)) return { kind, head }
+  const { kind, head, format, projection, position: at, tables } = message as Record<string, unknown>
+  if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
   if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection)) return { kind, projection }
   if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
     return { kind, projection, position: at, tables: tables as string[] }

@@ -170,6 +170,11 @@ export function verifyContract(): void {
       expect(await found()).toEqual([['record', 8]])
     })
 
+    test('names a record of a newer format, and does not judge it (H53)', async () => {
+      await edited(4, (record) => ({ ...record, format: 2, events: 'whatever it may be' }))
+      expect(await found()).toEqual([['record', 4]])
+    })
+
     test('lists a thousand defects and counts the others', async () => {
       await editRows(name, ({ checkpoints }) => {
         for (let at = 0; at < 1005; at += 1) checkpoints.put({ name: `p-${at}`, position: 100 })

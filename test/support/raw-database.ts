@@ -34,6 +34,42 @@ export function editRecord(store: string, at: number, change: (record: any) => u
   })
 }
 
+/** A database as JSON: what fixtures of stored formats hold. */
+export interface StoredDatabase {
+  readonly version: number
+  readonly stores: Readonly<Record<string, {
+    readonly keyPath: string | readonly string[] | null
+    readonly indexes: Readonly<Record<string, { readonly keyPath: string | readonly string[]; readonly multiEntry: boolean; readonly unique: boolean }>>
+    readonly rows: readonly unknown[]
+  }>>
+}
+
+export function dumpDatabase(name: string): Promise<StoredDatabase> {
+  return withDatabase(name, async (database) => {
+    const stores: Record<string, StoredDatabase['stores'][string]> = {}
+    for (const store of database.objectStoreNames) {
+      const from = database.transaction(store).objectStore(store)
+      const rows = settled(from.getAll()) as Promise<unknown[]>
+      const indexes = Object.fromEntries([...from.indexNames].map((index) => {
+        const { keyPath, multiEntry, unique } = from.index(index)
+        return [index, { keyPath, multiEntry, unique }]
+      }))
+      stores[store] = { keyPath: from.keyPath, indexes, rows: await rows }
+    }
+    return { version: database.version, stores }
+  })
+}
+
+export function loadDatabase(name: string, { version, stores }: StoredDatabase): Promise<void> {
+  return withDatabase(name, async () => {}, (database) => {
+    for (const [store, { keyPath, indexes, rows }] of Object.entries(stores)) {
+      const into = database.createObjectStore(store, { keyPath: keyPath as string | string[] | null })
+      for (const [index, { keyPath: path, ...options }] of Object.entries(indexes)) into.createIndex(index, path as string | string[], options)
+      for (const row of rows) into.put(row)
+    }
+  }, version)
+}
+
 export function settled<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)

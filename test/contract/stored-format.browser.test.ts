@@ -1,0 +1,3 @@
+import { storedFormatContract } from './stored-format.js'
+
+storedFormatContract()

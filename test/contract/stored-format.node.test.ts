@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { storedFormatContract } from './stored-format.js'
+
+storedFormatContract()

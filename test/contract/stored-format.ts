@@ -1,0 +1,143 @@
+/** H53: what any build ever stored is read by this one. H41: what a newer build stored is refused, and left alone. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { defineEvents, destroyEventStore, openEventStore, type EventStoreOptions, type RecordedEvent } from 'tidemark'
+import encoded from '../fixtures/format-1/encoded.json?raw'
+import everyday from '../fixtures/format-1/everyday.json?raw'
+import imported from '../fixtures/format-1/imported.json?raw'
+import splitCommit from '../fixtures/format-1/split-commit.json?raw'
+import { databaseOf, dumpDatabase, editRows, loadDatabase, settled, type StoredDatabase } from '../support/raw-database.js'
+
+interface Fixture {
+  readonly database: StoredDatabase
+  readonly expected: {
+    readonly head: number
+    readonly versions: Readonly<Record<string, number>>
+    readonly checkpoints: Readonly<Record<string, { readonly position: number; readonly letters: readonly number[] }>>
+    readonly events: readonly RecordedEvent[]
+  }
+}
+
+const catalogue = defineEvents({
+  FlightScheduled: {},
+  FlightLanded: { version: 2, upcast: { 1: (data) => ({ delay: data['minutesLate'] }) } },
+  constructor: {},
+})
+const codec = {
+  encode: (data: unknown) => ({ sealed: [...JSON.stringify(data)].reverse().join('') }),
+  decode: (stored: unknown) => JSON.parse([...(stored as { sealed: string }).sealed].reverse().join('')) as unknown,
+}
+// As text: a `__proto__` in a JavaScript literal is no property.
+const fixtures: [string, string, Partial<EventStoreOptions<any>>][] = [
+  ['everyday', everyday, { events: catalogue }], ['split-commit', splitCommit, {}], ['imported', imported, {}], ['encoded', encoded, { codec }],
+]
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
+
+export function storedFormatContract(): void {
+  let count = 0
+  let name = ''
+  beforeEach(() => {
+    name = `stored-${(count += 1)}-${Math.random()}`
+  })
+  afterEach(() => destroyEventStore(name))
+
+  describe.each(fixtures)('H53: format 1, %s', (_title, text, options) => {
+    const { database, expected } = JSON.parse(text) as Fixture
+
+    test('is read as it was, and nothing of it changes by that', async () => {
+      await loadDatabase(databaseOf(name), database)
+      const store = await openEventStore({ name, ...options })
+      expect(await all(store.read())).toEqual(expected.events)
+      expect(await store.head()).toBe(expected.head)
+      for (const [stream, version] of Object.entries(expected.versions)) {
+        expect(await store.streamVersion(stream), stream).toBe(version)
+        expect(await all(store.readStream(stream)), stream).toEqual(expected.events.filter((event) => event.stream === stream))
+      }
+      for (const [projector, { position, letters }] of Object.entries(expected.checkpoints)) {
+        expect(await store.load(projector)).toBe(position)
+        expect((await store.letters(projector, 0, 100)).map((letter) => letter.position)).toEqual(letters)
+      }
+      expect(await store.verify()).toEqual({ ok: true, head: expected.head, events: expected.head, defects: [], unlisted: 0 })
+      await store.close()
+      expect(await dumpDatabase(databaseOf(name))).toEqual(database)
+    })
+
+    test('is written on: ids that are there are known, versions and positions go on', async () => {
+      await loadDatabase(databaseOf(name), database)
+      const store = await openEventStore({ name, ...options })
+      for (const event of [expected.events[0], expected.events.at(-1)] as RecordedEvent[]) {
+        expect(await store.append({ stream: event.stream, events: [{ type: event.type, data: event.data, id: event.id }] })).toMatchObject({ duplicate: true, position: event.position })
+      }
+      for (const [stream, version] of Object.entries(expected.versions)) {
+        await store.append({ stream, events: [{ type: expected.events[0]?.type as string, data: null }], expectedVersion: version })
+      }
+      expect(await store.verify()).toMatchObject({ ok: true, head: expected.head + Object.keys(expected.versions).length })
+      await store.close()
+    })
+
+    test('has the layout that this build makes', async () => {
+      await (await openEventStore({ name })).close()
+      const made = await dumpDatabase(databaseOf(name))
+      const layout = ({ version, stores }: StoredDatabase) => ({ version, stores: Object.fromEntries(Object.entries(stores).map(([store, { keyPath, indexes }]) => [store, { keyPath, indexes }])) })
+      expect(layout(made)).toEqual(layout(database))
+    })
+  })
+
+  describe('H41: a newer format', () => {
+    const { database } = JSON.parse(everyday) as Fixture
+    const raise = (change: object) => editRows(name, async ({ meta }) => void meta.put({ ...await settled(meta.get('log')) as object, ...change }))
+
+    test.each([{ format: 2, minReader: 2, minWriter: 2 }, { format: 2, minReader: 1, minWriter: 2 }])('is refused at opening, and nothing is touched: %j', async (formats) => {
+      await loadDatabase(databaseOf(name), database)
+      await raise(formats)
+      const before = await dumpDatabase(databaseOf(name))
+      await expect(openEventStore({ name, events: catalogue })).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+      expect(await dumpDatabase(databaseOf(name))).toEqual(before)
+    })
+
+    test('that older builds may write is opened', async () => {
+      await loadDatabase(databaseOf(name), database)
+      await raise({ format: 2, minReader: 1, minWriter: 1 })
+      const store = await openEventStore({ name, events: catalogue })
+      expect(await store.append({ stream: 'a', events: [{ type: 'constructor', data: 1 }] })).toMatchObject({ position: 9 })
+      await store.close()
+    })
+
+    test('that was raised under an open store: it does not append once the newer build did, hint or no hint, and touches nothing', async () => {
+      await loadDatabase(databaseOf(name), database)
+      const store = await openEventStore({ name, events: catalogue })
+      await store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 1 } }] })
+      await raise({ format: 2, minWriter: 2 })
+      // What a newer build appends. Nobody says so.
+      await editRows(name, async ({ commits }) => {
+        const last = await settled(commits.get(9)) as object
+        commits.add({ ...last, at: 10, commits: [10], heads: [['flight-AA100', 5]], ids: ['~new'], format: 2, events: 'packed otherwise' })
+      })
+      const before = await dumpDatabase(databaseOf(name))
+      const append = () => store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })
+      await expect(append()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+      await expect(append()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+      expect(await dumpDatabase(databaseOf(name))).toEqual(before)
+      // It reads on up to what it does not understand, and says why it stops.
+      await expect(all(store.read({ after: 8 }))).rejects.toMatchObject({ code: 'event-unreadable', position: 10, message: expect.stringContaining('newer version') })
+      await store.close()
+    })
+
+    test('that was raised under an open store and announced: it looks before it goes on', async () => {
+      await loadDatabase(databaseOf(name), database)
+      const store = await openEventStore({ name, events: catalogue })
+      await store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 1 } }] })
+      await raise({ format: 2, minReader: 2, minWriter: 2 })
+      const newer = new BroadcastChannel(databaseOf(name))
+      newer.postMessage({ kind: 'head', head: 9, format: 2 })
+      await vi.waitFor(() => expect(store.head()).rejects.toMatchObject({ code: 'unsupported-format' }))
+      newer.close()
+      await expect(store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })).rejects.toMatchObject({ code: 'unsupported-format' })
+      await store.close()
+    })
+  })
+}
