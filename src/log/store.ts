@@ -5,6 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
+import { headWatch } from './head-watch.js'
 import { readAll } from './pages.js'
 import { prepareAppend, wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 
@@ -44,12 +45,9 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   const label = `The event store '${name}'`
   let closing: Promise<void> | undefined
   let lastAppend: Promise<unknown> = Promise.resolve()
-  const listeners = new Set<(head: number) => void>()
-  let knownHead = 0
+  const watch = headWatch(parts.clock, () => log.head())
   const stopListening = signals.listen((hint) => {
-    if (hint.kind !== 'head' || hint.head <= knownHead) return
-    knownHead = hint.head
-    for (const listener of [...listeners]) listener(knownHead)
+    if (hint.kind === 'head') watch.heard(hint.head)
   })
   const assertOpen = () => {
     if (closing !== undefined) throw new ClosedError(label)
@@ -61,7 +59,10 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       const prepared = await preparing
       options.signal?.throwIfAborted()
       const result = await log.append(prepared, options)
-      if (!result.duplicate && prepared.events.length > 0) signals.post({ kind: 'head', head: result.position })
+      if (!result.duplicate && prepared.events.length > 0) {
+        queueMicrotask(() => watch.saw(result.position))
+        signals.post({ kind: 'head', head: result.position })
+      }
       return result
     })
     // The queue goes on after a failure; the caller hears of it through `turn`.
@@ -102,14 +103,12 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
     subscribe(listener) {
       assertOpen()
-      const own = (head: number) => listener(head)
-      listeners.add(own)
-      return () => void listeners.delete(own)
+      return watch.subscribe(listener)
     },
     close() {
       closing ??= lastAppend.then(() => {
         stopListening()
-        listeners.clear()
+        watch.stop()
         signals.close()
         parts.dispose()
       })

@@ -1,0 +1,3 @@
+import { hostileHintsContract } from './hostile-hints.js'
+
+hostileHintsContract()

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { hostileHintsContract } from './hostile-hints.js'
+
+hostileHintsContract()

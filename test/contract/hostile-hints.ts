@@ -1,0 +1,72 @@
+/** H63, H68: any script of the origin can post on the channel of a store. Run on fake-indexeddb and in real browsers. */
+import fc from 'fast-check'
+import { expect, test, vi } from 'vitest'
+import { openEventStore, runProjection, type ProjectionReport } from 'tidemark'
+import { databaseOf } from '../support/raw-database.js'
+
+const seed = 20261125
+const payloads = 10_000
+
+/** What a script that knows the protocol may send, and anything else that can be cloned. */
+function hostile(): unknown[] {
+  const number = fc.oneof(
+    fc.constantFrom(Infinity, -Infinity, Number.NaN, -1, -0, 0.5, 2 ** 53, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE), fc.maxSafeInteger(), fc.double(),
+    fc.constantFrom('1', null, undefined, [], {}, true, 1n, new Date(0)),
+  )
+  const text = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '', 'p', 'p@1', 'x'.repeat(1001), 7, null, undefined, {}))
+  const hint = fc.record({
+    kind: fc.constantFrom('head', 'committed', 'control', 'hidden-leader', 'candidate', '__proto__', 'toString', 7),
+    head: number, format: fc.constantFrom(undefined, 0, 1, -1, 'x', Number.NaN), position: number, projection: text,
+    tables: fc.oneof(fc.array(text), fc.constantFrom('tables', { length: 5 }, Array.from({ length: 1001 }, () => 't'), null)),
+  }, { requiredKeys: [] })
+  const anything = fc.anything({ withDate: true, withMap: true, withSet: true, withTypedArray: true, withBigInt: true, withSparseArray: true })
+  return fc.sample(fc.oneof({ weight: 3, arbitrary: hint }, { weight: 1, arbitrary: anything }), { numRuns: payloads, seed })
+}
+
+export function hostileHintsContract(): void {
+  test(`H63, H68: ${payloads} payloads of a stranger: nothing throws, few reads, true heads only, appends and projections go on (seed ${seed})`, async () => {
+    const name = `hostile-${Math.random()}`
+    const store = await openEventStore({ name, durability: 'relaxed' })
+    const other = await openEventStore({ name, durability: 'relaxed' })
+    const heads: number[] = []
+    store.subscribe((head) => void heads.push(head))
+    const applied: number[] = []
+    const reports: ProjectionReport[] = []
+    const controller = new AbortController()
+    const running = runProjection({ name: 'p', apply: (event) => void applied.push(event.position) }, store, {
+      mode: 'continuous', signal: controller.signal, onEvent: (report) => void reports.push(report),
+    })
+    const append = async (store: typeof other) => (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
+    await append(other)
+    await vi.waitFor(() => expect([heads.at(-1), applied.at(-1)]).toEqual([1, 1]))
+
+    const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+    const stranger = new BroadcastChannel(databaseOf(name))
+    let sent = 0
+    for (const payload of hostile()) {
+      try {
+        stranger.postMessage(payload)
+        sent += 1
+      } catch {
+        // Not even a stranger can send what cannot be cloned.
+      }
+      if (sent % 500 === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+    const during = await append(store)
+    const after = await append(other)
+    await vi.waitFor(() => expect([heads.at(-1), applied.at(-1)]).toEqual([after, after]), { timeout: 20_000 })
+    const opened = transactions.mock.calls.length
+    transactions.mockRestore()
+
+    expect(sent).toBeGreaterThan(payloads / 2)
+    expect([during, after]).toEqual([2, 3])
+    expect(heads.every((head) => head <= 3)).toBe(true)
+    expect(applied).toEqual([1, 2, 3])
+    expect(opened).toBeLessThan(200)
+    stranger.close()
+    controller.abort()
+    expect(await running).toMatchObject({ position: 3, reason: 'aborted' })
+    await store.close()
+    await other.close()
+  })
+}
