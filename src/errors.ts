@@ -288,12 +288,12 @@ export class StorageUnavailableError extends TidemarkError {
 }
 
 /**
- * The database is not as it was made: something of it is missing (H43). It is left as it is, for whoever may still rescue
+ * The database is not as it was made: something of it is missing (H16, H43). It is left as it is, for whoever may still rescue
  * it. Where there is an export, `destroyEventStore` and then import that.
  */
 export class StorageDamagedError extends TidemarkError {
-  constructor(message: string) {
-    super('storage-damaged', message, { outcome: 'not-written' })
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super('storage-damaged', message, { outcome: 'not-written', ...options })
   }
 }
 

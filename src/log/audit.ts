@@ -64,9 +64,9 @@ export class LogAudit {
   head = 0
   /** Readable events seen. */
   events = 0
-  /** Positions up to here may be missing, because a record that cannot be read may hold them. */
-  #unknownFrom: number | undefined
   #versions = new Map<string, number>()
+  /** The versions before a record that cannot be read, in which any stream may have moved on. */
+  #atLeast: Map<string, number> | undefined
   /** The record that ends at `head`, if there is one. */
   #before: Pick<CommitRecord, 'n' | 'events'> | undefined
   /** Entries that the indexes should have. */
@@ -75,8 +75,9 @@ export class LogAudit {
 
   /** The next record in the order of keys. */
   record(row: unknown): void {
-    const { at, n, heads, commits, ids, events: text, format: stored = 1 } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
+    const { at, n, heads, commits, ids, events: text, format: stored = 1, lost } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
     if (!isCount(at)) return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
+    if (typeof lost === 'string') return this.#lost(at, n as number, lost)
     if (stored !== 1) return this.#newer(at, n, heads, stored)
     if (!isCount(n) || !Array.isArray(heads) || !Array.isArray(commits) || !Array.isArray(ids) || typeof text !== 'string') {
       this.#malformed(at, `The record at ${at} does not have the properties of a record.`)
@@ -100,17 +101,6 @@ export class LogAudit {
       this.#add({ kind: 'index', position: at, message: `The record at ${at} does not say where its commits begin.` })
     }
     this.#before = { n: events?.length ?? 0, events: String(text) }
-  }
-
-  /** A record that the storage does not give back. */
-  unreadable(key: unknown, reason: string): void {
-    this.#entriesKnown = false
-    this.#before = undefined
-    if (isCount(key)) this.#unknownFrom = key
-    this.#add({
-      kind: 'unreadable', ...(isCount(key) ? { position: key } : {}),
-      message: `The storage does not give the record at ${String(key)} back (${reason}). Its events are lost unless there is an export; versions of its streams may seem to have holes.`,
-    })
   }
 
   /** The end: what is stored beside the records. */
@@ -185,19 +175,21 @@ export class LogAudit {
 
   #place(at: number, length: number): void {
     const expected = this.head + 1
-    if (at > expected && this.#unknownFrom === undefined) {
+    if (at > expected) {
       this.#before = undefined
       this.#add({ kind: 'hole', position: expected, message: `Positions ${expected} to ${at - 1} are missing.` })
     } else if (at < expected) {
       this.#add({ kind: 'overlap', position: at, message: `The record at ${at} begins inside the one before it, which ends at ${this.head}.` })
     }
-    this.#unknownFrom = undefined
     this.head = Math.max(this.head, at + length - 1)
   }
 
   #version(stream: string, version: number, position: number): void {
-    const expected = (this.#versions.get(stream) ?? 0) + 1
-    if (version !== expected) {
+    const before = this.#versions.get(stream)
+    const atLeast = before === undefined ? this.#atLeast?.get(stream) ?? 0 : undefined
+    const expected = (before ?? atLeast ?? 0) + 1
+    const follows = this.#atLeast !== undefined && before === undefined ? version >= expected : version === expected
+    if (!follows) {
       this.#add({ kind: 'version', position, stream, message: `Stream '${stream}' has version ${version} at position ${position}, where ${expected} comes next.` })
     }
     this.#versions.set(stream, version)
@@ -217,6 +209,15 @@ export class LogAudit {
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(`has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`)
     } else if (minReader > format || minWriter > format) add('asks for a newer version of this app')
+  }
+
+  #lost(at: number, n: number, reason: string): void {
+    this.#entriesKnown = false
+    this.#place(at, n)
+    this.#before = undefined
+    this.#atLeast = new Map([...this.#atLeast ?? [], ...this.#versions])
+    this.#versions = new Map()
+    this.#add({ kind: 'unreadable', position: at, message: `The record at ${at} cannot be read: ${reason}. Its events are gone unless there is an export.` })
   }
 
   #newer(at: number, n: unknown, heads: unknown, stored: unknown): void {

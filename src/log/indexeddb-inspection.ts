@@ -1,7 +1,8 @@
 /** The log in IndexedDB as it is stored, for `verify` and `export`. */
 import type { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
-import type { IndexName } from './audit.js'
+import type { IndexName, StoredBeside } from './audit.js'
+import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
 import type { CommitRecord } from './record.js'
 import type { LogInspection, SharedIdKey } from './verify.js'
 
@@ -16,19 +17,19 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
   return {
     async page(after, limit) {
       const identity = await incarnation()
+      const range = after === undefined ? null : IDBKeyRange.lowerBound(after, true)
       // One transaction, though not in one turn: what stands beside the last records must be of the same moment.
-      return connection.transact({ stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what }, async (transaction) => {
-        const commits = transaction.objectStore('commits')
-        const records = await requested(commits.getAll(after === undefined ? null : IDBKeyRange.lowerBound(after, true), limit)) as unknown[]
-        if (records.length === limit) return { records }
-        const entries = (index: IndexName) => requested(commits.index(index).count())
-        const [row, checkpoints, heads, starts, ids] = await Promise.all([
-          requested(transaction.objectStore('meta').get('log')) as Promise<unknown>,
-          requested(transaction.objectStore('checkpoints').getAll()) as Promise<unknown[]>,
-          entries('heads'), entries('commits'), entries('ids'),
-        ])
-        return { records, beside: { meta: { row, incarnation: identity }, indexes: { heads, commits: starts, ids }, checkpoints } }
+      const inspect = <T>(list: (commits: IDBObjectStore) => IDBRequest<T[]>) =>
+        connection.transact({ stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what }, async (transaction) => {
+          const found = await requested(list(transaction.objectStore('commits')))
+          return { found, beside: found.length === limit ? undefined : await besideOf(transaction, identity) }
+        })
+      const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(async (error: unknown) => {
+        if (!mayBeLoss(error)) throw error
+        const { found, beside } = await inspect((commits) => commits.getAllKeys(range, limit))
+        return { found: await readOneByOne(connection, found, what), beside }
       })
+      return { records: all.found, ...(all.beside === undefined ? {} : { beside: all.beside }) }
     },
     async *sharedIdKeys() {
       let after: IDBValidKey | undefined
@@ -40,16 +41,29 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
     },
     async records(at) {
       const found = await read((commits) => Promise.all(at.map((key) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)))
+        .catch((error: unknown): Promise<(CommitRecord | undefined)[]> => {
+          if (!mayBeLoss(error)) throw error
+          return readOneByOne(connection, at, what)
+        })
       return found.filter((record) => record !== undefined)
     },
     async recordsFrom(position, limit) {
-      const from = (commits: IDBObjectStore, key: IDBValidKey) => requested(commits.getAll(IDBKeyRange.lowerBound(key), limit)) as Promise<CommitRecord[]>
-      const [records, inside] = await read((commits) =>
-        Promise.all([from(commits, position), requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev'))]))
-      const key = inside?.key
-      return key === undefined || key === position ? records : read((commits) => from(commits, key))
+      const inside = await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))
+      const range = IDBKeyRange.lowerBound(inside?.key ?? position)
+      return readAround(connection, what, (commits) => commits.getAll(range, limit), (commits) => commits.getAllKeys(range, limit))
     },
   }
+}
+
+/** What stands beside the records. */
+async function besideOf(transaction: IDBTransaction, incarnation: string): Promise<StoredBeside> {
+  const entries = (index: IndexName) => requested(transaction.objectStore('commits').index(index).count())
+  const [row, checkpoints, heads, commits, ids] = await Promise.all([
+    requested(transaction.objectStore('meta').get('log')) as Promise<unknown>,
+    requested(transaction.objectStore('checkpoints').getAll()) as Promise<unknown[]>,
+    entries('heads'), entries('commits'), entries('ids'),
+  ])
+  return { meta: { row, incarnation }, indexes: { heads, commits, ids }, checkpoints }
 }
 
 /** Keys of UUIDs that several records share. Other ids have a key each, so that one shared by records is a duplicate as well. */

@@ -1,5 +1,5 @@
 /** The log on IndexedDB: one record per commit, and no read before a warm append (docs/decisions/0001). */
-import { ConditionFailedError, IntegrityError, StorageFailedError, StorageLostError, TidemarkError } from '../errors.js'
+import { ConditionFailedError, EventUnreadableError, IntegrityError, StorageDamagedError, StorageFailedError, StorageLostError, TidemarkError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
@@ -9,6 +9,7 @@ import { commitWritten, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
+import { isLoss, mayBeLoss, readAround, readOneByOne } from './lost-records.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { assertContiguous, decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord, type StoredEvent } from './record.js'
@@ -120,7 +121,7 @@ export class IndexedDbLog {
     this.#view = undefined
     const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
     const writes = prepared.events.length > 0
-    const outcome = await this.connection.transact(
+    const decide = this.connection.transact(
       { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
@@ -155,6 +156,10 @@ export class IndexedDbLog {
         return { stored: left, records, versions }
       },
     )
+    const outcome = await decide.catch((error: unknown) => {
+      if (!isLoss(error)) throw error
+      throw new StorageDamagedError(`The browser lost a record that appending to '${this.#options.name}' depends on: verify() names it. Restore from an export.`, { cause: error.cause })
+    })
     if (!('stored' in outcome)) return outcome
     this.#view = fresh
     return this.#appended(fresh, outcome.stored, outcome.records, outcome.versions)
@@ -217,24 +222,29 @@ export class IndexedDbLog {
     const broken = new Map<number, string>()
     let bytes = 0
     // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
+    const what = `reading '${this.#options.name}'`
     const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
-      this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading '${this.#options.name}'` }, (transaction) => work(transaction.objectStore('commits')))
-    const recordsFrom = (commits: IDBObjectStore, from: number, count: number) => requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as Promise<CommitRecord[]>
+      this.connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => work(transaction.objectStore('commits')))
+    const keyBefore = (commits: IDBObjectStore, from: number) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
     let scannedTo = after
     let from = after + 1
     let count = this.#recordsFor(compiled.all ? limit : maxScan)
     const atBoundary = after === 0 || this.#boundaries.has(after)
     const [inside, first, end] = await read((commits) => Promise.all([
-      atBoundary ? undefined : requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev')),
-      atBoundary ? recordsFrom(commits, from, count) : undefined,
+      atBoundary ? undefined : keyBefore(commits, from),
+      atBoundary ? requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as Promise<CommitRecord[]> : undefined,
       // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
       headOf(commits),
-    ]))
+    ])).catch(async (error: unknown) => {
+      if (!mayBeLoss(error)) throw error
+      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, await this.#knownEnd()] as const
+    })
     if (end === 0 || inside === null) await assertAnswering(this.connection)
     let ready: CommitRecord[] | undefined = first
     if (inside !== undefined && inside !== null) from = inside.key as number
     while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
-      const records: CommitRecord[] = ready ?? (await read((commits) => recordsFrom(commits, from, count)))
+      const records: CommitRecord[] = ready ?? (await readAround(
+        this.connection, what, (commits) => commits.getAll(IDBKeyRange.lowerBound(from), count), (commits) => commits.getAllKeys(IDBKeyRange.lowerBound(from), count)))
       ready = undefined
       if (records.length === 0) {
         await assertAnswering(this.connection)
@@ -284,8 +294,9 @@ export class IndexedDbLog {
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
     while (left > 0) {
       options.signal?.throwIfAborted()
-      const records = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading stream '${stream}'` }, (transaction) =>
-        requested(transaction.objectStore('commits').index('heads').getAll(streamRange(stream, after + 1), streamPage))) as CommitRecord[]
+      const range = streamRange(stream, after + 1)
+      const records = await readAround(this.connection, `reading stream '${stream}'`,
+        (commits) => commits.index('heads').getAll(range, streamPage), (commits) => commits.index('heads').getAllKeys(range, streamPage))
       if (records.length === 0) await assertAnswering(this.connection)
       for (const record of records) {
         const decoded = decodeRecord(record)
@@ -307,9 +318,20 @@ export class IndexedDbLog {
 
   async head(): Promise<number> {
     const head = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, (transaction) =>
-      headOf(transaction.objectStore('commits')))
+      headOf(transaction.objectStore('commits'))).catch(async (error: unknown) => {
+      if (!isLoss(error)) throw error
+      throw new EventUnreadableError(await this.#knownEnd(), 'the browser lost the last record of the log, and nobody knows how many events it held.', error.cause)
+    })
     if (head === 0) await assertAnswering(this.connection)
     return head
+  }
+
+  /** The position of the last event; if its record is lost, of the first event in that. */
+  async #knownEnd(): Promise<number> {
+    const what = `reading the head of '${this.#options.name}'`
+    const last = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => requested(transaction.objectStore('commits').openKeyCursor(null, 'prev')))
+    const [record] = last === null ? [] : await readOneByOne(this.connection, [last.key], what)
+    return record === undefined ? 0 : record.at + record.n - 1
   }
 
   async streamVersion(name: string): Promise<number> {

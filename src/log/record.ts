@@ -21,6 +21,8 @@ export interface CommitRecord {
   readonly events: string
   /** Missing in records of format 1. A build that stores anything else names it here, so that older ones do not misread it (H53). */
   readonly format?: number
+  /** Never stored: why the browser does not give this record back, which then holds nothing (H16). */
+  readonly lost?: string
 }
 
 /** A record holds at most so many events … */
@@ -96,16 +98,19 @@ export interface StoredEvent {
 /** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
   let problem = 'its record does not hold what it should'
-  if (record.format !== undefined && record.format !== 1) {
+  if (record.lost !== undefined) problem = record.lost
+  else if (record.format !== undefined && record.format !== 1) {
     problem = `a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
-  } else try {
-    const events = JSON.parse(record.events) as StoredEvent[]
-    if (Array.isArray(events) && events.length === record.n) {
-      for (let index = 0; index < events.length; index += 1) (events[index] as StoredEvent).position = record.at + index
-      return { events }
+  } else {
+    try {
+      const events = JSON.parse(record.events) as StoredEvent[]
+      if (Array.isArray(events) && events.length === record.n) {
+        for (let index = 0; index < events.length; index += 1) (events[index] as StoredEvent).position = record.at + index
+        return { events }
+      }
+    } catch (error) {
+      problem = `its record is no JSON (${(error as Error).message})`
     }
-  } catch (error) {
-    problem = `its record is no JSON (${(error as Error).message})`
   }
   const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= 65536 ? record.n : 1
   const events = Array.from({ length: count }, (_, index) => ({

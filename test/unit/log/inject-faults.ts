@@ -22,6 +22,8 @@ export type Fault =
   | { readonly kind: 'open fails'; readonly times: number; readonly error: string }
   /** From this request on all reads answer with nothing instead of failing (H25). */
   | { readonly kind: 'reads empty'; readonly at: number }
+  /** The value of the row with this `at` cannot be read any more; its keys can (H16). */
+  | { readonly kind: 'value lost'; readonly at: number; readonly error: string }
   /** The database is cleared away, or another one put in its place, when this request is made (H31). */
   | { readonly kind: 'database gone'; readonly at: number; readonly replaced: boolean }
 
@@ -158,6 +160,16 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
       const answer = operation
       operation = () => nothingLike(answer())
     }
+    for (const fault of faults) {
+      if (fault.kind !== 'value lost' || !inRead) continue
+      const answer = operation
+      operation = () => {
+        const answered = answer()
+        if (!holdsRow(answered, fault.at)) return answered
+        state.fired = true
+        throw failure(fault.error)
+      }
+    }
     const made = original.execute.call(this, { ...request, operation })
     const { name } = this.db
     for (const _fault of due('connection closed', requests)) queueMicrotask(() => closeByForce(name))
@@ -223,6 +235,13 @@ function failedOpening(error: string): IDBOpenDBRequest {
     request.dispatchEvent(new VersionChangeEvent('error'))
   })
   return request
+}
+
+/** Whether an answer holds the value of a row, alone, in a list or under a cursor. */
+function holdsRow(answer: unknown, at: number): boolean {
+  if (Array.isArray(answer)) return answer.some((each) => holdsRow(each, at))
+  if (typeof answer !== 'object' || answer === null) return false
+  return 'value' in answer && 'source' in answer ? holdsRow(answer.value, at) : (answer as { at?: unknown }).at === at
 }
 
 function nothingLike(answer: unknown): unknown {
