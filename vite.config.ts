@@ -61,7 +61,7 @@ export default defineConfig({
         oxc: { target: 'es2022' },
         test: {
           name: 'engines',
-          include: [...browserSuites, 'test/engines/**/*.test.ts'],
+          include: [...browserSuites, 'test/engines/*.test.ts'],
           browser: {
             enabled: true,
             headless: true,
@@ -75,6 +75,14 @@ export default defineConfig({
               provide: { storage: engine.storage },
             })),
           },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'webkit-network-process',
+          environment: 'node',
+          include: whyMissing('webkit') === undefined ? ['test/engines/network-process/*.node.test.ts'] : [],
         },
       },
     ],
