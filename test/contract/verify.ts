@@ -39,8 +39,9 @@ export function verifyContract(): void {
     test('finds nothing in a log that nobody touched, also an empty one', async () => {
       expect(await store.verify()).toEqual({ ok: true, head: 7, events: 7, defects: [], unlisted: 0 })
       const other = `${name}-empty`
-      await using empty = await openEventStore({ name: other })
+      const empty = await openEventStore({ name: other })
       expect(await empty.verify()).toEqual({ ok: true, head: 0, events: 0, defects: [], unlisted: 0 })
+      await empty.close()
     })
 
     test('finds nothing in a large log, over many pages and split commits, with appends in between', async () => {
