@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [--only=text] [--sqlite] [--profile=contender]
+// npm run bench [-- --quick] [--only=text] [--peers | --no-peers] [--sqlite] [--profile=contender]
 // Measures tidemark beside IndexedDB by hand and beside its peers. Prints Markdown, writes bench/results/. See bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
@@ -7,6 +7,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { newProfile, openBrowser } from './driver/browser.mjs'
 import { measureColdOpen } from './driver/cold-open.mjs'
+import { draw } from './driver/draw.mjs'
 import { readOptions } from './driver/options.mjs'
 import { installPeers } from './driver/peers.mjs'
 import { profiler } from './driver/profile.mjs'
@@ -44,6 +45,7 @@ try {
   await writeFile(join(results, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
   const markdown = report(result)
   await writeFile(join(results, `${name}.md`), `${markdown}\n`)
+  await writeFile(join(results, `${name}.html`), draw(result))
   console.log(markdown)
   if (profile !== undefined) console.log(await profile.finish())
 } finally {

@@ -1,0 +1,15 @@
+/** One import of the package, and what it may cost. Sizes are bytes after brotli. */
+export interface Budget {
+  readonly title: string
+  readonly entry: string
+  /** What is imported, `*` for everything. */
+  readonly names: string
+  readonly budget: number
+  readonly aim?: number
+  /** Folders of which nothing may be in the bundle. */
+  readonly without?: readonly string[]
+}
+
+export const budgets: readonly Budget[]
+
+export function measureSize(budget: Budget): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>

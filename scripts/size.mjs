@@ -1,0 +1,77 @@
+// npm run size: what an app pays for tidemark, bundled and minified as an app is, compressed by brotli, `idb` included.
+// Fails where a bundle is over its budget, or holds code that it has no use for.
+import { relative, sep } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { brotliCompressSync, constants } from 'node:zlib'
+import { build } from 'vite'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const entries = { tidemark: 'src/index.ts', 'tidemark/memory': 'src/memory/index.ts', 'tidemark/testing': 'src/testing/index.ts' }
+const kib = (count) => Math.round(count * 1024)
+const projection = ['src/projection/', 'src/read-model/']
+const commands = ['src/commands/']
+const core = 'openEventStore, defineEvents, defineProjection, startProjection, openReadModel'
+
+/**
+ * `names`: what is imported, `*` for everything. `budget`: bytes after brotli that it may not grow over; lower it when the
+ * code got smaller. `aim`: what the project wants. `without`: folders of which nothing may be in the bundle.
+ * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[] }[]}
+ */
+export const budgets = [
+  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(27), aim: kib(9), without: commands },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(29) },
+  { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(7.75), without: [...projection, ...commands] },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(6.5), without: [...projection, ...commands] },
+  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(11.5), without: [...projection, ...commands] },
+  { title: 'destroyEventStore', entry: 'tidemark', names: 'destroyEventStore', budget: kib(2.25), without: [...projection, ...commands] },
+  { title: 'defineEvents', entry: 'tidemark', names: 'defineEvents', budget: kib(3.75), without: [...projection, ...commands, 'src/log/', 'node_modules/'] },
+  { title: 'defineProjection', entry: 'tidemark', names: 'defineProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(15), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(17.25), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(8.25), without: commands },
+  { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
+  { title: 'execute', entry: 'tidemark', names: 'execute', budget: kib(2.75), without: [...projection, 'node_modules/'] },
+  { title: 'defineCommand', entry: 'tidemark', names: 'defineCommand', budget: kib(0.25), without: [...projection, 'src/log/', 'node_modules/'] },
+]
+
+/** Bundles one import of {@link budgets}. `foreign` names the files that may not be in it and are. */
+export async function measureSize({ entry, names, without = [] }) {
+  const { code, modules } = await bundle(names === '*' ? `export * from '${entry}'` : `export { ${names} } from '${entry}'`)
+  return { bytes: compressed(code), minified: Buffer.byteLength(code), foreign: modules.filter((path) => without.some((folder) => path.startsWith(folder))) }
+}
+
+/** The code of a bundle, and the files of which something is in it. */
+async function bundle(source) {
+  const id = '\0size-entry'
+  const { output } = await build({
+    configFile: false,
+    root,
+    logLevel: 'error',
+    resolve: { alias: Object.entries(entries).map(([name, path]) => ({ find: new RegExp(`^${name}$`), replacement: `${root}${path}` })) },
+    plugins: [{ name: 'size-entry', resolveId: (asked) => (asked === 'size-entry' ? id : undefined), load: (asked) => (asked === id ? source : undefined) }],
+    build: { write: false, target: 'es2022', modulePreload: false, rollupOptions: { input: 'size-entry', preserveEntrySignatures: 'strict', output: { format: 'es' } } },
+  })
+  const chunks = output.filter(({ type }) => type === 'chunk')
+  const modules = chunks.flatMap(({ modules }) =>
+    Object.entries(modules).filter(([, { renderedLength }]) => renderedLength > 0).map(([path]) => relative(root, path).split(sep).join('/')))
+  return { code: chunks.map(({ code }) => code).join(''), modules }
+}
+
+function compressed(code) {
+  return brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: Buffer.byteLength(code) } }).length
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const shown = (bytes) => (bytes === undefined ? '' : (bytes / 1024).toFixed(2))
+  const foreignCode = []
+  console.log('| import | minified KiB | brotli KiB | budget KiB | aim KiB |\n|---|---:|---:|---:|---:|')
+  for (const each of budgets) {
+    const { bytes, minified, foreign } = await measureSize(each)
+    const over = bytes > each.budget
+    console.log(`| ${each.title} | ${shown(minified)} | ${shown(bytes)} | ${shown(each.budget)}${over ? ', **over**' : ''} | ${shown(each.aim)} |`)
+    if (foreign.length > 0) foreignCode.push(`'${each.title}' holds code that it has no use for: ${foreign.join(', ')}`)
+    if (over || foreign.length > 0) process.exitCode = 1
+  }
+  console.log(['', ...foreignCode].join('\n'))
+}
