@@ -7,6 +7,14 @@ export interface Run {
   readonly events: number
   /** Each wait of a run that is made of many, in ms. */
   readonly waits?: readonly number[]
+  readonly mainThread?: MainThread
+}
+
+/** What a user would feel of a run; in ms. */
+export interface MainThread {
+  /** Tasks of over 50 ms. */
+  readonly longTasks: readonly number[]
+  readonly inputDelays: readonly number[]
 }
 
 /** One way to do the work of a case: tidemark, or IndexedDB by hand. */
@@ -24,6 +32,8 @@ export interface Contender {
 /** Contenders that do the same work; they take turns in each round. */
 export interface Case {
   readonly name: string
+  /** So many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
+  readonly throttle?: number
   /** Makes what every run needs, such as a log to read. Outside the clock. */
   setUp?(): Promise<void>
   readonly contenders: readonly Contender[]
@@ -50,6 +60,10 @@ export interface Sizes {
   readonly waits: number
   /** Logs that new browser processes open, in events; for the driver. */
   readonly coldOpen: readonly number[]
+  /** Logs of growing length, in events. */
+  readonly scale: readonly number[]
+  /** How much slower the processor is made where smoothness is measured. */
+  readonly throttle: number
 }
 
 declare global {

@@ -13,8 +13,20 @@ export function report(result) {
     `Load of the machine: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${busy ? '. **Something else was running: do not rely on these figures.**' : '.'}`,
     '',
     ...(measured.length === 0 ? [] : targetTable(measured)),
-    ...cases.flatMap((each) => (each.contenders.some(({ waits }) => waits.length > 0) ? waitTable(each) : workTable(each))),
+    ...cases.flatMap((each) => {
+      const [first] = each.contenders
+      return first.inputDelays !== undefined ? mainThreadTable(each) : first.waits.length > 0 ? waitTable(each) : workTable(each)
+    }),
   ].join('\n')
+}
+
+/** Long tasks are those of over 50 ms. */
+function mainThreadTable({ name, contenders }) {
+  return table(`${name} | median ms | events/s | long tasks a run | longest | inputs | delay p50 ms | p99`, contenders.map(({ name, events, times, longTasks, inputDelays }) => {
+    const middle = percentile(times, 0.5)
+    const delays = [0.5, 0.99].map((share) => (inputDelays.length === 0 ? 'none' : number(percentile(inputDelays, share))))
+    return [name, number(middle), grouped(Math.round((events / middle) * 1000)), number(longTasks.length / times.length), Math.round(Math.max(0, ...longTasks)), inputDelays.length, ...delays]
+  }))
 }
 
 function targetTable(measured) {
@@ -48,4 +60,4 @@ function table(head, rows) {
 
 const range = (times) => `${number(Math.min(...times))} to ${number(Math.max(...times))}`
 const grouped = (value) => value.toLocaleString('en')
-const number = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 0.1 ? 2 : 4))
+const number = (value) => (value === 0 ? '0' : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 0.1 ? 2 : 4))

@@ -1,5 +1,6 @@
 // Contenders of a case take turns in rounds, so that what changes over time changes for all of them. The first round is thrown away.
 import { call } from './call.mjs'
+import { slowUser } from './slow-user.mjs'
 
 const fewestKept = 3
 
@@ -13,8 +14,10 @@ export async function measure(page, { sizes, only, profile, ...limits }) {
     limits.say(`setting up: ${name}`)
     await call(page, 'setUp', name)
   }
+  const user = await slowUser(page)
+  const throttles = new Map(plan.map(({ name, throttle }) => [name, throttle]))
   const cases = await inRounds(plan, limits, (name, contender, kept) => {
-    const run = () => call(page, 'run', name, contender)
+    const run = () => user.around(throttles.get(name), () => call(page, 'run', name, contender))
     return kept && profile !== undefined ? profile.around(name, contender, run) : run()
   })
   for (const { name } of plan) await call(page, 'tearDown', name)
@@ -38,11 +41,14 @@ export async function inRounds(plan, { rounds, softLimit, say }, run) {
       for (let turn = 0; turn < contenders.length; turn += 1) {
         // Another one begins in each round: nobody always runs behind the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
-        const { ms, events, waits = [] } = await run(name, contender.name, round > 0)
+        const { ms, events, waits = [], mainThread } = await run(name, contender.name, round > 0)
         if (round === 0) continue
         contender.times.push(ms)
         contender.waits.push(...waits)
         contender.events = events
+        if (mainThread === undefined) continue
+        contender.longTasks = [...(contender.longTasks ?? []), ...mainThread.longTasks]
+        contender.inputDelays = [...(contender.inputDelays ?? []), ...mainThread.inputDelays]
       }
     }
   }

@@ -7,6 +7,10 @@ export const bestPeer = 'the best peer'
 
 const within = (inCase, speed, of) => ({ speed: { inCase, contender: speed }, of: { inCase, contender: of } })
 const upTo = (times) => 1 / times
+/** The cost of an event on the longest log, over that on the shortest. */
+const flat = (name) => ({
+  name: `${name}: 1,000,000 events, of 10,000`, ...within(new RegExp(`^scale: ${name}$`), 'tidemark, 1,000,000 events', 'tidemark, 10,000 events'), goal: upTo(1.2), floor: upTo(1.5),
+})
 
 /** `speed` over `of`; `goal` is what the project aims at, `floor` what it started from. */
 export const targets = [
@@ -27,4 +31,8 @@ export const targets = [
     name: 'cold open over 100,000 events, of that over 10,000',
     speed: { inCase: /^cold open.* 100,000 /, contender: 'tidemark' }, of: { inCase: /^cold open.* 10,000 /, contender: 'tidemark' }, goal: upTo(1.2), floor: upTo(1.5),
   },
+  flat('read'),
+  flat('project'),
+  flat('append one'),
+  flat('one event, until its row is committed'),
 ]

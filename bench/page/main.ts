@@ -5,6 +5,8 @@ import type { Case, Run, Sizes } from '../cases/case.js'
 import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
 import { coldOpen, fill } from '../cases/cold-open.js'
+import { scaleCases } from '../cases/scale.js'
+import { smoothCase } from '../cases/smooth.js'
 import { streamCase } from '../cases/stream-read.js'
 import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
 import { tidemark } from '../cases/tidemark.js'
@@ -13,7 +15,7 @@ import { byHand } from '../raw/system.js'
 
 export interface BenchPage {
   /** Makes the cases, and answers their names with those of their contenders. */
-  plan(sizes: Sizes): { name: string; contenders: string[] }[]
+  plan(sizes: Sizes): { name: string; throttle: number; contenders: string[] }[]
   setUp(name: string): Promise<void>
   run(name: string, contender: string): Promise<Run>
   tearDown(name: string): Promise<void>
@@ -49,8 +51,9 @@ window.bench = {
     cases = [
       ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), projectionCase(sizes),
       appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
+      ...scaleCases(sizes), smoothCase(sizes),
     ]
-    return cases.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => contender.name) }))
+    return cases.map(({ name, contenders, throttle = 1 }) => ({ name, throttle, contenders: contenders.map((contender) => contender.name) }))
   },
   async setUp(name) {
     await find(cases, name).setUp?.()

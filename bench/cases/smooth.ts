@@ -1,0 +1,71 @@
+/** Catching up on the main thread of a page that somebody uses, on a slow processor. The driver throttles it and types. */
+import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
+import { deleteDatabase } from '../raw/database.js'
+import { openLog } from '../raw/log.js'
+import { allRows, openRows, projectInOneCommit } from '../raw/projection.js'
+import { timed, type Case, type MainThread, type Run, type Sizes } from './case.js'
+import { logOfLargeCommits } from './logs.js'
+import { forms } from './projections.js'
+import { assertCustomers, type DepositEvent } from './workload.js'
+
+const storeName = 'smooth'
+
+export function smoothCase({ log: count, throttle }: Sizes): Case {
+  let store: TidemarkStore<DepositEvent>
+  let raw: IDBDatabase
+  let runs = 0
+  return {
+    name: `main thread while projecting, at ${throttle}-fold throttling`,
+    throttle,
+    async setUp() {
+      store = await logOfLargeCommits(storeName, count)
+      raw = await openLog(storeName)
+    },
+    contenders: [
+      ...Object.entries(forms).map(([form, define]) => ({
+        name: `tidemark, ${form}`,
+        async run() {
+          const projection = define(`customers-${(runs += 1)}`)
+          const view = await openReadModel(store, projection)
+          const run = await watched(() => timed(count, () => runProjection(projection, store)))
+          assertCustomers(await view.customers.getAll(), count, form)
+          await view.close()
+          return run
+        },
+      })),
+      {
+        name: 'raw, one commit at the end (P4)',
+        async run() {
+          const name = `raw-smooth-${(runs += 1)}`
+          const rows = await openRows(name)
+          const run = await watched(() => timed(count, () => projectInOneCommit(raw, rows, 40)))
+          assertCustomers(await allRows(rows), count, 'P4')
+          rows.close()
+          await deleteDatabase(name)
+          return run
+        },
+      },
+    ],
+    async tearDown() {
+      raw.close()
+      await store.close()
+      await destroyEventStore(storeName)
+    },
+  }
+}
+
+/** Watches the main thread during a run. An input's delay is from its arrival in the browser to its handler. */
+async function watched(work: () => Promise<Run>): Promise<Run> {
+  const longTasks: number[] = []
+  const inputDelays: number[] = []
+  const observer = new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
+  observer.observe({ type: 'longtask' })
+  const typed = (event: Event) => inputDelays.push(performance.now() - event.timeStamp)
+  addEventListener('keydown', typed)
+  const run = await work()
+  removeEventListener('keydown', typed)
+  longTasks.push(...observer.takeRecords().map(({ duration }) => duration))
+  observer.disconnect()
+  const mainThread: MainThread = { longTasks, inputDelays }
+  return { ...run, mainThread }
+}
