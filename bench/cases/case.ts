@@ -69,14 +69,18 @@ export interface Sizes {
 declare global {
   /** Set by the driver while it takes a CPU profile, so that the profile holds what the clock holds. */
   var profiling: ((on: boolean) => Promise<void>) | undefined
+  /** Set while requests are counted. */
+  var counting: ((on: boolean) => void) | undefined
 }
 
 /** Runs `work` under the clock. */
 export async function timed(events: number, work: () => Promise<unknown>): Promise<Run> {
   await globalThis.profiling?.(true)
+  globalThis.counting?.(true)
   const start = performance.now()
   await work()
   const ms = performance.now() - start
+  globalThis.counting?.(false)
   await globalThis.profiling?.(false)
   return { ms, events }
 }
@@ -84,9 +88,12 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
 /** Runs `work` so many times, each under a clock of its own; `between` is outside of it. */
 export async function timedEach(count: number, work: (n: number) => Promise<unknown>, between?: () => Promise<unknown>): Promise<Run> {
   const waits: number[] = []
+  // What is asked for after a wait belongs to it as well.
+  globalThis.counting?.(true)
   for (let n = 0; n < count; n += 1) {
     waits.push((await timed(1, () => work(n))).ms)
     await between?.()
   }
+  globalThis.counting?.(false)
   return { ms: [...waits].sort((a, b) => a - b)[Math.floor(count / 2)] as number, events: 1, waits }
 }

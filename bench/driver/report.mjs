@@ -35,23 +35,26 @@ function targetTable(measured) {
 }
 
 function workTable({ name, contenders }) {
-  return table(`${name} | events | median ms | min to max | events/s | to the first | in one round`, contenders.map((contender) => {
+  return table(`${name} | events | median ms | min to max | events/s | to the first | in one round | transactions | requests`, contenders.map((contender) => {
     const { events, times } = contender
     const { ratio, least, most } = compare(contender, contenders[0])
     const middle = percentile(times, 0.5)
-    return [contender.name, grouped(events), number(middle), range(times), grouped(Math.round(speedOf(contender, middle) * 1000)), number(ratio), `${number(least)} to ${number(most)}`]
+    return [contender.name, grouped(events), number(middle), range(times), grouped(Math.round(speedOf(contender, middle) * 1000)), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender)]
   }))
 }
 
 /** Speed is one over the median wait. */
 function waitTable({ name, contenders }) {
-  return table(`${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round`, contenders.map((contender) => {
+  return table(`${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round | transactions | requests`, contenders.map((contender) => {
     const { waits, times } = contender
     const { ratio, least, most } = compare(contender, contenders[0])
     const at = (share) => number(percentile(waits, share))
-    return [contender.name, waits.length, number(percentile(times, 0.5)), range(times), at(0.9), at(0.99), number(ratio), `${number(least)} to ${number(most)}`]
+    return [contender.name, waits.length, number(percentile(times, 0.5)), range(times), at(0.9), at(0.99), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender)]
   }))
 }
+
+/** Of IndexedDB, for an event or a wait. Nothing where it was not counted. */
+const askedBy = ({ asked }) => (asked === undefined ? ['', ''] : [asked.transactions, asked.requests].map((count) => (count >= 0.001 ? number(count) : count.toFixed(5))))
 
 function table(head, rows) {
   const columns = head.split('|').length - 1

@@ -20,6 +20,10 @@ export async function measure(page, { sizes, only, profile, ...limits }) {
     const run = () => user.around(throttles.get(name), () => call(page, 'run', name, contender))
     return kept && profile !== undefined ? profile.around(name, contender, run) : run()
   })
+  if (plan.length > 0) limits.say('counting requests')
+  for (const { name, contenders } of cases) {
+    for (const contender of contenders) contender.asked = await call(page, 'count', name, contender.name)
+  }
   for (const { name } of plan) await call(page, 'tearDown', name)
   return cases
 }

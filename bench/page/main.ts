@@ -12,12 +12,15 @@ import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
 import { tidemark } from '../cases/tidemark.js'
 import { leader, wakeUpCase } from '../cases/wake-up.js'
 import { byHand } from '../raw/system.js'
+import { counted, type RequestCount } from './requests.js'
 
 export interface BenchPage {
   /** Makes the cases, and answers their names with those of their contenders. */
   plan(sizes: Sizes): { name: string; throttle: number; contenders: string[] }[]
   setUp(name: string): Promise<void>
   run(name: string, contender: string): Promise<Run>
+  /** What one more run asks of IndexedDB for an event, or for a wait. */
+  count(name: string, contender: string): Promise<RequestCount>
   tearDown(name: string): Promise<void>
   /** What is asked of the tab beside. */
   lead(task: 'start' | 'stop'): Promise<void>
@@ -63,6 +66,14 @@ window.bench = {
     // Nobody pays for the garbage of the contender before.
     window.gc?.()
     return found.run()
+  },
+  async count(name, contender) {
+    let run: Run = { ms: 0, events: 1 }
+    const { transactions, requests } = await counted(async () => {
+      run = await find(find(cases, name).contenders, contender).run()
+    })
+    const each = run.waits?.length ?? run.events
+    return { transactions: transactions / each, requests: requests / each }
   },
   async tearDown(name) {
     await find(cases, name).tearDown?.()
