@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [--only=text] [--peers | --no-peers] [--sqlite] [--profile=contender]
+// npm run bench [-- --quick] [--only=text] [--peers | --no-peers] [--engine=name] [--profile=contender]
 // Measures tidemark beside IndexedDB by hand and beside its peers. Prints Markdown, writes bench/results/. See bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
@@ -27,29 +27,36 @@ const site = await buildAndServe({ minify: options.profile === undefined, peers:
 const disk = await newProfile()
 let browser
 try {
-  browser = await openBrowser({ url: site.url, sqlite: options.sqlite, profile: disk.path })
-  const { page, version, storage } = browser
-  const profile = options.profile === undefined ? undefined : await profiler(page, { contender: options.profile, folder: results })
-  const cases = await measure(page, { ...options, profile })
-  const engine = cases.length === 0 ? 'leveldb' : await storage()
+  browser = await openBrowser({ url: site.url, engine: options.engine, profile: disk.path })
+  const { version, storage } = browser
+  const profile = options.profile === undefined ? undefined : await profiler(browser, { contender: options.profile, folder: results })
+  const cases = await measure(browser, { ...options, profile })
+  const ran = { browser: version, storage: cases.length === 0 ? '' : await storage() }
   await browser.close()
+  // What is there is kept, if anything should go wrong while browsers come and go.
+  if (cases.length > 0) await keep(cases, ran)
   cases.push(...(await measureColdOpen({ ...options, url: site.url })))
   if (cases.length === 0) throw new Error(`No case has '${options.only}' in its name`)
-  const result = {
-    when: new Date(started).toISOString(), took: Date.now() - started, mode: options.mode, sizes: options.sizes, browser: version, storage: engine, peers,
-    cores: availableParallelism(), platform: `${process.platform} ${process.arch}`,
-    /** What waited for the processor, ourselves included; 0 where the system does not say. */
-    load: { before: busyBefore, after: loadavg()[0] }, cases,
-  }
-  const name = `${options.mode}${options.sqlite ? '-sqlite' : ''}${options.only === undefined ? '' : '-part'}`
-  await writeFile(join(results, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
-  const markdown = report(result)
-  await writeFile(join(results, `${name}.md`), `${markdown}\n`)
-  await writeFile(join(results, `${name}.html`), draw(result))
-  console.log(markdown)
+  console.log(await keep(cases, ran))
   if (profile !== undefined) console.log(await profile.finish())
 } finally {
   await browser?.close()
   await disk.remove()
   await site.close()
+}
+
+/** Writes the results in every form. @returns them as Markdown */
+async function keep(cases, ran) {
+  const result = {
+    when: new Date(started).toISOString(), took: Date.now() - started, mode: options.mode, sizes: options.sizes, ...ran, peers,
+    cores: availableParallelism(), platform: `${process.platform} ${process.arch}`,
+    /** What waited for the processor, ourselves included; 0 where the system does not say. */
+    load: { before: busyBefore, after: loadavg()[0] }, cases,
+  }
+  const name = [options.mode, ...(options.engine === 'chromium-leveldb' ? [] : [options.engine]), ...(options.only === undefined ? [] : ['part'])].join('-')
+  const markdown = report(result)
+  await writeFile(join(results, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
+  await writeFile(join(results, `${name}.md`), `${markdown}\n`)
+  await writeFile(join(results, `${name}.html`), draw(result))
+  return markdown
 }

@@ -1,46 +1,51 @@
-// Chromium with a profile on disk: in a private context IndexedDB would be in memory.
-import { chromium } from '@playwright/test'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+// A browser on the bench page, with a profile on disk: in a private context IndexedDB would be in memory.
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromiumArgs, findChromium } from '../../scripts/find-browser.mjs'
+import { whyMissing } from '../../scripts/engines.mjs'
+import { call } from './call.mjs'
+import { chromiumOn } from './engines/chromium.mjs'
+import { firefox } from './engines/firefox.mjs'
+
+export const engines = { 'chromium-leveldb': chromiumOn('leveldb'), 'chromium-sqlite': chromiumOn('sqlite'), firefox }
 
 /** A new folder for a profile, and what removes it. */
 export async function newProfile() {
   const path = await mkdtemp(join(tmpdir(), 'tidemark-bench-profile-'))
-  // Chromium may still write for a moment after it was told to end.
+  // A browser may still write for a moment after it was told to end.
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }) }
 }
 
-/** @param {{ url: string, profile: string, sqlite: boolean }} options */
-export async function openBrowser({ url, profile, sqlite }) {
-  const executablePath = findChromium()?.path
-  if (executablePath === undefined) throw new Error('No Chromium found. Run: node scripts/provision-browser.mjs')
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
-    args: [
-      ...chromiumArgs(),
-      `--enable-features=${sqlite ? 'IdbSqliteBackingStore' : 'IdbSqliteOnDiskRollout:stage/UseLevelDbOnly'}`,
-      '--js-flags=--expose-gc',
-    ],
-  })
+/** @param {{ engine: keyof typeof engines, url: string, profile: string }} options */
+export async function openBrowser({ engine: name, url, profile }) {
+  const missing = whyMissing(name)
+  if (missing !== undefined) throw new Error(`The bench cannot run in ${name}: ${missing}`)
+  const engine = engines[name]
+  const browser = await engine.start(profile)
   try {
-    const page = context.pages()[0] ?? (await context.newPage())
+    const page = await browser.firstPage()
     let other
     await page.exposeFunction('inOtherTab', async (task) => {
-      other ??= await openPage(await context.newPage(), url)
+      other ??= await openPage(await browser.newPage(), url)
       await other.evaluate((task) => window.bench.lead(task), task)
     })
     await openPage(page, url)
     return {
       page,
-      version: `Chromium ${context.browser()?.version()}`,
-      /** Which storage engine the databases are in, by what lies on disk. */
-      storage: () => storageOnDisk(profile, sqlite ? 'sqlite' : 'leveldb'),
-      close: () => context.close(),
+      version: browser.version,
+      devtools: browser.devtools && (() => browser.devtools(page)),
+      /** What the databases are in, by what lies on disk. */
+      async storage() {
+        // Every case deletes its databases, and some engines the files with them.
+        await call(page, 'leaveDatabase')
+        const found = await engine.storageOnDisk(profile)
+        if (found !== engine.storage) throw new Error(`The databases are in ${found}, not in ${engine.storage}`)
+        return found
+      },
+      close: () => browser.close(),
     }
   } catch (error) {
-    await context.close()
+    await browser.close()
     throw error
   }
 }
@@ -52,11 +57,4 @@ async function openPage(page, url) {
   await Promise.race([page.waitForFunction(() => window.bench !== undefined), failed])
   if (!(await page.evaluate(() => window.crossOriginIsolated))) throw new Error('The page is not isolated, so its clock is too coarse')
   return page
-}
-
-async function storageOnDisk(profile, wanted) {
-  const entries = await readdir(join(profile, 'Default', 'IndexedDB')).catch(() => [])
-  const found = entries.some((entry) => entry.endsWith('.indexeddb.leveldb')) ? 'leveldb' : entries.length > 0 ? 'sqlite' : 'memory'
-  if (found !== wanted) throw new Error(`The databases are in ${found}, not in ${wanted}`)
-  return found
 }

@@ -1,7 +1,7 @@
 // Calls `window.bench` of a page, with an end to every wait.
 
 /** A run that takes longer than this has hung. */
-const limit = 10 * 60_000
+const limit = 20 * 60_000
 
 /** @param {import('@playwright/test').Page} page */
 export async function call(page, method, ...args) {

@@ -4,13 +4,13 @@ import { call } from './call.mjs'
 import { inRounds } from './rounds.mjs'
 
 /** @returns cases as from `measure`; a contender is a system */
-export async function measureColdOpen({ url, sqlite, sizes, only, ...limits }) {
+export async function measureColdOpen({ url, engine, sizes, only, ...limits }) {
   const named = sizes.coldOpen.map((count) => ({ name: `cold open, 1,000 rows over ${count.toLocaleString('en')} events`, count }))
   const wanted = named.filter(({ name }) => only === undefined || name.includes(only))
   if (wanted.length === 0) return []
   const profile = await newProfile()
   const inBrowser = async (work) => {
-    const browser = await openBrowser({ url, sqlite, profile: profile.path })
+    const browser = await openBrowser({ url, engine, profile: profile.path })
     try {
       return await work(browser.page)
     } finally {

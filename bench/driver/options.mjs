@@ -4,7 +4,7 @@ const full = { ...quick, smallCommits: 100_000, coldOpen: [10_000, 100_000], sca
 
 /** @param {readonly string[]} args */
 export function readOptions(args) {
-  const known = new Set(['--quick', '--sqlite', '--only', '--profile', '--peers', '--no-peers'])
+  const known = new Set(['--quick', '--engine', '--only', '--profile', '--peers', '--no-peers'])
   for (const arg of args) {
     if (!known.has(arg.split('=')[0])) throw new Error(`Unknown option ${arg}. There are: ${[...known].join(' ')}`)
   }
@@ -19,7 +19,7 @@ export function readOptions(args) {
     softLimit: isQuick ? 85_000 : 20 * 60_000,
     /** Installed when they are first asked for. */
     peers: (!isQuick || args.includes('--peers')) && !args.includes('--no-peers'),
-    sqlite: args.includes('--sqlite'),
+    engine: value('--engine') ?? 'chromium-leveldb',
     /** Only cases whose name has this in it. */
     only: value('--only'),
     /** Take CPU profiles of contenders whose name has this in it. */

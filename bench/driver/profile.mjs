@@ -6,8 +6,9 @@ import { join } from 'node:path'
  * Profiles what is under the clock in the kept runs of the contenders whose name has `contender` in it. Of each, the last
  * run is written to a file that DevTools opens.
  */
-export async function profiler(page, { contender: wanted, folder }) {
-  const session = await page.context().newCDPSession(page)
+export async function profiler({ page, devtools }, { contender: wanted, folder }) {
+  if (devtools === undefined) throw new Error('Profiles are taken in Chromium only')
+  const session = await devtools()
   await session.send('Profiler.enable')
   await session.send('Profiler.setSamplingInterval', { interval: 200 })
   /** File name to the profiles of all runs. */

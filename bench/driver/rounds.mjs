@@ -5,16 +5,18 @@ import { slowUser } from './slow-user.mjs'
 const fewestKept = 3
 
 /**
- * @param {import('@playwright/test').Page} page
+ * @param {Awaited<ReturnType<typeof import('./browser.mjs').openBrowser>>} browser
  * @returns every run of every contender that is kept, in milliseconds, by case
  */
-export async function measure(page, { sizes, only, profile, ...limits }) {
-  const plan = (await call(page, 'plan', sizes)).filter(({ name }) => only === undefined || name.includes(only))
+export async function measure({ page, devtools }, { sizes, only, profile, ...limits }) {
+  const user = await slowUser(devtools)
+  const plan = (await call(page, 'plan', sizes))
+    .filter(({ name }) => only === undefined || name.includes(only))
+    .filter(({ throttle }) => throttle === 1 || user.possible)
   for (const { name } of plan) {
     limits.say(`setting up: ${name}`)
     await call(page, 'setUp', name)
   }
-  const user = await slowUser(page)
   const throttles = new Map(plan.map(({ name, throttle }) => [name, throttle]))
   const cases = await inRounds(plan, limits, (name, contender, kept) => {
     const run = () => user.around(throttles.get(name), () => call(page, 'run', name, contender))

@@ -3,9 +3,11 @@
 /** Between two keys. */
 const pause = 40
 
-export async function slowUser(page) {
-  const session = await page.context().newCDPSession(page)
+/** @param {(() => Promise<import('@playwright/test').CDPSession>) | undefined} devtools without it nobody is slowed down */
+export async function slowUser(devtools) {
+  const session = await devtools?.()
   return {
+    possible: session !== undefined,
     /** Runs `work` so many times slower, with typing; at 1 it just runs it. */
     async around(throttle, work) {
       if (throttle === 1) return work()

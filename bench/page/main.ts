@@ -11,6 +11,7 @@ import { streamCase } from '../cases/stream-read.js'
 import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
 import { tidemark } from '../cases/tidemark.js'
 import { leader, wakeUpCase } from '../cases/wake-up.js'
+import { openDatabase } from '../raw/database.js'
 import { byHand } from '../raw/system.js'
 import { counted, type RequestCount } from './requests.js'
 
@@ -24,6 +25,8 @@ export interface BenchPage {
   tearDown(name: string): Promise<void>
   /** What is asked of the tab beside. */
   lead(task: 'start' | 'stop'): Promise<void>
+  /** Leaves a database on the disk. */
+  leaveDatabase(): Promise<void>
   /** Every log with its read model, by name. */
   systems(): string[]
   fill(system: string, database: string, count: number): Promise<void>
@@ -79,6 +82,10 @@ window.bench = {
     await find(cases, name).tearDown?.()
   },
   lead: (task) => leader[task](),
+  async leaveDatabase() {
+    const database = await openDatabase('bench', (created) => void created.createObjectStore('left'))
+    database.close()
+  },
   systems: () => systems.map(({ name }) => name),
   fill: (system, database, count) => fill(find(systems, system), database, count),
   coldOpen: (system, database, count) => coldOpen(find(systems, system), database, count),
