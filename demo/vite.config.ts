@@ -10,13 +10,16 @@ import { build, defineConfig, type Plugin } from 'vite'
 import { project } from './src/albers.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const outDir = join(here, 'dist')
+/** Set by the end-to-end tests, whose builds must not meet a demo that somebody looks at. */
+const testPort = process.env['TIDEMARK_DEMO_E2E_PORT']
+const outDir = testPort === undefined ? join(here, 'dist') : fileURLToPath(new URL(`../test/e2e/.dist/demo-${testPort}`, import.meta.url))
 const alias = [
   { find: /^tidemark$/, replacement: fileURLToPath(new URL('../src/index.ts', import.meta.url)) },
-  {
-    find: /^vega-datasets\/data\//,
-    replacement: fileURLToPath(new URL('../node_modules/vega-datasets/data/', import.meta.url)),
-  },
+  // Files that these packages have, but do not export.
+  ...['vega-datasets/data/', '@fontsource-variable/source-sans-3/files/'].map((folder) => ({
+    find: new RegExp(`^${folder}`),
+    replacement: fileURLToPath(new URL(`../node_modules/${folder}`, import.meta.url)),
+  })),
 ]
 
 interface Topology {
@@ -118,6 +121,7 @@ const types: Record<string, string> = {
   '.csv': 'text/csv; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.webmanifest': 'application/manifest+json',
+  '.woff2': 'font/woff2',
 }
 
 /** In place of Vite's development server: the built files and nothing else. */
@@ -152,6 +156,6 @@ export default defineConfig({
   plugins: [usStates(), serviceWorker(), serveBuilt()],
   build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1024 },
   server: { port: 5173, strictPort: true, watch: null, hmr: false, ws: false },
-  preview: { port: 5173, strictPort: true },
+  preview: { host: testPort === undefined ? 'localhost' : '127.0.0.1', port: Number(testPort ?? 5173), strictPort: true },
   optimizeDeps: { noDiscovery: true },
 })

@@ -1,44 +1,46 @@
-/** The figures of all airports and the table of the twelve that stand out. */
+/** The figures of all airports, and the table of those that stand out. */
 import type { Place } from './airports.js'
-import { byId, count, decimal, h, messageOf, minutes, perFrame, say, stepOf } from './dom.js'
-import { enoughLandings, nowhere, type Airport, type Totals } from './flights.js'
+import { byId, h, say, segments } from './dom.js'
+import { enoughLandings, lateFrom, nowhere, type Airport, type Totals } from './flights.js'
 import { watch } from './live.js'
+import { messageOf } from './notice.js'
+import { count, decimal, minutes, stepOf } from './numbers.js'
 import type { View } from './session.js'
 
 type Order = 'byDelay' | 'byLanded'
 
-const rowsShown = 12
+/** Rows until somebody asks for all: as many as fit beside the panel. */
+const rowsAtFirst = matchMedia('(min-width: 62rem)').matches ? 18 : 12
 
 export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: string | null) => void) {
   let order: Order = 'byDelay'
   let view: View | undefined
-  let stop: (() => void)[] = []
+  let stop: (() => void) | undefined
+  let busy: readonly Airport[] = []
+  let landed = 0
+  /** Every row is shown. */
+  let all = false
 
   const figures = {
     landed: figure('Landings'),
     average: figure('Average delay', 'min'),
-    late: figure('15 min late or more', '%'),
-    miles: figure('Miles flown', 'M'),
+    late: figure(`${lateFrom} min late or more`, '%'),
+    miles: figure('Miles flown', 'million'),
   }
 
   byId('order').append(
-    h('fieldset', { class: 'segments' },
-      h('legend', { class: 'hidden' }, 'Order by'),
-      ...([['byDelay', 'Most delayed'], ['byLanded', 'Busiest']] as const).flatMap(([value, label]) => [
-        h('input', {
-          type: 'radio', name: 'order', id: `order-${value}`, value, checked: value === order,
-          change: () => {
-            order = value
-            query()
-          },
-        }),
-        h('label', { for: `order-${value}` }, label),
-      ]),
-    ),
+    segments('Order by', 'order', [['byDelay', 'Most delayed'], ['byLanded', 'Busiest']], order, (chosen) => {
+      order = chosen
+      query()
+    }),
   )
 
   const body = h('tbody')
-  const empty = h('p', { class: 'empty' }, 'No landings yet.')
+  const empty = h('p', { class: 'empty' }, 'Reading the board …')
+  const more = h('button', { type: 'button', hidden: true, 'aria-expanded': 'false', click: () => {
+    all = !all
+    render()
+  } })
   const caption = h('caption')
   byId('table').append(
     h('table', {},
@@ -46,53 +48,54 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
       h('thead', {}, h('tr', {},
         h('th', { scope: 'col' }, 'Airport'),
         h('th', { scope: 'col', class: 'number' }, 'Landed'),
-        h('th', { scope: 'col', class: 'number' }, h('abbr', { title: 'Average delay in minutes' }, 'Avg'), h('span', { class: 'unit' }, ' min')),
-        h('th', { scope: 'col', class: 'number worst' }, 'Worst'),
+        h('th', { scope: 'col', class: 'number' }, 'Average, min'),
+        h('th', { scope: 'col', class: 'number worst' }, 'Worst, min'),
       )),
       body,
     ),
-    empty,
+    empty, more,
   )
   body.addEventListener('pointerover', (event) => {
     onPoint((event.target as Element).closest('tr')?.dataset['code'] ?? null)
   })
   body.addEventListener('pointerleave', () => onPoint(null))
 
-  /** The twelve first of an index, busy airports only. Runs again when a commit touches the airports. */
+  /** Busy airports in the order of an index, and the totals, of one commit. Runs again when a commit touches them. */
   function query(): void {
-    for (const end of stop) end()
-    stop = []
+    stop?.()
     if (view === undefined) return
     const by = order
-    say(caption, by === 'byDelay' ? `By average delay, of airports with ${enoughLandings} landings or more` : 'By landings')
-    stop.push(
-      watch(
-        view.live(async ({ airports }) => {
-          const all = await airports.getAll({ index: by, direction: 'prev' })
-          return all.filter((airport) => airport.landed >= enoughLandings && airport.code !== nowhere).slice(0, rowsShown)
-        }),
-        (snapshot) => {
-          if (snapshot.state === 'ready') render(snapshot.value)
-          else if (snapshot.state === 'error') say(empty, messageOf(snapshot.error))
-        },
-        perFrame,
-      ),
-      watch(
-        view.live(({ totals }) => totals.get('all')),
-        (snapshot) => snapshot.state === 'ready' && renderTotals(snapshot.value),
-        perFrame,
-      ),
-    )
+    say(caption, by === 'byDelay' ? `By average delay, of airports with ${enoughLandings} landings or more` : `By landings, from ${enoughLandings} on`)
+    const live = view.live(async ({ airports, totals }) => {
+      const [every, all] = await Promise.all([airports.getAll({ index: by, direction: 'prev' }), totals.get('all')])
+      return { totals: all, busy: every.filter((airport) => airport.landed >= enoughLandings && airport.code !== nowhere) }
+    })
+    stop = watch(live, (snapshot) => {
+      if (snapshot.state === 'ready') {
+        busy = snapshot.value.busy
+        landed = snapshot.value.totals?.landed ?? 0
+        renderTotals(snapshot.value.totals)
+        render()
+      } else if (snapshot.state === 'error') {
+        say(empty, `The board cannot be read: ${messageOf(snapshot.error)}`)
+        empty.hidden = false
+      }
+    })
   }
 
-  function render(airports: readonly Airport[]): void {
+  function render(): void {
+    const airports = all ? busy : busy.slice(0, rowsAtFirst)
+    say(empty, landed === 0 ? 'No landings yet.' : `No airport has ${enoughLandings} landings yet.`)
     empty.hidden = airports.length > 0
-    const longest = Math.max(1, ...airports.map((airport) => airport.averageDelay))
+    more.hidden = busy.length <= rowsAtFirst
+    more.setAttribute('aria-expanded', String(all))
+    say(more, all ? `Show ${rowsAtFirst} airports` : `Show all ${count(busy.length)} airports`)
+    const longest = Math.max(1, ...busy.map((airport) => airport.averageDelay))
     const known = new Map([...body.rows].map((row) => [row.dataset['code'], row]))
     const rows = airports.map((airport) => {
       const row = known.get(airport.code) ?? newRow(airport.code)
-      const [, landed, average, worst] = row.cells
-      if (landed) say(landed, count(airport.landed))
+      const [, landings, average, worst] = row.cells
+      if (landings) say(landings, count(airport.landed))
       const value = average?.querySelector('.value')
       if (value) say(value, minutes(airport.averageDelay))
       if (worst) say(worst, count(airport.worstDelay))

@@ -1,9 +1,12 @@
 /** The user's own events: delays, cancellations and gate swaps, with or without a network. */
-import { VersionConflictError } from 'tidemark'
+import { CaughtUpTimeoutError, VersionConflictError } from 'tidemark'
 import type { Place } from './airports.js'
-import { byId, count, h, messageOf, notify, perFrame, say } from './dom.js'
+import { button } from './button.js'
+import { byId, h, say } from './dom.js'
 import { flightStream, gateStream, timetable, type Departure, type FlightEvent, type Gate, type Store } from './flights.js'
 import { watch } from './live.js'
+import { messageOf, notify } from './notice.js'
+import { count } from './numbers.js'
 import type { Session, View } from './session.js'
 
 interface Line {
@@ -54,17 +57,17 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
   })
 
   const late = h('input', { type: 'number', id: 'late', min: 1, max: 999, step: 1, value: 25, inputmode: 'numeric', required: true })
-  const report = h('button', { type: 'submit' }, 'Report delay')
-  const cancel = h('button', { type: 'button', click: () => void cancelFlight() }, 'Cancel flight')
-  const swap = h('button', { type: 'button', click: () => void swapGates() }, 'Swap gates')
+  const report = button({ label: 'Report delay', action: reportDelay })
+  const cancel = button({ label: 'Cancel flight', action: cancelFlight })
+  const swap = button({ label: 'Swap gates', action: swapGates })
   const hint = h('p', { class: 'hint', id: 'desk-hint' })
-  const form = h('form', { class: 'actions', 'aria-describedby': 'desk-hint' },
-    h('span', { class: 'joined' }, h('label', { for: 'late', class: 'hidden' }, 'Minutes late'), late, h('span', { class: 'unit', 'aria-hidden': 'true' }, 'min'), report),
-    cancel, swap)
-  form.addEventListener('submit', (event) => {
+  const form = h('form', { class: 'orders', 'aria-describedby': 'desk-hint', submit: (event) => {
     event.preventDefault()
-    void reportDelay()
-  })
+    report.click()
+  } },
+    h('label', { for: 'late', class: 'hidden' }, 'Minutes late'),
+    h('span', { class: 'joined' }, late, h('span', { class: 'unit', 'aria-hidden': 'true' }, 'min'), report),
+    cancel, swap)
   byId('desk').append(
     h('h2', { id: 'desk-title' }, 'Your departures'),
     h('ul', { class: 'departures' }, ...rows.map((row) => row.item)),
@@ -75,15 +78,21 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
 
   function enable(): void {
     const flights = picked()
-    const one = flights.length === 1
-    const cancelled = flights.some((line) => line.cancelled)
-    report.disabled = cancel.disabled = !one || cancelled
-    swap.disabled = flights.length !== 2
+    const [first] = flights
+    const cancelled = first !== undefined && flights.length === 1 && first.cancelled
+    const one =
+      flights.length === 0 ? 'Choose a flight first.'
+      : flights.length > 1 ? 'Choose one flight only.'
+      : cancelled ? `${first.flight} is cancelled already.`
+      : null
+    report.allow(one)
+    cancel.allow(one)
+    swap.allow(flights.length === 2 ? null : 'Choose two flights to swap their gates.')
     say(hint,
-      flights.length === 0 ? 'Choose one flight to delay or cancel it, or two to swap their gates.'
-      : one && cancelled ? `${flights[0]?.flight} is cancelled.`
-      : one ? `${flights[0]?.flight} is chosen. Choose another to swap gates.`
-      : flights.length === 2 ? `The swap is one append to two streams: both gates change, or neither.`
+      first === undefined ? 'Choose one flight to delay or cancel it, or two to swap their gates.'
+      : cancelled ? `${first.flight} is cancelled. Choose another to swap gates with it.`
+      : flights.length === 1 ? `${first.flight} is chosen. Choose another to swap gates with it.`
+      : flights.length === 2 ? 'The swap is one append to two streams: both gates change, or neither does.'
       : 'A swap takes two flights.')
   }
 
@@ -100,30 +109,39 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
 
   /** Appends, says so, and says when the board shows it. */
   async function record(what: string, write: () => ReturnType<Store['append']>): Promise<void> {
+    let stored: string
+    let position: number
     try {
-      const { position } = await write()
-      for (const row of rows) row.box.checked = false
-      enable()
-      const stored = `${what} Stored at position ${count(position)}`
-      const { running } = session
-      if (running === undefined) {
-        notify(`${stored}. The projection is stopped in this tab.`)
-        return
-      }
-      const began = performance.now()
-      try {
-        await running.caughtUp(position, { timeout: 3000 })
-        notify(`${stored}, on the board ${Math.max(1, Math.round(performance.now() - began))} ms later.`)
-      } catch {
-        notify(`${stored}. The board will show it when the projection gets there.`)
-      }
+      ;({ position } = await write())
+      stored = `${what} Stored at position ${count(position)}`
     } catch (error) {
-      if (error instanceof VersionConflictError) {
-        notify(`Nothing was stored. ${error.stream} is at version ${error.actual}, and this board had seen ${typeof error.expected === 'number' ? `version ${error.expected}` : 'none'}: another tab was faster, or the board is behind.`, 'trouble')
-      } else {
-        notify(`Nothing was recorded: ${messageOf(error)}`, 'trouble')
-      }
+      notify(error instanceof VersionConflictError ? conflict(error) : `Nothing was stored. ${messageOf(error)}`, 'trouble')
+      return
     }
+    for (const row of rows) row.box.checked = false
+    enable()
+    const { running } = session
+    if (running === undefined) {
+      notify(`${stored}. The projection is stopped in this tab; the board shows it as soon as another tab or the service worker projects.`)
+      return
+    }
+    const began = performance.now()
+    try {
+      await running.caughtUp(position, { timeout: 3000 })
+      notify(`${stored}, on the board ${Math.max(1, Math.round(performance.now() - began))} ms later.`)
+    } catch (error) {
+      const { phase } = running.status.getSnapshot()
+      notify(
+        error instanceof CaughtUpTimeoutError ? `${stored}. The board is behind and will show it later.`
+        : phase === 'paused' ? `${stored}. The board is paused and will show it when it goes on.`
+        : phase === 'faulted' ? `${stored}. The board stopped at an event before it, and will show it when it goes on.`
+        : `${stored}, not on the board yet: ${messageOf(error)}`)
+    }
+  }
+
+  function conflict({ stream, expected, actual }: VersionConflictError): string {
+    const seen = typeof expected === 'number' && expected > 0 ? `version ${expected}` : 'no event'
+    return `Nothing was stored. ${stream} is at version ${actual}, and this board had seen ${seen} of it: another tab was faster, or the board is behind.`
   }
 
   const one = (event: FlightEvent) => [event]
@@ -181,7 +199,6 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
           current = snapshot.value
           render()
         },
-        perFrame,
       )
     },
   }

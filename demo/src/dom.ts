@@ -34,52 +34,39 @@ export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
 
-/** Calls `render` at most once per frame. */
-export function perFrame(render: () => void): () => void {
+/** A frame that did not come by then is not waited for: hidden and covered windows draw none. ms */
+const frameless = 250
+
+/** Calls `render` at most once per frame, and at most once per `gap` ms. */
+export function perFrame(render: () => void, gap = 0): () => void {
   let asked = false
+  let last = -Infinity
   return () => {
     if (asked) return
     asked = true
     const run = () => {
+      clearTimeout(timer)
+      cancelAnimationFrame(frame)
       asked = false
+      last = performance.now()
       render()
     }
-    // A hidden tab draws no frames, and must not fall behind when it is shown again.
-    if (document.visibilityState === 'visible') requestAnimationFrame(run)
-    else setTimeout(run, 200)
+    let frame = 0
+    const wait = Math.max(0, last + gap - performance.now())
+    const timer = setTimeout(run, wait + frameless)
+    if (wait === 0) frame = requestAnimationFrame(run)
+    else setTimeout(() => asked && (frame = requestAnimationFrame(run)), wait)
   }
 }
 
-let clearing: ReturnType<typeof setTimeout> | undefined
-
-/** One line for the user about what just happened. It stays at the top of the window for a while, then goes. */
-export function notify(text: string, kind: 'fine' | 'trouble' = 'fine'): void {
-  const notice = byId('notice')
-  notice.dataset['kind'] = kind
-  say(notice, text)
-  clearTimeout(clearing)
-  clearing = setTimeout(() => say(notice, ''), kind === 'fine' ? 12_000 : 30_000)
+/** Several choices of which one holds, as radio buttons side by side. */
+export function segments<V extends string>(
+  legend: string, name: string, choices: readonly (readonly [value: V, label: string])[], chosen: V, choose: (value: V) => void,
+): HTMLFieldSetElement {
+  return h('fieldset', { class: 'segments' },
+    h('legend', { class: 'hidden' }, legend),
+    ...choices.flatMap(([value, label]) => [
+      h('input', { type: 'radio', name, id: `${name}-${value}`, value, checked: value === chosen, change: () => choose(value) }),
+      h('label', { for: `${name}-${value}` }, label),
+    ]))
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/* ---- Numbers ----------------------------------------------------------------------------------------------------------- */
-
-const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
-const tenth = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })
-const signed = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: 'exceptZero' })
-const typographic = (text: string) => text.replace('-', '\u2212')
-
-export const count = (value: number) => typographic(whole.format(value))
-export const decimal = (value: number) => typographic(tenth.format(value))
-export const minutes = (value: number) => typographic(signed.format(value))
-
-/** Five steps of average delay, for colour; the legend names them. */
-export const steps = [
-  { below: 0, name: 'early' },
-  { below: 5, name: 'under 5' },
-  { below: 10, name: 'under 10' },
-  { below: 15, name: 'under 15' },
-  { below: Infinity, name: '15 or more' },
-] as const
-export const stepOf = (delay: number) => steps.findIndex((step) => delay < step.below)

@@ -60,6 +60,8 @@ export const enoughLandings = 30
 /** Where landings without a destination go, once the handler knows how. */
 export const nowhere = 'ZZZ'
 
+const noTotals: Totals = { name: 'all', landed: 0, late: 0, delay: 0, miles: 0 }
+
 /* ---- The projection ---------------------------------------------------------------------------------------------------- */
 
 const newAirport = (code: string): Airport => ({
@@ -79,14 +81,24 @@ function measure(airport: Airport, minutes: number): Airport {
   }
 }
 
-/**
- * The board at a version. A new version is built beside the old one, from the first event on.
- *
- * @param isFixed whether the handler copes with a landing without a destination; until then it throws on one
- */
-export function defineBoard(version: number, isFixed: () => boolean) {
+function addUp(all: Totals, delay: number, distance: number): Totals {
+  return { ...all, landed: all.landed + 1, late: all.late + (delay >= lateFrom ? 1 : 0), delay: all.delay + delay, miles: all.miles + distance }
+}
+
+/** How the board deals with a landing without a destination, as the user set it. Asked at every event. */
+export interface Handling {
+  /** The handler copes with it; until then it throws. */
+  readonly fixed: boolean
+  /** What becomes of an event at which the handler throws: set aside, or the projection stops there. */
+  readonly policy: 'park' | 'stop'
+}
+
+export const boardName = 'airport-board'
+
+/** The board at a version. A new version is built beside the old one, from the first event on. */
+export function defineBoard(version: number, handling: () => Handling) {
   return defineProjection(events, {
-    name: 'airport-board',
+    name: boardName,
     version,
     tables: {
       airports: table<Airport>({ key: 'code', indexes: { byDelay: 'averageDelay', byLanded: 'landed' } }),
@@ -94,45 +106,42 @@ export function defineBoard(version: number, isFixed: () => boolean) {
       departures: table<Departure>({ key: 'flight' }),
       gates: table<Gate>({ key: 'gate' }),
     },
-    on: {
-      FlightLanded: async (event, { airports, totals }) => {
-        const { destination, delay, distance } = event.data
-        const code = isFixed() ? (destination ?? nowhere) : destination!.toUpperCase()
 
-        const airport = (await airports.get(code)) ?? newAirport(code)
-        airports.put({ ...measure(airport, delay), landed: airport.landed + 1 })
-
-        const all = (await totals.get('all')) ?? { name: 'all', landed: 0, late: 0, delay: 0, miles: 0 }
-        totals.put({
-          name: 'all',
-          landed: all.landed + 1,
-          late: all.late + (delay >= lateFrom ? 1 : 0),
-          delay: all.delay + delay,
-          miles: all.miles + distance,
-        })
+    // Events that touch one row of a table.
+    fold: {
+      totals: {
+        key: ({ type }) => (type === 'FlightLanded' ? 'all' : undefined),
+        evolve: (all = noTotals, { type, data }) => (type === 'FlightLanded' ? addUp(all, data.delay, data.distance) : all),
       },
-
-      DelayReported: async (event, { airports, departures }) => {
-        const { airport: code, flight, minutes } = event.data
-        airports.put(measure((await airports.get(code)) ?? newAirport(code), minutes))
-        const cancelled = (await departures.get(flight))?.cancelled ?? false
-        departures.put({ flight, delay: minutes, cancelled, version: event.version })
-      },
-
-      FlightCancelled: async (event, { airports, departures }) => {
-        const { airport: code, flight } = event.data
-        const airport = (await airports.get(code)) ?? newAirport(code)
-        airports.put({ ...airport, cancelled: airport.cancelled + 1 })
-        const delay = (await departures.get(flight))?.delay ?? 0
-        departures.put({ flight, delay, cancelled: true, version: event.version })
-      },
-
-      GateAssigned: (event, { gates }) => {
-        gates.put({ gate: event.data.gate, flight: event.data.flight, version: event.version })
+      gates: {
+        key: ({ type, data }) => (type === 'GateAssigned' ? data.gate : undefined),
+        evolve: (row, { type, data, version }) => (type === 'GateAssigned' ? { gate: data.gate, flight: data.flight, version } : (row ?? null)),
       },
     },
-    // A handler that throws TypeError will throw it again: keep the event aside and go on with the others.
-    onError: ({ error, retryCount }) => (error instanceof TypeError ? 'park' : retryCount < 3 ? 'retry' : 'fatal'),
+
+    // Events that touch several.
+    on: {
+      FlightLanded: async ({ data: { destination, delay } }, { airports }) => {
+        const code = handling().fixed ? (destination ?? nowhere) : destination!.toUpperCase()
+        await airports.update(code, (airport = newAirport(code)) => ({ ...measure(airport, delay), landed: airport.landed + 1 }))
+      },
+
+      DelayReported: async ({ data: { airport: code, flight, minutes }, version }, { airports, departures }) => {
+        await airports.update(code, (airport = newAirport(code)) => measure(airport, minutes))
+        await departures.update(flight, (row) => ({ flight, delay: minutes, cancelled: row?.cancelled ?? false, version }))
+      },
+
+      FlightCancelled: async ({ data: { airport: code, flight }, version }, { airports, departures }) => {
+        await airports.update(code, (airport = newAirport(code)) => ({ ...airport, cancelled: airport.cancelled + 1 }))
+        await departures.update(flight, (row) => ({ flight, delay: row?.delay ?? 0, cancelled: true, version }))
+      },
+    },
+
+    onError: ({ error, retryCount }) => {
+      // A handler that throws TypeError will throw it again.
+      if (error instanceof TypeError) return handling().policy === 'park' ? 'park' : 'fatal'
+      return retryCount < 3 ? 'retry' : 'fatal'
+    },
   })
 }
 export type Board = ReturnType<typeof defineBoard>
@@ -154,10 +163,9 @@ export const gateStream = (gate: string) => `gate-${gate}`
 
 /* ---- What page and service worker say to each other -------------------------------------------------------------------- */
 
-export interface ProjectRequest {
+export interface ProjectRequest extends Handling {
   readonly type: 'project'
   readonly version: number
-  readonly fixed: boolean
 }
 
 export type ProjectAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly text: string }

@@ -1,18 +1,11 @@
-/** What a live query offers, as far as the views here use it. */
-export type LiveSnapshot<T> =
-  | { readonly state: 'loading' }
-  | { readonly state: 'ready'; readonly value: T; readonly position: number }
-  | { readonly state: 'error'; readonly error: unknown }
+/** Drawing a live query. */
+import type { LiveQuery, LiveSnapshot } from 'tidemark'
+import { perFrame } from './dom.js'
 
-export interface Live<T> {
-  subscribe(listener: () => void): () => void
-  getSnapshot(): LiveSnapshot<T>
-}
-
-/** Renders a live query now and whenever its answer changes; returns how to stop. */
-export function watch<T>(live: Live<T>, render: (snapshot: LiveSnapshot<T>) => void, schedule: (run: () => void) => () => void): () => void {
+/** Renders a live query now and whenever its answer changes, at most once per frame; returns how to stop. */
+export function watch<T>(live: LiveQuery<T>, render: (snapshot: LiveSnapshot<T>) => void): () => void {
   let stopped = false
-  const changed = schedule(() => {
+  const changed = perFrame(() => {
     if (!stopped) render(live.getSnapshot())
   })
   const unsubscribe = live.subscribe(changed)

@@ -1,13 +1,18 @@
 /** The page: opens the store, mounts the parts, and hands them the read model that is on show. */
 import { loadPlaces } from './airports.js'
 import { mountBoard } from './board.js'
+import { mountControls } from './controls.js'
 import { mountDesk } from './desk.js'
-import { byId, messageOf, notify, say } from './dom.js'
+import { byId, say } from './dom.js'
+import { mountFailures } from './failures.js'
 import { openStore } from './flights.js'
+import { mountJournal } from './journal.js'
 import { mountLoad } from './load.js'
 import { mountMap } from './map.js'
+import { messageOf, notify } from './notice.js'
 import { mountPanel } from './panel.js'
 import { Session } from './session.js'
+import { watchTabs } from './tabs.js'
 
 const connection = byId('connection')
 let kept = false
@@ -32,15 +37,20 @@ if ('serviceWorker' in navigator) {
 try {
   const [store, places] = await Promise.all([openStore(), loadPlaces()])
   const session = new Session(store)
+  const tabs = await watchTabs(() => session.lockName)
   const map = mountMap(places)
   const board = mountBoard(places, map.choose)
-  mountLoad(store)
   const desk = mountDesk(store, session, places)
   session.subscribe(() => {
     for (const part of [map, board, desk]) part.show(session.view)
   })
   await session.open()
-  mountPanel(store, session)
+  mountPanel(store, session, tabs)
+  mountControls(session)
+  mountFailures(store, session)
+  mountJournal(store)
+  await mountLoad(store, tabs)
+  document.documentElement.dataset['ready'] = 'yes'
 } catch (error) {
   notify(`The flight desk could not open: ${messageOf(error)}`, 'trouble')
   throw error

@@ -2,10 +2,14 @@
 import outlines from 'virtual:us-states'
 import type { Place } from './airports.js'
 import { viewBox } from './albers.js'
-import { byId, count, h, minutes, perFrame, say, stepOf, steps, svg } from './dom.js'
+import { byId, h, say, svg } from './dom.js'
 import type { Airport } from './flights.js'
 import { watch } from './live.js'
+import { count, minutes, stepOf, steps } from './numbers.js'
 import type { View } from './session.js'
+
+/** So far from a circle it is still meant, in CSS pixels. */
+const reach = 16
 
 export function mountMap(places: ReadonlyMap<string, Place>) {
   const circles = svg('g', { class: 'circles' })
@@ -30,10 +34,26 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
   let chosen: string | null = null
   const known = new Map<string, SVGCircleElement>()
 
-  const codeAt = (event: Event) => (event.target as Element).getAttribute('data-code')
-  chart.addEventListener('pointerover', (event) => choose(codeAt(event)))
-  chart.addEventListener('pointerleave', () => choose(null))
-  chart.addEventListener('click', (event) => choose(codeAt(event)))
+  /** The circle under a pointer, or the nearest one: many are smaller than a fingertip. */
+  function codeNear({ target, clientX, clientY }: MouseEvent): string | null {
+    const under = (target as Element).getAttribute('data-code')
+    const matrix = chart.getScreenCTM()
+    if (under !== null || matrix === null) return under
+    const { x, y } = new DOMPoint(clientX, clientY).matrixTransform(matrix.inverse())
+    let nearest: string | null = null
+    let least = reach / matrix.a
+    for (const [code, circle] of known) {
+      const distance = Math.hypot(x - circle.cx.baseVal.value, y - circle.cy.baseVal.value) - circle.r.baseVal.value
+      if (distance < least) [nearest, least] = [code, distance]
+    }
+    return nearest
+  }
+  chart.addEventListener('pointermove', (event) => choose(codeNear(event)))
+  chart.addEventListener('pointerleave', ({ pointerType }) => {
+    // A finger leaves with the tap that chose.
+    if (pointerType === 'mouse') choose(null)
+  })
+  chart.addEventListener('click', (event) => choose(codeNear(event)))
   chart.addEventListener('blur', () => choose(null))
   chart.addEventListener('keydown', (event) => {
     const shown = airports.filter((airport) => known.has(airport.code))
@@ -51,6 +71,7 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
   })
 
   function choose(code: string | null): void {
+    if (code === chosen) return
     chosen = code
     describe()
   }
@@ -116,7 +137,6 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
       stop = view && watch(
         view.live(({ airports: table }) => table.getAll({ index: 'byLanded', direction: 'prev' })),
         (snapshot) => snapshot.state === 'ready' && render(snapshot.value),
-        perFrame,
       )
     },
   }

@@ -1,246 +1,143 @@
-/** What happens underneath: who projects, how far, what failed, and the switches to try it all. */
-import { byId, count, h, messageOf, notify, perFrame, say } from './dom.js'
-import type { ProjectAnswer, ProjectRequest, Store } from './flights.js'
-import { shared, type Running, type Session } from './session.js'
+/** What happens underneath: who projects, how far, and what stands in the way. */
+import { byId, h, perFrame, say } from './dom.js'
+import type { Store } from './flights.js'
+import { inBackground } from './notice.js'
+import { count, speedometer } from './numbers.js'
+import type { Session, Status, View } from './session.js'
+import type { Tab, Tabs, TabWatch } from './tabs.js'
 
-type Status = ReturnType<Running['status']['getSnapshot']>
-type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> ? L : never
+type Phase = Status['phase']
 
-const leaderOf = ({ leader, phase }: Status): 'self' | 'other' | 'none' =>
-  leader ? 'self' : phase === 'waiting-for-leader' || phase === 'live' ? 'other' : 'none'
-const leaderWords = { self: 'This tab', other: 'Another tab', none: 'Nobody' } as const
+/** One word for a phase. That others lead, or nobody, is said above. */
+function phaseWord({ phase, behind }: Status): string {
+  switch (phase) {
+    case 'live':
+    case 'catching-up': return behind === 0 ? 'live' : 'reading'
+    case 'waiting-for-leader': return behind === 0 ? 'follows' : 'waits'
+    case 'retrying': return 'retries'
+    default: return phase
+  }
+}
 
-const phaseWords: Readonly<Record<string, string>> = { 'catching-up': 'reading', 'waiting-for-leader': 'follows', retrying: 'retries' }
+/** Phases in which the reason is an error, and not somebody's wish. */
+const failing: ReadonlySet<Phase> = new Set(['retrying', 'stalled', 'faulted'])
 
-export function mountPanel(store: Store, session: Session): void {
+function leaderSentence(status: Status | undefined, { leader, all }: Tabs): string {
+  const name = leader === undefined ? 'nobody' : leader === 'service worker' ? 'the service worker' : leader.isThis ? 'this tab' : `tab ${leader.name}`
+  const self = all.find(({ isThis }) => isThis)?.name
+  if (status === undefined) return leader === undefined ? 'Stopped here, and nobody leads.' : `Stopped here; ${name} leads.`
+  if (status.leader) return name === 'this tab' || leader === undefined ? `This tab, ${self ?? ''}, leads.` : `This tab, ${self ?? ''}, works beside ${name}, which does not move.`
+  if (status.phase === 'starting') return 'This tab joins …'
+  if (leader === undefined || name === 'this tab') return 'Nobody leads at the moment.'
+  return `${name.replace(/^./, (first) => first.toUpperCase())} leads. This is tab ${self ?? ''}.`
+}
+
+function chip({ name, isThis, role }: Tab): HTMLLIElement {
+  return h('li', { 'data-role': role, 'data-this': isThis }, name, h('span', { class: 'hidden' }, ` ${role}${isThis ? ', this tab' : ''}`))
+}
+
+export function mountPanel(store: Store, session: Session, tabs: TabWatch): void {
   const lead = h('p', { class: 'lead', role: 'status' })
-  const tide = h('div', { class: 'tide', role: 'meter', 'aria-label': 'How far the board has read the log', 'aria-valuemin': 0 }, h('span', { class: 'water' }))
-  const position = fact('Position')
-  const head = fact('Head')
-  const behind = fact('Behind')
-  const rate = fact('Rate')
-  const phase = fact('Phase')
-  const version = fact('Version')
-  const fault = h('p', { class: 'fault', role: 'alert', hidden: true })
-
-  const next = h('div', { class: 'next', hidden: true })
-  const nextWords = h('p', { role: 'status' })
-  const nextTide = h('div', { class: 'tide', role: 'meter', 'aria-label': 'How far the next version is built', 'aria-valuemin': 0 }, h('span', { class: 'water' }))
-  next.append(nextWords, nextTide)
-
-  const run = button('Stop here', async () => {
-    if (session.running) await session.stop()
-    else session.start()
-  })
-  const pause = button('Pause', async () => {
-    const { running } = session
-    if (running === undefined) return
-    if (running.status.getSnapshot().phase === 'paused') await running.resume()
-    else await running.pause()
-  })
-  const rebuild = button('Rebuild', () => session.rebuild())
-  const worker = button('Project in the service worker', askWorker)
-  worker.classList.add('wide')
-  const poison = button('Send a poison event', sendPoison)
-  const fixed = h('input', {
-    type: 'checkbox', id: 'fixed', role: 'switch',
-    change: () => {
-      session.setFixed(fixed.checked)
-      notify(fixed.checked ? 'The handler copes with the poison now. Replay what was set aside.' : 'The handler throws at the poison again.')
-    },
-  })
-
-  const letters = h('ul', { class: 'letters' })
-  const noLetters = h('p', { class: 'hint' }, 'None. A poison event makes the handler throw; it is set aside, and the rest goes on.')
-  const lettersTitle = h('h3', {}, 'Set aside')
+  const chips = h('ul', { class: 'tabs', 'aria-label': 'Open tabs of the desk' })
+  const tide = gauge('How far the board has read the log')
+  const facts = {
+    position: fact('Position'), head: fact('Head'), behind: fact('Behind'),
+    rate: fact('Events per second'), phase: fact('Phase'), version: fact('Version'),
+  }
+  const reason = h('p', { class: 'reason', role: 'status' })
 
   byId('panel').append(
     h('h2', { id: 'panel-title' }, 'Underneath'),
-    lead, tide,
-    h('dl', { class: 'facts' }, ...[position, head, behind, rate, phase, version].map((item) => item.element)),
-    fault, next,
-    h('div', { class: 'buttons' },
-      run, pause, h('a', { class: 'button', href: location.pathname, target: '_blank', rel: 'noopener' }, 'Open a second tab'),
-      rebuild, worker),
-    h('div', { class: 'trouble-maker' },
-      lettersTitle, noLetters, letters,
-      h('div', { class: 'buttons' }, poison, h('label', { class: 'switch', for: 'fixed' }, fixed, h('span', {}, 'Handler fixed')))),
+    h('div', { class: 'who' }, lead, chips),
+    tide.element,
+    h('dl', { class: 'facts' }, ...Object.values(facts).map(({ element }) => element)),
+    reason,
   )
 
-  let unsubscribe: (() => void)[] = []
-  /** How far the read model is, seen through a query that every event of the desk changes; for a tab that is stopped. */
-  let seenThroughView: (() => number) | undefined
+  const speed = speedometer()
+  let seeAgain: ReturnType<typeof setTimeout> | undefined
   const renderSoon = perFrame(render)
 
-  function follow(): void {
-    for (const end of unsubscribe) end()
-    unsubscribe = [session.running, session.building?.running]
-      .filter((running) => running !== undefined)
-      .map((running) => running.status.subscribe(renderSoon))
-    seenThroughView = undefined
-    if (session.running === undefined && session.view !== undefined) {
-      const live = session.view.live(async ({ totals, departures, gates }) => [
-        await totals.get('all'), await departures.getAll(), await gates.getAll(),
-      ])
-      unsubscribe.push(live.subscribe(renderSoon))
-      seenThroughView = () => {
-        const snapshot = live.getSnapshot()
-        return snapshot.state === 'ready' ? snapshot.position : 0
-      }
-    }
-    renderSoon()
-    lettersSoon()
-  }
-
-  let hadLetters = -1
   function render(): void {
-    const { running, building } = session
-    const status = running?.status.getSnapshot()
-    fixed.checked = shared.fixed
-    say(run, running ? 'Stop here' : 'Start here')
-    pause.disabled = running === undefined
-    say(pause, status?.phase === 'paused' ? 'Resume' : 'Pause')
-    rebuild.disabled = building !== undefined
-    say(rebuild, `Rebuild as version ${(building?.version ?? session.version + 1)}`)
-    version.set(String(session.version))
-
-    if (status === undefined) {
-      say(lead, 'Stopped in this tab. Another tab may lead.')
-      lead.dataset['leader'] = 'none'
-      phase.set('stopped')
-      rate.set('–')
-      outside().catch((error: unknown) => notify(messageOf(error), 'trouble'))
-    } else {
-      say(lead, `${leaderWords[leaderOf(status)]} projects.`)
-      lead.dataset['leader'] = leaderOf(status)
-      phase.set(phaseWords[status.phase] ?? status.phase)
-      rate.set(status.rate > 0 ? `${count(status.rate)}/s` : '–')
-      level(status.position, status.head)
-      const error = status.lastError
-      fault.hidden = !error
-      if (error) say(fault, messageOf(error))
+    const status = session.running?.status.getSnapshot()
+    const now = tabs.getSnapshot()
+    say(lead, leaderSentence(status, now))
+    const drawn = JSON.stringify(now.all)
+    if (chips.dataset['drawn'] !== drawn) {
+      chips.dataset['drawn'] = drawn
+      chips.replaceChildren(...now.all.map(chip))
     }
-
-    next.hidden = building === undefined
-    if (building) {
-      const { position: at, head: of } = building.running.status.getSnapshot()
-      say(nextWords, `Version ${building.version} is being built; the board still shows version ${session.version}.`)
-      fillTide(nextTide, at, of)
-    }
-    lettersSoon()
+    facts.version.set(String(session.version))
+    facts.phase.set(status === undefined ? 'stopped' : phaseWord(status))
+    say(reason, status === undefined ? '' : reasonOf(status))
+    reason.toggleAttribute('data-failing', status !== undefined && failing.has(status.phase))
+    if (status === undefined) inBackground(lookOutside())
+    else if (status.phase !== 'starting') level(status.position, status.head, status.rebuilding?.position)
   }
 
-  function level(at: number, of: number): void {
-    position.set(count(at))
-    head.set(count(of))
-    behind.set(count(Math.max(0, of - at)))
-    fillTide(tide, at, of)
+  function level(position: number, head: number, working = position): void {
+    facts.position.set(count(position))
+    facts.head.set(count(head))
+    facts.behind.set(count(Math.max(0, head - position)))
+    tide.set(position, head)
+    const rate = speed(working)
+    facts.rate.set(rate === 0 ? '–' : count(rate))
+    clearTimeout(seeAgain)
+    if (rate > 0) seeAgain = setTimeout(renderSoon, 500)
   }
 
-  /** While stopped here nobody tells this tab the status: what the view and the log say will do. */
-  async function outside(): Promise<void> {
-    fault.hidden = true
-    const of = await store.head()
-    if (session.running === undefined && seenThroughView) level(seenThroughView(), of)
-  }
-  store.subscribe(() => {
-    if (session.running === undefined) renderSoon()
-  })
-
-  const lettersSoon = perFrame(() => void listLetters().catch((error: unknown) => notify(messageOf(error), 'trouble')))
-
-  async function listLetters(): Promise<void> {
-    const { running } = session
-    if (running === undefined) return
-    const found: Letter[] = []
-    for await (const letter of running.deadLetters()) {
-      found.push(letter)
-      if (found.length === 20) break
-    }
-    const key = found.map((letter) => letter.position).join()
-    if (letters.dataset['key'] === key) return
-    letters.dataset['key'] = key
-    noLetters.hidden = found.length > 0
-    say(lettersTitle, found.length === 0 ? 'Set aside' : `Set aside: ${found.length}`)
-    letters.replaceChildren(...found.map(letterItem))
-    if (hadLetters >= 0 && found.length > hadLetters) notify('The handler threw at an event. It was set aside, and the board goes on.', 'trouble')
-    hadLetters = found.length
+  /** While stopped here no status tells how far the board is: the view and the log do. */
+  async function lookOutside(): Promise<void> {
+    const [position, head] = await Promise.all([session.view?.position(), store.head()])
+    if (session.running === undefined && position !== undefined) level(position, head)
   }
 
-  function letterItem(letter: Letter): HTMLLIElement {
-    return h('li', {},
-      h('p', {}, h('strong', {}, letter.eventType), ` at ${count(letter.position)} · ${letter.attempts === 1 ? 'tried once' : `tried ${letter.attempts} times`}`),
-      h('p', { class: 'message' }, `${letter.errorName}: ${letter.message}`),
-      h('div', { class: 'buttons' },
-        button('Replay', async () => {
-          await letter.retry()
-          notify(`The event at ${count(letter.position)} was replayed.`)
-          lettersSoon()
-        }, `Replay the event at ${letter.position}`),
-        button('Discard', async () => {
-          await letter.discard()
-          notify(`The event at ${count(letter.position)} stays in the log, and off the board.`)
-          lettersSoon()
-        }, `Discard the event at ${letter.position}`)))
+  /** Tells a tab that was stopped, and so has no status, of commits by others. */
+  let watched: View | undefined
+  let stopWatching: (() => void) | undefined
+  function watchView(): void {
+    const view = session.running === undefined ? session.view : undefined
+    if (view === watched) return
+    stopWatching?.()
+    watched = view
+    // Reads every table, so that whatever a commit changes is noticed.
+    stopWatching = view?.live(async ({ airports, totals, departures, gates }) => [
+      await airports.getAll(), await totals.getAll(), await departures.getAll(), await gates.getAll(),
+    ]).subscribe(renderSoon)
   }
 
-  async function sendPoison(): Promise<void> {
-    const { position: at } = await store.append({
-      stream: 'flight-unknown',
-      events: [{ type: 'FlightLanded', data: { origin: 'SEA', destination: null, distance: 0, delay: 40, date: new Date().toISOString() } }],
-    })
-    notify(`A landing without a destination was stored at position ${count(at)}.`)
-  }
-
-  async function askWorker(): Promise<void> {
-    const registration = await navigator.serviceWorker?.getRegistration()
-    if (!registration?.active) {
-      notify('No service worker is active yet. Reload the page once and ask again.', 'trouble')
-      return
-    }
-    const channel = new MessageChannel()
-    const answer = new Promise<ProjectAnswer>((resolve) => {
-      channel.port1.onmessage = (event: MessageEvent<ProjectAnswer>) => resolve(event.data)
-      setTimeout(() => resolve({ ok: false, text: 'The service worker did not answer within fifteen seconds.' }), 15_000)
-    })
-    const request: ProjectRequest = { type: 'project', version: session.version, fixed: shared.fixed }
-    registration.active.postMessage(request, [channel.port2])
-    const { ok, text } = await answer
-    channel.port1.close()
-    notify(text, ok ? 'fine' : 'trouble')
+  session.subscribe(() => {
     renderSoon()
-  }
-
-  session.subscribe(follow)
-  follow()
+    watchView()
+    const status = session.running?.status.getSnapshot()
+    const role = status === undefined ? 'stopped' : status.leader ? 'leads' : status.phase === 'waiting-for-leader' ? 'follows' : undefined
+    // What was seen of the locks is old.
+    if (role !== undefined && tabs.getSnapshot().all.some((tab) => tab.isThis && tab.role !== role)) void tabs.refresh().catch(() => {})
+  })
+  tabs.subscribe(renderSoon)
+  store.subscribe(renderSoon)
+  renderSoon()
 }
 
-function button(label: string, action: () => unknown, name?: string): HTMLButtonElement {
-  const element: HTMLButtonElement = h('button', {
-    type: 'button',
-    'aria-label': name,
-    click: () => void (async () => {
-      element.setAttribute('aria-busy', 'true')
-      try {
-        await action()
-      } catch (error) {
-        notify(messageOf(error), 'trouble')
-      } finally {
-        element.removeAttribute('aria-busy')
-      }
-    })(),
-  }, label)
-  return element
+function reasonOf({ phase, reason }: Status): string {
+  return phase === 'paused' ? 'Paused in every tab. Events are stored, and the board waits.' : (reason ?? '')
+}
+
+/** A level between 0 and the end of the log. */
+export function gauge(name: string) {
+  const element = h('div', { class: 'tide', role: 'meter', 'aria-label': name, 'aria-valuemin': 0, 'aria-valuenow': 0, 'aria-valuemax': 1 }, h('span', { class: 'water' }))
+  return {
+    element,
+    set(at: number, of: number): void {
+      element.setAttribute('aria-valuenow', String(Math.min(at, of)))
+      element.setAttribute('aria-valuemax', String(Math.max(of, 1)))
+      element.setAttribute('aria-valuetext', `${count(at)} of ${count(of)}`)
+      element.style.setProperty('--level', String(of === 0 ? 0 : Math.min(1, at / of)))
+    },
+  }
 }
 
 function fact(name: string) {
   const value = h('dd', {}, '–')
   return { element: h('div', {}, h('dt', {}, name), value), set: (text: string) => say(value, text) }
-}
-
-function fillTide(tide: HTMLElement, at: number, of: number): void {
-  tide.setAttribute('aria-valuenow', String(at))
-  tide.setAttribute('aria-valuemax', String(Math.max(of, 1)))
-  tide.setAttribute('aria-valuetext', `${count(at)} of ${count(of)}`)
-  tide.style.setProperty('--level', String(of === 0 ? 0 : Math.min(1, at / of)))
 }

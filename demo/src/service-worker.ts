@@ -68,12 +68,12 @@ worker.addEventListener('message', (event) => {
 })
 
 /** One run of two seconds at most: browsers end a worker that keeps going. */
-async function project({ version, fixed }: ProjectRequest): Promise<ProjectAnswer> {
+async function project({ version, ...handling }: ProjectRequest): Promise<ProjectAnswer> {
   const started = performance.now()
   try {
     const store = await openStore()
     try {
-      const result = await runProjection(defineBoard(version, () => fixed), store, {
+      const result = await runProjection(defineBoard(version, () => handling), store, {
         budget: { maxTime: 2000 },
         signal: AbortSignal.timeout(10_000),
       })

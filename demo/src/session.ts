@@ -1,42 +1,17 @@
 /** The version of the board that is shown, the one that may be built beside it, and who runs them. */
 import { openReadModel, startProjection } from 'tidemark'
-import { messageOf, notify } from './dom.js'
-import { defineBoard, type Board, type Store } from './flights.js'
+import { boardName, defineBoard, type Board, type Store } from './flights.js'
+import { inBackground, messageOf, notify } from './notice.js'
+import { onSharedChange, shared } from './shared.js'
 
-/** What all tabs share beside the log. */
-export const shared = {
-  /** The version on show. */
-  get version(): number {
-    return Number(localStorage.getItem('flight-desk:version') ?? 1)
-  },
-  set version(version: number) {
-    localStorage.setItem('flight-desk:version', String(version))
-  },
-  /** The version being built, or null. */
-  get next(): number | null {
-    const next = localStorage.getItem('flight-desk:next')
-    return next === null ? null : Number(next)
-  },
-  set next(version: number | null) {
-    if (version === null) localStorage.removeItem('flight-desk:next')
-    else localStorage.setItem('flight-desk:next', String(version))
-  },
-  /** Whether the handler copes with a landing without a destination. */
-  get fixed(): boolean {
-    return localStorage.getItem('flight-desk:fixed') === 'yes'
-  },
-  set fixed(fixed: boolean) {
-    localStorage.setItem('flight-desk:fixed', fixed ? 'yes' : 'no')
-  },
-}
-
-export const boardAt = (version: number): Board => defineBoard(version, () => shared.fixed)
+export const boardAt = (version: number): Board => defineBoard(version, () => shared)
 
 const openView = (store: Store, board: Board) => openReadModel(store, board)
 const start = (store: Store, board: Board) => startProjection(board, store, { mode: 'continuous' })
 
 export type View = Awaited<ReturnType<typeof openView>>
 export type Running = ReturnType<typeof start>
+export type Status = ReturnType<Running['status']['getSnapshot']>
 
 export class Session {
   version = shared.version
@@ -48,64 +23,82 @@ export class Session {
 
   readonly #store: Store
   readonly #listeners = new Set<() => void>()
+  /** How to stop listening to the status of what runs. */
+  readonly #followed = new Map<Running, () => void>()
 
   constructor(store: Store) {
     this.#store = store
   }
 
-  /** Calls back when the view, a projection, or what is shared between tabs was exchanged. */
+  /** Ends the name of the lock that the leader of the version on show holds. */
+  get lockName(): string {
+    return `:${boardName}@${this.version}`
+  }
+
+  /** Calls back when the status of a projection changed, or the view, a projection or what tabs share was exchanged. */
   subscribe(listener: () => void): void {
     this.#listeners.add(listener)
   }
 
-  #changed(): void {
+  readonly #tell = () => {
     for (const listener of this.#listeners) listener()
+  }
+
+  #changed(): void {
+    const runs = new Set([this.running, this.building?.running].filter((running) => running !== undefined))
+    for (const [running, unsubscribe] of this.#followed) {
+      if (runs.has(running)) continue
+      unsubscribe()
+      this.#followed.delete(running)
+    }
+    for (const running of runs) if (!this.#followed.has(running)) this.#followed.set(running, running.status.subscribe(this.#tell))
+    this.#tell()
   }
 
   async open(): Promise<void> {
     this.view = await openView(this.#store, boardAt(this.version))
     this.start()
-    this.#followNext()
-    addEventListener('storage', (event) => {
-      if (event.key === 'flight-desk:version' || event.key === 'flight-desk:next') {
-        this.#followNext()
-        void this.#show(shared.version)
-      }
-      if (event.key?.startsWith('flight-desk:')) this.#changed()
+    onSharedChange(() => {
+      this.#followNext()
+      inBackground(this.#show(shared.version))
+      this.#changed()
     })
   }
 
   /** Takes part in leading the projection from this tab. */
   start(): void {
     this.running ??= start(this.#store, boardAt(this.version))
+    this.#followNext()
     this.#changed()
   }
 
+  /** Lets others lead, and builds nothing either. */
   async stop(): Promise<void> {
-    const { running } = this
-    this.running = undefined
+    const { running, building } = this
+    this.running = this.building = undefined
     this.#changed()
-    await running?.stop()
+    await Promise.all([running?.stop(), building?.running.stop()])
     this.#changed()
   }
 
-  /** Asks for a new version; every tab offers to build it, one does. */
-  rebuild(): void {
+  /** Asks for a new version; every tab that was not stopped offers to build it, one does. */
+  buildNext(): void {
     shared.next = Math.max(this.version, shared.next ?? 0) + 1
     this.#followNext()
     this.#changed()
   }
 
-  setFixed(fixed: boolean): void {
-    shared.fixed = fixed
+  /** Changes how failing events are dealt with, in every tab. */
+  handle(change: Partial<Pick<typeof shared, 'fixed' | 'policy'>>): void {
+    Object.assign(shared, change)
     this.#changed()
   }
 
   #followNext(): void {
     const { next } = shared
-    if (next === null || next <= this.version || this.building?.version === next) return
+    if (this.running === undefined || next === null || next <= this.version || this.building?.version === next) return
     const before = this.building
-    void before?.running.stop()
+    if (before) inBackground(before.running.stop())
     const building = { version: next, running: start(this.#store, boardAt(next)) }
     this.building = building
     void (async () => {
