@@ -20,7 +20,7 @@ const texts: Readonly<Record<Phase, string>> = {
   empty: 'Load the landings of 20,000 real flights, January to March 2001. They are stored as events, and the board grows from them.',
   loading: 'One commit for each day. Stop, reload or close the tab as you like: nothing is stored twice.',
   elsewhere: 'This tab shows how far it is.',
-  partial: 'Go on, and what is there already is recognised by its event ids.',
+  partial: 'Go on from the last day; what is there already is recognised by its event ids.',
   complete: 'Load them again to see that none is stored twice.',
 }
 const labels: Readonly<Record<Phase, string>> = {
@@ -79,7 +79,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
         if (lock === null) return undefined
         abort = controller
         renderSoon()
-        return loadRecord(store, controller.signal, (done) => {
+        return loadRecord(store, loaded, controller.signal, (done) => {
           progress = done
           renderSoon()
         })
@@ -99,7 +99,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   const describe = ({ stored, already }: LoadResult, seconds: number) =>
     already === 0 ? `${count(stored)} flights stored in ${seconds.toFixed(1)} s.`
     : stored === 0 ? `All ${count(already)} flights were in the log already. Nothing was stored twice.`
-    : `${count(stored)} flights stored in ${seconds.toFixed(1)} s; ${count(already)} were in the log already.`
+    : `${count(stored)} flights stored in ${seconds.toFixed(1)} s; ${count(already)} of the last day were there already.`
 
   /** Follows the loading of other tabs. */
   const lookSoon = perFrame(() => inBackground(look()), 200)

@@ -5,7 +5,7 @@ import { mountControls } from './controls.js'
 import { mountDesk } from './desk.js'
 import { byId, say } from './dom.js'
 import { mountFailures } from './failures.js'
-import { openStore } from './flights.js'
+import { openStore, type Store } from './flights.js'
 import { mountJournal } from './journal.js'
 import { mountLoad } from './load.js'
 import { mountMap } from './map.js'
@@ -13,6 +13,12 @@ import { messageOf, notify } from './notice.js'
 import { mountPanel } from './panel.js'
 import { Session } from './session.js'
 import { watchTabs } from './tabs.js'
+
+declare global {
+  interface Window {
+    flightDesk?: { readonly store: Store; readonly session: Session }
+  }
+}
 
 const connection = byId('connection')
 let kept = false
@@ -50,6 +56,8 @@ try {
   mountFailures(store, session)
   mountJournal(store)
   await mountLoad(store, tabs)
+  // To play with in the console: `await flightDesk.session.view.airports.get('LAS')`.
+  window.flightDesk = { store, session }
   document.documentElement.dataset['ready'] = 'yes'
 } catch (error) {
   notify(`The flight desk could not open: ${messageOf(error)}`, 'trouble')

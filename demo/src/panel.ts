@@ -28,6 +28,7 @@ function leaderSentence(status: Status | undefined, { leader, all }: Tabs): stri
   if (status === undefined) return leader === undefined ? 'Stopped here, and nobody leads.' : `Stopped here; ${name} leads.`
   if (status.leader) return name === 'this tab' || leader === undefined ? `This tab, ${self ?? ''}, leads.` : `This tab, ${self ?? ''}, works beside ${name}, which does not move.`
   if (status.phase === 'starting') return 'This tab joins …'
+  if (status.phase === 'faulted') return 'Nobody leads: the projection stopped at an event.'
   if (leader === undefined || name === 'this tab') return 'Nobody leads at the moment.'
   return `${name.replace(/^./, (first) => first.toUpperCase())} leads. This is tab ${self ?? ''}.`
 }

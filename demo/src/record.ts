@@ -66,8 +66,8 @@ export interface LoadResult {
   readonly already: number
 }
 
-/** Appends the record, a commit a day. */
-export async function loadRecord(store: Store, signal: AbortSignal, onProgress: (loaded: Loaded) => void): Promise<LoadResult> {
+/** Appends the record, a commit a day, from the last day on that is known to be there; all of it if it is complete. */
+export async function loadRecord(store: Store, known: Loaded, signal: AbortSignal, onProgress: (loaded: Loaded) => void): Promise<LoadResult> {
   const response = await fetch(url, { signal })
   if (!response.ok) throw new Error(`The flights could not be read (${response.status})`)
   const record = (await response.json()) as FlightRecord[]
@@ -78,14 +78,16 @@ export async function loadRecord(store: Store, signal: AbortSignal, onProgress: 
     byDay.get(date.slice(0, 10).replaceAll('/', '-'))?.push(event)
   }
 
-  let stored = 0
-  let already = 0
+  const from = isComplete(known) ? 0 : Math.max(0, known.days - 1)
+  let flights = 0
+  const result = { stored: 0, already: 0 }
   for (const [index, [day, events]] of [...byDay].entries()) {
+    flights += events.length
+    if (index < from) continue
     // Relaxed: what a power cut takes away can be loaded again.
     const { duplicate } = await store.append({ stream: streamOf(day), events }, { signal, durability: 'relaxed' })
-    if (duplicate) already += events.length
-    else stored += events.length
-    onProgress(upTo(stored + already, index + 1))
+    result[duplicate ? 'already' : 'stored'] += events.length
+    onProgress(upTo(flights, index + 1))
   }
-  return { stored, already }
+  return result
 }
