@@ -19,17 +19,17 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[] }[]}
  */
 export const budgets = [
-  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(31), aim: kib(9), without: commands },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(34) },
+  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(32), aim: kib(9), without: commands },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(35) },
   { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(11), without: [...projection, ...commands] },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(34) },
-  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(15.25), without: [...projection, ...commands] },
+  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(16.5), without: [...projection, ...commands] },
   { title: 'destroyEventStore', entry: 'tidemark', names: 'destroyEventStore', budget: kib(2.25), without: [...projection, ...commands] },
   { title: 'defineEvents', entry: 'tidemark', names: 'defineEvents', budget: kib(3.75), without: [...projection, ...commands, 'src/log/', 'node_modules/'] },
   { title: 'defineProjection', entry: 'tidemark', names: 'defineProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(15.5), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(17.75), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(8.25), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(8.75), without: commands },
   { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'importEvents', entry: 'tidemark', names: 'importEvents', budget: kib(4.5), without: [...projection, ...commands] },
   { title: 'execute', entry: 'tidemark', names: 'execute', budget: kib(2.75), without: [...projection, 'node_modules/'] },

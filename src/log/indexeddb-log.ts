@@ -121,7 +121,7 @@ export class IndexedDbLog {
     this.#view = undefined
     const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
     const writes = prepared.events.length > 0
-    const decide = this.connection.transact(
+    const decide = () => this.connection.transact(
       { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
@@ -156,7 +156,11 @@ export class IndexedDbLog {
         return { stored: left, records, versions }
       },
     )
-    const outcome = await decide.catch((error: unknown) => {
+    const outcome = await decide().catch((error: unknown) => {
+      if (!isLoss(error)) throw error
+      // Again: what was lost stays lost, and nothing else does.
+      return decide()
+    }).catch((error: unknown) => {
       if (!isLoss(error)) throw error
       throw new StorageDamagedError(`The browser lost a record that appending to '${this.#options.name}' depends on: verify() names it. Restore from an export.`, { cause: error.cause })
     })
@@ -237,7 +241,7 @@ export class IndexedDbLog {
       headOf(commits),
     ])).catch(async (error: unknown) => {
       if (!mayBeLoss(error)) throw error
-      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, await this.#knownEnd()] as const
+      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, endOf(await this.#lastRecord())] as const
     })
     if (end === 0 || inside === null) await assertAnswering(this.connection)
     let ready: CommitRecord[] | undefined = first
@@ -320,18 +324,20 @@ export class IndexedDbLog {
     const head = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#options.name}'` }, (transaction) =>
       headOf(transaction.objectStore('commits'))).catch(async (error: unknown) => {
       if (!isLoss(error)) throw error
-      throw new EventUnreadableError(await this.#knownEnd(), 'the browser lost the last record of the log, and nobody knows how many events it held.', error.cause)
+      const last = await this.#lastRecord()
+      // What can be read now was not lost.
+      if (last?.lost === undefined) return endOf(last)
+      throw new EventUnreadableError(last.at, 'the browser lost the last record of the log, and nobody knows how many events it held.', error.cause)
     })
     if (head === 0) await assertAnswering(this.connection)
     return head
   }
 
-  /** The position of the last event; if its record is lost, of the first event in that. */
-  async #knownEnd(): Promise<number> {
+  /** The last record, read on its own; of one that is lost, what its key tells. */
+  async #lastRecord(): Promise<CommitRecord | undefined> {
     const what = `reading the head of '${this.#options.name}'`
     const last = await this.connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => requested(transaction.objectStore('commits').openKeyCursor(null, 'prev')))
-    const [record] = last === null ? [] : await readOneByOne(this.connection, [last.key], what)
-    return record === undefined ? 0 : record.at + record.n - 1
+    return last === null ? undefined : (await readOneByOne(this.connection, [last.key], what))[0]
   }
 
   async streamVersion(name: string): Promise<number> {
@@ -345,9 +351,10 @@ export class IndexedDbLog {
 
 /** The position of the last event; 0 if there is none, or if nothing answers. */
 async function headOf(commits: IDBObjectStore): Promise<number> {
-  const record = (await requested(commits.openCursor(null, 'prev')))?.value as CommitRecord | undefined
-  return record === undefined ? 0 : record.at + record.n - 1
+  return endOf((await requested(commits.openCursor(null, 'prev')))?.value as CommitRecord | undefined)
 }
+
+const endOf = (last: CommitRecord | undefined): number => (last === undefined ? 0 : last.at + last.n - 1)
 
 /** The `heads` entries of a stream from a version on. An array sorts after every number. */
 function streamRange(stream: string, from: number): IDBKeyRange {
