@@ -1,5 +1,9 @@
 /** Shared locks that say "this is in use here", so that nobody deletes it. */
+import { systemClock } from '../platform/clock.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
+
+/** How long the lock is waited for, ms. */
+const holdDeadline = 2_000
 
 /** The lock manager of this context; `undefined` in Node and in pages that are not served securely. */
 export function lockManager(): LockManager | undefined {
@@ -28,7 +32,10 @@ export async function holdInUse(locks: LockManager | undefined, name: string, li
     release?.()
     release = undefined
   }
-  await hold()
+  // Held by a deletion that waits for a tab, perhaps: then opening says so, after its own deadline.
+  let cancel = () => {}
+  await Promise.race([hold(), new Promise<void>((late) => { cancel = systemClock.schedule(holdDeadline, late) })])
+  cancel()
   const unsubscribe = lifecycle?.subscribe((presence) => {
     if (presence === 'away') letGo()
     else if (release === undefined) void hold()

@@ -17,6 +17,7 @@ export interface Checkpoints {
   save(name: string, position: number, options?: { readonly expected?: number; readonly letters?: readonly Letter[] }): Promise<void>
   /** After a position, in order. */
   letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
+  countLetters(name: string): Promise<number>
   /** Answers false if there is none at the position. */
   removeLetter(name: string, position: number): Promise<boolean>
 }
@@ -64,6 +65,11 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
         requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), limit))) as { letter: L }[]
       return rows.map(({ letter }) => letter)
     },
+    async countLetters(name) {
+      const key = projectionName(name)
+      return connection.transact({ stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` }, (transaction) =>
+        requested(transaction.objectStore('letters').count(IDBKeyRange.bound([key], [key, []]))))
+    },
     async removeLetter(name, position) {
       const key = projectionName(name)
       return connection.transact({ stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` }, async (transaction) => {
@@ -95,6 +101,9 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async letters<L extends Letter>(name: string, after: number, limit: number) {
       const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
       return own.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
+    },
+    async countLetters(name) {
+      return parked.get(projectionName(name))?.size ?? 0
     },
     async removeLetter(name, position) {
       return parked.get(projectionName(name))?.delete(position) ?? false

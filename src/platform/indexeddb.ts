@@ -135,7 +135,8 @@ export function transact<T>(
       if (failed !== undefined) fail(storageError(failed.error, options.what, told(options, 'unknown')))
       else finish()
     }
-    const working = work(transaction)
+    // What it throws at once is an answer like any other.
+    const working = new Promise<T>((answer) => answer(work(transaction)))
     if (turns === 'one') {
       try {
         transaction.commit()

@@ -10,35 +10,53 @@ export interface PageLifecycle {
   subscribe(listener: (presence: Presence) => void): () => void
 }
 
+let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undefined
+
 /**
- * The lifecycle of this page; `undefined` in workers and in Node, which are neither shown nor hidden.
+ * The lifecycle of this page, the same for all who ask; `undefined` in workers and in Node, which are neither shown nor hidden.
  * Hidden is not leaving: a hidden page goes on (H26).
  */
 export function pageLifecycle(): PageLifecycle | undefined {
   if (typeof document === 'undefined' || typeof addEventListener !== 'function') return undefined
+  if (shared?.of !== document) shared = { of: document, lifecycle: follow(document) }
+  return shared.lifecycle
+}
+
+/** Listens to the page while anybody does. */
+function follow(page: Document): PageLifecycle {
   let away = false
-  const presence = (): Presence => (away ? 'away' : document.visibilityState === 'hidden' ? 'hidden' : 'visible')
+  const listeners = new Set<(presence: Presence) => void>()
+  // What happens while nobody listens is not known; but whoever asks then is running, and so is the page.
+  const presence = (): Presence => (away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible')
+  const tellAll = () => {
+    for (const listener of [...listeners]) listener(presence())
+  }
+  const leave = () => {
+    away = true
+    tellAll()
+  }
+  const comeBack = () => {
+    away = false
+    tellAll()
+  }
+  const events: readonly (readonly [EventTarget, string, () => void])[] = [
+    [page, 'visibilitychange', tellAll],
+    [page, 'freeze', leave],
+    [page, 'resume', comeBack],
+    [globalThis, 'pagehide', leave],
+    [globalThis, 'pageshow', comeBack],
+  ]
   return {
     presence,
     subscribe(listener) {
-      const changed = () => listener(presence())
-      const leave = () => {
-        away = true
-        changed()
-      }
-      const comeBack = () => {
+      const own = (now: Presence) => listener(now)
+      if (listeners.size === 0) {
         away = false
-        changed()
+        for (const [target, type, handler] of events) target.addEventListener(type, handler)
       }
-      const events: readonly (readonly [EventTarget, string, () => void])[] = [
-        [document, 'visibilitychange', changed],
-        [document, 'freeze', leave],
-        [document, 'resume', comeBack],
-        [globalThis, 'pagehide', leave],
-        [globalThis, 'pageshow', comeBack],
-      ]
-      for (const [target, type, handler] of events) target.addEventListener(type, handler)
+      listeners.add(own)
       return () => {
+        if (!listeners.delete(own) || listeners.size > 0) return
         for (const [target, type, handler] of events) target.removeEventListener(type, handler)
       }
     },

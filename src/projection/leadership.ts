@@ -4,6 +4,7 @@ import type { EventShape } from '../events/event.js'
 import { sleep } from '../platform/clock.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { tell } from '../platform/tasks.js'
+import type { PageReadOptions } from '../log/pages.js'
 import { settle, type ProjectionConfig } from './config.js'
 import { newRun } from './machine.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
@@ -15,6 +16,8 @@ import { workingPosition, type ProjectionTarget } from './target.js'
 /** A follower that sees the head move and the checkpoint stand still for so long works without the lock, ms (N15). */
 export const stallTimeout = 5_000
 const longestStall = 300_000
+/** How long after an abort a handler may keep the lock, ms. */
+export const stopGrace = 2_000
 /** Leadership is handed over to a visible page so often at most, ms: a page that only says it would lead must not stop the work. */
 const handOverPause = 5_000
 /** Restarts in a row, without a commit between, after somebody else moved the checkpoint. */
@@ -87,21 +90,23 @@ export async function driveTarget<E extends EventShape>(
     if (isAborted()) return aborted()
     // One controller per attempt, ended with it: nothing stays on the caller's long-lived signal (H75).
     const attempt = new AbortController()
-    const stop = () => attempt.abort(outer?.reason)
+    const stop = () => {
+      attempt.abort(outer?.reason)
+      // A handler that hangs must not keep others from leading.
+      undo.push(clock.schedule(stopGrace, () => lock.release()))
+    }
+    const undo: (() => void)[] = []
     outer?.addEventListener('abort', stop, { once: true })
     const lock = claim(backend.coordinator, target, attempt)
-    const undo: (() => void)[] = []
     try {
-      if (standing) {
-        await whenHere(backend.lifecycle, attempt.signal)
-        attempt.signal.throwIfAborted()
-        undo.push(followPage(backend, attempt, {
-          leads: () => lock.leads,
-          // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
-          leave: () => lock.release(),
-          mayHandOver: () => clock.monotonic() - lastHandOver >= handOverPause,
-        }))
-      }
+      await whenHere(backend.lifecycle, attempt.signal)
+      attempt.signal.throwIfAborted()
+      undo.push(followPage(backend, attempt, {
+        leads: () => lock.leads,
+        // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
+        leave: () => lock.release(),
+        mayHandOver: () => standing && clock.monotonic() - lastHandOver >= handOverPause,
+      }))
       if (!(await lock.tryNow())) {
         if (settings.leadership === 'try') throw new LeadershipError(target.name, "another tab or worker runs it. Use leadership: 'wait', or try again later.")
         report({ type: 'waiting' })
@@ -115,10 +120,11 @@ export async function driveTarget<E extends EventShape>(
         attempt.signal.throwIfAborted()
         if (!won) contests += 1
       }
+      attempt.signal.throwIfAborted()
       lock.leads = true
       report({ type: 'leading', withoutLock: !lock.held })
       if (backend.lifecycle?.presence() === 'hidden') backend.hints?.post('hidden-leader')
-      const result = await runMachine(counted, attempt.signal)
+      const result = await runOwn(counted, attempt.signal)
       if (result.reason === 'aborted') attempt.signal.throwIfAborted()
       return result
     } catch (error) {
@@ -140,16 +146,35 @@ export async function driveTarget<E extends EventShape>(
       if (!(lost instanceof LeadershipLostError)) throw error
       report({ type: 'leadership-lost', error: lost })
       losses += 1
-      // The epoch was raised on this run's behalf, by a replay or a rebuild: nobody else leads.
-      const own = !attempt.signal.aborted && (await target.state().catch(() => undefined))?.owner === options.owner
-      if (losses > maxLosses || (!own && !standing)) throw lost
-      if (!own) contests += 1
-      await sleep(clock, own ? 0 : Math.min(5_000, 50 * 2 ** losses) * (0.5 + clock.random()), outer)
+      contests += 1
+      if (losses > maxLosses || !standing) throw lost
+      lock.release()
+      await sleep(clock, Math.min(5_000, 50 * 2 ** losses) * (0.5 + clock.random()), outer)
     } finally {
       for (const each of undo) each()
       outer?.removeEventListener('abort', stop)
       if (lock.leads) report({ type: 'resigned' })
       lock.release()
+    }
+  }
+}
+
+/**
+ * Runs the machine, and again when its state was changed on its own behalf, by a replay, a skip or a rebuild: nobody else leads
+ * then, so the lock is kept.
+ */
+async function runOwn<E extends EventShape>(context: RunContext<E>, signal: AbortSignal): Promise<ProjectionResult> {
+  const { target, owner, run, report } = context
+  for (;;) {
+    try {
+      return await runMachine(context, signal)
+    } catch (error) {
+      if (!(error instanceof LeadershipLostError) || signal.aborted) throw error
+      const state = await target.state().catch(() => undefined)
+      if (state === undefined || state.owner !== owner || owner === '') throw error
+      report({ type: 'leadership-lost', error })
+      // Whoever changes the state again and again must not keep the work from being stored.
+      run.hurried = true
     }
   }
 }
@@ -248,19 +273,21 @@ function followPage<E extends EventShape>(
 
 /** Resolves once the head moved on while the stored checkpoint did not, for that long; also when aborted. */
 async function stalled<E extends EventShape>({ target, ports, settings: { clock } }: RunContext<E>, patience: number, signal: AbortSignal): Promise<void> {
+  let late = 0
   for (;;) {
     // A read that fails says nothing about the leader: look again later.
     const found = await target.state().catch(() => undefined)
     const before = clock.monotonic()
     await sleep(clock, patience * (1 + 0.2 * clock.random()), signal)
     if (signal.aborted) return
-    const [state, page] = await Promise.all([target.state(), ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 })]).catch(() => [])
+    const [state, page] = await Promise.all([target.state(), ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 }, { unreadable: 'collect' } as PageReadOptions)]).catch(() => [])
     if (found === undefined || state === undefined || page === undefined) continue
-    // A span far over the timer's says that this context slept: it has no right to judge others (H56).
-    const slept = clock.monotonic() - before > 4 * patience
+    // A span far over the timer's says that this context slept, and may not judge others (H56); twice in a row, that its timers are slow (H58).
+    late = clock.monotonic() - before > 4 * patience ? late + 1 : 0
+    const slept = late === 1
     const moved = workingPosition(state) !== workingPosition(found) || state.epoch !== found.epoch
     const behind = page.head > state.position || state.rebuild !== undefined
-    if (!slept && !moved && behind && !state.paused && state.fault === undefined) return
+    if (!slept && !moved && behind && !state.paused) return
   }
 }
 

@@ -2,7 +2,7 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { IntegrityError, LeadershipLostError, ProjectionError, type EventUnreadableError } from '../errors.js'
+import { IntegrityError, LeadershipLostError, ProjectionError, TidemarkError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -31,6 +31,8 @@ export type Effect =
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
   | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number }
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number }
+  /** Look at what is stored, without taking over. */
+  | { readonly kind: 'look' }
   /** An append cuts the `'idle'` sleep short; an abort and a control cut every one. */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: 'idle' | 'paused' | 'failed' }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
@@ -41,6 +43,8 @@ export type Effect =
 export interface EffectResults {
   /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. */
   'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number }>
+  /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
+  look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page>
   /** `storage`: what failed was not the handler, but reading what it asked for. */
   apply: { readonly next: number; readonly failure?: { readonly error: unknown; readonly storage: boolean }; readonly now: number; readonly aborted: boolean }
@@ -55,6 +59,8 @@ export interface EffectResults {
 
 /** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
 export interface RunProgress {
+  /** Its work was lost to a change of the state from outside. */
+  hurried: boolean
   position: number
   applied: number
   skipped: number
@@ -65,7 +71,11 @@ export interface RunProgress {
 }
 
 /** A run that has done nothing yet. */
-export const newRun = (): RunProgress => ({ position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
+export const newRun = (): RunProgress => ({ hurried: false, position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
+
+/** Errors after which nothing will ever be better: the store was closed or lost, or belongs to a newer build. */
+const finalCodes: ReadonlySet<unknown> = new Set(['closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name'])
+const isFinal = (error: unknown): boolean => error instanceof TidemarkError && finalCodes.has(error.code)
 
 /** How many events one read asks for. */
 export const pageSize = 4096
@@ -83,6 +93,11 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let rebuilding = false
   let now = 0
   let idle = settings.emptyBackoff
+  let looked = 0
+  /** The event that is being retried, and how often it was. */
+  let retrying = { position: 0, count: 0 }
+  /** Somebody else changes the state again and again: commit as soon as anything is done, so that something is. */
+  let hurried = run.hurried
   /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
@@ -94,7 +109,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   const nothingPending = () => ({ applied: 0, skipped: 0, parked: 0, bytes: 0, since: now })
   const overBudget = () =>
     now - (run.startedAt ?? now) >= settings.budgetTime || run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
-  const batchFull = () => done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= settings.batchTime
+  const batchFull = () => hurried || done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= settings.batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
@@ -105,16 +120,18 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
   const failed = function* (what: keyof typeof failures, error: unknown): Generator<Effect, boolean, never> {
     const before = failures[what]
-    if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch')) {
+    if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || isFinal(error)) {
       throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${before + 1} times in a row. See the cause.`,
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${isFinal(error) ? 'for good' : `${before + 1} times in a row`}. See the cause.`,
         { projector: name, attempts: before + 1, position: run.position }, error,
       )
     }
     const delay = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()))
     failures[what] = before + 1
     yield* report({ type: 'storage-failed', what, error, failures: before + 1, delay })
-    return (yield* sleep(delay, 'failed')) === 'aborted'
+    const slept = yield* sleep(delay, 'failed')
+    // What follows a failure of loading or storing is to load, in any case.
+    return slept === 'control' && what === 'reading' ? yield* load() : slept === 'aborted'
   }
   /** Loads the checkpoint, until it can be loaded. Answers true if aborted. */
   const load = function* (): Generator<Effect, boolean, never> {
@@ -128,6 +145,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       failures.loading = 0
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
+      looked = now
       pending = nothingPending()
       return false
     }
@@ -159,23 +177,27 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     cursor = position
     ;({ paused, now } = outcome.value)
     if (caughtUp) rebuilding = false
+    hurried = run.hurried = false
+    looked = now
     pending = nothingPending()
     return 'done'
   }
 
   /** What to do with an event that failed: by its policy, with everything before it stored (N18). */
-  const settleFailure = function* (event: RecordedEvent, error: unknown, retryCount: number): Generator<Effect, 'next' | 'retry' | Turn, never> {
+  const settleFailure = function* (event: RecordedEvent, error: unknown): Generator<Effect, 'next' | Turn, never> {
     const at = reportedEvent(event)
+    const retryCount = retrying.position === event.position ? retrying.count : 0
     yield* report({ type: 'event-failed', error, retryCount, ...at })
     const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
     const { strategy } = decision
     if (strategy === 'retry' && retryCount < settings.retries) {
       const delay = Math.min(settings.retryMaxDelay, settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()))
       yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
+      retrying = { position: event.position, count: retryCount + 1 }
       const slept = yield* sleep(delay, 'failed')
-      if (slept === 'aborted') return 'aborted'
-      if (slept === 'on') return 'retry'
-      return (yield* load()) ? 'aborted' : 'again'
+      if (slept === 'control' && (yield* load())) return 'aborted'
+      // Read anew: the handler may have changed the event that it was given (N17).
+      return slept === 'aborted' ? 'aborted' : 'again'
     }
     const attempts = retryCount + 1
     if (strategy === 'park') {
@@ -201,7 +223,6 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   const applyPage = function* ({ events, unreadable = [] }: Page, count: number): Generator<Effect, Turn, never> {
     const broken = new Map(unreadable.map((error) => [error.position, error]))
     let at = 0
-    let retryCount = 0
     while (at < count) {
       let failure: { readonly error: unknown } | undefined
       const unreadableHere = broken.get((events[at] as RecordedEvent).position)
@@ -212,7 +233,6 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         const room = Math.min(settings.batchEvents - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
         const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
         if (applied.next > at) {
-          retryCount = 0
           pending.applied += applied.next - at
           cursor = (events[applied.next - 1] as RecordedEvent).position
         }
@@ -234,14 +254,9 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
           if (turn !== 'done') return turn
         }
         const event = events[at] as RecordedEvent
-        const next = yield* settleFailure(event, failure.error, retryCount)
-        if (next === 'retry') {
-          retryCount += 1
-          continue
-        }
+        const next = yield* settleFailure(event, failure.error)
         if (next !== 'next') return next
         cursor = event.position
-        retryCount = 0
         at += 1
       }
       if (at < count && (overBudget() || batchFull())) {
@@ -261,7 +276,14 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     if (paused) {
       yield* report({ type: 'paused' })
       if (settings.mode === 'batch') return result('paused')
-      if ((yield* sleep(maxIdle, 'paused')) === 'aborted' || (yield* load())) return result('aborted')
+      let slept: EffectResults['sleep']
+      do {
+        slept = yield* sleep(maxIdle, 'paused')
+        if (slept === 'aborted') return result('aborted')
+        const found = (yield { kind: 'look' }) as EffectResults['look']
+        paused = found?.paused ?? true
+      } while (paused)
+      if (yield* load()) return result('aborted')
       continue
     }
     const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
@@ -307,8 +329,16 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     yield* report({ type: 'idle', position: run.position })
     const slept = yield* sleep(events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval), 'idle')
     if (slept === 'aborted') return result('aborted')
-    // Somebody paused or rebuilt, perhaps in another tab: only the stored state knows.
-    if (slept === 'control' && (yield* load())) return result('aborted')
+    // Somebody paused or rebuilt, perhaps in another tab, perhaps without being heard: only the stored state knows (H66).
+    if (slept === 'control' || now - looked >= maxIdle) {
+      const found = (yield { kind: 'look' }) as EffectResults['look']
+      // What cannot be read now is looked at again later.
+      if (found !== undefined) {
+        looked = found.now
+        paused = found.paused
+        if (found.moved && (yield* load())) return result('aborted')
+      }
+    }
     if (events.length === 0) idle = Math.min(idle * 2, Math.max(maxIdle, settings.emptyBackoff))
   }
 }

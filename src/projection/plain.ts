@@ -6,7 +6,7 @@ import type { ProjectionConfig } from './config.js'
 import type { CheckpointStore } from './ports.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard } from './stack-guard.js'
-import type { DeadLetterRecord, ProjectionControls, ProjectionState, ProjectionTarget } from './target.js'
+import type { DeadLetterRecord, ProjectionControls, ProjectionState, ProjectionTarget, StoredFault } from './target.js'
 
 /** What a plain target needs to apply a parked event again. */
 export type FindEvent<E extends EventShape> = (position: number) => Promise<RecordedEvent<E>>
@@ -32,22 +32,31 @@ export function plainTarget<E extends EventShape, C>(
   let saved = 0
   let letters: DeadLetterRecord[] = []
   let paused = false
+  /** Why it stopped: known to this target only, as there is nowhere to keep it. */
+  let fault: StoredFault | undefined
+  const saveErrors = new WeakSet<object>()
   const load = async () => (await checkpoints.load(name)) ?? 0
   const state = async (): Promise<ProjectionState> => {
-    const [position, first] = await Promise.all([load(), checkpoints.letters?.(name, 0, 1000)])
-    return { position, epoch: 0, owner: '', paused, letters: first?.length ?? 0 }
+    const [position, letters] = await Promise.all([load(), checkpoints.countLetters?.(name)])
+    return { position, epoch: 0, owner: '', paused, letters: letters ?? 0, ...(fault === undefined ? {} : { fault }) }
   }
   const save = async (position: number) => {
     if (position === saved && letters.length === 0) return
     await checkpoints.save(name, position, { expected: saved, ...(letters.length === 0 ? {} : { letters }) })
     saved = position
     letters = []
+    if (fault !== undefined && fault.position <= position) fault = undefined
   }
   const call = (event: RecordedEvent<E>) => guarded(handlers, () => projector.apply(event, contextValue()))
   const applyAndSave = async (event: RecordedEvent<E>) => {
     await call(event)
-    await save(event.position)
+    await save(event.position).catch((error: unknown) => {
+      // The event is not to blame for it.
+      if (typeof error === 'object' && error !== null) saveErrors.add(error)
+      throw error
+    })
   }
+  const letterAt = async (position: number) => (await checkpoints.letters?.(name, position - 1, 1))?.[0]?.position === position
   return {
     name,
     key: name,
@@ -56,9 +65,15 @@ export function plainTarget<E extends EventShape, C>(
     async begin() {
       saved = await load()
       letters = []
+      fault = undefined
       return { position: saved, epoch: 0, owner: '', paused, letters: 0 }
     },
     apply: eachEvent ? applyAndSave : call,
+    isStorageFailure: (error) => typeof error === 'object' && error !== null && saveErrors.has(error),
+    async recordFault(stopped) {
+      fault = stopped
+      return false
+    },
     park: (letter) => void letters.push(letter),
     async commit(position) {
       await save(position)
@@ -72,16 +87,25 @@ export function plainTarget<E extends EventShape, C>(
       paused = value
     },
     async rebuild() {
+      fault = undefined
       await checkpoints.save(name, 0)
+      // Their events come again.
+      for (let waiting = await checkpoints.letters?.(name, 0, 256); waiting !== undefined && waiting.length > 0; waiting = await checkpoints.letters?.(name, 0, 256)) {
+        for (const { position } of waiting) await checkpoints.removeLetter?.(name, position)
+      }
     },
     async skip(position) {
       const stored = await load()
-      if (stored >= position) throw new InvalidArgumentError('position', `is ${position}, but the projection is at ${stored} already.`)
+      if (fault?.position !== position || stored >= position) {
+        throw new InvalidArgumentError('position', `is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`)
+      }
       await checkpoints.save(name, position, { expected: stored })
+      fault = undefined
     },
     letters: async (after, limit) => (await checkpoints.letters?.(name, after, limit)) ?? [],
     async replay(position) {
       if (findEvent === undefined) throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
+      if (!(await letterAt(position))) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
       await call(await findEvent(position))
       await checkpoints.removeLetter?.(name, position)
     },

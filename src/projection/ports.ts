@@ -23,6 +23,8 @@ export interface CheckpointStore {
   save(name: string, position: number, options?: SaveOptions): Promise<void>
   /** Dead letters after a position, in order. A store without it keeps none: parking is then reported and forgotten. */
   letters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
+  /** How many wait. */
+  countLetters?(name: string): Promise<number>
   /** Takes a dead letter away. Answers false if it is not there. */
   removeLetter?(name: string, position: number): Promise<boolean>
 }

@@ -41,18 +41,30 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
   const { clock } = settings
   const alarm = wakeUp(context, signal)
   const reads = readAhead(context, signal, alarm.reading)
+  /** What this run knows of the stored state. */
+  let known = { epoch: 0, rebuilding: false }
 
   const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
     'load-checkpoint': async () => {
       reads.forget()
       try {
-        const state = await target.begin(owner)
+        const state = await target.begin(owner, signal)
         const position = workingPosition(state)
-        report({ type: 'loaded', position, paused: state.paused, rebuilding: state.rebuild !== undefined })
-        return { value: { position, paused: state.paused, rebuilding: state.rebuild !== undefined, now: clock.monotonic() } }
+        const rebuilding = state.rebuild !== undefined
+        known = { epoch: state.epoch, rebuilding }
+        report({ type: 'loaded', position, paused: state.paused, rebuilding })
+        return { value: { position, paused: state.paused, rebuilding, now: clock.monotonic() } }
       } catch (error) {
+        signal.throwIfAborted()
         return { error }
       }
+    },
+    look: async () => {
+      const now = clock.monotonic()
+      const state = await target.state().catch(() => undefined)
+      if (state === undefined) return undefined
+      const moved = state.epoch !== known.epoch || workingPosition(state) !== run.position || (state.rebuild !== undefined) !== known.rebuilding
+      return { paused: state.paused, moved, now }
     },
     'read-events': async ({ after, limit }) => {
       const start = clock.monotonic()
@@ -85,6 +97,8 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
           }
         }
       } catch (error) {
+        // Not the handler's: its checkpoint was moved by somebody else.
+        if (error instanceof LeadershipLostError && target.isStorageFailure?.(error) === true) throw error
         return { next, failure: { error, storage: target.isStorageFailure?.(error) === true }, now: clock.monotonic(), aborted: false }
       }
       return { next, now: clock.monotonic(), aborted: false }
@@ -107,6 +121,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       const start = clock.monotonic()
       try {
         const { paused } = await target.commit(position, { caughtUp })
+        if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
         report({ type: 'committed', position, events, duration: now - start })
         return { value: { paused, now } }

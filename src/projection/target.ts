@@ -74,8 +74,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   readonly key: string
   readonly filter: EventFilter
   onError(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
-  /** Takes over: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
-  begin(owner: string): Promise<ProjectionState>
+  /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
+  begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
   /** Applies one event on top of what is pending. Throws (or rejects) what the handler threw; its own writes are then gone. */

@@ -26,9 +26,9 @@ export interface CaughtUp {
 export const waitsForItself = (name: string) =>
   new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
 
-/** Waits on a status. Rejects at once, with the reason, where nothing will move it (N27). `caller` is the handler that may be asking. */
+/** Waits on a status, once it is `refreshed`. Rejects at once, with the reason, where nothing will move it (N27). `caller` is the handler that may be asking. */
 export function waitUntilCaughtUp(
-  name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined,
+  name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined, refreshed: Promise<void>,
 ): Promise<CaughtUp> {
   const { signal, timeout, onTimeout = 'throw' } = options
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
@@ -38,6 +38,7 @@ export function waitUntilCaughtUp(
       return { position, head, stale }
     }
     const finish = (settle: () => void) => {
+      over = true
       unsubscribe()
       cancel()
       unsuspect()
@@ -59,14 +60,21 @@ export function waitUntilCaughtUp(
       if (onTimeout === 'stale') resolve(here(true))
       else reject(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
     })
-    const unsubscribe = status.subscribe(look)
+    let unsubscribe = () => {}
+    let over = false
     const cancel = timeout === undefined ? () => {} : clock.schedule(timeout, late)
     // Others that ask at such a moment are served long before.
     const unsuspect = caller === undefined ? () => {} : clock.schedule(stallTimeout, () => {
       if (!caller.ended) finish(() => reject(waitsForItself(name)))
     })
     signal?.addEventListener('abort', aborted, { once: true })
-    if (signal?.aborted === true) aborted()
-    else look()
+    if (signal?.aborted === true) return aborted()
+    // Timer and signal count from here; what the status says counts once it was looked at.
+    const begin = () => {
+      if (over) return
+      unsubscribe = status.subscribe(look)
+      look()
+    }
+    refreshed.then(begin, (error: unknown) => finish(() => reject(error)))
   })
 }

@@ -7,7 +7,7 @@ import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
 import type { FailureContext, FailureStrategy } from '../projection/target.js'
-import type { RowKey } from './keys.js'
+import { isKeyPath, type RowKey } from './keys.js'
 
 declare const rowType: unique symbol
 
@@ -133,14 +133,14 @@ function checkTables(tables: Tables): void {
   if (typeof tables !== 'object' || tables === null) throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
   for (const [name, { key, indexes = {}, schema }] of Object.entries(tables)) {
     tableName(name)
-    if (typeof key !== 'string' || key === '') throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row.')
+    if (!isKeyPath(key) || key.includes('.')) throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
     if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
       throw new InvalidArgumentError(`tables.${name}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
     }
     for (const [index, path] of Object.entries(indexes)) {
-      const paths: readonly unknown[] = typeof path === 'string' ? [path] : path
-      if (!Array.isArray(paths) || paths.length === 0 || paths.some((part) => typeof part !== 'string' || part === '')) {
-        throw new InvalidArgumentError(`tables.${name}.indexes.${index}`, 'must name a property of the row, or a list of them.')
+      // A list of one is an array key in some engines and a plain one in others (H12).
+      if (!isKeyPath(path) && !(Array.isArray(path) && path.length > 1 && path.every(isKeyPath))) {
+        throw new InvalidArgumentError(`tables.${name}.indexes.${index}`, 'must name a property of the row, or a list of at least two.')
       }
     }
   }

@@ -1,12 +1,12 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, ProjectionError } from '../errors.js'
+import { ClosedError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
-import { systemClock } from '../platform/clock.js'
+import { sleep, systemClock } from '../platform/clock.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionConfig } from '../projection/config.js'
-import { driveTarget } from '../projection/leadership.js'
+import { driveTarget, stopGrace } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
@@ -38,7 +38,10 @@ export interface ProjectionHandle {
    *   before its first `await`, otherwise after five seconds in which it did not end
    */
   caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUp>
-  /** Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). */
+  /**
+   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). A plain
+   * projector has nowhere to store it: there it holds for this handle.
+   */
   pause(): Promise<void>
   /** Goes on, after `pause` and after a fault. */
   resume(): Promise<void>
@@ -52,7 +55,7 @@ export interface ProjectionHandle {
   deadLetters(): AsyncIterable<DeadLetter>
   /** Folds everything again from the first event. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
   rebuild(): Promise<void>
-  /** Ends the work in this context and frees everything. What was applied is stored first. */
+  /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -87,15 +90,19 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   ready.catch(() => {})
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
+  /** The fault of this run was seen in the stored state, so that its absence says something. */
+  let faultAt: number | undefined
 
   const look = async () => {
     if (attached === undefined || stopping.signal.aborted) return
     try {
       const [state, head] = await Promise.all([attached.target.state(), store.head()])
       status.stored(state, head)
+      if (status.getSnapshot().phase !== 'faulted') return
       // Somebody skipped the event, rebuilt, or another context came past it.
-      const { phase, lastError } = status.getSnapshot()
-      if (phase === 'faulted' && lastError instanceof ProjectionError && lastError.eventId !== undefined && state.fault === undefined) restart?.()
+      const passed = faultAt !== undefined && state.fault === undefined && (state.position >= faultAt || state.rebuild !== undefined)
+      if (state.fault !== undefined) faultAt = state.fault.position
+      if (passed) restart?.()
     } catch {
       // Closing, or a storage failure that the run itself reports.
     }
@@ -128,21 +135,24 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   const supervise = async () => {
     attached = await ready
     const undo = watch(attached)
+    const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
     try {
       await refresh()
       for (;;) {
         try {
           const result = await driveTarget(attached.target, attached.backend, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
-          status.set({ phase: stopping.signal.aborted ? 'stopped' : result.reason === 'paused' ? 'paused' : 'live', leader: false })
+          await refresh()
+          end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return
         } catch (error) {
           if (stopping.signal.aborted) return
-          status.set({ phase: 'faulted', reason: error instanceof Error ? error.message : String(error), lastError: error, leader: false, rate: 0 })
+          faultAt = undefined
+          status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false, rate: 0 })
+          await refresh()
         }
-        await new Promise<void>((resolve) => {
+        await Promise.race([stopped, new Promise<void>((resolve) => {
           restart = resolve
-          stopping.signal.addEventListener('abort', () => resolve(), { once: true })
-        })
+        })])
         restart = undefined
         if (stopping.signal.aborted) return
         status.set({ phase: 'starting', reason: undefined })
@@ -151,6 +161,8 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       undo()
     }
   }
+  /** Why nothing runs here any more. */
+  let end: string | undefined
   /** Keeps the status true where other contexts do the work. */
   const watch = ({ target }: Attached<E>) => {
     const { signals } = storeInternals(store)
@@ -183,7 +195,14 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     }
   }
   const running = supervise().catch((error: unknown) => {
-    if (!stopping.signal.aborted) status.set({ phase: 'faulted', reason: error instanceof Error ? error.message : String(error), lastError: error, leader: false })
+    if (stopping.signal.aborted) return
+    status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false })
+    return new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
+  }).then(() => {
+    config.signal?.removeEventListener('abort', stop)
+    status.set({ phase: 'stopped', reason: end, leader: false, rate: 0 })
+    // A batch that is done can still be asked for its letters, and to pause.
+    if (stopping.signal.aborted) attached?.target.close()
   })
   const again = () => {
     restart?.()
@@ -199,9 +218,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
-      await ready
-      await refresh()
-      return waitUntilCaughtUp(name, status, position, options, clock, caller)
+      return waitUntilCaughtUp(name, status, position, options, clock, caller, ready.then(refresh))
     },
     async pause() {
       await (await ready).target.setPaused(true)
@@ -232,9 +249,14 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       await again()
     },
     async stop() {
+      const caller = attached?.target.caller()
       stopping.abort(new DOMException('The projection was stopped', 'AbortError'))
-      await running
-      config.signal?.removeEventListener('abort', stop)
+      // A handler that stops its own projection must not wait for itself.
+      if (caller === true) return
+      // One that never comes back must not keep the app from closing.
+      const grace = new AbortController()
+      await Promise.race([running, sleep(clock, stopGrace, grace.signal)])
+      grace.abort()
       status.set({ phase: 'stopped', reason: undefined, leader: false, rate: 0 })
       attached?.target.close()
     },
@@ -243,6 +265,8 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
   return handle
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function joined<E extends EventShape, T extends Tables, C>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,

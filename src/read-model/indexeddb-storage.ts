@@ -8,8 +8,9 @@ import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
-  type Commit, type RowChanges, type Side, type StateRow, type Transition,
+  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
+import { equal } from './equal.js'
 import { fingerprintOf } from './fingerprint.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
@@ -71,8 +72,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
   }
 
-  begin(owner: string, head: number): Promise<StateRow> {
-    return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, owner, this.#log, head))
+  begin(how: TakeOver): Promise<StateRow> {
+    return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
   }
 
   commit(change: Commit): Promise<StateRow> {
@@ -88,12 +89,15 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  async replay(from: StateRow, rows: RowChanges, letter: number): Promise<void> {
-    await this.#write(`replaying a dead letter of '${this.#key}'`, this.#storesOf(from.shown, rows, true), async (transaction) => {
+  async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
+    const stores = new Set([...read.map(({ table }) => rowStore(from.shown, table)), ...this.#storesOf(from.shown, rows, true)])
+    await this.#write(`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(from.shown))
       const wasThere = (await requested(letters.getKey(letter))) !== undefined
-      const after = replayed(this.#key, before, from, wasThere)
+      const now = await Promise.all(read.map(({ table, key }) => requested(transaction.objectStore(rowStore(from.shown, table)).get(key))))
+      const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
+      const after = replayed(this.#key, before, from, { letter: wasThere, rowsAsRead })
       await this.#put(transaction, from.shown, rows)
       letters.delete(letter)
       return this.#finish(transaction, { after, clear: [] })
@@ -110,32 +114,24 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async skip(position: number): Promise<void> {
-    await this.#move(`skipping an event of '${this.#key}'`, (before) => ({ after: skipped(before, position), clear: [] }))
+    await this.#change(`skipping an event of '${this.#key}'`, (before) => skipped(before, position))
   }
 
   async setPaused(paused: boolean): Promise<void> {
-    await this.#move(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => ({ after: { ...before, paused }, clear: [] }))
+    await this.#change(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => ({ ...before, paused }))
   }
 
   row(side: Side, table: string, key: RowKey): Promise<unknown> {
-    const store = rowStore(side, table)
-    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) =>
-      requested(transaction.objectStore(store).get(key)))
+    return this.#rowsOf(side, table, (rows) => requested(rows.get(key)))
   }
 
   rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
-    const store = rowStore(side, table)
-    return this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) => {
-      const rows = transaction.objectStore(store)
-      return Promise.all(keys.map((key) => requested(rows.get(key))))
-    })
+    return this.#rowsOf(side, table, (rows) => Promise.all(keys.map((key) => requested(rows.get(key)))))
   }
 
   async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
-    const store = rowStore(side, table)
-    const one = <T>(work: (rows: IDBObjectStore) => Promise<T>) =>
-      this.#connection.transact({ stores: [store], mode: 'readonly', what: `reading '${table}'` }, (transaction) => work(transaction.objectStore(store)))
-    return (await one((rows) => requested(rows.count()))) > most ? undefined : one((rows) => requested(rows.getAll()))
+    if ((await this.#rowsOf(side, table, (rows) => requested(rows.count()))) > most) return undefined
+    return this.#rowsOf(side, table, (rows) => requested(rows.getAll()))
   }
 
   async query(table: string, query: Query): Promise<Answer> {
@@ -174,6 +170,13 @@ export class IndexedDbStorage implements ReadModelStorage {
     }
   }
 
+  /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
+  async #rowsOf<T>(side: Side, table: string, work: (rows: IDBObjectStore) => Promise<T>): Promise<T> {
+    const [value] = await this.#read(`reading '${table}'`, [rowStore(side, table)], (transaction) =>
+      Promise.all([work(transaction.objectStore(rowStore(side, table))), this.#state(transaction)]))
+    return value
+  }
+
   get #everything(): readonly string[] {
     return sides.flatMap((side) => [...this.#tables.map((table) => rowStore(side, table)), letterStore(side)])
   }
@@ -182,7 +185,12 @@ export class IndexedDbStorage implements ReadModelStorage {
     return [...[...rows.keys()].map((table) => rowStore(side, table)), ...(letters ? [letterStore(side)] : [])]
   }
 
-  /** A change of the state that brings no rows. */
+  /** A change of the state alone. */
+  #change(what: string, change: (before: StateRow) => StateRow): Promise<StateRow> {
+    return this.#write(what, [], async (transaction) => this.#finish(transaction, { after: change(await this.#state(transaction)), clear: [] }))
+  }
+
+  /** A change of the state that brings no rows, but may take some away. */
   #move(what: string, transition: (before: StateRow) => Transition): Promise<StateRow> {
     return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
   }

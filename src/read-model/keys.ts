@@ -13,10 +13,10 @@ export interface KeyRange {
 }
 
 /** A key in a shape that a `Map` can tell apart. */
-export type Slot = string | number | symbol
+export type Slot = string | number | bigint
 
-/** A Date by its time, as a symbol: no string can look like one, and strings, which most keys are, need no copy. */
-export const slotOf = (key: RowKey): Slot => (key instanceof Date ? Symbol.for(`tidemark date ${key.getTime()}`) : key)
+/** A Date by its time, as a bigint: no other key can look like one, and strings, which most keys are, need no copy. */
+export const slotOf = (key: RowKey): Slot => (key instanceof Date ? BigInt(key.getTime()) : key)
 
 /** @throws InvalidArgumentError for anything that is no key */
 export function assertKey(key: unknown, what: string): asserts key is RowKey {
@@ -90,6 +90,20 @@ export function checkedRange(range: unknown): KeyRange {
   }
   return range as KeyRange
 }
+
+/** Whether no key can lie in a range: IndexedDB refuses to make such a one. */
+export function isEmptyRange(range: unknown): boolean {
+  const { lower, upper, lowerOpen, upperOpen } = checkedRange(range)
+  if (lower === undefined || upper === undefined) return false
+  const order = compareKeys(lower, upper)
+  return order > 0 || (order === 0 && (lowerOpen === true || upperOpen === true))
+}
+
+const identifier = String.raw`[$_\p{ID_Start}][$\u200c\u200d\p{ID_Continue}]*`
+const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
+
+/** Whether IndexedDB takes it as a key path: names joined by dots. */
+export const isKeyPath = (path: unknown): path is string => typeof path === 'string' && keyPath.test(path)
 
 /** What a key path finds in a row; `undefined` where it finds nothing. */
 export function atKeyPath(row: unknown, path: string | readonly string[]): unknown {

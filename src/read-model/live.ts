@@ -1,5 +1,6 @@
 /** Values that keep themselves up to date while somebody looks at them. */
 import { tell } from '../platform/tasks.js'
+import { equal } from './equal.js'
 
 /** What a live query shows. */
 export type LiveSnapshot<V> =
@@ -41,7 +42,7 @@ export function liveQuery<V>(source: LiveSource<V>): LiveQuery<V> {
       again = false
       try {
         const { value, position } = await source.evaluate()
-        if (stop !== undefined && (snapshot.state !== 'ready' || !same(snapshot.value, value))) set({ state: 'ready', value, position })
+        if (stop !== undefined && (snapshot.state !== 'ready' || !equal(snapshot.value, value))) set({ state: 'ready', value, position })
       } catch (error) {
         if (stop !== undefined) set({ state: 'error', error })
       }
@@ -51,11 +52,11 @@ export function liveQuery<V>(source: LiveSource<V>): LiveQuery<V> {
   return {
     subscribe(listener) {
       const own = () => listener()
-      listeners.add(own)
       if (stop === undefined) {
         stop = source.watch(() => void run())
         void run()
       }
+      listeners.add(own)
       return () => {
         listeners.delete(own)
         if (listeners.size > 0) return
@@ -65,17 +66,4 @@ export function liveQuery<V>(source: LiveSource<V>): LiveQuery<V> {
     },
     getSnapshot: () => snapshot,
   }
-}
-
-/** Equal in every part, for rows and lists of rows. */
-function same(left: unknown, right: unknown): boolean {
-  if (Object.is(left, right)) return true
-  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false
-  if (left instanceof Date && right instanceof Date) return left.getTime() === right.getTime()
-  if (Array.isArray(left) !== Array.isArray(right)) return false
-  const prototype = Object.getPrototypeOf(left) as unknown
-  if (prototype !== Object.getPrototypeOf(right) || (prototype !== Object.prototype && !Array.isArray(left))) return false
-  const keys = Object.keys(left)
-  return keys.length === Object.keys(right).length
-    && keys.every((key) => Object.hasOwn(right, key) && same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key]))
 }

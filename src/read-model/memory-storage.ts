@@ -2,11 +2,12 @@
 import { ClosedError, IntegrityError, ProjectionError } from '../errors.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
+import { equal } from './equal.js'
 import { fingerprintOf } from './fingerprint.js'
 import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
-  type Commit, type RowChanges, type Side, type StateRow, type Transition,
+  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
 
@@ -54,8 +55,8 @@ export class MemoryStorage implements ReadModelStorage {
     return this.#state
   }
 
-  async begin(owner: string, head: number): Promise<StateRow> {
-    return this.#finish(takeOver(this.#state, owner, this.#log, head))
+  async begin(how: TakeOver): Promise<StateRow> {
+    return this.#finish(takeOver(this.#state, this.#log, how))
   }
 
   async commit(change: Commit): Promise<StateRow> {
@@ -66,9 +67,10 @@ export class MemoryStorage implements ReadModelStorage {
     return this.#finish(transition)
   }
 
-  async replay(from: StateRow, rows: RowChanges, letter: number): Promise<void> {
+  async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
     const { letters } = this.#database.sides[from.shown]
-    const after = replayed(this.#key, this.#state, from, letters.has(letter))
+    const rowsAsRead = read.every(({ table, key, row }) => equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null))
+    const after = replayed(this.#key, this.#state, from, { letter: letters.has(letter), rowsAsRead })
     this.#put(from.shown, rows)
     letters.delete(letter)
     this.#finish({ after, clear: [] })

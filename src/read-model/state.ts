@@ -19,7 +19,12 @@ export interface StateRow extends ProjectionState {
   readonly fingerprint: string
   /** The side that readers see. */
   readonly shown: Side
+  /** Events that were left out by hand: a rebuild leaves them out as well. */
+  readonly skipped?: readonly number[]
 }
+
+/** How many of them are remembered. */
+const maxSkipped = 1000
 
 /** The side that a runner writes to. */
 export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
@@ -48,10 +53,31 @@ export interface Transition {
 export const emptyState = (log: string, fingerprint: string): StateRow =>
   ({ key: 'state', position: 0, epoch: 0, owner: '', paused: false, letters: 0, log, fingerprint, shown: 0 })
 
-/** A runner begins. Rows of another log, or from beyond the head, are dropped: they are built again from the first event (N36). */
-export function takeOver(before: StateRow, owner: string, log: string, head: number): Transition {
+/** How far either side has come. */
+const farthest = ({ position, rebuild }: StateRow): number => Math.max(position, rebuild?.position ?? 0)
+
+/** What a runner knows when it begins. */
+export interface TakeOver {
+  readonly owner: string
+  /** The state as it was before the head was read … */
+  readonly seen: StateRow
+  /** … and the head: only what was beyond it already then is beyond it. */
+  readonly head: number
+  /** Aborts where the runner is not wanted any more. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * A runner begins, and tries what stopped the one before it. Rows of another log, or from beyond the head, are dropped: they
+ * are built again from the first event (N36).
+ */
+export function takeOver(before: StateRow, log: string, { owner, seen, head, signal }: TakeOver): Transition {
+  signal?.throwIfAborted()
+  const { fault: _fault, ...rest } = before
   const epoch = before.epoch + 1
-  if (before.log === log && before.position <= head && (before.rebuild?.position ?? 0) <= head) return { after: { ...before, epoch, owner }, clear: [] }
+  // A leader that went on since `seen` is ahead of that head, not of the log.
+  const beyond = farthest(seen) > head && farthest(before) === farthest(seen)
+  if (before.log === log && !beyond) return { after: { ...rest, epoch, owner }, clear: [] }
   return { after: { ...emptyState(log, before.fingerprint), paused: before.paused, epoch, owner }, clear: [0, 1] }
 }
 
@@ -75,10 +101,15 @@ export function committed(key: string, before: StateRow, { from, position, caugh
   return { after: { ...rest, ...built, shown: other(before.shown) }, clear: [before.shown] }
 }
 
-/** A parked event was applied after all. The epoch makes the leader drop what it remembers of the rows that changed. */
-export function replayed(key: string, before: StateRow, from: StateRow, wasThere: boolean): StateRow {
-  assertUnmoved(key, before, from, ({ position }) => position)
-  if (!wasThere) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+/** Rows as a unit of work found them. */
+export type RowsRead = readonly { readonly table: string; readonly key: RowKey; readonly row: unknown }[]
+
+/**
+ * A parked event was applied after all, to rows that are still those it read; how far the projection went meanwhile does not
+ * matter. The epoch makes the leader drop what it remembers of the rows that changed. */
+export function replayed(key: string, before: StateRow, from: StateRow, found: { readonly letter: boolean; readonly rowsAsRead: boolean }): StateRow {
+  if (before.shown !== from.shown || before.log !== from.log || !found.rowsAsRead) throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
+  if (!found.letter) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
   return { ...before, epoch: before.epoch + 1, letters: before.letters - 1 }
 }
 
@@ -104,5 +135,5 @@ export function skipped(before: StateRow, position: number): StateRow {
     const stands = fault === undefined ? 'it has not stopped at an event' : `it stopped at ${fault.position}`
     throw new InvalidArgumentError('position', `is ${position}, but the projection is at ${before.position} and ${stands}. Look at its status again.`)
   }
-  return { ...rest, position, epoch: before.epoch + 1 }
+  return { ...rest, position, epoch: before.epoch + 1, skipped: [...(before.skipped ?? []), position].slice(-maxSkipped) }
 }

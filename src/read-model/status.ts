@@ -105,7 +105,8 @@ export function keepStatus(clock: Clock): StatusKeeper {
         case 'leading': return set({ leader: true, ...running() })
         case 'loaded': {
           movedTo(report.position)
-          return set(report.rebuilding ? { rebuilding: { position: report.position }, ...running() } : { position: report.position, ...running() })
+          const phase = report.paused ? {} : running()
+          return set(report.rebuilding ? { rebuilding: { position: report.position }, ...phase } : { position: report.position, ...phase })
         }
         case 'read': {
           set({ head: report.head })

@@ -1,7 +1,7 @@
 /** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
-import type { DeadLetterRecord, ProjectionState, StoredFault } from '../projection/target.js'
+import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
-import type { Commit, RowChanges, Side, StateRow } from './state.js'
+import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions {
@@ -24,18 +24,18 @@ export type Query =
 /** An answer, and the state that it was read in: both in one transaction. */
 export interface Answer {
   readonly value: unknown
-  readonly state: ProjectionState
+  readonly state: StateRow
 }
 
 /** The rows, letters and state of one projection version. Every method is one transaction, or none. */
 export interface ReadModelStorage {
   state(): Promise<StateRow>
   /** See `takeOver`. */
-  begin(owner: string, head: number): Promise<StateRow>
+  begin(how: TakeOver): Promise<StateRow>
   /** See `committed`. */
   commit(change: Commit): Promise<StateRow>
   /** See `replayed`; the rows are those that readers see. */
-  replay(from: StateRow, rows: RowChanges, letter: number): Promise<void>
+  replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void>
   /** See `rebuildStarted`. */
   rebuild(): Promise<void>
   /** See `faulted`. Answers true if a rebuild was given up. */

@@ -7,6 +7,8 @@ import { workingSide, type StateRow } from './state.js'
 import type { ReadModelStorage } from './storage.js'
 import { UnitOfWork } from './unit-of-work.js'
 
+/** What engines say of a row that cannot be stored. */
+const namesUnstorable: ReadonlySet<string> = new Set(['DataCloneError', 'DataError'])
 /** How often a replay that raced with commits is tried. */
 const maxReplays = 10
 
@@ -40,9 +42,12 @@ export function readModelTarget<E extends EventShape>(
     name: definition.name,
     key: projectionKey(definition),
     filter: definition.filter,
-    onError: (failure) => definition.onError?.(failure) ?? 'fatal',
-    async begin(owner) {
-      from = await storage.begin(owner, await ports.head())
+    // What was left out by hand stays out when everything is folded anew.
+    onError: (failure) => (from?.skipped?.includes(failure.position) === true ? 'skip' : (definition.onError?.(failure) ?? 'fatal')),
+    async begin(owner, signal) {
+      const seen = await storage.state()
+      from = await storage.begin({ owner, seen, head: await ports.head(), signal })
+      if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
       work.reset(workingSide(from), (from.rebuild?.position ?? from.position) === 0)
@@ -56,7 +61,10 @@ export function readModelTarget<E extends EventShape>(
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
       const before = from
       const rows = work.pending
-      from = await storage.commit({ from, position, caughtUp, rows, letters })
+      from = await storage.commit({ from, position, caughtUp, rows, letters }).catch((error: unknown) => {
+        if (namesUnstorable.has((error as { cause?: { name?: string } }).cause?.name ?? '')) work.distrust()
+        throw error
+      })
       letters = []
       work.committed()
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
@@ -98,14 +106,14 @@ export function readModelTarget<E extends EventShape>(
 async function replayLetter<E extends EventShape>(definition: ProjectionDefinition<E>, storage: ReadModelStorage, event: RecordedEvent<E>) {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
-    const work = new UnitOfWork(definition, storage)
+    const work = new UnitOfWork(definition, storage, { remembersReads: true })
     work.reset(from.shown, false)
     await work.apply(event)
     try {
-      await storage.replay(from, work.pending, event.position)
+      await storage.replay(from, work.read, work.pending, event.position)
       return { position: from.position, tables: [...work.pending.keys()] }
     } catch (error) {
-      // The projection went on in between: its rows are newer than those this replay started from.
+      // The projection changed these rows in between.
       if ((error as { code?: string }).code !== 'leadership-lost' || attempt >= maxReplays) throw error
     }
   }

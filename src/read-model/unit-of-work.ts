@@ -7,7 +7,7 @@ import type { ProjectionDefinition, TableFold, TableWriter } from './define.js'
 import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { handedOut, kept, type Entry } from './rows.js'
-import type { RowChanges, Side } from './state.js'
+import type { RowChanges, RowsRead, Side } from './state.js'
 import type { ReadModelStorage } from './storage.js'
 
 type Rows = Map<Slot, Entry>
@@ -37,8 +37,15 @@ export class UnitOfWork<E extends EventShape> {
   #pending = new Map<string, Rows>()
   #staged = new Map<string, Rows>()
   readonly #storageErrors = new WeakSet<object>()
+  /** The storage failed to answer the handler that is at work: whatever it makes of that is worth nothing. */
+  #unanswered: { readonly error: unknown } | undefined
+  /** Every row that was read of the storage, for one who asked for that. */
+  readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
+  /** Copies every row that is put, so that one that cannot be stored fails its own event; see `distrust`. */
+  #careful = false
 
-  constructor(definition: ProjectionDefinition<E>, storage: ReadModelStorage) {
+  constructor(definition: ProjectionDefinition<E>, storage: ReadModelStorage, options: { readonly remembersReads?: boolean } = {}) {
+    if (options.remembersReads === true) this.#read = []
     this.#definition = definition
     this.#storage = storage
     this.#tables = Object.keys(definition.tables)
@@ -66,9 +73,19 @@ export class UnitOfWork<E extends EventShape> {
     return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
   }
 
+  /** A row could not be stored. From here on each is tried when it is put: slower, but then its event is to blame, not the commit. */
+  distrust(): void {
+    this.#careful = true
+  }
+
   /** What is to be committed. */
   get pending(): RowChanges {
     return this.#pending
+  }
+
+  /** What was read of the storage, if it was to be remembered. */
+  get read(): RowsRead {
+    return this.#read ?? []
   }
 
   /** The pending rows are stored now. */
@@ -97,7 +114,10 @@ export class UnitOfWork<E extends EventShape> {
     const handler = Object.hasOwn(on, event.type) ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined) : undefined
     if (handler === undefined && this.#folds.length === 0) return
     const scope = { open: true }
+    this.#unanswered = undefined
     const finish = () => {
+      // A handler may have caught it, or taken the row for missing.
+      if (this.#unanswered !== undefined) return discard(this.#unanswered.error)
       scope.open = false
       this.#handlers.leave()
       this.#keep()
@@ -148,7 +168,19 @@ export class UnitOfWork<E extends EventShape> {
     }
     const row = this.#checked(table, after)
     if (slotOf(this.#keyOf(table, row)) !== slotOf(key)) throw new InvalidArgumentError(`fold.${table}.evolve`, "answered a row with another key than 'key' did.")
-    this.#stage(table, kept(key, row as object, table))
+    this.#stage(table, this.#kept(key, row as object, table))
+  }
+
+  #kept(key: RowKey, row: object, table: string): Entry {
+    const entry = kept(key, row, table)
+    if (this.#careful) {
+      try {
+        structuredClone(row)
+      } catch (cause) {
+        throw new InvalidArgumentError(`A row of '${table}'`, `cannot be stored: ${(cause as Error).message} Put plain copies, not proxies or objects of the page.`)
+      }
+    }
+    return entry
   }
 
   #missing(table: string, fold: TableFold<E, unknown>, events: readonly RecordedEvent<E>[]): RowKey[] {
@@ -192,6 +224,7 @@ export class UnitOfWork<E extends EventShape> {
 
   #remember(table: string, key: RowKey, row: unknown): Entry {
     const entry: Entry = row === undefined ? { key, row: null } : kept(key, row as object, table)
+    this.#read?.push({ table, key, row: entry.row })
     this.#cache.set(table, slotOf(key), entry)
     return entry
   }
@@ -204,7 +237,7 @@ export class UnitOfWork<E extends EventShape> {
     if (this.#cache.isComplete(table)) return absent
     const reads = this.#readsOf(table)
     reads.single += 1
-    if (reads.single >= readsBeforeWhole) await this.#readWhole(table)
+    if (reads.single >= readsBeforeWhole && this.#read === undefined) await this.#readWhole(table)
     const row = this.#cache.isComplete(table) ? undefined : await this.#asked(this.#storage.row(this.#side, table, key))
     // A write or another read of the same row may have come first.
     return this.#known(table, slot) ?? (row === undefined && this.#cache.isComplete(table) ? absent : this.#remember(table, key, row))
@@ -219,7 +252,7 @@ export class UnitOfWork<E extends EventShape> {
   #readWhole(table: string): Promise<void> {
     const reads = this.#readsOf(table)
     const cache = this.#cache
-    return (reads.whole ??= this.#asked(this.#storage.wholeTable(this.#side, table, maxCachedRows / 2)).then(
+    return (reads.whole ??= this.#storage.wholeTable(this.#side, table, maxCachedRows / 2).then(
       (rows) => {
         if (rows === undefined) return
         for (const row of rows) {
@@ -228,10 +261,8 @@ export class UnitOfWork<E extends EventShape> {
         }
         cache.markComplete(table)
       },
-      (error: unknown) => {
-        reads.whole = undefined
-        throw error
-      },
+      // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+      () => {},
     ))
   }
 
@@ -239,6 +270,7 @@ export class UnitOfWork<E extends EventShape> {
   #asked<T>(answer: Promise<T>): Promise<T> {
     return answer.catch((error: unknown) => {
       if (typeof error === 'object' && error !== null) this.#storageErrors.add(error)
+      this.#unanswered = { error }
       throw error
     })
   }
@@ -279,7 +311,7 @@ export class UnitOfWork<E extends EventShape> {
     const put = (row: unknown) => {
       assertOpen()
       const checked = this.#checked(table, row)
-      this.#stage(table, kept(this.#keyOf(table, checked), checked as object, table))
+      this.#stage(table, this.#kept(this.#keyOf(table, checked), checked as object, table))
     }
     const remove = (key: RowKey) => {
       assertOpen()

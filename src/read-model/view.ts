@@ -6,8 +6,9 @@ import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
 import { openStorage } from './attach.js'
 import { projectionKey, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
-import { assertKey, checkedRange, type RowKey } from './keys.js'
+import { assertKey, checkedRange, isEmptyRange, type RowKey } from './keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live.js'
+import type { StateRow } from './state.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
@@ -67,14 +68,17 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
     let touched: ReadonlySet<string> = new Set()
+    /** What the evaluation under way has read so far. */
+    let reading: ReadonlySet<string> = new Set()
     const evaluate = async () => {
       for (let attempt = 1; ; attempt += 1) {
         const tables = new Set<string>()
+        reading = tables
         const moments = new Map<string, number>()
         const value = await query(readers<T>(definition, async (table, question) => {
           tables.add(table)
           const answer = await ask(table, question)
-          moments.set(`${answer.state.epoch}:${answer.state.position}`, answer.state.position)
+          moments.set(momentOf(answer.state), answer.state.position)
           return answer
         }))
         touched = tables
@@ -86,10 +90,11 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
     const source: LiveSource<V> = {
       evaluate,
       watch(changed) {
-        if (closed) throw new ClosedError(`The read model '${key}'`)
+        // The evaluation says so; a subscriber need not.
+        if (closed) return () => {}
         // Nothing is known to be touched before the first answer.
         const stop = watchCommits(key, storage, signals, (tables) => {
-          if (touched.size === 0 || tables === 'unknown' || tables.some((table) => touched.has(table))) changed()
+          if (touched.size === 0 || tables === 'unknown' || tables.some((table) => touched.has(table) || reading.has(table))) changed()
         })
         stops.add(stop)
         return () => {
@@ -133,30 +138,32 @@ function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (tab
     async getAll(options = {}) {
       checked(name, options)
       // `getAll(range, 0)` would answer with everything (H15).
-      return options.limit === 0 ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
+      return options.limit === 0 || isEmptyRange(options.range) ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
     },
     async count(options = {}) {
       checked(name, options)
-      return (await ask(name, { kind: 'count', options })).value as number
+      return isEmptyRange(options.range) ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
     },
   })
   return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
 }
 
+/** Rows that were read in one such moment belong together. */
+const momentOf = ({ epoch, position, shown }: StateRow): string => `${epoch}:${position}:${shown}`
+
 /** Tells of commits: by hints, and where those were lost by looking now and then. */
 function watchCommits(key: string, storage: ReadModelStorage, signals: Signals, changed: (tables: readonly string[] | 'unknown') => void): () => void {
-  let seen: number | undefined
+  let seen: string | undefined
   const look = async () => {
-    const position = await storage.state().then((state) => state.position, () => seen)
-    if (position === seen) return
+    const moment = await storage.state().then(momentOf, () => seen)
+    if (moment === seen) return
     const first = seen === undefined
-    seen = position
+    seen = moment
     if (!first) changed('unknown')
   }
   void look()
   const stopListening = signals.listen((hint) => {
     if (hint.kind !== 'committed' || hint.projection !== key) return
-    seen = hint.position
     changed(hint.tables)
   })
   const timer = setInterval(() => void look(), slowPoll)

@@ -113,6 +113,7 @@ test('N40: a pause takes effect after the commit that sees it; a control makes i
   it.committed(0, true)
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
   it.answer('sleep', 'control')
+  it.answer('look', { paused: false, moved: false, now: 0 })
   it.loaded(2)
   expect(it.effect).toMatchObject({ kind: 'read-events', after: 2 })
 })
@@ -173,6 +174,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
           return { strategy }
         },
         park: () => undefined,
+        look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
         commit: ({ position }, now) => {
           expect(position).toBeGreaterThanOrEqual(checkpoint)
           expect(position).toBeLessThanOrEqual(head)

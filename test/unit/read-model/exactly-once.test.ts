@@ -96,9 +96,9 @@ type Store = Awaited<ReturnType<typeof openEventStore<Event>>>
 /** Runs a context until it is done or dies. Answers whether it got to the end. */
 async function live(store: Store, storage: ReadModelStorage, maxEvents: number, crash: Crash): Promise<boolean> {
   const faulty = instead(storage, {
-    async begin(owner, head) {
+    async begin(how) {
       await crash.step()
-      return storage.begin(owner, head)
+      return storage.begin(how)
     },
     async commit(change) {
       await crash.step()
@@ -280,7 +280,7 @@ test('H25: a read model whose storage answers with nothing for a while is not lo
     IDBObjectStore.prototype.get = function (this: IDBObjectStore, key: IDBValidKey | IDBKeyRange) {
       return get.call(this, key === 'state' ? 'nothing' : key)
     }
-    for (let round = 0; round < 2; round += 1) await expect(storage.begin('x', 1)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
+    for (let round = 0; round < 2; round += 1) await expect(storage.setPaused(true)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
   } finally {
     IDBObjectStore.prototype.get = get
   }

@@ -124,7 +124,7 @@ test('onEvent tells everything that happens, in order; what it throws changes no
     console.error = silent
   }
   expect(reports.map(({ type }) => type)).toEqual([
-    'leading', 'loaded', 'read', 'committed', 'event-failed', 'retrying', 'event-failed', 'retrying', 'event-failed', 'parked', 'committed', 'resigned',
+    'leading', 'loaded', 'read', 'committed', 'event-failed', 'retrying', 'read', 'event-failed', 'retrying', 'read', 'event-failed', 'parked', 'committed', 'resigned',
   ])
   expect(reports.find(({ type }) => type === 'parked')).toMatchObject({
     projection: 'sum', position: 3, eventType: 'Added', stream: 's', attempts: 3, error: { message: 'three' },
