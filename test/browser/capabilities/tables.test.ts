@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { completed, open, settled } from './database.js'
 
+interface Directed { getAll(options: { direction: 'prev'; count: number }): IDBRequest<Row[]> }
 interface Row { code: string; total?: number | null; region?: string; at?: Date }
 
 function openTable(): Promise<IDBDatabase> {
@@ -41,6 +42,14 @@ test('rows come in the order of an index from its start and from its end, all or
   expect(codes(await settled(rows(database).index('byTotal').getAll(IDBKeyRange.lowerBound(2), 1)))).toEqual(['c'])
   expect(codes(await backwards(rows(database).index('byTotal')))).toEqual(['a', 'c', 'b'])
   expect(codes(await backwards(rows(database)))).toEqual(['d', 'c', 'b', 'a'])
+})
+
+test('H13: getAll takes a direction where getAllRecords exists, and there only', async () => {
+  const database = await openTable()
+  await put(database, { code: 'a', total: 3 }, { code: 'b', total: 1 }, { code: 'c', total: 2 })
+  const lastTwo = async () => codes(await settled((rows(database).index('byTotal') as unknown as Directed).getAll({ direction: 'prev', count: 2 })))
+  if ('getAllRecords' in IDBObjectStore.prototype) expect(await lastTwo()).toEqual(['a', 'c'])
+  else await expect(lastTwo()).rejects.toMatchObject({ name: 'DataError' })
 })
 
 test('H12: an index of two properties sorts by both, and leaves out rows where one is null or missing', async () => {

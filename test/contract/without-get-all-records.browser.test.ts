@@ -1,0 +1,24 @@
+// H13: read models in an engine without `getAllRecords`, where `getAll` takes no direction. The same cases, the same results.
+import { openEventStore } from 'tidemark'
+import { expect, test } from 'vitest'
+import { events } from './projection/model.js'
+import { readModelContract } from './projection/read-model.js'
+
+for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) {
+  const { getAll } = source
+  Reflect.deleteProperty(source, 'getAllRecords')
+  source.getAll = function (this: IDBObjectStore | IDBIndex, query?: unknown, count?: number) {
+    // Such an engine takes the options for a key.
+    if (Object.prototype.toString.call(query) === '[object Object]') throw new DOMException('not a key', 'DataError')
+    return getAll.call(this, query as IDBValidKey, count)
+  }
+}
+
+test('H13: there is no getAllRecords here', () => {
+  expect('getAllRecords' in IDBObjectStore.prototype || 'getAllRecords' in IDBIndex.prototype).toBe(false)
+})
+
+readModelContract({
+  name: 'IndexedDB without getAllRecords', shared: true,
+  open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
+})
