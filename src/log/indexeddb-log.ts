@@ -118,6 +118,7 @@ export class IndexedDbLog {
       }
     }
     // Inside a write transaction nobody else can move the head, so this second way always decides.
+    const remembered = this.#view
     this.#view = undefined
     const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
     const writes = prepared.events.length > 0
@@ -165,6 +166,11 @@ export class IndexedDbLog {
       throw new StorageDamagedError(`The browser lost a record that appending to '${this.#options.name}' depends on: verify() names it. Restore from an export.`, { cause: error.cause })
     })
     if (!('stored' in outcome)) return outcome
+    if (remembered?.head === fresh.head) {
+      // Nobody appended since, so what is remembered of other streams still holds.
+      for (const [stream, version] of fresh.versions) remembered.versions.set(stream, version)
+      fresh.versions = remembered.versions
+    }
     this.#view = fresh
     return this.#appended(fresh, outcome.stored, outcome.records, outcome.versions)
   }
