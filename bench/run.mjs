@@ -5,7 +5,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { newProfile, openBrowser } from './driver/browser.mjs'
+import { closeAll, newProfile, openBrowser } from './driver/browser.mjs'
 import { measureColdOpen } from './driver/cold-open.mjs'
 import { draw } from './driver/draw.mjs'
 import { readOptions } from './driver/options.mjs'
@@ -21,6 +21,7 @@ const started = Date.now()
 await mkdir(results, { recursive: true })
 const peers = options.peers ? installPeers(options.say) : {}
 const busyBefore = loadavg()[0]
+process.once('SIGINT', () => void closeAll())
 
 // Names of functions are what a profile is for; everything else measures the code as users have it.
 const site = await buildAndServe({ minify: options.profile === undefined, peers: options.peers })

@@ -9,6 +9,13 @@ import { firefox } from './engines/firefox.mjs'
 
 export const engines = { 'chromium-leveldb': chromiumOn('leveldb'), 'chromium-sqlite': chromiumOn('sqlite'), firefox }
 
+const running = new Set()
+
+/** Ends every browser, so that whoever waits for one fails and cleans up. */
+export async function closeAll() {
+  await Promise.all([...running].map((close) => close()))
+}
+
 /** A new folder for a profile, and what removes it. */
 export async function newProfile() {
   const path = await mkdtemp(join(tmpdir(), 'tidemark-bench-profile-'))
@@ -22,6 +29,13 @@ export async function openBrowser({ engine: name, url, profile }) {
   if (missing !== undefined) throw new Error(`The bench cannot run in ${name}: ${missing}`)
   const engine = engines[name]
   const browser = await engine.start(profile)
+  // Whoever closes it again waits until it is gone: only then may its profile be removed.
+  let closing
+  const close = () => {
+    running.delete(close)
+    return (closing ??= browser.close())
+  }
+  running.add(close)
   try {
     const page = await browser.firstPage()
     let other
@@ -42,10 +56,10 @@ export async function openBrowser({ engine: name, url, profile }) {
         if (found !== engine.storage) throw new Error(`The databases are in ${found}, not in ${engine.storage}`)
         return found
       },
-      close: () => browser.close(),
+      close,
     }
   } catch (error) {
-    await browser.close()
+    await close()
     throw error
   }
 }

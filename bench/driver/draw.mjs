@@ -52,7 +52,9 @@ function caseTable({ name, contenders }) {
   const most = Math.max(...bars.flatMap(({ ends }) => ends))
   const rows = bars.map(({ contender, middle, ends }) => {
     const text = waits ? `${figure(middle)} ms` : `${Math.round(middle).toLocaleString('en')} events/s`
-    return row(contender.name, bar({ kind: kindOf(contender.name), to: (middle / most) * 100, line: ends.map((end) => (end / most) * 100), label: text }), text, '')
+    const { longTasks, inputDelays = [] } = contender
+    const felt = inputDelays.length === 0 ? '' : `${longTasks.length / contender.times.length} long tasks a run, a key waits ${figure(percentile(inputDelays, 0.99))} ms (p99)`
+    return row(contender.name, bar({ kind: kindOf(contender.name), to: (middle / most) * 100, line: ends.map((end) => (end / most) * 100), label: text }), text, felt)
   })
   return `<h2>${escape(name)}</h2>\n<p>${waits ? 'Median wait: shorter is better.' : 'Events a second: longer is better.'}</p>\n${table('contender', waits ? 'wait' : 'speed', rows)}`
 }
@@ -64,7 +66,7 @@ function bar({ kind, to, line: [from, until], marks = '', label }) {
 }
 
 function table(first, last, rows) {
-  return `<table><thead><tr><th scope="col">${first}</th><th scope="col"></th><th scope="col">${last}</th></tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table>`
+  return `<table><colgroup><col class="name"><col><col class="value"></colgroup><thead><tr><th scope="col">${first}</th><th scope="col"></th><th scope="col">${last}</th></tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table>`
 }
 
 const row = (name, svg, text, note) =>
@@ -81,11 +83,11 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 sy
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1rem 4rem }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem } h2 { font-size: 1.1rem; margin: 2.2rem 0 0 } p { margin: .2rem 0 .6rem; color: var(--soft); max-width: 46rem }
 table { width: 100%; border-collapse: collapse; table-layout: fixed } thead { position: absolute; clip-path: inset(50%) }
-th, td { padding: .2rem 0; border-top: 1px solid var(--rule); vertical-align: middle } th { width: 36%; font-weight: 400; text-align: left; padding-right: 1rem }
-td:last-child { width: 12.5rem; text-align: right; font-variant-numeric: tabular-nums } em { font-style: normal; color: var(--soft) } em.missed { color: var(--missed) }
+th, td { padding: .2rem 0; border-top: 1px solid var(--rule); vertical-align: middle } col.name { width: 36% } col.value { width: 11rem } th { font-weight: 400; text-align: left; padding-right: 1rem }
+td:last-child { text-align: right; font-variant-numeric: tabular-nums } em { font-style: normal; color: var(--soft) } em.missed { color: var(--missed) }
 svg { display: block; width: 100%; height: 20px } rect.tidemark, .legend .tidemark::before { fill: var(--tidemark); background: var(--tidemark) }
 rect.raw, .legend .raw::before { fill: var(--raw); background: var(--raw) } rect.peer, .legend .peer::before { fill: var(--peer); background: var(--peer) } rect.missed { fill: var(--missed) }
 line { stroke: var(--ink); vector-effect: non-scaling-stroke } line.range { opacity: .55 } line.aim { stroke-width: 2 } line.floor { stroke-width: 2; opacity: .55 }
 .legend span { margin-right: 1.4rem } .legend span::before { content: ''; display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem }
-@media (max-width: 40rem) { table, tbody, tr, th, td, td:last-child { display: block; width: auto; text-align: left; border: 0; padding: 0 } tr { border-top: 1px solid var(--rule); padding: .4rem 0 } }
+@media (max-width: 40rem) { table, tbody, tr, th, td, td:last-child { display: block; text-align: left; border: 0; padding: 0 } tr { border-top: 1px solid var(--rule); padding: .4rem 0 } }
 `

@@ -9,6 +9,8 @@ export const chromiumOn = (storage) => ({
   async start(profile) {
     const context = await chromium.launchPersistentContext(profile, {
       executablePath: findChromium().path,
+      // The bench closes it, so that what comes after is done as well.
+      handleSIGINT: false,
       args: [
         ...chromiumArgs(),
         `--enable-features=${storage === 'sqlite' ? 'IdbSqliteBackingStore' : 'IdbSqliteOnDiskRollout:stage/UseLevelDbOnly'}`,

@@ -6,7 +6,7 @@ import { findFirefox } from '../../../scripts/find-browser.mjs'
 export const firefox = {
   async start(profile) {
     const { launch } = await import('puppeteer-core')
-    const browser = await launch({ browser: 'firefox', executablePath: findFirefox(), headless: true, userDataDir: profile, protocolTimeout: 15 * 60_000 })
+    const browser = await launch({ browser: 'firefox', executablePath: findFirefox(), headless: true, userDataDir: profile, handleSIGINT: false, protocolTimeout: 15 * 60_000 })
     const [blank] = await browser.pages()
     return {
       version: (await browser.version()).replace(/^firefox\//, 'Firefox '),
