@@ -62,7 +62,7 @@ export interface Sizes {
   readonly coldOpen: readonly number[]
   /** Logs of growing length, in events. */
   readonly scale: readonly number[]
-  /** How much slower the processor is made where smoothness is measured. */
+  /** How much slower the processor is made where smoothness is measured; 1 leaves that out. */
   readonly throttle: number
 }
 

@@ -57,7 +57,7 @@ window.bench = {
     cases = [
       ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), projectionCase(sizes),
       appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
-      ...scaleCases(sizes), smoothCase(sizes),
+      ...scaleCases(sizes), ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
     ]
     return cases.map(({ name, contenders, throttle = 1 }) => ({ name, throttle, contenders: contenders.map((contender) => contender.name) }))
   },
