@@ -55,8 +55,8 @@ async function keep(cases, ran) {
     load: { before: busyBefore, after: loadavg()[0] }, cases,
   }
   const name = [options.mode, ...(options.engine === 'chromium-leveldb' ? [] : [options.engine]), ...(options.only === undefined ? [] : ['part'])].join('-')
-  const markdown = report(result)
   await writeFile(join(results, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
+  const markdown = report(result)
   await writeFile(join(results, `${name}.md`), `${markdown}\n`)
   await writeFile(join(results, `${name}.html`), draw(result))
   return markdown
