@@ -2,8 +2,17 @@ import { defineConfig } from '@playwright/test'
 import type { E2eOptions } from './test/support/e2e.js'
 
 const port = process.env['TIDEMARK_E2E_PORT'] ?? '4817'
-const vite = 'npx vite'
-const config = '--config test/e2e/harness/vite.config.ts'
+// Written back for the demo's build, and for the tests of it.
+const demoPort = (process.env['TIDEMARK_DEMO_E2E_PORT'] ??= String(Number(port) + 1000))
+
+/** Builds a page and serves what it built. A server of another run would serve another build. */
+const server = (config: string, url: string) => ({
+  command: `npx vite build --config ${config} && npx vite preview --config ${config}`,
+  url,
+  reuseExistingServer: false,
+  timeout: 60_000,
+  gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
+} as const)
 
 export default defineConfig<E2eOptions>({
   testDir: 'test/e2e',
@@ -26,12 +35,8 @@ export default defineConfig<E2eOptions>({
     { name: 'chromium-leveldb', use: { engine: 'leveldb' } },
     { name: 'chromium-sqlite', use: { engine: 'sqlite' } },
   ],
-  webServer: {
-    command: `${vite} build ${config} && ${vite} preview ${config}`,
-    url: `http://127.0.0.1:${port}/blank.html`,
-    // A server of another run would serve another build.
-    reuseExistingServer: false,
-    timeout: 60_000,
-    gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
-  },
+  webServer: [
+    server('test/e2e/harness/vite.config.ts', `http://127.0.0.1:${port}/blank.html`),
+    server('demo/vite.config.ts', `http://127.0.0.1:${demoPort}/`),
+  ],
 })

@@ -27,6 +27,9 @@ const labels: Readonly<Record<Phase, string>> = {
   empty: 'Load 20,000 flights', loading: '', elsewhere: '', partial: 'Go on loading', complete: 'Load again',
 }
 
+/** So many days are looked for at each sign of life of a tab that loads. */
+const daysAhead = 8
+
 export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   const section = byId('load')
   const title = h('h2', { id: 'load-title' })
@@ -105,7 +108,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   const lookSoon = perFrame(() => inBackground(look()), 200)
   async function look(): Promise<void> {
     if (abort !== undefined) return
-    loaded = await lookUp(store, loaded)
+    loaded = await lookUp(store, loaded, daysAhead)
     renderSoon()
   }
   store.subscribe(lookSoon)

@@ -34,6 +34,16 @@ export function notify(words: string, kind: Kind = 'fine'): void {
   say(text, words)
   clearTimeout(clearing)
   clearing = setTimeout(clear, stays[kind])
+  uncoverFocus()
+}
+
+/** The line must not lie over what has the focus. */
+function uncoverFocus(): void {
+  const focused = document.activeElement
+  if (focused === null || focused === document.body || toast.contains(focused)) return
+  const { top } = toast.getBoundingClientRect()
+  // `scroll-padding` in the style sheet keeps the foot of the window free.
+  if (focused.getBoundingClientRect().bottom > top) focused.scrollIntoView({ block: 'nearest' })
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -81,7 +81,7 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     facts.head.set(count(head))
     facts.behind.set(count(Math.max(0, head - position)))
     tide.set(position, head)
-    const rate = speed(working)
+    const rate = Math.round(speed(working))
     facts.rate.set(rate === 0 ? '–' : count(rate))
     clearTimeout(seeAgain)
     if (rate > 0) seeAgain = setTimeout(renderSoon, 500)

@@ -1,0 +1,188 @@
+// The demo, by what a user sees and presses. Only the first test loads the 20,000 flights: the others need a few events.
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { readFileSync } from 'node:fs'
+import { crash, expect, test } from '../support/e2e.js'
+import { deskReady, foldRecord, onceLoaded, onceSaid, openDesk, rebuild, rowsOf, type Flight } from '../support/flight-desk.js'
+
+const record = JSON.parse(readFileSync(new URL('../../node_modules/vega-datasets/data/flights-20k.json', import.meta.url), 'utf8')) as Flight[]
+
+const press = (page: Page, name: string | RegExp) => page.getByRole('button', { name }).click()
+const choose = (page: Page, flight: string) => page.getByRole('checkbox', { name: flight }).check()
+const departure = (page: Page, flight: string) => page.locator('.departures li', { hasText: flight })
+const notice = (page: Page) => page.locator('#notice')
+const lead = (page: Page) => page.locator('.lead')
+const fact = (page: Page, name: string) => page.locator('.facts > div', { hasText: name }).locator('dd')
+const entries = (page: Page) => page.locator('.entries li')
+
+test('the demo loads 20,000 flights, stopped and reloaded on the way, and its board equals a fold of the file, exactly; so does a version built beside it', async ({ launch }) => {
+  test.setTimeout(150_000)
+  const loaded = { timeout: 90_000 }
+  const context = await launch()
+  const page = await openDesk(context)
+  await expect(page.getByRole('heading', { name: 'The log is empty' })).toBeVisible()
+
+  await press(page, 'Load 20,000 flights')
+  await onceLoaded(page, 1_500, 'stop')
+  await expect(page.getByRole('heading', { name: 'Partly loaded' })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Go on loading' })).toBeVisible()
+
+  await press(page, 'Go on loading')
+  const reloaded = page.waitForEvent('load')
+  await onceLoaded(page, 4_000, 'reload')
+  await reloaded
+  await deskReady(page)
+  await expect(page.getByRole('heading', { name: 'Partly loaded' })).toBeVisible()
+  const bar = page.getByRole('progressbar')
+  expect(Number(await bar.getAttribute('value'))).toBeGreaterThanOrEqual(4_000)
+
+  await press(page, 'Go on loading')
+  await expect(page.getByRole('heading', { name: 'All flights are in the log' })).toBeVisible(loaded)
+  // The last day before the reload was appended once more, and recognised by its ids.
+  await expect(notice(page)).toHaveText(/of the last day were there already/)
+  await expect(fact(page, 'Position')).toHaveText('20,000')
+  await expect(fact(page, 'Head')).toHaveText('20,000')
+  const expected = { ...foldRecord(record), position: record.length }
+  expect(await rowsOf(page)).toEqual(expected)
+  await expect(page.locator('#figures')).toContainText(/Landings\s*20,000/)
+  await expect(page.locator('tbody tr').first()).toContainText('BOI')
+
+  const inTheMiddle = await onceSaid(page, 'Version 2: ', true)
+  await press(page, 'Build version 2')
+  // The old rows are there, all of them, while the new ones grow.
+  expect(await inTheMiddle()).toEqual({ rows: expected, building: true })
+  await expect(fact(page, 'Version')).toHaveText('2', { timeout: 30_000 })
+  expect(await rowsOf(page)).toEqual(expected)
+  expect(await page.evaluate(() => window.flightDesk?.session.version)).toBe(2)
+
+  const rebuilding = await onceSaid(page, 'Rebuilding: ')
+  await press(page, 'Rebuild this version')
+  await rebuilding()
+  await expect(page.getByText('Every event is folded once more')).toBeVisible({ timeout: 30_000 })
+  expect(await rowsOf(page)).toEqual(expected)
+  await expectAccessible(page)
+})
+
+test("own events reach every tab, a swap of gates is one append to two streams, and when the leading tab crashes another one goes on", async ({ launch }) => {
+  const context = await launch()
+  const first = await openDesk(context)
+  await expect(lead(first)).toHaveText('This tab, A, leads.')
+  const second = await openDesk(context)
+  await expect(lead(second)).toHaveText('Tab A leads. This is tab B.')
+
+  await choose(second, 'TM 114')
+  await press(second, 'Report delay')
+  await expect(notice(second)).toHaveText(/^TM 114 is 25 minutes late\. Stored at position 1, on the board \d+ ms later\.$/)
+  await expect(departure(first, 'TM 114')).toContainText('+25 min')
+
+  await choose(first, 'TM 114')
+  await choose(first, 'TM 208')
+  await press(first, 'Swap gates')
+  for (const page of [first, second]) {
+    await expect(departure(page, 'TM 114')).toContainText('A4')
+    await expect(departure(page, 'TM 208')).toContainText('A1')
+    await expect(entries(page)).toHaveText([/^3\s*A4 to TM 114\s*gate-A4 1$/, /^2\s*A1 to TM 208\s*gate-A1 1$/, /^1\s*TM 114, 25 minutes late/])
+  }
+  // One append: its events have one time, and the gates' streams came into being together.
+  const times = await first.evaluate(async () => {
+    const times = []
+    for await (const { time } of window.flightDesk!.store.read({ after: 1 })) times.push(time)
+    return times
+  })
+  expect(times).toHaveLength(2)
+  expect(new Set(times).size).toBe(1)
+
+  await choose(first, 'TM 331')
+  await press(first, 'Cancel flight')
+  await expect(departure(second, 'TM 331')).toContainText('Cancelled')
+  await choose(second, 'TM 331')
+  // A button that may not be pressed says why: Playwright, which takes it for disabled, has to be told to.
+  await second.getByRole('button', { name: 'Cancel flight' }).click({ force: true })
+  await expect(notice(second)).toHaveText('TM 331 is cancelled already.')
+
+  await crash(first)
+  await expect(lead(second)).toHaveText('This tab, B, leads.')
+  await expect(second.locator('.tabs li')).toHaveText([/^B/])
+  await second.getByRole('checkbox', { name: 'TM 331' }).uncheck()
+  await choose(second, 'TM 606')
+  await press(second, 'Report delay')
+  await expect(departure(second, 'TM 606')).toContainText('+25 min')
+  await expect(fact(second, 'Position')).toHaveText('5')
+  await first.close()
+})
+
+test('offline after the first load: a reload works and an own event is projected; the service worker projects what no tab leads', async ({ launch }) => {
+  const context = await launch()
+  const page = await openDesk(context)
+  await expect(page.locator('#connection')).toHaveText('Online, works offline too')
+  await context.setOffline(true)
+  await page.reload()
+  await deskReady(page)
+  await expect(page.locator('#connection')).toHaveText('Offline, and everything works')
+  // The typeface is part of what is kept.
+  expect(await page.evaluate(async () => (await document.fonts.load('1rem "Source Sans 3 Variable"')).length)).toBe(1)
+  await choose(page, 'TM 520')
+  await press(page, 'Report delay')
+  await expect(departure(page, 'TM 520')).toContainText('+25 min')
+
+  await press(page, 'Use service worker')
+  await expect(notice(page)).toHaveText(/The service worker did nothing: a tab leads this projection/)
+  await press(page, 'Stop here')
+  await expect(lead(page)).toHaveText('Stopped here, and nobody leads.')
+  await choose(page, 'TM 417')
+  await press(page, 'Report delay')
+  await expect(notice(page)).toHaveText(/Stored at position 2\. The projection is stopped in this tab/)
+  await expect(fact(page, 'Behind')).toHaveText('1')
+  await expect(departure(page, 'TM 417')).toContainText('On time')
+  await press(page, 'Use service worker')
+  await expect(notice(page)).toHaveText(/The service worker projected 1 event in \d+ ms\. Nothing is left to do\./)
+  await expect(departure(page, 'TM 417')).toContainText('+25 min')
+  await expect(fact(page, 'Behind')).toHaveText('0')
+  await context.setOffline(false)
+})
+
+test('a poison event is set aside, and its replay after the fix applies it once; where the projection stops instead, it can skip', async ({ launch }) => {
+  const context = await launch()
+  const page = await openDesk(context)
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
+  await expect(page.locator('.letters')).toContainText('TypeError')
+  await choose(page, 'TM 114')
+  await press(page, 'Report delay')
+  await expect(departure(page, 'TM 114')).toContainText('+25 min')
+
+  await press(page, 'Replay the event at 1')
+  await expect(notice(page)).toHaveText(/The handler threw again/)
+  await expect(page.locator('.letters li')).toHaveCount(1)
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  expect(await page.evaluate(() => document.documentElement.scrollWidth), 'nothing sticks out of a phone').toBeLessThanOrEqual(390)
+
+  await page.getByRole('switch', { name: 'Handler fixed' }).check()
+  await press(page, 'Replay the event at 1')
+  await expect(page.locator('.letters li')).toHaveCount(0)
+  const nowhere = { code: 'ZZZ', landed: 1, cancelled: 0, measured: 1, totalDelay: 40, averageDelay: 40, worstDelay: 40 }
+  expect((await rowsOf(page)).airports).toContainEqual(nowhere)
+  // Folding everything again comes to the same: it was applied once.
+  await rebuild(page)
+  expect(await rowsOf(page)).toMatchObject({ position: 2, totals: [{ landed: 1, delay: 40 }] })
+  expect((await rowsOf(page)).airports).toContainEqual(nowhere)
+
+  await page.getByRole('switch', { name: 'Handler fixed' }).uncheck()
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await expect(lead(page)).toHaveText('Nobody leads: the projection stopped at an event.')
+  await expect(page.locator('.reason')).toContainText("stopped at position 3 (FlightLanded in 'landings-unknown')")
+  await press(page, 'Skip the event')
+  await expect(fact(page, 'Phase')).toHaveText('live')
+  await expect(fact(page, 'Position')).toHaveText('3')
+  expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
+})
+
+/** No finding of axe-core, by the rules of WCAG 2.2 at level AA and its own best practices. */
+async function expectAccessible(page: Page): Promise<void> {
+  // Without frames there is nothing to isolate, and 220 circles are one picture: a third of the time.
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().exclude('.circles').analyze()
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)).toEqual([])
+}
