@@ -46,6 +46,11 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   let progress: Loaded | undefined
   const renderSoon = perFrame(render)
 
+  /** Looks run side by side, and one that began earlier may end later. */
+  function advance(seen: Loaded): void {
+    if (seen.days > loaded.days) loaded = seen
+  }
+
   const phaseNow = (): Phase => {
     const { loader } = tabs.getSnapshot()
     return abort !== undefined ? 'loading'
@@ -93,7 +98,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
       else notify(`Loading failed: ${messageOf(error)}`, 'trouble')
     } finally {
       abort = progress = undefined
-      loaded = await lookUp(store, loaded)
+      advance(await lookUp(store, loaded))
       await tabs.refresh()
       render()
     }
@@ -107,9 +112,13 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   /** Follows the loading of other tabs. */
   const lookSoon = perFrame(() => inBackground(look()), 200)
   async function look(): Promise<void> {
-    if (abort !== undefined) return
-    loaded = await lookUp(store, loaded, daysAhead)
-    renderSoon()
+    let before: number
+    do {
+      if (abort !== undefined) return
+      before = loaded.days
+      advance(await lookUp(store, loaded, daysAhead))
+      renderSoon()
+    } while (loaded.days >= before + daysAhead)
   }
   store.subscribe(lookSoon)
   tabs.subscribe(lookSoon)
