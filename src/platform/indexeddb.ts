@@ -4,6 +4,9 @@ import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavaila
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
 
+/** How long after its connection was closed a transaction may still say how it ended, in ms. */
+const lastWord = 250
+
 /** The named error for what IndexedDB threw. tidemark's own errors pass through. */
 export function storageError(error: unknown, what: string, outcome?: WriteOutcome): TidemarkError {
   if (error instanceof TidemarkError) return error
@@ -95,13 +98,29 @@ export function transact<T>(
     const finish = () => {
       // Both the last word of the storage and that of `work` are needed; they come in either order.
       if (completed && result !== undefined) {
-        clearTimeout(timer)
+        stopWaiting()
         resolve(result.value)
       }
     }
     const fail = (error: TidemarkError) => {
-      clearTimeout(timer)
+      stopWaiting()
       reject(error)
+    }
+    const abortedWith = (known: unknown) => {
+      // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
+      const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
+      fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
+    }
+    let closing: ReturnType<typeof setTimeout> | undefined
+    const connectionClosed = () => {
+      // Chromium says nothing more of a transaction that was committing when it cleared the origin (H31).
+      closing = setTimeout(() => abortedWith(workError?.error ?? requestError), lastWord)
+    }
+    database.addEventListener('close', connectionClosed)
+    const stopWaiting = () => {
+      clearTimeout(timer)
+      clearTimeout(closing)
+      database.removeEventListener('close', connectionClosed)
     }
     const timer = setTimeout(() => {
       let outcome: WriteOutcome = 'unknown'
@@ -123,10 +142,7 @@ export function transact<T>(
       if (!isAbortError(error)) requestError ??= error
     }
     transaction.onabort = () => {
-      const known = workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined)
-      // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
-      const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
-      fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
+      abortedWith(workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined))
     }
     transaction.oncomplete = () => {
       completed = true
@@ -152,10 +168,12 @@ export function transact<T>(
       (error: unknown) => {
         // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
         if (requestError === undefined && !isAbortError(error)) workError = { error }
+        // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
+        if (completed) return fail(storageError(error, options.what, told(options, 'unknown')))
         try {
           transaction.abort()
         } catch {
-          if (completed) fail(storageError(error, options.what, told(options, 'unknown')))
+          // It is committing or aborting already, and will say so.
         }
       },
     )

@@ -154,3 +154,15 @@ test('H44: deleting a store waits for nobody, and every instance is lost at once
     await store.close()
   }
 })
+
+test.each(['unknown', 'not-written'] as const)('H31, H17: a transaction that says nothing more after its connection was closed is told as %s soon, not at the deadline', async (outcome) => {
+  const store = await openEventStore({ name: nextName() })
+  await store.append({ stream: 's', events: [event] })
+  // What Chromium does to a transaction that commits while the origin is cleared; and one that waits for a request.
+  injection = inject([{ kind: outcome === 'unknown' ? 'silent end' : 'silent request', at: 1 }])
+  const error: unknown = await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: { filter: { types: ['Never'] }, after: 0 } }).catch((error: unknown) => error)
+  injection.stop()
+  expect(error).toMatchObject({ code: 'storage-failed', outcome, cause: { name: 'AbortError' } })
+  expect(await store.append({ stream: 't', events: [event] })).toMatchObject({ duplicate: false })
+  await store.close()
+})

@@ -12,6 +12,10 @@ export type Fault =
   | { readonly kind: 'commit reported as abort'; readonly at: number }
   /** The same, and the connection died so early that the requests before the `commit()` seem to have failed as well. */
   | { readonly kind: 'commit unheard' }
+  /** The transaction ends and nobody is told; the connection is closed, and that is told (H31). */
+  | { readonly kind: 'silent end'; readonly at: number }
+  /** The connection is closed before this request is answered, and nothing is said of its transaction. */
+  | { readonly kind: 'silent request'; readonly at: number }
   /** `transaction()` throws so many times (H22, H23). */
   | { readonly kind: 'no transaction'; readonly times: number; readonly error: string }
   /** The same, for ever, on every handle that is open now: their connections are gone, and nobody was told. */
@@ -170,6 +174,10 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
         throw failure(fault.error)
       }
     }
+    for (const _fault of due('silent request', requests)) {
+      original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
+      return new IDBRequest()
+    }
     const made = original.execute.call(this, { ...request, operation })
     const { name } = this.db
     for (const _fault of due('connection closed', requests)) queueMicrotask(() => closeByForce(name))
@@ -182,6 +190,7 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
   transactionMethods.dispatchEvent = function (event) {
     if (event.type !== 'complete' || this.mode === 'versionchange') return original.dispatch.call(this, event)
     endings += 1
+    for (const _fault of due('silent end', endings)) return original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
     const told = new VersionChangeEvent('abort')
     for (const { error } of due('abort instead of commit', endings)) {
       for (const undo of this._rollbackLog.reverse()) undo()
