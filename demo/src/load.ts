@@ -27,9 +27,6 @@ const labels: Readonly<Record<Phase, string>> = {
   empty: 'Load 20,000 flights', loading: '', elsewhere: '', partial: 'Go on loading', complete: 'Load again',
 }
 
-/** So many days are looked for at each sign of life of a tab that loads. */
-const daysAhead = 8
-
 export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   const section = byId('load')
   const title = h('h2', { id: 'load-title' })
@@ -42,14 +39,11 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
 
   let abort: AbortController | undefined
   let loaded: Loaded = await lookUp(store)
-  /** What the load that runs in this tab has come to; again from the start when it is repeated. */
+  /** What the load that runs in this tab, or in another one, has come to; again from the start when it is repeated. */
   let progress: Loaded | undefined
+  /** A tab that loads says how far it is: looking into the log all the time would hold it up. */
+  const channel = new BroadcastChannel(loadLock)
   const renderSoon = perFrame(render)
-
-  /** Looks run side by side, and one that began earlier may end later. */
-  function advance(seen: Loaded): void {
-    if (seen.days > loaded.days) loaded = seen
-  }
 
   const phaseNow = (): Phase => {
     const { loader } = tabs.getSnapshot()
@@ -73,7 +67,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
     if (focused === start && start.hidden && !stop.hidden) stop.focus({ preventScroll: true })
     if (focused === stop && stop.hidden && !start.hidden) start.focus({ preventScroll: true })
     start.classList.toggle('primary', phase !== 'complete')
-    const { flights, until } = progress ?? loaded
+    const { flights, until } = (phase === 'loading' || phase === 'elsewhere' ? progress : undefined) ?? loaded
     bar.hidden = figure.hidden = phase === 'empty' || phase === 'complete'
     bar.value = flights
     say(figure, `${count(flights)} of ${count(flightsInRecord)}${until === undefined ? '' : `, until ${until}`}`)
@@ -89,6 +83,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
         renderSoon()
         return loadRecord(store, loaded, controller.signal, (done) => {
           progress = done
+          channel.postMessage(done)
           renderSoon()
         })
       })
@@ -97,8 +92,8 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
       if (controller.signal.aborted) notify('Loading stopped. What was committed stays.')
       else notify(`Loading failed: ${messageOf(error)}`, 'trouble')
     } finally {
-      abort = progress = undefined
-      advance(await lookUp(store, loaded))
+      await settle()
+      abort = undefined
       await tabs.refresh()
       render()
     }
@@ -109,18 +104,26 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
     : stored === 0 ? `All ${count(already)} flights were in the log already. Nothing was stored twice.`
     : `${count(stored)} flights stored in ${seconds.toFixed(1)} s; ${count(already)} of the last day were there already.`
 
-  /** Follows the loading of other tabs. */
-  const lookSoon = perFrame(() => inBackground(look()), 200)
-  async function look(): Promise<void> {
-    let before: number
-    do {
-      if (abort !== undefined) return
-      before = loaded.days
-      advance(await lookUp(store, loaded, daysAhead))
-      renderSoon()
-    } while (loaded.days >= before + daysAhead)
+  /** Looks what a load, here or in another tab, has left behind: all of it, or what came before a stop or a crash. */
+  async function settle(): Promise<void> {
+    const seen = await lookUp(store, loaded)
+    if (seen.days > loaded.days) loaded = seen
+    progress = undefined
+    renderSoon()
   }
-  store.subscribe(lookSoon)
-  tabs.subscribe(lookSoon)
+
+  let loadedElsewhere = false
+  tabs.subscribe(() => {
+    const elsewhere = phaseNow() === 'elsewhere'
+    if (loadedElsewhere && !elsewhere) inBackground(settle())
+    loadedElsewhere = elsewhere
+    renderSoon()
+  })
+  channel.onmessage = ({ data }: MessageEvent<Loaded>) => {
+    if (abort !== undefined) return
+    progress = data
+    renderSoon()
+    void tabs.refresh().catch(() => {})
+  }
   render()
 }

@@ -37,13 +37,10 @@ const upTo = (flights: number, count: number): Loaded => {
   return { flights, days: count, until: last === undefined ? undefined : longDate.format(Date.parse(last)) }
 }
 
-/**
- * Looks how much of the record is in the log, going on from what was known and looking so many days ahead. A day's commit is
- * there as a whole or not at all. All days at once, since a read waits for the writes before it: one after the other they would
- * run behind a tab that loads, and never arrive.
- */
-export async function lookUp(store: Store, known: Loaded = upTo(0, 0), ahead = daysInRecord): Promise<Loaded> {
-  const versions = await Promise.all(days.slice(known.days, known.days + ahead).map((day) => store.streamVersion(streamOf(day))))
+/** Looks how much of the record is in the log, going on from what was known. A day's commit is there as a whole or not at all. */
+export async function lookUp(store: Store, known: Loaded = upTo(0, 0)): Promise<Loaded> {
+  // All at once: a read waits for the writes before it, so that one after the other would run behind a tab that loads.
+  const versions = await Promise.all(days.slice(known.days).map((day) => store.streamVersion(streamOf(day))))
   const missing = versions.indexOf(0)
   const found = missing === -1 ? versions : versions.slice(0, missing)
   return found.length === 0 ? known : upTo(found.reduce((sum, version) => sum + version, known.flights), known.days + found.length)

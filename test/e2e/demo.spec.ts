@@ -16,8 +16,8 @@ const fact = (page: Page, name: string) => page.locator('.facts > div', { hasTex
 const entries = (page: Page) => page.locator('.entries li')
 
 test('the demo loads 20,000 flights, stopped and reloaded on the way, and its board equals a fold of the file, exactly; so does a version built beside it', async ({ launch }) => {
-  test.setTimeout(150_000)
-  const loaded = { timeout: 90_000 }
+  test.setTimeout(180_000)
+  const loaded = { timeout: 120_000 }
   const context = await launch()
   const page = await openDesk(context)
   await expect(page.getByRole('heading', { name: 'The log is empty' })).toBeVisible()
