@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { whyMissing } from './engines.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, runVitest } from './run-tool.mjs'
 
-/** Many times what the slowest takes. */
-const TIMEOUT = 5 * MINUTE
+/** Many times what the slowest takes on a machine that does nothing else. */
+const TIMEOUT = 10 * MINUTE
 
 /**
  * @param {string} name the engine
