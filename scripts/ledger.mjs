@@ -1,0 +1,66 @@
+// `npm run ledger -- --rounds 60 --engine all --seed 1 [--minutes 25]`: kills browsers, renderers and workers while they append
+// and project, and accounts for every acknowledged event. `--rounds` are of each engine; `--minutes` ends it earlier.
+// Writes .cache/ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/ledger.md.
+// Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build, preview, runnerImport } from 'vite'
+import { whyMissing } from './engines.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '60' },
+    engine: { type: 'string', default: 'all' },
+    seed: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
+    out: { type: 'string', default: join(root, '.cache', 'ledger') },
+  },
+})
+process.env['TIDEMARK_E2E_PORT'] ??= '4827'
+const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), { root, configFile: false, logLevel: 'error' })
+const chosen = ledger.engines.filter(({ name }) => options.engine === 'all' || options.engine === name)
+if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'. The ledger knows ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
+const missing = chosen.filter(({ name }) => whyMissing(name))
+for (const { name } of missing) console.error(`${name} not run: ${whyMissing(name)}`)
+
+rmSync(options.out, { recursive: true, force: true })
+mkdirSync(options.out, { recursive: true })
+const lines = []
+const record = (line, evidence) => {
+  lines.push(line)
+  appendFileSync(join(options.out, 'ledger.jsonl'), `${JSON.stringify(line)}\n`)
+  const { engine, profile, round, kill, acknowledged, violations, unplayed, ms } = line
+  console.log(`${engine} ${profile}/${round}: ${kill}, ${unplayed ? `not played: ${unplayed}` : `${acknowledged.events} events acknowledged, ${violations.length} violations`}, ${ms} ms`)
+  for (const { when, kind, detail } of violations.slice(0, 5)) console.error(`  ${when}: ${kind}: ${detail}`)
+  if (evidence) writeFileSync(join(options.out, `evidence-${engine}-${profile}-${round}.json`), JSON.stringify({ line, evidence }))
+}
+
+const config = join(root, 'test', 'e2e', 'harness', 'vite.config.ts')
+await build({ configFile: config })
+const server = await preview({ configFile: config })
+try {
+  const url = `http://localhost:${process.env['TIDEMARK_E2E_PORT']}/`
+  const until = options.minutes === undefined ? Infinity : performance.now() + Number(options.minutes) * 60_000
+  const present = chosen.filter((engine) => !missing.includes(engine))
+  // Side by side: while one engine waits for its kill another may have the processor.
+  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ engine, url, seed: Number(options.seed), rounds: Number(options.rounds), until, record })))
+  for (const end of ends) if (end.status === 'rejected') console.error(end.reason)
+  const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
+  const unplayed = lines.filter((line) => line.unplayed).length
+  const markdown = `Commit ${commit()}, seed ${options.seed}, ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
+  writeFileSync(join(options.out, 'ledger.md'), markdown)
+  console.log(`\n${markdown}\n${lines.length - unplayed} rounds, ${violations} violations, ${unplayed} not played`)
+  process.exitCode = violations > 0 || unplayed > 0 || ends.some(({ status }) => status === 'rejected') ? 1 : missing.length > 0 ? 2 : 0
+} finally {
+  await server.close()
+}
+
+function commit() {
+  const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+  return `${git('rev-parse', '--short=10', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' with changes'}`
+}

@@ -1,0 +1,6 @@
+/** The engines that the ledger is kept for. */
+import type { LedgerEngine } from './browser.js'
+import { chromiumOn } from './chromium.js'
+import { firefox } from './firefox.js'
+
+export const engines: readonly LedgerEngine[] = [chromiumOn('leveldb'), chromiumOn('sqlite'), firefox]

@@ -1,0 +1,86 @@
+/** Firefox as installed, driven over WebDriver BiDi, which has no words for killing: that is done by process id, on Linux. */
+import { readdir, readFile } from 'node:fs/promises'
+import { launch, type Browser } from 'puppeteer-core'
+import { findFirefox } from '../../scripts/find-browser.mjs'
+import { firefox as engine } from '../engines/firefox.js'
+import { processGroups } from '../support/browser-processes.js'
+import type { LedgerBrowser, LedgerEngine, LedgerPage } from './browser.js'
+import { limited } from './limit.js'
+
+const restoreLimit = 5_000
+
+export const firefox: LedgerEngine = {
+  name: 'firefox',
+  // A service worker cannot be stopped from outside.
+  kills: [['process tree', 50], ['renderer', 25], ['dedicated worker', 25]],
+  async start(profile, url) {
+    const executablePath = findFirefox()
+    if (executablePath === undefined) throw new Error('No Firefox found. Install it (Debian: firefox-esr).')
+    // Its crash reporter would hold on to processes that were killed on purpose.
+    const env = { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1' }
+    return launched(await launch({ browser: 'firefox', executablePath, headless: true, userDataDir: profile, env, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false }), url)
+  },
+  async assertStorage(profile, url) {
+    const found = await engine.storageOnDisk(profile, new URL(url).origin)
+    if (found !== engine.storage) throw new Error(`The databases should lie in the profile, and lie in ${found}`)
+  },
+}
+
+async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
+  const child = browser.process()
+  const pid = child?.pid
+  if (child === null || pid === undefined) throw new Error('Firefox names no process')
+  // Puppeteer puts the profile's preferences back after the end, which must be over before the profile is used again.
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(async () => void (await limited(browser.close(), restoreLimit)))
+  const kill = await processGroups.killer(pid)
+  const crashes: (() => void)[] = []
+  return {
+    version: `Firefox ${(await browser.version()).split('/')[1]}`,
+    gone,
+    async openPage() {
+      const page = await browser.newPage()
+      await page.goto(url)
+      await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready')
+      const opened: LedgerPage = {
+        run: (realm, body, arg) =>
+          page.evaluate((realm, source, arg) => window.harness.run(realm, source, arg) as Promise<any>, realm, body.toString(), arg as any) as Promise<any>,
+        terminate: (realm) => page.evaluate((realm) => window.harness.terminate(realm), realm),
+        crashed: new Promise((resolve) => crashes.push(resolve)),
+        close: () => page.close(),
+      }
+      return opened
+    },
+    killTree: async () => kill,
+    async killRenderer() {
+      const victims = await contentProcesses(pid)
+      if (victims.length === 0) throw new Error('Firefox has no content process')
+      return {
+        how: 'SIGKILL',
+        // Pages of one site share a process, and which of them it is is not said; so all of them go.
+        kill: () => {
+          for (const victim of victims) process.kill(victim, 'SIGKILL')
+          for (const crashed of crashes.splice(0)) crashed()
+        },
+      }
+    },
+    stopServiceWorker: () => Promise.reject(new Error('Firefox offers no way to stop a service worker')),
+    async close() {
+      await browser.close()
+    },
+  }
+}
+
+/** The processes of the browser's group that run pages: children of its fork server. */
+async function contentProcesses(group: number): Promise<number[]> {
+  const found: number[] = []
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const read = (file: string) => readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => '')
+    const stat = await read('stat')
+    // pid (name) state ppid pgrp …, and the name may hold spaces and brackets.
+    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) !== group) continue
+    // The last argument is the kind of the process; the fork server leaves blanks between arguments.
+    if (/[\0 ]tab[\0 ]*$/.test(await read('cmdline'))) found.push(Number(entry))
+  }
+  return found
+}

@@ -1,0 +1,74 @@
+/** Rounds over an engine, a new profile now and then, and a line for each. */
+import { seedFor } from '../../src/testing/random.js'
+import type { LedgerEngine } from './browser.js'
+import { limited } from './limit.js'
+import { planRound, type Kill, type Moment, type RoundPlan } from './plan.js'
+import { playRound, type RoundResult } from './round.js'
+import { Stage } from './stage.js'
+
+/** Rounds that share a profile, so that its history grows. */
+export const roundsPerProfile = 15
+/** Of a whole round, ms. */
+const roundLimit = 240_000
+
+export interface LedgerOptions {
+  readonly engine: LedgerEngine
+  /** A page of the harness. */
+  readonly url: string
+  readonly seed: number
+  readonly rounds: number
+  /** No round begins after it, in ms of `performance.now()`. @default none */
+  readonly until?: number
+  /** Called with each line as it is made. */
+  readonly record: (line: LedgerLine, evidence: RoundResult['evidence']) => void
+}
+
+/** A line of the ledger. */
+export type LedgerLine = Omit<RoundResult, 'evidence'> & {
+  readonly engine: string
+  readonly version: string
+  readonly seed: number
+  readonly profile: number
+  readonly round: number
+  readonly kill: Kill
+  readonly moment: Moment
+  readonly contexts: readonly string[]
+  readonly ms: number
+}
+
+/** Plays the rounds one after another. The same seed plans the same rounds; what the engine makes of the time between is its own. */
+export async function keepLedger({ engine, url, seed, rounds, until = Infinity, record }: LedgerOptions): Promise<void> {
+  let left = rounds
+  for (let profile = 0; left > 0 && performance.now() < until; profile += 1) {
+    const stage = await Stage.open(engine, url)
+    try {
+      for (let round = 0; round < roundsPerProfile && left > 0 && performance.now() < until; round += 1) {
+        left -= 1
+        const plan = planRound(seedFor(seed, `${engine.name} ${profile}`), round, engine.kills)
+        const began = performance.now()
+        const played = await limited(playRound(stage, plan), roundLimit)
+        const { evidence, ...result } = played.state === 'done' ? played.value : unplayed(played.state === 'failed' ? (played.error as Error) : new Error(`longer than ${roundLimit} ms`))
+        record({
+          engine: engine.name, version: stage.browser.version, seed, profile, round, kill: plan.kill, moment: plan.moment, contexts: contextsOf(plan), ...result,
+          ms: Math.round(performance.now() - began),
+        }, evidence)
+        // What such a browser is up to nobody knows.
+        if (played.state !== 'done') break
+      }
+      await engine.assertStorage(stage.profile, url)
+    } finally {
+      await stage.close()
+    }
+  }
+}
+
+function contextsOf({ contexts }: RoundPlan): string[] {
+  return contexts.map(({ page, realm, projects, reads, batches }) => `${page}/${realm}: ${[batches.length > 0 && 'appends', projects && 'projects', reads && 'reads'].filter(Boolean).join(', ')}`)
+}
+
+function unplayed(error: Error): RoundResult {
+  return {
+    how: '', late: false, acknowledged: { batches: 0, events: 0 }, unacknowledged: { whole: 0, absent: 0 }, refused: {}, turns: {}, head: 0, checkpoint: 0, letters: 0,
+    violations: [], unplayed: error.stack ?? error.message,
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * What runs in pages and workers. Every function here is sent as source to the harness, which calls it with the package,
+ * its argument, and a `state` that stays between calls; so none of them may refer to anything outside itself.
+ */
+import type { Tidemark } from '../e2e/harness/rpc.js'
+import type { PlannedBatch } from './plan.js'
+
+type State = Record<string, any>
+
+/** A function that is sent as source and takes no argument. */
+export type Body = (tidemark: Tidemark, arg: undefined, state: State) => void | Promise<void>
+
+export interface Entering {
+  readonly store: string
+  readonly durability: 'strict' | 'relaxed'
+  /** Where messages go: the driver's own server, so that an acknowledgement takes the same way out of every context. */
+  readonly receiver: string
+  readonly profile: string
+  readonly round: number
+  readonly context: string
+}
+
+/** Opens the store and defines the projection. */
+export async function enter(tidemark: Tidemark, { store, durability, receiver, profile, round, context }: Entering, state: State): Promise<void> {
+  state['tell'] = (message: object) => {
+    fetch(receiver, { method: 'POST', mode: 'no-cors', body: JSON.stringify({ profile, round, context, ...message }) }).catch(() => {})
+  }
+  if (state['listening'] !== true) {
+    state['listening'] = true
+    const uncaught = (what: string, error: any) => state['tell']({ kind: 'contradiction', invariant: 'I8', detail: `${what}: ${error?.stack ?? String(error)}` })
+    addEventListener('error', (event) => uncaught('uncaught error', event.error ?? event.message))
+    addEventListener('unhandledrejection', (event) => uncaught('unhandled rejection', event.reason))
+  }
+  state['stopping'] = false
+  state['work'] = []
+  const catalogue = tidemark.defineEvents({ Counted: {} })
+  state['catalogue'] = catalogue
+  state['definition'] = tidemark.defineProjection(catalogue, {
+    name: 'ledger',
+    tables: {
+      tallies: tidemark.table<{ name: string; count: number; sum: number; hash: number }>({ key: 'name' }),
+      effects: tidemark.table<{ position: number; times: number }>({ key: 'position' }),
+    },
+    on: {
+      Counted: async ({ position, data }, { tallies, effects }) => {
+        const { key, amount, poison } = data as { key: string; amount: number; poison: boolean }
+        await tallies.update(key, (row) => {
+          const { count, sum, hash } = row ?? { count: 0, sum: 0, hash: 0 }
+          return { name: key, count: count + 1, sum: sum + amount, hash: (Math.imul(hash, 31) + position) | 0 }
+        })
+        // After its first write, which must leave nothing behind.
+        if (poison) throw new TypeError('poisonous')
+        await effects.update(position, (row) => ({ position, times: (row?.times ?? 0) + 1 }))
+      },
+    },
+    onError: ({ error }) => (error instanceof TypeError && error.message === 'poisonous' ? 'park' : 'retry'),
+  })
+  state['store'] = await tidemark.openEventStore({ name: store, events: catalogue, durability })
+}
+
+/** Appends batch after batch, and tells of each: `'loop'` in the background, `'turn'` before it answers. */
+export async function write(_tidemark: Tidemark, { batches, way }: { readonly batches: readonly PlannedBatch[]; readonly way: 'loop' | 'turn' }, state: State): Promise<void> {
+  const { store, catalogue, tell } = state
+  const sizeOf = ({ writes }: PlannedBatch) => writes.reduce((sum, { events }) => sum + events.length, 0)
+  const announcement = (batch: PlannedBatch | undefined) => (batch === undefined || state['stopping'] ? {} : { next: { batch: batch.id, size: sizeOf(batch) } })
+  const append = async (batch: PlannedBatch, after: PlannedBatch | undefined) => {
+    if (batch.pause > 0) await new Promise((resolve) => setTimeout(resolve, batch.pause))
+    const expected: Record<string, number> = {}
+    try {
+      let index = 0
+      const writes: any[] = []
+      for (const { stream, events } of batch.writes) {
+        const made = events.map((event) => catalogue.Counted({ ...event, batch: batch.id, of: sizeOf(batch), index: index++ }))
+        if (batch.checked) expected[stream] = await store.streamVersion(stream)
+        writes.push({ stream, events: made, ...(batch.checked ? { expectedVersion: expected[stream] } : {}) })
+      }
+      const { firstPosition, position, versions } = await store.append(writes)
+      const ids = writes.flatMap(({ events }) => events.map(({ id }: { id: string }) => id))
+      tell({ kind: 'acknowledged', batch: batch.id, ids, firstPosition, position, versions, expected, ...announcement(after) })
+      if (batch.again) {
+        const again = await store.append(writes)
+        if (!again.duplicate || again.position !== position) {
+          tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${batch.id} stands at ${position}; appended again it answered ${JSON.stringify(again)}` })
+        }
+      }
+    } catch (error: any) {
+      tell({ kind: 'refused', batch: batch.id, code: error?.code ?? String(error), outcome: error?.outcome ?? 'unknown', ...announcement(after) })
+      if (error?.code === 'closed') state['stopping'] = true
+    }
+  }
+  const loop = async () => {
+    tell({ kind: 'announced', ...announcement(batches[0]) })
+    for (const [index, batch] of batches.entries()) {
+      if (state['stopping']) return
+      await append(batch, batches[index + 1])
+    }
+  }
+  const running = loop()
+  if (way === 'turn') await running
+  else state['work'].push(running)
+}
+
+/** Projects in the background, as an app does. */
+export function project(tidemark: Tidemark, { rebuild }: { readonly rebuild: boolean }, state: State): void {
+  state['projection'] = tidemark.startProjection(state['definition'], state['store'])
+  if (rebuild) state['projection'].rebuild().catch(() => {})
+}
+
+/** One turn of a service worker: a run with a budget, as long as nobody else leads. */
+export async function projectTurn(tidemark: Tidemark, { budget }: { readonly budget: number }, state: State): Promise<void> {
+  const outcome = await tidemark.runProjection(state['definition'], state['store'], { budget: { maxEvents: budget } }).then(({ reason }) => reason, (error: any) => error?.code ?? String(error))
+  state['tell']({ kind: 'turn', outcome })
+}
+
+/** Reads the log again and again, and looks at the checkpoint that readers are shown. */
+export function read(tidemark: Tidemark, _arg: undefined, state: State): void {
+  const { store, definition, tell } = state
+  const loop = async () => {
+    const view = await tidemark.openReadModel(store, definition)
+    let last = 0
+    let shown = 0
+    while (!state['stopping']) {
+      const head = await store.head()
+      if (head < last) tell({ kind: 'contradiction', invariant: 'I1', detail: `the head is ${head}, and ${last} was read before` })
+      for await (const { position } of store.read({ after: last })) {
+        if (position !== last + 1) tell({ kind: 'contradiction', invariant: 'I1', detail: `position ${position} was read after ${last}` })
+        last = position
+        if (state['stopping']) break
+      }
+      const checkpoint = await view.position()
+      if (checkpoint < shown) tell({ kind: 'contradiction', invariant: 'I5', detail: `the checkpoint is ${checkpoint}, and ${shown} was shown before` })
+      if (checkpoint > shown) tell({ kind: 'checkpoint', position: checkpoint })
+      shown = checkpoint
+      await new Promise((resolve) => setTimeout(resolve, 40))
+    }
+    await view.close()
+  }
+  state['work'].push(loop().catch((error) => tell({ kind: 'contradiction', invariant: 'I1', detail: `a reader failed: ${error?.stack ?? String(error)}` })))
+}
+
+/** Ends everything in a realm. A worker that was started anew has nothing to end. */
+export async function leave(_tidemark: Tidemark, _arg: undefined, state: State): Promise<void> {
+  state['stopping'] = true
+  await Promise.all(state['work'] ?? [])
+  await state['projection']?.stop()
+  await state['store']?.close()
+  state['work'] = []
+  state['projection'] = undefined
+  state['store'] = undefined
+}
+
+/** Whether there is a store to work with: not in a service worker that was stopped and started anew. */
+export function entered(_tidemark: Tidemark, _arg: undefined, state: State): boolean {
+  return state['store'] !== undefined
+}
+
+/** After everything has ended: goes on to the head with the store as it is, in a realm that was entered. Answers what the package itself finds wrong. */
+export async function recover(tidemark: Tidemark, _arg: undefined, state: State): Promise<readonly string[]> {
+  const { store, definition } = state
+  const { position, reason } = await tidemark.runProjection(definition, store, { leadership: 'wait' })
+  const { ok, head, defects } = await store.verify()
+  return [
+    ...(ok ? [] : defects.map((defect: unknown) => JSON.stringify(defect))),
+    ...(reason === 'caught-up' && position === head ? [] : [`a run ended at ${position} of ${head}: ${reason}`]),
+  ]
+}
