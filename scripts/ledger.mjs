@@ -28,6 +28,8 @@ if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'
 const missing = chosen.filter(({ name }) => whyMissing(name))
 for (const { name } of missing) console.error(`${name} not run: ${whyMissing(name)}`)
 
+// Asked at the start: what is edited meanwhile is not what runs.
+const ranOn = commit()
 rmSync(options.out, { recursive: true, force: true })
 mkdirSync(options.out, { recursive: true })
 const lines = []
@@ -52,7 +54,7 @@ try {
   for (const end of ends) if (end.status === 'rejected') console.error(end.reason)
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
   const unplayed = lines.filter((line) => line.unplayed).length
-  const markdown = `Commit ${commit()}, seed ${options.seed}, ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
+  const markdown = `Commit ${ranOn}, seed ${options.seed}, ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
   writeFileSync(join(options.out, 'ledger.md'), markdown)
   console.log(`\n${markdown}\n${lines.length - unplayed} rounds, ${violations} violations, ${unplayed} not played`)
   process.exitCode = violations > 0 || unplayed > 0 || ends.some(({ status }) => status === 'rejected') ? 1 : missing.length > 0 ? 2 : 0
