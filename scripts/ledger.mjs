@@ -1,9 +1,10 @@
-// `npm run ledger -- --rounds 60 --engine all --seed 1 [--minutes 25]`: kills browsers, renderers and workers while they append
-// and project, and accounts for every acknowledged event. `--rounds` are of each engine; `--minutes` ends it earlier.
+// `npm run ledger -- --rounds 60 --engine all --seed 1 [--minutes 25] [--add]`: kills browsers, renderers and workers while they append
+// and project, and accounts for every acknowledged event. `--rounds` are of each engine; `--minutes` ends it earlier;
+// `--add` keeps the rounds of earlier runs.
 // Writes .cache/ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/ledger.md.
 // Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
     engine: { type: 'string', default: 'all' },
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string' },
+    add: { type: 'boolean', default: false },
     out: { type: 'string', default: join(root, '.cache', 'ledger') },
   },
 })
@@ -30,10 +32,11 @@ for (const { name } of missing) console.error(`${name} not run: ${whyMissing(nam
 
 // Asked at the start: what is edited meanwhile is not what runs.
 const ranOn = commit()
-rmSync(options.out, { recursive: true, force: true })
+if (!options.add) rmSync(options.out, { recursive: true, force: true })
 mkdirSync(options.out, { recursive: true })
-const lines = []
-const record = (line, evidence) => {
+const lines = earlierLines(join(options.out, 'ledger.jsonl'))
+const record = (played, evidence) => {
+  const line = { commit: ranOn, ...played }
   lines.push(line)
   appendFileSync(join(options.out, 'ledger.jsonl'), `${JSON.stringify(line)}\n`)
   const { engine, profile, round, kill, acknowledged, violations, unplayed, ms } = line
@@ -47,19 +50,29 @@ await build({ configFile: config })
 const server = await preview({ configFile: config })
 try {
   const url = `http://localhost:${process.env['TIDEMARK_E2E_PORT']}/`
-  const until = options.minutes === undefined ? Infinity : performance.now() + Number(options.minutes) * 60_000
+  const ending = new AbortController()
+  // The rounds under way are played to their end, so that no browser is left behind.
+  const end = () => ending.abort()
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
+  const timer = options.minutes === undefined ? undefined : setTimeout(end, Number(options.minutes) * 60_000)
   const present = chosen.filter((engine) => !missing.includes(engine))
   // Side by side: while one engine waits for its kill another may have the processor.
-  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ engine, url, seed: Number(options.seed), rounds: Number(options.rounds), until, record })))
-  for (const end of ends) if (end.status === 'rejected') console.error(end.reason)
+  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ engine, url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record })))
+  clearTimeout(timer)
+  for (const { status, reason } of ends) if (status === 'rejected') console.error(reason)
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
   const unplayed = lines.filter((line) => line.unplayed).length
-  const markdown = `Commit ${ranOn}, seed ${options.seed}, ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
+  const runs = [...new Set(lines.map((line) => `commit ${line.commit} with seed ${line.seed}`))]
+  const markdown = `Run on ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
   writeFileSync(join(options.out, 'ledger.md'), markdown)
   console.log(`\n${markdown}\n${lines.length - unplayed} rounds, ${violations} violations, ${unplayed} not played`)
   process.exitCode = violations > 0 || unplayed > 0 || ends.some(({ status }) => status === 'rejected') ? 1 : missing.length > 0 ? 2 : 0
 } finally {
   await server.close()
+}
+
+function earlierLines(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []
 }
 
 function commit() {

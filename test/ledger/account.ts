@@ -27,10 +27,16 @@ export type Message = { readonly profile: string; readonly round: number; readon
   | { readonly kind: 'turn'; readonly outcome: string }
 )
 
-/** An append that was begun. */
+/** An append that was begun, or was to be the next one. */
 export interface Announced {
   readonly batch: string
-  readonly size: number
+  /** With the ids of its events, so that it can be appended again. */
+  readonly writes: readonly AnnouncedWrite[]
+}
+
+export interface AnnouncedWrite {
+  readonly stream: string
+  readonly events: readonly { readonly type: string; readonly data: unknown; readonly id: string }[]
 }
 
 /** The account of one profile, from its first round on. */
@@ -71,6 +77,12 @@ export class Account {
       case 'announced':
         break
     }
+  }
+
+  /** What was announced in a round and never answered. */
+  unansweredOf(round: number): Announced[] {
+    const answered = new Set(this.acknowledged.filter((each) => each.round === round).map(({ batch }) => batch))
+    return [...this.announced.values()].filter((each) => each.round === round && !answered.has(each.batch) && !this.refused.has(each.batch))
   }
 
   /** Calls back at the `count`th acknowledgement from now on. Answers how to forget it. */

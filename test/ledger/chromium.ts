@@ -5,6 +5,9 @@ import { chromiumStorageFlag, chromiumStorageOnDisk, type ChromiumStorage } from
 import { killer, processes } from '../support/e2e.js'
 import type { LedgerBrowser, LedgerEngine, LedgerPage } from './browser.js'
 
+/** Whoever runs the ledger decides what a signal means: a round under way is played to its end. */
+const unhandled = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false } as const
+
 export function chromiumOn(storage: ChromiumStorage): LedgerEngine {
   return {
     name: `chromium-${storage}`,
@@ -14,7 +17,7 @@ export function chromiumOn(storage: ChromiumStorage): LedgerEngine {
       if (executablePath === undefined) throw new Error('No Chromium found. Run: node scripts/provision-browser.mjs')
       // A renderer for each tab, so that killing one leaves the others.
       const args = [...chromiumArgs(), chromiumStorageFlag(storage), '--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold']
-      return launched(await chromium.launchPersistentContext(profile, { executablePath, args }), url)
+      return launched(await chromium.launchPersistentContext(profile, { executablePath, args, ...unhandled }), url)
     },
     async assertStorage(profile, url) {
       const found = await chromiumStorageOnDisk(profile, new URL(url).origin)

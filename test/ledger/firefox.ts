@@ -30,9 +30,14 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
   const child = browser.process()
   const pid = child?.pid
   if (child === null || pid === undefined) throw new Error('Firefox names no process')
-  // Puppeteer puts the profile's preferences back after the end, which must be over before the profile is used again.
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(async () => void (await limited(browser.close(), restoreLimit)))
   const kill = await processGroups.killer(pid)
+  // Unlike Chromium it does not notice that its driver has gone.
+  process.once('exit', kill)
+  // Puppeteer puts the profile's preferences back after the end, which must be over before the profile is used again.
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(async () => {
+    process.off('exit', kill)
+    await limited(browser.close(), restoreLimit)
+  })
   const crashes: (() => void)[] = []
   return {
     version: `Firefox ${(await browser.version()).split('/')[1]}`,

@@ -9,7 +9,7 @@ import { Stage } from './stage.js'
 /** Rounds that share a profile, so that its history grows. */
 export const roundsPerProfile = 15
 /** Of a whole round, ms. */
-const roundLimit = 240_000
+const roundLimit = 300_000
 
 export interface LedgerOptions {
   readonly engine: LedgerEngine
@@ -17,8 +17,8 @@ export interface LedgerOptions {
   readonly url: string
   readonly seed: number
   readonly rounds: number
-  /** No round begins after it, in ms of `performance.now()`. @default none */
-  readonly until?: number
+  /** No round begins once it is aborted. */
+  readonly signal: AbortSignal
   /** Called with each line as it is made. */
   readonly record: (line: LedgerLine, evidence: RoundResult['evidence']) => void
 }
@@ -37,12 +37,12 @@ export type LedgerLine = Omit<RoundResult, 'evidence'> & {
 }
 
 /** Plays the rounds one after another. The same seed plans the same rounds; what the engine makes of the time between is its own. */
-export async function keepLedger({ engine, url, seed, rounds, until = Infinity, record }: LedgerOptions): Promise<void> {
+export async function keepLedger({ engine, url, seed, rounds, signal, record }: LedgerOptions): Promise<void> {
   let left = rounds
-  for (let profile = 0; left > 0 && performance.now() < until; profile += 1) {
+  for (let profile = 0; left > 0 && !signal.aborted; profile += 1) {
     const stage = await Stage.open(engine, url)
     try {
-      for (let round = 0; round < roundsPerProfile && left > 0 && performance.now() < until; round += 1) {
+      for (let round = 0; round < roundsPerProfile && left > 0 && !signal.aborted; round += 1) {
         left -= 1
         const plan = planRound(seedFor(seed, `${engine.name} ${profile}`), round, engine.kills)
         const began = performance.now()

@@ -1,6 +1,6 @@
 /** One round: everybody works, something is killed, and what is found is held against the account. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Account } from './account.js'
+import type { Account, Announced } from './account.js'
 import { audit, type Audit, type Violation } from './audit.js'
 import type { LedgerPage } from './browser.js'
 import { Crew } from './crew.js'
@@ -8,13 +8,13 @@ import { collectEvidence, type Evidence } from './evidence.js'
 import { limited } from './limit.js'
 import type { Moment, PlannedContext, RoundPlan } from './plan.js'
 import { databases, type Stage } from './stage.js'
-import { enter, leave, recover, type Body } from './workload.js'
+import { enter, leave, recover, retry, type Body } from './workload.js'
 
 /** When a round's moment does not come, ms. */
 const momentLimit = 15_000
 const aftermathLimit = 1_500
 const crashLimit = 1_000
-const recoveryLimit = 60_000
+const recoveryLimit = 90_000
 
 /** Does harm on purpose, at the edge of the harness, to see that the ledger notices. */
 export interface Sabotage {
@@ -30,7 +30,7 @@ export interface RoundResult {
   /** The moment did not come, so the kill came after 15 s. */
   readonly late: boolean
   readonly acknowledged: { readonly batches: number; readonly events: number }
-  /** Begun and never answered, by what was found of them. */
+  /** Announced and never answered, by what was found of them. Then they are appended again (H17). */
   readonly unacknowledged: { readonly whole: number; readonly absent: number }
   /** Rejected, by code of the error. */
   readonly refused: Readonly<Record<string, number>>
@@ -57,7 +57,9 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
   const page = stage.pages[0] ?? (await stage.openPage())
   if (sabotage.databases !== undefined) await page.run('page', sabotage.databases, databases)
   const found = await examine(page, account)
-  const problems = await goOn(stage, page, plan)
+  const unanswered = account.unansweredOf(plan.round).map((each) => ({ ...each, whole: found.batches.has(each.batch) }))
+  const counts = accountOf(account, plan.round, unanswered)
+  const problems = await goOn(stage, page, plan, unanswered)
   const recovered = await examine(page, account)
 
   const violations: RoundResult['violations'][number][] = [
@@ -69,7 +71,7 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
   ]
   const { model } = found.evidence
   return {
-    how, late, ...accountOf(account, plan.round, found),
+    how, late, ...counts,
     turns: Object.fromEntries(account.turns),
     head: found.head, checkpoint: model?.shown.checkpoint ?? 0, letters: model?.shown.letters.length ?? 0, violations,
     ...(violations.length === 0 ? {} : { evidence: [found.evidence, recovered.evidence] }),
@@ -123,11 +125,12 @@ async function endRound(stage: Stage, plan: RoundPlan, crew: Crew): Promise<stri
   return crew.leave()
 }
 
-/** Opens everything again and goes on to the head. Answers what went wrong. */
-async function goOn(stage: Stage, page: LedgerPage, { round }: RoundPlan): Promise<string[]> {
+/** Opens everything again, appends again what nobody answered for, and goes on to the head. Answers what went wrong. */
+async function goOn(stage: Stage, page: LedgerPage, { round }: RoundPlan, unanswered: readonly Unanswered[]): Promise<string[]> {
   const entering = { store: 'ledger', durability: 'strict', receiver: stage.receiver.url, profile: stage.profile, round, context: 'recovery' } as const
   const recovery = await limited((async () => {
     await page.run('page', enter, entering)
+    await page.run('page', retry, { unanswered })
     const problems = await page.run('page', recover, undefined)
     await page.run('page', leave, undefined)
     return problems
@@ -143,16 +146,17 @@ async function examine(page: LedgerPage, account: Account): Promise<Audit & { re
   return { ...audit(evidence, account), evidence }
 }
 
-function accountOf(account: Account, round: number, { batches }: Audit): Pick<RoundResult, 'acknowledged' | 'unacknowledged' | 'refused'> {
+/** An append without an answer, and whether it was found. */
+type Unanswered = Announced & { readonly whole: boolean }
+
+function accountOf(account: Account, round: number, unanswered: readonly Unanswered[]): Pick<RoundResult, 'acknowledged' | 'unacknowledged' | 'refused'> {
   const acknowledged = account.acknowledged.filter((each) => each.round === round)
-  const answered = new Set(acknowledged.map(({ batch }) => batch))
-  const open = [...account.announced.values()].filter((each) => each.round === round && !answered.has(each.batch) && !account.refused.has(each.batch))
-  const whole = open.filter(({ batch }) => batches.has(batch)).length
+  const whole = unanswered.filter((each) => each.whole).length
   const refused: Record<string, number> = {}
   for (const each of account.refused.values()) if (each.round === round) refused[each.code] = (refused[each.code] ?? 0) + 1
   return {
     acknowledged: { batches: acknowledged.length, events: acknowledged.reduce((sum, { ids }) => sum + ids.length, 0) },
-    unacknowledged: { whole, absent: open.length - whole },
+    unacknowledged: { whole, absent: unanswered.length - whole },
     refused,
   }
 }

@@ -3,6 +3,7 @@
  * its argument, and a `state` that stays between calls; so none of them may refer to anything outside itself.
  */
 import type { Tidemark } from '../e2e/harness/rpc.js'
+import type { Announced, AnnouncedWrite } from './account.js'
 import type { PlannedBatch } from './plan.js'
 
 type State = Record<string, any>
@@ -61,43 +62,53 @@ export async function enter(tidemark: Tidemark, { store, durability, receiver, p
 /** Appends batch after batch, and tells of each: `'loop'` in the background, `'turn'` before it answers. */
 export async function write(_tidemark: Tidemark, { batches, way }: { readonly batches: readonly PlannedBatch[]; readonly way: 'loop' | 'turn' }, state: State): Promise<void> {
   const { store, catalogue, tell } = state
-  const sizeOf = ({ writes }: PlannedBatch) => writes.reduce((sum, { events }) => sum + events.length, 0)
-  const announcement = (batch: PlannedBatch | undefined) => (batch === undefined || state['stopping'] ? {} : { next: { batch: batch.id, size: sizeOf(batch) } })
-  const append = async (batch: PlannedBatch, after: PlannedBatch | undefined) => {
-    if (batch.pause > 0) await new Promise((resolve) => setTimeout(resolve, batch.pause))
+  /** The writes of a batch, whose events have their ids from here on. */
+  const made = ({ id, writes }: PlannedBatch): AnnouncedWrite[] => {
+    const of = writes.reduce((sum, { events }) => sum + events.length, 0)
+    let index = 0
+    return writes.map(({ stream, events }) => ({ stream, events: events.map((event) => catalogue.Counted({ ...event, batch: id, of, index: index++ })) }))
+  }
+  const append = async ({ id, checked, again, pause }: PlannedBatch, writes: AnnouncedWrite[], next: object) => {
+    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
     const expected: Record<string, number> = {}
     try {
-      let index = 0
-      const writes: any[] = []
-      for (const { stream, events } of batch.writes) {
-        const made = events.map((event) => catalogue.Counted({ ...event, batch: batch.id, of: sizeOf(batch), index: index++ }))
-        if (batch.checked) expected[stream] = await store.streamVersion(stream)
-        writes.push({ stream, events: made, ...(batch.checked ? { expectedVersion: expected[stream] } : {}) })
-      }
-      const { firstPosition, position, versions } = await store.append(writes)
-      const ids = writes.flatMap(({ events }) => events.map(({ id }: { id: string }) => id))
-      tell({ kind: 'acknowledged', batch: batch.id, ids, firstPosition, position, versions, expected, ...announcement(after) })
-      if (batch.again) {
-        const again = await store.append(writes)
-        if (!again.duplicate || again.position !== position) {
-          tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${batch.id} stands at ${position}; appended again it answered ${JSON.stringify(again)}` })
-        }
+      if (checked) for (const { stream } of writes) expected[stream] = await store.streamVersion(stream)
+      const given = checked ? writes.map((each) => ({ ...each, expectedVersion: expected[each.stream] })) : writes
+      const { firstPosition, position, versions } = await store.append(given)
+      tell({ kind: 'acknowledged', batch: id, ids: writes.flatMap(({ events }) => events.map((event) => event.id)), firstPosition, position, versions, expected, ...next })
+      if (!again) return
+      const repeated = await store.append(given)
+      if (!repeated.duplicate || repeated.position !== position) {
+        tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${id} stands at ${position}; appended again it answered ${JSON.stringify(repeated)}` })
       }
     } catch (error: any) {
-      tell({ kind: 'refused', batch: batch.id, code: error?.code ?? String(error), outcome: error?.outcome ?? 'unknown', ...announcement(after) })
-      if (error?.code === 'closed') state['stopping'] = true
+      tell({ kind: 'refused', batch: id, code: error?.code ?? String(error), outcome: error?.outcome ?? 'unknown', ...next })
     }
   }
   const loop = async () => {
-    tell({ kind: 'announced', ...announcement(batches[0]) })
+    let following = batches[0] === undefined ? undefined : made(batches[0])
+    if (following !== undefined) tell({ kind: 'announced', next: { batch: batches[0]?.id, writes: following } })
     for (const [index, batch] of batches.entries()) {
-      if (state['stopping']) return
-      await append(batch, batches[index + 1])
+      if (state['stopping'] || following === undefined) return
+      const writes: AnnouncedWrite[] = following
+      const after = batches[index + 1]
+      following = after === undefined ? undefined : made(after)
+      await append(batch, writes, following === undefined ? {} : { next: { batch: after?.id, writes: following } })
     }
   }
   const running = loop()
   if (way === 'turn') await running
   else state['work'].push(running)
+}
+
+/** Appends once more what nobody answered for, from another context: whatever became of it, it is there once afterwards (H17). */
+export async function retry(_tidemark: Tidemark, { unanswered }: { readonly unanswered: readonly (Announced & { readonly whole: boolean })[] }, state: State): Promise<void> {
+  const { store, tell } = state
+  for (const { batch, writes, whole } of unanswered) {
+    const { firstPosition, position, versions, duplicate } = await store.append(writes)
+    tell({ kind: 'acknowledged', batch, ids: writes.flatMap(({ events }) => events.map(({ id }) => id)), firstPosition, position, versions, expected: {} })
+    if (duplicate !== whole) tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${batch} was ${whole ? '' : 'not '}there; appended again it was taken for ${duplicate ? 'a duplicate' : 'new'}` })
+  }
 }
 
 /** Projects in the background, as an app does. */
