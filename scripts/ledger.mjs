@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
 process.env['TIDEMARK_E2E_PORT'] ??= '4827'
 const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), { root, configFile: false, logLevel: 'error' })
 const chosen = ledger.engines.filter(({ name }) => options.engine === 'all' || options.engine === name)
-if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'. The ledger knows ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
+if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'; there are ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
 const missing = chosen.filter(({ name }) => whyMissing(name))
 for (const { name } of missing) console.error(`${name} not run: ${whyMissing(name)}`)
 
@@ -57,7 +57,8 @@ try {
   const timer = options.minutes === undefined ? undefined : setTimeout(end, Number(options.minutes) * 60_000)
   const present = chosen.filter((engine) => !missing.includes(engine))
   // Side by side: while one engine waits for its kill another may have the processor.
-  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ engine, url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record })))
+  const common = { url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record }
+  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ ...common, engine })))
   clearTimeout(timer)
   for (const { status, reason } of ends) if (status === 'rejected') console.error(reason)
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)

@@ -35,7 +35,9 @@ export function auditModel(side: string, stored: StoredSide, events: readonly Fo
 function compareTallies(side: string, { checkpoint, tallies }: StoredSide, expected: ReadonlyMap<string, Tally>, report: (detail: string) => void): void {
   const found = new Map(tallies.map((tally) => [tally.name, tally]))
   for (const name of new Set([...found.keys(), ...expected.keys()])) {
-    const [is, should] = [found.get(name), expected.get(name)].map((tally) => (tally === undefined ? 'none' : `${tally.count} events, sum ${tally.sum}, hash ${tally.hash}`))
+    const [is, should] = [told(found.get(name)), told(expected.get(name))]
     if (is !== should) report(`${side}: tally '${name}' has ${is}; the fold up to ${checkpoint} has ${should}`)
   }
 }
+
+const told = (tally: Tally | undefined) => (tally === undefined ? 'nothing' : `${tally.count} events, sum ${tally.sum}, hash ${tally.hash}`)

@@ -117,15 +117,17 @@ function auditLog(events: readonly FoundEvent[], account: Account, report: Repor
     ids.forEach((id, index) => {
       const event = byId.get(id)
       if (event === undefined) report('lost', `event ${index} of batch ${batch}, acknowledged at ${firstPosition + index}, id ${id}`)
-      else if (event.position !== firstPosition + index) report('moved', `event ${id} of batch ${batch}: acknowledged at ${firstPosition + index}, found at ${event.position}`)
+      else if (event.position !== firstPosition + index) report('moved', `event ${id}, acknowledged at ${firstPosition + index}, stands at ${event.position}`)
     })
     if (position !== firstPosition + ids.length - 1) report('moved', `batch ${batch} of ${ids.length} was acknowledged at ${firstPosition} to ${position}`)
     const members = batches.get(batch) ?? []
     for (const [stream, version] of Object.entries(versions)) {
       const found = members.filter((event) => event.stream === stream).map((event) => event.version)
-      if (found.length > 0 && found.at(-1) !== version) report('versions', `batch ${batch}: '${stream}' was acknowledged at version ${version}, found at ${found.at(-1)}`)
+      // Not there at all: that is reported as lost.
+      if (found.length === 0) continue
+      if (found.at(-1) !== version) report('versions', `batch ${batch}: '${stream}' was acknowledged at version ${version}, and ends at ${found.at(-1)}`)
       const wanted = expected[stream]
-      if (found.length > 0 && wanted !== undefined && found[0] !== wanted + 1) report('versions', `batch ${batch}: '${stream}' was expected at ${wanted}, and it has ${found[0]}`)
+      if (wanted !== undefined && found[0] !== wanted + 1) report('versions', `batch ${batch}: '${stream}' was expected at ${wanted}, and begins at ${found[0]}`)
     }
   }
   for (const [batch, { code, outcome }] of account.refused) {

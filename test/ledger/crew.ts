@@ -20,6 +20,7 @@ export class Crew {
   /** By context; what is killed meanwhile may never settle. */
   readonly #starting = new Map<PlannedContext, Promise<unknown>>()
   readonly #turns: Promise<void>[] = []
+  #abandonTurn: (() => void) | undefined
   #stopping = false
   #terminated: string | undefined
 
@@ -73,6 +74,11 @@ export class Crew {
     }
   }
 
+  /** Nobody is left to answer for the turn under way: the next one starts the worker anew. */
+  serviceWorkerStopped(): void {
+    this.#abandonTurn?.()
+  }
+
   async #start(context: PlannedContext, prepare: Body | undefined): Promise<void> {
     const run = this.#runner(context)
     await run(enter, this.#entering(context))
@@ -101,11 +107,13 @@ export class Crew {
   async #service(context: PlannedContext): Promise<void> {
     const run = this.#runner(context)
     for (let turn = 0; turn * turnBatches < context.batches.length && !this.#stopping; turn += 1) {
-      await limited((async () => {
+      const abandoned = new Promise<void>((resolve) => (this.#abandonTurn = resolve))
+      const work = async () => {
         if (!(await run(entered, undefined))) await run(enter, this.#entering(context))
         await run(write, { batches: context.batches.slice(turn * turnBatches, (turn + 1) * turnBatches), way: 'turn' })
         await run(projectTurn, { budget: this.#plan.budget })
-      })(), turnLimit)
+      }
+      await limited(Promise.race([work(), abandoned]), turnLimit)
       if (this.#stage.isDead(this.#pageOf(context))) return
     }
   }

@@ -18,7 +18,8 @@ export const firefox: LedgerEngine = {
     if (executablePath === undefined) throw new Error('No Firefox found. Install it (Debian: firefox-esr).')
     // Its crash reporter would hold on to processes that were killed on purpose.
     const env = { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1' }
-    return launched(await launch({ browser: 'firefox', executablePath, headless: true, userDataDir: profile, env, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false }), url)
+    const options = { browser: 'firefox', executablePath, headless: true, userDataDir: profile, env } as const
+    return launched(await launch({ ...options, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false }), url)
   },
   async assertStorage(profile, url) {
     const found = await engine.storageOnDisk(profile, new URL(url).origin)

@@ -37,38 +37,47 @@ export type LedgerLine = Omit<RoundResult, 'evidence'> & {
 }
 
 /** Plays the rounds one after another. The same seed plans the same rounds; what the engine makes of the time between is its own. */
-export async function keepLedger({ engine, url, seed, rounds, signal, record }: LedgerOptions): Promise<void> {
+export async function keepLedger(options: LedgerOptions): Promise<void> {
+  const { engine, url, rounds, signal } = options
   let left = rounds
   for (let profile = 0; left > 0 && !signal.aborted; profile += 1) {
     const stage = await Stage.open(engine, url)
     try {
-      for (let round = 0; round < roundsPerProfile && left > 0 && !signal.aborted; round += 1) {
-        left -= 1
-        const plan = planRound(seedFor(seed, `${engine.name} ${profile}`), round, engine.kills)
-        const began = performance.now()
-        const played = await limited(playRound(stage, plan), roundLimit)
-        const { evidence, ...result } = played.state === 'done' ? played.value : unplayed(played.state === 'failed' ? (played.error as Error) : new Error(`longer than ${roundLimit} ms`))
-        record({
-          engine: engine.name, version: stage.browser.version, seed, profile, round, kill: plan.kill, moment: plan.moment, contexts: contextsOf(plan), ...result,
-          ms: Math.round(performance.now() - began),
-        }, evidence)
-        // What such a browser is up to nobody knows.
-        if (played.state !== 'done') break
-      }
-      await engine.assertStorage(stage.profile, url)
+      left -= await playProfile(options, stage, profile, Math.min(left, roundsPerProfile))
     } finally {
       await stage.close()
     }
   }
 }
 
-function contextsOf({ contexts }: RoundPlan): string[] {
-  return contexts.map(({ page, realm, projects, reads, batches }) => `${page}/${realm}: ${[batches.length > 0 && 'appends', projects && 'projects', reads && 'reads'].filter(Boolean).join(', ')}`)
+/** Answers how many rounds it was. */
+async function playProfile({ engine, url, seed, signal, record }: LedgerOptions, stage: Stage, profile: number, rounds: number): Promise<number> {
+  let round = 0
+  for (; round < rounds && !signal.aborted; round += 1) {
+    const plan = planRound(seedFor(seed, `${engine.name} ${profile}`), round, engine.kills)
+    const { kill, moment } = plan
+    const began = performance.now()
+    const played = await limited(playRound(stage, plan), roundLimit)
+    const { evidence, ...result } = played.state === 'done' ? played.value : unplayed(played.state === 'failed' ? played.error : `longer than ${roundLimit} ms`)
+    const ms = Math.round(performance.now() - began)
+    record({ engine: engine.name, version: stage.browser.version, seed, profile, round, kill, moment, contexts: contextsOf(plan), ...result, ms }, evidence)
+    // What such a browser is up to nobody knows.
+    if (played.state !== 'done') return round + 1
+  }
+  await engine.assertStorage(stage.profile, url)
+  return round
 }
 
-function unplayed(error: Error): RoundResult {
+function contextsOf({ contexts }: RoundPlan): string[] {
+  return contexts.map(({ page, realm, projects, reads, batches }) => {
+    const roles = [batches.length > 0 && 'appends', projects && 'projects', reads && 'reads']
+    return `${page}/${realm}: ${roles.filter(Boolean).join(', ')}`
+  })
+}
+
+function unplayed(reason: unknown): RoundResult {
   return {
     how: '', late: false, acknowledged: { batches: 0, events: 0 }, unacknowledged: { whole: 0, absent: 0 }, refused: {}, turns: {}, head: 0, checkpoint: 0, letters: 0,
-    violations: [], unplayed: error.stack ?? error.message,
+    violations: [], unplayed: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason),
   }
 }

@@ -1,6 +1,6 @@
 /** One round: everybody works, something is killed, and what is found is held against the account. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Account, Announced } from './account.js'
+import type { Account } from './account.js'
 import { audit, type Audit, type Violation } from './audit.js'
 import type { LedgerPage } from './browser.js'
 import { Crew } from './crew.js'
@@ -8,7 +8,7 @@ import { collectEvidence, type Evidence } from './evidence.js'
 import { limited } from './limit.js'
 import type { Moment, PlannedContext, RoundPlan } from './plan.js'
 import { databases, type Stage } from './stage.js'
-import { enter, leave, recover, retry, type Body } from './workload.js'
+import { enter, leave, recover, retry, type Body, type Unanswered } from './workload.js'
 
 /** When a round's moment does not come, ms. */
 const momentLimit = 15_000
@@ -64,7 +64,8 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
 
   const violations: RoundResult['violations'][number][] = [
     ...stuck.map((detail) => ({ when: 'in the round', kind: 'stuck', detail }) as const),
-    ...account.contradictions.slice(before).map(({ invariant, detail }) => ({ when: 'in the round', kind: invariant === 'I8' ? 'uncaught' : 'contradiction', detail: `${invariant}: ${detail}` }) as const),
+    ...account.contradictions.slice(before).map(({ invariant, detail }) => (
+      { when: 'in the round', kind: invariant === 'I8' ? 'uncaught' : 'contradiction', detail: `${invariant}: ${detail}` } as const)),
     ...found.violations.map((violation) => ({ when: 'as found', ...violation }) as const),
     ...recovered.violations.map((violation) => ({ when: 'after recovery', ...violation }) as const),
     ...problems.map((detail) => ({ when: 'after recovery', kind: 'contradiction', detail }) as const),
@@ -88,7 +89,11 @@ async function workUntilKilled(stage: Stage, plan: RoundPlan, { contexts }: Sabo
     : undefined
   const crew = new Crew(stage, plan, contexts)
   const { how, kill } = prepared ?? crew.killWorker()
-  return { crew, how, late: await atMoment(stage.account, plan.moment, kill) }
+  const act = () => {
+    kill()
+    if (plan.kill === 'service worker') crew.serviceWorkerStopped()
+  }
+  return { crew, how, late: await atMoment(stage.account, plan.moment, act) }
 }
 
 /** Acts in the very call that takes the acknowledgement down, if there is no delay. Answers whether the moment did not come in time. */
@@ -130,7 +135,7 @@ async function goOn(stage: Stage, page: LedgerPage, { round }: RoundPlan, unansw
   const entering = { store: 'ledger', durability: 'strict', receiver: stage.receiver.url, profile: stage.profile, round, context: 'recovery' } as const
   const recovery = await limited((async () => {
     await page.run('page', enter, entering)
-    await page.run('page', retry, { unanswered })
+    await page.run('page', retry, unanswered)
     const problems = await page.run('page', recover, undefined)
     await page.run('page', leave, undefined)
     return problems
@@ -145,9 +150,6 @@ async function examine(page: LedgerPage, account: Account): Promise<Audit & { re
   const evidence = await page.run('page', collectEvidence, databases)
   return { ...audit(evidence, account), evidence }
 }
-
-/** An append without an answer, and whether it was found. */
-type Unanswered = Announced & { readonly whole: boolean }
 
 function accountOf(account: Account, round: number, unanswered: readonly Unanswered[]): Pick<RoundResult, 'acknowledged' | 'unacknowledged' | 'refused'> {
   const acknowledged = account.acknowledged.filter((each) => each.round === round)

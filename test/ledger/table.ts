@@ -22,20 +22,26 @@ const columns: readonly (readonly [string, readonly ViolationKind[]])[] = [
 export function ledgerTable(all: readonly LedgerLine[]): string {
   const lines = all.filter(({ unplayed }) => unplayed === undefined)
   const engines = [...new Set(lines.map(({ engine }) => engine))]
-  const groups = [...engines.map((engine) => [engine, lines.filter((line) => line.engine === engine)] as const), ...(engines.length > 1 ? [['all', lines] as const] : [])]
+  const groups = engines.map((engine) => [engine, lines.filter((line) => line.engine === engine)] as const)
+  if (engines.length > 1) groups.push(['all', lines])
   const sum = (some: readonly LedgerLine[], of: (line: LedgerLine) => number) => some.reduce((total, line) => total + of(line), 0)
   const count = (value: number) => value.toLocaleString('en-US')
   const done = groups.map(([name, some]) => [
     name, [...new Set(some.map(({ version }) => version))].join(', '), count(some.length),
     ...kills.map((kill) => count(some.filter((line) => line.kill === kill).length)),
-    count(sum(some, ({ acknowledged }) => acknowledged.events)), count(sum(some, ({ unacknowledged }) => unacknowledged.whole)), count(sum(some, ({ unacknowledged }) => unacknowledged.absent)),
+    count(sum(some, ({ acknowledged }) => acknowledged.events)),
+    count(sum(some, ({ unacknowledged }) => unacknowledged.whole)),
+    count(sum(some, ({ unacknowledged }) => unacknowledged.absent)),
     count(sum(some, ({ refused }) => Object.values(refused).reduce((total, each) => total + each, 0))),
   ])
   const wrong = groups.map(([name, some]) => [
     name, ...columns.map(([, kinds]) => count(some.filter(({ violations }) => violations.some(({ kind }) => kinds.includes(kind))).length)),
   ])
   return [
-    markdown(['engine', 'version', 'rounds', ...kills.map((kill) => `${kill} killed`), 'events acknowledged', 'unanswered appends found whole', 'unanswered appends absent', 'appends refused'], done),
+    markdown([
+      'engine', 'version', 'rounds', ...kills.map((kill) => `${kill} killed`),
+      'events acknowledged', 'unanswered appends found whole', 'unanswered appends absent', 'appends refused',
+    ], done),
     '',
     'Rounds in which this was found:',
     '',

@@ -59,8 +59,14 @@ export async function enter(tidemark: Tidemark, { store, durability, receiver, p
   state['store'] = await tidemark.openEventStore({ name: store, events: catalogue, durability })
 }
 
-/** Appends batch after batch, and tells of each: `'loop'` in the background, `'turn'` before it answers. */
-export async function write(_tidemark: Tidemark, { batches, way }: { readonly batches: readonly PlannedBatch[]; readonly way: 'loop' | 'turn' }, state: State): Promise<void> {
+export interface Writing {
+  readonly batches: readonly PlannedBatch[]
+  /** In the background, or before it answers. */
+  readonly way: 'loop' | 'turn'
+}
+
+/** Appends batch after batch, and tells of each. */
+export async function write(_tidemark: Tidemark, { batches, way }: Writing, state: State): Promise<void> {
   const { store, catalogue, tell } = state
   /** The writes of a batch, whose events have their ids from here on. */
   const made = ({ id, writes }: PlannedBatch): AnnouncedWrite[] => {
@@ -101,13 +107,17 @@ export async function write(_tidemark: Tidemark, { batches, way }: { readonly ba
   else state['work'].push(running)
 }
 
+/** An append without an answer, and whether it was found. */
+export type Unanswered = Announced & { readonly whole: boolean }
+
 /** Appends once more what nobody answered for, from another context: whatever became of it, it is there once afterwards (H17). */
-export async function retry(_tidemark: Tidemark, { unanswered }: { readonly unanswered: readonly (Announced & { readonly whole: boolean })[] }, state: State): Promise<void> {
+export async function retry(_tidemark: Tidemark, unanswered: readonly Unanswered[], state: State): Promise<void> {
   const { store, tell } = state
   for (const { batch, writes, whole } of unanswered) {
     const { firstPosition, position, versions, duplicate } = await store.append(writes)
     tell({ kind: 'acknowledged', batch, ids: writes.flatMap(({ events }) => events.map(({ id }) => id)), firstPosition, position, versions, expected: {} })
-    if (duplicate !== whole) tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${batch} was ${whole ? '' : 'not '}there; appended again it was taken for ${duplicate ? 'a duplicate' : 'new'}` })
+    const detail = `batch ${batch} was ${whole ? '' : 'not '}there; appended again it was taken for ${duplicate ? 'a duplicate' : 'new'}`
+    if (duplicate !== whole) tell({ kind: 'contradiction', invariant: 'H17', detail })
   }
 }
 
@@ -119,7 +129,9 @@ export function project(tidemark: Tidemark, { rebuild }: { readonly rebuild: boo
 
 /** One turn of a service worker: a run with a budget, as long as nobody else leads. */
 export async function projectTurn(tidemark: Tidemark, { budget }: { readonly budget: number }, state: State): Promise<void> {
-  const outcome = await tidemark.runProjection(state['definition'], state['store'], { budget: { maxEvents: budget } }).then(({ reason }) => reason, (error: any) => error?.code ?? String(error))
+  const { definition, store } = state
+  const run = tidemark.runProjection(definition, store, { budget: { maxEvents: budget } })
+  const outcome = await run.then(({ reason }) => reason, (error: any) => error?.code ?? String(error))
   state['tell']({ kind: 'turn', outcome })
 }
 
