@@ -47,6 +47,8 @@ export class Account {
   readonly contradictions: { readonly round: number; readonly invariant: string; readonly detail: string }[] = []
   /** How turns of the service worker's projection ended, and how often. */
   readonly turns = new Map<string, number>()
+  /** Batches that the driver appended again because nobody had answered for them, and whether they were in the log by then. */
+  readonly repeated = new Map<string, boolean>()
   /** The highest checkpoint that anybody was shown. */
   checkpoint = 0
   readonly #listeners = new Set<() => void>()

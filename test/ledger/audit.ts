@@ -131,7 +131,8 @@ function auditLog(events: readonly FoundEvent[], account: Account, report: Repor
     }
   }
   for (const [batch, { code, outcome }] of account.refused) {
-    if (outcome === 'not-written' && batches.has(batch)) report('written after all', `batch ${batch}, refused as '${code}'`)
+    // The refusal may have come after the driver had appended it again, which is no fault if it was not there before.
+    if (outcome === 'not-written' && batches.has(batch) && account.repeated.get(batch) !== false) report('written after all', `batch ${batch}, refused as '${code}'`)
   }
   return new Set(batches.keys())
 }

@@ -61,8 +61,8 @@ async function playProfile({ engine, url, seed, signal, record }: LedgerOptions,
     const { evidence, ...result } = played.state === 'done' ? played.value : unplayed(played.state === 'failed' ? played.error : `longer than ${roundLimit} ms`)
     const ms = Math.round(performance.now() - began)
     record({ engine: engine.name, version: stage.browser.version, seed, profile, round, kill, moment, contexts: contextsOf(plan), ...result, ms }, evidence)
-    // What such a browser is up to nobody knows.
-    if (played.state !== 'done') return round + 1
+    // What such a browser is up to nobody knows; and damage once done would be found again in every later round.
+    if (played.state !== 'done' || result.violations.length > 0) return round + 1
   }
   await engine.assertStorage(stage.profile, url)
   return round

@@ -58,6 +58,7 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
   if (sabotage.databases !== undefined) await page.run('page', sabotage.databases, databases)
   const found = await examine(page, account)
   const unanswered = account.unansweredOf(plan.round).map((each) => ({ ...each, whole: found.batches.has(each.batch) }))
+  for (const { batch, whole } of unanswered) account.repeated.set(batch, whole)
   const counts = accountOf(account, plan.round, unanswered)
   const problems = await goOn(stage, page, plan, unanswered)
   const recovered = await examine(page, account)

@@ -23,8 +23,12 @@ export interface Entering {
 
 /** Opens the store and defines the projection. */
 export async function enter(tidemark: Tidemark, { store, durability, receiver, profile, round, context }: Entering, state: State): Promise<void> {
+  const untold = new Set<Promise<unknown>>()
+  state['untold'] = untold
   state['tell'] = (message: object) => {
-    fetch(receiver, { method: 'POST', mode: 'no-cors', body: JSON.stringify({ profile, round, context, ...message }) }).catch(() => {})
+    const told = fetch(receiver, { method: 'POST', mode: 'no-cors', body: JSON.stringify({ profile, round, context, ...message }) }).catch(() => {})
+    untold.add(told)
+    void told.then(() => untold.delete(told))
   }
   if (state['listening'] !== true) {
     state['listening'] = true
@@ -167,6 +171,8 @@ export async function leave(_tidemark: Tidemark, _arg: undefined, state: State):
   await Promise.all(state['work'] ?? [])
   await state['projection']?.stop()
   await state['store']?.close()
+  // Whoever leaves in order has told everything, so that the driver need not guess.
+  await Promise.all(state['untold'] ?? [])
   state['work'] = []
   state['projection'] = undefined
   state['store'] = undefined

@@ -54,6 +54,15 @@ test('an unanswered batch may also be absent', () => {
   expect([...violationsOf(history)]).toEqual([])
 })
 
+test('H17: a refusal that comes after the driver has appended the batch again is no violation, unless the batch was there before', () => {
+  const history = soundHistory()
+  history.account.refused.set('c', { round: 0, code: 'version-conflict', outcome: 'not-written' })
+  history.account.repeated.set('c', false)
+  expect([...violationsOf(history)]).toEqual([])
+  history.account.repeated.set('c', true)
+  expect([...violationsOf(history)]).toEqual(['written after all'])
+})
+
 const damage: readonly (readonly [string, readonly ViolationKind[], (history: History) => void])[] = [
   ['I2: an acknowledged batch at the end is gone', ['lost', 'checkpoint beyond head'], ({ commits }) => void commits.splice(1)],
   ['I1, I2: a record in the middle is gone', ['lost', 'positions'], ({ commits }) => void commits.splice(1, 1)],
