@@ -44,7 +44,7 @@ export interface RoundResult {
   /** Why there is nothing to count: the machinery failed. Never a good round, and never counted as one. */
   readonly unplayed?: string
   /** What was found, where it is wrong. */
-  readonly evidence?: readonly Evidence[]
+  readonly evidence?: { readonly found: Evidence; readonly recovered: Evidence; readonly told: Pick<Account, 'acknowledged' | 'contradictions'> & { readonly refused: readonly unknown[] } }
 }
 
 export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotage = {}): Promise<RoundResult> {
@@ -72,11 +72,12 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
     ...problems.map((detail) => ({ when: 'after recovery', kind: 'contradiction', detail }) as const),
   ]
   const { model } = found.evidence
+  const { acknowledged, contradictions } = account
   return {
     how, late, ...counts,
     turns: Object.fromEntries(account.turns),
     head: found.head, checkpoint: model?.shown.checkpoint ?? 0, letters: model?.shown.letters.length ?? 0, violations,
-    ...(violations.length === 0 ? {} : { evidence: [found.evidence, recovered.evidence] }),
+    ...(violations.length === 0 ? {} : { evidence: { found: found.evidence, recovered: recovered.evidence, told: { acknowledged, contradictions, refused: [...account.refused] } } }),
   }
 }
 
