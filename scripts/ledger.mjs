@@ -65,7 +65,7 @@ try {
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
   const unplayed = lines.filter((line) => line.unplayed).length
   const runs = [...new Set(lines.map((line) => `commit ${line.commit} with seed ${line.seed}`))]
-  const markdown = `Run on ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
+  const markdown = `Run on the package of ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
   writeFileSync(join(options.out, 'ledger.md'), markdown)
   console.log(`\n${markdown}\n${lines.length - unplayed} rounds, ${violations} violations, ${unplayed} not played`)
   process.exitCode = violations > 0 || unplayed > 0 || ends.some(({ status }) => status === 'rejected') ? 1 : missing.length > 0 ? 2 : 0
@@ -77,7 +77,8 @@ function earlierLines(path) {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []
 }
 
+/** The last commit that changed the package: what else is committed makes no difference to what is tested. */
 function commit() {
   const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
-  return `${git('rev-parse', '--short=10', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' with changes'}`
+  return `${git('log', '-1', '--format=%h', '--', 'src')}${git('status', '--porcelain', '--', 'src') === '' ? '' : ' with changes'}`
 }
