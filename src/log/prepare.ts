@@ -195,7 +195,7 @@ export interface KnownEvent {
 /**
  * What a repeated append answers: the first result if all of its ids are there, nothing if none is (H17).
  *
- * @throws InvalidEventError if only some are: that is not a retry, and storing the rest would tear the batch apart
+ * @throws InvalidEventError if only some are, or they stand in other streams: that is not a retry, and storing the rest would tear the batch apart
  */
 export function duplicateResult(
   prepared: PreparedAppend,
@@ -208,6 +208,11 @@ export function duplicateResult(
   if (found.length < hits.length) {
     const index = hits.findIndex((hit) => hit !== undefined)
     throw new InvalidEventError(`The event with id '${prepared.events[index]?.id}'`, `is in the log already, at position ${found[0]?.position}, but not all events of this append are. Append the others alone.`)
+  }
+  const elsewhere = prepared.events.findIndex((event, at) => hits[at]?.stream !== event.stream)
+  if (elsewhere >= 0) {
+    const { id } = prepared.events[elsewhere] as PreparedEvent
+    throw new InvalidEventError(`The event with id '${id}'`, `is in the log already, in stream '${hits[elsewhere]?.stream}' at position ${hits[elsewhere]?.position}: this append is no repeat of that one. Give it an id of its own.`)
   }
   const versions: Record<string, number> = Object.create(null)
   for (const stream of prepared.expected.keys()) {

@@ -186,7 +186,7 @@ function claim<E extends EventShape>(coordinator: ProjectorCoordinator, target: 
   const queue = new AbortController()
   const take = (granted: LeadershipGuard | undefined | null): boolean => {
     if (granted === undefined || granted === null) return false
-    if (released) granted.release()
+    if (released) freeGuard(granted)
     else {
       guard = granted
       const lost = () => attempt.abort(new LeadershipLostError(target.name, 'its lock was taken away.'))
@@ -227,8 +227,17 @@ function claim<E extends EventShape>(coordinator: ProjectorCoordinator, target: 
       if (released) return
       released = true
       queue.abort(new DOMException('No longer waiting', 'AbortError'))
-      guard?.release()
+      freeGuard(guard)
     },
+  }
+}
+
+/** A coordinator that fails to let go must not change how the run ended. */
+function freeGuard(guard: LeadershipGuard | undefined): void {
+  try {
+    Promise.resolve(guard?.release() as unknown).catch(() => {})
+  } catch {
+    // Its lock is its own to lose.
   }
 }
 

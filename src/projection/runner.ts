@@ -1,5 +1,5 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { LeadershipLostError, ProjectionError } from '../errors.js'
+import { IntegrityError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
@@ -68,8 +68,13 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     },
     'read-events': async ({ after, limit }) => {
       const start = clock.monotonic()
+      // A reader need not know of the signal (N39).
+      signal.throwIfAborted()
       try {
         const page = await reads.next(after, limit)
+        if (page.scannedTo <= after && page.head > after) {
+          throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
+        }
         alarm.sawHead(page.head)
         await target.prepare?.(page.events)
         const now = clock.monotonic()

@@ -121,8 +121,15 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       looking = undefined
     }))
   }
+  let parked = false
   const report = (each: ProjectionReport) => {
     status.report(each)
+    // A leader knows where it stands; who leads and how many letters wait is stored.
+    if (each.type === 'parked') parked = true
+    if (each.type === 'loaded' || (each.type === 'committed' && parked)) {
+      parked = false
+      void refresh()
+    }
     if (each.type === 'idle' && isDefinition(projector)) clean()
   }
   let cleaned = false
@@ -175,7 +182,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     cancel = clock.schedule(slowPoll, poll)
     const stopListening = signals.listen((hint) => {
       if (hint.kind !== 'head') {
-        if (hint.projection === target.key) void refresh()
+        if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader)) void refresh()
       } else if (!status.getSnapshot().leader) {
         // A leader reads the head with every page; others need it for show only, and appends may come by the thousand.
         headSoon ??= clock.schedule(headDelay, () => {
@@ -204,6 +211,11 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     // A batch that is done can still be asked for its letters, and to pause.
     if (stopping.signal.aborted) attached?.target.close()
   })
+  /** What the status says is of this very run, and true. */
+  const runs = () => {
+    const { leader, phase } = status.getSnapshot()
+    return leader && (phase === 'live' || phase === 'catching-up')
+  }
   const again = () => {
     restart?.()
     return refresh()
@@ -218,7 +230,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
-      return waitUntilCaughtUp(name, status, position, options, clock, caller, ready.then(refresh))
+      return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : ready.then(refresh))
     },
     async pause() {
       await (await ready).target.setPaused(true)

@@ -256,6 +256,29 @@ test('rows that cannot be read while a handler runs are no failure of its event:
   expect([rows.applied, asked, failures]).toEqual([[1, 2, 3], [], 3])
 })
 
+test('N39: an abort ends a run between two pages, also where the reader knows of no signal', async () => {
+  const backend = fakeBackend()
+  const controller = new AbortController()
+  let reads = 0
+  const reader = {
+    async readEvents(_filter: unknown, { after = 0 }: { after?: number }) {
+      if ((reads += 1) === 5) controller.abort()
+      return { events: [], scannedTo: after + 1, head: 1000 }
+    },
+  }
+  const { projector } = collector(backend.clock)
+  expect(await run({ ...backend, reader } as FakeBackend, projector, { signal: controller.signal })).toMatchObject({ reason: 'aborted' })
+  expect(reads).toBeLessThan(8)
+})
+
+test('a reader that makes no progress is told so, with pauses, instead of being asked without end', async () => {
+  const backend = fakeBackend()
+  let reads = 0
+  const reader = { readEvents: async (_filter: unknown, { after = 0 }: { after?: number }) => ((reads += 1), { events: [], scannedTo: after, head: 2 }) }
+  expect(await failing({ ...backend, reader } as FakeBackend, collector(backend.clock).projector)).toMatchObject({ code: 'failed', cause: { code: 'integrity', position: 0 } })
+  expect(reads).toBe(6)
+})
+
 test('V19: numbers out of range are refused', () => {
   for (const config of [
     { retry: { backoffMultiplier: 0.5 } }, { retry: { backoffMultiplier: NaN } }, { retry: { jitter: -0.1 } }, { retry: { jitter: 1.5 } },
