@@ -56,6 +56,8 @@ export function append(log: ReferenceLog, { writes, condition }: ReferenceAppend
   const known = events.map(({ id }) => (id === undefined ? undefined : log.find((event) => event.id === id)))
   const found = known.filter((event) => event !== undefined)
   if (found.length > 0 && found.length < events.length) return refuse('invalid-event')
+  // The same ids in other streams are no repeat.
+  if (known.some((event, at) => event !== undefined && event.stream !== events[at]?.stream)) return refuse('invalid-event')
   const versions = (versionIn: (stream: string) => number) => Object.fromEntries([...expected.keys()].map((stream) => [stream, versionIn(stream)]))
   if (found.length > 0) {
     const positions = found.map(({ position }) => position)
