@@ -1,5 +1,6 @@
-// The whole suite: typecheck, vitest (Node and browser), the browser suites on every engine, Playwright (both storage
-// engines of Chromium). The last line is always `N passed, N failed`. An engine that is missing is named before it.
+// The whole suite: typecheck, the Node suites, the browser suites on every engine, Playwright (both storage engines of
+// Chromium). The last line is always `N passed, N failed`. An engine that is missing is named before it.
+// Not `test:browser`: the same files run on disk, on the engines.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -8,7 +9,7 @@ import { provisionChromium, provisionOtherEngines } from './provision-browser.mj
 import { engineTable, runEngine } from './run-engine.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, runTool, runVitest, tool } from './run-tool.mjs'
 
-const vitestReport = join(reports, 'vitest.json')
+const nodeReport = join(reports, 'node.json')
 const playwrightReport = join(reports, 'playwright.json')
 
 // A report of an earlier run must never be counted.
@@ -28,9 +29,9 @@ if (chromium) {
     const problem = await runTool(tool('typescript', 'bin/tsc'), ['--noEmit'], 5 * MINUTE)
     return { passed: problem ? 0 : 1, failed: problem ? 1 : 0, problem }
   })
-  await step('vitest', async () => {
-    const problem = await runVitest(['node', 'browser'], vitestReport, 15 * MINUTE)
-    return { ...judged(attempt(() => countVitest(vitestReport)), problem), problem }
+  await step('node', async () => {
+    const problem = await runVitest(['node'], nodeReport, 15 * MINUTE)
+    return { ...judged(attempt(() => countVitest(nodeReport)), problem), problem }
   })
   for (const name of engineNames) {
     await step(name, async () => {
