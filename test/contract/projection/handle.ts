@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { liveProjection, openReadModel, runProjection, startProjection, type DeadLetter, type ProjectionHandle } from 'tidemark'
 import { added, allOf, fold, newName, other, rowsOf, sums, type Backend, type Event } from './model.js'
 
-const soon = { timeout: 10_000 }
+const soon = { timeout: 25_000 }
 const lettersOf = async (projection: ProjectionHandle): Promise<DeadLetter[]> => {
   const letters = []
   for await (const letter of projection.deadLetters()) letters.push(letter)
