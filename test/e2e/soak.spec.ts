@@ -23,8 +23,8 @@ async function footprint(page: Page): Promise<Footprint> {
 }
 
 /** What leaks does so every time; what the engine makes once, code among it, does not. So the smallest step counts. */
-const leastGrowth = (measured: readonly Footprint[]): number =>
-  Math.min(...measured.slice(2).map(({ heap }, at) => heap - (measured[at + 1] as Footprint).heap))
+const leastGrowth = (measured: readonly Footprint[], of: 'heap' | 'listeners'): number =>
+  Math.min(...measured.slice(2).map((each, at) => each[of] - (measured[at + 1] as Footprint)[of]))
 
 /** One hour of an app, in a second: stores, projections, views and live queries are opened, used and closed. */
 const hour = (page: Page, name: string) =>
@@ -61,10 +61,10 @@ test('H75, I8: hours of opening, using and closing leave no listener, lock or me
     measured.push(await footprint(page))
   }
   // The first day warms up what is made once.
-  const [, second, , last] = measured as [Footprint, Footprint, Footprint, Footprint]
-  expect(last.listeners, 'listeners').toBeLessThanOrEqual(second.listeners)
-  expect(last.locks, 'locks').toBe(0)
-  expect(leastGrowth(measured), 'bytes a day').toBeLessThan(200_000)
+  expect(measured.at(-1)?.locks, 'locks').toBe(0)
+  // A request under way when it is measured has a few; one that is left behind each hour would be twelve a day.
+  expect(leastGrowth(measured, 'listeners'), 'listeners a day').toBeLessThan(10)
+  expect(leastGrowth(measured, 'heap'), 'bytes a day').toBeLessThan(200_000)
 })
 
 test('H75: a long-lived signal and a long-running projection gather nothing', async ({ launch }) => {
@@ -85,8 +85,7 @@ test('H75: a long-lived signal and a long-running projection gather nothing', as
   }
   const measured: Footprint[] = []
   for (let block = 0; block < 5; block += 1) measured.push(await rounds(200))
-  const [, before, , , after] = measured as [Footprint, Footprint, Footprint, Footprint, Footprint]
-  expect(after.listeners).toBeLessThanOrEqual(before.listeners)
-  expect(leastGrowth(measured), 'bytes for two hundred events').toBeLessThan(100_000)
+  expect(leastGrowth(measured, 'listeners'), 'listeners for two hundred events').toBeLessThan(20)
+  expect(leastGrowth(measured, 'heap'), 'bytes for two hundred events').toBeLessThan(100_000)
   await caughtUp(page, await append(page, 'page', 1))
 })
