@@ -1,5 +1,5 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
-import { IntegrityError, ProjectionError, StorageFailedError } from '../errors.js'
+import { StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, transact } from '../platform/indexeddb.js'
@@ -11,7 +11,7 @@ import {
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
-import { fingerprintOf } from './fingerprint.js'
+import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
 const stateStore = 'tidemark:state'
@@ -58,11 +58,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
           requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
-        if (row.fingerprint !== fingerprint) {
-          throw new ProjectionError(
-            `The tables of '${this.#key}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
-            { projector: definition.name, attempts: 1 }, new IntegrityError(row.position, 'the declared tables changed'), 'definition-changed')
-        }
+        assertSameTables(definition, row)
         this.#shown = row.shown
       },
     })

@@ -1,9 +1,9 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
-import { ClosedError, IntegrityError, ProjectionError } from '../errors.js'
+import { ClosedError } from '../errors.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { equal } from './equal.js'
-import { fingerprintOf } from './fingerprint.js'
+import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
@@ -43,11 +43,7 @@ export class MemoryStorage implements ReadModelStorage {
     const fingerprint = fingerprintOf(definition)
     let database = databases.get(this.#key)
     if (database === undefined) databases.set(this.#key, (database = { state: emptyState(log, fingerprint), sides: [emptySide(), emptySide()] }))
-    if (database.state.fingerprint !== fingerprint) {
-      throw new ProjectionError(
-        `The tables of '${this.#key}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
-        { projector: definition.name, attempts: 1 }, new IntegrityError(database.state.position, 'the declared tables changed'), 'definition-changed')
-    }
+    assertSameTables(definition, database.state)
     this.#database = database
   }
 

@@ -106,7 +106,8 @@ export type RowsRead = readonly { readonly table: string; readonly key: RowKey; 
 
 /**
  * A parked event was applied after all, to rows that are still those it read; how far the projection went meanwhile does not
- * matter. The epoch makes the leader drop what it remembers of the rows that changed. */
+ * matter. The epoch makes the leader drop what it remembers of the rows that changed.
+ */
 export function replayed(key: string, before: StateRow, from: StateRow, found: { readonly letter: boolean; readonly rowsAsRead: boolean }): StateRow {
   if (before.shown !== from.shown || before.log !== from.log || !found.rowsAsRead) throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
   if (!found.letter) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
