@@ -15,14 +15,44 @@ const deepest = 1000
  * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
  */
 export function toJsonText(value: unknown, path: string): string {
-  const walk: Walk = { keys: [], ancestors: [] }
-  try {
-    return textOf(value, walk)
-  } catch (error) {
-    const at = walk.keys.reduce<string>(propertyPath, path)
-    if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
-    // A trap of a proxy, or the engine: the text is too long, the stack too deep.
-    throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
+  const json = new JsonText()
+  json.value(value, path)
+  return json.take()
+}
+
+/**
+ * Puts a JSON text together from values and from what is JSON already. In pieces that are joined once: adding strings up would
+ * leave a tree of them to the garbage collector for every event.
+ */
+export class JsonText {
+  readonly #walk: Walk = { keys: [], ancestors: [], text: [] }
+
+  /** What is JSON already. */
+  raw(...text: readonly string[]): this {
+    this.#walk.text.push(...text)
+    return this
+  }
+
+  /** A value; see {@link toJsonText}. The text is of no use once this threw. */
+  value(value: unknown, path: string): this {
+    const walk = this.#walk
+    walk.keys.length = walk.ancestors.length = 0
+    try {
+      write(value, walk)
+      return this
+    } catch (error) {
+      const at = walk.keys.reduce<string>(propertyPath, path)
+      if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
+      // A trap of a proxy, or the engine: the text is too long, the stack too deep.
+      throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
+    }
+  }
+
+  /** The text, and begins another one. */
+  take(): string {
+    const text = this.#walk.text.join('')
+    this.#walk.text.length = 0
+    return text
   }
 }
 
@@ -42,10 +72,12 @@ export function isPlainPrototype(prototype: object | null): boolean {
   )
 }
 
-/** Where the walk is. Both stay as they are when it throws. */
+/** Where the walk is. `keys` and `ancestors` stay as they are when it throws. */
 interface Walk {
   readonly keys: (string | number)[]
   readonly ancestors: object[]
+  /** The text so far, in pieces: adding strings up would leave a tree of them to the garbage collector. */
+  readonly text: string[]
 }
 
 /** Not an `Error`: a stack trace that nobody sees takes longer than the check. */
@@ -53,17 +85,22 @@ class Unfit {
   constructor(readonly problem: string) {}
 }
 
-function textOf(value: unknown, walk: Walk): string {
+function write(value: unknown, walk: Walk): void {
   switch (typeof value) {
     case 'string':
-      return quote(value)
+      walk.text.push(quote(value))
+      break
     case 'number':
       if (!Number.isFinite(value)) throw new Unfit(`is ${value}, which JSON turns into null.`)
-      return `${value}`
+      walk.text.push(`${value}`)
+      break
     case 'boolean':
-      return value ? 'true' : 'false'
+      walk.text.push(value ? 'true' : 'false')
+      break
     case 'object':
-      return value === null ? 'null' : textOfObject(value, walk)
+      if (value === null) walk.text.push('null')
+      else writeObject(value, walk)
+      break
     case 'undefined':
       throw new Unfit('is undefined, which JSON does not have. Use null.')
     case 'bigint':
@@ -73,26 +110,26 @@ function textOf(value: unknown, walk: Walk): string {
   }
 }
 
-function textOfObject(value: object, walk: Walk): string {
+function writeObject(value: object, walk: Walk): void {
   const { ancestors } = walk
   if (ancestors.includes(value)) throw new Unfit('is a cycle: it refers to an object that contains it.')
   if (ancestors.length >= deepest) throw new Unfit(`is nested more than ${deepest} levels deep.`)
   ancestors.push(value)
-  const text = Array.isArray(value) ? textOfArray(value, walk) : textOfPlainObject(value, walk)
+  if (Array.isArray(value)) writeArray(value, walk)
+  else writePlainObject(value, walk)
   ancestors.pop()
-  return text
 }
 
-function textOfArray(value: readonly unknown[], walk: Walk): string {
+function writeArray(value: readonly unknown[], walk: Walk): void {
   if (!isArrayPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
   const { length } = value
-  let text = '['
+  walk.text.push('[')
   for (let index = 0; index < length; index += 1) {
     walk.keys.push(index)
     const descriptor = Object.getOwnPropertyDescriptor(value, index)
     if (descriptor === undefined) throw new Unfit('is a hole in an array, which JSON turns into null.')
-    if (index > 0) text += ','
-    text += textOf(valueOf(descriptor), walk)
+    if (index > 0) walk.text.push(',')
+    write(valueOf(descriptor), walk)
     walk.keys.pop()
   }
   // Every index is there, so a further key is a name.
@@ -102,24 +139,26 @@ function textOfArray(value: readonly unknown[], walk: Walk): string {
     throw new Unfit('is a named property of an array, which JSON leaves out.')
   }
   refuseSymbols(value)
-  return `${text}]`
+  walk.text.push(']')
 }
 
-function textOfPlainObject(value: object, walk: Walk): string {
+function writePlainObject(value: object, walk: Walk): void {
   if (!isPlainPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
   refuseSymbols(value)
-  let text = ''
+  let next = '{'
   for (const key of Object.keys(value)) {
     walk.keys.push(key)
     const descriptor = Object.getOwnPropertyDescriptor(value, key)
     const property = descriptor === undefined ? undefined : valueOf(descriptor)
     if (property !== undefined) {
       if (key === 'toJSON' && typeof property === 'function') throw new Unfit('is a method that replaces the object in JSON. Call it first.')
-      text += `${text === '' ? '' : ','}${quote(key)}:${textOf(property, walk)}`
+      walk.text.push(next, quote(key), ':')
+      next = ','
+      write(property, walk)
     }
     walk.keys.pop()
   }
-  return `{${text}}`
+  walk.text.push(next === '{' ? '{}' : '}')
 }
 
 /** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */

@@ -1,13 +1,12 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
 import { InvalidImportError, UnsupportedFormatError, describe } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { toJsonText } from '../events/json.js'
 import { eventType, streamName } from '../events/names.js'
 import type { AppendResult, ExpectedVersion, ReadOptions } from './event-store.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
-import { assertSize, prepareEvent, wholeNumber, type PreparedAppend, type PreparedEvent } from './prepare.js'
+import { eventEncoder, wholeNumber, type EventDraft, type PreparedAppend, type PreparedEvent } from './prepare.js'
 
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
@@ -57,6 +56,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
   let last = 0
   let number = 0
   let batch = new Batch()
+  const encode = eventEncoder(maxEventBytes)
   const flush = async () => {
     signal?.throwIfAborted()
     if (batch.events.length === 0) return
@@ -77,7 +77,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
       last = header.after
       continue
     }
-    const { event, at, commit } = eventOf(value, number, maxEventBytes)
+    const { event, at, commit } = eventOf(value, number, encode)
     if (at !== last + 1) throw new InvalidImportError(number, `has position ${at}, where ${last + 1} comes next: lines are missing or out of order.`)
     // Only now is it known that the commit before is complete.
     if (commit !== batch.commit && batch.isLarge) await flush()
@@ -112,7 +112,7 @@ class Batch {
     if (this.#ids.has(event.id)) return
     this.#ids.add(event.id)
     this.events.push(event)
-    this.#characters += event.before.length + event.after.length
+    this.#characters += event.text.length
   }
 
   prepared(): PreparedAppend {
@@ -149,7 +149,9 @@ function headerOf(value: Record<string, unknown>, number: number): ExportHeader 
   return { tidemark, format: written, log, after: whole('after', after, 0), head: whole('head', head, 0) }
 }
 
-function eventOf(value: Record<string, unknown>, number: number, maxEventBytes: number): { event: PreparedEvent; at: number; commit: number } {
+function eventOf(
+  value: Record<string, unknown>, number: number, encode: (draft: EventDraft, path: string) => PreparedEvent,
+): { event: PreparedEvent; at: number; commit: number } {
   return checked(number, () => {
     const { position, commit, type, data, meta, stream, version, id, time, schema = 1 } = value
     const at = wholeNumber(position, 'position', 1)
@@ -157,11 +159,9 @@ function eventOf(value: Record<string, unknown>, number: number, maxEventBytes: 
     if (typeof id !== 'string' || id === '' || id.length > 255) throw new InvalidImportError(number, `has the id ${describe(id)}, which is none.`)
     if (!Number.isFinite(time)) throw new InvalidImportError(number, `has the time ${describe(time)}, which is none.`)
     if (data === undefined) throw new InvalidImportError(number, 'has no data.')
-    const event = prepareEvent({
-      type: eventType(type), stream: streamName(stream), id, idGiven: true, time: time as number, schema: wholeNumber(schema, 'schema', 1),
-      data: toJsonText(data, 'data'), meta: meta === undefined ? undefined : toJsonText(meta, 'meta'),
-    })
-    assertSize(event, maxEventBytes, 'It')
+    const event = encode({
+      type: eventType(type), stream: streamName(stream), id, idGiven: true, time: time as number, schema: wholeNumber(schema, 'schema', 1), data, meta,
+    }, 'event')
     return { event, at, commit: commit === undefined ? at : wholeNumber(commit, 'commit', 1) }
   })
 }

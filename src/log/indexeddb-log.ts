@@ -208,7 +208,7 @@ export class IndexedDbLog {
       if (view.versions.size <= maxCachedVersions) break
       view.versions.delete(stream)
     }
-    for (const event of prepared.events) if (event.id > view.maxId && isUuidV7(event.id)) view.maxId = event.id
+    for (const { id, idGiven } of prepared.events) if (id > view.maxId && (!idGiven || isUuidV7(id))) view.maxId = id
     for (const record of records) this.#rememberBoundary(record)
     return { position: view.head, firstPosition, versions: versionsOf(prepared, (stream) => versions.get(stream) ?? 0), duplicate: false }
   }

@@ -6,7 +6,7 @@ import { streamName } from '../events/names.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { duplicateResult, findConflict, storedText, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { idKey, type CommitRecord, type StoredEvent } from './record.js'
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
@@ -43,7 +43,7 @@ export class MemoryLog {
       let positions = this.#streams.get(event.stream)
       if (positions === undefined) this.#streams.set(event.stream, (positions = []))
       const version = positions.length + 1
-      const position = this.#events.push(event.before + version + event.after)
+      const position = this.#events.push(storedText(event, version))
       positions.push(position)
       this.#ids.set(event.id, { position, stream: event.stream, version })
     }

@@ -3,7 +3,7 @@ import { InvalidArgumentError, InvalidEventError, VersionConflictError, type Exp
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
-import { toJsonText } from '../events/json.js'
+import { JsonText, toJsonText } from '../events/json.js'
 import { eventType, streamName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import type { AppendOptions, AppendResult, StreamWrite } from './event-store.js'
@@ -23,10 +23,12 @@ export interface PreparedEvent {
   readonly id: string
   /** Somebody outside may know this id and append it again. */
   readonly idGiven: boolean
-  /** The event as JSON up to its version, and from there on. */
-  readonly before: string
-  readonly after: string
+  /** The event as JSON, but for its version, which only the transaction knows, and what closes it: see {@link storedText}. */
+  readonly text: string
 }
+
+/** What is stored of an event. */
+export const storedText = ({ text }: PreparedEvent, version: number): string => `${text}${version}}`
 
 export interface PreparedAppend {
   readonly events: readonly PreparedEvent[]
@@ -39,22 +41,42 @@ export interface PreparedAppend {
   }
 }
 
-/** What an event is stored as, but for its version, which only the transaction knows. `data` and `meta` are JSON already. */
-export function prepareEvent(event: {
+/** An event with all that it lacked, but not yet encoded. */
+export interface EventDraft {
   readonly type: string
-  readonly data: string
-  readonly meta: string | undefined
   readonly stream: string
   readonly id: string
   readonly idGiven: boolean
   readonly time: number
   readonly schema: number
-}, quote: (text: string) => string = JSON.stringify): PreparedEvent {
-  const { type, data, meta, stream, id, idGiven, time, schema } = event
-  return {
-    type, stream, id, idGiven,
-    before: `{"type":${quote(type)},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`},"stream":${quote(stream)},"version":`,
-    after: `,"id":${JSON.stringify(id)},"time":${time}${schema === 1 ? '' : `,"schema":${schema}`}}`,
+  readonly data: unknown
+  readonly meta: unknown
+}
+
+/** Makes what is stored of events. */
+export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => PreparedEvent {
+  const json = new JsonText()
+  const quote = remembered(JSON.stringify)
+  return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
+    json.raw('{"type":', quote(type), ',"data":').value(data, `${path}.data`)
+    if (meta !== undefined) json.raw(',"meta":').value(meta, `${path}.meta`)
+    // Ids of our own have nothing to escape.
+    json.raw(',"stream":', quote(stream), ',"id":', idGiven ? JSON.stringify(id) : `"${id}"`, `,"time":${time}${schema === 1 ? '' : `,"schema":${schema}`},"version":`)
+    const text = json.take()
+    if (text.length > maxEventBytes) {
+      throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
+    }
+    return { type, stream, id, idGiven, text }
+  }
+}
+
+/** A function of texts that answers the same for the same, without being asked again. */
+function remembered(of: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>()
+  return (text) => {
+    let answer = known.get(text)
+    if (answer === undefined) known.set(text, (answer = of(text)))
+    return answer
   }
 }
 
@@ -86,13 +108,17 @@ export async function prepareAppend<E extends EventShape>(
   options: AppendOptions,
   context: PrepareContext,
 ): Promise<PreparedAppend> {
-  const { catalogue, codec, clock } = context
+  const { catalogue, codec, clock, maxEventBytes } = context
   const many = Array.isArray(writes)
   const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
   if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
   const expected = new Map<string, ExpectedVersion>()
-  const drafts: { type: string; stream: string; id: string; idGiven: boolean; data: unknown; dataText: string | undefined; metaText: string | undefined; path: string }[] = []
-  const ids = new Set<string>()
+  const events: PreparedEvent[] = []
+  /** Events whose data has to be waited for, and their places. */
+  const late: { readonly at: number; readonly path: string; readonly draft: EventDraft }[] = []
+  const types = new Set<string>()
+  const givenIds = new Set<string>()
+  const encode = eventEncoder(maxEventBytes)
   const time = clock.now()
   // Everything of the caller's is read in this loop, without a pause, so that changing it afterwards changes nothing.
   for (const [at, write] of list.entries()) {
@@ -106,57 +132,54 @@ export async function prepareAppend<E extends EventShape>(
       throw new InvalidArgumentError(`${here}expectedVersion`, `contradicts another write to stream '${stream}': ${before} and ${wanted}.`)
     }
     if (!Array.isArray(write.events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
-    for (const [index, event] of (write.events as readonly EventShape[]).entries()) {
+    for (const [index, given] of (write.events as readonly EventShape[]).entries()) {
       const path = `${here}events[${index}]`
-      if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
-      let type: string, data: unknown, meta: unknown, id: unknown
-      try {
-        ;({ type, data, meta, id } = event as { type: string; data: unknown; meta: unknown; id: unknown })
-      } catch (cause) {
-        throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
+      const { type, data, meta, id } = partsOf(given, path)
+      if (!types.has(type)) types.add(eventType(type))
+      if (id !== undefined) {
+        if (id === '' || id.length > 255) throw new InvalidEventError(`${path}.id`, 'must be a string of 1 to 255 characters.')
+        if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
+        givenIds.add(id)
       }
-      eventType(type)
-      const idGiven = id !== undefined
-      if (idGiven && (typeof id !== 'string' || id === '' || id.length > 255)) throw new InvalidEventError(`${path}.id`, 'must be a string of 1 to 255 characters.')
-      const finalId = idGiven ? (id as string) : createId(time)
-      if (ids.has(finalId)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
-      ids.add(finalId)
-      const validated = catalogue.validate(type, data, path)
-      const waits = validated instanceof Promise
-      drafts.push({
-        type, stream, id: finalId, idGiven, path,
-        data: waits ? validated : undefined,
-        dataText: waits ? undefined : toJsonText(validated, `${path}.data`),
-        metaText: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
-      })
+      const checked = catalogue.validate(type, data, path)
+      const draft: EventDraft = {
+        type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
+      }
+      if (codec === undefined && !(checked instanceof Promise)) events.push(encode(draft, path))
+      else {
+        const copy = (part: unknown, name: string): unknown => (part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`)))
+        late.push({ at: events.push(nothingYet) - 1, path, draft: { ...draft, data: checked instanceof Promise ? checked : copy(checked, 'data'), meta: copy(meta, 'meta') } })
+      }
     }
   }
   const condition = options.failIfAny === undefined
     ? undefined
     : { filter: compileFilter(options.failIfAny.filter), after: wholeNumber(options.failIfAny.after, 'failIfAny.after') }
-  const quoted = new Map<string, string>()
-  const quote = (text: string) => {
-    let known = quoted.get(text)
-    if (known === undefined) quoted.set(text, (known = JSON.stringify(text)))
-    return known
-  }
-  const events: PreparedEvent[] = []
-  for (const draft of drafts) {
-    const { type, stream, id, idGiven, metaText, path } = draft
-    let dataText = draft.dataText ?? toJsonText(await draft.data, `${path}.data`)
-    if (codec !== undefined) dataText = toJsonText(await codec.encode(JSON.parse(dataText), { type, stream }), `${path}.data (as encoded by the codec)`)
-    const event = prepareEvent({ type, data: dataText, meta: metaText, stream, id, idGiven, time, schema: catalogue.schemaVersion(type) }, quote)
-    assertSize(event, context.maxEventBytes, path)
-    events.push(event)
+  for (const { at, path, draft } of late) {
+    const { type, stream } = draft
+    let data = await draft.data
+    // What a schema answers late is checked before a codec sees it.
+    if (codec !== undefined) data = await codec.encode(draft.data instanceof Promise ? JSON.parse(toJsonText(data, `${path}.data`)) : data, { type, stream })
+    events[at] = encode({ ...draft, data }, path)
   }
   return { events, expected, condition }
 }
 
-/** @throws InvalidEventError for an event that is too large to be stored (H14) */
-export function assertSize({ before, after }: PreparedEvent, maxEventBytes: number, path: string): void {
-  if (before.length + after.length > maxEventBytes) {
-    throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
+/** Keeps the place of an event that is waited for. */
+const nothingYet: PreparedEvent = { type: '', stream: '', id: '', idGiven: false, text: '' }
+
+/** What an event consists of; each property is read once. */
+function partsOf(event: unknown, path: string): { type: string; data: unknown; meta: unknown; id: string | undefined } {
+  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
+  let parts: { type: string; data: unknown; meta: unknown; id: unknown }
+  try {
+    const { type, data, meta, id } = event as typeof parts
+    parts = { type, data, meta, id }
+  } catch (cause) {
+    throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
   }
+  if (parts.id !== undefined && typeof parts.id !== 'string') throw new InvalidEventError(`${path}.id`, 'must be a string of 1 to 255 characters.')
+  return parts as ReturnType<typeof partsOf>
 }
 
 /** What is left of an import once the events that are there already are left out; all of it if all are, which makes it a duplicate. */

@@ -3,7 +3,7 @@ import { IntegrityError, describe } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
-import type { PreparedAppend } from './prepare.js'
+import { storedText, type PreparedAppend } from './prepare.js'
 
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
@@ -57,6 +57,8 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
   let heads = new Map<string, number>()
   let commits: number[] = []
   let ids = new Set<string>()
+  /** What ids begin with that have the key added last. */
+  let lastKey = otherIds
   const flush = () => {
     records.push({ at: first, n: texts.length, heads: [...heads], commits, ids: [...ids], events: `[${texts.join(',')}]` })
     first += texts.length
@@ -65,17 +67,19 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
     heads = new Map()
     commits = []
     ids = new Set()
+    lastKey = otherIds
   }
   for (const [index, event] of prepared.events.entries()) {
     const version = (versions.get(event.stream) ?? 0) + 1
     versions.set(event.stream, version)
-    const text = event.before + version + event.after
+    const text = storedText(event, version)
     if (texts.length > 0 && (texts.length >= maxRecordEvents || size + text.length > maxRecordCharacters)) flush()
     if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + texts.length)
     texts.push(text)
     size += text.length
     heads.set(event.stream, version)
-    ids.add(idKey(event.id))
+    // Those that this append made are UUIDs of one millisecond, mostly.
+    if (event.idGiven || !event.id.startsWith(lastKey)) ids.add((lastKey = idKey(event.id)))
   }
   if (texts.length > 0) flush()
   return { records, versions }
