@@ -41,7 +41,7 @@ export interface ProjectionConfig<C = unknown> {
     readonly maxEvents?: number
     /** Characters of JSON of the events read, looked at once a page. @default 67108864 */
     readonly maxBytes?: number
-    /** ms since the last commit. @default 300 */
+    /** ms since the last commit. @default 300, or nine times what the last commit took if that is more, up to 3000 */
     readonly maxTime?: number
   }
   /** Of the whole run, for service workers and idle callbacks; at least one event is always done (N38). @default none */
@@ -73,7 +73,8 @@ export interface Settings {
   readonly jitter: number
   readonly batchEvents: number
   readonly batchBytes: number
-  readonly batchTime: number
+  /** At least, and at most where commits are slow. */
+  readonly batchTime: readonly [least: number, most: number]
   readonly budgetTime: number
   readonly budgetEvents: number
   readonly clock: Clock
@@ -111,7 +112,7 @@ export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | '
     jitter: number('retry.jitter', retry.jitter, 0.1, 0),
     batchEvents: number('batch.maxEvents', batch.maxEvents, 100_000, 1, true),
     batchBytes: number('batch.maxBytes', batch.maxBytes, 64 * 1024 * 1024, 1, true),
-    batchTime: number('batch.maxTime', batch.maxTime, 300, 0),
+    batchTime: [number('batch.maxTime', batch.maxTime, 300, 0), batch.maxTime ?? 3000],
     budgetTime: number('budget.maxTime', budget.maxTime, Infinity, 0),
     budgetEvents: number('budget.maxEvents', budget.maxEvents, Infinity, 1, true),
     clock: config.clock ?? systemClock,

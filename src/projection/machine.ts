@@ -109,7 +109,9 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   const nothingPending = () => ({ applied: 0, skipped: 0, parked: 0, bytes: 0, since: now })
   const overBudget = () =>
     now - (run.startedAt ?? now) >= settings.budgetTime || run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
-  const batchFull = () => hurried || done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= settings.batchTime
+  /** Commits are to take a tenth of the time at most, in reason: a table of many rows takes long to write. */
+  let batchTime = settings.batchTime[0]
+  const batchFull = () => hurried || done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
@@ -175,7 +177,9 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     failures.storing = failures.reading = 0
     stored(position)
     cursor = position
+    const begun = now
     ;({ paused, now } = outcome.value)
+    batchTime = Math.min(settings.batchTime[1], Math.max(settings.batchTime[0], 9 * (now - begun)))
     if (caughtUp) rebuilding = false
     hurried = run.hurried = false
     looked = now

@@ -12,6 +12,8 @@ import { workingPosition, type ProjectionTarget } from './target.js'
 
 /** How long events are applied before the page gets its turn, ms: well under a long task. */
 const slice = 12
+/** The clock is asked after so many events at most: asking takes as long as a simple handler. */
+const stride = 8
 
 /** What a runner needs of the world around it. */
 export interface RunnerPorts<E extends EventShape> {
@@ -89,6 +91,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       const start = clock.monotonic()
       const { events } = reads.page
       let next = from
+      let look = from + 1
       try {
         while (next < to) {
           if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
@@ -96,10 +99,14 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
           const waiting = target.apply(events[next] as (typeof events)[number])
           if (waiting !== undefined) await waiting
           next += 1
-          if (clock.monotonic() - start >= slice) {
+          if (next < look) continue
+          const spent = clock.monotonic() - start
+          if (spent >= slice) {
             await nextTask()
             break
           }
+          // Slow handlers are looked at one by one.
+          look = next + Math.max(1, Math.min(stride, Math.floor((next - from) * (slice - spent) / (2 * spent))))
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.

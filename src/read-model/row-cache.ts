@@ -1,57 +1,47 @@
-/** The rows that a leader remembers: bounded, and sometimes known to be all there are. */
+/** The rows of a table that a leader remembers: bounded, and sometimes known to be all there are. */
 import type { Slot } from './keys.js'
 import type { Entry } from './rows.js'
 
 /** How many rows of a table are remembered, besides those not yet committed. */
 export const maxCachedRows = 20_000
 
-interface CachedTable {
-  readonly entries: Map<Slot, Entry>
-  /** What is not here is not in the table. */
-  complete: boolean
-}
-
-/** Rows by table and key, the least recently used forgotten first. */
+/** Rows by key, the least recently used forgotten first. */
 export class RowCache {
-  readonly #tables = new Map<string, CachedTable>()
+  readonly #entries = new Map<Slot, Entry>()
+  #complete: boolean
 
-  /** `complete`: the tables are empty. */
-  constructor(tables: readonly string[], complete: boolean) {
-    for (const name of tables) this.#tables.set(name, { entries: new Map(), complete })
+  /** `complete`: the table is empty. */
+  constructor(complete: boolean) {
+    this.#complete = complete
   }
 
-  get(table: string, slot: Slot): Entry | undefined {
-    const cached = this.#table(table)
-    const entry = cached.entries.get(slot)
+  /** What is not here is not in the table. */
+  get isComplete(): boolean {
+    return this.#complete
+  }
+
+  /** Every row of the table was remembered. */
+  markComplete(): void {
+    this.#complete = true
+  }
+
+  get(slot: Slot): Entry | undefined {
+    const entry = this.#entries.get(slot)
     // The order matters only where something may have to go.
-    if (entry !== undefined && cached.entries.size > maxCachedRows / 2) {
-      cached.entries.delete(slot)
-      cached.entries.set(slot, entry)
+    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) {
+      this.#entries.delete(slot)
+      this.#entries.set(slot, entry)
     }
     return entry
   }
 
-  set(table: string, slot: Slot, entry: Entry): void {
-    const cached = this.#table(table)
-    cached.entries.set(slot, entry)
-    if (cached.entries.size <= maxCachedRows) return
-    for (const oldest of cached.entries.keys()) {
-      cached.entries.delete(oldest)
+  set(slot: Slot, entry: Entry): void {
+    this.#entries.set(slot, entry)
+    if (this.#entries.size <= maxCachedRows) return
+    for (const oldest of this.#entries.keys()) {
+      this.#entries.delete(oldest)
       break
     }
-    cached.complete = false
-  }
-
-  isComplete(table: string): boolean {
-    return this.#table(table).complete
-  }
-
-  /** Every row of the table was remembered. */
-  markComplete(table: string): void {
-    this.#table(table).complete = true
-  }
-
-  #table(name: string): CachedTable {
-    return this.#tables.get(name) as CachedTable
+    this.#complete = false
   }
 }

@@ -1,0 +1,181 @@
+/** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
+import { InvalidArgumentError } from '../errors.js'
+import type { StandardResult, StandardSchema } from '../events/catalogue.js'
+import type { TableDefinition } from './define.js'
+import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
+import { maxCachedRows, RowCache } from './row-cache.js'
+import { kept, type Entry } from './rows.js'
+
+/** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
+export const readsBeforeWhole = 16
+
+/** Where the rows of a table are. */
+export interface TableSource {
+  row(key: RowKey): Promise<unknown>
+  rows(keys: readonly RowKey[]): Promise<unknown[]>
+  /** All rows, or nothing if there are more than so many. */
+  whole(most: number): Promise<unknown[] | undefined>
+  /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
+  readonly onRead?: (key: RowKey, row: unknown) => void
+  /** Whether every row that is put is tried, so that one that cannot be stored fails its own event. */
+  readonly isCareful: () => boolean
+}
+
+export class TableWork {
+  readonly #name: string
+  readonly #keyName: string
+  readonly #schema: StandardSchema | undefined
+  readonly #source: TableSource
+  readonly #cache: RowCache
+  readonly #keyOfRow: string
+  /** What is to be committed, the event at work included. */
+  #pending = new Map<Slot, Entry>()
+  /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
+  #before: (Slot | Entry | undefined)[] = []
+  #singleReads = 0
+  /** The whole table is being read, or was and is too large. */
+  #whole: Promise<void> | undefined
+
+  /** `empty`: nothing is in the table. */
+  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean) {
+    this.#name = name
+    this.#keyName = definition.key
+    this.#schema = definition.schema as StandardSchema | undefined
+    this.#source = source
+    this.#cache = new RowCache(empty)
+    this.#keyOfRow = `'${definition.key}' of a row of '${name}'`
+  }
+
+  /** What is to be committed. */
+  get pending(): ReadonlyMap<Slot, Entry> {
+    return this.#pending
+  }
+
+  /** What is not remembered is not in the table. */
+  get isComplete(): boolean {
+    return this.#cache.isComplete
+  }
+
+  /** A row that needs no reading; nothing where only the storage knows. */
+  known(key: RowKey): Entry | undefined {
+    const slot = slotOf(key)
+    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete ? { key, row: null } : undefined)
+  }
+
+  /** Reads a row that is not known. */
+  async load(key: RowKey): Promise<Entry> {
+    this.#singleReads += 1
+    if (this.#singleReads >= readsBeforeWhole && this.#source.onRead === undefined) {
+      await this.#readWhole()
+      const known = this.known(key)
+      if (known !== undefined) return known
+    }
+    const row = await this.#source.row(key)
+    // A write or another read of the same row may have come first.
+    return this.known(key) ?? this.#remember(key, row)
+  }
+
+  /** Reads those rows together that are not known. */
+  async loadAll(keys: readonly RowKey[]): Promise<void> {
+    let missing = keys.filter((key) => this.known(key) === undefined)
+    if (missing.length >= readsBeforeWhole && this.#source.onRead === undefined) {
+      await this.#readWhole()
+      missing = missing.filter((key) => this.known(key) === undefined)
+    }
+    if (missing.length === 0) return
+    const rows = await this.#source.rows(missing)
+    for (const [at, key] of missing.entries()) this.#remember(key, rows[at])
+  }
+
+  /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */
+  put(row: unknown): void {
+    const checked = this.checked(row)
+    this.stage(this.keyOf(checked), checked as object)
+  }
+
+  /** Puts a row that was checked, and whose key is known. */
+  stage(key: RowKey, row: object): void {
+    const entry = kept(key, row, this.#name)
+    if (this.#source.isCareful()) {
+      try {
+        structuredClone(row)
+      } catch (cause) {
+        throw new InvalidArgumentError(`A row of '${this.#name}'`, `cannot be stored: ${(cause as Error).message} Put plain copies, not proxies or objects of the page.`)
+      }
+    }
+    this.#write(entry)
+  }
+
+  remove(key: RowKey): void {
+    this.#write({ key, row: null })
+  }
+
+  /** The event at work is done: its writes stay. */
+  keep(): void {
+    if (this.#before.length > 0) this.#before = []
+  }
+
+  /** The event at work failed: its writes never were. */
+  discard(): void {
+    for (let at = this.#before.length - 2; at >= 0; at -= 2) {
+      const slot = this.#before[at] as Slot
+      const entry = this.#before[at + 1] as Entry | undefined
+      if (entry === undefined) this.#pending.delete(slot)
+      else this.#pending.set(slot, entry)
+    }
+    this.#before = []
+  }
+
+  /** The pending rows are stored now. */
+  committed(): void {
+    for (const [slot, entry] of this.#pending) this.#cache.set(slot, entry)
+    this.#pending = new Map()
+  }
+
+  keyOf(row: unknown): RowKey {
+    if (typeof row !== 'object' || row === null) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
+    const key = (row as Record<string, unknown>)[this.#keyName]
+    assertKey(key, this.#keyOfRow)
+    return key
+  }
+
+  /** What the table's schema makes of a row. */
+  checked(row: unknown): unknown {
+    if (this.#schema === undefined) return row
+    const result = this.#schema['~standard'].validate(row) as StandardResult<unknown> | Promise<unknown>
+    if (result instanceof Promise) throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'answers later; a row must be checked at once.')
+    if (result.issues !== undefined) {
+      throw new InvalidArgumentError(`A row of '${this.#name}'`, `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`)
+    }
+    return result.value
+  }
+
+  #write(entry: Entry): void {
+    const slot = slotOf(entry.key)
+    this.#before.push(slot, this.#pending.get(slot))
+    this.#pending.set(slot, entry)
+  }
+
+  #remember(key: RowKey, row: unknown): Entry {
+    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row as object, this.#name)
+    this.#source.onRead?.(key, entry.row)
+    this.#cache.set(slotOf(key), entry)
+    return entry
+  }
+
+  #readWhole(): Promise<void> {
+    return (this.#whole ??= this.#source.whole(maxCachedRows / 2).then(
+      (rows) => {
+        if (rows === undefined) return
+        for (const row of rows) {
+          const key = this.keyOf(row)
+          const slot = slotOf(key)
+          if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept(key, row as object, this.#name))
+        }
+        this.#cache.markComplete()
+      },
+      // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+      () => {},
+    ))
+  }
+}
