@@ -238,7 +238,7 @@ export class IndexedDbLog {
     const keyBefore = (commits: IDBObjectStore, from: number) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
     let scannedTo = after
     let from = after + 1
-    let count = this.#recordsFor(compiled.all ? limit : maxScan)
+    let count = this.#recordsFor(limit)
     const atBoundary = after === 0 || this.#boundaries.has(after)
     const [inside, first, end] = await read((commits) => Promise.all([
       atBoundary ? undefined : keyBefore(commits, from),
@@ -260,11 +260,13 @@ export class IndexedDbLog {
         await assertAnswering(this.connection)
         throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
       }
+      let looked = 0
       let events = 0
       let characters = 0
       for (const record of records) {
         if (found.length >= limit) break
         assertContiguous(record, scannedTo + 1)
+        looked += 1
         events += record.n
         characters += record.events.length
         const decoded = decodeRecord(record)
@@ -281,8 +283,10 @@ export class IndexedDbLog {
         if (scannedTo === from - 1) this.#rememberBoundary(record)
       }
       bytes += characters
-      this.#density = { events: events / records.length, characters: characters / records.length }
-      count = Math.min(count * 4, this.#recordsFor(compiled.all ? limit - found.length : maxScan))
+      this.#density = { events: events / looked, characters: characters / looked }
+      // What a filter lets through so far tells how far to look for the rest.
+      const share = found.length / Math.max(1, scannedTo - after)
+      count = Math.min(count * 4, this.#recordsFor(Math.min((limit - found.length) / Math.max(share, 1 / maxScan), maxScan)))
     }
     // Later reads may have seen more than the first. One that began beyond the head saw nothing, and says so (N36).
     const head = scannedTo > after ? Math.max(end, scannedTo) : end
