@@ -23,6 +23,8 @@ export interface ConnectionOptions {
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 
+const isAbortError = (error: unknown) => error instanceof DOMException && error.name === 'AbortError'
+
 /** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
 export class Connection {
   readonly #options: ConnectionOptions
@@ -78,7 +80,9 @@ export class Connection {
           this.#drop(database)
           this.#tries.failed(named)
         }
-        if (ran || !dead || attempt >= 3) throw named
+        // Its connection went away before anything was asked to be stored: a fresh handle can do it, or tells that all is gone.
+        const unstarted = ran && error.outcome !== 'unknown' && isAbortError(error.cause)
+        if ((ran && !unstarted) || !dead || attempt >= 3) throw named
       } finally {
         if (running !== undefined) this.#open.delete(running)
       }

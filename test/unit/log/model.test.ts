@@ -6,9 +6,9 @@ import { anyCommand } from './model/arbitraries.js'
 import { HintChannel } from './model/hint-channel.js'
 import { World, type Model } from './model/world.js'
 
-/** A long search: `TIDEMARK_MODEL_RUNS=5000`. */
+/** A search for what is not known yet, with another seed each time: `TIDEMARK_MODEL_RUNS=5000`. */
 const search = process.env['TIDEMARK_MODEL_RUNS']
-const bounds = search === undefined ? { numRuns: 150, interruptAfterTimeLimit: 10_000 } : { numRuns: Number(search) }
+const bounds = search === undefined ? { seed: 20261125, numRuns: 150, interruptAfterTimeLimit: 10_000 } : { numRuns: Number(search), includeErrorInReport: true }
 
 const unhandled: unknown[] = []
 const note = (reason: unknown) => void unhandled.push(reason)

@@ -10,7 +10,7 @@ export interface Told {
   readonly outcome: Outcome
 }
 
-const storageCodes = ['storage-failed', 'storage-full', 'storage-busy']
+const storageCodes = ['storage-failed', 'storage-full', 'storage-busy', 'storage-damaged']
 
 /** Whether an error says that the storage failed. Of an append it must also say whether that happened (H17). */
 export function isStorageFailure(error: unknown, isAppend: boolean): boolean {
