@@ -19,16 +19,16 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[] }[]}
  */
 export const budgets = [
-  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(33), aim: kib(9), without: commands },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(36.25) },
+  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(33.75), aim: kib(9), without: commands },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(37) },
   { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(11), without: [...projection, ...commands] },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(35) },
-  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(16.75), without: [...projection, ...commands] },
+  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(17.25), without: [...projection, ...commands] },
   { title: 'destroyEventStore', entry: 'tidemark', names: 'destroyEventStore', budget: kib(2.25), without: [...projection, ...commands] },
   { title: 'defineEvents', entry: 'tidemark', names: 'defineEvents', budget: kib(3.75), without: [...projection, ...commands, 'src/log/', 'node_modules/'] },
   { title: 'defineProjection', entry: 'tidemark', names: 'defineProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(16.75), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(19.25), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(17), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(19.5), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(9.25), without: commands },
   { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'importEvents', entry: 'tidemark', names: 'importEvents', budget: kib(4.5), without: [...projection, ...commands] },

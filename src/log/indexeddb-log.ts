@@ -22,6 +22,9 @@ const maxBoundaries = 64
 /** What one request reads at most, in characters of JSON and in records (H14). */
 const maxReadCharacters = 4 * 1024 * 1024
 const maxReadRecords = 1024
+/** How many records a writer remembers for those in this context who follow it, and about how many characters of them. */
+const maxTailRecords = 64
+const maxTailCharacters = 256 * 1024
 /** How many records of a stream are read at once. */
 const streamPage = 128
 
@@ -47,6 +50,8 @@ export class IndexedDbLog {
   readonly connection: Connection
   #view: WriterView | undefined
   #boundaries = new Set<number>()
+  /** The last records that this instance appended: one after the other, and nobody else's between them. */
+  #tail: CommitRecord[] = []
   /** Events and characters per record, as last read: so that one request is likely to make a page. */
   #density = { events: 64, characters: 0 }
   #incarnation: string | undefined
@@ -83,6 +88,7 @@ export class IndexedDbLog {
       },
       lost: () => {
         this.#view = undefined
+        this.#tail = []
         options.lost()
       },
     })
@@ -97,6 +103,7 @@ export class IndexedDbLog {
   /** Somebody else appended: what this writer believes is out of date. */
   headMoved(head: number, otherFormat: number = format): void {
     if (this.#view !== undefined && this.#view.head < head) this.#view = undefined
+    if (endOf(this.#tail.at(-1)) < head) this.#tail = []
     if (otherFormat <= this.#newestFormat) return
     // The next connection tells whether a build of that format left the log to builds of this one (H41).
     this.#newestFormat = otherFormat
@@ -210,7 +217,15 @@ export class IndexedDbLog {
     }
     for (const { id, idGiven } of prepared.events) if (id > view.maxId && (!idGiven || isUuidV7(id))) view.maxId = id
     for (const record of records) this.#rememberBoundary(record)
+    this.#rememberTail(records)
     return { position: view.head, firstPosition, versions: versionsOf(prepared, (stream) => versions.get(stream) ?? 0), duplicate: false }
+  }
+
+  #rememberTail(records: readonly CommitRecord[]): void {
+    const tail = endOf(this.#tail.at(-1)) + 1 === records[0]?.at ? [...this.#tail, ...records] : [...records]
+    let characters = tail.reduce((sum, { events }) => sum + events.length, 0)
+    while (tail.length > maxTailRecords || (characters > maxTailCharacters && tail.length > 0)) characters -= (tail.shift() as CommitRecord).events.length
+    this.#tail = tail
   }
 
   #rememberBoundary(record: CommitRecord): void {
@@ -231,13 +246,51 @@ export class IndexedDbLog {
     const found: StoredEvent[] = []
     const broken = new Map<number, string>()
     let bytes = 0
+    let scannedTo = after
+    let from = after + 1
+    /** Takes what belongs on the page. Answers how many records were looked at. */
+    const take = (records: readonly CommitRecord[]): { looked: number; events: number; characters: number } => {
+      const taken = { looked: 0, events: 0, characters: 0 }
+      for (const record of records) {
+        if (found.length >= limit) break
+        assertContiguous(record, scannedTo + 1)
+        taken.looked += 1
+        taken.events += record.n
+        taken.characters += record.events.length
+        const decoded = decodeRecord(record)
+        for (const event of decoded.events) {
+          if (event.position <= after) continue
+          if (found.length >= limit) break
+          if (decoded.problem !== undefined) {
+            broken.set(event.position, decoded.problem)
+            found.push(event)
+          } else if (compiled.all || compiled.matches(event)) found.push(event)
+          scannedTo = event.position
+        }
+        from = record.at + record.n
+        if (scannedTo === from - 1) this.#rememberBoundary(record)
+      }
+      bytes += taken.characters
+      return taken
+    }
+    const finish = async (end: number): Promise<CollectedRead<E>> => {
+      // Later reads may have seen more than the first. One that began beyond the head saw nothing, and says so (N36).
+      const head = scannedTo > after ? Math.max(end, scannedTo) : end
+      // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
+      options.signal?.throwIfAborted()
+      const answer = await finishPage<E>(found, broken, scannedTo, head, this.#options, options)
+      return options.unreadable === 'collect' ? { ...answer, bytes } : answer
+    }
+    const own = options.own === true ? this.#tail.filter((record) => endOf(record) > after) : []
+    if (own[0] !== undefined && own[0].at <= from) {
+      take(own)
+      return finish(endOf(own.at(-1)))
+    }
     // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
     const what = `reading '${this.#options.name}'`
     const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
       this.connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => work(transaction.objectStore('commits')))
     const keyBefore = (commits: IDBObjectStore, from: number) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
-    let scannedTo = after
-    let from = after + 1
     let count = this.#recordsFor(limit)
     const atBoundary = after === 0 || this.#boundaries.has(after)
     const [inside, first, end] = await read((commits) => Promise.all([
@@ -260,40 +313,13 @@ export class IndexedDbLog {
         await assertAnswering(this.connection)
         throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
       }
-      let looked = 0
-      let events = 0
-      let characters = 0
-      for (const record of records) {
-        if (found.length >= limit) break
-        assertContiguous(record, scannedTo + 1)
-        looked += 1
-        events += record.n
-        characters += record.events.length
-        const decoded = decodeRecord(record)
-        for (const event of decoded.events) {
-          if (event.position <= after) continue
-          if (found.length >= limit) break
-          if (decoded.problem !== undefined) {
-            broken.set(event.position, decoded.problem)
-            found.push(event)
-          } else if (compiled.all || compiled.matches(event)) found.push(event)
-          scannedTo = event.position
-        }
-        from = record.at + record.n
-        if (scannedTo === from - 1) this.#rememberBoundary(record)
-      }
-      bytes += characters
+      const { looked, events, characters } = take(records)
       this.#density = { events: events / looked, characters: characters / looked }
       // What a filter lets through so far tells how far to look for the rest.
       const share = found.length / Math.max(1, scannedTo - after)
       count = Math.min(count * 4, this.#recordsFor(Math.min((limit - found.length) / Math.max(share, 1 / maxScan), maxScan)))
     }
-    // Later reads may have seen more than the first. One that began beyond the head saw nothing, and says so (N36).
-    const head = scannedTo > after ? Math.max(end, scannedTo) : end
-    // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
-    options.signal?.throwIfAborted()
-    const answer = await finishPage<E>(found, broken, scannedTo, head, this.#options, options)
-    return options.unreadable === 'collect' ? { ...answer, bytes } : answer
+    return finish(end)
   }
 
   /** How many records to ask for, for so many events: by what the records of the last read were like. */

@@ -13,6 +13,11 @@ export interface PageReadOptions extends ReadOptions {
    * the stored event in its place and lists the error in `unreadable` (N7). @default 'throw'
    */
   readonly unreadable?: 'throw' | 'collect'
+  /**
+   * The page may come from what this instance appended last, without asking the storage. Its `head` then leaves out what others
+   * appended in this moment: for those who go on reading in any case. @default false
+   */
+  readonly own?: boolean
 }
 
 /** A page that may hold unreadable events. */

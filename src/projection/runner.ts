@@ -222,11 +222,12 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
 }
 
 /** Reads pages, and while one is applied and committed already the next one. Holds two pages at most. */
-function readAhead<E extends EventShape>({ target, ports: { reader } }: RunContext<E>, signal: AbortSignal, reading: () => void) {
+function readAhead<E extends EventShape>({ target, ports: { reader }, settings }: RunContext<E>, signal: AbortSignal, reading: () => void) {
   let page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
   let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedRead<E>> } | undefined
   const read = (after: number, limit: number): Promise<CollectedRead<E>> => {
-    const options: PageReadOptions = { unreadable: 'collect', signal }
+    // A batch runs up to the head as it is now, whoever appended last.
+    const options: PageReadOptions = { unreadable: 'collect', signal, own: settings.mode === 'continuous' }
     reading()
     return reader.readEvents(target.filter, { after, limit }, options)
   }

@@ -77,11 +77,29 @@ export class IndexedDbStorage implements ReadModelStorage {
     const side = workingSide(from)
     // Only what is written is locked; the end of a rebuild empties the side that it leaves.
     const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
+    // What the state will be, unless somebody touched it.
+    const expected = committed(this.#key, from, change)
+    const small = expected.clear.length === 0 && [...rows.values()].reduce((sum, { size }) => sum + size, letters.length) <= rowsPerTurn
     return this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
-      const transition = committed(this.#key, await this.#state(transaction), change)
-      await this.#put(transaction, side, rows)
-      for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
-      return this.#finish(transaction, transition)
+      const asked = this.#state(transaction)
+      const put = () => {
+        for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
+        return this.#put(transaction, side, rows)
+      }
+      if (!small) {
+        const transition = committed(this.#key, await asked, change)
+        await put()
+        return this.#finish(transaction, transition)
+      }
+      // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
+      // if somebody else was there: nothing commits before.
+      const written = put()
+      const last = transaction.objectStore(stateStore).put(expected.after)
+      const [before] = await Promise.all([asked, written])
+      const transition = committed(this.#key, before, change)
+      if (!equal(before, from)) return this.#finish(transaction, transition)
+      await commitWritten(transaction, [last])
+      return expected.after
     })
   }
 

@@ -211,3 +211,30 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
     { numRuns: 300 },
   )
 })
+
+test('while behind, commits take a tenth of the time at most: after a slow one the next comes later', () => {
+  const it = machine()
+  it.loaded()
+  it.read(0, 1000, 5000, 0)
+  it.applied(1000, 300)
+  // 300 ms after the first work; it takes 100 ms.
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 1000 })
+  it.committed(400)
+  it.read(1000, 2000, 5000, 400)
+  it.applied(1000, 1299)
+  expect(it.effect).toMatchObject({ kind: 'read-events', after: 2000 })
+  it.read(2000, 3000, 5000, 1299)
+  it.applied(1000, 1300)
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 3000 })
+})
+
+test('batch.maxTime is kept however slow commits are', () => {
+  const it = machine({ batch: { maxTime: 200 } })
+  it.loaded()
+  it.read(0, 1000, 5000, 0)
+  it.applied(1000, 200)
+  it.committed(1200)
+  it.read(1000, 2000, 5000, 1200)
+  it.applied(1000, 1400)
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 2000 })
+})

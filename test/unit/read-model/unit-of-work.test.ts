@@ -1,0 +1,70 @@
+// The unit of work alone: what is kept, what is taken back, and what comes too late.
+import { expect, test } from 'vitest'
+import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
+import type { ReadModelStorage } from '../../../src/read-model/storage.js'
+import { UnitOfWork } from '../../../src/read-model/unit-of-work.js'
+
+interface Row { readonly name: string; readonly n: number }
+type Event = { type: 'Set'; data: { name: string; n: number } }
+
+const set = (position: number, name: string, n = position): RecordedEvent<Event> =>
+  ({ type: 'Set', data: { name, n }, stream: 's', version: position, position, id: `id-${position}`, time: 0 })
+
+/** `on` is the handler; single rows are read from `stored`, when it answers. */
+function work(on: (event: RecordedEvent<Event>, rows: { get(key: string): Promise<Row | undefined>; put(row: Row): void; delete(key: string): void }) => unknown, stored: (key: unknown) => Promise<unknown> = async () => undefined) {
+  const definition = defineProjection(defineEvents<Event>(), {
+    name: 'rows', tables: { rows: table<Row>({ key: 'name' }) },
+    on: { Set: async (event, { rows }) => void (await on(event, rows)) },
+  })
+  const storage = { row: (_side, _table, key) => stored(key) } satisfies Partial<ReadModelStorage>
+  return new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, storage as unknown as ReadModelStorage)
+}
+const pending = (unit: UnitOfWork<Event>) => [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
+
+test('N17: what a failing event wrote is taken back, to what earlier events of the batch left', async () => {
+  const unit = work((event, rows) => {
+    rows.put(event.data)
+    rows.put({ name: 'new', n: event.position })
+    rows.delete('b')
+    rows.put({ name: 'a', n: -1 })
+    if (event.position === 3) throw new Error('no')
+  })
+  unit.reset(0, true)
+  await unit.apply(set(1, 'b'))
+  await unit.apply(set(2, 'c'))
+  const before = pending(unit)
+  await expect(unit.apply(set(3, 'd'))).rejects.toThrow('no')
+  expect(new Map(pending(unit) as [string, number][])).toEqual(new Map(before as [string, number][]))
+  unit.committed()
+  expect(pending(unit)).toEqual([])
+})
+
+test('a handler that comes back after everything was forgotten changes nothing any more', async () => {
+  let answer = (_row: unknown) => {}
+  let seen: unknown
+  const unit = work(async (event, rows) => {
+    if (event.position !== 2) seen = await rows.get('slow')
+    rows.put(event.data)
+  }, () => new Promise((resolve) => (answer = resolve)))
+  unit.reset(0, false)
+  const hung = unit.apply(set(1, 'old'))
+  // Another runner was at work meanwhile, and this one begins anew.
+  unit.reset(0, true)
+  await unit.apply(set(2, 'fresh'))
+  answer({ name: 'slow', n: 9 })
+  await hung
+  expect(pending(unit)).toEqual([['fresh', 2]])
+  // Nor is the row remembered that it read back then: nothing is in the table.
+  await unit.apply(set(3, 'next'))
+  expect(seen).toBeUndefined()
+})
+
+test('an error that the storage gave a handler is told apart from its own, also if it catches it', async () => {
+  const down = new Error('down')
+  const unit = work(async (_event, rows) => {
+    await rows.get('a').catch(() => {})
+  }, () => Promise.reject(down))
+  unit.reset(0, false)
+  const error: unknown = await Promise.resolve(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
+  expect([error, unit.isStorageFailure(error)]).toEqual([down, true])
+})
