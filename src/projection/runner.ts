@@ -10,6 +10,8 @@ import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence } from './report.js'
 import { workingPosition, type ProjectionTarget } from './target.js'
 
+/** After a hint that was not true, the next ones wait so long, ms: a flood of them makes no more than one read in that time (H68). */
+const distrustFor = 1000
 /** How long events are applied before the page gets its turn, ms: well under a long task. */
 const slice = 12
 /** The clock is asked after so many events at most: asking takes as long as a simple handler. */
@@ -20,6 +22,11 @@ export interface RunnerPorts<E extends EventShape> {
   readonly reader: EventReader<E>
   /** Wakes a sleeping run although nothing was appended: somebody paused, resumed or rebuilt. */
   readonly onControl?: ((listener: () => void) => () => void) | undefined
+  /**
+   * Heads that others tell of, whether they are true or not: the run looks itself, which saves a read of the head.
+   * @default the reader's `subscribe`
+   */
+  readonly onHint?: ((listener: (head: number) => void) => () => void) | undefined
 }
 
 /** What the parts of one run share. */
@@ -178,12 +185,27 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
   let knownHead = 0
   let appended = false
   let controlled = false
+  /** The largest head that was told since the last read began, and before it. */
+  let claimed = 0
+  let tested = 0
+  let stopDistrust: (() => void) | undefined
   let look: (() => void) | undefined
-  const unsubscribe = ports.reader.subscribe?.((head) => {
+  const told = (head: number) => {
     if (head <= knownHead) return
+    claimed = Math.max(claimed, head)
+    if (stopDistrust !== undefined) return
     appended = true
     look?.()
-  })
+  }
+  const distrust = () => {
+    stopDistrust?.()
+    stopDistrust = clock.schedule(distrustFor, () => {
+      stopDistrust = undefined
+      // Something was told meanwhile, and it may have been true.
+      if (claimed > 0) told(claimed)
+    })
+  }
+  const unsubscribe = (ports.onHint ?? ports.reader.subscribe)?.(told)
   const stopControl = ports.onControl?.(() => {
     controlled = true
     look?.()
@@ -194,9 +216,13 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     /** A read begins: appends from here on may not be in it. */
     reading() {
       appended = false
+      tested = claimed
+      claimed = 0
     },
     sawHead(head: number) {
       knownHead = head
+      if (ports.onHint !== undefined && tested > head) distrust()
+      tested = 0
     },
     sleep: (ms: number, why: 'idle' | 'paused' | 'failed') =>
       new Promise<EffectResults['sleep']>((resolve) => {
@@ -216,6 +242,7 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     stop() {
       unsubscribe?.()
       stopControl?.()
+      stopDistrust?.()
       signal.removeEventListener('abort', aborted)
     },
   }

@@ -77,6 +77,9 @@ export function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: st
     onControl: (listener) => signals.listen((hint) => {
       if (hint.kind === 'control' && hint.projection === key) listener()
     }),
+    onHint: (listener) => signals.listen((hint) => {
+      if (hint.kind === 'head') listener(hint.head)
+    }),
   }
 }
 

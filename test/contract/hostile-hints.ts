@@ -1,7 +1,7 @@
 /** H63, H68: any script of the origin can post on the channel of a store. Run on fake-indexeddb and in real browsers. */
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { openEventStore, runProjection, type ProjectionReport } from 'tidemark'
+import { defineEvents, defineProjection, openEventStore, runProjection, startProjection, table, type ProjectionReport } from 'tidemark'
 import { databaseOf } from '../support/raw-database.js'
 
 const seed = 20261125
@@ -23,6 +23,11 @@ function hostile(): unknown[] {
   return fc.sample(fc.oneof({ weight: 3, arbitrary: hint }, { weight: 1, arbitrary: anything }), { numRuns: payloads, seed })
 }
 
+const counts = defineProjection(defineEvents(), {
+  name: 'counts', tables: { streams: table<{ name: string; events: number }>({ key: 'name' }) },
+  fold: { streams: { key: ({ stream }) => stream, evolve: (row, { stream }) => ({ name: stream, events: (row?.events ?? 0) + 1 }) } },
+})
+
 export function hostileHintsContract(): void {
   test(`H63, H68: ${payloads} payloads of a stranger: nothing throws, few reads, true heads only, appends and projections go on (seed ${seed})`, async () => {
     const name = `hostile-${Math.random()}`
@@ -36,6 +41,8 @@ export function hostileHintsContract(): void {
     const running = runProjection({ name: 'p', apply: (event) => void applied.push(event.position) }, store, {
       mode: 'continuous', signal: controller.signal, onEvent: (report) => void reports.push(report),
     })
+    // A read model looks into hints itself.
+    const counted = startProjection(counts, store)
     const append = async (store: typeof other) => (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
     await append(other)
     await vi.waitFor(() => expect([heads.at(-1), applied.at(-1)]).toEqual([1, 1]))
@@ -62,6 +69,8 @@ export function hostileHintsContract(): void {
     expect([during, after]).toEqual([2, 3])
     expect(heads.every((head) => head <= 3)).toBe(true)
     expect(applied).toEqual([1, 2, 3])
+    await counted.caughtUp(after)
+    await counted.stop()
     expect(opened).toBeLessThan(200)
     stranger.close()
     controller.abort()

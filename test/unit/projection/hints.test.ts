@@ -1,0 +1,65 @@
+// H63, H66, H68: a run looks into hints itself, and a liar makes it look once a second.
+import { expect, test } from 'vitest'
+import { settle } from '../../../src/projection/config.js'
+import { newRun } from '../../../src/projection/machine.js'
+import { runMachine } from '../../../src/projection/runner.js'
+import { fakeBackend, fakeRows, fakeTarget } from './fake-backend.js'
+
+function running() {
+  const backend = fakeBackend()
+  const rows = fakeRows()
+  const controller = new AbortController()
+  let hint = (_head: number) => {}
+  let reads = 0
+  const reader = { ...backend.reader, readEvents: async (...given: Parameters<typeof backend.reader.readEvents>) => { reads += 1; return backend.reader.readEvents(...given) } }
+  const run = runMachine({
+    target: fakeTarget(rows) as never, settings: settle({ clock: backend.clock, poll: { emptyBackoff: 600_000 } }, 'continuous'), owner: 'a', run: newRun(), report: () => {},
+    ports: { reader: reader as never, onHint: (listener) => { hint = listener; return () => { hint = () => {} } } },
+  }, controller.signal)
+  return {
+    rows, clock: backend.clock,
+    /** Appends without a word of the reader's own. */
+    append: (count: number) => void backend.append(count),
+    hint: (head: number) => hint(head),
+    get reads() { return reads },
+    async end() {
+      controller.abort()
+      await backend.clock.runUntil(run)
+    },
+  }
+}
+
+test('a hint wakes a run at once', async () => {
+  const it = running()
+  await it.clock.advance(1000)
+  it.append(3)
+  it.hint(3)
+  await it.clock.advance(0)
+  expect(it.rows.position).toBe(3)
+  await it.end()
+})
+
+test('after a hint that was not true a run looks once a second, however many come, and a true one among them is heard by then', async () => {
+  const it = running()
+  await it.clock.advance(1000)
+  const before = it.reads
+  for (let n = 0; n < 10_000; n += 1) {
+    it.hint(Number.MAX_SAFE_INTEGER)
+    if (n % 10 === 0) await it.clock.advance(1)
+  }
+  expect(it.reads - before).toBeLessThanOrEqual(4)
+  it.append(3)
+  it.hint(3)
+  await it.clock.advance(1000)
+  expect(it.rows.position).toBe(3)
+  await it.end()
+})
+
+test('a run that ended leaves no timer', async () => {
+  const it = running()
+  await it.clock.advance(1000)
+  it.hint(9)
+  await it.clock.advance(0)
+  await it.end()
+  expect(it.clock.pending).toBe(0)
+})
