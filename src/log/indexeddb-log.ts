@@ -300,7 +300,9 @@ export class IndexedDbLog {
       headOf(commits),
     ])).catch(async (error: unknown) => {
       if (!mayBeLoss(error)) throw error
-      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, endOf(await this.#lastRecord())] as const
+      // In this order: what is found up to an end is there also when the log has grown since.
+      const end = endOf(await this.#lastRecord())
+      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, end] as const
     })
     if (end === 0 || inside === null) await assertAnswering(this.connection)
     let ready: CommitRecord[] | undefined = first
