@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { anyCommand } from './model/arbitraries.js'
 import { HintChannel } from './model/hint-channel.js'
-import { World, type Model } from './model/world.js'
+import { setClock, World, type Model } from './model/world.js'
 
 /** A search for what is not known yet, with another seed each time: `TIDEMARK_MODEL_RUNS=5000`. */
 const search = process.env['TIDEMARK_MODEL_RUNS']
@@ -15,10 +15,12 @@ const note = (reason: unknown) => void unhandled.push(reason)
 
 beforeAll(() => {
   vi.stubGlobal('BroadcastChannel', HintChannel)
+  setClock()
   process.on('unhandledRejection', note)
 })
 afterAll(() => {
   vi.unstubAllGlobals()
+  vi.restoreAllMocks()
   process.off('unhandledRejection', note)
 })
 

@@ -5,7 +5,7 @@ import { databaseExists, inject, openConnections, takeAway, type Fault } from '.
 import { explain, isStorageFailure, type Outcome, type Told } from './explain.js'
 import { HintChannel } from './hint-channel.js'
 import { appending, settle, type Operation, type Plan } from './operations.js'
-import type { Model, World } from './world.js'
+import { letTimePass, type Model, type World } from './world.js'
 
 export type LogCommand = fc.AsyncCommand<Model, World>
 
@@ -31,6 +31,8 @@ export function together(plans: readonly Plan[], faults: readonly Fault[], retry
     const operations = plans.map((plan) => settle(plan, model))
     const injection = inject(faults, world.spareDatabase)
     const told = await perform(operations, world).finally(() => injection.stop())
+    // What was disturbed too often gives up for a while, also where nothing is wrong any more.
+    if (faults.length > 0) letTimePass()
     if (injection.gone) {
       // What was answered before that moment is as good as any; what came after must be an error.
       const late = told.filter(({ outcome }) => 'error' in outcome && !decided.includes((outcome.error as { code: string }).code))

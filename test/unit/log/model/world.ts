@@ -1,4 +1,5 @@
 /** Two instances of one store, as two tabs have them, beside the reference log. */
+import { vi } from 'vitest'
 import { destroyEventStore, openEventStore, type TidemarkStore } from 'tidemark'
 import { openConnections, takeAway } from '../inject-faults.js'
 import { collect, type History } from './operations.js'
@@ -6,6 +7,20 @@ import type { ReferenceLog } from './reference-log.js'
 
 /** What should be so. */
 export type Model = History
+
+/** How far the clock of every store is ahead of that of the machine, ms. */
+let ahead = 0
+
+/** Sets the clock of every store, until the spies are restored. */
+export function setClock(): void {
+  const now = performance.now.bind(performance)
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + ahead)
+}
+
+/** Minutes pass: a store that failed to open too often tries again as it did at first (H28). */
+export function letTimePass(): void {
+  ahead += 10 * 60_000
+}
 
 export class World {
   readonly name: string
