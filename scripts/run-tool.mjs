@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { vitestFailures } from './failures.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -57,7 +58,7 @@ export function runVitest(projects, file, timeout, args = []) {
   )
 }
 
-/** The numbers in a report of vitest. */
+/** The numbers in a report of vitest, and what failed. */
 export function countVitest(file) {
   const report = JSON.parse(readFileSync(file, 'utf8'))
   // A file that cannot be loaded has no tests that could fail.
@@ -66,6 +67,7 @@ export function countVitest(file) {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken,
     skipped: report.numPendingTests + report.numTodoTests,
+    failures: vitestFailures(report, root),
   }
 }
 

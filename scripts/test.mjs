@@ -1,10 +1,11 @@
 // The whole suite: typecheck, the Node suites, the browser suites on every engine, Playwright (both storage engines of
-// Chromium). The last line is always `N passed, N failed`. An engine that is missing is named before it.
+// Chromium). The last line is always `N passed, N failed`. Engines that are missing and tests that failed are named before it.
 // Not `test:browser`: the same files run on disk, on the engines.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { engineNames } from './engines.mjs'
+import { playwrightFailures } from './failures.mjs'
 import { provisionChromium, provisionOtherEngines } from './provision-browser.mjs'
 import { engineTable, runEngine } from './run-engine.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, runTool, runVitest, tool } from './run-tool.mjs'
@@ -18,6 +19,7 @@ mkdirSync(reports, { recursive: true })
 
 const total = { passed: 0, failed: 0 }
 const engines = []
+const failures = []
 
 const chromium = provisionChromium()
 if (chromium) {
@@ -48,10 +50,11 @@ if (chromium) {
   console.log(`\n${engineTable(engines)}\n`)
 } else {
   total.failed += 1
+  failures.push('failed: no Chromium, so nothing ran')
 }
 
 const notRun = engines.filter(({ missing }) => missing).map(({ name, missing }) => `${name} not run: ${missing}`)
-const summary = [...notRun, `${total.passed} passed, ${total.failed} failed`].join('\n')
+const summary = [...notRun, ...failures, `${total.passed} passed, ${total.failed} failed`].join('\n')
 writeFileSync(join(reports, 'summary.txt'), `${summary}\n`)
 // Not process.exit(): it may cut off what is still to be printed.
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
@@ -60,14 +63,17 @@ console.log(summary)
 /** Runs one part and adds its numbers. */
 async function step(name, run) {
   console.log(`\n── ${name}`)
-  const { missing, passed, failed, skipped, problem } = await run()
+  const { missing, passed, failed, skipped, problem, failures: named = [] } = await run()
   total.passed += passed
   total.failed += failed
+  // A tool that failed without a failed test says why itself.
+  if (failed > 0) failures.push(...(named.length > 0 ? named : [problem ?? 'nothing ran']).map((failure) => `failed: ${name}: ${failure}`))
   const rest = `${skipped ? `, ${skipped} skipped` : ''}${problem ? ` (${problem})` : ''}`
   console.log(`── ${name}: ${missing ? `not run: ${missing}` : `${passed} passed, ${failed} failed${rest}`}`)
 }
 
 function countPlaywright() {
-  const { stats } = JSON.parse(readFileSync(playwrightReport, 'utf8'))
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky, skipped: stats.skipped }
+  const report = JSON.parse(readFileSync(playwrightReport, 'utf8'))
+  const { stats } = report
+  return { passed: stats.expected, failed: stats.unexpected + stats.flaky, skipped: stats.skipped, failures: playwrightFailures(report) }
 }
