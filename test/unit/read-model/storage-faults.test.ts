@@ -1,157 +1,181 @@
 // Rows that cannot be read or stored, and ranges and keys that engines refuse.
 import 'fake-indexeddb/auto'
-import { expect, test } from 'vitest'
-import { defineProjection, openEventStore, openReadModel, runProjection, startProjection, table } from 'tidemark'
-import { openEventStore as openMemory } from 'tidemark/memory'
-import { added, events, model, newName, settledWithin, wait, type Event } from './small-model.js'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { defineProjection, openReadModel, runProjection, startProjection, table, type TidemarkStore } from 'tidemark'
+import { stopGrace } from '../../../src/projection/leadership.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { added, codeOf, events, gate, indexedDbStore, memoryStore, model, shown, type Event } from './support.js'
 
-const storeWith = async (count: number, name = newName()) => {
-  const store = await openEventStore<Event>({ name, events })
-  if (count > 0) await store.append({ stream: 's', events: Array.from({ length: count }, () => added()) })
-  return store
-}
-const rowsOf = async (store: Awaited<ReturnType<typeof storeWith>>, definition = model()) => {
-  const view = await openReadModel(store, definition)
-  try { return await view.rows.getAll() } finally { await view.close() }
-}
-/** Every request of one matching transaction answers with nothing, as WebKit does while a page goes away (H25). */
-function emptyOnce(which: (store: IDBObjectStore) => boolean) {
-  const empty = { get: undefined, getAll: [], count: 0 } as const
-  const originals = Object.keys(empty).map((name) => [name, (IDBObjectStore.prototype as never as Record<string, unknown>)[name]] as const)
-  let chosen: IDBTransaction | undefined
-  for (const [name, original] of originals) {
-    ;(IDBObjectStore.prototype as never as Record<string, unknown>)[name] = function (this: IDBObjectStore, ...given: unknown[]) {
-      const request = (original as (...g: unknown[]) => IDBRequest).apply(this, given)
-      if (chosen === undefined && which(this)) chosen = this.transaction
-      if (chosen === this.transaction) Object.defineProperty(request, 'result', { get: () => empty[name as keyof typeof empty], set() {} })
-      return request
-    }
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+})
+
+/** No pause after a failure. */
+const quick = { poll: { failureBackoff: 0 } }
+
+async function rowsOf(store: TidemarkStore<Event>) {
+  const view = await openReadModel(store, model())
+  try {
+    return await view.rows.getAll()
+  } finally {
+    await view.close()
   }
-  return { fired: () => chosen !== undefined, stop: () => { for (const [name, original] of originals) (IDBObjectStore.prototype as never as Record<string, unknown>)[name] = original } }
+}
+
+/** Every read of the first transaction that matches answers with nothing, as in WebKit while a page goes away (H25). */
+function emptyOnce(matches: (store: IDBObjectStore) => boolean) {
+  const nothing = { get: undefined, getAll: [], count: 0 }
+  type Read = (this: IDBObjectStore, ...given: unknown[]) => IDBRequest
+  const methods = IDBObjectStore.prototype as unknown as Record<keyof typeof nothing, Read>
+  const { passed: fired, open: fire } = gate()
+  let emptied: IDBTransaction | undefined
+  for (const [name, answer] of Object.entries(nothing) as [keyof typeof nothing, unknown][]) {
+    const original = methods[name]
+    vi.spyOn(methods, name).mockImplementation(function (this: IDBObjectStore, ...given) {
+      const request = original.apply(this, given)
+      if (emptied === undefined && matches(this)) {
+        emptied = this.transaction
+        fire()
+      }
+      if (emptied === this.transaction) Object.defineProperty(request, 'result', { get: () => answer, set() {} })
+      return request
+    })
+  }
+  return { fired, stop: () => void vi.restoreAllMocks() }
 }
 
 test('H25: a row that is read as nothing while the page goes away is not taken for a missing row', async () => {
-  const store = await storeWith(2)
+  const store = await indexedDbStore(2)
   await runProjection(model(), store)
   await store.append({ stream: 's', events: [added()] })
-  const injection = emptyOnce((s) => s.name === 'rows' && s.transaction.mode === 'readonly')
-  await runProjection(model(), store, { poll: { failureBackoff: 0 } }).catch(() => {})
+  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readonly')
+  await runProjection(model(), store, quick)
+  await injection.fired
   injection.stop()
-  expect(injection.fired()).toBe(true)
-  await runProjection(model(), store)
   expect(await rowsOf(store)).toEqual([{ name: 'a', total: 3, seen: [1, 2, 3] }])
   await store.close()
 })
 
-test('H25: a state that is read as nothing at opening does not end the read model for good', async () => {
-  const store = await storeWith(2)
+test('H25: a projection whose state is read as nothing at opening goes on when it shows again', async () => {
+  const store = await indexedDbStore(2)
   await runProjection(model(), store)
-  const injection = emptyOnce((s) => s.name === 'tidemark:state' && s.transaction.mode === 'readonly')
-  const projection = startProjection(model(), store, { poll: { failureBackoff: 10 } })
-  await expect.poll(injection.fired, { timeout: 3000 }).toBe(true)
+  const injection = emptyOnce(({ name, transaction }) => name === 'tidemark:state' && transaction.mode === 'readonly')
+  const projection = startProjection(model(), store, quick)
+  await injection.fired
   injection.stop()
   await store.append({ stream: 's', events: [added()] })
-  await wait(2000)
-  const { phase, position, lastError } = projection.status.getSnapshot()
+  const status = await shown(projection.status, ({ phase, position }) => phase === 'live' && position === 3)
+  expect(status.lastError).toBeUndefined()
   await projection.stop()
   await store.close()
-  expect([phase, position, (lastError as { code?: string } | undefined)?.code]).toEqual(['live', 3, undefined])
 })
 
 test('a row that cannot be cloned fails its event, not the storage (a reactive proxy)', async () => {
-  const store = await storeWith(3)
+  const store = await indexedDbStore(3)
   const asked: number[] = []
   const definition = defineProjection(events, {
-    name: 'proxies', tables: { rows: table<{ name: string }>({ key: 'name' }) },
-    on: { Added: (e, { rows }) => rows.put(e.position === 2 ? new Proxy({ name: 'x' }, {}) : { name: String(e.position) }) },
-    onError: ({ position }) => { asked.push(position); return 'park' },
+    name: 'proxies',
+    tables: { rows: table<{ name: string }>({ key: 'name' }) },
+    on: { Added: ({ position }, { rows }) => rows.put(position === 2 ? new Proxy({ name: 'x' }, {}) : { name: String(position) }) },
+    onError: ({ position }) => {
+      asked.push(position)
+      return 'park'
+    },
   })
-  const outcome = await runProjection(definition, store, { poll: { failureBackoff: 0 } }).then((r) => r.parked, (e: { message: string }) => e.message)
+  expect(await runProjection(definition, store, quick)).toMatchObject({ applied: 2, parked: 1 })
+  expect(asked).toEqual([2])
   await store.close()
-  expect([outcome, asked]).toEqual([1, [2]])
 })
 
-test('a key with a dot is refused when it is declared, or works as in memory', async () => {
-  const define = () => defineProjection(events, {
-    name: 'dots', tables: { rows: table<{ 'a.b': string }>({ key: 'a.b' }) },
-    on: { Added: (e, { rows }) => rows.put({ 'a.b': String(e.position) }) },
-  })
-  const outcomes = []
-  for (const store of [await openMemory<Event>({ name: newName(), events }), await storeWith(0)]) {
-    await store.append({ stream: 's', events: [added()] })
-    outcomes.push(await Promise.resolve().then(() => runProjection(define(), store, { poll: { failureBackoff: 0 } })).then((r) => r.reason, (e: { code: string }) => e.code))
-    await store.close()
-  }
-  expect(outcomes[0]).toBe(outcomes[1])
+test.for([
+  ['a key with a dot', { key: 'a.b' }],
+  ['a key with a space', { key: 'my key' }],
+  ['an index over what is no identifier', { key: 'name', indexes: { byX: 'a-b' } }],
+] as const)('%s is refused when it is declared', ([, rows]) => {
+  expect(() => defineProjection(events, { name: 'odd', tables: { rows }, on: { Added: () => {} } }))
+    .toThrow(expect.objectContaining({ code: 'invalid-argument' }))
 })
 
-test('a key or index that is no key path of IndexedDB is refused when it is declared', async () => {
-  const store = await storeWith(1)
-  const refusal = await Promise.resolve().then(() => runProjection(defineProjection(events, {
-    name: 'odd', tables: { rows: { key: 'my key', indexes: { byX: 'a-b' } } },
-    on: { Added: (e, { rows }) => rows.put({ 'my key': String(e.position) }) },
-  }), store, { poll: { failureBackoff: 0 } })).then(() => 'ran', (e: { code: string; cause?: { code?: string } }) => e.code)
+test.for([['in memory', memoryStore], ['on IndexedDB', indexedDbStore]] as const)('%s, a range whose ends are the wrong way round holds nothing', async ([, open]) => {
+  const store = await open(1)
+  await runProjection(model(), store)
+  const view = await openReadModel(store, model())
+  expect(await view.rows.getAll({ range: { lower: 'z', upper: 'a' } })).toEqual([])
+  expect(await view.rows.count({ range: { lower: 'z', upper: 'a' } })).toBe(0)
+  await view.close()
   await store.close()
-  expect(refusal).toBe('invalid-argument')
-})
-
-test('ranges are judged alike by both backends', async () => {
-  const outcomes = []
-  for (const store of [await openMemory<Event>({ name: newName(), events }), await storeWith(0)]) {
-    await store.append({ stream: 's', events: [added()] })
-    await runProjection(model(), store)
-    const view = await openReadModel(store, model())
-    outcomes.push(await view.rows.getAll({ range: { lower: 'z', upper: 'a' } }).then((rows) => rows.length, (e: { code: string }) => e.code))
-    await view.close(); await store.close()
-  }
-  expect(outcomes[0]).toBe(outcomes[1])
 })
 
 test('a table too large to be read at once does not stop a projection (H14)', async () => {
-  const store = await storeWith(0)
-  const keys = Array.from({ length: 40 }, (_, i) => `k${i}`)
-  await store.append({ stream: 's', events: keys.map((k) => added(k)) })
+  const store = await indexedDbStore()
+  const each = Array.from({ length: 40 }, (_, at) => added(`k${at}`))
+  await store.append({ stream: 's', events: each })
   await runProjection(model(), store)
-  await store.append({ stream: 's', events: keys.map((k) => added(k)) })
-  const getAll = IDBObjectStore.prototype.getAll
-  IDBObjectStore.prototype.getAll = function (this: IDBObjectStore, ...given: never[]) {
-    if (this.name === 'rows' && given.length === 0) throw new DOMException('Maximum IPC message size exceeded.', 'UnknownError')
-    return getAll.apply(this, given as unknown as [])
-  }
-  const outcome = await runProjection(model(), store, { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } }).then((r) => r.applied, (e: Error) => e.message)
-  IDBObjectStore.prototype.getAll = getAll
+  await store.append({ stream: 's', events: each })
+  const original = IDBObjectStore.prototype.getAll
+  let refused = 0
+  vi.spyOn(IDBObjectStore.prototype, 'getAll').mockImplementation(function (this: IDBObjectStore, ...given) {
+    if (this.name !== 'rows' || given.length > 0) return original.apply(this, given)
+    refused += 1
+    throw new DOMException('Maximum IPC message size exceeded.', 'UnknownError')
+  })
+  expect(await runProjection(model(), store, { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } })).toMatchObject({ applied: 40, reason: 'caught-up' })
+  expect(refused).toBeGreaterThan(0)
   await store.close()
-  expect(outcome).toBe(40)
 })
 
-test('I8: a query with a bad range leaves no timer behind', async () => {
-  const store = await storeWith(1)
+test('I8: a query that is refused leaves no timer behind', async () => {
+  const store = await indexedDbStore(1)
   await runProjection(model(), store)
   const view = await openReadModel(store, model())
-  const timers = new Set<unknown>()
-  const [set, clear] = [globalThis.setTimeout, globalThis.clearTimeout]
-  globalThis.setTimeout = ((f: () => void, ms?: number) => { const t = set(() => { timers.delete(t); f() }, ms); if ((ms ?? 0) > 10_000) timers.add(t); return t }) as never
-  globalThis.clearTimeout = ((t: never) => { timers.delete(t); clear(t) }) as never
-  await view.rows.getAll({ range: { lower: 'z', upper: 'a' } }).catch(() => {})
-  await view.close(); await store.close()
-  ;[globalThis.setTimeout, globalThis.clearTimeout] = [set, clear]
-  const left = timers.size
-  for (const t of timers) clear(t as never)
-  expect(left).toBe(0)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  expect(await codeOf(view.rows.getAll({ range: { lower: 'z', upper: 'a' } }))).toBe('fulfilled')
+  expect(await codeOf(view.rows.getAll({ range: { lower: Number.NaN } }))).toBe('invalid-argument')
+  expect(await codeOf(view.rows.getAll({ index: 'none' }))).toBe('invalid-argument')
+  expect(await codeOf(view.rows.get('a'))).toBe('fulfilled')
+  expect(vi.getTimerCount()).toBe(0)
+  await view.close()
+  await store.close()
 })
 
-test('openReadModel and stop() do not wait for ever while another tab removes that version', async () => {
-  const store = await storeWith(1)
-  // A tab that cleans up holds the lock exclusively while its deletion is blocked by a frozen page.
-  const locks = { request: (_name: string, options: { ifAvailable?: boolean }, work?: (lock: unknown) => unknown) => {
-    if (options.ifAvailable === true) return Promise.resolve(work?.(null))
-    return new Promise(() => {})
-  } }
-  Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable: true })
-  const projection = startProjection(model(), store)
-  await wait(100)
-  const stopped = await settledWithin(projection.stop(), 3000)
-  const waited = await settledWithin(projection.caughtUp(1, { timeout: 100 }), 3000)
-  delete (globalThis as { navigator?: unknown }).navigator
-  expect([stopped, waited]).toEqual(['settled', 'settled'])
+describe('while another tab removes that version', () => {
+  /** A tab that cleans up holds the lock exclusively while its deletion is blocked by a frozen page. */
+  const takeLock = () => {
+    const request = (_name: string, { ifAvailable }: LockOptions, work: (lock: unknown) => unknown) =>
+      ifAvailable === true ? Promise.resolve(work(null)) : new Promise(() => {})
+    vi.stubGlobal('navigator', { locks: { request } })
+  }
+
+  test('openReadModel goes on after two seconds', async () => {
+    const store = await indexedDbStore(1)
+    takeLock()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let opened = false
+    const opening = openReadModel(store, model()).then((view) => {
+      opened = true
+      return view
+    })
+    await vi.advanceTimersByTimeAsync(1_999)
+    expect(opened).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    const view = await opening
+    expect(await view.position()).toBe(0)
+    await view.close()
+    await store.close()
+  })
+
+  test('stop() waits for two seconds at most', async () => {
+    const clock = virtualClock()
+    const store = await indexedDbStore(1)
+    takeLock()
+    const projection = startProjection(model(), store, { clock })
+    await clock.advance(100)
+    expect(projection.status.getSnapshot().phase).toBe('starting')
+    await clock.runUntil(projection.stop())
+    expect(clock.monotonic()).toBe(100 + stopGrace)
+    expect(await codeOf(projection.caughtUp(1))).toBe('closed')
+    await store.close()
+  })
 })
