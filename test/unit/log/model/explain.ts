@@ -10,12 +10,14 @@ export interface Told {
   readonly outcome: Outcome
 }
 
-const storageCodes = ['storage-failed', 'storage-full', 'storage-busy', 'storage-damaged']
+const storageCodes = ['storage-failed', 'storage-full', 'storage-busy']
+/** Where the storage fails again and again as it does where a value is gone, that is what callers are told (H16). */
+const lossCodes = ['storage-damaged', 'event-unreadable']
 
 /** Whether an error says that the storage failed. Of an append it must also say whether that happened (H17). */
 export function isStorageFailure(error: unknown, isAppend: boolean): boolean {
-  const { code, outcome } = error as { code?: unknown; outcome?: unknown }
-  return storageCodes.includes(code as string)
+  const { code, outcome, message } = error as { code?: unknown; outcome?: unknown; message?: unknown }
+  return (storageCodes.includes(code as string) || (lossCodes.includes(code as string) && /the browser lost/i.test(String(message))))
     && (outcome === 'not-written' || outcome === (isAppend ? 'unknown' : undefined))
 }
 
