@@ -273,9 +273,7 @@ export class IndexedDbLog {
       bytes += taken.characters
       return taken
     }
-    const finish = async (end: number): Promise<CollectedRead<E>> => {
-      // Later reads may have seen more than the first. One that began beyond the head saw nothing, and says so (N36).
-      const head = scannedTo > after ? Math.max(end, scannedTo) : end
+    const finish = async (head: number): Promise<CollectedRead<E>> => {
       // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
       options.signal?.throwIfAborted()
       const answer = await finishPage<E>(found, broken, scannedTo, head, this.#options, options)
@@ -290,10 +288,14 @@ export class IndexedDbLog {
     const what = `reading '${this.#options.name}'`
     const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
       this.connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => work(transaction.objectStore('commits')))
+    const endNow = () => read(headOf).catch(async (error: unknown) => {
+      if (!mayBeLoss(error)) throw error
+      return endOf(await this.#lastRecord())
+    })
     const keyBefore = (commits: IDBObjectStore, from: number) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
     let count = this.#recordsFor(limit)
     const atBoundary = after === 0 || this.#boundaries.has(after)
-    const [inside, first, end] = await read((commits) => Promise.all([
+    const [inside, first, firstEnd] = await read((commits) => Promise.all([
       atBoundary ? undefined : keyBefore(commits, from),
       atBoundary ? requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as Promise<CommitRecord[]> : undefined,
       // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
@@ -304,7 +306,8 @@ export class IndexedDbLog {
       const end = endOf(await this.#lastRecord())
       return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, end] as const
     })
-    if (end === 0 || inside === null) await assertAnswering(this.connection)
+    if (firstEnd === 0 || inside === null) await assertAnswering(this.connection)
+    let end = firstEnd
     let ready: CommitRecord[] | undefined = first
     if (inside !== undefined && inside !== null) from = inside.key as number
     while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
@@ -320,6 +323,8 @@ export class IndexedDbLog {
       // What a filter lets through so far tells how far to look for the rest.
       const share = found.length / Math.max(1, scannedTo - after)
       count = Math.min(count * 4, this.#recordsFor(Math.min((limit - found.length) / Math.max(share, 1 / maxScan), maxScan)))
+      // The log grew meanwhile. What was read of it may end in the middle of a commit, and a head never does.
+      if (scannedTo > end) end = Math.max(scannedTo, await endNow())
     }
     return finish(end)
   }
