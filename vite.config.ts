@@ -29,6 +29,7 @@ export default defineConfig({
     // Against hangs only: no test makes a claim about time, and a busy machine is slow.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true,

@@ -45,7 +45,7 @@ export function hostileHintsContract(): void {
     const counted = startProjection(counts, store)
     const append = async (store: typeof other) => (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
     await append(other)
-    await vi.waitFor(() => expect([heads.at(-1), applied.at(-1)]).toEqual([1, 1]))
+    await expect.poll(() => [heads.at(-1), applied.at(-1)]).toEqual([1, 1])
 
     const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
     const stranger = new BroadcastChannel(databaseOf(name))
@@ -61,7 +61,7 @@ export function hostileHintsContract(): void {
     }
     const during = await append(store)
     const after = await append(other)
-    await vi.waitFor(() => expect([heads.at(-1), applied.at(-1)]).toEqual([after, after]), { timeout: 20_000 })
+    await expect.poll(() => [heads.at(-1), applied.at(-1)]).toEqual([after, after])
     const opened = transactions.mock.calls.length
     transactions.mockRestore()
 

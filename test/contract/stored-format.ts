@@ -1,5 +1,5 @@
 /** H53: what any build ever stored is read by this one. H41: what a newer build stored is refused, and left alone. */
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { defineEvents, destroyEventStore, openEventStore, type EventStoreOptions, type RecordedEvent } from 'tidemark'
 import encoded from '../fixtures/format-1/encoded.json?raw'
 import everyday from '../fixtures/format-1/everyday.json?raw'
@@ -134,7 +134,7 @@ export function storedFormatContract(): void {
       await raise({ format: 2, minReader: 2, minWriter: 2 })
       const newer = new BroadcastChannel(databaseOf(name))
       newer.postMessage({ kind: 'head', head: 9, format: 2 })
-      await vi.waitFor(() => expect(store.head()).rejects.toMatchObject({ code: 'unsupported-format' }))
+      await expect.poll(() => store.head().catch((error: unknown) => (error as { code?: string }).code)).toBe('unsupported-format')
       newer.close()
       await expect(store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })).rejects.toMatchObject({ code: 'unsupported-format' })
       await store.close()

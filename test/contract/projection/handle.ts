@@ -21,7 +21,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       expect(await runProjection(definition, store)).toMatchObject({ applied: 99, parked: 1, position: 100 })
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 99, total: 99 }])
       const projection = startProjection(definition, store)
-      await projection.caughtUp(100, { timeout: 5_000 })
+      await projection.caughtUp(100, soon)
       const letters = []
       for await (const letter of projection.deadLetters()) letters.push(letter)
       expect(letters).toMatchObject([{ position: 37, eventType: 'Added', stream: 's', errorName: 'TypeError', attempts: 1 }])
@@ -31,7 +31,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 100, total: 100 }])
       await expect(letters[0]?.retry()).rejects.toMatchObject({ code: 'invalid-argument' })
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
-      await projection.caughtUp(position, { timeout: 5_000 })
+      await projection.caughtUp(position, soon)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 101, total: 101 }])
       await projection.stop()
       await store.close()
@@ -45,11 +45,11 @@ export function projectionHandleContract({ name, open }: Backend): void {
       let changes = 0
       const unsubscribe = live.subscribe(() => (changes += 1))
       const { position } = await store.append({ stream: 's', events: [added('a', 1), added('b', 5), added('c', 3)] })
-      expect(await projection.caughtUp(position, { timeout: 5_000 })).toMatchObject({ position: 3, stale: false })
+      expect(await projection.caughtUp(position, soon)).toMatchObject({ position: 3, stale: false })
       await expect.poll(() => live.getSnapshot()).toMatchObject({ state: 'ready', value: [{ name: 'b' }, { name: 'c' }] })
       const before = live.getSnapshot()
       const { position: later } = await store.append({ stream: 's', events: [other()] })
-      await projection.caughtUp(later, { timeout: 5_000 })
+      await projection.caughtUp(later, soon)
       expect(live.getSnapshot()).toBe(before)
       expect(changes).toBeGreaterThan(0)
       unsubscribe()
@@ -67,7 +67,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await expect.poll(() => second.status.getSnapshot().phase).toBe('paused')
       await expect(second.caughtUp(position)).rejects.toMatchObject({ message: expect.stringContaining('paused') })
       await second.resume()
-      await second.caughtUp(position, { timeout: 5_000 })
+      await second.caughtUp(position, soon)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 1, total: 1 }])
       await second.stop()
       await store.close()
@@ -240,7 +240,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.stop()
       await store.close()
     })
-    test('N21: a thousand letters are replayed one after the other, in the order of the log', async () => {
+    test('N21: a thousand letters are replayed one after the other, in the order of the log', { timeout: 60_000 }, async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 1000 }, (_, at) => added(`k${at % 3}`, at)) })
       let broken = true

@@ -113,5 +113,5 @@ test('H44: destroying a store that another connection does not let go of says so
     vi.useRealTimers()
   }
   rude.close()
-  await vi.waitFor(async () => expect(await databases()).not.toContain(databaseOf(name)))
+  await expect.poll(databases).not.toContain(databaseOf(name))
 })

@@ -60,7 +60,7 @@ test('H24: an open that never answers is an error at the deadline, not earlier, 
   await clock.advance(0)
   expect([openConnections(name), clock.pending]).toEqual([1, 0])
   connection.close()
-  await vi.waitFor(() => expect(openConnections(name)).toBe(0))
+  await expect.poll(() => openConnections(name)).toBe(0)
 })
 
 test('H24: a late answer makes no database and leaves no handle', async () => {
@@ -77,7 +77,7 @@ test('H24: a late answer makes no database and leaves no handle', async () => {
     expect(await opening).toMatchObject({ code: 'storage-busy' })
     goOn()
     await clock.advance(0)
-    await vi.waitFor(() => expect(openConnections(name)).toBe(0))
+    await expect.poll(() => openConnections(name)).toBe(0)
     expect(await databaseExists(name)).toBe(exists)
   }
 })
@@ -112,7 +112,7 @@ test('H40: an old connection that does not close is named at the deadline, and t
   expect(await waiting).toMatchObject({ code: 'storage-busy', message: expect.stringContaining('another tab holds an older version of it open') })
   rude.close()
   expect(await next.rows()).toBe(0)
-  await vi.waitFor(() => expect(openConnections(name)).toBe(1))
+  await expect.poll(() => openConnections(name)).toBe(1)
   next.connection.close()
 })
 
