@@ -12,14 +12,14 @@ afterEach(() => {
 })
 
 /** Two instances of a new store: one reads, and the other appends when the first one has asked where to begin. */
-async function readerAndWriter(type: string, when = () => true) {
+async function readerAndWriter(appended: number, when = () => true) {
   const name = `growing-${(count += 1)}`
   const [reader, writer] = [await openEventStore({ name }), await openEventStore({ name })]
   let appending: Promise<unknown> | undefined
   const arm = () => {
     const original = IDBObjectStore.prototype.openKeyCursor
     vi.spyOn(IDBObjectStore.prototype, 'openKeyCursor').mockImplementation(function (this: IDBObjectStore, ...given) {
-      if (when()) appending ??= writer.append({ stream: 's', events: [{ type, data: 1 }, { type, data: 2 }] })
+      if (when()) appending ??= writer.append({ stream: 's', events: Array.from({ length: appended }, (_, n) => ({ type: 'A', data: n })) })
       return original.apply(this, given)
     })
   }
@@ -31,17 +31,19 @@ async function readerAndWriter(type: string, when = () => true) {
 }
 
 test('the head of a page is never in the middle of a commit', async () => {
-  const { reader, writer, arm, appended, close } = await readerAndWriter('B')
+  const { reader, writer, arm, appended, close } = await readerAndWriter(3)
   await writer.append({ stream: 's', events: [{ type: 'A', data: 1 }, { type: 'A', data: 2 }] })
+  // From here on it expects two events of a record, and asks for two records.
+  await reader.readEvents({}, { limit: 3 })
   arm()
-  // A search begins at position 2, the middle of a record; one that is found stops it.
-  expect(await reader.readEvents({ types: ['B'] }, { after: 1, limit: 1 })).toMatchObject({ events: [{ position: 3 }], scannedTo: 3, head: 4 })
-  expect(await appended()).toMatchObject({ position: 4 })
+  // A read begins at position 2, the middle of a record, and is full at the second event of the next one.
+  expect(await reader.readEvents({}, { after: 1, limit: 3 })).toMatchObject({ events: [{ position: 2 }, { position: 3 }, { position: 4 }], scannedTo: 4, head: 5 })
+  expect(await appended()).toMatchObject({ position: 5 })
   await close()
 })
 
 test('a read that is disturbed while the first events are stored tells of none, and not that one is missing', async () => {
-  const { reader, arm, appended, close } = await readerAndWriter('A', () => injection?.fired === true)
+  const { reader, arm, appended, close } = await readerAndWriter(2, () => injection?.fired === true)
   injection = inject([{ kind: 'request fails', at: 1, error: 'UnknownError' }])
   arm()
   expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({ events: [], scannedTo: 1 })
