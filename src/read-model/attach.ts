@@ -21,16 +21,19 @@ export const inUseName = (store: string, key: string): string => `${databaseName
 /** The read models in memory, by the store that they belong to. */
 const inMemory = new WeakMap<StoreInternals, MemoryDatabases>()
 
+/** The read models of a store in memory. */
+export function memoryDatabases(parts: StoreInternals): MemoryDatabases {
+  let databases = inMemory.get(parts)
+  if (databases === undefined) inMemory.set(parts, (databases = new Map()))
+  return databases
+}
+
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. */
 export async function openStorage<E extends EventShape>(store: TidemarkStore<E>, definition: ProjectionDefinition<E>): Promise<ReadModelStorage> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
   const log = await parts.identity()
-  if (parts.medium === 'memory') {
-    let databases = inMemory.get(parts)
-    if (databases === undefined) inMemory.set(parts, (databases = new Map()))
-    return new MemoryStorage(databases, erased, log)
-  }
+  if (parts.medium === 'memory') return new MemoryStorage(memoryDatabases(parts), erased, log)
   const release = await holdInUse(lockManager(), inUseName(store.name, projectionKey(definition)), pageLifecycle())
   const storage = new IndexedDbStorage(store.name, erased, log)
   const { close } = storage

@@ -6,6 +6,7 @@ import { commitWritten, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'
+import { letterStore, rowStore, sides, stateStore } from './layout.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
@@ -14,11 +15,6 @@ import { equal } from './equal.js'
 import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
-const stateStore = 'tidemark:state'
-/** The object stores of both sides exist from the first day, so that the database never needs an upgrade, which an old tab could block (H40). */
-const rowStore = (side: Side, table: string) => (side === 0 ? table : `tidemark:other:${table}`)
-const letterStore = (side: Side) => (side === 0 ? 'tidemark:letters' : 'tidemark:other-letters')
-const sides: readonly Side[] = [0, 1]
 /** How many rows of a commit are handed to the storage before the page gets its turn. */
 const rowsPerTurn = 500
 

@@ -26,6 +26,18 @@ interface MemoryDatabase {
 /** The read models of one store in memory, by key. */
 export type MemoryDatabases = Map<string, MemoryDatabase>
 
+/** The state, rows and letters that readers see, as they are stored. */
+export function storedInMemory(databases: MemoryDatabases, key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
+  const database = databases.get(key)
+  if (database === undefined) return undefined
+  const { tables, letters } = database.sides[database.state.shown]
+  return {
+    state: database.state,
+    rows: new Map([...tables].map(([name, rows]) => [name, [...rows.values()].map(({ row }) => row)])),
+    letters: [...letters.values()],
+  }
+}
+
 const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */

@@ -5,6 +5,7 @@ import { events } from './projection/model.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
+import { readModelVerifyContract } from './projection/verify.js'
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
@@ -12,5 +13,6 @@ for (const backend of [
 ] as const) {
   plainProjectorContract(backend)
   readModelContract(backend)
+  readModelVerifyContract(backend)
   projectionHandleContract(backend)
 }

@@ -1,0 +1,67 @@
+/** A read model as it is stored at one moment, whatever is wrong with it: for looking at, and nothing is changed or made. */
+import { databaseName } from '../events/names.js'
+import type { StoreInternals } from '../log/open.js'
+import { Connection } from '../platform/connection.js'
+import { requested } from '../platform/indexeddb.js'
+import { memoryDatabases } from './attach.js'
+import { projectionKey, type ProjectionDefinition } from './define.js'
+import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
+import { storedInMemory } from './memory-storage.js'
+
+/** What readers see of a read model, of one moment. Anybody may have edited it. */
+export interface Snapshot {
+  /** Object stores and indexes that are not there. */
+  readonly missing: readonly string[]
+  readonly state: unknown
+  /** By table; a table whose object store is missing is not in it. */
+  readonly rows: ReadonlyMap<string, readonly unknown[]>
+  readonly letters: readonly unknown[]
+}
+
+/** Answers `undefined` if there is no such read model (yet). */
+export async function takeSnapshot(storeName: string, parts: StoreInternals, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
+  if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
+  const stored = storedInMemory(memoryDatabases(parts), projectionKey(definition))
+  if (stored === undefined) return undefined
+  // As a database would give them; and nobody may change them while they are looked at.
+  const rows = Object.keys(definition.tables).map((name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const)
+  return { missing: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
+}
+
+async function ofDatabase(storeName: string, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
+  const key = projectionKey(definition)
+  const tables = Object.keys(definition.tables)
+  let absent = false
+  let missing: readonly string[] = []
+  let there: readonly string[] = []
+  const connection = new Connection({
+    name: databaseName(storeName, key), version: 1, label: `The read model '${key}'`,
+    upgrade: (_database, transaction) => {
+      absent = true
+      transaction.abort()
+    },
+    verify: async (database) => {
+      absent = false
+      missing = missingParts(database, definition.tables)
+      there = [...database.objectStoreNames]
+    },
+  })
+  try {
+    await connection.open()
+    const stores = [stateStore, ...sides.flatMap((side) => [...tables.map((table) => rowStore(side, table)), letterStore(side)])].filter((name) => there.includes(name))
+    if (stores.length === 0) return { missing, state: undefined, rows: new Map(), letters: [] }
+    return await connection.transact({ stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` }, async (transaction) => {
+      const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
+      const state: unknown = there.includes(stateStore) ? await requested(transaction.objectStore(stateStore).get('state')) : undefined
+      const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
+      const seen = tables.filter((table) => there.includes(rowStore(shown, table)))
+      const [letters, ...rows] = await Promise.all([there.includes(letterStore(shown)) ? all(letterStore(shown)) : [], ...seen.map((table) => all(rowStore(shown, table)))])
+      return { missing, state, rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])), letters }
+    })
+  } catch (error) {
+    if (absent) return undefined
+    throw error
+  } finally {
+    connection.close()
+  }
+}
