@@ -96,7 +96,8 @@ export class IndexedDbLog {
 
   /** The identity of the log; see {@link LogMeta.incarnation}. */
   async incarnation(): Promise<string> {
-    if (this.#incarnation === undefined) await this.connection.open()
+    // Also where it is known: nothing may be built for a log that is lost (H31).
+    await this.connection.open()
     return this.#incarnation as string
   }
 

@@ -1,6 +1,6 @@
 /** A connection to one database, which heals itself as far as that is safe. */
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
-import { ClosedError, StorageBusyError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
 import { assertAvailable, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
 import { OpeningTries } from './opening-tries.js'
@@ -16,6 +16,12 @@ export interface ConnectionOptions {
   verify(database: IDBDatabase): Promise<void>
   /** Called once when the database was deleted or replaced under this connection. */
   lost?(): void
+  /**
+   * For what can be made again from elsewhere: resolves if it may. A database that was deleted is then made again, and one that
+   * `verify` finds damaged deleted first; and a page that goes away lets go of it, so that nobody waits for one that is frozen.
+   * Without it nothing is ever made twice, nor deleted.
+   */
+  remake?(): Promise<unknown>
   /** @default the clock of this context */
   readonly clock?: Clock
 }
@@ -48,7 +54,9 @@ export class Connection {
     this.#clock = options.clock ?? systemClock
     this.#tries = new OpeningTries(this.#clock)
     this.#stopFollowing = this.#lifecycle?.subscribe((presence) => {
-      if (presence === 'away') this.#interrupt()
+      if (presence !== 'away') return
+      this.#interrupt()
+      if (options.remake !== undefined) this.reopen()
     })
   }
 
@@ -92,7 +100,10 @@ export class Connection {
   open(): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
     if (this.#handle === undefined) {
-      const opening = this.#tries.run(() => this.#connect())
+      const opening = this.#tries.run(async () => {
+        if (this.#options.remake !== undefined) await this.#whenHere()
+        return this.#connect()
+      })
       this.#handle = opening
       // A failed start can be started again (H27).
       opening.catch(() => {
@@ -148,6 +159,14 @@ export class Connection {
     return this.#end
   }
 
+  /** The next try may make the database. */
+  async #startOver(remake: () => Promise<unknown>): Promise<void> {
+    await remake().catch((error: unknown) => {
+      throw error instanceof StorageLostError ? this.#markLost('is gone') : error
+    })
+    this.#existed = false
+  }
+
   /** Lets go of a handle. Another one may be in use by now: that one stays. */
   #drop(database: IDBDatabase): void {
     database.close()
@@ -159,7 +178,7 @@ export class Connection {
   /** One try: opens the database and makes sure that it is the right one, or says within a deadline why not. */
   async #connect(): Promise<IDBDatabase> {
     if (this.#end !== undefined) throw this.#end
-    const { name, version, label } = this.#options
+    const { name, version, label, remake } = this.#options
     const mustExist = this.#existed
     let tooLate = false
     let blocked = false
@@ -181,14 +200,23 @@ export class Connection {
         },
         blocking: (_current, next, event) => {
           this.#drop(event.target as IDBDatabase)
-          if (next === null) this.#markLost('was deleted')
+          if (next === null && remake === undefined) this.#markLost('was deleted')
         },
         terminated: () => {
           if (database !== undefined) this.#drop(database)
         },
       })) as IDBDatabase
       // A success after the deadline is not kept: nobody would close it (H24).
-      if (!tooLate) await this.#options.verify(database)
+      if (!tooLate) {
+        await this.#options.verify(database).catch(async (error: unknown) => {
+          if (!(error instanceof StorageDamagedError) || remake === undefined) throw error
+          database?.close()
+          await this.#startOver(remake)
+          await deleteDB(name)
+          // The next try makes it again.
+          throw error
+        })
+      }
       if (tooLate || this.#end !== undefined) database.close()
       if (this.#end !== undefined) throw this.#end
       return database
@@ -202,10 +230,16 @@ export class Connection {
       })
       this.#existed = true
       this.#database = opened
+      // It went away meanwhile: whoever asked finds a closed handle, and asks again.
+      if (remake !== undefined && this.#lifecycle?.presence() === 'away') this.reopen()
       return opened
     } catch (error) {
       database?.close()
-      if (gone) throw this.#markLost('is gone')
+      if (gone) {
+        if (remake === undefined) throw this.#markLost('is gone')
+        await this.#startOver(remake)
+        throw new StorageDamagedError(`${label} was deleted, again and again. Close the other tabs of this app, then reload.`)
+      }
       if (error instanceof StorageLostError) throw this.#markLost('was replaced by another one')
       if ((error as { name?: string } | null)?.name === 'VersionError') {
         throw new UnsupportedFormatError(`${label} was upgraded by a newer version of this app. Reload the page to get that version.`)

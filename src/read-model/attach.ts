@@ -35,7 +35,7 @@ export async function openStorage<E extends EventShape>(store: TidemarkStore<E>,
   const log = await parts.identity()
   if (parts.medium === 'memory') return new MemoryStorage(memoryDatabases(parts), erased, log)
   const release = await holdInUse(lockManager(), inUseName(store.name, projectionKey(definition)), pageLifecycle())
-  const storage = new IndexedDbStorage(store.name, erased, log)
+  const storage = new IndexedDbStorage(store.name, erased, log, () => store.head())
   const { close } = storage
   storage.close = () => {
     close.call(storage)

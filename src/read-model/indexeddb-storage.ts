@@ -1,12 +1,12 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
-import { StorageFailedError } from '../errors.js'
+import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { nativeRange, type RowKey } from './keys.js'
-import { letterStore, rowStore, sides, stateStore } from './layout.js'
+import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
   committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
@@ -31,7 +31,8 @@ export class IndexedDbStorage implements ReadModelStorage {
   /** Where readers were sent last; only the transaction knows where they belong. */
   #shown: Side = 0
 
-  constructor(storeName: string, definition: ProjectionDefinition, log: string) {
+  /** `remake` resolves while the log is there, so that rows can be folded again. */
+  constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
     this.#log = log
     this.#key = projectionKey(definition)
     this.#tables = Object.keys(definition.tables)
@@ -40,6 +41,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       name: databaseName(storeName, this.#key),
       version: 1,
       label: `The read model '${this.#key}'`,
+      remake,
       upgrade: (database) => {
         for (const side of sides) {
           for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
@@ -48,13 +50,20 @@ export class IndexedDbStorage implements ReadModelStorage {
           }
           database.createObjectStore(letterStore(side), { keyPath: 'position' })
         }
-        database.createObjectStore(stateStore, { keyPath: 'key' }).put(emptyState(log, fingerprint)).catch(() => {})
+        // By chance, so that no runner takes a database that was made again for the one before it.
+        const epoch = Math.floor(Math.random() * 2 ** 32)
+        database.createObjectStore(stateStore, { keyPath: 'key' }).put({ ...emptyState(log, fingerprint), epoch }).catch(() => {})
       },
       verify: async (database) => {
+        const damaged = (part: string) => new StorageDamagedError(`The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`)
+        // Before anything is asked of the others: they may be those of another declaration.
+        if (!database.objectStoreNames.contains(stateStore)) throw damaged('state')
         const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
           requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
         assertSameTables(definition, row)
+        const [part] = missingParts(database, definition.tables)
+        if (part !== undefined) throw damaged(part)
         this.#shown = row.shown
       },
     })

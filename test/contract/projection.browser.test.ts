@@ -3,6 +3,7 @@ import { events } from './projection/model.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
+import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
 
 const backend = {
@@ -12,4 +13,5 @@ const backend = {
 plainProjectorContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
+remadeContract(backend)
 projectionHandleContract(backend)

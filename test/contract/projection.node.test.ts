@@ -5,6 +5,7 @@ import { events } from './projection/model.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
+import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
 
 for (const backend of [
@@ -14,5 +15,6 @@ for (const backend of [
   plainProjectorContract(backend)
   readModelContract(backend)
   readModelVerifyContract(backend)
+  if (backend.shared) remadeContract(backend)
   projectionHandleContract(backend)
 }

@@ -1,7 +1,8 @@
 // Opening a database that does not open, on a clock that passes when the test says so.
 import 'fake-indexeddb/auto'
 import { IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { StorageDamagedError, StorageFailedError, StorageLostError } from '../../../src/errors.js'
 import { Connection } from '../../../src/platform/connection.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { settled } from '../../support/raw-database.js'
@@ -172,4 +173,103 @@ test('H28: failures that pass, however many, do not add up', async () => {
     injection.stop()
   }
   connection.close()
+})
+
+/** A connection to what can be made again, where `whole` says what is found. */
+function connectDerived(name: string, { whole = (): boolean => true, remake = async (): Promise<void> => {} } = {}) {
+  const clock = virtualClock()
+  const connection = new Connection({
+    name, version: 1, clock, remake, label: 'The copy',
+    upgrade: (database) => void database.createObjectStore('rows'),
+    verify: async () => {
+      if (!whole()) throw new StorageDamagedError('It is damaged.')
+    },
+  })
+  const rows = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) => settled(transaction.objectStore('rows').count()))
+  return { clock, connection, rows }
+}
+
+test('H43: what can be made again is, also if it was deleted; what is damaged however often it is made is an error by name', async () => {
+  let broken = 1
+  const name = `derived-${(serial += 1)}`
+  const deletions = vi.spyOn(IDBFactory.prototype, 'deleteDatabase')
+  const { clock, connection, rows } = connectDerived(name, { whole: () => (broken -= 1) < 0 })
+  expect(await clock.runUntil(rows())).toBe(0)
+  expect(deletions).toHaveBeenCalledTimes(1)
+  await settled(indexedDB.deleteDatabase(name))
+  expect(await clock.runUntil(rows())).toBe(0)
+  connection.reopen()
+  broken = Infinity
+  await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-damaged' })
+  expect(deletions.mock.calls.length).toBeLessThanOrEqual(5)
+  broken = 0
+  expect(await clock.runUntil(rows())).toBe(0)
+  connection.close()
+})
+
+test('H31: what can be made again is not, once what it was made from is lost; and not as long as that cannot be told', async () => {
+  const name = `derived-${(serial += 1)}`
+  let answer: unknown
+  const { clock, connection, rows } = connectDerived(name, { remake: async () => { if (answer !== undefined) throw answer } })
+  await clock.runUntil(rows())
+  await settled(indexedDB.deleteDatabase(name))
+  answer = new StorageFailedError('Not now.')
+  await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed', message: 'Not now.' })
+  answer = new StorageLostError('Gone.')
+  await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-lost', message: expect.stringContaining('The copy is gone') })
+  answer = undefined
+  await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-lost' })
+  expect(await databaseExists(name)).toBe(false)
+  connection.close()
+})
+
+test('H43: what is damaged and held open by somebody who ignores everybody is an error at the deadline, and made again once he is gone', async () => {
+  const name = `derived-${(serial += 1)}`
+  const request = indexedDB.open(name, 1)
+  request.onupgradeneeded = () => request.result.createObjectStore('rows')
+  const rude = await settled(request)
+  let broken = true
+  const { clock, connection, rows } = connectDerived(name, { whole: () => !broken })
+  const waiting = rows().catch((error: unknown) => error)
+  await clock.advance(30_000)
+  expect(await waiting).toMatchObject({ code: 'storage-busy' })
+  rude.close()
+  broken = false
+  expect(await clock.runUntil(rows())).toBe(0)
+  connection.close()
+})
+
+describe('a page that goes away', () => {
+  const page = new EventTarget()
+  const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  beforeEach(() => void Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page), removeEventListener: page.removeEventListener.bind(page) }))
+  afterEach(() => {
+    for (const name of ['document', 'addEventListener', 'removeEventListener']) delete (globalThis as Record<string, unknown>)[name]
+  })
+
+  test('H40, H54: it lets go of what can be made again, opens nothing while it is away, and goes on when it is back', async () => {
+    const name = `derived-${(serial += 1)}`
+    const { clock, connection, rows } = connectDerived(name)
+    expect(await clock.runUntil(rows())).toBe(0)
+    expect(openConnections(name)).toBe(1)
+    document.dispatchEvent(new Event('freeze'))
+    await vi.waitFor(() => expect(openConnections(name)).toBe(0))
+    const asked = rows()
+    await clock.advance(60_000)
+    expect(openConnections(name)).toBe(0)
+    await settled(indexedDB.deleteDatabase(name))
+    document.dispatchEvent(new Event('resume'))
+    expect(await clock.runUntil(asked)).toBe(0)
+    connection.close()
+  })
+
+  test('H54: it keeps the log, which must take what is appended on the way out', async () => {
+    const { name, connection, rows } = connect()
+    await rows()
+    page.dispatchEvent(new Event('pagehide'))
+    expect(await rows()).toBe(0)
+    expect(openConnections(name)).toBe(1)
+    page.dispatchEvent(new Event('pageshow'))
+    connection.close()
+  })
 })

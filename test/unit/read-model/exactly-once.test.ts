@@ -147,7 +147,7 @@ const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
   }],
   ['fake-indexeddb', () => {
     const name = `exactly-once-${(count += 1)}`
-    return () => new IndexedDbStorage(name, definition as never, 'log')
+    return () => new IndexedDbStorage(name, definition as never, 'log', async () => {})
   }],
 ]
 
@@ -271,11 +271,11 @@ describe.for(storages)('%s', ([, database]) => {
 test('H25: a read model whose storage answers with nothing for a while is not lost, and not begun anew', async () => {
   const { store } = await logOf([{ type: 'Added', data: { to: 'a', amount: 1 } }])
   const name = `silent-${(count += 1)}`
-  const first = new IndexedDbStorage(name, definition as never, 'log')
+  const first = new IndexedDbStorage(name, definition as never, 'log', async () => {})
   await live(store, first, 64, new Crash(Infinity))
   first.close()
   const get = IDBObjectStore.prototype.get
-  const storage = new IndexedDbStorage(name, definition as never, 'log')
+  const storage = new IndexedDbStorage(name, definition as never, 'log', async () => {})
   try {
     IDBObjectStore.prototype.get = function (this: IDBObjectStore, key: IDBValidKey | IDBKeyRange) {
       return get.call(this, key === 'state' ? 'nothing' : key)
