@@ -182,6 +182,7 @@ export class Connection {
     const mustExist = this.#existed
     let tooLate = false
     let blocked = false
+    const whenBlocked = () => void (blocked = true)
     let gone = false
     let database: IDBDatabase | undefined
     const opening = async () => {
@@ -195,9 +196,7 @@ export class Connection {
           if (gone || tooLate) return transaction.abort()
           this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
         },
-        blocked: () => {
-          blocked = true
-        },
+        blocked: whenBlocked,
         blocking: (_current, next, event) => {
           this.#drop(event.target as IDBDatabase)
           if (next === null && remake === undefined) this.#markLost('was deleted')
@@ -212,7 +211,7 @@ export class Connection {
           if (!(error instanceof StorageDamagedError) || remake === undefined) throw error
           database?.close()
           await this.#startOver(remake)
-          await deleteDB(name)
+          await deleteDB(name, { blocked: whenBlocked })
           // The next try makes it again.
           throw error
         })

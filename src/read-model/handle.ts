@@ -103,8 +103,9 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       const passed = faultAt !== undefined && state.fault === undefined && (state.position >= faultAt || state.rebuild !== undefined)
       if (state.fault !== undefined) faultAt = state.fault.position
       if (passed) restart?.()
-    } catch {
-      // Closing, or a storage failure that the run itself reports.
+    } catch (error) {
+      // Closing, or a storage failure that the run itself reports: once it runs.
+      if (!stopping.signal.aborted && status.getSnapshot().phase === 'starting') status.set({ reason: messageOf(error), lastError: error })
     }
   }
   let looking: Promise<void> | undefined

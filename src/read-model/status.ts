@@ -102,7 +102,8 @@ export function keepStatus(clock: Clock): StatusKeeper {
     report(report) {
       switch (report.type) {
         case 'waiting': return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })
-        case 'leading': return set({ leader: true, ...running() })
+        // Where it stands is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the reason.
+        case 'leading': return set({ leader: true, phase: 'starting', reason: status.phase === 'starting' ? status.reason : undefined })
         case 'loaded': {
           movedTo(report.position)
           const phase = report.paused ? {} : running()
