@@ -15,6 +15,10 @@ export const processGroups = {
       }
     }
   },
+  /** Sends a signal to all of them at once; not on Windows. */
+  async signal(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    process.kill(-(await groupOf(pid)), signal)
+  },
 }
 
 /** On Linux `chromium` may be a script around the browser; elsewhere the browser leads its group. */

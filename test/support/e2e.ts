@@ -216,6 +216,18 @@ export async function killer(context: BrowserContext): Promise<{ kill(): void; g
   return { kill, gone }
 }
 
+/** Stops the whole browser as a sleeping machine does, and lets it go on after `ms`. */
+export async function sleepBrowser(context: BrowserContext, ms: number): Promise<void> {
+  const main = (await processes(context)).find(({ type }) => type === 'browser')
+  if (!main) throw new Error('The browser does not name its main process')
+  await processGroups.signal(main.pid, 'SIGSTOP')
+  try {
+    await new Promise((resolve) => setTimeout(resolve, ms))
+  } finally {
+    await processGroups.signal(main.pid, 'SIGCONT')
+  }
+}
+
 /** Kills the whole browser (SIGKILL) and waits until it is gone; then the profile may be launched again. */
 export async function killBrowser(context: BrowserContext): Promise<void> {
   const { kill, gone } = await killer(context)
