@@ -1,5 +1,6 @@
 /** Shared locks that say "this is in use here", so that nobody deletes it. */
 import { systemClock } from '../platform/clock.js'
+import { startDeadline } from '../platform/deadline.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 
 /** How long the lock is waited for, ms. */
@@ -34,7 +35,7 @@ export async function holdInUse(locks: LockManager | undefined, name: string, li
   }
   // Held by a deletion that waits for a tab, perhaps: then opening says so, after its own deadline.
   let cancel = () => {}
-  await Promise.race([hold(), new Promise<void>((late) => { cancel = systemClock.schedule(holdDeadline, late) })])
+  await Promise.race([hold(), new Promise<void>((late) => { cancel = startDeadline(systemClock, holdDeadline, late) })])
   cancel()
   const unsubscribe = lifecycle?.subscribe((presence) => {
     if (presence === 'away') letGo()

@@ -2,6 +2,7 @@
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
+import { startDeadline } from './deadline.js'
 import { assertAvailable, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
 import { OpeningTries } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
@@ -268,7 +269,7 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
 /** The promise, or what `expired` answers if it does not settle in time. What it settles with after that is dropped. */
 function withDeadline<T>(clock: Clock, promise: Promise<T>, expired: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.schedule(storageDeadline, () => reject(expired()))
+    const cancel = startDeadline(clock, storageDeadline, () => reject(expired()))
     promise.then(resolve, reject).finally(cancel)
   })
 }

@@ -1,5 +1,7 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { systemClock } from './clock.js'
+import { startDeadline } from './deadline.js'
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -118,11 +120,11 @@ export function transact<T>(
     }
     database.addEventListener('close', connectionClosed)
     const stopWaiting = () => {
-      clearTimeout(timer)
+      endDeadline()
       clearTimeout(closing)
       database.removeEventListener('close', connectionClosed)
     }
-    const timer = setTimeout(() => {
+    const endDeadline = startDeadline(systemClock, storageDeadline, () => {
       let outcome: WriteOutcome = 'unknown'
       try {
         transaction.abort()
@@ -134,7 +136,7 @@ export function transact<T>(
         `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
         { outcome: told(options, outcome) },
       ))
-    }, storageDeadline)
+    })
     // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
     transaction.onerror = (event) => {
       const error = (event.target as IDBRequest | null)?.error ?? undefined

@@ -1,6 +1,7 @@
 /** Waiting until a projection covers a position: read your own writes. */
 import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
+import { startDeadline } from '../platform/deadline.js'
 import { stallTimeout } from '../projection/leadership.js'
 import type { Invocation } from '../projection/stack-guard.js'
 import type { StatusStore } from './status.js'
@@ -8,7 +9,7 @@ import type { StatusStore } from './status.js'
 export interface CaughtUpOptions {
   /** Ends the wait with the signal's reason. */
   readonly signal?: AbortSignal
-  /** ms. @default no end */
+  /** ms; in a page that is being prerendered from its activation on, and once more after the page slept. @default no end */
   readonly timeout?: number
   /** What a timeout does: throw, or answer with `stale: true`. @default 'throw' */
   readonly onTimeout?: 'throw' | 'stale'
@@ -62,7 +63,7 @@ export function waitUntilCaughtUp(
     })
     let unsubscribe = () => {}
     let over = false
-    const cancel = timeout === undefined ? () => {} : clock.schedule(timeout, late)
+    const cancel = timeout === undefined ? () => {} : startDeadline(clock, timeout, late)
     // Others that ask at such a moment are served long before.
     const unsuspect = caller === undefined ? () => {} : clock.schedule(stallTimeout, () => {
       if (!caller.ended) finish(() => reject(waitsForItself(name)))

@@ -67,8 +67,8 @@ const rateSpan = 3_000
 export function keepStatus(clock: Clock): StatusKeeper {
   let status: ProjectionStatus = { phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 }
   const listeners = new Set<() => void>()
-  /** Where the projection stood when it last moved. */
-  let moved = { at: clock.monotonic(), position: 0 }
+  /** Where the projection stood when it last moved, as far as is known: nobody knows how long it stood still before the first look. */
+  let moved = { at: clock.monotonic(), position: -1 }
   let measured = { at: clock.monotonic(), position: -1 }
 
   const set = (change: Change) => {

@@ -37,6 +37,10 @@ window.harness = {
 }
 document.documentElement.dataset['harness'] = 'ready'
 
+/** For pages that no test can reach yet, because they are being prerendered. */
+const atOnce = new URL(location.href).searchParams.get('run')
+if (atOnce !== null) void run(atOnce, undefined)
+
 function target(realm: Realm): Promise<Target> {
   const known = targets.get(realm)
   if (known) return known

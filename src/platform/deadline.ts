@@ -1,0 +1,26 @@
+/** Deadlines that hold only against those who could have answered. */
+import type { Clock } from './clock.js'
+
+/** A deadline that passes so much too late passed while this context slept, or its timers did. */
+const lateness = 1.5
+
+/**
+ * Calls back once after `ms`; returns how to take that back. The time of a page that is being prerendered does not count: locks
+ * and messages wait for its activation there, and in some designs the storage does, too (H38). And where everything slept, the
+ * time begins once more, because who should have answered slept as well (H70): once, as the timers of hidden pages are always late.
+ */
+export function startDeadline(clock: Clock, ms: number, callback: () => void): () => void {
+  let cancel = () => {}
+  const begin = (again: boolean) => {
+    const since = clock.monotonic()
+    cancel = clock.schedule(ms, () => (again && clock.monotonic() - since >= ms * lateness ? begin(false) : callback()))
+  }
+  const page = typeof document === 'undefined' ? undefined : (document as Document & { readonly prerendering?: boolean })
+  if (page?.prerendering !== true) begin(true)
+  else {
+    const activated = () => begin(true)
+    page.addEventListener('prerenderingchange', activated, { once: true })
+    cancel = () => page.removeEventListener('prerenderingchange', activated)
+  }
+  return () => cancel()
+}
