@@ -10,7 +10,11 @@ const START_TIMEOUT = 10_000
  * @returns {Promise<{ name: string, stop(): void }>} the name is what DISPLAY has to be
  */
 export async function startDisplay(xvfb) {
-  const server = spawn(xvfb, ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const server = spawn(xvfb, ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
+    // Ctrl+C is for whoever started it, who may still need the screen for a moment.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   const stop = () => void server.kill()
   process.once('exit', stop)
   server.once('exit', () => process.off('exit', stop))

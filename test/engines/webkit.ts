@@ -20,15 +20,8 @@ export const webkit: Engine = {
   browser: 'webkit',
   storage: 'webkit',
   async start(url, profile) {
-    const [browser, xvfb] = [findWebKit(), findXvfb()]
-    if (browser === undefined || xvfb === undefined) throw new Error(whyMissing('webkit'))
-    const display = await startDisplay(xvfb)
-    try {
-      return await startBrowser(browser, url, environment(display.name, profile), () => display.stop())
-    } catch (error) {
-      display.stop()
-      throw error
-    }
+    const { version, stop } = await startMiniBrowser(profile, [url])
+    return { version, stop }
   },
   async storageOnDisk(profile) {
     // Folders there are named by salted hashes of the origin.
@@ -37,22 +30,48 @@ export const webkit: Engine = {
   },
 }
 
-async function startBrowser(path: string, url: string, env: NodeJS.ProcessEnv, stopped: () => void): Promise<RunningEngine> {
+export interface MiniBrowser extends RunningEngine {
+  /** Of the browser, and of the process group of all its processes. */
+  readonly pid: number
+  /** SIGKILL to all of them. */
+  readonly kill: () => void
+  /** Resolves once none of them is left, so that nobody writes to the profile any more. */
+  readonly gone: Promise<void>
+}
+
+/** Starts it with a profile: further arguments are switches and pages. Throws if it is missing, with what to do. */
+export async function startMiniBrowser(profile: string, args: readonly string[]): Promise<MiniBrowser> {
+  const [path, xvfb] = [findWebKit(), findXvfb()]
+  if (path === undefined || xvfb === undefined) throw new Error(whyMissing('webkit'))
+  const display = await startDisplay(xvfb)
+  try {
+    return await startBrowser(path, args, environment(display.name, profile), () => display.stop())
+  } catch (error) {
+    display.stop()
+    throw error
+  }
+}
+
+async function startBrowser(path: string, args: readonly string[], env: NodeJS.ProcessEnv, stopped: () => void): Promise<MiniBrowser> {
   const { stdout } = await promisify(execFile)(path, ['--version'], { env, timeout: VERSION_TIMEOUT })
   // In a process group of its own, so that its network and web processes end with it.
-  const child = spawn(path, [url], { env, detached: true, stdio: 'ignore' })
+  const child = spawn(path, args, { env, detached: true, stdio: 'ignore' })
   const exited = once(child, 'exit')
   await once(child, 'spawn')
-  const kill = await processGroups.killer(child.pid as number)
+  const pid = child.pid as number
+  const kill = await processGroups.killer(pid)
   // Vitest may end without closing its provider.
   process.once('exit', kill)
+  const gone = exited.then(async () => {
+    process.off('exit', kill)
+    await processGroups.ended(pid)
+    stopped()
+  })
   return {
-    version: stdout.trim(),
+    version: stdout.trim(), pid, kill, gone,
     async stop() {
-      process.off('exit', kill)
       kill()
-      await exited
-      stopped()
+      await gone
     },
   }
 }

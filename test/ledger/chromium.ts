@@ -1,6 +1,7 @@
 /** Chromium on either of its storage engines, driven over CDP. */
 import { chromium, type BrowserContext, type Page } from '@playwright/test'
 import { chromiumArgs, findChromium } from '../../scripts/find-browser.mjs'
+import { endProcess } from '../support/browser-processes.js'
 import { chromiumStorageFlag, chromiumStorageOnDisk, type ChromiumStorage } from '../support/chromium-storage.js'
 import { killer, processes } from '../support/e2e.js'
 import type { LedgerBrowser, LedgerEngine, LedgerPage } from './browser.js'
@@ -65,14 +66,5 @@ async function launched(context: BrowserContext, url: string): Promise<LedgerBro
       return { how: 'ServiceWorker.stopAllWorkers', kill: () => void session.send('ServiceWorker.stopAllWorkers').catch(() => {}) }
     },
     close: () => context.close(),
-  }
-}
-
-/** It may have ended by itself since it was chosen. */
-function endProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }

@@ -44,7 +44,12 @@ export class Crew {
       const { realm } = context
       const page = this.#pageOf(context)
       if (this.#stage.isDead(page) || realm === this.#terminated) return
-      if (realm === 'shared' && !(await this.#sharedAnswers(page))) return this.#stage.sharedWorkerDied()
+      if (!(await this.#stillThere(context))) {
+        if (realm === 'shared') return this.#stage.sharedWorkerDied()
+        // Of a service worker whose process went while it was installed the page that registered it hears nothing more (WebKit).
+        unwell.add(page)
+        return
+      }
       const end = await limited((async () => {
         await this.#starting.get(context)
         await this.#runner(context)(leave, undefined)
@@ -118,8 +123,9 @@ export class Crew {
     }
   }
 
-  async #sharedAnswers(page: LedgerPage): Promise<boolean> {
-    if (this.#plan.kill !== 'renderer') return true
-    return (await limited(page.run(this.#stage.realmOf('shared'), entered, undefined), pingLimit)).state === 'done'
+  /** Whether a worker that may have gone with a renderer answers at all: a page does not learn of that. */
+  async #stillThere(context: PlannedContext): Promise<boolean> {
+    if (this.#plan.kill !== 'renderer' || !['shared', 'service'].includes(context.realm)) return true
+    return (await limited(this.#runner(context)(entered, undefined), pingLimit)).state === 'done'
   }
 }

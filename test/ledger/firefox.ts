@@ -1,9 +1,9 @@
 /** Firefox as installed, driven over WebDriver BiDi, which has no words for killing: that is done by process id, on Linux. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { launch, type Browser } from 'puppeteer-core'
 import { findFirefox } from '../../scripts/find-browser.mjs'
 import { firefox as engine } from '../engines/firefox.js'
-import { processGroups } from '../support/browser-processes.js'
+import { endProcess, processGroups } from '../support/browser-processes.js'
 import type { LedgerBrowser, LedgerEngine, LedgerPage } from './browser.js'
 import { limited } from './limit.js'
 
@@ -64,7 +64,7 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
         how: 'SIGKILL',
         // Pages of one site share a process, and which of them it is is not said; so all of them go.
         kill: () => {
-          for (const victim of victims) process.kill(victim, 'SIGKILL')
+          for (const victim of victims) endProcess(victim)
           for (const crashed of crashes.splice(0)) crashed()
         },
       }
@@ -78,15 +78,8 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
 
 /** The processes of the browser's group that run pages: children of its fork server. */
 async function contentProcesses(group: number): Promise<number[]> {
-  const found: number[] = []
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const read = (file: string) => readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => '')
-    const stat = await read('stat')
-    // pid (name) state ppid pgrp …, and the name may hold spaces and brackets.
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) !== group) continue
-    // The last argument is the kind of the process; the fork server leaves blanks between arguments.
-    if (/[\0 ]tab[\0 ]*$/.test(await read('cmdline'))) found.push(Number(entry))
-  }
-  return found
+  const members = await processGroups.members(group)
+  const commands = await Promise.all(members.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  // The last argument is the kind of the process; the fork server leaves blanks between arguments.
+  return members.filter((_pid, index) => /[\0 ]tab[\0 ]*$/.test(commands[index] as string))
 }

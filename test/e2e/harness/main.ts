@@ -25,8 +25,8 @@ type Target = Parameters<typeof ask>[0]
 const dedicated = new Map<string, Worker>()
 const targets = new Map<Realm, Promise<Target>>()
 
-window.tidemark = tidemark
-window.harness = {
+/** Of this page. */
+export const harness: Harness = {
   run: async (realm, source, arg) => (realm === 'page' ? run(source, arg) : ask(await target(realm), 'run', [source, arg])),
   call: async (realm, method, ...args) => ask(await target(realm), method, args),
   terminate(realm) {
@@ -35,6 +35,8 @@ window.harness = {
     targets.delete(realm)
   },
 }
+window.tidemark = tidemark
+window.harness = harness
 document.documentElement.dataset['harness'] = 'ready'
 
 /** For pages that no test can reach yet, because they are being prerendered. */

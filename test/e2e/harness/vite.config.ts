@@ -22,8 +22,11 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     rollupOptions: {
+      // The package has none, as its `package.json` says for this folder as well; the pages have hardly anything else.
+      treeshake: { moduleSideEffects: true },
       input: {
         index: here('./index.html'),
+        remote: here('./remote.html'),
         'dedicated-worker': here('./dedicated-worker.ts'),
         'shared-worker': here('./shared-worker.ts'),
         'service-worker': here('./service-worker.ts'),
