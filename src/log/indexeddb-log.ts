@@ -5,7 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
 import { databaseName, streamName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
-import { commitWritten, requested } from '../platform/indexeddb.js'
+import { commitWritten, mayCommitEarly, requested } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
@@ -199,7 +199,7 @@ export class IndexedDbLog {
       const commits = transaction.objectStore('commits')
       const writes = records.map((record) => commits.add(record))
       // A single record needs no more answer of the page, which a frozen one never gives (H6).
-      if (writes.length === 1) transaction.commit()
+      if (writes.length === 1 && mayCommitEarly()) transaction.commit()
       else await commitWritten(transaction, writes)
     })
     return this.#appended(view, prepared, records, versions)

@@ -44,6 +44,17 @@ export function requested<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
+ * Whether `commit()` may be called while requests are pending. Not in workers of WebKit: where one is terminated before they are
+ * answered, the transaction stays open for good, and all that need its stores wait for it, also after the page has gone. The way
+ * WebKit is told is by its name: nothing else about it shows this. Chromium says both names.
+ */
+export function mayCommitEarly(): boolean {
+  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return true
+  const agent = (navigator as { userAgent?: string }).userAgent ?? ''
+  return !agent.includes('AppleWebKit/') || agent.includes('Chrome/')
+}
+
+/**
  * Ends a transaction with an explicit commit once its writes, in the order they were made, have succeeded.
  *
  * Not before: a request that fails after `commit()` takes the transaction back everywhere but in Firefox, which stores the rest
@@ -155,7 +166,8 @@ export function transact<T>(
     }
     // What it throws at once is an answer like any other.
     const working = new Promise<T>((answer) => answer(work(transaction)))
-    if (turns === 'one') {
+    // Without it the transaction ends by itself after its last request.
+    if (turns === 'one' && mayCommitEarly()) {
       try {
         transaction.commit()
       } catch {
