@@ -86,6 +86,16 @@ export default defineConfig({
           include: whyMissing('webkit') === undefined ? ['test/engines/network-process/*.node.test.ts'] : [],
         },
       },
+      // Several tabs of engines that Playwright does not drive as users have them.
+      ...(['firefox', 'webkit'] as const).map((engine) => ({
+        extends: true as const,
+        test: {
+          name: `${engine}-storm`,
+          environment: 'node' as const,
+          include: whyMissing(engine) === undefined ? ['test/engines/storm/*.node.test.ts'] : [],
+          provide: { stormOn: engine },
+        },
+      })),
     ],
   },
 })

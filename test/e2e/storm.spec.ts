@@ -1,26 +1,8 @@
 // Many contexts append, project and read at once while some of them are killed; the rows are compared with a plain fold.
 import { expect } from '@playwright/test'
 import type { Page } from '@playwright/test'
-import { append, caughtUp, compare, open, start, status } from '../support/counting.js'
-import { crash, openPage, run, test, type Realm } from '../support/e2e.js'
-
-/** Appends so many events to the contested stream, each at the version it read last; a refusal means that somebody else was first. */
-const race = (page: Page, realm: Realm, wins: number) =>
-  run(page, realm, async (_tidemark, wins, state) => {
-    const { store } = state as { store: { streamVersion(stream: string): Promise<number>; append(write: object): Promise<unknown> } }
-    let won = 0
-    for (let tries = 0; won < wins && tries < 5_000; tries += 1) {
-      const expectedVersion = await store.streamVersion('contested')
-      try {
-        await store.append({ stream: 'contested', expectedVersion, events: [{ type: 'Added', data: { to: 'contested', amount: expectedVersion } }] })
-        won += 1
-      } catch (error) {
-        const { code, expected, actual } = error as { code: string; expected: number; actual: number }
-        if (code !== 'version-conflict' || expected !== expectedVersion || !(actual > expected)) throw error
-      }
-    }
-    return won
-  }, wins)
+import { append, caughtUp, compare, open, race, start, status } from '../support/counting.js'
+import { crash, openPage, run, test } from '../support/e2e.js'
 
 test('H10, H51, Z5: pages, workers, a shared and a service worker append and lead at once; crashes leave no hole and no double', async ({ launch }) => {
   test.setTimeout(120_000)

@@ -27,5 +27,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Where the databases of this project's engine have to be found. */
     storage: Storage
+    /** The engine whose tabs storm. */
+    stormOn: string
   }
 }
