@@ -56,13 +56,20 @@ export class Crew {
         if (realm.startsWith('dedicated')) await page.terminate(realm)
       })(), leaveLimit)
       if (end.state === 'done' || this.#stage.isDead(page)) return
-      stuck.push(`${realm} of page ${context.page} did not leave: ${end.state === 'late' ? `${leaveLimit} ms` : String(end.error)}`)
       unwell.add(page)
+      if (realm === 'service' && !(await this.#isEntered(context))) return
+      stuck.push(`${realm} of page ${context.page} did not leave: ${end.state === 'late' ? `${leaveLimit} ms` : String(end.error)}`)
     }))
     // A turn that was cut off with its worker is never answered.
     await limited(Promise.all(this.#turns), turnEndLimit)
     await this.#stage.dropPages(unwell)
     return stuck
+  }
+
+  /** Whether a service worker has a store open. One that the browser stopped, or cannot start, has nothing to leave, and the question may be lost with it. */
+  async #isEntered(context: PlannedContext): Promise<boolean> {
+    const answer = await limited(this.#runner(context)(entered, undefined), pingLimit)
+    return answer.state === 'done' && answer.value
   }
 
   /** The dedicated worker that a kill of that kind is meant for; prepares its end. */
