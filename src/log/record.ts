@@ -25,6 +25,9 @@ export interface CommitRecord {
   readonly lost?: string
 }
 
+/** The position of a record's last event; 0 without a record. */
+export const endOf = (record: CommitRecord | undefined): number => (record === undefined ? 0 : record.at + record.n - 1)
+
 /** A record holds at most so many events … */
 const maxRecordEvents = 256
 /** … and about so many characters of JSON. */

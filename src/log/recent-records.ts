@@ -1,0 +1,52 @@
+/** What an instance remembers of the records that it read and appended last. Records never change, so it is true for ever. */
+import { endOf, type CommitRecord } from './record.js'
+
+/** How many record boundaries are remembered, so that paging needs no search for where to go on. */
+const maxBoundaries = 64
+/** How many own records are remembered for those in this context who follow them, and about how many characters of them. */
+const maxTailRecords = 64
+const maxTailCharacters = 256 * 1024
+
+export class RecentRecords {
+  #boundaries = new Set<number>()
+  /** The last records that this instance appended: one after the other, and nobody else's between them. */
+  #tail: CommitRecord[] = []
+
+  /** Whether a record is known to begin behind this position. */
+  isBoundary(position: number): boolean {
+    return position === 0 || this.#boundaries.has(position)
+  }
+
+  /** A record was read to its end. */
+  sawEnd(record: CommitRecord): void {
+    this.#boundaries.add(endOf(record))
+    for (const old of this.#boundaries) {
+      if (this.#boundaries.size <= maxBoundaries) break
+      this.#boundaries.delete(old)
+    }
+  }
+
+  /** This instance appended these. */
+  appended(records: readonly CommitRecord[]): void {
+    for (const record of records) this.sawEnd(record)
+    const tail = endOf(this.#tail.at(-1)) + 1 === records[0]?.at ? [...this.#tail, ...records] : [...records]
+    let characters = tail.reduce((sum, { events }) => sum + events.length, 0)
+    while (tail.length > maxTailRecords || (characters > maxTailCharacters && tail.length > 0)) characters -= (tail.shift() as CommitRecord).events.length
+    this.#tail = tail
+  }
+
+  /** The own records that follow a position without a gap, up to the last one. */
+  ownAfter(position: number): readonly CommitRecord[] {
+    const own = this.#tail.filter((record) => endOf(record) > position)
+    return own[0] !== undefined && own[0].at <= position + 1 ? own : []
+  }
+
+  /** The log reaches so far. */
+  headMoved(head: number): void {
+    if (endOf(this.#tail.at(-1)) < head) this.#tail = []
+  }
+
+  forgetOwn(): void {
+    this.#tail = []
+  }
+}
