@@ -46,7 +46,8 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
     async openPage() {
       const page = await browser.newPage()
       await page.goto(url)
-      await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready')
+      // By time: a tab that is not shown paints nothing, and would never be looked at.
+      await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready', { polling: 50 })
       const opened: LedgerPage = {
         run: (realm, body, arg) =>
           page.evaluate((realm, source, arg) => window.harness.run(realm, source, arg) as Promise<any>, realm, body.toString(), arg as any) as Promise<any>,
