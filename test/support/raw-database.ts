@@ -83,3 +83,11 @@ export function completed(transaction: IDBTransaction): Promise<void> {
     transaction.onabort = () => reject(transaction.error)
   })
 }
+
+/** The names of the databases that there are; nothing where the engine does not list them. */
+export async function databaseNames(): Promise<readonly string[] | undefined> {
+  if (typeof indexedDB.databases !== 'function') return undefined
+  const listed = await indexedDB.databases()
+  // WebKit goes on listing one whose creation was taken back, with version 0.
+  return listed.filter(({ version }) => version !== 0).map(({ name }) => name ?? '')
+}

@@ -1,7 +1,7 @@
 /** H43: databases of read models that are damaged or deleted are made again, and folded anew: their rows are only a copy of what the log says. */
 import { describe, expect, test } from 'vitest'
 import { defineProjection, destroyEventStore, openReadModel, runProjection, startProjection, table, verifyReadModel } from 'tidemark'
-import { databaseOf, dumpDatabase, loadDatabase, settled, withDatabase } from '../../support/raw-database.js'
+import { databaseNames, databaseOf, dumpDatabase, loadDatabase, settled, withDatabase } from '../../support/raw-database.js'
 import { added, events, newName, sums, type Backend } from './model.js'
 
 const modelOf = (store: string) => `${databaseOf(store)}:sums@1`
@@ -96,9 +96,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
       await projection.stop()
       await view.close()
       await store.close()
-      if (typeof indexedDB.databases === 'function') {
-        expect((await indexedDB.databases()).map((database) => database.name).filter((each) => each?.startsWith(databaseOf(name)))).toEqual([])
-      }
+      expect((await databaseNames())?.filter((each) => each.startsWith(databaseOf(name))) ?? []).toEqual([])
     })
 
     test('what is not damaged is left as it is: other tables under the same version, and a state that does not show', async () => {
