@@ -64,7 +64,7 @@ export function stressContract(name: string, open: (instances: number) => Promis
       for (const store of stores) await store.close()
     }
 
-    test('Z1: 20 writers deposit into one stream; it has as many events as there were successes', { timeout: 60_000 }, async () => {
+    test('Z1: 20 writers deposit into one stream; it has as many events as there were successes', { timeout: 180_000 }, async () => {
       const stores = await open(writers)
       const results = await storm(stores, writers, (store, writer) => attempt(execute(store, deposit('account', 1, writer), { retry })))
       const log = await collect(stores[0] as TidemarkStore<AccountEvent>)
@@ -76,7 +76,7 @@ export function stressContract(name: string, open: (instances: number) => Promis
       await closing(stores)
     })
 
-    test('Z2: 20 writers transfer between 10 accounts at random; the sum is 0, and no account was ever overdrawn', { timeout: 60_000 }, async () => {
+    test('Z2: 20 writers transfer between 10 accounts at random; the sum is 0, and no account was ever overdrawn', { timeout: 180_000 }, async () => {
       const stores = await open(writers)
       const { random } = virtualClock({ seed: 20 })
       const account = () => Math.floor(random() * 10)
@@ -102,7 +102,7 @@ export function stressContract(name: string, open: (instances: number) => Promis
       await closing(stores)
     })
 
-    test('Z3: 20 writers deposit into streams of their own; every one succeeds at the first attempt', { timeout: 60_000 }, async () => {
+    test('Z3: 20 writers deposit into streams of their own; every one succeeds at the first attempt', { timeout: 180_000 }, async () => {
       const stores = await open(writers)
       const results = await storm(stores, writers, (store, writer) => execute(store, deposit(`account-${writer}`, 1, writer), { retry: { maxAttempts: 0 } }))
       expect(results.flat().every((result) => result.type === 'accepted' && result.attempts === 1)).toBe(true)
@@ -114,7 +114,7 @@ export function stressContract(name: string, open: (instances: number) => Promis
       await closing(stores)
     })
 
-    test('Z5: a hundred writers over five instances: every deposit is there once', { timeout: 60_000 }, async () => {
+    test('Z5: a hundred writers over five instances: every deposit is there once', { timeout: 180_000 }, async () => {
       const stores = await open(5)
       await storm(stores, 100, (store, writer) => store.append({ stream: `account-${writer % 7}`, events: [{ type: 'Deposited', data: { amount: 1, writer } }] }))
       const log = await collect(stores[0] as TidemarkStore<AccountEvent>)

@@ -122,7 +122,7 @@ describe('what survives', () => {
         expect(text).toBe(JSON.stringify(value))
         expect(toJsonText(JSON.parse(text), 'data')).toBe(text)
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 
