@@ -20,7 +20,7 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  */
 export const budgets = [
   { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(34.5), aim: kib(9), without: commands },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(39.5) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(39.75) },
   { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(11), without: [...projection, ...commands] },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(35.25) },
   { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(17.75), without: [...projection, ...commands] },
@@ -30,6 +30,7 @@ export const budgets = [
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(17.5), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(20), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(9.75), without: commands },
+  { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(2.5), without: commands },
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(15.5), without: commands },
   { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'importEvents', entry: 'tidemark', names: 'importEvents', budget: kib(4.5), without: [...projection, ...commands] },

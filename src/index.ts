@@ -45,6 +45,7 @@ export type { KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './read-model/live.js'
 export { liveProjection, type LiveProjectionSpecification } from './read-model/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
+export { deleteReadModel } from './read-model/delete.js'
 export { verifyReadModel, type ReadModelDefect, type ReadModelDefectKind, type ReadModelVerification } from './read-model/verify.js'
 export { openReadModel, type ReadModel, type TableReader, type TableReaders } from './read-model/view.js'
 

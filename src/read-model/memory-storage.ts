@@ -38,6 +38,18 @@ export function storedInMemory(databases: MemoryDatabases, key: string): { state
   }
 }
 
+/** Takes everything out. The epoch goes on, so that no runner takes it for what it left. */
+export function emptyInMemory(databases: MemoryDatabases, key: string): void {
+  const database = databases.get(key)
+  if (database === undefined) return
+  const { log, fingerprint, epoch } = database.state
+  database.state = { ...emptyState(log, fingerprint), epoch: epoch + 1 }
+  for (const { tables, letters } of database.sides) {
+    tables.clear()
+    letters.clear()
+  }
+}
+
 const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */

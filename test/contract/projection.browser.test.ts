@@ -3,6 +3,7 @@ import { events } from './projection/model.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
+import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
 
@@ -14,4 +15,5 @@ plainProjectorContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)
+deleteContract(backend)
 projectionHandleContract(backend)

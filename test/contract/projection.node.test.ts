@@ -5,6 +5,7 @@ import { events } from './projection/model.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
+import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
 
@@ -16,5 +17,6 @@ for (const backend of [
   readModelContract(backend)
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)
+  deleteContract(backend)
   projectionHandleContract(backend)
 }

@@ -1,0 +1,66 @@
+/** Read models give their room back: they can be folded again, and the log stays (HAZARDS H46). */
+import { describe, expect, test } from 'vitest'
+import { deleteReadModel, openReadModel, runProjection, startProjection } from 'tidemark'
+import { databaseNames, databaseOf } from '../../support/raw-database.js'
+import { added, newName, rowsOf, sums, type Backend } from './model.js'
+
+const soon = { timeout: 20_000, interval: 20 }
+
+export function deleteContract({ name: backend, open, shared }: Backend): void {
+  describe(`deleting a read model: ${backend}`, () => {
+    const folded = async () => {
+      const name = newName()
+      const store = await open(name)
+      await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
+      await runProjection(sums(), store)
+      return { name, store }
+    }
+
+    test('H46: its rows and its checkpoint go, the log stays, and the next run folds it again', async () => {
+      const { name, store } = await folded()
+      const before = await rowsOf(store, sums())
+      await deleteReadModel(store, sums())
+      if (shared) expect((await databaseNames()) ?? [], 'the room is free').not.toContain(`${databaseOf(name)}:sums@1`)
+      expect(await store.head()).toBe(3)
+      expect(await rowsOf(store, sums())).toEqual([])
+      expect(await runProjection(sums(), store)).toMatchObject({ applied: 3, position: 3 })
+      expect(await rowsOf(store, sums())).toEqual(before)
+      await store.close()
+    })
+
+    test('one that was never made, and one that was deleted already, are nothing to complain about; other versions stay', async () => {
+      const { store } = await folded()
+      await deleteReadModel(store, sums({ version: 2 }))
+      expect(await rowsOf(store, sums())).toHaveLength(2)
+      await deleteReadModel(store, sums())
+      await deleteReadModel(store, sums())
+      await store.close()
+    })
+
+    test('a projection that runs begins again, and what watches its rows sees them go and come', async () => {
+      const { store } = await folded()
+      const view = await openReadModel(store, sums())
+      const live = view.live(({ sums }) => sums.getAll())
+      const stop = live.subscribe(() => {})
+      const projection = startProjection(sums(), store)
+      await projection.caughtUp(3)
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
+      await deleteReadModel(store, sums())
+      await store.append({ stream: 's', events: [added('b', 5)] })
+      await expect.poll(() => view.sums.get('b'), soon).toEqual({ name: 'b', count: 2, total: 7 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ value: [{ name: 'a', count: 2, total: 4 }, { name: 'b', count: 2, total: 7 }] })
+      await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 4 })
+      stop()
+      await projection.stop()
+      await view.close()
+      await store.close()
+    })
+
+    test('what is no projection, and a store that was closed, are refused', async () => {
+      const { store } = await folded()
+      await expect(deleteReadModel(store, { name: 'sums', version: 1 } as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+      await store.close()
+      await expect(deleteReadModel(store, sums())).rejects.toMatchObject({ code: 'closed' })
+    })
+  })
+}
