@@ -16,7 +16,7 @@ export interface Invocation {
   readonly load: (event: Invocation, table: TableWork, key: RowKey) => Promise<Entry>
 }
 
-/** Of one table, for one event: what is used after that is refused. */
+/** Of one table, for one event: what is used after that is refused. Its methods may be taken out of it. */
 class RowWriter implements TableWriter<unknown> {
   readonly #name: string
   readonly #table: TableWork
@@ -28,16 +28,14 @@ class RowWriter implements TableWriter<unknown> {
     this.#event = event
   }
 
-  async get(key: RowKey): Promise<unknown> {
-    return handedOut(this.#known(key) ?? (await this.#event.load(this.#event, this.#table, key)))
-  }
+  readonly get = async (key: RowKey): Promise<unknown> => handedOut(this.#known(key) ?? (await this.#event.load(this.#event, this.#table, key)))
 
-  put(row: unknown): void {
+  readonly put = (row: unknown): void => {
     this.#assertOpen()
     this.#table.put(row)
   }
 
-  async update(key: RowKey, change: (row: unknown) => unknown): Promise<void> {
+  readonly update = async (key: RowKey, change: (row: unknown) => unknown): Promise<void> => {
     let entry = this.#known(key)
     if (entry === undefined) {
       entry = await this.#event.load(this.#event, this.#table, key)
@@ -49,7 +47,7 @@ class RowWriter implements TableWriter<unknown> {
     else this.put(row)
   }
 
-  delete(key: RowKey): void {
+  readonly delete = (key: RowKey): void => {
     this.#assertOpen()
     this.#assertKey(key)
     this.#table.remove(key)

@@ -68,3 +68,15 @@ test('an error that the storage gave a handler is told apart from its own, also 
   const error: unknown = await Promise.resolve(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect([error, unit.isStorageFailure(error)]).toEqual([down, true])
 })
+
+test('the methods of a table may be taken out of it', async () => {
+  const unit = work(async ({ data }, { get, put, delete: remove }) => {
+    put({ name: 'gone', n: 0 })
+    ;['gone'].forEach((key) => remove(key))
+    put({ name: data.name, n: ((await get(data.name))?.n ?? 0) + data.n })
+  })
+  unit.reset(0, true)
+  await unit.apply(set(1, 'a', 2))
+  await unit.apply(set(2, 'a', 3))
+  expect(pending(unit)).toEqual([['gone', null], ['a', 5]])
+})
