@@ -218,7 +218,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const cause = decision.error ?? error
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ProjectionError(
-      `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts} attempts: ${reason}`,
+      `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}: ${reason}`,
       { projector: name, attempts, event }, cause,
     )
   }
