@@ -22,7 +22,7 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     rollupOptions: {
-      // The package has none, as its `package.json` says for this folder as well; the pages have hardly anything else.
+      // The package has none, as its `package.json` says; the pages have hardly anything else, so this folder has a `package.json` of its own.
       treeshake: { moduleSideEffects: true },
       input: {
         index: here('./index.html'),
