@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.js'
 import { tell } from '../platform/tasks.js'
 
 /** After a hint that was not true, the next look comes so many ms later at the earliest. A slow poll is no faster. */
-const distrustFor = 1000
+export const distrustFor = 1000
 
 export interface HeadWatch {
   /** The log is known to reach this far: this context appended, or looked. */

@@ -3,7 +3,7 @@ import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } fro
 import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
 import { startDeadline } from './deadline.js'
-import { assertAvailable, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
+import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
 import { OpeningTries } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
@@ -29,8 +29,6 @@ export interface ConnectionOptions {
 
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
-
-const isAbortError = (error: unknown) => error instanceof DOMException && error.name === 'AbortError'
 
 /** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
 export class Connection {

@@ -84,7 +84,8 @@ export interface TransactOptions {
   readonly turns?: 'one' | 'several'
 }
 
-const isAbortError = (error: unknown) => error instanceof DOMException && error.name === 'AbortError'
+/** Whether the engine only says that a transaction ended before its work did. */
+export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === 'AbortError'
 
 /** The outcome that an error of this transaction tells: none of a read, and never 'unknown' where nothing could be stored. */
 export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | undefined {

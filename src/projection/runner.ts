@@ -2,6 +2,7 @@
 import { IntegrityError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
+import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Settings } from './config.js'
@@ -10,8 +11,6 @@ import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence } from './report.js'
 import { workingPosition, type ProjectionTarget } from './target.js'
 
-/** After a hint that was not true, the next ones wait so long, ms: a flood of them makes no more than one read in that time (H68). */
-const distrustFor = 1000
 /** How long events are applied before the page gets its turn, ms: well under a long task. */
 const slice = 12
 /** The clock is asked after so many events at most: asking takes as long as a simple handler. */

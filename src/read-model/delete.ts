@@ -24,11 +24,14 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(st
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must be made by defineProjection.')
   const parts = storeInternals(store)
   const key = projectionKey(projection)
-  await parts.identity()
-  // Closed is closed, also where it is in memory.
-  await store.head()
-  if (parts.medium === 'memory') emptyInMemory(memoryDatabases(parts), key)
-  else await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
+  if (parts.medium === 'memory') {
+    // Rejects once the store is closed.
+    await store.head()
+    emptyInMemory(memoryDatabases(parts), key)
+  } else {
+    await parts.identity()
+    await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
+  }
   parts.signals.post({ kind: 'control', projection: key })
   parts.signals.post({ kind: 'committed', projection: key, position: 0, tables: Object.keys(projection.tables) })
 }

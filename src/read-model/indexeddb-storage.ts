@@ -87,7 +87,9 @@ export class IndexedDbStorage implements ReadModelStorage {
     const small = expected.clear.length === 0 && [...rows.values()].reduce((sum, { size }) => sum + size, letters.length) <= rowsPerTurn
     return this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
       const asked = this.#state(transaction)
-      const put = () => {
+      // Were a write refused at once, nobody would hear of this one (H5).
+      asked.catch(() => {})
+      const put = async () => {
         for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
         return this.#put(transaction, side, rows)
       }
@@ -99,6 +101,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
       // if somebody else was there: nothing commits before.
       const written = put()
+      written.catch(() => {})
       const last = transaction.objectStore(stateStore).put(expected.after)
       const [before] = await Promise.all([asked, written])
       const transition = committed(this.#key, before, change)

@@ -2,22 +2,14 @@
 import { describe, expect, test } from 'vitest'
 import { deleteReadModel, openReadModel, runProjection, startProjection } from 'tidemark'
 import { databaseNames, databaseOf } from '../../support/raw-database.js'
-import { added, newName, rowsOf, sums, type Backend } from './model.js'
+import { added, folded, rowsOf, sums, type Backend } from './model.js'
 
 const soon = { timeout: 20_000, interval: 20 }
 
 export function deleteContract({ name: backend, open, shared }: Backend): void {
   describe(`deleting a read model: ${backend}`, () => {
-    const folded = async () => {
-      const name = newName()
-      const store = await open(name)
-      await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
-      await runProjection(sums(), store)
-      return { name, store }
-    }
-
     test('H46: its rows and its checkpoint go, the log stays, and the next run folds it again', async () => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       const before = await rowsOf(store, sums())
       await deleteReadModel(store, sums())
       if (shared) expect((await databaseNames()) ?? [], 'the room is free').not.toContain(`${databaseOf(name)}:sums@1`)
@@ -29,7 +21,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
     })
 
     test('one that was never made, and one that was deleted already, are nothing to complain about; other versions stay', async () => {
-      const { store } = await folded()
+      const { store } = await folded(open)
       await deleteReadModel(store, sums({ version: 2 }))
       expect(await rowsOf(store, sums())).toHaveLength(2)
       await deleteReadModel(store, sums())
@@ -38,7 +30,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
     })
 
     test('a projection that runs begins again, and what watches its rows sees them go and come', async () => {
-      const { store } = await folded()
+      const { store } = await folded(open)
       const view = await openReadModel(store, sums())
       const live = view.live(({ sums }) => sums.getAll())
       const stop = live.subscribe(() => {})
@@ -57,7 +49,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
     })
 
     test('what is no projection, and a store that was closed, are refused', async () => {
-      const { store } = await folded()
+      const { store } = await folded(open)
       await expect(deleteReadModel(store, { name: 'sums', version: 1 } as never)).rejects.toMatchObject({ code: 'invalid-argument' })
       await store.close()
       await expect(deleteReadModel(store, sums())).rejects.toMatchObject({ code: 'closed' })

@@ -1,5 +1,5 @@
 /** What the suites of projections share: events, a model that sums, and its reference fold. */
-import { defineEvents, defineProjection, openReadModel, table, type FailureStrategy, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import { defineEvents, defineProjection, openReadModel, runProjection, table, type FailureStrategy, type RecordedEvent, type TidemarkStore } from 'tidemark'
 
 export type Event = { type: 'Added'; data: { to: string; amount: number } } | { type: 'Other'; data: null }
 export interface Sum {
@@ -71,4 +71,13 @@ export async function allOf(store: Store): Promise<RecordedEvent<Event>[]> {
   const list: RecordedEvent<Event>[] = []
   for await (const event of store.read()) list.push(event)
   return list
+}
+
+/** A store with three events, and `sums` over them. */
+export async function folded(open: Backend['open']): Promise<{ readonly name: string; readonly store: Store }> {
+  const name = newName()
+  const store = await open(name)
+  await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
+  await runProjection(sums(), store)
+  return { name, store }
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { defineProjection, destroyEventStore, openReadModel, runProjection, startProjection, table, verifyReadModel } from 'tidemark'
 import { databaseNames, databaseOf, dumpDatabase, loadDatabase, settled, withDatabase } from '../../support/raw-database.js'
-import { added, events, newName, sums, type Backend } from './model.js'
+import { added, events, folded, sums, type Backend } from './model.js'
 
 const modelOf = (store: string) => `${databaseOf(store)}:sums@1`
 const soon = { timeout: 20_000, interval: 50 }
@@ -21,13 +21,6 @@ const everything = (stores: Record<string, unknown>) => {
 
 export function remadeContract({ name: backend, open }: Backend): void {
   describe(`H43: read models made again: ${backend}`, () => {
-    const folded = async () => {
-      const name = newName()
-      const store = await open(name)
-      await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
-      await runProjection(sums(), store)
-      return { name, store }
-    }
     const rows = [{ name: 'a', count: 2, total: 4 }, { name: 'b', count: 1, total: 2 }]
 
     test.for<[string, (stores: Record<string, any>) => void]>([
@@ -38,7 +31,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
       ['an index missing', (stores) => delete stores['sums'].indexes.byTotal],
       ['the letters missing', (stores) => delete stores['tidemark:letters']],
     ])('a database with %s is made again by whoever opens it, a runner or a reader', async ([, remove]) => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       await damage(name, remove)
       expect(await runProjection(sums(), store)).toMatchObject({ applied: 3, position: 3 })
       expect(await verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 3, rows: 2 })
@@ -52,7 +45,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
     })
 
     test('several tabs that find it damaged at once end with one whole database', async () => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       const tabs = await Promise.all([1, 2, 3].map(() => open(name)))
       await damage(name, everything)
       const projections = tabs.map((tab) => startProjection(sums(), tab))
@@ -63,7 +56,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
     })
 
     test('a database that is deleted under a running projection and an open view comes back, and both go on', async () => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       const projection = startProjection(sums(), store)
       const view = await openReadModel(store, sums())
       const live = view.live((tables) => tables.sums.getAll())
@@ -83,7 +76,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
     })
 
     test('H31: a read model whose store was destroyed is not made again by those who had it open, and they are told', async () => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       const view = await openReadModel(store, sums())
       const projection = startProjection(sums(), store)
       await projection.caughtUp(3, { timeout: 10_000 })
@@ -100,7 +93,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
     })
 
     test('what is not damaged is left as it is: other tables under the same version, and a state that does not show', async () => {
-      const { name, store } = await folded()
+      const { name, store } = await folded(open)
       const before = await dumpDatabase(modelOf(name))
       const changed = defineProjection(events, { name: 'sums', tables: { sums: table<{ name: string }>({ key: 'name' }), more: table<{ id: string }>({ key: 'id' }) }, on: { Added: () => {} } })
       await expect(openReadModel(store, changed)).rejects.toMatchObject({ code: 'definition-changed' })

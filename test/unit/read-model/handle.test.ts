@@ -6,6 +6,20 @@ import { stopGrace } from '../../../src/projection/leadership.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, codeOf, gate, lettersOf, listener, memoryStore, model, newName, plain, poison, shown } from './support.js'
 
+/** A plain projection of three events that set the second one aside, until its handler is mended. */
+async function withLetter() {
+  const clock = virtualClock()
+  const store = await memoryStore(3)
+  const seen: number[] = []
+  let broken = true
+  const projection = startProjection(plain(({ position }) => {
+    if (broken && position === 2) poison()
+    seen.push(position)
+  }, () => 'park'), store, { clock })
+  await clock.runUntil(projection.caughtUp(3))
+  return { clock, projection, seen, mend: () => void (broken = false) }
+}
+
 describe('a plain projector', () => {
   test('that failed for good stays stopped until resume, skip or rebuild', async () => {
     const clock = virtualClock()
@@ -49,16 +63,8 @@ describe('a plain projector', () => {
   })
 
   test('applies a letter once, however often retry() is called', async () => {
-    const clock = virtualClock()
-    const store = await memoryStore(3)
-    const seen: number[] = []
-    let broken = true
-    const projection = startProjection(plain(({ position }) => {
-      if (broken && position === 2) poison()
-      seen.push(position)
-    }, () => 'park'), store, { clock })
-    await clock.runUntil(projection.caughtUp(3))
-    broken = false
+    const { clock, projection, seen, mend } = await withLetter()
+    mend()
     const [letter] = await lettersOf(projection)
     await letter?.retry()
     await expect(letter?.retry()).rejects.toMatchObject({ code: 'invalid-argument' })
@@ -67,17 +73,9 @@ describe('a plain projector', () => {
   })
 
   test('forgets its letters when it is rebuilt', async () => {
-    const clock = virtualClock()
-    const store = await memoryStore(3)
-    const seen: number[] = []
-    let broken = true
-    const projection = startProjection(plain(({ position }) => {
-      if (broken && position === 2) poison()
-      seen.push(position)
-    }, () => 'park'), store, { clock })
-    await clock.runUntil(projection.caughtUp(3))
+    const { clock, projection, seen, mend } = await withLetter()
     expect(await lettersOf(projection)).toHaveLength(1)
-    broken = false
+    mend()
     await clock.runUntil(projection.rebuild())
     await clock.advance(10_000)
     expect(seen).toEqual([1, 3, 1, 2, 3])
