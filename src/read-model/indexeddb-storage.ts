@@ -5,6 +5,7 @@ import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, transact } from '../platform/indexeddb.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
+import { readBackwards, readsBackwards } from './backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
@@ -12,11 +13,15 @@ import {
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
-import { assertSameTables, fingerprintOf } from './fingerprint.js'
-import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
+import { assertSameTables, storedFingerprintOf } from './fingerprint.js'
+import { PackMemory, standingOf } from './pack-memory.js'
+import { askPacked, isPacked, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
+import { mayBePacked, rowIn, rowsPerPack } from './packs.js'
+import { RowWrites } from './row-writes.js'
+import type { Answer, Query, ReadModelStorage } from './storage.js'
 
-/** How many rows of a commit are handed to the storage before the page gets its turn. */
-const rowsPerTurn = 500
+/** How often the places of packs are asked for before rows are found without. */
+const maxTries = 4
 
 /** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
 const silent = (key: string) =>
@@ -27,7 +32,10 @@ export class IndexedDbStorage implements ReadModelStorage {
   readonly #log: string
   readonly #connection: Connection
   readonly #key: string
-  readonly #tables: readonly string[]
+  /** The name of the key of each table. */
+  readonly #keyNames: ReadonlyMap<string, string>
+  readonly #mayBePacked: ReadonlySet<string>
+  readonly #packs = new PackMemory()
   /** Where readers were sent last; only the transaction knows where they belong. */
   #shown: Side = 0
 
@@ -35,8 +43,9 @@ export class IndexedDbStorage implements ReadModelStorage {
   constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
     this.#log = log
     this.#key = projectionKey(definition)
-    this.#tables = Object.keys(definition.tables)
-    const fingerprint = fingerprintOf(definition)
+    this.#keyNames = new Map(Object.entries(definition.tables).map(([name, { key }]) => [name, key]))
+    this.#mayBePacked = new Set(Object.keys(definition.tables).filter((name) => mayBePacked(definition.tables[name] ?? {})))
+    const fingerprint = storedFingerprintOf(definition)
     this.#connection = new Connection({
       name: databaseName(storeName, this.#key),
       version: 1,
@@ -45,7 +54,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       upgrade: (database) => {
         for (const side of sides) {
           for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
-            const store = database.createObjectStore(rowStore(side, name), { keyPath: key })
+            const store = database.createObjectStore(rowStore(side, name), this.#mayBePacked.has(name) ? {} : { keyPath: key })
             for (const [index, keyPath] of Object.entries(indexes)) store.createIndex(index, keyPath as string | string[])
           }
           database.createObjectStore(letterStore(side), { keyPath: 'position' })
@@ -77,23 +86,25 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
   }
 
-  commit(change: Commit): Promise<StateRow> {
+  async commit(change: Commit): Promise<StateRow> {
     const { from, rows, letters, caughtUp } = change
     const side = workingSide(from)
     // Only what is written is locked; the end of a rebuild empties the side that it leaves.
     const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
     // What the state will be, unless somebody touched it.
     const expected = committed(this.#key, from, change)
-    const small = expected.clear.length === 0 && [...rows.values()].reduce((sum, { size }) => sum + size, letters.length) <= rowsPerTurn
-    return this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
+    const remembered = this.#packs.at(standingOf(from, side))
+    const writes = new RowWrites(remembered, this.#keyNames)
+    const after = await this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
       const asked = this.#state(transaction)
       // Were a write refused at once, nobody would hear of this one (H5).
       asked.catch(() => {})
-      const put = async () => {
+      writes.plan(transaction, side, rows)
+      const put = () => {
         for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
-        return this.#put(transaction, side, rows)
+        return writes.run(() => this.#state(transaction))
       }
-      if (!small) {
+      if (expected.clear.length > 0 || !writes.fitsInTurn(letters.length)) {
         const transition = committed(this.#key, await asked, change)
         await put()
         return this.#finish(transaction, transition)
@@ -109,6 +120,8 @@ export class IndexedDbStorage implements ReadModelStorage {
       await commitWritten(transaction, [last])
       return expected.after
     })
+    this.#packs.move(standingOf(after, side), [...remembered, ...writes.stored()])
+    return after
   }
 
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
@@ -117,10 +130,12 @@ export class IndexedDbStorage implements ReadModelStorage {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(from.shown))
       const wasThere = (await requested(letters.getKey(letter))) !== undefined
-      const now = await Promise.all(read.map(({ table, key }) => requested(transaction.objectStore(rowStore(from.shown, table)).get(key))))
+      const now = await Promise.all(read.map(({ table, key }) => this.#row(transaction.objectStore(rowStore(from.shown, table)), table, key)))
       const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
       const after = replayed(this.#key, before, from, { letter: wasThere, rowsAsRead })
-      await this.#put(transaction, from.shown, rows)
+      const writes = new RowWrites(new Map(), this.#keyNames)
+      writes.plan(transaction, from.shown, rows)
+      await writes.run(() => this.#state(transaction))
       letters.delete(letter)
       return this.#finish(transaction, { after, clear: [] })
     })
@@ -143,21 +158,61 @@ export class IndexedDbStorage implements ReadModelStorage {
     await this.#change(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => ({ ...before, paused }))
   }
 
-  row(side: Side, table: string, key: RowKey): Promise<unknown> {
-    return this.#rowsOf(side, table, (rows) => requested(rows.get(key)))
+  async row(side: Side, table: string, key: RowKey): Promise<unknown> {
+    return (await this.rows(side, table, [key]))[0]
   }
 
-  rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
-    return this.#rowsOf(side, table, (rows) => Promise.all(keys.map((key) => requested(rows.get(key)))))
+  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+    // Where the packs begin must be known before they can be asked for, and somebody may change that in between.
+    for (let tries = 1; ; tries += 1) {
+      const { standing } = this.#packs
+      const packs = this.#packs.at(standing).get(table)
+      const rows = await this.#rowsOf(side, table, async (store, state) => {
+        if (!isPacked(store) || tries > maxTries) return Promise.all(keys.map((key) => this.#row(store, table, key)))
+        if (packs === undefined) {
+          const [at, found] = await Promise.all([state, readPacks(store)])
+          this.#packs.remember(standingOf(at, side), table, found)
+          return undefined
+        }
+        const firsts = keys.map((key) => packs.firstFor(key))
+        const [at, found] = await Promise.all([state, readRows(store, packs, firsts)])
+        if (standingOf(at, side) !== standing) {
+          this.#packs.move(standingOf(at, side))
+          return undefined
+        }
+        if (this.#packs.standing === standing) for (const [first, pack] of found) packs.remember(first, pack)
+        return keys.map((key, index) => {
+          const first = firsts[index]
+          return first === undefined ? undefined : rowIn(found.get(first) as readonly unknown[], this.#keyNames.get(table) as string, key)
+        })
+      })
+      if (rows !== undefined) return rows
+    }
   }
 
   async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
-    if ((await this.#rowsOf(side, table, (rows) => requested(rows.count()))) > most) return undefined
-    return this.#rowsOf(side, table, (rows) => requested(rows.getAll()))
+    const [records, packs, standing] = await this.#rowsOf(side, table, async (store, state) => {
+      if (!isPacked(store)) return [await requested(store.count())] as const
+      const [at, found] = await Promise.all([state, readPacks(store)])
+      return [found.firsts.length * (rowsPerPack / 2), found, standingOf(at, side)] as const
+    })
+    if (records > most) return undefined
+    const rows = await this.#rowsOf(side, table, async (store, state) => {
+      if (packs === undefined) return requested(store.getAll())
+      const [at, found] = await Promise.all([state, requested(store.getAll())])
+      const lists = found.map((record) => rowsOf(record, store))
+      if (standingOf(at, side) === standing) {
+        for (const [index, first] of packs.firsts.entries()) packs.remember(first, lists[index] ?? [])
+        this.#packs.remember(standing, table, packs)
+      }
+      return lists.flat()
+    })
+    return rows.length > most ? undefined : rows
   }
 
   async query(table: string, query: Query): Promise<Answer> {
-    return this.#shownRows(`reading '${table}'`, (side) => rowStore(side, table), (rows) => ask(rows, query), turnsOf(query))
+    const keyName = this.#keyNames.get(table) as string
+    return this.#shownRows(`reading '${table}'`, (side) => rowStore(side, table), (rows) => ask(rows, keyName, query), this.#turnsOf(table, query))
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
@@ -181,6 +236,13 @@ export class IndexedDbStorage implements ReadModelStorage {
     this.#connection.close()
   }
 
+  /** How many turns a question takes: a cursor needs this page for every record, and a limit counts rows, not packs. */
+  #turnsOf(table: string, query: Query): 'one' | 'several' {
+    if (query.kind !== 'all') return 'one'
+    const { direction, limit } = query.options
+    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && this.#mayBePacked.has(table)) ? 'several' : 'one'
+  }
+
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
   async #shownRows(what: string, storeOf: (side: Side) => string, work: (rows: IDBObjectStore) => Promise<unknown>, turns?: 'one' | 'several'): Promise<Answer> {
     for (;;) {
@@ -193,14 +255,25 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
-  async #rowsOf<T>(side: Side, table: string, work: (rows: IDBObjectStore) => Promise<T>): Promise<T> {
-    const [value] = await this.#read(`reading '${table}'`, [rowStore(side, table)], (transaction) =>
-      Promise.all([work(transaction.objectStore(rowStore(side, table))), this.#state(transaction)]))
+  async #rowsOf<T>(side: Side, table: string, work: (rows: IDBObjectStore, state: Promise<StateRow>) => Promise<T>): Promise<T> {
+    const [value] = await this.#read(`reading '${table}'`, [rowStore(side, table)], (transaction) => {
+      let answer: (state: Promise<StateRow>) => void = () => {}
+      const state = new Promise<StateRow>((resolve) => (answer = resolve))
+      const value = work(transaction.objectStore(rowStore(side, table)), state)
+      // Asked last: as long as it shows, so did the rows.
+      answer(this.#state(transaction))
+      return Promise.all([value, state])
+    })
     return value
   }
 
+  /** One row, by one request. */
+  #row(store: IDBObjectStore, table: string, key: RowKey): Promise<unknown> {
+    return isPacked(store) ? packedRow(store, this.#keyNames.get(table) as string, key) : requested(store.get(key))
+  }
+
   get #everything(): readonly string[] {
-    return sides.flatMap((side) => [...this.#tables.map((table) => rowStore(side, table)), letterStore(side)])
+    return sides.flatMap((side) => [...[...this.#keyNames.keys()].map((table) => rowStore(side, table)), letterStore(side)])
   }
 
   #storesOf(side: Side, rows: RowChanges, letters: boolean): readonly string[] {
@@ -217,24 +290,12 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
   }
 
-  /** In portions, between which the page can paint and answer input: thousands of rows in one go would be a long task. */
-  async #put(transaction: IDBTransaction, side: Side, changes: RowChanges): Promise<void> {
-    let portion = 0
-    for (const [table, rows] of changes) {
-      const store = transaction.objectStore(rowStore(side, table))
-      for (const { key, row } of rows.values()) {
-        const request = row === null ? store.delete(key) : store.put(row)
-        portion += 1
-        if (portion % rowsPerTurn === 0) await requested(request as IDBRequest<unknown>)
-      }
-    }
-  }
-
   async #finish(transaction: IDBTransaction, { after, clear }: Transition): Promise<StateRow> {
     for (const side of clear) {
-      for (const table of this.#tables) transaction.objectStore(rowStore(side, table)).clear()
+      for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(side, table)).clear()
       transaction.objectStore(letterStore(side)).clear()
     }
+    this.#packs.move('')
     // The state comes last, so that its success speaks for every row before it.
     await commitWritten(transaction, [transaction.objectStore(stateStore).put(after)])
     return after
@@ -256,37 +317,12 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 }
 
-/** How many turns a question takes: a cursor needs this page for every row. */
-const turnsOf = (query: Query): 'one' | 'several' =>
-  query.kind === 'all' && query.options.direction === 'prev' && !readsBackwards() ? 'several' : 'one'
-
-function ask(store: IDBObjectStore, query: Query): Promise<unknown> {
+function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
+  if (isPacked(store)) return askPacked(store, keyName, query)
   if (query.kind === 'get') return requested(store.get(query.key))
   const { index, range, direction = 'next', limit } = query.options
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requested(source.getAll(span, limit)) : backwards(source, span, limit)
-}
-
-/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
-const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
-
-function backwards(source: IDBObjectStore | IDBIndex, span: IDBKeyRange | IDBValidKey | null, limit: QueryOptions['limit']): Promise<unknown[]> {
-  if (readsBackwards()) {
-    const options = { query: span, direction: 'prev', ...(limit === undefined ? {} : { count: limit }) }
-    return requested((source as { getAll(options: unknown): IDBRequest<unknown[]> }).getAll(options))
-  }
-  return new Promise((resolve, reject) => {
-    const rows: unknown[] = []
-    const request = source.openCursor(span, 'prev')
-    request.onerror = () => reject(request.error)
-    request.onsuccess = () => {
-      const cursor = request.result
-      if (cursor === null) return resolve(rows)
-      rows.push(cursor.value)
-      if (rows.length === limit) resolve(rows)
-      else cursor.continue()
-    }
-  })
+  return direction === 'next' ? requested(source.getAll(span, limit)) : readBackwards(source, span, limit)
 }

@@ -17,7 +17,7 @@ export interface Entry {
 const sealed = new WeakMap<object, boolean>()
 
 /** What is no plain object or array: a Date, a Map, bytes, an instance of a class. */
-function isExotic(value: object): boolean {
+export function isExotic(value: object): boolean {
   if (Array.isArray(value)) return false
   const prototype = Object.getPrototypeOf(value) as object | null
   return prototype !== null && Object.getPrototypeOf(prototype) !== null

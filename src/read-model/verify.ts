@@ -10,7 +10,7 @@ import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from './define.js'
-import { fingerprintOf } from './fingerprint.js'
+import { isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { MemoryStorage, storedInMemory, type MemoryDatabases } from './memory-storage.js'
 import { sameStored } from './same-stored.js'
@@ -20,7 +20,7 @@ import { readModelTarget } from './target.js'
 
 /** What can be wrong with a read model. */
 export type ReadModelDefectKind =
-  /** An object store or an index is missing (H43). */
+  /** An object store or an index is missing, or a record of rows is none (H43). */
   | 'structure'
   /** The row that says how far the rows are is missing, or does not say it. */
   | 'state'
@@ -122,7 +122,8 @@ export async function verifyReadModel<E extends EventShape, T extends Tables>(
     ({ ok: found.defects.length === 0, position, head, rows, defects: found.defects, unlisted: found.unlisted })
   if (snapshot === undefined) return report(0, 0)
   for (const part of snapshot.missing) found.add({ kind: 'structure', message: `The database lacks its ${part}. It is made again, empty, when the projection is run.` })
-  const state = checkState(snapshot, log, head, fingerprintOf(erased), found)
+  for (const { table, message } of snapshot.misplaced) found.add({ kind: 'structure', table, message: `${message} Rebuild the projection.` })
+  const state = checkState(snapshot, log, head, erased, found)
   if (state === undefined) return report(0, 0)
   if (state.position > head) return report(state.position, 0)
   const letters = checkLetters(snapshot.letters, state, found)
@@ -144,7 +145,7 @@ class Findings {
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /** The state, if it says enough to go on. */
-function checkState({ state: row, missing }: Snapshot, log: string, head: number, fingerprint: string, found: Findings): StateRow | undefined {
+function checkState({ state: row, missing }: Snapshot, log: string, head: number, definition: ProjectionDefinition, found: Findings): StateRow | undefined {
   if (row === undefined) {
     // Its object store is named already.
     if (missing.length === 0) found.add({ kind: 'state', message: 'The row that says how far the rows are is missing.' })
@@ -165,7 +166,7 @@ function checkState({ state: row, missing }: Snapshot, log: string, head: number
   for (const name of wrong) found.add({ kind: 'state', message: `The state says '${name}' is ${describe(state[name])}, which it cannot be.` })
   if (wrong.length > 0) return undefined
   const sound = row as StateRow
-  if (sound.fingerprint !== fingerprint) {
+  if (!isFingerprintOf(definition, sound.fingerprint)) {
     found.add({ kind: 'tables', message: "The rows were made with other tables than those declared. Raise 'version' in defineProjection." })
     return undefined
   }

@@ -1,9 +1,10 @@
 // Runs in the browser. Opened as index.html?parts=capabilities,layouts,… and reports to the driver over HTTP,
 // so that one and the same page serves every engine.
 import { capabilities, clearSiteData } from './capabilities.js'
+import { packedRows } from './packed.js'
 import { layouts, reading, rowCommit, wrapper } from './variants.js'
 
-const parts = { capabilities, layouts, rowCommit, reading, wrapper, clearSiteData }
+const parts = { capabilities, layouts, rowCommit, packedRows, reading, wrapper, clearSiteData }
 const query = new URLSearchParams(location.search)
 const post = (path, body) => fetch(path, { method: 'POST', body: JSON.stringify(body) })
 const say = (line) => post('/progress', line)

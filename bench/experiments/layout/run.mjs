@@ -17,7 +17,7 @@ const partsAsked = args.find((arg) => arg.startsWith('--parts='))?.slice(8)
 
 await mkdir(out, { recursive: true })
 for (const name of named.length > 0 ? named : Object.keys(engines)) {
-  const parts = partsAsked ?? `capabilities,layouts,rowCommit,reading,wrapper,clearSiteData`
+  const parts = partsAsked ?? `capabilities,layouts,rowCommit,packedRows,reading,wrapper,clearSiteData`
   const result = await runIn(name, parts).catch((error) => ({ error: String(error?.stack ?? error) }))
   if (!result.absent) await writeFile(join(out, `layout-${name}.json`), JSON.stringify(result, null, 1))
   console.log(report(name, result))

@@ -2,7 +2,7 @@
 import * as idb from '/idb.js'
 import { done, drop, open, relaxed } from './idb-lite.js'
 
-const ROUNDS = 8 // the first is thrown away
+export const ROUNDS = 8 // the first is thrown away
 const STREAMS = 100
 const RECORD = 256
 
@@ -288,7 +288,7 @@ export async function wrapper(say) {
 // Helpers
 
 let databases = 0
-async function inDatabase(build, body) {
+export async function inDatabase(build, body) {
   const name = `layout-${Date.now()}-${databases++}`
   const db = await build(name)
   try {
@@ -299,7 +299,7 @@ async function inDatabase(build, body) {
   }
 }
 
-function keep(times, caseName, name, round, ms) {
+export function keep(times, caseName, name, round, ms) {
   if (round > 0) ((times[caseName] ??= {})[name] ??= [])[round - 1] = ms
 }
 
@@ -341,7 +341,7 @@ function uuid7(ms, sequence) {
   return `${t.slice(0, 8)}-${t.slice(8)}-7${s}-8${tail.slice(1, 4)}-${tail.slice(4)}`
 }
 
-function shuffled(names) {
+export function shuffled(names) {
   const out = [...names]
   for (let i = out.length - 1; i > 0; i--) {
     const j = Math.floor(Math.random() * (i + 1))

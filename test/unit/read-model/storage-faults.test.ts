@@ -26,7 +26,7 @@ async function rowsOf(store: TidemarkStore<Event>) {
 
 /** Every read of the first transaction that matches answers with nothing, as in WebKit while a page goes away (H25). */
 function emptyOnce(matches: (store: IDBObjectStore) => boolean) {
-  const nothing = { get: undefined, getAll: [], count: 0 }
+  const nothing = { get: undefined, getAll: [], getAllKeys: [], openCursor: null, count: 0 }
   type Read = (this: IDBObjectStore, ...given: unknown[]) => IDBRequest
   const methods = IDBObjectStore.prototype as unknown as Record<keyof typeof nothing, Read>
   const { passed: fired, open: fire } = gate()
@@ -46,15 +46,32 @@ function emptyOnce(matches: (store: IDBObjectStore) => boolean) {
   return { fired, stop: () => void vi.restoreAllMocks() }
 }
 
-test('H25: a row that is read as nothing while the page goes away is not taken for a missing row', async () => {
+test.for([1, 2])('H25: a row that is read as nothing while the page goes away, at question %i, is not taken for a missing row', async (question) => {
   const store = await indexedDbStore(2)
   await runProjection(model(), store)
   await store.append({ stream: 's', events: [added()] })
-  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readonly')
+  const asked = new Set<IDBTransaction>()
+  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readonly' && asked.add(transaction).size === question)
   await runProjection(model(), store, quick)
   await injection.fired
   injection.stop()
   expect(await rowsOf(store)).toEqual([{ name: 'a', total: 3, seen: [1, 2, 3] }])
+  await store.close()
+})
+
+test.for([1, 2])('H25: rows that are read as nothing inside a commit, at question %i, are not written over', async (question) => {
+  const blind = defineProjection(events, { name: 'blind', tables: { rows: table<{ name: string }>({ key: 'name' }) }, on: { Added: ({ position }, { rows }) => rows.put({ name: `row ${position}` }) } })
+  const store = await indexedDbStore(2)
+  await runProjection(blind, store)
+  await store.append({ stream: 's', events: [added()] })
+  let asked = 0
+  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readwrite' && ++asked === question)
+  await runProjection(blind, store, quick)
+  await injection.fired
+  injection.stop()
+  const view = await openReadModel(store, blind)
+  expect(await view.rows.getAll()).toEqual([1, 2, 3].map((position) => ({ name: `row ${position}` })))
+  await view.close()
   await store.close()
 })
 

@@ -1,0 +1,119 @@
+/** Packs in IndexedDB: an object store with keys of its own, each the first that may be in its pack. */
+import { StorageDamagedError } from '../errors.js'
+import { requested } from '../platform/indexeddb.js'
+import { readBackwards, readsBackwards, walkBackwards } from './backwards.js'
+import { checkedRange, compareKeys, inRange, isIndexKey, nativeRange, type RowKey } from './keys.js'
+import { keyIn, rowIn, TablePacks, type Repacked } from './packs.js'
+import type { Query, QueryOptions } from './storage.js'
+
+/** Tables whose rows are records of their own have a key path. */
+export const isPacked = (store: IDBObjectStore): boolean => store.keyPath === null
+
+/** @throws StorageDamagedError for a record that something else wrote */
+export function rowsOf(record: unknown, store: IDBObjectStore): readonly unknown[] {
+  if (record === undefined) return []
+  if (Array.isArray(record)) return record
+  throw new StorageDamagedError(`A record of '${store.name}' is no list of rows: something else wrote it. Rebuild the projection.`)
+}
+
+/** The rows of the pack that a key belongs to. In one turn. */
+async function packOf(store: IDBObjectStore, key: unknown): Promise<readonly unknown[]> {
+  const span = IDBKeyRange.upperBound(key)
+  if (readsBackwards()) return rowsOf((await readBackwards(store, span, 1))[0], store)
+  return rowsOf((await requested(store.openCursor(span, 'prev')))?.value, store)
+}
+
+/** One row. In one turn. */
+export const packedRow = async (store: IDBObjectStore, keyName: string, key: unknown): Promise<unknown> => rowIn(await packOf(store, key), keyName, key)
+
+/** Answers a question about a table. */
+export async function askPacked(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
+  if (query.kind === 'get') return packedRow(store, keyName, query.key)
+  const { direction, limit } = query.options
+  const backwards = direction === 'prev'
+  if (query.kind === 'count') return (await allRows(store, keyName, query.options)).length
+  if (limit === undefined) {
+    const rows = await allRows(store, keyName, query.options)
+    return backwards ? rows.reverse() : rows
+  }
+  return backwards ? lastRows(store, keyName, query.options, limit) : firstRows(store, keyName, query.options, limit)
+}
+
+const within = (rows: readonly unknown[], keyName: string, range: QueryOptions['range']): unknown[] =>
+  range === undefined || range === null ? [...rows] : rows.filter((row) => inRange(keyIn(row, keyName), range))
+
+/** The rows of a range. In one turn. */
+async function allRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions): Promise<unknown[]> {
+  const { before, span } = spanOf(range)
+  const [first, rest] = await Promise.all([
+    before === undefined ? [] : packOf(store, before),
+    span === undefined ? [] : requested(store.getAll(span)),
+  ])
+  return within([first, ...rest.map((record) => rowsOf(record, store))].flat(), keyName, range)
+}
+
+/** The packs of a range: the one that its lower end belongs to, and those that begin after that. */
+function spanOf(range: QueryOptions['range']): { readonly before?: unknown; readonly span?: IDBKeyRange | null } {
+  if (isIndexKey(range)) return { before: range }
+  const { lower, upper, upperOpen = false } = checkedRange(range)
+  if (lower === undefined) return { span: nativeRange({ upper, upperOpen }) as IDBKeyRange | null }
+  if (upper !== undefined && compareKeys(lower, upper) === 0) return { before: lower }
+  return { before: lower, span: upper === undefined ? IDBKeyRange.lowerBound(lower, true) : IDBKeyRange.bound(lower, upper, true, upperOpen) }
+}
+
+async function firstRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions, limit: number): Promise<unknown[]> {
+  let { before, span } = spanOf(range)
+  const rows: unknown[] = []
+  // A guess: most packs are full by half.
+  let packs = Math.ceil(limit / 32) + 1
+  for (;;) {
+    const [first, rest] = await Promise.all([
+      before === undefined ? [] : packOf(store, before),
+      span === undefined ? [] : requested(store.getAll(span, packs)),
+    ])
+    const found = [first, ...rest.map((record) => rowsOf(record, store))].flat()
+    for (const row of within(found, keyName, range)) rows.push(row)
+    const last = found.length === 0 ? undefined : keyIn(found.at(-1), keyName)
+    const { upper, upperOpen = false } = checkedRange(range)
+    const isEnd = span === undefined || rest.length < packs || last === undefined || (upper !== undefined && compareKeys(last, upper) >= 0)
+    if (isEnd || rows.length >= limit) return rows.slice(0, limit)
+    // The next pack begins after the last row of this one.
+    ;({ before, span } = { before: undefined, span: spanOf({ lower: last, upper, upperOpen }).span })
+    packs *= 2
+  }
+}
+
+async function lastRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions, limit: number): Promise<unknown[]> {
+  const rows: unknown[] = []
+  const { lower, upper, upperOpen = false } = checkedRange(range)
+  await walkBackwards(store, nativeRange({ upper, upperOpen }) as IDBKeyRange | null, (record) => {
+    const pack = rowsOf(record, store)
+    for (const row of within(pack, keyName, range).reverse()) rows.push(row)
+    return rows.length < limit && (lower === undefined || pack.length === 0 || compareKeys(keyIn(pack[0], keyName), lower) >= 0)
+  })
+  return rows.slice(0, limit)
+}
+
+/** Where the packs of a table begin. */
+export const readPacks = async (store: IDBObjectStore): Promise<TablePacks> => new TablePacks((await requested(store.getAllKeys())) as RowKey[])
+
+/** The rows of packs by where these begin, of memory where they are remembered. In one turn; remembers nothing. */
+export async function readRows(store: IDBObjectStore, packs: TablePacks, firsts: Iterable<RowKey | undefined>): Promise<Map<RowKey, readonly unknown[]>> {
+  const found = new Map<RowKey, readonly unknown[]>()
+  const missing: RowKey[] = []
+  for (const first of new Set(firsts)) {
+    if (first === undefined) continue
+    const rows = packs.rowsOf(first)
+    if (rows === undefined) missing.push(first)
+    else found.set(first, rows)
+  }
+  const records = await Promise.all(missing.map((first) => requested(store.get(first))))
+  for (const [at, first] of missing.entries()) found.set(first, rowsOf(records[at], store))
+  return found
+}
+
+/** Stores what became of a pack. Answers the requests. */
+export function writePack(store: IDBObjectStore, { first, packs }: Repacked): IDBRequest[] {
+  if (packs.length === 0) return first === undefined ? [] : [store.delete(first)]
+  return packs.map((pack) => store.put(pack.rows, pack.first))
+}

@@ -1,0 +1,218 @@
+/**
+ * Packs: neighbouring rows of a table in one record, since a record costs the same with one row or with sixty. Each is stored under the
+ * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-rows.ts`.
+ */
+import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
+import { isExotic } from './rows.js'
+
+/** An index finds records: a row that is to be found by one has a record of its own. */
+export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean => Object.keys(indexes).length === 0
+
+/** More rows than these make two packs. */
+export const rowsPerPack = 64
+/** So do heavier ones, in about bytes: a change of one row writes its whole pack. */
+export const weightPerPack = 16_384
+/** So many rows of this weight fill a pack and no more. */
+const light = weightPerPack / rowsPerPack
+/** How much room a split leaves for rows that come between. */
+const filled = rowsPerPack * 0.75
+/** Where rows of a table are remembered, no more packs than these. */
+export const maxRemembered = 512
+
+/** Before every key of a row: with it the first pack begins, so that no row comes before it. */
+export const lowest = -Infinity
+
+/** What is to be done to a row, `null` to delete it. */
+export interface RowChange {
+  readonly key: RowKey
+  readonly row: unknown
+}
+
+/** A pack to be stored. */
+export interface NewPack {
+  readonly first: RowKey
+  readonly rows: readonly unknown[]
+}
+
+/** The changes of the rows in one pack, in the order of their keys. */
+export interface PackChange {
+  /** Nothing before the first pack of a table is there yet. */
+  readonly first: RowKey | undefined
+  readonly isLast: boolean
+  readonly changes: readonly RowChange[]
+}
+
+/** What becomes of a pack: those that stand in its place, which are none if all its rows went. */
+export interface Repacked {
+  readonly first: RowKey | undefined
+  readonly packs: readonly NewPack[]
+}
+
+/** The same, of which the rows may have been let go already. */
+export interface Stored {
+  readonly first: RowKey | undefined
+  readonly packs: readonly { readonly first: RowKey; readonly rows?: readonly unknown[] }[]
+}
+
+/** The packs of one table: where they begin, and the rows of some. */
+export class TablePacks {
+  #firsts: readonly RowKey[]
+  readonly #rows = new Map<Slot, readonly unknown[]>()
+
+  constructor(firsts: readonly RowKey[]) {
+    this.#firsts = firsts
+  }
+
+  get firsts(): readonly RowKey[] {
+    return this.#firsts
+  }
+
+  /** Where the pack begins that a key belongs to; nothing if it comes before all. */
+  firstFor(key: RowKey): RowKey | undefined {
+    return this.#firsts[this.#at(key)]
+  }
+
+  rowsOf(first: RowKey): readonly unknown[] | undefined {
+    return this.#rows.get(slotOf(first))
+  }
+
+  remember(first: RowKey, rows: readonly unknown[]): void {
+    const slot = slotOf(first)
+    this.#rows.delete(slot)
+    this.#rows.set(slot, rows)
+    if (this.#rows.size <= maxRemembered) return
+    for (const oldest of this.#rows.keys()) {
+      this.#rows.delete(oldest)
+      break
+    }
+  }
+
+  /** Which packs the changes belong to. */
+  changesOf(changes: Iterable<RowChange>): PackChange[] {
+    const sorted = [...changes].sort((left, right) => compareKeys(left.key, right.key))
+    const found: { first: RowKey | undefined; isLast: boolean; changes: RowChange[] }[] = []
+    let at = -2
+    for (const change of sorted) {
+      const next = this.#firsts[at + 1]
+      // In order, so that most belong to the pack of the one before.
+      if (at === -2 || (next !== undefined && compareKeys(next, change.key) <= 0)) {
+        at = this.#at(change.key)
+        found.push({ first: this.#firsts[at], isLast: at === this.#firsts.length - 1, changes: [] })
+      }
+      found.at(-1)?.changes.push(change)
+    }
+    return found
+  }
+
+  /** What was repacked is stored now. */
+  stored(repacked: readonly Stored[]): void {
+    const gone = new Set<Slot>()
+    const added: RowKey[] = []
+    for (const { first, packs } of repacked) {
+      if (first !== undefined) this.#rows.delete(slotOf(first))
+      // The first of them begins where it did.
+      if (first !== undefined && packs.length === 0) gone.add(slotOf(first))
+      for (const [at, pack] of packs.entries()) {
+        if (first === undefined || at > 0) added.push(pack.first)
+        if (pack.rows !== undefined) this.remember(pack.first, pack.rows)
+      }
+    }
+    if (gone.size + added.length > 0) this.#firsts = [...this.#firsts.filter((first) => !gone.has(slotOf(first))), ...added].sort(compareKeys)
+  }
+
+  #at(key: RowKey): number {
+    let [low, high] = [0, this.#firsts.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (compareKeys(this.#firsts[middle], key) <= 0) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+}
+
+/** Where in rows, which are in the order of their keys, a key is or belongs. */
+function placeOf(rows: readonly unknown[], keyName: string, key: unknown): number {
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (compareKeys(keyIn(rows[middle], keyName), key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Which key a row has. */
+export const keyIn = (row: unknown, keyName: string) => (row as Record<string, unknown>)[keyName]
+
+/** The row of a pack that has this key. */
+export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): unknown {
+  const row = rows[placeOf(rows, keyName, key)]
+  return row !== undefined && compareKeys(keyIn(row, keyName), key) === 0 ? row : undefined
+}
+
+/** Makes the changes to the rows of a pack. */
+export function repack(keyName: string, rows: readonly unknown[], { first, isLast, changes }: PackChange): Repacked {
+  const after: unknown[] = []
+  let from = 0
+  let lightly = true
+  for (const { key, row } of changes) {
+    lightly &&= row === null || weightOf(row) <= light
+    const at = placeOf(rows, keyName, key)
+    for (; from < at; from += 1) after.push(rows[from])
+    if (from < rows.length && compareKeys(keyIn(rows[from], keyName), key) === 0) from += 1
+    if (row !== null) after.push(row)
+  }
+  const atEnd = isLast && from === rows.length
+  for (; from < rows.length; from += 1) after.push(rows[from])
+  // Of what was not there a first pack is made.
+  const begin = first ?? lowest
+  return { first, packs: cut(after, atEnd, lightly).map((part, at) => ({ first: at === 0 ? begin : (keyIn(part[0], keyName) as RowKey), rows: part })) }
+}
+
+/**
+ * Parts that are neither too long nor too heavy. Where rows are only added at the end, nothing needs room between. `lightly`: what
+ * is new is so light that it need not be weighed with the rest.
+ */
+function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (readonly unknown[])[] {
+  if (rows.length === 0) return []
+  if (lightly && rows.length <= rowsPerPack) return [rows]
+  const weights = rows.map(weightOf)
+  if (rows.length <= rowsPerPack && weights.reduce((sum, weight) => sum + weight, 0) <= weightPerPack) return [rows]
+  const longest = atEnd ? rowsPerPack : Math.ceil(rows.length / Math.ceil(rows.length / filled))
+  const parts: unknown[][] = []
+  let weight = Infinity
+  for (const [at, row] of rows.entries()) {
+    const part = parts.at(-1)
+    const own = weights[at] as number
+    if (part === undefined || part.length >= longest || weight + own > weightPerPack) {
+      parts.push([row])
+      weight = own
+    } else {
+      part.push(row)
+      weight += own
+    }
+  }
+  return parts
+}
+
+/** About how many bytes a row takes; no more than what fills a pack. What is no plain data has a pack of its own. */
+export function weightOf(row: unknown): number {
+  let weight = 0
+  const add = (value: unknown): void => {
+    weight += 8
+    if (typeof value === 'string') weight += value.length
+    else if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) weight += value.byteLength
+    else if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+      if (isExotic(value)) weight = weightPerPack
+      // Also ends the walk through a row that contains itself.
+      for (const name in value) {
+        if (weight >= weightPerPack) return
+        weight += name.length
+        add((value as Record<string, unknown>)[name])
+      }
+    }
+  }
+  add(row)
+  return Math.min(weight, weightPerPack)
+}

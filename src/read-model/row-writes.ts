@@ -1,0 +1,110 @@
+/** The rows that a transaction stores, as records of their own or in packs. */
+import { requested } from '../platform/indexeddb.js'
+import { rowStore } from './layout.js'
+import { isPacked, readPacks, readRows, writePack } from './packed-rows.js'
+import { maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
+import type { RowChanges, Side } from './state.js'
+
+/** How much is handed to the storage before the page gets its turn, in rows. */
+export const effortPerTurn = 500
+/** What a pack counts for. */
+const packEffort = 16
+/** How many packs that are not remembered are read, changed and written at a time. */
+const packsAtATime = 32
+
+interface TableWrites {
+  readonly table: string
+  readonly store: IDBObjectStore
+  readonly rows: readonly RowChange[]
+  /** Only of a packed table; without, they are to be read first. */
+  packs: TablePacks | undefined
+  planned: readonly PackChange[] | undefined
+  readonly stored: Stored[]
+}
+
+export class RowWrites {
+  readonly #remembered: ReadonlyMap<string, TablePacks>
+  readonly #keyNames: ReadonlyMap<string, string>
+  #tables: readonly TableWrites[] = []
+
+  /** `remembered`: packs as they are, if the transaction finds the state that it expects. */
+  constructor(remembered: ReadonlyMap<string, TablePacks>, keyNames: ReadonlyMap<string, string>) {
+    this.#remembered = remembered
+    this.#keyNames = keyNames
+  }
+
+  /** Begins, or begins again in another transaction. */
+  plan(transaction: IDBTransaction, side: Side, changes: RowChanges): void {
+    this.#tables = [...changes].map(([table, rows]) => {
+      const store = transaction.objectStore(rowStore(side, table))
+      const packs = isPacked(store) ? this.#remembered.get(table) : undefined
+      return { table, store, rows: [...rows.values()], packs, planned: packs?.changesOf(rows.values()), stored: [] }
+    })
+  }
+
+  /** All of it can be written in the turn that it is asked for: nothing has to be read before, and it is not too much. */
+  fitsInTurn(besides: number): boolean {
+    let effort = besides
+    for (const { store, rows, packs, planned } of this.#tables) {
+      if (!isPacked(store)) effort += rows.length
+      else if (packs === undefined || planned === undefined) return false
+      else if (planned.every(({ first }) => first === undefined || packs.rowsOf(first) !== undefined)) effort += planned.length * packEffort
+      else return false
+    }
+    return effort <= effortPerTurn
+  }
+
+  /**
+   * In portions, between which the page can paint and answer input: thousands of rows in one go would be a long task.
+   * `shows` rejects where the storage answers with nothing what is there: packs that it did not show would be overwritten (H25).
+   */
+  async run(shows: () => Promise<unknown>): Promise<void> {
+    let effort = 0
+    const isPortion = (more: number): boolean => {
+      effort += more
+      return effort % effortPerTurn < more
+    }
+    for (const writes of this.#tables) {
+      const { store, rows } = writes
+      if (isPacked(store)) {
+        await this.#repack(writes, shows, isPortion)
+        continue
+      }
+      for (const { key, row } of rows) {
+        const request: IDBRequest = row === null ? store.delete(key) : store.put(row)
+        if (isPortion(1)) await requested(request)
+      }
+    }
+  }
+
+  /** What is remembered of the tables once all of that is committed. */
+  stored(): [string, TablePacks][] {
+    return this.#tables.flatMap(({ table, packs, stored }) => {
+      if (packs === undefined) return []
+      packs.stored(stored)
+      return [[table, packs]]
+    })
+  }
+
+  async #repack(writes: TableWrites, shows: () => Promise<unknown>, isPortion: (more: number) => boolean): Promise<void> {
+    const { store, rows, table, stored } = writes
+    const keyName = this.#keyNames.get(table) as string
+    const packs = (writes.packs ??= (await Promise.all([readPacks(store), shows()]))[0])
+    const planned = (writes.planned ??= packs.changesOf(rows))
+    // Of more, only the places are remembered: a table may be larger than memory.
+    const isRemembered = planned.length <= maxRemembered
+    for (let at = 0; at < planned.length; at += packsAtATime) {
+      const part = planned.slice(at, at + packsAtATime)
+      const unknown = part.filter(({ first }) => first !== undefined && packs.rowsOf(first) === undefined)
+      const read = unknown.length === 0 ? undefined : (await Promise.all([readRows(store, packs, unknown.map(({ first }) => first)), shows()]))[0]
+      for (const change of part) {
+        const { first } = change
+        const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
+        const repacked = repack(keyName, before, change)
+        stored.push(isRemembered ? repacked : { first, packs: repacked.packs.map((pack) => ({ first: pack.first })) })
+        const last = writePack(store, repacked).at(-1)
+        if (isPortion(packEffort) && last !== undefined) await requested(last)
+      }
+    }
+  }
+}
