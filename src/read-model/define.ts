@@ -11,11 +11,14 @@ import { isKeyPath, type RowKey } from './keys.js'
 
 declare const rowType: unique symbol
 
-/** A table of a read model: an object store with real indexes. */
+/** A table of a read model: an object store. */
 export interface TableDefinition<Row = Record<string, unknown>> {
   /** The property that is the key; a string, a finite number or a Date in every row. */
   readonly key: string
-  /** Index name to the property it sorts by, or to several of them. */
+  /**
+   * Index name to the property it sorts by, or to several of them. Every row is then a record of its own; without an index up to
+   * 64 neighbours share one, which makes commits of many rows several times as fast. @default none
+   */
   readonly indexes?: { readonly [index: string]: string | readonly string[] }
   /** Checks every row that is put, and gives it its type. Must answer at once; what it answers is stored. @default anything is accepted */
   readonly schema?: StandardSchema<unknown, Row>

@@ -1,5 +1,6 @@
 import { openEventStore } from 'tidemark'
 import { events } from './projection/model.js'
+import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
@@ -12,6 +13,7 @@ const backend = {
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
 plainProjectorContract(backend)
+packedContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)

@@ -2,6 +2,7 @@ import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { events } from './projection/model.js'
+import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { readModelContract } from './projection/read-model.js'
@@ -14,6 +15,7 @@ for (const backend of [
   { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
 ] as const) {
   plainProjectorContract(backend)
+  packedContract(backend)
   readModelContract(backend)
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)

@@ -2,6 +2,7 @@
 import { openEventStore } from 'tidemark'
 import { expect, test } from 'vitest'
 import { events } from './projection/model.js'
+import { packedContract } from './projection/packed.js'
 import { readModelContract } from './projection/read-model.js'
 
 for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) {
@@ -18,7 +19,9 @@ test('H13: there is no getAllRecords here', () => {
   expect('getAllRecords' in IDBObjectStore.prototype || 'getAllRecords' in IDBIndex.prototype).toBe(false)
 })
 
-readModelContract({
+const backend = {
   name: 'IndexedDB without getAllRecords', shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
-})
+}
+readModelContract(backend)
+packedContract(backend)

@@ -76,7 +76,8 @@ export async function collectEvidence(_tidemark: unknown, { log, model }: { read
     const rows = async (name: string) => (await all.get(name)) as any[]
     const [state] = await rows('tidemark:state')
     const side = async (which: number, checkpoint: number, counted: number): Promise<StoredSide> => {
-      const table = (name: string) => rows(which === 0 ? name : `tidemark:other:${name}`)
+      // Rows may be records of their own, or lie in packs.
+      const table = async (name: string) => (await rows(which === 0 ? name : `tidemark:other:${name}`)).flat()
       const letters = (await rows(which === 0 ? 'tidemark:letters' : 'tidemark:other-letters')).map(({ position }) => position as number)
       return { checkpoint, counted, tallies: await table('tallies'), effects: await table('effects'), letters }
     }

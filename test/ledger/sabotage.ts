@@ -89,7 +89,10 @@ export async function doubleEffect(_tidemark: unknown, { model }: Databases): Pr
   state.onsuccess = () => {
     const effects = transaction.objectStore(state.result.shown === 0 ? 'effects' : 'tidemark:other:effects')
     const first = effects.openCursor()
-    first.onsuccess = () => void first.result?.update({ ...first.result.value, times: 2 })
+    first.onsuccess = () => {
+      const [row, ...rows] = first.result?.value as { times: number }[]
+      first.result?.update([{ ...row, times: 2 }, ...rows])
+    }
   }
   await new Promise((resolve) => (transaction.oncomplete = resolve))
   database.close()

@@ -41,6 +41,8 @@ export interface StoredDatabase {
     readonly keyPath: string | readonly string[] | null
     readonly indexes: Readonly<Record<string, { readonly keyPath: string | readonly string[]; readonly multiEntry: boolean; readonly unique: boolean }>>
     readonly rows: readonly unknown[]
+    /** Where they are not in the rows. */
+    readonly keys?: readonly IDBValidKey[]
   }>>
 }
 
@@ -50,11 +52,12 @@ export function dumpDatabase(name: string): Promise<StoredDatabase> {
     for (const store of database.objectStoreNames) {
       const from = database.transaction(store).objectStore(store)
       const rows = settled(from.getAll()) as Promise<unknown[]>
+      const keys = settled(from.getAllKeys())
       const indexes = Object.fromEntries([...from.indexNames].map((index) => {
         const { keyPath, multiEntry, unique } = from.index(index)
         return [index, { keyPath, multiEntry, unique }]
       }))
-      stores[store] = { keyPath: from.keyPath, indexes, rows: await rows }
+      stores[store] = { keyPath: from.keyPath, indexes, rows: await rows, ...(from.keyPath === null ? { keys: await keys } : {}) }
     }
     return { version: database.version, stores }
   })
@@ -62,10 +65,10 @@ export function dumpDatabase(name: string): Promise<StoredDatabase> {
 
 export function loadDatabase(name: string, { version, stores }: StoredDatabase): Promise<void> {
   return withDatabase(name, async () => {}, (database) => {
-    for (const [store, { keyPath, indexes, rows }] of Object.entries(stores)) {
+    for (const [store, { keyPath, indexes, rows, keys }] of Object.entries(stores)) {
       const into = database.createObjectStore(store, { keyPath: keyPath as string | string[] | null })
       for (const [index, { keyPath: path, ...options }] of Object.entries(indexes)) into.createIndex(index, path as string | string[], options)
-      for (const row of rows) into.put(row)
+      for (const [at, row] of rows.entries()) into.put(row, keys?.[at])
     }
   }, version)
 }

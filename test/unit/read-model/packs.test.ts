@@ -1,0 +1,116 @@
+// What packs promise, whatever is done to their rows.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compareKeys } from '../../../src/read-model/keys.js'
+import { lowest, repack, rowIn, rowsPerPack, TablePacks, weightOf, weightPerPack, type NewPack, type RowChange } from '../../../src/read-model/packs.js'
+
+interface Row {
+  readonly id: number
+  readonly text: string
+}
+
+/** A table, packed: what a storage would hold, and what a connection remembers of it. */
+class Table {
+  readonly stored = new Map<unknown, readonly Row[]>()
+  readonly packs = new TablePacks([])
+
+  commit(changes: readonly RowChange[]): void {
+    const last = new Map(changes.map((change) => [change.key, change]))
+    const repacked = this.packs.changesOf(last.values()).map((change) => repack('id', change.first === undefined ? [] : this.stored.get(change.first) ?? [], change))
+    for (const { first, packs } of repacked) {
+      if (packs.length === 0) this.stored.delete(first)
+      for (const pack of packs) this.stored.set(pack.first, pack.rows as readonly Row[])
+    }
+    this.packs.stored(repacked)
+  }
+
+  /** In the order of a storage. */
+  get inOrder(): NewPack[] {
+    return [...this.stored].map(([first, rows]) => ({ first: first as number, rows })).sort((left, right) => compareKeys(left.first, right.first))
+  }
+}
+
+const weigh = (rows: readonly unknown[]) => rows.reduce<number>((sum, row) => sum + weightOf(row), 0)
+const anyText = fc.oneof({ weight: 9, arbitrary: fc.constantFrom('', 'a note', 'x'.repeat(200)) }, { weight: 1, arbitrary: fc.constantFrom('x'.repeat(3_000), 'x'.repeat(20_000)) })
+const anyChange = fc.record({ id: fc.integer({ min: -300, max: 300 }), text: fc.option(anyText) })
+  .map(({ id, text }): RowChange => ({ key: id, row: text === null ? null : { id, text } }))
+const anyCommits = fc.array(fc.array(anyChange, { minLength: 1, maxLength: 150, size: 'max' }), { maxLength: 12, size: 'max' })
+
+describe('packs', () => {
+  test('hold each row once, where it is looked for, in the order of keys, and are neither empty nor too long nor too heavy', () => {
+    fc.assert(fc.property(anyCommits, (commits) => {
+      const table = new Table()
+      const rows = new Map<number, Row>()
+      for (const changes of commits) {
+        for (const { key, row } of changes) {
+          if (row === null) rows.delete(key as number)
+          else rows.set(key as number, row as Row)
+        }
+        table.commit(changes)
+        const packs = table.inOrder
+        expect(table.packs.firsts).toEqual(packs.map(({ first }) => first))
+        expect(packs.flatMap((pack) => pack.rows)).toEqual([...rows.values()].sort((left, right) => left.id - right.id))
+        for (const [at, pack] of packs.entries()) {
+          expect(pack.rows.length).toBeGreaterThan(0)
+          expect(pack.rows.length).toBeLessThanOrEqual(rowsPerPack)
+          // Light rows are not weighed each time, so that a pack may be so much over.
+          if (pack.rows.length > 1) expect(weigh(pack.rows)).toBeLessThanOrEqual(2 * weightPerPack)
+          expect(table.packs.rowsOf(pack.first) ?? pack.rows).toEqual(pack.rows)
+          for (const { id } of pack.rows as readonly Row[]) {
+            expect(id >= (pack.first as number) && id < ((packs[at + 1]?.first as number | undefined) ?? Infinity)).toBe(true)
+          }
+        }
+        for (const id of [-301, -7, 0, 8, 301, ...rows.keys()]) {
+          const first = table.packs.firstFor(id)
+          expect(first === undefined ? undefined : rowIn(table.stored.get(first) ?? [], 'id', id)).toEqual(rows.get(id))
+        }
+      }
+    }), { seed: 20261126, numRuns: 60 })
+  })
+
+  test('are full where rows are added at the end, and leave room where they are split', () => {
+    const table = new Table()
+    for (let id = 0; id < 1_000; id += 1) table.commit([{ key: id, row: { id, text: '' } }])
+    expect(table.inOrder.map(({ rows }) => rows.length)).toEqual([...Array(15).fill(64), 40])
+    expect(table.packs.firsts[0]).toBe(lowest)
+    const sizes = () => table.inOrder.slice(0, 3).map(({ rows }) => rows.length)
+    table.commit([{ key: 3.5, row: { id: 3.5, text: '' } }])
+    expect(sizes()).toEqual([33, 32, 64])
+    const reversed = new Table()
+    for (let id = 500; id > 0; id -= 1) reversed.commit([{ key: id, row: { id, text: '' } }])
+    expect(reversed.inOrder.length).toBeLessThan(500 / 24)
+  })
+
+  test('a change writes the packs that it touches and no others', () => {
+    const table = new Table()
+    table.commit(Array.from({ length: 640 }, (_, id) => ({ key: id, row: { id, text: '' } })))
+    expect(table.packs.changesOf([{ key: 639, row: null }, { key: 0, row: null }, { key: 70, row: null }, { key: 65, row: null }]).map(({ first, isLast, changes }) => [first, isLast, changes.length]))
+      .toEqual([[lowest, false, 1], [64, false, 2], [576, true, 1]])
+  })
+
+  test.for<[string, unknown, number]>([
+    ['a string by its length', { text: 'x'.repeat(100) }, 120], ['bytes by their number', { bytes: new Uint8Array(1_000) }, 1_021],
+    ['a Date like a number', { at: new Date(0) }, 18], ['a Map as a whole pack', { map: new Map() }, weightPerPack],
+    ['much as a whole pack', { text: 'x'.repeat(100_000) }, weightPerPack], ['a deep row by all of it', { a: { b: [{ c: 'x' }] } }, 45],
+  ])('weigh %s', ([, row, weight]) => expect(weightOf(row)).toBe(weight))
+
+  test('weigh a row that contains itself', () => {
+    const row: { self?: unknown; list: unknown[] } = { list: [] }
+    row.self = row
+    row.list.push(row, row.list)
+    expect(weightOf(row)).toBe(weightPerPack)
+  })
+
+  test('of what was written but not kept nothing is remembered', () => {
+    const packs = new TablePacks([lowest, 5])
+    for (const first of [lowest, 5]) packs.remember(first, [{ id: 5 }])
+    packs.stored([{ first: lowest, packs: [{ first: lowest }, { first: 3 }] }, { first: 5, packs: [] }])
+    expect([packs.firsts, packs.rowsOf(lowest), packs.rowsOf(3), packs.rowsOf(5)]).toEqual([[lowest, 3], undefined, undefined, undefined])
+  })
+
+  test('remember the rows of 512 packs, and the places of all', () => {
+    const packs = new TablePacks(Array.from({ length: 600 }, (_, at) => at))
+    for (let at = 0; at < 600; at += 1) packs.remember(at, [{ id: at }])
+    expect([packs.rowsOf(87), packs.rowsOf(88), packs.firstFor(87.5)]).toEqual([undefined, [{ id: 88 }], 87])
+  })
+})
