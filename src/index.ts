@@ -19,11 +19,11 @@ export type { Codec } from './log/prepare.js'
 
 // Looking after a store
 export type { LogDefect, LogDefectKind } from './log/audit.js'
-export type { ExportedEvent, ExportHeader, ExportOptions } from './log/export.js'
+export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './log/export.js'
 export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './log/import.js'
 export type { LineSource } from './log/lines.js'
 export type { StoreOperations } from './log/operations.js'
-export type { Verification } from './log/verify.js'
+export { verifyEventStore, type Verification } from './log/verify.js'
 export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
 // Projections

@@ -1,8 +1,11 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
 import { EventUnreadableError, IntegrityError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
 import type { ReadOptions } from './event-store.js'
-import { assertContiguous, decodeRecord, type CommitRecord, type StoredEvent } from './record.js'
-import { nextPageSize } from './verify.js'
+import { inspectionOf, nextPageSize } from './inspection.js'
+import { storeInternals, type TidemarkStore } from './open.js'
+import { wholeNumber } from './prepare.js'
+import { assertContiguous, decodeRecord, type StoredEvent } from './record.js'
 
 /** The format of the text that this build writes, and the newest that it reads. */
 export const exportFormat = 1
@@ -33,24 +36,39 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
   readonly commit: number
 }
 
-/** What an export needs of a log. */
-export interface ExportSource {
-  head(): Promise<number>
-  identity(): Promise<string>
-  /** Records from the one on that holds a position. */
-  recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
+/**
+ * The log as newline-delimited JSON: a header, then one line per event, in order. Each chunk is one whole line, with its line
+ * feed. Events are as they are stored: not upcast, and with a codec still encoded, so that its keys must be kept elsewhere.
+ * Checkpoints and read models are not part of it. `importEvents` reads it.
+ *
+ * @param store of `openEventStore`, or a copy of one
+ * @param options positions in the log, and a `signal` that ends it with its reason
+ * @throws InvalidArgumentError, ClosedError at once, for a store or position that is none, and for a store that was closed
+ * @throws EventUnreadableError, IntegrityError while it is read, at the first event that cannot be read, or is not there: an export
+ * is never silently incomplete. `upTo` exports what stands before it.
+ *
+ * @example
+ * const lines: string[] = []
+ * for await (const line of exportEvents(store)) lines.push(line)
+ * const backup = new Blob(lines, { type: 'application/x-ndjson' })
+ */
+export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
+  storeInternals(store).assertOpen()
+  for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
+  return lines(store, options)
 }
 
-/** The lines, each with its line feed. */
-export async function* exportLines(source: ExportSource, { after = 0, upTo, signal }: ExportOptions): AsyncGenerator<string, void, undefined> {
+async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after = 0, upTo, signal }: ExportOptions): AsyncGenerator<string, void, undefined> {
+  const parts = storeInternals(store)
+  const inspection = inspectionOf(store.name, parts)
   signal?.throwIfAborted()
-  const head = upTo ?? (await source.head())
-  yield line({ tidemark: 'export', format: exportFormat, log: await source.identity(), after, head } satisfies ExportHeader)
+  const head = upTo ?? (await store.head())
+  yield line({ tidemark: 'export', format: exportFormat, log: await parts.identity(), after, head } satisfies ExportHeader)
   let next = after + 1
   let commit = next
   for (let size = 16; next <= head;) {
     signal?.throwIfAborted()
-    const records = await source.recordsFrom(next, size)
+    const records = await inspection.recordsFrom(next, size)
     const from = next
     for (const record of records) {
       if (next > head) break

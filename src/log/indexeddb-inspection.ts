@@ -1,10 +1,10 @@
-/** The log in IndexedDB as it is stored, for `verify` and `export`. */
+/** The log in IndexedDB as it is stored. */
 import type { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from './audit.js'
+import type { LogInspection, SharedIdKey } from './inspection.js'
 import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
 import type { CommitRecord } from './record.js'
-import type { LogInspection, SharedIdKey } from './verify.js'
 
 /** How many index entries one transaction walks over, and on to the end of a key. */
 const walkAtOnce = 4096

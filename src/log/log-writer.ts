@@ -105,7 +105,7 @@ export class LogWriter {
       return decide()
     }).catch((error: unknown) => {
       if (!isLoss(error)) throw error
-      throw new StorageDamagedError(`The browser lost a record that appending to '${this.#about.name}' depends on: verify() names it. Restore from an export.`, { cause: error.cause })
+      throw new StorageDamagedError(`The browser lost a record that appending to '${this.#about.name}' depends on: verifyEventStore() names it. Restore from an export.`, { cause: error.cause })
     })
     if (!('stored' in outcome)) return outcome
     if (remembered?.head === fresh.head) {

@@ -6,17 +6,15 @@ import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalog
 import type { EventShape } from '../events/event.js'
 import { databaseName, storeName } from '../events/names.js'
 import { systemClock } from '../platform/clock.js'
-import { deleteDatabase } from '../platform/connection.js'
+import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
-import { indexedDbInspection } from './indexeddb-inspection.js'
 import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
-import { storeOperations, type StoreOperations } from './operations.js'
+import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { createStore } from './store.js'
-import { memoryInspection } from './verify.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -34,16 +32,22 @@ export interface EventStoreOptions<E extends EventShape> {
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
 export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator & StoreOperations
 
-/** What read models and imports need of the store that they belong to. */
-export interface StoreInternals {
-  readonly signals: Signals
+/** What read models, and the functions that look after a store, need of the store that they belong to. */
+export type StoreInternals = CommonInternals & (
   /** Where the log is, and so its read models. */
-  readonly medium: 'indexeddb' | 'memory'
+  | { readonly medium: 'indexeddb'; readonly connection: Connection }
+  | { readonly medium: 'memory'; readonly log: Pick<MemoryLog, 'records'>; readonly checkpoints: ReadonlyMap<string, number> }
+)
+
+interface CommonInternals {
+  readonly signals: Signals
   /** The identity of the log: rows folded from another one are void (H31). */
   identity(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   readonly maxEventBytes: number
+  /** Throws ClosedError once the store was closed. */
+  assertOpen(): void
 }
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
@@ -110,10 +114,10 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
     throw error
   }
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
-  const shared: StoreInternals = { signals, medium: 'indexeddb', identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes }
-  const inspection = indexedDbInspection(log.connection, name, () => log.incarnation())
-  const operations = storeOperations({ ...shared, inspection, assertOpen, head: () => log.head() })
-  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), operations)
+  const shared: StoreInternals = {
+    signals, medium: 'indexeddb', connection: log.connection, identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+  }
+  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }
 
 /** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
@@ -123,10 +127,11 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
   const log = new MemoryLog(parts)
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
   const identity = crypto.randomUUID()
-  const shared: StoreInternals = { signals, medium: 'memory', identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes }
   const checkpoints = new Map<string, number>()
-  const operations = storeOperations({ ...shared, inspection: memoryInspection(log, checkpoints), assertOpen, head: () => log.head() })
-  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), operations)
+  const shared: StoreInternals = {
+    signals, medium: 'memory', log, checkpoints, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+  }
+  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryOperations)
 }
 
 /**

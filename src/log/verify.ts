@@ -1,10 +1,12 @@
 /** Looking for damage: every record of the log against every other, and what is stored beside them (H76). */
-import { LogAudit, type LogDefect, type StoredBeside } from './audit.js'
+import type { EventShape } from '../events/event.js'
+import { LogAudit, type LogDefect } from './audit.js'
 import type { ReadOptions } from './event-store.js'
-import type { MemoryLog } from './memory-log.js'
-import { decodeRecord, idKey, type CommitRecord } from './record.js'
+import { inspectionOf, nextPageSize, type LogInspection, type SharedIdKey } from './inspection.js'
+import { storeInternals, type TidemarkStore } from './open.js'
+import { decodeRecord, idKey } from './record.js'
 
-/** What `verify` found. */
+/** What {@link verifyEventStore} found. */
 export interface Verification {
   /** Nothing is wrong. */
   readonly ok: boolean
@@ -18,52 +20,25 @@ export interface Verification {
   readonly unlisted: number
 }
 
-/** The log as it is stored, for looking at. */
-export interface LogInspection {
-  /** Records in the order of keys, after a key or from the first. With the last ones also what stands beside them, of the same moment. */
-  page(after: IDBValidKey | undefined, limit: number): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
-  /** Keys of the index `ids` under which more than one record stands, a bounded number at a time. */
-  sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>
-  /** The records at some keys, where they are. */
-  records(at: readonly number[]): Promise<readonly CommitRecord[]>
-  /** Records from the one on that holds a position. */
-  recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
-}
-
-export interface SharedIdKey {
-  readonly key: string
-  readonly at: readonly number[]
-}
-
-/** A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map. */
-export function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: ReadonlyMap<string, number>): LogInspection {
-  return {
-    async page(after, limit) {
-      // The record that holds the key comes again, and does not count.
-      const again = after === undefined ? 0 : 1
-      const page = (await log.records(again === 0 ? 1 : (after as number), limit + again)).slice(again)
-      if (page.length === limit) return { records: page }
-      return { records: page, beside: { checkpoints: [...checkpoints].map(([name, position]) => ({ name, position })) } }
-    },
-    async *sharedIdKeys() {},
-    records: async () => [],
-    recordsFrom: (position, limit) => log.records(position, limit),
-  }
-}
-
-/** A page holds so many records at most … */
-const mostRecords = 128
-/** … and grows no further above so many characters. */
-const mostCharacters = 512 * 1024
-
-/** How many records to read next, after a page of some. */
-export function nextPageSize(size: number, records: readonly unknown[]): number {
-  const characters = records.reduce<number>((sum, record) => sum + String((record as { events?: unknown } | null)?.events).length, 0)
-  return characters < mostCharacters ? Math.min(size * 2, mostRecords) : Math.max(1, Math.floor(size / 2))
-}
-
-/** Reads everything once, page by page. What is appended meanwhile is looked at too. */
-export async function verifyLog(inspection: LogInspection, { signal }: ReadOptions = {}): Promise<Verification> {
+/**
+ * Reads the whole log once, in bounded pages, and names what does not fit: holes, records that were edited or cannot be
+ * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing (H76). What is appended
+ * meanwhile is looked at too.
+ *
+ * It finds accidents and clumsy edits. Any code of this origin can change a log so that nothing shows.
+ *
+ * @param store of `openEventStore`, or a copy of one
+ * @param options `signal` ends it: it rejects with the signal's reason
+ * @throws InvalidArgumentError for a store that is none; ClosedError, StorageLostError where it is closed or gone
+ *
+ * @example
+ * const { ok, defects } = await verifyEventStore(store)
+ * if (!ok) report(defects.map(({ message }) => message))
+ */
+export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, { signal }: ReadOptions = {}): Promise<Verification> {
+  const parts = storeInternals(store)
+  parts.assertOpen()
+  const inspection = inspectionOf(store.name, parts)
   const audit = new LogAudit()
   let after: IDBValidKey | undefined
   for (let size = 16; ;) {

@@ -98,7 +98,7 @@ const rowsPerTurn = 500
  * @param projection what `defineProjection` answered
  * @param options `signal` ends it: it rejects with the signal's reason
  * @throws InvalidArgumentError for a store or projection that is none
- * @throws IntegrityError, StorageFailedError and their like if the log cannot be read: see `verify` of the store
+ * @throws IntegrityError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
  * @throws UnsupportedFormatError if a newer tidemark wrote the read model
  *
  * @example

@@ -1,5 +1,5 @@
 // H8: a worker can be terminated at any moment, also in the middle of a transaction, which must not be left open for ever.
-import { openEventStore } from 'tidemark'
+import { openEventStore, verifyEventStore } from 'tidemark'
 import { expect, test } from 'vitest'
 
 const workers = 8
@@ -20,7 +20,7 @@ test('H8: a worker that is terminated while it appends and reads keeps nobody fr
     // It rejects with StorageBusyError where the storage does not answer.
     await store.append({ stream: 'page', events: [{ type: 'Added', data: round }] })
   }
-  const { ok } = await store.verify()
+  const { ok } = await verifyEventStore(store)
   expect(ok).toBe(true)
   expect(await store.streamVersion('page')).toBe(workers)
   expect(await store.streamVersion('worker')).toBeGreaterThanOrEqual(workers * 10)

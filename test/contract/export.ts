@@ -1,7 +1,7 @@
 /** Export and import: what goes out comes back as it was, once, whatever happens in between. */
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { defineEvents, importEvents, openEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import { defineEvents, exportEvents, importEvents, openEventStore, verifyEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { editRecord, editRows } from '../support/raw-database.js'
 
@@ -25,7 +25,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) list.push(item)
   return list
 }
-const lines = (store: TidemarkStore, options?: { after?: number; upTo?: number }) => all(store.export(options))
+const lines = (store: TidemarkStore, options?: { after?: number; upTo?: number }) => all(exportEvents(store, options))
 const eventLines = async (store: TidemarkStore) => (await lines(store)).slice(1)
 const parsed = (line: string | undefined) => JSON.parse(line ?? '') as Line
 
@@ -59,7 +59,7 @@ export function exportContract(): void {
       const store = await open()
       await store.append({ stream: 'a', events: many(0, 3) })
       const text: string[] = []
-      for await (const line of store.export()) {
+      for await (const line of exportEvents(store)) {
         text.push(line)
         await store.append({ stream: 'a', events: [added('later')] })
       }
@@ -74,7 +74,7 @@ export function exportContract(): void {
       expect(JSON.parse(header as string)).toMatchObject({ after: 598, head: 603 })
       expect(rest.map((line) => parsed(line).position)).toEqual([599, 600, 601, 602, 603])
       await expect(lines(store, { upTo: 611 })).rejects.toMatchObject({ code: 'integrity', position: 611 })
-      expect(() => store.export({ after: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+      expect(() => exportEvents(store, { after: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
     })
 
     test('stops before an event that cannot be read, and can be had up to there', async () => {
@@ -83,7 +83,7 @@ export function exportContract(): void {
       await editRecord(store.name, 2, (record) => ({ ...record, events: '[{' }))
       const text: string[] = []
       const reading = (async () => {
-        for await (const line of store.export()) text.push(line)
+        for await (const line of exportEvents(store)) text.push(line)
       })()
       await expect(reading).rejects.toMatchObject({ code: 'event-unreadable', position: 2 })
       expect(text).toHaveLength(2)
@@ -103,11 +103,11 @@ export function exportContract(): void {
       await store.append({ stream: 'a', events: many(1, 3) })
       const controller = new AbortController()
       const reading = (async () => {
-        for await (const line of store.export({ signal: controller.signal })) if (parsed(line).position === 2) controller.abort('enough')
+        for await (const line of exportEvents(store, { signal: controller.signal })) if (parsed(line).position === 2) controller.abort('enough')
       })()
       await expect(reading).rejects.toBe('enough')
       await store.close()
-      expect(() => store.export()).toThrow(expect.objectContaining({ code: 'closed' }))
+      expect(() => exportEvents(store)).toThrow(expect.objectContaining({ code: 'closed' }))
     })
   })
 
@@ -139,7 +139,7 @@ export function exportContract(): void {
         expect(await all(copy.read())).toEqual(await all(store.read()))
         // With their commits, so that a copy of the copy is the same again.
         expect(await eventLines(copy)).toEqual(source.slice(1))
-        expect(await copy.verify()).toMatchObject({ ok: true, events: total })
+        expect(await verifyEventStore(copy)).toMatchObject({ ok: true, events: total })
         expect(await importEvents(copy, source)).toEqual({ imported: 0, skipped: total, total, position: total })
       }), { numRuns: 40 })
     })
@@ -208,7 +208,7 @@ export function exportContract(): void {
       const copy = await open()
       await importEvents(copy, await lines(store))
       await store.append({ stream: 'a', events: many(6, 5) })
-      expect(await importEvents(copy, store.export({ after: 5 }))).toMatchObject({ imported: 5, position: 10 })
+      expect(await importEvents(copy, exportEvents(store, { after: 5 }))).toMatchObject({ imported: 5, position: 10 })
       expect(await all(copy.read())).toEqual(await all(store.read()))
     })
 

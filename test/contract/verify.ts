@@ -1,6 +1,6 @@
 /** H76: any script of the origin can edit the rows. Whatever it does clumsily has a name. Run on fake-indexeddb and in real browsers. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { destroyEventStore, openEventStore, type LogDefect, type TidemarkStore } from 'tidemark'
+import { destroyEventStore, openEventStore, verifyEventStore, type LogDefect, type TidemarkStore } from 'tidemark'
 import { editRecord, editRows, settled } from '../support/raw-database.js'
 
 const added = (value: number) => ({ type: 'Added', data: { value } })
@@ -32,15 +32,15 @@ export function verifyContract(): void {
     await destroyEventStore(name)
   })
 
-  const found = async () => brief((await store.verify()).defects)
+  const found = async () => brief((await verifyEventStore(store)).defects)
   const edited = (at: number, change: (record: any) => unknown) => editRecord(name, at, change)
 
   describe('H76: verify', () => {
     test('finds nothing in a log that nobody touched, also an empty one', async () => {
-      expect(await store.verify()).toEqual({ ok: true, head: 7, events: 7, defects: [], unlisted: 0 })
+      expect(await verifyEventStore(store)).toEqual({ ok: true, head: 7, events: 7, defects: [], unlisted: 0 })
       const other = `${name}-empty`
       const empty = await openEventStore({ name: other })
-      expect(await empty.verify()).toEqual({ ok: true, head: 0, events: 0, defects: [], unlisted: 0 })
+      expect(await verifyEventStore(empty)).toEqual({ ok: true, head: 0, events: 0, defects: [], unlisted: 0 })
       await empty.close()
     })
 
@@ -49,7 +49,7 @@ export function verifyContract(): void {
         await store.append({ stream: 'large', events: Array.from({ length: 700 }, (_, value) => added(value)) })
         await Promise.all(Array.from({ length: 150 }, (_, value) => store.append({ stream: `s-${value % 7}`, events: [added(value)] })))
       }
-      const verifying = store.verify()
+      const verifying = verifyEventStore(store)
       await store.append({ stream: 'a', events: [added(8)] })
       const { head, events, ...rest } = await verifying
       expect(rest).toEqual({ ok: true, defects: [], unlisted: 0 })
@@ -58,7 +58,7 @@ export function verifyContract(): void {
 
     test('names a deleted record as a hole, and the versions that went with it', async () => {
       await editRows(name, ({ commits }) => void commits.delete(3))
-      const answer = await store.verify()
+      const answer = await verifyEventStore(store)
       expect(brief(answer.defects)).toEqual([['hole', 3], ['version', 5, 'b']])
       expect(answer).toMatchObject({ ok: false, head: 7, events: 6 })
       expect(answer.defects[0]?.message).toContain('3 to 3')
@@ -154,14 +154,14 @@ export function verifyContract(): void {
         checkpoints.put({ name: 'half', position: 1.5 })
         checkpoints.put({ name: 'none' })
       })
-      const { defects } = await store.verify()
+      const { defects } = await verifyEventStore(store)
       expect(brief(defects)).toEqual([['checkpoint', 8], ['checkpoint'], ['checkpoint']])
       expect(defects.map(({ message }) => message)).toEqual([expect.stringContaining("'ahead'"), expect.stringContaining("'half'"), expect.stringContaining("'none'")])
     })
 
     test.for<[unknown, string]>([[0, '0'], [-1, '-1'], [1.5, '1.5'], [new Date(0), 'an object'], ['x', "'x'"]])('names a record at %s, which is no position', async ([at, shown]) => {
       await editRows(name, ({ commits }) => void commits.put({ at, n: 1, heads: [], commits: [], ids: [], events: '[]' }))
-      const { defects } = await store.verify()
+      const { defects } = await verifyEventStore(store)
       expect(brief(defects)).toEqual([['record']])
       expect(defects[0]?.message).toContain(shown)
     })
@@ -180,18 +180,18 @@ export function verifyContract(): void {
       await editRows(name, ({ checkpoints }) => {
         for (let at = 0; at < 1005; at += 1) checkpoints.put({ name: `p-${at}`, position: 100 })
       })
-      const { defects, unlisted } = await store.verify()
+      const { defects, unlisted } = await verifyEventStore(store)
       expect([defects.length, unlisted]).toEqual([1000, 5])
     })
 
     test('stops with the reason of its signal', async () => {
       const reason = new Error('enough')
-      await expect(store.verify({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+      await expect(verifyEventStore(store, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     })
 
     test('is refused by a closed store', async () => {
       await store.close()
-      await expect(store.verify()).rejects.toMatchObject({ code: 'closed' })
+      await expect(verifyEventStore(store)).rejects.toMatchObject({ code: 'closed' })
     })
   })
 }

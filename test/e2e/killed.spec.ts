@@ -53,6 +53,6 @@ for (const { how, end } of endings) {
     await caughtUp(again, await append(again, 'page', 5))
     const { rows, expected, head } = await compare(again)
     expect([head, rows]).toEqual([35, expected])
-    expect(await run(again, 'page', async (tidemark, _arg, state) => [(await state['store'].verify()).ok, (await tidemark.verifyReadModel(state['store'], state['definition'])).ok])).toEqual([true, true])
+    expect(await run(again, 'page', async (tidemark, _arg, state) => [(await tidemark.verifyEventStore(state['store'])).ok, (await tidemark.verifyReadModel(state['store'], state['definition'])).ok])).toEqual([true, true])
   })
 }

@@ -10,12 +10,12 @@ const openStore = (page: Page, name: string) =>
 
 /** What a store in a page holds, and what verify says of it. */
 const look = (page: Page) =>
-  run(page, 'page', async (_tidemark, _arg, state) => {
+  run(page, 'page', async (tidemark, _arg, state) => {
     const events: { position: number; stream: string; data: unknown }[] = []
     for await (const { position, stream, data } of state['store'].read()) events.push({ position, stream, data })
-    const { ok, head, defects } = await state['store'].verify()
-    const [header] = await state['store'].export()[Symbol.asyncIterator]().next().then(({ value }: { value: string }) => [JSON.parse(value)])
-    return { events, ok, head, defects, log: header.log as string } as { events: typeof events; ok: boolean; head: number; defects: { kind: string; position?: number }[]; log: string }
+    const { ok, head, defects } = await tidemark.verifyEventStore(state['store'])
+    const [header] = await tidemark.exportEvents(state['store'])[Symbol.asyncIterator]().next().then(({ value }: { value: string }) => [JSON.parse(value)])
+    return { events, ok, head, defects, log: header.log as string } as { events: typeof events; ok: boolean; head: number; defects: readonly { kind: string; position?: number }[]; log: string }
   })
 
 /** Starts to append from a page, several at once, until it is told to stop or ten of them failed. */
@@ -246,7 +246,7 @@ test('H16: a large event whose file got lost is named by its position, and its n
   context = await launch()
   page = await openPage(context)
   await openStore(page, 'lost')
-  const found = await run(page, 'page', async (_tidemark, _arg, state) => {
+  const found = await run(page, 'page', async (tidemark, _arg, state) => {
     const read = async (events: AsyncIterable<{ position: number }>) => {
       const positions: number[] = []
       try {
@@ -260,7 +260,7 @@ test('H16: a large event whose file got lost is named by its position, and its n
     const { store } = state
     const answer = {
       all: await read(store.read()), after: await read(store.read({ after: 2 })), a: await read(store.readStream('a')), b: await read(store.readStream('b')),
-      defects: (await store.verify()).defects.map(({ kind, position }: { kind: string; position: number }) => [kind, position]),
+      defects: (await tidemark.verifyEventStore(store)).defects.map(({ kind, position }) => [kind, position]),
       appended: (await store.append({ stream: 'b', events: [{ type: 'A', data: 4 }] })).position,
     }
     return answer as { all: unknown[]; after: unknown[]; a: unknown[]; b: unknown[]; defects: unknown[]; appended: number }

@@ -223,6 +223,6 @@ async function readAll(
   }
   const before = await ids()
   for (const id of repeat) await opened.append({ stream: 'again', events: [{ type: 'Filled', data: null, id }] })
-  const { defects } = await opened.verify()
+  const { defects } = await tidemark.verifyEventStore(opened)
   return { before, after: await ids(), defects: defects.map((defect: unknown) => JSON.stringify(defect)) }
 }

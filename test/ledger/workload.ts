@@ -193,7 +193,7 @@ export function entered(_tidemark: Tidemark, _arg: undefined, state: State): boo
 export async function recover(tidemark: Tidemark, _arg: undefined, state: State): Promise<readonly string[]> {
   const { store, definition } = state
   const { position, reason } = await tidemark.runProjection(definition, store, { leadership: 'wait' })
-  const { ok, head, defects } = await store.verify()
+  const { ok, head, defects } = await tidemark.verifyEventStore(store)
   return [
     ...(ok ? [] : defects.map((defect: unknown) => JSON.stringify(defect))),
     ...(reason === 'caught-up' && position === head ? [] : [`a run ended at ${position} of ${head}: ${reason}`]),

@@ -51,7 +51,7 @@ test('H6: a writer is frozen at 500 random moments, and the append of another ta
   for (let at = 0; at < 500; at += 1) times.push(await round(writer, other))
   publish(context, 'H6, 500 rounds', { blocked: times.filter((time) => time === Infinity).length, ...spread(times.filter((time) => time !== Infinity)) })
   expect(times.filter((time) => time === Infinity)).toEqual([])
-  expect(await run(other, 'page', async (_tidemark, _arg, state) => (await state['store'].verify()).ok as boolean)).toBe(true)
+  expect(await run(other, 'page', async (tidemark, _arg, state) => (await tidemark.verifyEventStore(state['store'])).ok as boolean)).toBe(true)
 })
 
 test('H6, control: without commit(), and without letting go at a freeze, the other tab is blocked: the test above can see it', async ({ launch }) => {

@@ -1,18 +1,20 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
-import { importEvents, type ImportResult, type LogDefect, type LogDefectKind, type Persistence, type StorageUsage, type TidemarkStore, type Verification } from '../../src/index.js'
+import {
+  exportEvents, importEvents, verifyEventStore, type ImportResult, type LogDefect, type LogDefectKind, type Persistence, type StorageUsage, type TidemarkStore, type Verification,
+} from '../../src/index.js'
 
 declare const store: TidemarkStore
 
-expectTypeOf(store.verify()).resolves.toEqualTypeOf<Verification>()
+expectTypeOf(verifyEventStore(store)).resolves.toEqualTypeOf<Verification>()
 expectTypeOf<Verification['defects']>().toEqualTypeOf<readonly LogDefect[]>()
 expectTypeOf<LogDefectKind>().extract<'hole' | 'overlap' | 'version'>().toEqualTypeOf<'hole' | 'overlap' | 'version'>()
-expectTypeOf(store.export({ after: 1, upTo: 2 })).toEqualTypeOf<AsyncIterable<string>>()
+expectTypeOf(exportEvents(store, { after: 1, upTo: 2 })).toEqualTypeOf<AsyncIterable<string>>()
 expectTypeOf(store.usage()).resolves.toEqualTypeOf<StorageUsage>()
 expectTypeOf(store.persist()).resolves.toEqualTypeOf<Persistence>()
 
 // What a backup comes as: another store's export, a file, an answer of a server, lines.
-expectTypeOf(importEvents(store, store.export())).resolves.toEqualTypeOf<ImportResult>()
+expectTypeOf(importEvents(store, exportEvents(store))).resolves.toEqualTypeOf<ImportResult>()
 declare const response: Response
 declare const file: Blob
 if (response.body !== null) void importEvents(store, response.body)

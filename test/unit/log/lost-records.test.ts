@@ -1,7 +1,7 @@
 // H16: large values lie in files of their own, and get lost alone.
 import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { importEvents, openEventStore, runProjection, type RecordedEvent } from 'tidemark'
+import { exportEvents, importEvents, openEventStore, runProjection, verifyEventStore, type RecordedEvent } from 'tidemark'
 import { inject, type Injection } from './inject-faults.js'
 
 let count = 0
@@ -57,10 +57,10 @@ describe.each(['NotReadableError', 'NotFoundError', 'DataError', 'UnknownError']
 
   test('is found by verify, and stops an export before it', async () => {
     await using store = await lose(4, error)
-    expect(await store.verify()).toMatchObject({ ok: false, head: 6, events: 4, unlisted: 0, defects: [{ kind: 'unreadable', position: 4 }] })
+    expect(await verifyEventStore(store)).toMatchObject({ ok: false, head: 6, events: 4, unlisted: 0, defects: [{ kind: 'unreadable', position: 4 }] })
     const lines: string[] = []
     const exporting = (async () => {
-      for await (const line of store.export()) lines.push(line)
+      for await (const line of exportEvents(store)) lines.push(line)
     })()
     await expect(exporting).rejects.toMatchObject({ code: 'event-unreadable', position: 4 })
     expect(lines).toHaveLength(4)
@@ -80,10 +80,10 @@ test('H16: where the last record is lost, nobody is told a wrong head, and nothi
   await expect(store.head()).rejects.toMatchObject({ code: 'event-unreadable', position: 6 })
   expect(await until(store.read())).toMatchObject({ read: [1, 2, 3, 4, 5], error: { code: 'event-unreadable', position: 6 } })
   await expect(store.append({ stream: 'c', events: [added(7)] })).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written', cause: { name: 'NotReadableError' } })
-  expect(await store.verify()).toMatchObject({ ok: false, events: 5, defects: [{ kind: 'unreadable', position: 6 }] })
+  expect(await verifyEventStore(store)).toMatchObject({ ok: false, events: 5, defects: [{ kind: 'unreadable', position: 6 }] })
   // The way out: what is left, in a new store.
   const rescued = await openEventStore({ name: `lost-${(count += 1)}` })
-  expect(await importEvents(rescued, store.export({ upTo: 5 }))).toMatchObject({ imported: 5 })
+  expect(await importEvents(rescued, exportEvents(store, { upTo: 5 }))).toMatchObject({ imported: 5 })
   await rescued.close()
 })
 
