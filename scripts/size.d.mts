@@ -6,8 +6,10 @@ export interface Budget {
   readonly names: string
   readonly budget: number
   readonly aim?: number
-  /** Folders of which nothing may be in the bundle. */
+  /** Folders and files of which nothing may be in the bundle … */
   readonly without?: readonly string[]
+  /** … but these files. */
+  readonly but?: readonly string[]
 }
 
 export const budgets: readonly Budget[]

@@ -36,7 +36,13 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & C
 export type StoreInternals = CommonInternals & (
   /** Where the log is, and so its read models. */
   | { readonly medium: 'indexeddb'; readonly connection: Connection }
-  | { readonly medium: 'memory'; readonly log: Pick<MemoryLog, 'records'>; readonly checkpoints: ReadonlyMap<string, number> }
+  | {
+    readonly medium: 'memory'
+    readonly log: Pick<MemoryLog, 'records'>
+    readonly checkpoints: ReadonlyMap<string, number>
+    /** Theirs to make and to use: the log knows nothing of them. */
+    readonly readModels: object
+  }
 )
 
 interface CommonInternals {
@@ -120,8 +126,8 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }
 
-/** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
-export async function openMemoryEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+/** Opens an event store in memory; see `tidemark/memory`. */
+export async function openMemoryEventStore<E extends EventShape>(options: EventStoreOptions<E>, readModels: object): Promise<TidemarkStore<E>> {
   const parts = common(options)
   const signals = openSignals()
   const log = new MemoryLog(parts)
@@ -129,7 +135,7 @@ export async function openMemoryEventStore<E extends EventShape = EventShape>(op
   const identity = crypto.randomUUID()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
-    signals, medium: 'memory', log, checkpoints, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals, medium: 'memory', log, checkpoints, readModels, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
   }
   return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryOperations)
 }

@@ -1,2 +1,11 @@
 /** `tidemark/memory`: the in-memory backend. */
-export { openMemoryEventStore as openEventStore, type EventStoreOptions, type TidemarkStore } from '../log/open.js'
+import type { EventShape } from '../events/event.js'
+import { openMemoryEventStore, type EventStoreOptions, type TidemarkStore } from '../log/open.js'
+import { MemoryReadModels } from '../read-model/memory-storage.js'
+
+export type { EventStoreOptions, TidemarkStore }
+
+/** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
+export function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  return openMemoryEventStore(options, new MemoryReadModels())
+}

@@ -11,29 +11,22 @@ import type { Backend, LeadershipHints } from '../projection/leadership.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { IndexedDbStorage } from './indexeddb-storage.js'
-import { MemoryStorage, type MemoryDatabases } from './memory-storage.js'
+import type { MemoryReadModels } from './memory-storage.js'
 import type { ReadModelStorage } from './storage.js'
 import { readModelTarget } from './target.js'
 
 /** The lock that says that a read model is in use. */
 export const inUseName = (store: string, key: string): string => `${databaseName(store, key)}:in-use`
 
-/** The read models in memory, by the store that they belong to. */
-const inMemory = new WeakMap<StoreInternals, MemoryDatabases>()
-
-/** The read models of a store in memory. */
-export function memoryDatabases(parts: StoreInternals): MemoryDatabases {
-  let databases = inMemory.get(parts)
-  if (databases === undefined) inMemory.set(parts, (databases = new Map()))
-  return databases
-}
+/** The read models of a store in memory, which brings them along: so only the bundles that have such a store hold their code. */
+export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels => parts.readModels as MemoryReadModels
 
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. */
 export async function openStorage<E extends EventShape>(store: TidemarkStore<E>, definition: ProjectionDefinition<E>): Promise<ReadModelStorage> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
   const log = await parts.identity()
-  if (parts.medium === 'memory') return new MemoryStorage(memoryDatabases(parts), erased, log)
+  if (parts.medium === 'memory') return memoryReadModels(parts).open(erased, log)
   const release = await holdInUse(lockManager(), inUseName(store.name, projectionKey(definition)), pageLifecycle())
   const storage = new IndexedDbStorage(store.name, erased, log, () => store.head())
   const { close } = storage

@@ -4,9 +4,8 @@ import type { EventShape } from '../events/event.js'
 import { databaseName } from '../events/names.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { deleteDatabase } from '../platform/connection.js'
-import { memoryDatabases } from './attach.js'
+import { memoryReadModels } from './attach.js'
 import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from './define.js'
-import { emptyInMemory } from './memory-storage.js'
 
 /**
  * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that cannot be folded
@@ -27,7 +26,7 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(st
   if (parts.medium === 'memory') {
     // Rejects once the store is closed.
     await store.head()
-    emptyInMemory(memoryDatabases(parts), key)
+    memoryReadModels(parts).empty(key)
   } else {
     await parts.identity()
     await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)

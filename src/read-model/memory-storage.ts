@@ -23,37 +23,46 @@ interface MemoryDatabase {
   readonly sides: readonly [SideOfRows, SideOfRows]
 }
 
-/** The read models of one store in memory, by key. */
-export type MemoryDatabases = Map<string, MemoryDatabase>
+/** The read models of one store in memory. */
+export class MemoryReadModels {
+  readonly #databases: MemoryDatabases = new Map()
 
-/** The state, rows and letters that readers see, as they are stored. */
-export function storedInMemory(databases: MemoryDatabases, key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
-  const database = databases.get(key)
-  if (database === undefined) return undefined
-  const { tables, letters } = database.sides[database.state.shown]
-  return {
-    state: database.state,
-    rows: new Map([...tables].map(([name, rows]) => [name, [...rows.values()].map(({ row }) => row)])),
-    letters: [...letters.values()],
+  /** Opens one, and makes it if there is none. */
+  open(definition: ProjectionDefinition, log: string): ReadModelStorage {
+    return new MemoryStorage(this.#databases, definition, log)
+  }
+
+  /** The state, rows and letters that readers see, as they are stored. */
+  stored(key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
+    const database = this.#databases.get(key)
+    if (database === undefined) return undefined
+    const { tables, letters } = database.sides[database.state.shown]
+    return {
+      state: database.state,
+      rows: new Map([...tables].map(([name, rows]) => [name, [...rows.values()].map(({ row }) => row)])),
+      letters: [...letters.values()],
+    }
+  }
+
+  /** Takes everything out of one. The epoch goes on, so that no runner takes it for what it left. */
+  empty(key: string): void {
+    const database = this.#databases.get(key)
+    if (database === undefined) return
+    const { log, fingerprint, epoch } = database.state
+    database.state = { ...emptyState(log, fingerprint), epoch: epoch + 1 }
+    for (const { tables, letters } of database.sides) {
+      tables.clear()
+      letters.clear()
+    }
   }
 }
 
-/** Takes everything out. The epoch goes on, so that no runner takes it for what it left. */
-export function emptyInMemory(databases: MemoryDatabases, key: string): void {
-  const database = databases.get(key)
-  if (database === undefined) return
-  const { log, fingerprint, epoch } = database.state
-  database.state = { ...emptyState(log, fingerprint), epoch: epoch + 1 }
-  for (const { tables, letters } of database.sides) {
-    tables.clear()
-    letters.clear()
-  }
-}
+type MemoryDatabases = Map<string, MemoryDatabase>
 
 const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
-export class MemoryStorage implements ReadModelStorage {
+class MemoryStorage implements ReadModelStorage {
   readonly #database: MemoryDatabase
   readonly #definition: ProjectionDefinition
   readonly #key: string

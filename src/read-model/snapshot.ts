@@ -4,11 +4,10 @@ import { databaseName } from '../events/names.js'
 import type { StoreInternals } from '../log/open.js'
 import { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
-import { memoryDatabases } from './attach.js'
+import { memoryReadModels } from './attach.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { compareKeys, isIndexKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
-import { storedInMemory } from './memory-storage.js'
 import { isPacked } from './packed-rows.js'
 import { keyIn } from './packs.js'
 
@@ -27,7 +26,7 @@ export interface Snapshot {
 /** Answers `undefined` if there is no such read model (yet). */
 export async function takeSnapshot(storeName: string, parts: StoreInternals, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
   if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
-  const stored = storedInMemory(memoryDatabases(parts), projectionKey(definition))
+  const stored = memoryReadModels(parts).stored(projectionKey(definition))
   if (stored === undefined) return undefined
   // As a database would give them; and nobody may change them while they are looked at.
   const rows = Object.keys(definition.tables).map((name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const)

@@ -12,7 +12,7 @@ import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js
 import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from './define.js'
 import { isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
-import { MemoryStorage, storedInMemory, type MemoryDatabases } from './memory-storage.js'
+import { MemoryReadModels } from './memory-storage.js'
 import { sameStored } from './same-stored.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
 import type { RowChanges, StateRow } from './state.js'
@@ -199,9 +199,8 @@ function checkLetters(rows: readonly unknown[], state: StateRow, found: Findings
 async function foldAgain<E extends EventShape>(
   definition: ProjectionDefinition<E>, store: EventReader<E>, state: StateRow, letters: ReadonlyMap<number, DeadLetterRecord>, found: Findings, signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, readonly unknown[]>> {
-  const databases: MemoryDatabases = new Map()
-  const erased = definition as unknown as ProjectionDefinition
-  const storage = new MemoryStorage(databases, erased, state.log)
+  const models = new MemoryReadModels()
+  const storage = models.open(definition as unknown as ProjectionDefinition, state.log)
   const { commit } = storage
   storage.commit = async (change) => commit.call(storage, { ...change, rows: asStored(change.rows) })
   const target = readModelTarget(definition, storage, {
@@ -251,7 +250,7 @@ async function foldAgain<E extends EventShape>(
   for (const position of signal?.aborted === true ? [] : unseen) {
     found.add({ kind: 'letter', position, message: `A dead letter is for position ${position}, where the log has no event for this projection.` })
   }
-  return storedInMemory(databases, projectionKey(definition))?.rows ?? new Map()
+  return models.stored(projectionKey(definition))?.rows ?? new Map()
 }
 
 /** Rows as a database would keep them; one that it would refuse fails here as there. */

@@ -3,7 +3,7 @@ import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '.
 import { execute } from '../commands/execute.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
-import { openMemoryEventStore, type TidemarkStore } from '../log/open.js'
+import { openEventStore, type TidemarkStore } from '../memory/index.js'
 import type { ProjectionDefinition, RowOf, Tables } from '../read-model/define.js'
 import { runProjection } from '../read-model/run.js'
 import { openReadModel } from '../read-model/view.js'
@@ -54,7 +54,7 @@ export interface WhenProjected<T extends Tables> {
 export function given<E extends EventShape = EventShape>(history: readonly CommandEvent<E>[], events?: EventCatalogue<E>): Given<E> {
   /** Opens a store with the past in it, and closes it afterwards. */
   const within = async <A>(work: (store: TidemarkStore<E>) => Promise<A>): Promise<A> => {
-    const store = await openMemoryEventStore<E>({ name: 'given', ...(events === undefined ? {} : { events }) })
+    const store = await openEventStore<E>({ name: 'given', ...(events === undefined ? {} : { events }) })
     try {
       for (const { stream, ...event } of history) await store.append({ stream, events: [event as unknown as E] })
       return await work(store)

@@ -7,7 +7,7 @@ import { openEventStore } from 'tidemark/memory'
 import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
 import { IndexedDbStorage } from '../../../src/read-model/indexeddb-storage.js'
-import { MemoryStorage, type MemoryDatabases } from '../../../src/read-model/memory-storage.js'
+import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { readModelTarget } from '../../../src/read-model/target.js'
 
@@ -142,8 +142,8 @@ async function logOf(list: readonly Event[]): Promise<{ store: Store; log: Recor
 let count = 0
 const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
   ['memory', () => {
-    const databases: MemoryDatabases = new Map()
-    return () => new MemoryStorage(databases, definition as never, 'log')
+    const models = new MemoryReadModels()
+    return () => models.open(definition as never, 'log')
   }],
   ['fake-indexeddb', () => {
     const name = `exactly-once-${(count += 1)}`
