@@ -1,12 +1,14 @@
 /** Tells whether a read model was built with the tables that are declared now. */
 import { IntegrityError, ProjectionError } from '../errors.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
-import { mayBePacked } from './packs.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
 export function fingerprintOf({ tables }: ProjectionDefinition): string {
   return JSON.stringify(Object.entries(tables).map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()]).sort())
 }
+
+/** An index finds records: a row that is to be found by one has a record of its own. */
+export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean => Object.keys(indexes).length === 0
 
 /** What is stored of it where tables may be packed: a tidemark that knows of no packs takes it for other tables, and keeps its hands off. */
 export const storedFingerprintOf = (definition: ProjectionDefinition): string =>

@@ -13,10 +13,10 @@ import {
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
-import { assertSameTables, storedFingerprintOf } from './fingerprint.js'
+import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprint.js'
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, isPacked, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
-import { mayBePacked, rowIn, rowsPerPack } from './packs.js'
+import { rowIn, rowsPerPack } from './packs.js'
 import { RowWrites } from './row-writes.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
 

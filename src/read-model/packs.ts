@@ -5,9 +5,6 @@
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { isExotic } from './rows.js'
 
-/** An index finds records: a row that is to be found by one has a record of its own. */
-export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean => Object.keys(indexes).length === 0
-
 /** More rows than these make two packs. */
 export const rowsPerPack = 64
 /** So do heavier ones, in about bytes: a change of one row writes its whole pack. */
