@@ -55,16 +55,22 @@ export function mayCommitEarly(): boolean {
 }
 
 /**
- * Ends a transaction with an explicit commit once its writes, in the order they were made, have succeeded.
+ * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
+ * completes. Where that is not known to be otherwise, the answers are waited for. Only Chromium has such a property, whatever it is said to be.
+ */
+const takesBackCommitted = (): boolean => typeof navigator !== 'undefined' && 'userAgentData' in navigator
+
+/**
+ * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they
+ * have succeeded.
  *
- * Not before: a request that fails after `commit()` takes the transaction back everywhere but in Firefox, which stores the rest
- * and completes. It only heeds the last request, and if `commit()` was called in a callback of the transaction, not even that.
- * So `commit()` in the same turn is for the only request of a transaction, made in the turn that began it (H6).
+ * Firefox only heeds a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
+ * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it (H6).
  */
 export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
   const last = writes.at(-1)
   // A failed request ends those after it, so that the last one speaks for all.
-  if (last !== undefined) await requested(last)
+  if (last !== undefined && !takesBackCommitted()) await requested(last)
   transaction.commit()
 }
 

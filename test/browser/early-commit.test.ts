@@ -1,4 +1,4 @@
-// Firefox completes a transaction in which a request failed after `commit()`: what `commitWritten` is for.
+// Firefox completes a transaction in which a request failed after `commit()`, Chromium takes it back: what `commitWritten` goes by.
 import { describe, expect, test } from 'vitest'
 import { commitWritten, requested, transact } from '../../src/platform/indexeddb.js'
 import { add, commits, openLog, settled } from './capabilities/database.js'
@@ -54,4 +54,23 @@ test('I2: a transaction in which a write failed is never acknowledged', async ()
     transaction.commit()
   })
   await expect(written).rejects.toMatchObject({ code: 'storage-failed', cause: { name: 'ConstraintError' } })
+})
+
+test('H6: the commit is asked for in the turn of the last write where a failure after that still takes all of it back, and elsewhere after its success', async () => {
+  const database = await openLog()
+  let write: IDBRequest | undefined
+  let answered: boolean | undefined
+  await transact(database, writing, async (transaction) => {
+    const { commit } = transaction
+    transaction.commit = () => {
+      answered = write?.readyState === 'done'
+      commit.call(transaction)
+    }
+    const store = transaction.objectStore('commits')
+    await requested(store.get(1))
+    write = store.add({ at: 1 })
+    await commitWritten(transaction, [write])
+  })
+  expect(answered).toBe(!('userAgentData' in navigator))
+  expect(await settled(commits(database).getAllKeys())).toEqual([1])
 })
