@@ -1,6 +1,6 @@
 /** Joins a projection to its store: the storage of its read model, and the ports that a run needs. */
 import { holdInUse, lockManager } from '../coordination/in-use.js'
-import { InvalidArgumentError } from '../errors.js'
+import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { databaseName } from '../events/names.js'
 import type { EventReader } from '../log/event-store.js'
@@ -10,6 +10,7 @@ import type { Signals } from '../platform/signals.js'
 import type { Backend, LeadershipHints } from '../projection/leadership.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
+import { fingerprintOf } from './fingerprint.js'
 import { IndexedDbStorage } from './indexeddb-storage.js'
 import type { MemoryReadModels } from './memory-storage.js'
 import type { ReadModelStorage } from './storage.js'
@@ -21,20 +22,61 @@ export const inUseName = (store: string, key: string): string => `${databaseName
 /** The read models of a store in memory, which brings them along: so only the bundles that have such a store hold their code. */
 export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels => parts.readModels as MemoryReadModels
 
+/** The storages that are open, by store and read model: those who run it and those who read it share one connection. */
+const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
+
+interface SharedStorage {
+  readonly storage: ReadModelStorage
+  users: number
+  end(): void
+}
+
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. */
 export async function openStorage<E extends EventShape>(store: TidemarkStore<E>, definition: ProjectionDefinition<E>): Promise<ReadModelStorage> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
   const log = await parts.identity()
   if (parts.medium === 'memory') return memoryReadModels(parts).open(erased, log)
-  const release = await holdInUse(lockManager(), inUseName(store.name, projectionKey(definition)), pageLifecycle())
-  const storage = new IndexedDbStorage(store.name, erased, log, () => store.head())
-  const { close } = storage
-  storage.close = () => {
-    close.call(storage)
-    release()
+  const key = projectionKey(definition)
+  let all = inUse.get(parts)
+  if (all === undefined) inUse.set(parts, (all = new Map()))
+  // Tables that were declared differently are refused by whoever opens them.
+  const one = `${key} ${fingerprintOf(erased)}`
+  let shared = all.get(one)
+  if (shared === undefined) {
+    const release = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
+    const storage = new IndexedDbStorage(store.name, erased, log, () => store.head())
+    all.set(one, (shared = {
+      storage, users: 0,
+      end: () => {
+        all.delete(one)
+        storage.close()
+        release()
+      },
+    }))
   }
-  return storage
+  return use(shared, `The read model '${key}'`)
+}
+
+/** A share in a storage. Closed, it answers nothing any more, and the last one closes the storage. */
+function use(shared: SharedStorage, label: string): ReadModelStorage {
+  let closed = false
+  shared.users += 1
+  const close = () => {
+    if (closed) return
+    closed = true
+    shared.users -= 1
+    if (shared.users === 0) shared.end()
+  }
+  return new Proxy(shared.storage, {
+    get: (storage, name: keyof ReadModelStorage) => {
+      if (name === 'close') return close
+      const method: unknown = storage[name]
+      // A promise that is resolved with it asks whether it is one, too.
+      if (typeof method !== 'function') return method
+      return closed ? () => Promise.reject(new ClosedError(label)) : method.bind(storage)
+    },
+  })
 }
 
 /** A projection joined to its store. Closing the target lets go of everything. */

@@ -127,7 +127,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     status.report(each)
     // A leader knows where it stands; who leads and how many letters wait is stored.
     if (each.type === 'parked') parked = true
-    if (each.type === 'loaded' || (each.type === 'committed' && parked)) {
+    if (each.type === 'waiting' || each.type === 'loaded' || (each.type === 'committed' && parked)) {
       parked = false
       void refresh()
     }
@@ -145,7 +145,6 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     const undo = watch(attached)
     const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
     try {
-      await refresh()
       for (;;) {
         try {
           const result = await driveTarget(attached.target, attached.backend, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })

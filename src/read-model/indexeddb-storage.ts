@@ -78,6 +78,10 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
+  open(): Promise<unknown> {
+    return this.#connection.open()
+  }
+
   state(): Promise<StateRow> {
     return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
   }

@@ -80,6 +80,8 @@ class MemoryStorage implements ReadModelStorage {
     this.#database = database
   }
 
+  async open(): Promise<void> {}
+
   async state(): Promise<StateRow> {
     return this.#state
   }

@@ -29,6 +29,8 @@ export interface Answer {
 
 /** The rows, letters and state of one projection version. Every method is one transaction, or none. */
 export interface ReadModelStorage {
+  /** Resolves once rows can be asked for. */
+  open(): Promise<unknown>
   state(): Promise<StateRow>
   /** See `takeOver`. */
   begin(how: TakeOver): Promise<StateRow>

@@ -54,7 +54,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
   const key = projectionKey(definition)
   const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
   try {
-    await storage.state()
+    await storage.open()
   } catch (error) {
     storage.close()
     throw error

@@ -2,7 +2,6 @@
 import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table, type TidemarkStore } from 'tidemark'
-import { stopGrace } from '../../../src/projection/leadership.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, codeOf, events, gate, indexedDbStore, memoryStore, model, shown, type Event } from './support.js'
 
@@ -165,33 +164,24 @@ describe('while another tab removes that version', () => {
     vi.stubGlobal('navigator', { locks: { request } })
   }
 
-  test('openReadModel goes on after two seconds', async () => {
+  test('openReadModel does not wait for the lock', async () => {
     const store = await indexedDbStore(1)
     takeLock()
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    let opened = false
-    const opening = openReadModel(store, model()).then((view) => {
-      opened = true
-      return view
-    })
-    await vi.advanceTimersByTimeAsync(1_999)
-    expect(opened).toBe(false)
-    await vi.advanceTimersByTimeAsync(1)
-    const view = await opening
+    const view = await openReadModel(store, model())
     expect(await view.position()).toBe(0)
     await view.close()
     await store.close()
   })
 
-  test('stop() waits for two seconds at most', async () => {
+  test('nor does a projection, neither to start nor to stop', async () => {
     const clock = virtualClock()
     const store = await indexedDbStore(1)
     takeLock()
     const projection = startProjection(model(), store, { clock })
-    await clock.advance(100)
-    expect(projection.status.getSnapshot().phase).toBe('starting')
-    await clock.runUntil(projection.stop())
-    expect(clock.monotonic()).toBe(100 + stopGrace)
+    expect(await clock.runUntil(projection.caughtUp(1))).toMatchObject({ position: 1 })
+    const before = clock.monotonic()
+    await projection.stop()
+    expect(clock.monotonic()).toBe(before)
     expect(await codeOf(projection.caughtUp(1))).toBe('closed')
     await store.close()
   })
