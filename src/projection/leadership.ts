@@ -32,7 +32,7 @@ export interface LeadershipHints {
 /** What a run under leadership needs. */
 export interface Backend<E extends EventShape> extends RunnerPorts<E> {
   readonly coordinator: ProjectorCoordinator
-  /** Of this page; without it leadership is never handed over. */
+  /** Without it leadership is never handed over. */
   readonly lifecycle?: PageLifecycle | undefined
   readonly hints?: LeadershipHints | undefined
 }

@@ -22,6 +22,9 @@ export interface Page {
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
+/** Why nothing is done for a while. `'pouring'`: more is likely to come at once, and goes into the same commit. */
+export type Rest = 'idle' | 'paused' | 'failed' | 'pouring'
+
 /** What the machine asks of its shell. */
 export type Effect =
   | { readonly kind: 'load-checkpoint' }
@@ -33,8 +36,8 @@ export type Effect =
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
-  /** An append cuts the `'idle'` sleep short; an abort and a control cut every one. */
-  | { readonly kind: 'sleep'; readonly ms: number; readonly why: 'idle' | 'paused' | 'failed' }
+  /** An append cuts the `'idle'` and `'pouring'` sleeps short, and whoever waits for the rows the latter; an abort and a control cut every one. */
+  | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
   | { readonly kind: 'reset' }
@@ -51,8 +54,10 @@ export interface EffectResults {
   /** `error` is what the policy itself threw. */
   decide: { readonly strategy: FailureStrategy; readonly error?: unknown }
   park: undefined
-  commit: Outcome<{ readonly paused: boolean; readonly now: number }>
-  sleep: 'aborted' | 'control' | 'on'
+  /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
+  commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
+  /** `'append'`: an append cut it short. */
+  sleep: 'aborted' | 'control' | 'append' | 'on'
   report: undefined
   reset: undefined
 }
@@ -111,12 +116,14 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     now - (run.startedAt ?? now) >= settings.budgetTime || run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
   /** Commits are to take a tenth of the time at most, in reason: a table of many rows takes long to write. */
   let batchTime = settings.batchTime[0]
+  /** Events came in while the last commit was stored, which took so many ms. So the next ones wait for those that follow, as long as commits then take a tenth of the time. */
+  let pouring: number | undefined
   const batchFull = () => hurried || done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
   }
-  const sleep = function* (ms: number, why: 'idle' | 'paused' | 'failed'): Generator<Effect, EffectResults['sleep'], never> {
+  const sleep = function* (ms: number, why: Rest): Generator<Effect, EffectResults['sleep'], never> {
     return (yield { kind: 'sleep', ms, why }) as EffectResults['sleep']
   }
   /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
@@ -177,9 +184,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     failures.storing = failures.reading = 0
     stored(position)
     cursor = position
-    const begun = now
+    const { took } = outcome.value
     ;({ paused, now } = outcome.value)
-    batchTime = Math.min(settings.batchTime[1], Math.max(settings.batchTime[0], 9 * (now - begun)))
+    batchTime = Math.min(settings.batchTime[1], Math.max(settings.batchTime[0], 9 * took))
+    pouring = outcome.value.pouring ? took : undefined
     if (caughtUp) rebuilding = false
     hurried = run.hurried = false
     looked = now
@@ -318,11 +326,19 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const through = settings.mode === 'batch' ? Math.max(cursor, Math.min(goal, scannedTo)) : scannedTo
     const caughtUp = through >= head || (settings.mode === 'batch' && through >= goal)
     const spent = overBudget()
+    let stopped = false
+    if (caughtUp && !spent && !batchFull() && through > run.position && pouring !== undefined && now - pending.since < Math.min(settings.batchTime[0], 9 * pouring)) {
+      cursor = through
+      // No longer than a commit takes: so what comes last of all is there in twice the time at most.
+      const slept = yield* sleep(pouring, 'pouring')
+      if (slept === 'append') continue
+      stopped = slept === 'aborted'
+    }
     // While behind, one commit for many pages: writing rows costs more than folding events.
     if (!caughtUp && !spent && !batchFull()) cursor = through
     else if (through > run.position || (caughtUp && rebuilding)) {
       const turn = yield* commit(through, caughtUp)
-      if (turn === 'aborted') return result('aborted')
+      if (turn === 'aborted' || stopped) return result('aborted')
       if (turn === 'again') continue
     }
     if (settings.mode === 'batch' && run.position >= goal) return result('caught-up')

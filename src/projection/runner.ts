@@ -4,9 +4,10 @@ import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
+import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Settings } from './config.js'
-import { projectionMachine, type Effect, type EffectResults, type RunProgress } from './machine.js'
+import { projectionMachine, type Effect, type EffectResults, type Rest, type RunProgress } from './machine.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence } from './report.js'
 import { workingPosition, type ProjectionTarget } from './target.js'
@@ -26,6 +27,10 @@ export interface RunnerPorts<E extends EventShape> {
    * @default the reader's `subscribe`
    */
   readonly onHint?: ((listener: (head: number) => void) => () => void) | undefined
+  /** Positions whose rows somebody waits for. */
+  readonly onWanted?: ((listener: (position: number) => void) => () => void) | undefined
+  /** Of this page. */
+  readonly lifecycle?: PageLifecycle | undefined
 }
 
 /** What the parts of one run share. */
@@ -142,7 +147,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
         report({ type: 'committed', position, events, duration: now - start })
-        return { value: { paused, now } }
+        return { value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) } }
       } catch (error) {
         return { error }
       }
@@ -189,6 +194,9 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
   let tested = 0
   let stopDistrust: (() => void) | undefined
   let look: (() => void) | undefined
+  /** The largest position that somebody waits for, and how far rows are stored. */
+  let wanted = 0
+  let stored = 0
   const told = (head: number) => {
     if (head <= knownHead) return
     claimed = Math.max(claimed, head)
@@ -209,6 +217,10 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     controlled = true
     look?.()
   })
+  const stopWanted = ports.onWanted?.((position) => {
+    wanted = Math.max(wanted, position)
+    look?.()
+  })
   const aborted = () => look?.()
   signal.addEventListener('abort', aborted, { once: true })
   return {
@@ -223,24 +235,32 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
       if (ports.onHint !== undefined && tested > head) distrust()
       tested = 0
     },
-    sleep: (ms: number, why: 'idle' | 'paused' | 'failed') =>
+    /** More was appended before rows up to `position` were stored. The timers of a hidden page come too late to wait for (H58). */
+    pours(position: number) {
+      stored = position
+      return appended && wanted <= stored && ports.lifecycle?.presence() !== 'hidden'
+    },
+    sleep: (ms: number, why: Rest) =>
       new Promise<EffectResults['sleep']>((resolve) => {
+        // An append does not shorten the pause that a failure asked for.
+        const following = () => appended && (why === 'idle' || why === 'pouring')
+        const hurried = () => why === 'pouring' && wanted > stored
         const wake = () => {
           look = undefined
           cancel()
-          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : 'on')
+          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : hurried() ? 'on' : following() ? 'append' : 'on')
           controlled = false
         }
         const cancel = clock.schedule(ms, wake)
         look = () => {
-          // An append does not shorten the pause that a failure asked for.
-          if (signal.aborted || controlled || (appended && why === 'idle')) wake()
+          if (signal.aborted || controlled || following() || hurried()) wake()
         }
         look()
       }),
     stop() {
       unsubscribe?.()
       stopControl?.()
+      stopWanted?.()
       stopDistrust?.()
       signal.removeEventListener('abort', aborted)
     },

@@ -86,6 +86,12 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   const owner = newOwner()
   const { name } = projector
   let attached: Attached<E> | undefined
+  /** Who waits for a position tells the run, which may wait for more events otherwise. */
+  const wanted = new Set<(position: number) => void>()
+  const onWanted = (listener: (position: number) => void) => {
+    wanted.add(listener)
+    return () => void wanted.delete(listener)
+  }
   const ready = joined(projector, store, config)
   ready.catch(() => {})
   /** Ends the wait of a faulted run. */
@@ -147,7 +153,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     try {
       for (;;) {
         try {
-          const result = await driveTarget(attached.target, attached.backend, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          const result = await driveTarget(attached.target, { ...attached.backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
           end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return
@@ -230,6 +236,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
+      for (const tell of wanted) tell(position)
       return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : ready.then(refresh))
     },
     async pause() {

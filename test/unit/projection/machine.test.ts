@@ -35,8 +35,8 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
     applied(next: number, now = 0) {
       this.answer('apply', { next, now, aborted: false })
     },
-    committed(now = 0, paused = false) {
-      this.answer('commit', { value: { paused, now } })
+    committed(now = 0, { paused = false, took = 0, pouring = false } = {}) {
+      this.answer('commit', { value: { paused, now, took, pouring } })
     },
   }
 }
@@ -110,7 +110,7 @@ test('N40: a pause takes effect after the commit that sees it; a control makes i
   it.loaded()
   it.read(0, 5)
   it.applied(2)
-  it.committed(0, true)
+  it.committed(0, { paused: true })
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
   it.answer('sleep', 'control')
   it.answer('look', { paused: false, moved: false, now: 0 })
@@ -182,9 +182,9 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
           stored.push(...pending)
           pending = []
           checkpoint = position
-          return chance(10) ? { error: boom } : { value: { paused: false, now } }
+          return chance(10) ? { error: boom } : { value: { paused: false, now, took: 20, pouring: chance(50) } }
         },
-        sleep: () => (chance(5) ? 'control' : 'on'),
+        sleep: () => (chance(5) ? 'control' : chance(50) ? 'append' : 'on'),
         reset: () => void (pending = []),
         report: () => undefined,
       }
@@ -219,7 +219,7 @@ test('while behind, commits take a tenth of the time at most: after a slow one t
   it.applied(1000, 300)
   // 300 ms after the first work; it takes 100 ms.
   expect(it.effect).toMatchObject({ kind: 'commit', position: 1000 })
-  it.committed(400)
+  it.committed(400, { took: 100 })
   it.read(1000, 2000, 5000, 400)
   it.applied(1000, 1299)
   expect(it.effect).toMatchObject({ kind: 'read-events', after: 2000 })
@@ -233,8 +233,63 @@ test('batch.maxTime is kept however slow commits are', () => {
   it.loaded()
   it.read(0, 1000, 5000, 0)
   it.applied(1000, 200)
-  it.committed(1200)
+  it.committed(1200, { took: 1000 })
   it.read(1000, 2000, 5000, 1200)
   it.applied(1000, 1400)
   expect(it.effect).toMatchObject({ kind: 'commit', position: 2000 })
+})
+
+/** A run in which events came in while the first commit was stored, which took 20 ms. */
+function pouring(batch = {}) {
+  const it = machine({ mode: 'continuous', batch })
+  it.loaded()
+  it.read(0, 1)
+  it.applied(1)
+  it.committed(100, { took: 20, pouring: true })
+  expect(it.effect).toMatchObject({ kind: 'sleep', why: 'idle' })
+  it.answer('sleep', 'append')
+  return it
+}
+
+test('while events pour in, those that follow within the time of a commit go into the same one, until commits take a tenth of the time', () => {
+  const it = pouring()
+  for (const [position, now] of [[2, 100], [3, 115], [4, 279]] as const) {
+    it.read(position - 1, position, position, now)
+    it.applied(1, now)
+    expect(it.effect).toEqual({ kind: 'sleep', ms: 20, why: 'pouring' })
+    it.answer('sleep', 'append')
+  }
+  it.read(4, 5, 5, 280)
+  it.applied(1, 280)
+  expect(it.effect).toEqual({ kind: 'commit', position: 5, caughtUp: true, events: 4 })
+})
+
+test('what comes last is committed when nothing followed, and what comes alone at once', () => {
+  const it = pouring()
+  it.read(1, 2, 2, 100)
+  it.applied(1, 100)
+  it.answer('sleep', 'on')
+  expect(it.effect).toEqual({ kind: 'commit', position: 2, caughtUp: true, events: 1 })
+  it.committed(140, { took: 20 })
+  it.answer('sleep', 'append')
+  it.read(2, 3, 3, 200)
+  it.applied(1, 200)
+  expect(it.effect).toEqual({ kind: 'commit', position: 3, caughtUp: true, events: 1 })
+})
+
+test('a run that is ended while it waits for more stores what it has', () => {
+  const it = pouring()
+  it.read(1, 2, 2, 100)
+  it.applied(1, 100)
+  it.answer('sleep', 'aborted')
+  expect(it.effect).toEqual({ kind: 'commit', position: 2, caughtUp: true, events: 1 })
+  it.committed(140, { took: 20 })
+  expect(it.effect).toMatchObject({ position: 2, applied: 2, reason: 'aborted' })
+})
+
+test('batch.maxTime bounds that wait, too', () => {
+  const it = pouring({ maxTime: 0 })
+  it.read(1, 2, 2, 100)
+  it.applied(1, 100)
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 2 })
 })
