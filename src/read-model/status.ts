@@ -71,18 +71,20 @@ export function keepStatus(clock: Clock): StatusKeeper {
   let moved = { at: clock.monotonic(), position: -1 }
   let measured = { at: clock.monotonic(), position: -1 }
 
-  const set = (change: Change) => {
-    const merged: Record<string, unknown> = { ...status, ...change }
-    for (const key of Object.keys(merged)) if (merged[key] === undefined) delete merged[key]
-    const next = merged as unknown as { -readonly [K in keyof ProjectionStatus]: ProjectionStatus[K] }
-    next.head = Math.max(next.head, next.position)
-    next.behind = next.head - next.position
-    const keys = new Set([...Object.keys(next), ...Object.keys(status)] as (keyof ProjectionStatus)[])
-    if ([...keys].every((key) => Object.is(next[key], status[key]) || (structured.has(key) && JSON.stringify(next[key]) === JSON.stringify(status[key])))) return
-    status = next
+  const set = (given: Change) => {
+    const { position = status.position } = given
+    const head = Math.max(given.head ?? status.head, position)
+    const change: Change = { ...given, head, behind: head - position }
+    const keys = Object.keys(change) as (keyof ProjectionStatus)[]
+    if (keys.every((key) => Object.is(change[key], status[key]) || (structured.has(key) && JSON.stringify(change[key]) === JSON.stringify(status[key])))) return
+    const next: Record<string, unknown> = { ...status, ...change }
+    for (const key of keys) if (change[key] === undefined) delete next[key]
+    status = next as unknown as ProjectionStatus
     for (const listener of [...listeners]) tell(listener)
   }
-  const running = (): Change => ({ phase: status.behind > 0 || status.rebuilding !== undefined ? 'catching-up' : 'live', reason: undefined })
+  /** What to say of a run that goes on, with such a change. */
+  const running = ({ position = status.position, head = status.head }: Change = {}): Change =>
+    ({ phase: head > position || status.rebuilding !== undefined ? 'catching-up' : 'live', reason: undefined })
   const movedTo = (position: number) => {
     const now = clock.monotonic()
     if (position !== moved.position) moved = { at: now, position }
@@ -110,13 +112,14 @@ export function keepStatus(clock: Clock): StatusKeeper {
           return set(report.rebuilding ? { rebuilding: { position: report.position }, ...phase } : { position: report.position, ...phase })
         }
         case 'read': {
-          set({ head: report.head })
-          return status.phase === 'retrying' || status.phase === 'stalled' ? undefined : set(running())
+          const { head } = report
+          return set({ head, ...(status.phase === 'retrying' || status.phase === 'stalled' ? {} : running({ head })) })
         }
         case 'committed': {
           const rate = movedTo(report.position)
-          set(status.rebuilding === undefined ? { position: report.position, rate } : { rebuilding: { position: report.position }, rate })
-          return set({ ...running(), lastError: undefined })
+          const { position } = report
+          const change = status.rebuilding === undefined ? { position } : { rebuilding: { position } }
+          return set({ ...change, ...running(change), rate, lastError: undefined })
         }
         case 'idle': return set({ phase: 'live', rate: 0, reason: undefined, lastError: undefined, position: report.position, rebuilding: undefined })
         case 'paused': return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
