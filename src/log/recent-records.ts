@@ -11,6 +11,7 @@ export class RecentRecords {
   #boundaries = new Set<number>()
   /** The last records that this instance appended: one after the other, and nobody else's between them. */
   #tail: CommitRecord[] = []
+  #tailCharacters = 0
 
   /** Whether a record is known to begin behind this position. */
   isBoundary(position: number): boolean {
@@ -29,10 +30,13 @@ export class RecentRecords {
   /** This instance appended these. */
   appended(records: readonly CommitRecord[]): void {
     for (const record of records) this.sawEnd(record)
-    const tail = endOf(this.#tail.at(-1)) + 1 === records[0]?.at ? [...this.#tail, ...records] : [...records]
-    let characters = tail.reduce((sum, { events }) => sum + events.length, 0)
-    while (tail.length > maxTailRecords || (characters > maxTailCharacters && tail.length > 0)) characters -= (tail.shift() as CommitRecord).events.length
-    this.#tail = tail
+    if (endOf(this.#tail.at(-1)) + 1 !== records[0]?.at) this.forgetOwn()
+    const tail = this.#tail
+    for (const record of records) {
+      tail.push(record)
+      this.#tailCharacters += record.events.length
+    }
+    while (tail.length > maxTailRecords || this.#tailCharacters > maxTailCharacters) this.#tailCharacters -= (tail.shift() as CommitRecord).events.length
   }
 
   /** The own records that follow a position without a gap, up to the last one. */
@@ -43,10 +47,11 @@ export class RecentRecords {
 
   /** The log reaches so far. */
   headMoved(head: number): void {
-    if (endOf(this.#tail.at(-1)) < head) this.#tail = []
+    if (endOf(this.#tail.at(-1)) < head) this.forgetOwn()
   }
 
   forgetOwn(): void {
     this.#tail = []
+    this.#tailCharacters = 0
   }
 }

@@ -36,8 +36,11 @@ export function parseHint(message: unknown): Hint | undefined {
   return undefined
 }
 
-/** Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a sixth of its time. */
-const spacing = 4
+/**
+ * Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a sixth of its
+ * time. Each time that something waited twice as long, up to a frame; then nobody can see that others are told less often.
+ */
+const spacing = [4, 16] as const
 
 /** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
 export function openSignals(channelName?: string): Signals {
@@ -78,6 +81,9 @@ function outbox(channel: BroadcastChannel) {
   let waiting = new Map<string, Hint>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let last = -Infinity
+  let pause: number = spacing[0]
+  /** Something that waits was said again. */
+  let repeated = false
   const flush = () => {
     clearTimeout(timer)
     timer = undefined
@@ -85,6 +91,8 @@ function outbox(channel: BroadcastChannel) {
     const hints = [...waiting.values()]
     waiting = new Map()
     last = performance.now()
+    pause = repeated ? Math.min(2 * pause, spacing[1]) : spacing[0]
+    repeated = false
     try {
       for (const hint of hints) channel.postMessage(hint)
     } catch {
@@ -97,10 +105,12 @@ function outbox(channel: BroadcastChannel) {
       const about = 'projection' in hint ? `${hint.kind} ${hint.projection}` : hint.kind
       const before = waiting.get(about)
       waiting.set(about, before === undefined ? hint : merged(before, hint))
+      repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
+      const since = performance.now() - last
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (performance.now() - last >= spacing || (typeof document === 'object' && document.visibilityState === 'hidden')) void nextTask().then(flush)
-      else timer = setTimeout(flush, spacing)
+      if (since >= pause || (typeof document === 'object' && document.visibilityState === 'hidden')) void nextTask().then(flush)
+      else timer = setTimeout(flush, pause - since)
     },
   }
 }

@@ -39,6 +39,29 @@ test('the first hint goes out in the next task, and those of the 4 ms after it a
   expect(posted.slice(1)).toEqual([{ kind: 'head', head: 4 }])
 })
 
+test('where hints go on and on, the pause between two messages grows to 16 ms, and the first hint that was alone ends that', async () => {
+  const { post } = signals()
+  post({ kind: 'head', head: 0 })
+  await nextTask()
+  const times: number[] = []
+  for (let ms = 1; ms <= 80; ms += 1) {
+    const before = posted.length
+    post({ kind: 'head', head: ms })
+    vi.advanceTimersByTime(1)
+    if (posted.length > before) times.push(ms)
+  }
+  expect(times).toEqual([4, 12, 28, 44, 60, 76])
+  vi.advanceTimersByTime(12)
+  expect(posted.at(-1)).toEqual({ kind: 'head', head: 80 })
+  // That was a pause of 16 ms once more; whoever comes after it goes out at once, and the one 4 ms later as well.
+  for (const head of [81, 82]) {
+    vi.advanceTimersByTime(head === 81 ? 16 : 4)
+    post({ kind: 'head', head })
+    await nextTask()
+    expect(posted.at(-1)).toEqual({ kind: 'head', head })
+  }
+})
+
 test('commits of one projection are told together with all tables that they changed, those of others apart', async () => {
   const { post } = signals()
   post({ kind: 'committed', projection: 'a', position: 1, tables: ['x', 'y'] })
