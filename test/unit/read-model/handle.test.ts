@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { openEventStore as openMemoryEventStore } from 'tidemark/memory'
 import { runProjection, startProjection } from 'tidemark'
 import { stopGrace } from '../../../src/projection/leadership.js'
+import { sleep } from '../../../src/platform/clock.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, codeOf, gate, lettersOf, listener, memoryStore, model, newName, plain, poison, shown } from './support.js'
 
@@ -269,4 +270,36 @@ test('a handler that hangs keeps stop() for two seconds at most', async () => {
   await begun.passed
   await clock.runUntil(projection.stop())
   expect(clock.monotonic()).toBe(stopGrace)
+})
+
+test('while events pour in, what somebody waits for in caughtUp is stored without waiting for more', async () => {
+  const clock = virtualClock()
+  const store = await memoryStore(0)
+  const took = 20
+  const slow = { ...store, save: async (...given: Parameters<typeof store.save>) => {
+    await sleep(clock, took)
+    return store.save(...given)
+  } }
+  const projection = startProjection(plain(() => {}), slow, { clock })
+  await clock.advance(1000)
+  /** One more comes in while the one before it is stored; that one may then wait as long as storing took. */
+  const pour = async (position: number) => {
+    await store.append({ stream: 's', events: [added()] })
+    await clock.advance(5)
+    await store.append({ stream: 's', events: [added()] })
+    await clock.advance(took - 5)
+    expect(projection.status.getSnapshot().position).toBe(position)
+  }
+  await pour(1)
+  await clock.advance(took)
+  expect(projection.status.getSnapshot().position).toBe(1)
+  await clock.advance(took)
+  expect(projection.status.getSnapshot().position).toBe(2)
+
+  await pour(3)
+  const waiting = projection.caughtUp(4)
+  await clock.advance(took)
+  expect(projection.status.getSnapshot().position).toBe(4)
+  expect(await waiting).toMatchObject({ position: 4, stale: false })
+  await clock.runUntil(projection.stop())
 })
