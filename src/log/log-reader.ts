@@ -12,12 +12,17 @@ import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from '.
 import { wholeNumber, type Codec } from './prepare.js'
 import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
+import { RecordsAhead } from './records-ahead.js'
 import { assertContiguous, decodeRecord, endOf, type CommitRecord, type StoredEvent } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
 /** What one request reads at most, in characters of JSON and in records (H14). */
-const maxReadCharacters = 4 * 1024 * 1024
+const maxReadCharacters = 1024 * 1024
 const maxReadRecords = 1024
+/** The clock is asked after decoding so many characters. */
+const stride = 8 * 1024
+/** How long the records of one request may take to arrive, ms. It is one task, and cannot be cut. */
+const maxArrival = 4
 /** How many records of a stream are read at once. */
 const streamPage = 128
 
@@ -27,6 +32,8 @@ export class LogReader {
   readonly #about: { readonly name: string; readonly catalogue: CatalogueCore; readonly codec: Codec | undefined }
   /** Events and characters per record, as last read: so that one request is likely to make a page. */
   #density = { events: 64, characters: 0 }
+  /** How long one takes to arrive, ms. */
+  #arrival = 0.25
 
   constructor(connection: Connection, recent: RecentRecords, about: { readonly name: string; readonly catalogue: CatalogueCore; readonly codec: Codec | undefined }) {
     this.#connection = connection
@@ -41,46 +48,32 @@ export class LogReader {
     options.signal?.throwIfAborted()
     // `getAll(range, 0)` would answer with everything (H15).
     if (limit === 0) return { events: [], scannedTo: after, head: await this.head() }
+    const ahead = options.ahead ?? new RecordsAhead()
+    const { slices } = ahead
     const found: StoredEvent[] = []
     const broken = new Map<number, string>()
     let bytes = 0
     let scannedTo = after
-    let from = after + 1
-    /** Takes what belongs on the page. Answers how many records were looked at. */
-    const take = (records: readonly CommitRecord[]): { looked: number; events: number; characters: number } => {
-      const taken = { looked: 0, events: 0, characters: 0 }
-      for (const record of records) {
-        if (found.length >= limit) break
-        assertContiguous(record, scannedTo + 1)
-        taken.looked += 1
-        taken.events += record.n
-        taken.characters += record.events.length
-        const decoded = decodeRecord(record)
-        for (const event of decoded.events) {
-          if (event.position <= after) continue
-          if (found.length >= limit) break
-          if (decoded.problem !== undefined) {
-            broken.set(event.position, decoded.problem)
-            found.push(event)
-          } else if (compiled.all || compiled.matches(event)) found.push(event)
-          scannedTo = event.position
-        }
-        from = record.at + record.n
-        if (scannedTo === from - 1) this.#recent.sawEnd(record)
+    const take = (record: CommitRecord) => {
+      assertContiguous(record, scannedTo + 1)
+      bytes += record.events.length
+      const decoded = decodeRecord(record)
+      for (const event of decoded.events) {
+        if (event.position <= after) continue
+        if (found.length >= limit) return
+        if (decoded.problem !== undefined) {
+          broken.set(event.position, decoded.problem)
+          found.push(event)
+        } else if (compiled.all || compiled.matches(event)) found.push(event)
+        scannedTo = event.position
       }
-      bytes += taken.characters
-      return taken
+      if (scannedTo >= endOf(record)) this.#recent.sawEnd(record)
     }
     const finish = async (head: number): Promise<CollectedRead<E>> => {
       // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
       options.signal?.throwIfAborted()
       const answer = await finishPage<E>(found, broken, scannedTo, head, this.#about, options)
       return options.unreadable === 'collect' ? { ...answer, bytes } : answer
-    }
-    const own = options.own === true ? this.#recent.ownAfter(after) : []
-    if (own.length > 0) {
-      take(own)
-      return finish(endOf(own.at(-1)))
     }
     // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
     const what = `reading '${this.#about.name}'`
@@ -90,47 +83,106 @@ export class LogReader {
       if (!mayBeLoss(error)) throw error
       return endOf(await this.#lastRecord())
     })
-    const keyBefore = (commits: IDBObjectStore, from: number) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
-    let count = this.#recordsFor(limit)
-    const atBoundary = this.#recent.isBoundary(after)
-    const [inside, first, firstEnd] = await read((commits) => Promise.all([
-      atBoundary ? undefined : keyBefore(commits, from),
-      atBoundary ? requested(commits.getAll(IDBKeyRange.lowerBound(from), count)) as Promise<CommitRecord[]> : undefined,
-      // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
-      headOf(commits),
-    ])).catch(async (error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      // In this order: what is found up to an end is there also when the log has grown since.
-      const end = endOf(await this.#lastRecord())
-      return [atBoundary ? undefined : await read((commits) => keyBefore(commits, from)), undefined, end] as const
-    })
-    if (firstEnd === 0 || inside === null) await assertAnswering(this.#connection)
-    let end = firstEnd
-    let ready: CommitRecord[] | undefined = first
-    if (inside !== undefined && inside !== null) from = inside.key as number
-    while (scannedTo < end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
-      const records: CommitRecord[] = ready ?? (await readAround(
-        this.#connection, what, (commits) => commits.getAll(IDBKeyRange.lowerBound(from), count), (commits) => commits.getAllKeys(IDBKeyRange.lowerBound(from), count)))
-      ready = undefined
-      if (records.length === 0) {
-        await assertAnswering(this.#connection)
-        throw new IntegrityError(from, `The log ends at position ${end}, but nothing is found from position ${from} on. Restore from an export; do not go on.`)
-      }
-      const { looked, events, characters } = take(records)
-      this.#density = { events: events / looked, characters: characters / looked }
-      // What a filter lets through so far tells how far to look for the rest.
-      const share = found.length / Math.max(1, scannedTo - after)
-      count = Math.min(count * 4, this.#recordsFor(Math.min((limit - found.length) / Math.max(share, 1 / maxScan), maxScan)))
+    const arrived = (records: readonly CommitRecord[]) => {
+      ahead.arrived(records)
+      from = ahead.through + 1
       // The log grew meanwhile. What was read of it may end in the middle of a commit, and a head never does.
-      if (scannedTo > end) end = Math.max(scannedTo, await endNow())
+      if (ahead.through > ahead.end) fresh = false
+      ahead.end = Math.max(ahead.end, ahead.through)
+      this.#density = {
+        events: (from - (records[0] as CommitRecord).at) / records.length,
+        characters: records.reduce((sum, { events }) => sum + events.length, 0) / records.length,
+      }
     }
-    return finish(end)
+    /** The first position that is not here yet. */
+    let from = after + 1
+    /** The head that is known was read for this page. */
+    let fresh = false
+    if (ahead.follows(after)) from = Math.max(from, ahead.through + 1)
+    else {
+      ahead.forget()
+      const own = options.own === true ? this.#recent.ownAfter(after) : []
+      if (own.length > 0) {
+        for (const record of own) if (found.length < limit) take(record)
+        return finish(endOf(own.at(-1)))
+      }
+      const keyBefore = (commits: IDBObjectStore) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
+      const atBoundary = this.#recent.isBoundary(after)
+      const [inside, first, end] = await read((commits) => Promise.all([
+        atBoundary ? undefined : keyBefore(commits),
+        atBoundary ? requested(this.#ask(commits, from, this.#recordsFor(limit))) as Promise<CommitRecord[]> : undefined,
+        // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
+        headOf(commits),
+      ])).catch(async (error: unknown) => {
+        if (!mayBeLoss(error)) throw error
+        // In this order: what is found up to an end is there also when the log has grown since.
+        const end = endOf(await this.#lastRecord())
+        return [atBoundary ? undefined : await read(keyBefore), undefined, end] as const
+      })
+      if (end === 0 || inside === null) await assertAnswering(this.#connection)
+      if (inside !== undefined && inside !== null) from = inside.key as number
+      ahead.end = end
+      fresh = true
+      if (first !== undefined && first.length > 0) arrived(first)
+      slices.began()
+    }
+    /** Asks for what a page will need besides what is here, so that it is on its way while that is decoded. */
+    const askAhead = () => {
+      if (ahead.isComing || from > ahead.end) return
+      // What a filter lets through so far tells how far to look for the rest.
+      const share = scannedTo === after ? 1 : Math.max(found.length / (scannedTo - after), 1 / maxScan)
+      const missing = limit - found.length - Math.max(0, from - 1 - scannedTo) * share
+      if (missing <= 0) return
+      const next = from
+      const count = this.#recordsFor(Math.min((options.ahead === undefined ? missing : limit) / share, maxScan))
+      ahead.ask(readAround(this.#connection, what, (commits) => this.#ask(commits, next, count), (commits) => commits.getAllKeys(IDBKeyRange.lowerBound(next), count)))
+    }
+    let unclocked = 0
+    while (scannedTo < ahead.end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
+      const record = ahead.next
+      if (record === undefined) {
+        askAhead()
+        // What was found can be worked on meanwhile.
+        if (options.ahead !== undefined && found.length > 0) break
+        const records = await ahead.receive()
+        if (records.length === 0) {
+          await assertAnswering(this.#connection)
+          throw new IntegrityError(scannedTo + 1, `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`)
+        }
+        arrived(records)
+        continue
+      }
+      askAhead()
+      take(record)
+      if (scannedTo < endOf(record)) break
+      ahead.done()
+      // Asking the clock takes as long as decoding a small record.
+      unclocked += record.events.length
+      if (unclocked < stride) continue
+      unclocked = 0
+      if (options.ahead !== undefined && slices.halfOver) break
+      if (slices.isOver) await slices.turn()
+    }
+    if (!fresh && (options.ahead === undefined || scannedTo >= ahead.end)) ahead.end = Math.max(scannedTo, await endNow())
+    return finish(ahead.end)
   }
 
   /** How many records to ask for, for so many events: by what the records of the last read were like. */
   #recordsFor(events: number): number {
     const affordable = Math.ceil(maxReadCharacters / Math.max(1, this.#density.characters))
-    return Math.max(1, Math.min(Math.ceil(events / Math.max(1, this.#density.events)), affordable, maxReadRecords))
+    const quick = Math.ceil(maxArrival / this.#arrival)
+    return Math.max(1, Math.min(Math.ceil(events / Math.max(1, this.#density.events)), affordable, quick, maxReadRecords))
+  }
+
+  /** Records from a position on. Measures how long they take to arrive: the first look at a result is what makes it. */
+  #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
+    const request: IDBRequest<unknown[]> = commits.getAll(IDBKeyRange.lowerBound(from), count)
+    request.addEventListener('success', () => {
+      const start = performance.now()
+      const { length } = request.result
+      if (length > 0) this.#arrival = (this.#arrival + (performance.now() - start) / length) / 2
+    })
+    return request
   }
 
   async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {

@@ -5,6 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
 import { restoreEvent, type StoredEvent } from './record.js'
+import { RecordsAhead } from './records-ahead.js'
 
 /** How a page reports events that cannot be decoded. */
 export interface PageReadOptions extends ReadOptions {
@@ -18,6 +19,11 @@ export interface PageReadOptions extends ReadOptions {
    * appended in this moment: for those who go on reading in any case. @default false
    */
   readonly own?: boolean
+  /**
+   * For one who reads page after page, and keeps this between them. A page then ends where half a slice does, with fewer events than
+   * `limit`, and its `head` is as it was when its records were read, except where the page reaches it.
+   */
+  readonly ahead?: RecordsAhead
 }
 
 /** A page that may hold unreadable events. */
@@ -69,16 +75,20 @@ export async function finishPage<E extends EventShape>(
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
 
+/** How many events the first page of {@link readAll} holds at most, and a later one. Whoever stops early shall not pay for much. */
+const iterated = [1024, 4096] as const
+
 /** Iterates over pages until the head. */
 export async function* readAll<E extends EventShape>(
-  readEvents: (filter: EventFilter, page: EventPage, options?: ReadOptions) => Promise<EventsRead<E>>,
-  options: ReadAllOptions = {},
+  readEvents: (filter: EventFilter, page: EventPage, options?: PageReadOptions) => Promise<EventsRead<E>>,
+  { after = 0, filter = {}, signal }: ReadAllOptions = {},
 ): AsyncGenerator<RecordedEvent<E>, void, undefined> {
-  let after = options.after ?? 0
-  for (;;) {
-    const page = await readEvents(options.filter ?? {}, { after, limit: 1024 }, options.signal === undefined ? {} : { signal: options.signal })
+  const ahead = new RecordsAhead()
+  for (let limit: number = iterated[0]; ; limit = iterated[1]) {
+    await ahead.slices.turn()
+    const page = await readEvents(filter, { after, limit }, { ahead, ...(signal === undefined ? {} : { signal }) })
     for (const event of page.events) {
-      options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       yield event
     }
     if (page.scannedTo >= page.head) return

@@ -4,16 +4,15 @@ import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
+import { RecordsAhead } from '../log/records-ahead.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
-import { nextTask } from '../platform/tasks.js'
+import { Slices } from '../platform/slices.js'
 import type { Settings } from './config.js'
 import { projectionMachine, type Effect, type EffectResults, type Rest, type RunProgress } from './machine.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence } from './report.js'
 import { workingPosition, type ProjectionTarget } from './target.js'
 
-/** How long events are applied before the page gets its turn, ms: well under a long task. */
-const slice = 12
 /** The clock is asked after so many events at most: asking takes as long as a simple handler. */
 const stride = 8
 
@@ -53,7 +52,8 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
   const { target, settings, owner, run, report } = context
   const { clock } = settings
   const alarm = wakeUp(context, signal)
-  const reads = readAhead(context, signal, alarm.reading)
+  const slices = new Slices(() => clock.monotonic())
+  const reads = readAhead(context, signal, slices, alarm.reading)
   /** What this run knows of the stored state. */
   let known = { epoch: 0, rebuilding: false }
 
@@ -84,11 +84,12 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       // A reader need not know of the signal (N39).
       signal.throwIfAborted()
       try {
+        await slices.turn()
         const page = await reads.next(after, limit)
         if (page.scannedTo <= after && page.head > after) {
           throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
         }
-        alarm.sawHead(page.head)
+        alarm.sawHead(page.head, page.scannedTo >= page.head)
         await target.prepare?.(page.events)
         const now = clock.monotonic()
         report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
@@ -99,10 +100,10 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       }
     },
     apply: async ({ from, to }) => {
-      const start = clock.monotonic()
       const { events } = reads.page
       let next = from
       let look = from + 1
+      let seen = slices.left()
       try {
         while (next < to) {
           if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
@@ -111,13 +112,13 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
           if (waiting !== undefined) await waiting
           next += 1
           if (next < look) continue
-          const spent = clock.monotonic() - start
-          if (spent >= slice) {
-            await nextTask()
+          const left = slices.left()
+          if (left <= 0) {
+            await slices.turn()
             break
           }
           // Slow handlers are looked at one by one.
-          look = next + Math.max(1, Math.min(stride, Math.floor((next - from) * (slice - spent) / (2 * spent))))
+          look = next + Math.max(1, Math.min(stride, Math.floor((next - from) * left / (2 * (seen - left)))))
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.
@@ -144,6 +145,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       const start = clock.monotonic()
       try {
         const { paused } = await target.commit(position, { caughtUp })
+        slices.began()
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
         report({ type: 'committed', position, events, duration: now - start })
@@ -152,7 +154,11 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         return { error }
       }
     },
-    sleep: ({ ms, why }) => alarm.sleep(ms, why),
+    sleep: async ({ ms, why }) => {
+      const slept = await alarm.sleep(ms, why)
+      slices.began()
+      return slept
+    },
     report: ({ occurrence }) => {
       report(occurrence)
       return undefined
@@ -230,9 +236,10 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
       tested = claimed
       claimed = 0
     },
-    sawHead(head: number) {
+    sawHead(head: number, isThere: boolean) {
       knownHead = head
-      if (ports.onHint !== undefined && tested > head) distrust()
+      // While it is behind, the head may be an older one, and hints make no reads.
+      if (ports.onHint !== undefined && isThere && tested > head) distrust()
       tested = 0
     },
     /** More was appended before rows up to `position` were stored. The timers of a hidden page come too late to wait for (H58). */
@@ -268,12 +275,14 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
 }
 
 /** Reads pages, and while one is applied and committed already the next one. Holds two pages at most. */
-function readAhead<E extends EventShape>({ target, ports: { reader }, settings }: RunContext<E>, signal: AbortSignal, reading: () => void) {
+function readAhead<E extends EventShape>({ target, ports: { reader }, settings }: RunContext<E>, signal: AbortSignal, slices: Slices, reading: () => void) {
+  /** For a reader that can keep records: then they are what is read ahead, and not their events. */
+  const records = new RecordsAhead(slices)
   let page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
   let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedRead<E>> } | undefined
-  const read = (after: number, limit: number): Promise<CollectedRead<E>> => {
+  const read = (after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedRead<E>> => {
     // A batch runs up to the head as it is now, whoever appended last.
-    const options: PageReadOptions = { unreadable: 'collect', signal, own: settings.mode === 'continuous' }
+    const options: PageReadOptions = { unreadable: 'collect', signal, own: settings.mode === 'continuous', ...keep }
     reading()
     return reader.readEvents(target.filter, { after, limit }, options)
   }
@@ -284,9 +293,9 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
     async next(after: number, limit: number): Promise<CollectedRead<E>> {
       const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
       ahead = undefined
-      page = await (waiting ?? read(after, limit))
-      if (page.scannedTo < page.head && page.events.length > 0) {
-        const answer = read(page.scannedTo, limit)
+      page = await (waiting ?? read(after, limit, { ahead: records }))
+      if (page.scannedTo < page.head && page.events.length > 0 && !records.follows(page.scannedTo)) {
+        const answer = read(page.scannedTo, limit, {})
         // Whoever asks for this page hears of its failure; nobody may ask.
         answer.catch(() => {})
         ahead = { after: page.scannedTo, limit, answer }
@@ -295,6 +304,7 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
     },
     forget() {
       ahead = undefined
+      records.forget()
     },
   }
 }
