@@ -5,13 +5,23 @@ import { newRun } from '../../../src/projection/machine.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { fakeBackend, fakeRows, fakeTarget } from './fake-backend.js'
 
-function running() {
+/** `headOf`: the head that a page is told with, by how far it reaches and by what the head is. */
+function running(headOf = (_scannedTo: number, head: number) => head, limit = Infinity) {
   const backend = fakeBackend()
   const rows = fakeRows()
   const controller = new AbortController()
   let hint = (_head: number) => {}
   let reads = 0
-  const reader = { ...backend.reader, readEvents: async (...given: Parameters<typeof backend.reader.readEvents>) => { reads += 1; return backend.reader.readEvents(...given) } }
+  let duringRead = (_reads: number) => {}
+  const reader = {
+    ...backend.reader,
+    async readEvents(...[filter, page, options]: Parameters<typeof backend.reader.readEvents>) {
+      reads += 1
+      const read = await backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options)
+      duringRead(reads)
+      return { ...read, head: headOf(read.scannedTo, read.head) }
+    },
+  }
   const run = runMachine({
     target: fakeTarget(rows) as never, settings: settle({ clock: backend.clock, poll: { emptyBackoff: 600_000 } }, 'continuous'), owner: 'a', run: newRun(), report: () => {},
     ports: { reader: reader as never, onHint: (listener) => { hint = listener; return () => { hint = () => {} } } },
@@ -21,6 +31,8 @@ function running() {
     /** Appends without a word of the reader's own. */
     append: (count: number) => void backend.append(count),
     hint: (head: number) => hint(head),
+    /** Calls back within each read. */
+    whileReading: (listener: (reads: number) => void) => { duringRead = listener },
     get reads() { return reads },
     async end() {
       controller.abort()
@@ -52,6 +64,23 @@ test('after a hint that was not true a run looks once a second, however many com
   it.hint(3)
   await it.clock.advance(1000)
   expect(it.rows.position).toBe(3)
+  await it.end()
+})
+
+test('a hint that is newer than what a page was read with is no lie, and the next one is heard at once', async () => {
+  // The first two pages were read when there were ten events, the last one asks again.
+  const it = running((scannedTo, head) => (scannedTo < 10 ? 10 : head), 5)
+  it.whileReading(() => it.hint(12))
+  it.append(10)
+  it.hint(10)
+  it.append(2)
+  await it.clock.advance(0)
+  expect(it.rows.position).toBe(12)
+  it.whileReading(() => {})
+  it.append(1)
+  it.hint(13)
+  await it.clock.advance(0)
+  expect(it.rows.position).toBe(13)
   await it.end()
 })
 

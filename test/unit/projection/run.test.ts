@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import type { ProjectionError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
@@ -8,6 +8,8 @@ import type { Projector } from '../../../src/projection/projector.js'
 import type { ProjectionReport } from '../../../src/projection/report.js'
 import type { FailureContext, FailureStrategy, ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
+
+afterEach(() => vi.unstubAllGlobals())
 
 type Config = ProjectionConfig<never>
 const boom = new Error('boom')
@@ -450,4 +452,20 @@ test('N13, N15: followers go on without a frozen leader, whose next commit is re
   expect(rows.applied).toEqual([1, 2, 3, 4, 5])
   controller.abort()
   expect((await backend.clock.runUntil(Promise.all(runs))).map(({ reason }) => reason)).toEqual(['aborted', 'aborted'])
+})
+
+test.each([4096, 3])('the page gets its turn after 5 ms of work, also where a page of the log (of %d events) takes less', async (limit) => {
+  const backend = fakeBackend()
+  backend.append(100)
+  let now = 0
+  const clock = { ...backend.clock, monotonic: () => now }
+  const turns: number[] = []
+  vi.stubGlobal('scheduler', { yield: async () => { turns.push(now) } })
+  const reader: FakeBackend = {
+    ...backend, reader: { ...backend.reader, readEvents: (filter, page, options) => backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options) },
+  }
+  const rows = fakeRows()
+  await backend.clock.runUntil(drive(reader, fakeTarget(rows, { apply: () => { now += 1 } }), { clock }))
+  expect(rows.applied).toHaveLength(100)
+  expect(Math.max(...gaps([0, ...turns, now]))).toBe(5)
 })
