@@ -4,8 +4,9 @@ import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
+import type { PageReadOptions } from '../log/pages.js'
+import { RecordsAhead } from '../log/records-ahead.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import { nextTask } from '../platform/tasks.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
 /** What `liveProjection` folds. */
@@ -19,8 +20,6 @@ export interface LiveProjectionSpecification<E extends EventShape, S> {
 }
 
 const pageSize = 4096
-/** Events are folded for so long before the page gets its turn, ms. */
-const slice = 12
 /** A lost hint is made up for within so many ms (H66). */
 const slowPoll = 5_000
 
@@ -46,16 +45,16 @@ export function liveProjection<E extends EventShape, S>(
   let position = 0
   return liveQuery({
     async evaluate() {
-      let start = performance.now()
+      const ahead = new RecordsAhead()
+      const options: PageReadOptions = { ahead }
       for (;;) {
-        const page = await store.readEvents(filter, { after: position, limit: pageSize })
+        await ahead.slices.turn()
+        const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
         for (const event of page.events) {
           const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
           if (fold !== undefined) state = fold(state, event)
           position = event.position
-          if (performance.now() - start < slice) continue
-          await nextTask()
-          start = performance.now()
+          if (ahead.slices.isOver) await ahead.slices.turn()
         }
         position = Math.max(position, page.scannedTo)
         if (position >= page.head) return { value: state, position }
