@@ -22,7 +22,7 @@ const maxReadRecords = 1024
 /** The clock is asked after decoding so many characters. */
 const stride = 8 * 1024
 /** How long the records of one request may take to arrive, ms. It is one task, and cannot be cut. */
-const maxArrival = 4
+const maxArrival = 2
 /** How many records of a stream are read at once. */
 const streamPage = 128
 
