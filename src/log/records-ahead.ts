@@ -8,7 +8,7 @@ export class RecordsAhead {
   /** In reverse: the next one is the last. */
   #records: CommitRecord[] = []
   #coming: Promise<readonly CommitRecord[]> | undefined
-  /** The last position that was asked for, or that is here. */
+  /** What is here reaches to this position. */
   #through = 0
   /** The head of the log when the first of them was read. */
   end = 0
@@ -17,7 +17,7 @@ export class RecordsAhead {
     this.slices = slices
   }
 
-  /** Whether it can go on behind a position. */
+  /** Whether a page behind this position begins with what is here, or comes next. */
   follows(position: number): boolean {
     const { next } = this
     return position < this.end && (next === undefined ? position === this.#through : next.at <= position + 1 && position < endOf(next))
@@ -28,7 +28,6 @@ export class RecordsAhead {
     return this.#records.at(-1)
   }
 
-  /** The position that those that are here reach to. */
   get through(): number {
     return this.#through
   }

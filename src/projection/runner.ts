@@ -274,7 +274,7 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
   }
 }
 
-/** Reads pages, and while one is applied and committed already the next one. Holds two pages at most. */
+/** Reads pages, and while one is applied and committed already the next one: its records, or all of it. Holds two pages at most. */
 function readAhead<E extends EventShape>({ target, ports: { reader }, settings }: RunContext<E>, signal: AbortSignal, slices: Slices, reading: () => void) {
   /** For a reader that can keep records: then they are what is read ahead, and not their events. */
   const records = new RecordsAhead(slices)
