@@ -37,6 +37,7 @@ export const budgets = [
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(16.25), without: commands },
   { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(2.75), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'verifyEventStore', entry: 'tidemark', names: 'verifyEventStore', budget: kib(4.5), without: [...projection, ...commands] },
+  { title: 'compactEvents', entry: 'tidemark', names: 'compactEvents', budget: kib(4), without: [...projection, ...commands] },
   { title: 'exportEvents', entry: 'tidemark', names: 'exportEvents', budget: kib(2.5), without: [...projection, ...commands] },
   { title: 'importEvents', entry: 'tidemark', names: 'importEvents', budget: kib(3.5), without: [...projection, ...commands] },
   { title: 'execute', entry: 'tidemark', names: 'execute', budget: kib(2.5), without: [...projection, 'node_modules/'] },

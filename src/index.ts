@@ -19,6 +19,7 @@ export type { Codec } from './log/prepare.js'
 
 // Looking after a store
 export type { LogDefect, LogDefectKind } from './log/audit.js'
+export { compactEvents, type Compaction, type CompactOptions } from './log/compact.js'
 export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './log/export.js'
 export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './log/import.js'
 export type { LineSource } from './log/lines.js'

@@ -48,9 +48,13 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
       return found.filter((record) => record !== undefined)
     },
     async recordsFrom(position, limit) {
-      const inside = await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))
-      const range = IDBKeyRange.lowerBound(inside?.key ?? position)
-      return readAround(connection, what, (commits) => commits.getAll(range, limit), (commits) => commits.getAllKeys(range, limit))
+      for (;;) {
+        const inside = await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))
+        const range = IDBKeyRange.lowerBound(inside?.key ?? position)
+        const records = await readAround(connection, what, (commits) => commits.getAll(range, limit), (commits) => commits.getAllKeys(range, limit))
+        // Between the two, compaction may have put it into a record that begins before it.
+        if (inside === null || records[0]?.at === inside.key) return records
+      }
     },
   }
 }

@@ -23,6 +23,8 @@ const maxReadRecords = 1024
 const stride = 8 * 1024
 /** How long the records of one request may take to arrive, ms. It is one task, and cannot be cut. */
 const maxArrival = 2
+/** How often one page searches for the record that holds a position, where none begins there. */
+const maxSearches = 4
 /** How many records of a stream are read at once. */
 const streamPage = 128
 
@@ -59,7 +61,7 @@ export class LogReader {
       bytes += record.events.length
       const decoded = decodeRecord(record)
       for (const event of decoded.events) {
-        if (event.position <= after) continue
+        if (event.position <= scannedTo) continue
         if (found.length >= limit) return
         if (decoded.problem !== undefined) {
           broken.set(event.position, decoded.problem)
@@ -96,6 +98,15 @@ export class LogReader {
     }
     /** The first position that is not here yet. */
     let from = after + 1
+    const keyBefore = (commits: IDBObjectStore) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
+    let searches = maxSearches
+    /** Whether records begin where they should, or could not be found to. Compaction may have put what comes next into a record that begins before it. */
+    const begins = async (records: readonly CommitRecord[]): Promise<boolean> => {
+      if ((records[0]?.at ?? Infinity) <= from || searches === 0) return true
+      searches -= 1
+      from = ((await read(keyBefore))?.key as number | undefined) ?? from
+      return false
+    }
     /** The head that is known was read for this page. */
     let fresh = false
     if (ahead.follows(after)) from = Math.max(from, ahead.through + 1)
@@ -106,7 +117,6 @@ export class LogReader {
         for (const record of own) if (found.length < limit) take(record)
         return finish(endOf(own.at(-1)))
       }
-      const keyBefore = (commits: IDBObjectStore) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
       const atBoundary = this.#recent.isBoundary(after)
       const [inside, first, end] = await read((commits) => Promise.all([
         atBoundary ? undefined : keyBefore(commits),
@@ -123,7 +133,7 @@ export class LogReader {
       if (inside !== undefined && inside !== null) from = inside.key as number
       ahead.end = end
       fresh = true
-      if (first !== undefined && first.length > 0) arrived(first)
+      if (first !== undefined && first.length > 0 && (await begins(first))) arrived(first)
       slices.began()
     }
     /** Asks for what a page will need besides what is here, so that it is on its way while that is decoded. */
@@ -145,6 +155,7 @@ export class LogReader {
         // What was found can be worked on meanwhile.
         if (options.ahead !== undefined && found.length > 0) break
         const records = await ahead.receive()
+        if (!(await begins(records))) continue
         if (records.length === 0) {
           await assertAnswering(this.#connection)
           throw new IntegrityError(scannedTo + 1, `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`)

@@ -56,6 +56,9 @@ interface CommonInternals {
   assertOpen(): void
 }
 
+/** Held by who changes how events lie in records, and by who must not see some of them twice. No projector has an empty name. */
+export const recordsLock = ''
+
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 

@@ -3,7 +3,7 @@ import type { EventShape } from '../events/event.js'
 import { LogAudit, type LogDefect } from './audit.js'
 import type { ReadOptions } from './event-store.js'
 import { inspectionOf, nextPageSize, type LogInspection, type SharedIdKey } from './inspection.js'
-import { storeInternals, type TidemarkStore } from './open.js'
+import { recordsLock, storeInternals, type TidemarkStore } from './open.js'
 import { decodeRecord, idKey } from './record.js'
 
 /** What {@link verifyEventStore} found. */
@@ -23,7 +23,7 @@ export interface Verification {
 /**
  * Reads the whole log once, in bounded pages, and names what does not fit: holes, records that were edited or cannot be
  * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing (H76). What is appended
- * meanwhile is looked at too.
+ * meanwhile is looked at too; `compactEvents` waits.
  *
  * It finds accidents and clumsy edits. Any code of this origin can change a log so that nothing shows.
  *
@@ -40,21 +40,26 @@ export async function verifyEventStore<E extends EventShape>(store: TidemarkStor
   parts.assertOpen()
   const inspection = inspectionOf(store.name, parts)
   const audit = new LogAudit()
-  let after: IDBValidKey | undefined
-  for (let size = 16; ;) {
-    signal?.throwIfAborted()
-    const { records, beside } = await inspection.page(after, size)
-    for (const record of records) audit.record(record)
-    if (beside !== undefined) {
-      audit.beside(beside)
-      break
+  const guard = await store.acquire(recordsLock, signal === undefined ? {} : { signal })
+  try {
+    let after: IDBValidKey | undefined
+    for (let size = 16; ;) {
+      signal?.throwIfAborted()
+      const { records, beside } = await inspection.page(after, size)
+      for (const record of records) audit.record(record)
+      if (beside !== undefined) {
+        audit.beside(beside)
+        break
+      }
+      after = (records.at(-1) as { at: IDBValidKey }).at
+      size = nextPageSize(size, records)
     }
-    after = (records.at(-1) as { at: IDBValidKey }).at
-    size = nextPageSize(size, records)
-  }
-  for await (const groups of inspection.sharedIdKeys()) {
-    signal?.throwIfAborted()
-    for (const group of groups) await findDuplicates(inspection, group, audit, signal)
+    for await (const groups of inspection.sharedIdKeys()) {
+      signal?.throwIfAborted()
+      for (const group of groups) await findDuplicates(inspection, group, audit, signal)
+    }
+  } finally {
+    guard.release()
   }
   const { head, events, defects, unlisted } = audit
   return { ok: defects.length === 0, head, events, defects, unlisted }

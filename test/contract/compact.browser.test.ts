@@ -1,0 +1,3 @@
+import { compactContract } from './compact.js'
+
+compactContract()

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { compactContract } from './compact.js'
+
+compactContract()

@@ -1,0 +1,258 @@
+/** Compaction: whatever was appended, and whoever reads or writes meanwhile, the log says the same before and after. */
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import {
+  compactEvents, defineEvents, defineProjection, destroyEventStore, exportEvents, openEventStore, openReadModel, runProjection, table, verifyEventStore, type RecordedEvent, type TidemarkStore,
+} from 'tidemark'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { seededRandom } from '../../src/testing/random.js'
+import { completed, databaseOf, editRecord, editRows, settled, withDatabase } from '../support/raw-database.js'
+
+type Event = { type: 'Added'; data: { value: number } }
+const events = defineEvents<Event>()
+const added = (value: number): Event => ({ type: 'Added', data: { value } })
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
+
+interface StoredRecord { at: number; n: number; commits: number[] }
+const recordsOf = (name: string) => withDatabase(databaseOf(name), (database) => settled(database.transaction('commits').objectStore('commits').getAll()) as Promise<StoredRecord[]>)
+const sizesOf = async (name: string) => (await recordsOf(name)).map(({ n }) => n)
+
+export function compactContract(): void {
+  let count = 0
+  const stores: TidemarkStore<Event>[] = []
+  const newName = () => `compact-${(count += 1)}-${Math.random()}`
+  const open = async (name: string) => {
+    const store = await openEventStore({ name, events, durability: 'relaxed' })
+    stores.push(store)
+    return store
+  }
+  afterEach(async () => {
+    vi.restoreAllMocks()
+    const names = new Set(stores.map(({ name }) => name))
+    await Promise.all(stores.splice(0).map((store) => store.close()))
+    for (const name of names) await destroyEventStore(name)
+  })
+
+  const singles = async (store: TidemarkStore<Event>, length: number, stream = (at: number) => `s-${at % 7}`) => {
+    const from = await store.head()
+    for (let at = from + 1; at <= from + length; at += 1) await store.append({ stream: stream(at), events: [added(at)] })
+  }
+  /** Everything that a log can be asked. */
+  const toldBy = async (store: TidemarkStore<Event>) => {
+    const list = await all(store.read())
+    const streams = [...new Set(list.map(({ stream }) => stream))]
+    return {
+      list, head: await store.head(), lines: await all(exportEvents(store)),
+      streams: await Promise.all(streams.map(async (stream) => [stream, await store.streamVersion(stream), await all(store.readStream(stream)), await all(store.readStream(stream, { after: 3, limit: 2 }))])),
+    }
+  }
+  const assertSound = async (store: TidemarkStore<Event>) => expect(await verifyEventStore(store)).toMatchObject({ ok: true, defects: [], unlisted: 0 })
+
+  describe('compactEvents', () => {
+    test('joins single commits into records of 16 events, leaves what is not full, and the log says the same', async () => {
+      const name = newName()
+      const store = await open(name)
+      await singles(store, 100)
+      const before = await toldBy(store)
+      expect(await compactEvents(store)).toEqual({ before: 100, after: 10 })
+      expect(await sizesOf(name)).toEqual([16, 16, 16, 16, 16, 16, 1, 1, 1, 1])
+      expect(await toldBy(store)).toEqual(before)
+      expect(await toldBy(await open(name))).toEqual(before)
+      await assertSound(store)
+      // Done once is done.
+      expect(await compactEvents(store)).toEqual({ before: 10, after: 10 })
+      await singles(store, 12)
+      expect(await compactEvents(store)).toEqual({ before: 22, after: 7 })
+      await assertSound(store)
+    })
+
+    test('keeps commits whole, and apart in an export', async () => {
+      const name = newName()
+      const store = await open(name)
+      for (let at = 0; at < 12; at += 1) await store.append({ stream: `s-${at % 2}`, events: Array.from({ length: 1 + (at % 6) }, () => added(at)) })
+      await store.append({ stream: 'large', events: Array.from({ length: 300 }, (_, at) => added(at)) })
+      await singles(store, 20)
+      const before = await toldBy(store)
+      await compactEvents(store, { eventsPerRecord: 10 })
+      // Of 1 to 6 events, twice; 300 in one commit; singles.
+      expect(await sizesOf(name)).toEqual([10, 5, 9, 7, 5, 6, 256, 44, 10, 10])
+      expect(await toldBy(store)).toEqual(before)
+      await assertSound(store)
+      await compactEvents(store, { eventsPerRecord: 256 })
+      expect(await sizesOf(name)).toEqual([42, 256, 44, 10, 10])
+      expect(await toldBy(store)).toEqual(before)
+      await assertSound(store)
+    })
+
+    test.for([1, 2, 3])('with appends of any size by two tabs, ids by hand and compactions of any size in between, a third tab reads on from where it is (seed %i)', { timeout: 60_000 }, async (seed) => {
+      const random = seededRandom(seed)
+      const name = newName()
+      const [one, other, reader] = [await open(name), await open(name), await open(name)]
+      const seen: RecordedEvent<Event>[] = []
+      const onward = pagesOf(reader)
+      for (let step = 0; step < 60; step += 1) {
+        const writer = random() < 0.5 ? one : other
+        const events = Array.from({ length: 1 + Math.floor(random() ** 4 * 40) }, (_, at) => ({ ...added(step * 100 + at), ...(random() < 0.1 ? { id: `by hand ${step} ${at}` } : {}) }))
+        await writer.append({ stream: `s-${Math.floor(random() * 5)}`, events })
+        if (random() < 0.3) await compactEvents(random() < 0.5 ? one : other, { eventsPerRecord: 2 + Math.floor(random() * 30) })
+        if (random() < 0.6) seen.push(...(await onward(seen.length, 1 + Math.floor(random() * 30))))
+      }
+      await compactEvents(one, { eventsPerRecord: 64 })
+      while (seen.length < (await one.head())) seen.push(...(await onward(seen.length, 50)))
+      expect(seen.map(({ position }) => position)).toEqual(seen.map((_, index) => index + 1))
+      expect(await all((await open(name)).read())).toEqual(seen)
+      await assertSound(one)
+      const byHand = seen.find(({ id }) => id.startsWith('by hand'))
+      expect(await other.append({ stream: byHand?.stream ?? '', events: [{ ...added(0), id: byHand?.id ?? '' }] })).toMatchObject({ duplicate: true })
+    })
+
+    /** Reads on by pages, as a run does. */
+    const pagesOf = (store: TidemarkStore<Event>) => async (after: number, limit: number) => (await store.readEvents({}, { after, limit })).events
+
+    test('in the middle of a read, the rest of it is found in the records that it went to', async () => {
+      const name = newName()
+      const [store, other] = [await open(name), await open(name)]
+      await singles(store, 700)
+      const positions: number[] = []
+      for await (const { position } of store.read()) {
+        positions.push(position)
+        if (position === 75) await compactEvents(other, { eventsPerRecord: 30 })
+        if (position === 333) await compactEvents(other, { eventsPerRecord: 256 })
+      }
+      expect(positions).toEqual(Array.from({ length: 700 }, (_, index) => index + 1))
+      const stream: number[] = []
+      for await (const { version } of store.readStream('s-1')) {
+        stream.push(version)
+        if (version === 20) await compactEvents(other, { eventsPerRecord: 256 })
+      }
+      expect(stream).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
+    })
+
+    test('a writer that does not know what was joined since is refused, and then appends (the trap of a freed key)', async () => {
+      const name = newName()
+      const [fresh, stale] = [await open(name), await open(name)]
+      await singles(fresh, 10)
+      await stale.append({ stream: 'mine', events: [added(0)] })
+      // Nobody hears anybody.
+      const post = vi.spyOn(BroadcastChannel.prototype, 'postMessage').mockImplementation(() => {})
+      await singles(fresh, 21)
+      await compactEvents(fresh)
+      expect(await sizesOf(name)).toEqual([16, 16])
+      await expect(stale.append({ stream: 's-1', expectedVersion: 1, events: [added(99)] })).rejects.toMatchObject({ code: 'version-conflict' })
+      expect(await stale.append({ stream: 'mine', expectedVersion: 1, events: [added(1)] })).toMatchObject({ position: 33, versions: { mine: 2 } })
+      expect(post).toHaveBeenCalled()
+      await assertSound(fresh)
+    })
+
+    test('a compaction that fails in the middle changes nothing, and the next one does it', async () => {
+      const name = newName()
+      const store = await open(name)
+      await singles(store, 80)
+      const before = await toldBy(store)
+      const put = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementationOnce(function (this: IDBObjectStore) {
+        throw new DOMException('no room', 'QuotaExceededError')
+      })
+      await expect(compactEvents(store)).rejects.toMatchObject({ code: 'storage-full', outcome: 'not-written' })
+      put.mockRestore()
+      expect(await sizesOf(name)).toEqual(Array(80).fill(1))
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      await expect(compactEvents(store, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+      const aborting = compactEvents(store, { signal: controller.signal })
+      controller.abort(reason)
+      await aborting.catch((error: unknown) => expect(error).toBe(reason))
+      expect(await toldBy(store)).toEqual(before)
+      await compactEvents(store)
+      expect(await sizesOf(name)).toEqual(Array(5).fill(16))
+      expect(await toldBy(store)).toEqual(before)
+    })
+
+    test('where another one was first, what is there is left as it is', async () => {
+      const name = newName()
+      const store = await open(name)
+      await singles(store, 64)
+      const before = await toldBy(store)
+      // Without locks: another one joins in the moment between reading and writing.
+      const { getAll } = IDBObjectStore.prototype
+      let reads = 0
+      vi.spyOn(IDBObjectStore.prototype, 'getAll').mockImplementation(function (this: IDBObjectStore, ...given) {
+        const request = getAll.apply(this, given)
+        if (this.name !== 'commits' || this.transaction.mode !== 'readonly' || ++reads !== 1) return request
+        void withDatabase(databaseOf(name), async (database) => {
+          const transaction = database.transaction('commits', 'readwrite')
+          const commits = transaction.objectStore('commits')
+          const [ten, eleven] = (await settled(getAll.call(commits, IDBKeyRange.bound(10, 11)) as IDBRequest<any[]>)) as [any, any]
+          commits.delete(11)
+          commits.put({ ...ten, n: 2, heads: [...ten.heads, ...eleven.heads], commits: [10, 11], ids: [...new Set([...ten.ids, ...eleven.ids])], events: `${ten.events.slice(0, -1)},${eleven.events.slice(1)}` })
+          await completed(transaction)
+        })
+        return request
+      })
+      await compactEvents(store)
+      vi.restoreAllMocks()
+      expect(await toldBy(store)).toEqual(before)
+      await compactEvents(store)
+      expect(await sizesOf(name)).toEqual([16, 16, 16, 16])
+      expect(await toldBy(store)).toEqual(before)
+      await assertSound(store)
+    })
+
+    test('H76: damaged records are left alone, and spoil nothing', async () => {
+      const name = newName()
+      const store = await open(name)
+      await singles(store, 64)
+      await editRecord(name, 20, (record) => ({ ...record, events: 'no json' }))
+      await editRecord(name, 40, (record) => ({ ...record, format: 7 }))
+      await editRows(name, ({ commits }) => void commits.delete(60))
+      const { defects } = await verifyEventStore(store)
+      await compactEvents(store)
+      expect(await sizesOf(name)).toEqual([16, 3, 1, 16, 3, 1, 16, 3, 1, 1, 1, 1])
+      expect((await verifyEventStore(store)).defects).toEqual(defects)
+      await expect(store.readEvents({}, { after: 55, limit: 10 })).rejects.toMatchObject({ code: 'integrity' })
+    })
+
+    test('a large event stays in a record of its own size', async () => {
+      const name = newName()
+      const store = await open(name)
+      await singles(store, 5)
+      await store.append({ stream: 'large', events: [{ type: 'Added', data: { value: 1, text: 'x'.repeat(40_000) } as never }] })
+      await singles(store, 16)
+      await compactEvents(store)
+      expect(await sizesOf(name)).toEqual([5, 1, 16])
+    })
+
+    test('projections, those that stand and those that begin, see every event once', async () => {
+      const name = newName()
+      const [store, other] = [await open(name), await open(name)]
+      const definition = defineProjection(events, {
+        name: 'sums', tables: { sums: table<{ stream: string; sum: number; times: number }>({ key: 'stream' }) },
+        fold: { sums: { key: ({ stream }) => stream, evolve: (row, { stream, data }) => ({ stream, sum: (row?.sum ?? 0) + data.value, times: (row?.times ?? 0) + 1 }) } },
+      })
+      for (let round = 0; round < 5; round += 1) {
+        await singles(store, 61)
+        await runProjection(definition, store, { budget: { maxEvents: 37 } })
+        await compactEvents(other, { eventsPerRecord: 2 + round * 9 })
+      }
+      await runProjection(definition, store)
+      const view = await openReadModel(store, definition)
+      expect((await view.sums.getAll()).reduce((sum, { times }) => sum + times, 0)).toBe(305)
+      expect((await view.sums.getAll()).reduce((all, { sum }) => all + sum, 0)).toBe((305 * 306) / 2)
+      await view.close()
+    })
+
+    test('in memory there is nothing to do; what is no store or no number is refused', async () => {
+      const memory = await openMemory({ name: 'compact', events })
+      await memory.append({ stream: 's', events: [added(1)] })
+      await memory.append({ stream: 's', events: [added(2)] })
+      expect(await compactEvents(memory)).toEqual({ before: 2, after: 2 })
+      for (const eventsPerRecord of [1, 257, 2.5, Number.NaN]) await expect(compactEvents(memory, { eventsPerRecord })).rejects.toMatchObject({ code: 'invalid-argument' })
+      await memory.close()
+      await expect(compactEvents(memory)).rejects.toMatchObject({ code: 'closed' })
+      await expect(compactEvents({} as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+    })
+  })
+}
