@@ -16,7 +16,7 @@ import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions 
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
-import { keepStatus, type StatusStore } from './status.js'
+import { keepStatus, messageOf, type StatusStore } from './status.js'
 
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
@@ -111,7 +111,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       if (passed) restart?.()
     } catch (error) {
       // Closing, or a storage failure that the run itself reports: once it runs.
-      if (!stopping.signal.aborted && status.getSnapshot().phase === 'starting') status.set({ reason: messageOf(error), lastError: error })
+      if (!stopping.signal.aborted && ['starting', 'waiting-for-leader'].includes(status.getSnapshot().phase)) status.set({ reason: messageOf(error), lastError: error })
     }
   }
   let looking: Promise<void> | undefined
@@ -284,8 +284,6 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
   return handle
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function joined<E extends EventShape, T extends Tables, C>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,

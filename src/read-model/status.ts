@@ -64,6 +64,8 @@ const structured: ReadonlySet<keyof ProjectionStatus> = new Set(['rebuilding', '
 /** The rate is measured over about so long, ms. */
 const rateSpan = 3_000
 
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 export function keepStatus(clock: Clock): StatusKeeper {
   let status: ProjectionStatus = { phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 }
   const listeners = new Set<() => void>()
@@ -126,7 +128,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
         case 'event-failed': return set({ lastError: report.error })
         case 'retrying': return set({ phase: 'retrying', reason: `The event at ${report.position} failed and is tried again.`, lastError: report.error })
         case 'storage-failed':
-          return set({ phase: 'retrying', reason: `${report.what} failed ${report.failures} times in a row and is tried again.`, lastError: report.error })
+          return set({ phase: 'retrying', reason: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`, lastError: report.error })
         case 'leadership-lost': return set({ rate: 0 })
         case 'rebuild-failed': return set({ rebuilding: undefined, lastError: report.error })
         case 'resigned': return set({ leader: false, rate: 0 })
@@ -149,7 +151,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
       if (behind && still >= stallTimeout && status.phase !== 'retrying') {
         const who = status.leader ? 'This context leads, but its handler has not come back' : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
         set({ phase: 'stalled', rate: 0, reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.` })
-      } else if (status.phase === 'stalled') set(status.leader ? running() : { phase: 'waiting-for-leader', reason: undefined })
+      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader') set(status.leader ? running() : { phase: 'waiting-for-leader', reason: undefined })
     },
   }
 }

@@ -152,3 +152,44 @@ test('an already aborted signal starts nothing', async () => {
   expect([projection.status.getSnapshot().phase, clock.pending]).toEqual(['stopped', 0])
   await store.close()
 })
+
+test('a run whose storage fails says what failed in its reason, and not any more once it works', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  let works = false
+  const readEvents: typeof store.readEvents = async (...given) => {
+    if (works) return store.readEvents(...given)
+    throw new Error('the disk is asleep')
+  }
+  const projection = startProjection(sum(), { ...store, readEvents }, { clock })
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: expect.stringContaining('the disk is asleep') })
+  works = true
+  await clock.runUntil(projection.caughtUp(1))
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live' })
+  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
+test('who waits for a leader says why nothing is known of it, until something is', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  const held = await store.tryAcquire('sum@1')
+  let works = false
+  const head = async () => {
+    if (works) return store.head()
+    throw new Error('the disk is asleep')
+  }
+  const projection = startProjection(sum(), { ...store, head }, { clock })
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', reason: 'the disk is asleep', head: 0 })
+  works = true
+  await clock.advance(2_500)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', head: 1 })
+  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  held?.release()
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
