@@ -4,6 +4,12 @@ import type { Clock } from './clock.js'
 /** A deadline that passes so much too late passed while this context slept, or its timers did. */
 const lateness = 1.5
 
+/** The page, while it is being prerendered: locks and messages wait for its activation, so nobody can be blamed for standing still (H38). */
+export function prerendered(): Document | undefined {
+  const page = typeof document === 'undefined' ? undefined : (document as Document & { readonly prerendering?: boolean })
+  return page?.prerendering === true ? page : undefined
+}
+
 /**
  * Calls back once after `ms`; returns how to take that back. The time of a page that is being prerendered does not count: locks
  * and messages wait for its activation there, and in some designs the storage does, too (H38). And where everything slept, the
@@ -15,8 +21,8 @@ export function startDeadline(clock: Clock, ms: number, callback: () => void): (
     const since = clock.monotonic()
     cancel = clock.schedule(ms, () => (again && clock.monotonic() - since >= ms * lateness ? begin(false) : callback()))
   }
-  const page = typeof document === 'undefined' ? undefined : (document as Document & { readonly prerendering?: boolean })
-  if (page?.prerendering !== true) begin(true)
+  const page = prerendered()
+  if (page === undefined) begin(true)
   else {
     const activated = () => begin(true)
     page.addEventListener('prerenderingchange', activated, { once: true })

@@ -1,6 +1,7 @@
 /** What a projection says of itself: made from the reports of its run and from the stored state. */
 import { tell } from '../platform/tasks.js'
 import type { Clock } from '../platform/clock.js'
+import { prerendered } from '../platform/deadline.js'
 import { stallTimeout } from '../projection/leadership.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { ProjectionState, StoredFault } from '../projection/target.js'
@@ -138,6 +139,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
     stored(state, head) {
       const working = state.rebuild?.position ?? state.position
       const rate = movedTo(working)
+      if (prerendered() !== undefined) moved = { ...moved, at: clock.monotonic() }
       set({
         position: state.position, head, owner: state.owner, deadLetters: state.letters,
         rebuilding: state.rebuild === undefined ? undefined : { position: state.rebuild.position }, rebuildFault: state.rebuildFault,

@@ -1,7 +1,8 @@
 // What a projection says of itself, on a virtual clock.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, runProjection, startProjection, table, type ProjectionReport } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
+import { keepStatus } from '../../../src/read-model/status.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
 type Event = { type: 'Added'; data: number }
@@ -192,4 +193,25 @@ test('who waits for a leader says why nothing is known of it, until something is
   held?.release()
   await clock.runUntil(projection.stop())
   await store.close()
+})
+
+test('H38: nobody stalls while the page is being prerendered; patience begins with its activation', async () => {
+  const clock = virtualClock()
+  const status = keepStatus(clock)
+  const look = () => {
+    status.stored({ position: 0, epoch: 0, owner: '', paused: false, letters: 0 }, 1)
+    return status.getSnapshot().phase
+  }
+  try {
+    vi.stubGlobal('document', { prerendering: true })
+    look()
+    await clock.advance(60_000)
+    expect(look()).toBe('starting')
+  } finally {
+    vi.unstubAllGlobals()
+  }
+  await clock.advance(4_999)
+  expect(look()).toBe('starting')
+  await clock.advance(1)
+  expect(look()).toBe('stalled')
 })
