@@ -1,6 +1,8 @@
 /**
  * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what to do;
  * an error of a write also says whether the write happened.
+ *
+ * Properties are declared and not defined, so that one which says nothing is absent, and not there as `undefined`.
  */
 
 /** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
@@ -40,9 +42,9 @@ export interface TidemarkErrorOptions {
 /** The base of every error that tidemark throws. */
 export class TidemarkError extends Error {
   /** What went wrong, for programs. Never changes between releases. */
-  readonly code: TidemarkErrorCode
+  declare readonly code: TidemarkErrorCode
   /** For a failed write: whether it happened. Absent for anything that is not a write. */
-  readonly outcome?: WriteOutcome
+  declare readonly outcome?: WriteOutcome
 
   constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
@@ -57,10 +59,10 @@ export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 
 /** Somebody appended in between: the stream is not at the version that the append expected. Nothing was written. */
 export class VersionConflictError extends TidemarkError {
-  readonly stream: string
-  readonly expected: ExpectedVersion
+  declare readonly stream: string
+  declare readonly expected: ExpectedVersion
   /** The version the stream is at, 0 for one without events. */
-  readonly actual: number
+  declare readonly actual: number
 
   constructor(conflict: { stream: string; expected: ExpectedVersion; actual: number }) {
     const { stream, expected, actual } = conflict
@@ -79,7 +81,7 @@ export class VersionConflictError extends TidemarkError {
 /** An event that matches `failIfAny` was appended in between. Nothing was written. */
 export class ConditionFailedError extends TidemarkError {
   /** Where the first such event stands. */
-  readonly position: number
+  declare readonly position: number
 
   constructor(position: number) {
     super(
@@ -94,9 +96,9 @@ export class ConditionFailedError extends TidemarkError {
 /** An event that cannot be stored, or does not fit its schema. Refused before any transaction; nothing was written. */
 export class InvalidEventError extends TidemarkError {
   /** Where in the event the problem is, such as `events[2].data.when`. */
-  readonly path: string
+  declare readonly path: string
   /** The issues that a Standard Schema validator reported, if one did. */
-  readonly issues?: readonly unknown[]
+  declare readonly issues?: readonly unknown[]
 
   constructor(path: string, problem: string, options: { cause?: unknown; issues?: readonly unknown[] } = {}) {
     super('invalid-event', `${path === '' ? 'The event' : path} ${problem}`, {
@@ -125,7 +127,7 @@ export class InvalidArgumentError extends TidemarkError {
 /** An export that cannot be imported as it is. What stands before the line is in the log; mended, it can be imported again. */
 export class InvalidImportError extends TidemarkError {
   /** Of the source, from 1. */
-  readonly line: number
+  declare readonly line: number
 
   constructor(line: number, problem: string, options: { cause?: unknown } = {}) {
     super('invalid-import', `Line ${line} of the import ${problem}`, options)
@@ -135,7 +137,7 @@ export class InvalidImportError extends TidemarkError {
 
 /** A stored event that cannot be decoded, upcast or validated. Projections stop before it (H16, N7). */
 export class EventUnreadableError extends TidemarkError {
-  readonly position: number
+  declare readonly position: number
 
   constructor(position: number, problem: string, cause?: unknown) {
     super('event-unreadable', `The event at position ${position} cannot be read: ${problem}`, { cause })
@@ -145,7 +147,7 @@ export class EventUnreadableError extends TidemarkError {
 
 /** The log contradicts itself: a hole in its positions, or a checkpoint beyond its head (N36, N37). */
 export class IntegrityError extends TidemarkError {
-  readonly position: number
+  declare readonly position: number
 
   constructor(position: number, problem: string) {
     super('integrity', problem)
@@ -155,14 +157,14 @@ export class IntegrityError extends TidemarkError {
 
 /** A projection stopped for good: an event failed fatally, retries ran out, or reading failed too often. */
 export class ProjectionError extends TidemarkError {
-  readonly projector: string
+  declare readonly projector: string
   /** The position that failed, where an event did. */
-  readonly position?: number
-  readonly eventId?: string
-  readonly eventType?: string
-  readonly stream?: string
+  declare readonly position?: number
+  declare readonly eventId?: string
+  declare readonly eventType?: string
+  declare readonly stream?: string
   /** How often it was tried, the first time included. */
-  readonly attempts: number
+  declare readonly attempts: number
 
   constructor(
     message: string,
@@ -190,7 +192,7 @@ export class ProjectionError extends TidemarkError {
 
 /** Another context leads this projection, or leadership could not be asked for. */
 export class LeadershipError extends TidemarkError {
-  readonly projector: string
+  declare readonly projector: string
 
   constructor(projector: string, problem: string, cause?: unknown) {
     super('leadership', `Projection '${projector}' cannot run here: ${problem}`, cause === undefined ? {} : { cause })
@@ -200,7 +202,7 @@ export class LeadershipError extends TidemarkError {
 
 /** Another runner moved the checkpoint or raised the epoch: this one's commit was refused, nothing of it is stored. */
 export class LeadershipLostError extends TidemarkError {
-  readonly projector: string
+  declare readonly projector: string
 
   constructor(projector: string, problem: string) {
     super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, { outcome: 'not-written' })
@@ -211,9 +213,9 @@ export class LeadershipLostError extends TidemarkError {
 /** `caughtUp` gave up waiting. */
 export class CaughtUpTimeoutError extends TidemarkError {
   /** Where the projection stood. */
-  readonly position: number
+  declare readonly position: number
   /** Where the log stood. */
-  readonly head: number
+  declare readonly head: number
 
   constructor(wanted: number, position: number, head: number, timeout: number) {
     super(
@@ -227,7 +229,7 @@ export class CaughtUpTimeoutError extends TidemarkError {
 
 /** A command was refused by its own `decide`, where the caller asked for an exception. */
 export class CommandRefusedError extends TidemarkError {
-  readonly reason: unknown
+  declare readonly reason: unknown
 
   constructor(reason: unknown) {
     super('refused', `The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
@@ -240,7 +242,7 @@ export class CommandRefusedError extends TidemarkError {
 
 /** A command decided an event for a stream that it did not read. Declare or discover the stream. */
 export class UndeclaredStreamError extends TidemarkError {
-  readonly stream: string
+  declare readonly stream: string
 
   constructor(stream: string) {
     super(

@@ -4,7 +4,7 @@ import { systemClock } from '../platform/clock.js'
 import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
-import { eventType } from './names.js'
+import { assertEventId, eventType } from './names.js'
 
 /** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -246,7 +246,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
   if (typeof upcast !== 'object' || upcast === null) throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
   const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
   if (schema !== undefined && typeof standard?.validate !== 'function') {
-    throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as those of zod, valibot and arktype.')
+    throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
   }
   const steps = new Map(Object.entries(upcast))
   const upcasters: Upcast[] = []
@@ -316,9 +316,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore & { readon
 function creatorOf(type: string, core: CatalogueCore): AnyCreator {
   return (data, options = {}) => {
     const { id, meta } = options
-    if (id !== undefined && (typeof id !== 'string' || id === '' || id.length > 255)) {
-      throw new InvalidEventError('id', 'must be a string of 1 to 255 characters.')
-    }
+    if (id !== undefined) assertEventId(id, 'id')
     const value = core.validate(type, data, '')
     if (value instanceof Promise) {
       value.catch(() => undefined)

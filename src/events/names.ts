@@ -1,5 +1,5 @@
-/** What may be a name. Every function answers the name as it is stored, or throws `InvalidNameError`. */
-import { InvalidNameError } from '../errors.js'
+/** What may be a name or an id. Functions of names answer the name as it is stored, or throw `InvalidNameError`. */
+import { InvalidEventError, InvalidNameError } from '../errors.js'
 
 /** In UTF-16 code units: far below what any engine limits, and enough for a path of ids. */
 const longest = 255
@@ -54,6 +54,14 @@ export function streamPrefix(value: unknown): string {
 /** The type of an event, as given. Any name is safe, `__proto__` too (H48). */
 export function eventType(value: unknown): string {
   return checked('Event type', value, value, longest)
+}
+
+/** Whether it may be the id of an event. */
+export const isEventId = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= longest
+
+/** @throws InvalidEventError under the path, for what may not be the id of an event */
+export function assertEventId(value: unknown, path: string): asserts value is string {
+  if (!isEventId(value)) throw new InvalidEventError(path, `must be a string of 1 to ${longest} characters.`)
 }
 
 function checked(what: string, given: unknown, name: unknown, most: number, forbidden?: RegExp): string {

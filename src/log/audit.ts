@@ -1,6 +1,6 @@
 /** What can be wrong with a log, found record by record. Pure: it is fed, and remembers one version per stream. */
 import { describe } from '../errors.js'
-import { eventType, streamName } from '../events/names.js'
+import { eventType, isEventId, streamName } from '../events/names.js'
 import { format, type LogMeta } from './format.js'
 import { idKey, mayBeCut, type CommitRecord, type StoredEvent } from './record.js'
 
@@ -272,7 +272,7 @@ function problemOf(event: unknown): string | undefined {
   if (!isName(type, eventType)) return `has the type ${describe(type)}`
   if (!isName(stream, streamName)) return `has the stream ${describe(stream)}`
   if (!isCount(version)) return `has the version ${describe(version)}`
-  if (typeof id !== 'string' || id === '' || id.length > 255) return `has the id ${describe(id)}`
+  if (!isEventId(id)) return `has the id ${describe(id)}`
   if (typeof time !== 'number') return `has the time ${describe(time)}`
   if (data === undefined) return 'has no data'
   if (schema !== undefined && !isCount(schema)) return `has the schema version ${describe(schema)}`

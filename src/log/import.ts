@@ -1,7 +1,7 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
 import { InvalidImportError, UnsupportedFormatError, describe } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { eventType, streamName } from '../events/names.js'
+import { eventType, isEventId, streamName } from '../events/names.js'
 import type { AppendResult, ExpectedVersion, ReadOptions } from './event-store.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import { linesOf, type LineSource } from './lines.js'
@@ -156,7 +156,7 @@ function eventOf(
     const { position, commit, type, data, meta, stream, version, id, time, schema = 1 } = value
     const at = wholeNumber(position, 'position', 1)
     wholeNumber(version, 'version', 1)
-    if (typeof id !== 'string' || id === '' || id.length > 255) throw new InvalidImportError(number, `has the id ${describe(id)}, which is none.`)
+    if (!isEventId(id)) throw new InvalidImportError(number, `has the id ${describe(id)}, which is none.`)
     if (!Number.isFinite(time)) throw new InvalidImportError(number, `has the time ${describe(time)}, which is none.`)
     if (data === undefined) throw new InvalidImportError(number, 'has no data.')
     const event = encode({

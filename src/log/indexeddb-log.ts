@@ -18,8 +18,6 @@ export interface IndexedDbLogOptions {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly durability: Durability
-  /** Called once if the database vanishes under this instance. */
-  lost(): void
 }
 
 export class IndexedDbLog {
@@ -61,7 +59,6 @@ export class IndexedDbLog {
       lost: () => {
         this.#writer.forget()
         this.#recent.forgetOwn()
-        options.lost()
       },
     })
     this.#reader = new LogReader(this.connection, this.#recent, options)

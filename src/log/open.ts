@@ -111,7 +111,7 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
   const parts = common(options)
   const { name } = parts
   const signals = openSignals(databaseName(name))
-  const log = new IndexedDbLog({ ...parts, lost: () => {} })
+  const log = new IndexedDbLog(parts)
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })

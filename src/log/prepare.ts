@@ -4,7 +4,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
 import { JsonText, toJsonText } from '../events/json.js'
-import { eventType, streamName } from '../events/names.js'
+import { assertEventId, eventType, streamName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import type { AppendOptions, AppendResult, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
@@ -137,7 +137,6 @@ export async function prepareAppend<E extends EventShape>(
       const { type, data, meta, id } = partsOf(given, path)
       if (!types.has(type)) types.add(eventType(type))
       if (id !== undefined) {
-        if (id === '' || id.length > 255) throw new InvalidEventError(`${path}.id`, 'must be a string of 1 to 255 characters.')
         if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
         givenIds.add(id)
       }
@@ -178,7 +177,7 @@ function partsOf(event: unknown, path: string): { type: string; data: unknown; m
   } catch (cause) {
     throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
   }
-  if (parts.id !== undefined && typeof parts.id !== 'string') throw new InvalidEventError(`${path}.id`, 'must be a string of 1 to 255 characters.')
+  if (parts.id !== undefined) assertEventId(parts.id, `${path}.id`)
   return parts as ReturnType<typeof partsOf>
 }
 

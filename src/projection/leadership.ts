@@ -46,12 +46,8 @@ export interface DriveOptions {
 }
 
 /** Why a leader stopped although nothing failed. */
-class HandedOver extends Error {
-  readonly to: 'hidden' | 'away'
-  constructor(to: 'hidden' | 'away') {
-    super('Leadership was handed over')
-    this.to = to
-  }
+class HandedOver {
+  constructor(readonly to: 'hidden' | 'away') {}
 }
 
 /** Runs a target under leadership until it is done; see `runProjection`. */
@@ -60,7 +56,11 @@ export async function driveTarget<E extends EventShape>(
 ): Promise<ProjectionResult> {
   const settings = settle(config, options.mode)
   const { clock } = settings
+  /** Takeovers and losses since the projection last moved: each doubles the patience, or two slow runners would take turns for ever. */
+  let contests = 0
+  let losses = 0
   const report = (occurrence: ProjectionOccurrence) => {
+    if (occurrence.type === 'committed') contests = losses = 0
     const full: ProjectionReport = { ...occurrence, projection: target.name, time: clock.now() }
     options.report?.(full)
     if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
@@ -70,17 +70,7 @@ export async function driveTarget<E extends EventShape>(
   const outer = config.signal
   const isAborted = () => outer?.aborted === true
   const standing = settings.mode === 'continuous' && settings.leadership === 'wait'
-  /** Takeovers and losses since the projection last moved: each doubles the patience, or two slow runners would take turns for ever. */
-  let contests = 0
-  let losses = 0
   let lastHandOver = -Infinity
-  const counted: RunContext<E> = {
-    ...context,
-    report: (occurrence) => {
-      if (occurrence.type === 'committed') contests = losses = 0
-      report(occurrence)
-    },
-  }
   const aborted = async (): Promise<ProjectionResult> => {
     if (run.startedAt === undefined) run.position = workingPosition(await target.state())
     return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
@@ -116,7 +106,7 @@ export async function driveTarget<E extends EventShape>(
         attempt.signal.addEventListener('abort', endWatch, { once: true })
         const patience = Math.min(longestStall, stallTimeout * 2 ** contests)
         // A lock may be held by a page that is frozen. The compare in the commit makes it safe to work beside it, so nothing is stolen (H54–H56).
-        const won = await Promise.race([lock.wait().then(() => true), stalled(counted, patience, watch.signal).then(() => false)]).finally(endWatch)
+        const won = await Promise.race([lock.wait().then(() => true), stalled(context, patience, watch.signal).then(() => false)]).finally(endWatch)
         attempt.signal.throwIfAborted()
         if (!won) contests += 1
       }
@@ -124,7 +114,7 @@ export async function driveTarget<E extends EventShape>(
       lock.leads = true
       report({ type: 'leading', withoutLock: !lock.held })
       if (backend.lifecycle?.presence() === 'hidden') backend.hints?.post('hidden-leader')
-      const result = await runOwn(counted, attempt.signal)
+      const result = await runOwn(context, attempt.signal)
       if (result.reason === 'aborted') attempt.signal.throwIfAborted()
       return result
     } catch (error) {
@@ -226,7 +216,7 @@ function claim<E extends EventShape>(coordinator: ProjectorCoordinator, target: 
     release() {
       if (released) return
       released = true
-      queue.abort(new DOMException('No longer waiting', 'AbortError'))
+      queue.abort()
       freeGuard(guard)
     },
   }

@@ -5,6 +5,7 @@ import { prerendered } from '../platform/deadline.js'
 import { stallTimeout } from '../projection/leadership.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { ProjectionState, StoredFault } from '../projection/target.js'
+import { equal } from './equal.js'
 
 /** The state of a projection as this context knows it. A new object whenever something in it changed. */
 export interface ProjectionStatus {
@@ -59,9 +60,6 @@ export interface StatusKeeper extends StatusStore {
 
 type Change = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
 
-/** Compared by what is in them, so that a status that says the same stays the same object. */
-const structured: ReadonlySet<keyof ProjectionStatus> = new Set(['rebuilding', 'rebuildFault'])
-
 /** The rate is measured over about so long, ms. */
 const rateSpan = 3_000
 
@@ -79,7 +77,8 @@ export function keepStatus(clock: Clock): StatusKeeper {
     const head = Math.max(given.head ?? status.head, position)
     const change: Change = { ...given, head, behind: head - position }
     const keys = Object.keys(change) as (keyof ProjectionStatus)[]
-    if (keys.every((key) => Object.is(change[key], status[key]) || (structured.has(key) && JSON.stringify(change[key]) === JSON.stringify(status[key])))) return
+    // A status that says the same stays the same object.
+    if (keys.every((key) => equal(change[key], status[key]))) return
     const next: Record<string, unknown> = { ...status, ...change }
     for (const key of keys) if (change[key] === undefined) delete next[key]
     status = next as unknown as ProjectionStatus

@@ -2,6 +2,7 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { wholeNumber } from '../log/prepare.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
 import { openStorage } from './attach.js'
@@ -124,7 +125,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
   const checked = (name: string, options: QueryOptions): QueryOptions => {
     const { index, range, direction, limit } = options
-    if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0.')
+    if (limit !== undefined) wholeNumber(limit, 'limit')
     if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
     if (direction !== undefined && direction !== 'next' && direction !== 'prev') throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
     checkedRange(range)
