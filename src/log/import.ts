@@ -116,9 +116,34 @@ class Batch {
   }
 
   prepared(): PreparedAppend {
-    const expected = new Map<string, ExpectedVersion>(this.events.map(({ stream }) => [stream, 'any']))
-    return { events: this.events, expected, condition: undefined, imported: { starts: this.#starts } }
+    return importedAppend(this.events, this.#starts)
   }
+}
+
+/** Events for one transaction, with the indexes at which a commit begins. */
+function importedAppend(events: readonly PreparedEvent[], starts: ReadonlySet<number>): PreparedAppend {
+  const append: PreparedAppend = {
+    events,
+    expected: new Map<string, ExpectedVersion>(events.map(({ stream }) => [stream, 'any'])),
+    condition: undefined,
+    imported: {
+      starts,
+      without(known) {
+        const left: PreparedEvent[] = []
+        const leftStarts = new Set<number>()
+        let begins = false
+        for (const [index, event] of events.entries()) {
+          begins ||= starts.has(index)
+          if (known.has(event.id)) continue
+          if (begins) leftStarts.add(left.length)
+          begins = false
+          left.push(event)
+        }
+        return left.length === 0 || left.length === events.length ? append : importedAppend(left, leftStarts)
+      },
+    },
+  }
+  return append
 }
 
 function countStored(result: AppendResult): number {

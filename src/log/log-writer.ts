@@ -7,7 +7,7 @@ import type { AppendOptions, AppendResult, Durability } from './event-store.js'
 import type { CompiledFilter } from './filter.js'
 import { assertSupported } from './format.js'
 import { isLoss } from './lost-records.js'
-import { duplicateResult, findConflict, withoutKnown, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { duplicateResult, findConflict, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord } from './record.js'
@@ -87,7 +87,7 @@ export class LogWriter {
         const forbidden = condition === undefined ? undefined : await firstMatch(commits, condition.filter, condition.after)
         // Whoever was not first comes here, so no older build appends once a newer one did (H41).
         assertSupported(await assertAnswering(transaction), this.#about.name)
-        const left = withoutKnown(prepared, known)
+        const left = prepared.imported?.without(known) ?? prepared
         const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate
         const conflict = findConflict(prepared.expected, versionOf)

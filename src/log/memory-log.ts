@@ -6,7 +6,7 @@ import { streamName } from '../events/names.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, storedText, wholeNumber, withoutKnown, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { duplicateResult, findConflict, storedText, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { idKey, type CommitRecord, type StoredEvent } from './record.js'
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
@@ -26,7 +26,7 @@ export class MemoryLog {
 
   append(wanted: PreparedAppend, _options: AppendOptions): AppendResult {
     const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
-    const prepared = withoutKnown(wanted, this.#ids)
+    const prepared = wanted.imported?.without(this.#ids) ?? wanted
     const duplicate = duplicateResult(prepared, this.#ids, versionOf)
     if (duplicate !== undefined) return duplicate
     const conflict = findConflict(prepared.expected, versionOf)

@@ -38,6 +38,8 @@ export interface PreparedAppend {
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
+    /** What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
+    without(known: ReadonlyMap<string, KnownEvent>): PreparedAppend
   }
 }
 
@@ -179,22 +181,6 @@ function partsOf(event: unknown, path: string): { type: string; data: unknown; m
   }
   if (parts.id !== undefined) assertEventId(parts.id, `${path}.id`)
   return parts as ReturnType<typeof partsOf>
-}
-
-/** What is left of an import once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
-export function withoutKnown(prepared: PreparedAppend, known: ReadonlyMap<string, KnownEvent>): PreparedAppend {
-  if (prepared.imported === undefined || known.size === 0) return prepared
-  const starts = new Set<number>()
-  const events: PreparedEvent[] = []
-  let begins = false
-  for (const [index, event] of prepared.events.entries()) {
-    begins ||= prepared.imported.starts.has(index)
-    if (known.has(event.id)) continue
-    if (begins) starts.add(events.length)
-    begins = false
-    events.push(event)
-  }
-  return events.length === 0 ? prepared : { ...prepared, events, imported: { starts } }
 }
 
 /** The first expectation that the given versions do not meet. */
