@@ -64,6 +64,8 @@ export interface Sizes {
   readonly scale: readonly number[]
   /** How much slower the processor is made where smoothness is measured; 1 leaves that out. */
   readonly throttle: number
+  /** Whether compaction is measured. */
+  readonly compaction: boolean
 }
 
 declare global {

@@ -5,6 +5,7 @@ import type { Case, Run, Sizes } from '../cases/case.js'
 import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
 import { coldOpen, fill } from '../cases/cold-open.js'
+import { compactionCases } from '../cases/compaction.js'
 import { scaleCases } from '../cases/scale.js'
 import { smoothCase } from '../cases/smooth.js'
 import { streamCase } from '../cases/stream-read.js'
@@ -55,7 +56,7 @@ function find<T extends { readonly name: string }>(all: readonly T[], name: stri
 window.bench = {
   plan(sizes) {
     cases = [
-      ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), projectionCase(sizes),
+      ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), ...(sizes.compaction ? compactionCases() : []), projectionCase(sizes),
       appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
       ...scaleCases(sizes), ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
     ]

@@ -145,14 +145,15 @@ export async function projectTurn(tidemark: Tidemark, { budget }: { readonly bud
   state['tell']({ kind: 'turn', outcome })
 }
 
-/** Reads the log again and again, and looks at the checkpoint that readers are shown. */
+/** Reads the log again and again, compacts it now and then, and looks at the checkpoint that readers are shown. */
 export function read(tidemark: Tidemark, _arg: undefined, state: State): void {
   const { store, definition, tell } = state
   const loop = async () => {
     const view = await tidemark.openReadModel(store, definition)
     let last = 0
     let shown = 0
-    while (!state['stopping']) {
+    for (let times = 1; !state['stopping']; times += 1) {
+      if (times % 4 === 0) await tidemark.compactEvents(store, { eventsPerRecord: 2 + (times % 37) })
       const head = await store.head()
       if (head < last) tell({ kind: 'contradiction', invariant: 'I1', detail: `the head is ${head}, and ${last} was read before` })
       for await (const { position } of store.read({ after: last })) {
