@@ -3,6 +3,7 @@ import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, transact } from '../platform/indexeddb.js'
+import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { readBackwards, readsBackwards } from './backwards.js'
@@ -104,13 +105,13 @@ export class IndexedDbStorage implements ReadModelStorage {
       // Were a write refused at once, nobody would hear of this one (H5).
       asked.catch(() => {})
       writes.plan(transaction, side, rows)
-      const put = () => {
+      const put = (slices?: Slices) => {
         for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
-        return writes.run(() => this.#state(transaction))
+        return writes.run(() => this.#state(transaction), slices)
       }
       if (expected.clear.length > 0 || !writes.fitsInTurn(letters.length)) {
         const transition = committed(this.#key, await asked, change)
-        await put()
+        await put(new Slices())
         return this.#finish(transaction, transition)
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
@@ -139,7 +140,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       const after = replayed(this.#key, before, from, { letter: wasThere, rowsAsRead })
       const writes = new RowWrites(new Map(), this.#keyNames)
       writes.plan(transaction, from.shown, rows)
-      await writes.run(() => this.#state(transaction))
+      await writes.run(() => this.#state(transaction), new Slices())
       letters.delete(letter)
       return this.#finish(transaction, { after, clear: [] })
     })

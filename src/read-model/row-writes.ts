@@ -1,14 +1,15 @@
 /** The rows that a transaction stores, as records of their own or in packs. */
 import { requested } from '../platform/indexeddb.js'
+import type { Slices } from '../platform/slices.js'
 import { rowStore } from './layout.js'
 import { isPacked, readPacks, readRows, writePack } from './packed-rows.js'
 import { maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
 import type { RowChanges, Side } from './state.js'
 
-/** How much is handed to the storage before the page gets its turn, in rows. */
-export const effortPerTurn = 500
-/** What a pack counts for. */
-const packEffort = 16
+/** How many rows are handed to the storage in one turn at most: each takes as much of the main thread as folding some ten events. */
+const rowsPerTurn = 128
+/** For how many rows a pack counts. */
+const packEffort = 8
 /** How many packs that are not remembered are read, changed and written at a time. */
 const packsAtATime = 32
 
@@ -51,28 +52,21 @@ export class RowWrites {
       else if (planned.every(({ first }) => first === undefined || packs.rowsOf(first) !== undefined)) effort += planned.length * packEffort
       else return false
     }
-    return effort <= effortPerTurn
+    return effort <= rowsPerTurn
   }
 
   /**
-   * In portions, between which the page can paint and answer input: thousands of rows in one go would be a long task.
-   * `shows` rejects where the storage answers with nothing what is there: packs that it did not show would be overwritten (H25).
+   * Hands everything to the storage. With `slices` the page can paint and answer input in between: thousands of rows in one go would be a
+   * long task. `shows` rejects where the storage answers with nothing what is there: packs that it did not show would be overwritten (H25).
    */
-  async run(shows: () => Promise<unknown>): Promise<void> {
-    let effort = 0
-    const isPortion = (more: number): boolean => {
-      effort += more
-      return effort % effortPerTurn < more
-    }
+  async run(shows: () => Promise<unknown>, slices?: Slices): Promise<void> {
     for (const writes of this.#tables) {
-      const { store, rows } = writes
-      if (isPacked(store)) {
-        await this.#repack(writes, shows, isPortion)
-        continue
-      }
-      for (const { key, row } of rows) {
-        const request: IDBRequest = row === null ? store.delete(key) : store.put(row)
-        if (isPortion(1)) await requested(request)
+      if (isPacked(writes.store)) await this.#repack(writes, shows, slices)
+      else {
+        for (const { key, row } of writes.rows) {
+          const request: IDBRequest = row === null ? writes.store.delete(key) : writes.store.put(row)
+          if (slices?.isOver === true) await turn(request, slices)
+        }
       }
     }
   }
@@ -86,7 +80,7 @@ export class RowWrites {
     })
   }
 
-  async #repack(writes: TableWrites, shows: () => Promise<unknown>, isPortion: (more: number) => boolean): Promise<void> {
+  async #repack(writes: TableWrites, shows: () => Promise<unknown>, slices: Slices | undefined): Promise<void> {
     const { store, rows, table, stored } = writes
     const keyName = this.#keyNames.get(table) as string
     const packs = (writes.packs ??= (await Promise.all([readPacks(store), shows()]))[0])
@@ -103,8 +97,14 @@ export class RowWrites {
         const repacked = repack(keyName, before, change)
         stored.push(isRemembered ? repacked : { first, packs: repacked.packs.map((pack) => ({ first: pack.first })) })
         const last = writePack(store, repacked).at(-1)
-        if (isPortion(packEffort) && last !== undefined) await requested(last)
+        if (slices?.isOver === true && last !== undefined) await turn(last, slices)
       }
     }
   }
+}
+
+/** The page's turn: only a request keeps the transaction open meanwhile. */
+async function turn(request: IDBRequest, slices: Slices): Promise<void> {
+  await requested(request as IDBRequest<unknown>)
+  slices.began()
 }
