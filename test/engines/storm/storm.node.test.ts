@@ -114,9 +114,12 @@ async function leaderOf(members: readonly Member[]): Promise<Member> {
   throw new Error(`${leaders.length} lead after ${DEADLINE} ms: ${leaders.map(({ realm }) => realm).join(', ')}`)
 }
 
-/** Takes it away as abruptly as can be without taking others with it: those that the tab `home` runs in the shared worker stay. */
+/**
+ * Takes it away as abruptly as can be without taking others with it: those that the tab `home` runs in the shared worker stay, and in WebKit
+ * so do dedicated workers, whose transactions may stay open for good once they are terminated (docs/engines.md).
+ */
 async function remove({ page, realm }: Member, home: LedgerPage): Promise<void> {
-  if (realm.startsWith('dedicated')) await page.terminate(realm)
+  if (realm.startsWith('dedicated') && inject('stormOn') !== 'webkit') await page.terminate(realm)
   else if (realm === 'page' && page !== home) await page.close()
   else await page.run(realm, stop, undefined)
 }
