@@ -8,6 +8,8 @@ export interface Run {
   /** Each wait of a run that is made of many, in ms. */
   readonly waits?: readonly number[]
   readonly mainThread?: MainThread
+  /** MiB that what ran still holds of the JavaScript heap. */
+  readonly heap?: number
 }
 
 /** What a user would feel of a run; in ms. */

@@ -35,11 +35,12 @@ function targetTable(measured) {
 }
 
 function workTable({ name, contenders }) {
-  return table(`${name} | events | median ms | min to max | events/s | to the first | in one round | transactions | requests`, contenders.map((contender) => {
-    const { events, times } = contender
+  const weighed = contenders.some(({ heaps }) => heaps !== undefined)
+  return table(`${name} | events | median ms | min to max | events/s | to the first | in one round | transactions | requests${weighed ? ' | heap held, MiB' : ''}`, contenders.map((contender) => {
+    const { events, times, heaps } = contender
     const { ratio, least, most } = compare(contender, contenders[0])
     const middle = percentile(times, 0.5)
-    return [contender.name, grouped(events), number(middle), range(times), grouped(Math.round(speedOf(contender, middle) * 1000)), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender)]
+    return [contender.name, grouped(events), number(middle), range(times), grouped(Math.round(speedOf(contender, middle) * 1000)), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender), ...(weighed ? [heaps === undefined ? '' : number(Math.max(0, percentile(heaps, 0.5)))] : [])]
   }))
 }
 

@@ -47,11 +47,12 @@ export async function inRounds(plan, { rounds, softLimit, say }, run) {
       for (let turn = 0; turn < contenders.length; turn += 1) {
         // Another one begins in each round: nobody always runs behind the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
-        const { ms, events, waits = [], mainThread } = await run(name, contender.name, round > 0)
+        const { ms, events, waits = [], mainThread, heap } = await run(name, contender.name, round > 0)
         if (round === 0) continue
         contender.times.push(ms)
         contender.waits.push(...waits)
         contender.events = events
+        if (heap !== undefined) contender.heaps = [...(contender.heaps ?? []), heap]
         if (mainThread === undefined) continue
         contender.longTasks = [...(contender.longTasks ?? []), ...mainThread.longTasks]
         contender.inputDelays = [...(contender.inputDelays ?? []), ...mainThread.inputDelays]

@@ -6,6 +6,7 @@ import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
 import { coldOpen, fill } from '../cases/cold-open.js'
 import { compactionCases } from '../cases/compaction.js'
+import { manyRowsCases } from '../cases/many-rows.js'
 import { scaleCases } from '../cases/scale.js'
 import { smoothCase } from '../cases/smooth.js'
 import { streamCase } from '../cases/stream-read.js'
@@ -58,7 +59,7 @@ window.bench = {
     cases = [
       ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), ...(sizes.compaction ? compactionCases() : []), projectionCase(sizes),
       appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
-      ...scaleCases(sizes), ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
+      ...scaleCases(sizes), ...manyRowsCases(sizes), ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
     ]
     return cases.map(({ name, contenders, throttle = 1 }) => ({ name, throttle, contenders: contenders.map((contender) => contender.name) }))
   },

@@ -15,6 +15,7 @@ export const chromiumOn = (storage) => ({
         ...chromiumArgs(),
         `--enable-features=${storage === 'sqlite' ? 'IdbSqliteBackingStore' : 'IdbSqliteOnDiskRollout:stage/UseLevelDbOnly'}`,
         '--js-flags=--expose-gc',
+        '--enable-precise-memory-info',
       ],
     })
     const blank = context.pages()[0]
