@@ -31,7 +31,7 @@ export interface Compaction {
 const maxCharacters = 32 * 1024
 /** How many records are looked at together, at first and at most. */
 const fewestRecords = 64
-const mostRecords = 1024
+const mostRecords = 512
 /** More characters than these are too many for that. */
 const mostCharacters = 2 * 1024 * 1024
 
@@ -83,7 +83,8 @@ export async function compactEvents<E extends EventShape>(store: TidemarkStore<E
       before += here
       after += rewritten ? groups.reduce((sum, group) => sum - group.length + 1, here) : here
       next = isEnd ? head + 1 : (open[0]?.at ?? endOf(last) + 1)
-      if (records.reduce((sum, { events }) => sum + events.length, 0) > mostCharacters) size = Math.max(1, size >> 1)
+      const isMuch = records.reduce((sum, { events }) => sum + events.length, 0) > mostCharacters
+      size = isMuch ? Math.max(1, size >> 1) : Math.min(size * 2, mostRecords)
     } finally {
       guard.release()
     }
