@@ -23,6 +23,7 @@ interface TableWrites {
   readonly stored: Stored[]
 }
 
+/** The rows of one commit: planned, then handed over, then remembered. A transaction that is run again plans anew. */
 export class RowWrites {
   readonly #remembered: ReadonlyMap<string, TablePacks>
   readonly #keyNames: ReadonlyMap<string, string>
