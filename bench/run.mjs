@@ -28,7 +28,7 @@ const site = await buildAndServe({ minify: options.profile === undefined, peers:
 const disk = await newProfile()
 let browser
 try {
-  browser = await openBrowser({ url: site.url, engine: options.engine, profile: disk.path })
+  browser = await openBrowser({ url: site.url, engine: options.engine, profile: disk.path, ...(options.profile !== undefined && { profileFile: join(disk.path, 'cpu-profile.json') }) })
   const { version, storage } = browser
   const profile = options.profile === undefined ? undefined : await profiler(browser, { contender: options.profile, folder: results })
   const cases = await measure(browser, { ...options, profile })

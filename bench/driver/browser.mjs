@@ -23,12 +23,12 @@ export async function newProfile() {
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }) }
 }
 
-/** @param {{ engine: keyof typeof engines, url: string, profile: string }} options */
-export async function openBrowser({ engine: name, url, profile }) {
+/** @param {{ engine: keyof typeof engines, url: string, profile: string, profileFile?: string }} options */
+export async function openBrowser({ engine: name, url, profile, profileFile }) {
   const missing = whyMissing(name)
   if (missing !== undefined) throw new Error(`The bench cannot run in ${name}: ${missing}`)
   const engine = engines[name]
-  const browser = await engine.start(profile)
+  const browser = await engine.start(profile, profileFile)
   // Whoever closes it again waits until it is gone: only then may its profile be removed.
   let closing
   const close = () => {
@@ -48,6 +48,7 @@ export async function openBrowser({ engine: name, url, profile }) {
       page,
       version: browser.version,
       devtools: browser.devtools && (() => browser.devtools(page)),
+      profileFile,
       /** What the databases are in, by what lies on disk. */
       async storage() {
         // Every case deletes its databases, and some engines the files with them.

@@ -8,7 +8,7 @@ import type { CompiledFilter } from './filter.js'
 import { assertSupported } from './format.js'
 import { isLoss } from './lost-records.js'
 import { duplicateResult, findConflict, type KnownEvent, type PreparedAppend } from './prepare.js'
-import { streamRange } from './queries.js'
+import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord } from './record.js'
 import { assertAnswering } from './sentinel.js'
@@ -68,13 +68,12 @@ export class LogWriter {
       { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
-        const [last, topId, ...heads] = await Promise.all([
-          requested(commits.openCursor(null, 'prev')),
+        const [head, topId, ...heads] = await Promise.all([
+          headOf(commits),
           requested(commits.index('ids').openKeyCursor(IDBKeyRange.upperBound(otherIds, true), 'prev')),
           ...[...prepared.expected.keys()].map((stream) => requested(commits.index('heads').openKeyCursor(streamRange(stream, 0), 'prev'))),
         ])
-        const lastRecord = last?.value as CommitRecord | undefined
-        fresh.head = lastRecord === undefined ? 0 : lastRecord.at + lastRecord.n - 1
+        fresh.head = head
         // Every id of that millisecond counts as known.
         fresh.maxId = topId === null ? '' : `${String(topId.key)}~`
         ;[...prepared.expected.keys()].forEach((stream, index) => {

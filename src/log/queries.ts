@@ -1,10 +1,11 @@
 /** Questions that reading and appending both ask of the records. */
-import { requested } from '../platform/indexeddb.js'
+import { lastRecord } from '../platform/backwards.js'
+import { optional } from '../platform/indexeddb.js'
 import { endOf, type CommitRecord } from './record.js'
 
 /** The position of the last event; 0 if there is none, or if nothing answers. */
-export async function headOf(commits: IDBObjectStore): Promise<number> {
-  return endOf((await requested(commits.openCursor(null, 'prev')))?.value as CommitRecord | undefined)
+export function headOf(commits: IDBObjectStore): Promise<number> {
+  return optional(lastRecord(commits).then((record) => endOf(record as CommitRecord | undefined)))
 }
 
 /** The `heads` entries of a stream from a version on. An array sorts after every number. */

@@ -30,17 +30,18 @@ export function assertAvailable(what: string): void {
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
-/**
- * A request as a promise. Its error is also seen by the transaction, which decides: so a request that nobody awaits any
- * more, because another one failed first, is no unhandled rejection (H5).
- */
-export function requested<T>(request: IDBRequest<T>): Promise<T> {
-  const answer = new Promise<T>((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
+/** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
+export function optional<T>(answer: Promise<T>): Promise<T> {
   answer.catch(() => {})
   return answer
+}
+
+/** A request as a promise. Its error is also seen by the transaction, which decides: so nobody needs to await it. */
+export function requested<T>(request: IDBRequest<T>): Promise<T> {
+  return optional(new Promise<T>((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  }))
 }
 
 /**

@@ -6,7 +6,7 @@ import { commitWritten, requested, transact } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
-import { readBackwards, readsBackwards } from './backwards.js'
+import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {

@@ -1,7 +1,7 @@
 /** Packs in IndexedDB: an object store with keys of its own, each the first that may be in its pack. */
 import { StorageDamagedError } from '../errors.js'
 import { requested } from '../platform/indexeddb.js'
-import { readBackwards, readsBackwards, walkBackwards } from './backwards.js'
+import { lastRecord, readBackwards } from '../platform/backwards.js'
 import { checkedRange, compareKeys, inRange, isIndexKey, nativeRange, type RowKey } from './keys.js'
 import { keyIn, rowIn, TablePacks, type Repacked } from './packs.js'
 import type { Query, QueryOptions } from './storage.js'
@@ -18,9 +18,7 @@ export function rowsOf(record: unknown, store: IDBObjectStore): readonly unknown
 
 /** The rows of the pack that a key belongs to. In one turn. */
 async function packOf(store: IDBObjectStore, key: unknown): Promise<readonly unknown[]> {
-  const span = IDBKeyRange.upperBound(key)
-  if (readsBackwards()) return rowsOf((await readBackwards(store, span, 1))[0], store)
-  return rowsOf((await requested(store.openCursor(span, 'prev')))?.value, store)
+  return rowsOf(await lastRecord(store, IDBKeyRange.upperBound(key)), store)
 }
 
 /** One row. In one turn. */
@@ -84,14 +82,16 @@ async function firstRows(store: IDBObjectStore, keyName: string, { range }: Quer
 }
 
 async function lastRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions, limit: number): Promise<unknown[]> {
-  const rows: unknown[] = []
   const { lower, upper, upperOpen = false } = checkedRange(range)
-  await walkBackwards(store, nativeRange({ upper, upperOpen }) as IDBKeyRange | null, (record) => {
-    const pack = rowsOf(record, store)
-    for (const row of within(pack, keyName, range).reverse()) rows.push(row)
-    return rows.length < limit && (lower === undefined || pack.length === 0 || compareKeys(keyIn(pack[0], keyName), lower) >= 0)
-  })
-  return rows.slice(0, limit)
+  const span = nativeRange({ upper, upperOpen }) as IDBKeyRange | null
+  // The same guess. Where it was too low, reading them again is as quick as finding out where to go on.
+  for (let packs = Math.ceil(limit / 32) + 1; ; packs *= 2) {
+    const found = (await readBackwards(store, span, packs)).map((record) => rowsOf(record, store))
+    const rows = found.flatMap((pack) => within(pack, keyName, range).reverse())
+    const first = found.at(-1)?.[0]
+    const isEnd = found.length < packs || (lower !== undefined && first !== undefined && compareKeys(keyIn(first, keyName), lower) < 0)
+    if (isEnd || rows.length >= limit) return rows.slice(0, limit)
+  }
 }
 
 /** Where the packs of a table begin. */
