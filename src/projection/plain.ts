@@ -6,7 +6,7 @@ import type { ProjectionConfig } from './config.js'
 import type { CheckpointStore } from './ports.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard } from './stack-guard.js'
-import type { DeadLetterRecord, ProjectionControls, ProjectionState, ProjectionTarget, StoredFault } from './target.js'
+import { applying, type DeadLetterRecord, type ProjectionControls, type ProjectionState, type ProjectionTarget, type StoredFault } from './target.js'
 
 /** What a plain target needs to apply a parked event again. */
 export type FindEvent<E extends EventShape> = (position: number) => Promise<RecordedEvent<E>>
@@ -68,7 +68,7 @@ export function plainTarget<E extends EventShape, C>(
       fault = undefined
       return { position: saved, epoch: 0, owner: '', paused, letters: 0 }
     },
-    apply: eachEvent ? applyAndSave : call,
+    apply: (event) => applying(eachEvent ? applyAndSave(event) : call(event)),
     isStorageFailure: (error) => typeof error === 'object' && error !== null && saveErrors.has(error),
     async recordFault(stopped) {
       fault = stopped

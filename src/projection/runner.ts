@@ -107,9 +107,16 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       try {
         while (next < to) {
           if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
-          // Only handlers that wait cost a turn of the microtask queue.
-          const waiting = target.apply(events[next] as (typeof events)[number])
-          if (waiting !== undefined) await waiting
+          // Only handlers that wait cost turns of the microtask queue, and no more than they must: as `applied` does, without a promise of its own.
+          const applying = target.apply(events[next] as (typeof events)[number])
+          if (applying !== undefined) {
+            try {
+              await applying.done
+            } catch (error) {
+              applying.failed(error)
+            }
+            applying.ended()
+          }
           next += 1
           if (next < look) continue
           const left = slices.left()

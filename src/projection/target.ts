@@ -61,6 +61,31 @@ export interface ProjectionState {
 /** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
 export const workingPosition = (state: ProjectionState): number => state.rebuild?.position ?? state.position
 
+/** An event whose handler waits. Whoever applies it awaits `done`, and says how that ended: each further promise would cost a turn of the queue. */
+export interface Applying {
+  readonly done: Promise<void>
+  /** `done` was fulfilled. Throws if the event failed all the same. */
+  ended(): void
+  /** `done` was rejected. Throws the error, once what the event wrote is taken back. */
+  failed(error: unknown): never
+}
+
+/** Where nothing has to be taken back. */
+export function applying(done: void | Promise<void>): void | Applying {
+  if (done !== undefined) return { done, ended() {}, failed(error) { throw error } }
+}
+
+/** Waits for an event to be applied, and throws what its handler threw. */
+export async function applied(applying: void | Applying): Promise<void> {
+  if (applying === undefined) return
+  try {
+    await applying.done
+  } catch (error) {
+    applying.failed(error)
+  }
+  applying.ended()
+}
+
 /** A commit's outcome. */
 export interface CommitResult {
   /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
@@ -78,8 +103,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
-  /** Applies one event on top of what is pending. Throws (or rejects) what the handler threw; its own writes are then gone. */
-  apply(event: RecordedEvent<E>): void | Promise<void>
+  /** Applies one event on top of what is pending. Throws what the handler threw, at once or later; its own writes are then gone. */
+  apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /** Adds a dead letter to what is pending. */

@@ -1,7 +1,7 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import type { DeadLetterRecord, ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import { applied, type DeadLetterRecord, type ProjectionControls, type ProjectionTarget } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { workingSide, type StateRow } from './state.js'
 import type { ReadModelStorage } from './storage.js'
@@ -108,7 +108,7 @@ async function replayLetter<E extends EventShape>(definition: ProjectionDefiniti
     const from = await storage.state()
     const work = new UnitOfWork(definition, storage, { remembersReads: true })
     work.reset(from.shown, false)
-    await work.apply(event)
+    await applied(work.apply(event))
     try {
       await storage.replay(from, work.read, work.pending, event.position)
       return { position: from.position, tables: [...work.pending.keys()] }

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
+import type { Applying } from '../projection/target.js'
 import type { ProjectionDefinition, TableDefinition, TableFold } from './define.js'
 import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { handedOut, type Entry } from './rows.js'
@@ -102,36 +103,20 @@ export class UnitOfWork<E extends EventShape> {
   }
 
   /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds (N17). */
-  apply(event: RecordedEvent<E>): void | Promise<void> {
+  apply(event: RecordedEvent<E>): void | Applying {
     const { on } = this.#definition
     const handler = Object.hasOwn(on, event.type) ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined) : undefined
     if (handler === undefined && this.#folds.length === 0) return
-    const tables = this.#tables
-    const at: Invocation = { tables, open: true, unanswered: undefined, load: this.#load }
-    const end = () => {
-      at.open = false
-      if (handler !== undefined) this.#handlers.leave()
-    }
-    const discard = (error: unknown): never => {
-      end()
-      for (const table of tables.values()) table.discard()
-      throw error
-    }
-    const finish = () => {
-      // A handler may have caught it, or taken the row for missing.
-      if (at.unanswered !== undefined) return discard(at.unanswered.error)
-      end()
-      for (const table of tables.values()) table.keep()
-    }
+    const at = new Application(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
     const handle = (): void | Promise<void> => (handler === undefined ? undefined : this.#handlers.call(() => handler(event, this.#writers(at))))
-    let waiting: void | Promise<void>
     try {
       const folding = this.#fold(event, at)
-      waiting = folding === undefined ? handle() : folding.then(handle)
+      const waiting = folding === undefined ? handle() : folding.then(handle)
+      if (waiting !== undefined) return at.until(waiting)
     } catch (error) {
-      return discard(error)
+      at.failed(error)
     }
-    return waiting === undefined ? finish() : waiting.then(finish, discard)
+    at.ended()
   }
 
   /** Waits only for rows that were not prepared. */
@@ -172,6 +157,45 @@ export class UnitOfWork<E extends EventShape> {
       if (typeof error === 'object' && error !== null) this.#storageErrors.add(error)
       throw error
     })
+  }
+}
+
+/** One event at work, on the tables as they were when it began. */
+class Application implements Invocation, Applying {
+  readonly tables: ReadonlyMap<string, TableWork>
+  readonly load: Invocation['load']
+  readonly #handlers: StackGuard | undefined
+  open = true
+  unanswered: Invocation['unanswered']
+  done!: Promise<void>
+
+  constructor(tables: ReadonlyMap<string, TableWork>, load: Invocation['load'], handlers: StackGuard | undefined) {
+    this.tables = tables
+    this.load = load
+    this.#handlers = handlers
+  }
+
+  until(done: Promise<void>): this {
+    this.done = done
+    return this
+  }
+
+  ended(): void {
+    // A handler may have caught it, or taken the row for missing.
+    if (this.unanswered !== undefined) this.failed(this.unanswered.error)
+    this.#close()
+    for (const table of this.tables.values()) table.keep()
+  }
+
+  failed(error: unknown): never {
+    this.#close()
+    for (const table of this.tables.values()) table.discard()
+    throw error
+  }
+
+  #close(): void {
+    this.open = false
+    this.#handlers?.leave()
   }
 }
 

@@ -12,6 +12,7 @@ const { createId } = await load('events/identifier.js')
 const { prepareAppend } = await load('log/prepare.js')
 const { encodeRecords } = await load('log/record.js')
 const { UnitOfWork } = await load('read-model/unit-of-work.js')
+const { applied } = await load('projection/target.js')
 
 const count = 10_000
 const dataOf = (n) => ({ customer: `customer-${(n * 7919) % 1000}`, amount: 1 + (n % 97), currency: 'EUR', reference: `deposit number ${n} at the counter`, settled: true })
@@ -31,7 +32,7 @@ await measure('an id', () => { for (let n = 0; n < count; n += 1) createId(1_764
 await measure('checking and encoding', async () => void encodeRecords(await prepareAppend(writes, {}, context), 1, () => 0))
 await measure('a handler that gets and puts', async () => {
   work.reset(0, true)
-  for (const event of recorded) await work.apply(event)
+  for (const event of recorded) await applied(work.apply(event))
   if (work.pending.get('customers').size !== 1000) throw new Error('The handler did not do its work')
 })
 

@@ -4,7 +4,7 @@ import type { PageLifecycle, Presence } from '../../../src/platform/page-lifecyc
 import { driveTarget, stallTimeout, type Backend, type LeadershipHints } from '../../../src/projection/leadership.js'
 import type { ProjectionConfig } from '../../../src/projection/config.js'
 import type { ProjectionReport } from '../../../src/projection/report.js'
-import type { ProjectionTarget } from '../../../src/projection/target.js'
+import { applied, applying, type ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
 
 /** The hints of one store, heard by all its contexts. */
@@ -173,10 +173,10 @@ describe('taking over', () => {
     const slow = (): ProjectionTarget => {
       const target = fakeTarget(rows)
       const { apply } = target
-      target.apply = async (event) => {
+      target.apply = (event) => applying((async () => {
         await new Promise<void>((resolve) => void backend.clock.schedule(4 * stallTimeout, resolve))
-        await apply(event)
-      }
+        await applied(apply(event))
+      })())
       return target
     }
     backend.append(5)

@@ -6,6 +6,7 @@ import { defineEvents, defineProjection, table, type ProjectionDefinition, type 
 import { openEventStore } from 'tidemark/memory'
 import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
+import { applied, applying } from '../../../src/projection/target.js'
 import { IndexedDbStorage } from '../../../src/read-model/indexeddb-storage.js'
 import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
@@ -109,10 +110,7 @@ async function live(store: Store, storage: ReadModelStorage, maxEvents: number, 
   })
   const target = readModelTarget(definition, faulty, { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
   const apply = target.apply
-  target.apply = async (event) => {
-    await crash.step()
-    await apply(event)
-  }
+  target.apply = (event) => applying(crash.step().then(() => applied(apply(event))))
   const reader = {
     async readEvents(...given: Parameters<Store['readEvents']>) {
       await crash.step()

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
+import { applied } from '../../../src/projection/target.js'
 import { UnitOfWork } from '../../../src/read-model/unit-of-work.js'
 
 interface Row { readonly name: string; readonly n: number }
@@ -30,10 +31,10 @@ test('N17: what a failing event wrote is taken back, to what earlier events of t
     if (event.position === 3) throw new Error('no')
   })
   unit.reset(0, true)
-  await unit.apply(set(1, 'b'))
-  await unit.apply(set(2, 'c'))
+  await applied(unit.apply(set(1, 'b')))
+  await applied(unit.apply(set(2, 'c')))
   const before = pending(unit)
-  await expect(unit.apply(set(3, 'd'))).rejects.toThrow('no')
+  await expect(applied(unit.apply(set(3, 'd')))).rejects.toThrow('no')
   expect(new Map(pending(unit) as [string, number][])).toEqual(new Map(before as [string, number][]))
   unit.committed()
   expect(pending(unit)).toEqual([])
@@ -47,15 +48,15 @@ test('a handler that comes back after everything was forgotten changes nothing a
     rows.put(event.data)
   }, () => new Promise((resolve) => (answer = resolve)))
   unit.reset(0, false)
-  const hung = unit.apply(set(1, 'old'))
+  const hung = applied(unit.apply(set(1, 'old')))
   // Another runner was at work meanwhile, and this one begins anew.
   unit.reset(0, true)
-  await unit.apply(set(2, 'fresh'))
+  await applied(unit.apply(set(2, 'fresh')))
   answer({ name: 'slow', n: 9 })
   await hung
   expect(pending(unit)).toEqual([['fresh', 2]])
   // Nor is the row remembered that it read back then: nothing is in the table.
-  await unit.apply(set(3, 'next'))
+  await applied(unit.apply(set(3, 'next')))
   expect(seen).toBeUndefined()
 })
 
@@ -65,7 +66,7 @@ test('an error that the storage gave a handler is told apart from its own, also 
     await rows.get('a').catch(() => {})
   }, () => Promise.reject(down))
   unit.reset(0, false)
-  const error: unknown = await Promise.resolve(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
+  const error: unknown = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect([error, unit.isStorageFailure(error)]).toEqual([down, true])
 })
 
@@ -76,7 +77,7 @@ test('the methods of a table may be taken out of it', async () => {
     put({ name: data.name, n: ((await get(data.name))?.n ?? 0) + data.n })
   })
   unit.reset(0, true)
-  await unit.apply(set(1, 'a', 2))
-  await unit.apply(set(2, 'a', 3))
+  await applied(unit.apply(set(1, 'a', 2)))
+  await applied(unit.apply(set(2, 'a', 3)))
   expect(pending(unit)).toEqual([['gone', null], ['a', 5]])
 })
