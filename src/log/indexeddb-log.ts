@@ -91,7 +91,7 @@ export class IndexedDbLog {
     return this.#reader.readEvents<E>(filter, page, options)
   }
 
-  readStream<E extends EventShape>(name: string, options?: ReadStreamOptions): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+  readStream<E extends EventShape>(name: string, options?: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     return this.#reader.readStream<E>(name, options)
   }
 

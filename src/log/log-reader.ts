@@ -5,10 +5,11 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import type { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
+import { Slices } from '../platform/slices.js'
 import type { EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { isLoss, mayBeLoss, readAround, readOneByOne } from './lost-records.js'
-import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
+import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { wholeNumber, type Codec } from './prepare.js'
 import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
@@ -196,29 +197,34 @@ export class LogReader {
     return request
   }
 
-  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+  async *readStream<E extends EventShape>(name: string, { signal, ...options }: ReadStreamOptions = {}): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     const stream = streamName(name)
     let after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
+    const slices = new Slices()
+    let found: StoredEvent[] = []
+    let broken = new Map<number, string>()
     while (left > 0) {
-      options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       const range = streamRange(stream, after + 1)
       const records = await readAround(this.#connection, `reading stream '${stream}'`,
         (commits) => commits.index('heads').getAll(range, streamPage), (commits) => commits.index('heads').getAllKeys(range, streamPage))
       if (records.length === 0) await assertAnswering(this.#connection)
+      slices.began()
       for (const record of records) {
-        const decoded = decodeRecord(record)
-        const own = decoded.events.filter((event) => decoded.problem !== undefined || (event.stream === stream && event.version > after))
-        const broken = new Map(decoded.problem === undefined ? [] : own.map((event) => [event.position, decoded.problem as string]))
-        for (const event of own) {
-          const page = await finishPage<E>([event], broken, event.position, event.position, this.#about, {})
-          options.signal?.throwIfAborted()
-          yield page.events[0] as RecordedEvent<E>
-          after = event.version
+        const { events, problem } = decodeRecord(record)
+        for (const event of events) {
+          if (left === 0 || (problem === undefined && (event.stream !== stream || event.version <= after))) continue
+          found.push(event)
+          if (problem !== undefined) broken.set(event.position, problem)
           left -= 1
-          if (left <= 0) return
         }
         after = Math.max(after, record.heads.find(([name]) => name === stream)?.[1] ?? after)
+        if (!slices.isOver && record !== records.at(-1)) continue
+        yield* finishStream<E>(found, broken, this.#about, signal)
+        found = []
+        broken = new Map()
+        await slices.turn()
       }
       if (records.length < streamPage) return
     }

@@ -5,7 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
-import { finishPage, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
+import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
 import { duplicateResult, findConflict, storedText, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { idKey, type CommitRecord, type StoredEvent } from './record.js'
 
@@ -68,16 +68,13 @@ export class MemoryLog {
     return finishPage<E>(found, nothingBroken, scannedTo, head, this.#context, options)
   }
 
-  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     const stream = streamName(name)
     const after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
     const limit = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
     const positions = this.#streams.get(stream)?.slice(after, limit === Infinity ? undefined : after + limit) ?? []
-    for (const position of positions) {
-      options.signal?.throwIfAborted()
-      const page = await finishPage<E>([this.#at(position)], nothingBroken, position, position, this.#context, {})
-      yield page.events[0] as RecordedEvent<E>
-    }
+    options.signal?.throwIfAborted()
+    yield* finishStream<E>(positions.map((position) => this.#at(position)), nothingBroken, this.#context, options.signal)
   }
 
   async head(): Promise<number> {

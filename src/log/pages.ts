@@ -75,23 +75,33 @@ export async function finishPage<E extends EventShape>(
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
 
-/** How many events the first page of {@link readAll} holds at most, and a later one. Whoever stops early shall not pay for much. */
+/** How many events the first page of {@link readPages} holds at most, and a later one. Whoever stops early shall not pay for much. */
 const iterated = [1024, 4096] as const
 
-/** Iterates over pages until the head. */
-export async function* readAll<E extends EventShape>(
+/** The pages up to the head. */
+export async function* readPages<E extends EventShape>(
   readEvents: (filter: EventFilter, page: EventPage, options?: PageReadOptions) => Promise<EventsRead<E>>,
   { after = 0, filter = {}, signal }: ReadAllOptions = {},
-): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   const ahead = new RecordsAhead()
   for (let limit: number = iterated[0]; ; limit = iterated[1]) {
     await ahead.slices.turn()
     const page = await readEvents(filter, { after, limit }, { ahead, ...(signal === undefined ? {} : { signal }) })
-    for (const event of page.events) {
-      signal?.throwIfAborted()
-      yield event
-    }
+    yield page.events
     if (page.scannedTo >= page.head) return
     after = page.scannedTo
+  }
+}
+
+/** Decodes events of a stream, in order. Those before one that cannot be read come first. */
+export async function* finishStream<E extends EventShape>(
+  found: readonly StoredEvent[], broken: ReadonlyMap<number, string>, context: { catalogue: CatalogueCore; codec: Codec | undefined }, signal: AbortSignal | undefined,
+): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  for (let rest = found; rest.length > 0; ) {
+    const last = (rest.at(-1) as StoredEvent).position
+    const { events, scannedTo } = await finishPage<E>(rest, broken, last, last, context, {})
+    signal?.throwIfAborted()
+    yield events
+    rest = rest.filter(({ position }) => position > scannedTo)
   }
 }

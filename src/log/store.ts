@@ -6,14 +6,16 @@ import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
 import { headWatch } from './head-watch.js'
-import { readAll } from './pages.js'
+import { EventIterator } from './iterate.js'
+import { readPages } from './pages.js'
 import { prepareAppend, wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 
 /** What a store needs of where its events are. */
 export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
   readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
-  readStream<E extends EventShape>(stream: string, options?: ReadStreamOptions): AsyncGenerator<RecordedEvent<E>, void, undefined>
+  /** In pages. */
+  readStream<E extends EventShape>(stream: string, options?: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined>
   head(): Promise<number>
   streamVersion(stream: string): Promise<number>
 }
@@ -82,12 +84,12 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
     readStream(stream, options) {
       assertOpen()
-      return log.readStream<E>(stream, options)
+      return new EventIterator(log.readStream<E>(stream, options), options?.signal)
     },
     read(options: ReadAllOptions = {}) {
       assertOpen()
       if (options.after !== undefined) wholeNumber(options.after, 'after')
-      return readAll<E>(methods.readEvents, options)
+      return new EventIterator(readPages<E>(methods.readEvents, options), options.signal)
     },
     async readEvents(filter, page, options) {
       assertOpen()

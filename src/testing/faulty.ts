@@ -2,7 +2,8 @@
 import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader, EventStore, ReadAllOptions, StreamWrite } from '../log/event-store.js'
-import { readAll } from '../log/pages.js'
+import { EventIterator } from '../log/iterate.js'
+import { readPages } from '../log/pages.js'
 import type { CheckpointStore, LeadershipGuard, ProjectorCoordinator } from '../projection/ports.js'
 import { seededRandom, seedFor } from './random.js'
 
@@ -136,7 +137,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
         failAt('readStream', at, 'after', ` '${stream}'`)
       })()
     },
-    read: (...[readOptions]: [ReadAllOptions?]) => readAll(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions),
+    read: (...[readOptions]: [ReadAllOptions?]) => new EventIterator(readPages(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions), readOptions?.signal),
   }
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }
