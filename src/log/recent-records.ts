@@ -29,7 +29,7 @@ export class RecentRecords {
 
   /** This instance appended these. */
   appended(records: readonly CommitRecord[]): void {
-    for (const record of records) this.sawEnd(record)
+    this.sawEnd(records.at(-1) as CommitRecord)
     if (endOf(this.#tail.at(-1)) + 1 !== records[0]?.at) this.forgetOwn()
     const tail = this.#tail
     for (const record of records) {
