@@ -26,8 +26,10 @@ const stride = 8 * 1024
 const maxArrival = 2
 /** How often one page searches for the record that holds a position, where none begins there. */
 const maxSearches = 4
-/** How many records of a stream are read at once. */
-const streamPage = 128
+/** How many records of a stream are read at once, at first and at most. */
+const streamPage = [128, 512] as const
+
+const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, { events }) => sum + events.length, 1)
 
 export class LogReader {
   readonly #connection: Connection
@@ -37,6 +39,8 @@ export class LogReader {
   #density = { events: 64, characters: 0 }
   /** How long one takes to arrive, ms. */
   #arrival = 0.25
+  /** How many records of a stream to ask for: by how large those were that were read last. */
+  #streamPage: number = streamPage[0]
 
   constructor(connection: Connection, recent: RecentRecords, about: { readonly name: string; readonly catalogue: CatalogueCore; readonly codec: Codec | undefined }) {
     this.#connection = connection
@@ -97,7 +101,7 @@ export class LogReader {
       ahead.end = Math.max(ahead.end, ahead.through)
       this.#density = {
         events: (from - (records[0] as CommitRecord).at) / records.length,
-        characters: records.reduce((sum, { events }) => sum + events.length, 0) / records.length,
+        characters: charactersOf(records) / records.length,
       }
     }
     /** The first position that is not here yet. */
@@ -210,8 +214,11 @@ export class LogReader {
     while (left > 0) {
       signal?.throwIfAborted()
       const range = streamRange(stream, after + 1)
+      // Each holds at least one event of the stream.
+      const most = Math.min(this.#streamPage, left)
       const records = await readAround(this.#connection, `reading stream '${stream}'`,
-        (commits) => commits.index('heads').getAll(range, streamPage), (commits) => commits.index('heads').getAllKeys(range, streamPage))
+        (commits) => commits.index('heads').getAll(range, most), (commits) => commits.index('heads').getAllKeys(range, most))
+      if (records.length > 0) this.#streamPage = Math.max(1, Math.min(streamPage[1], Math.floor(maxReadCharacters * records.length / charactersOf(records))))
       if (records.length === 0) await assertAnswering(this.#connection)
       slices.began()
       for (const record of records) {
@@ -229,7 +236,7 @@ export class LogReader {
         broken = new Map()
         await slices.turn()
       }
-      if (records.length < streamPage) return
+      if (records.length < most) return
     }
   }
 
