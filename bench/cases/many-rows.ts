@@ -11,17 +11,27 @@ interface Row {
 }
 
 const count = 200_000
-const sizes = [1_000, 200_000]
 const storeName = 'many-rows'
 
+interface Shape {
+  readonly name: string
+  readonly rows: number
+  /** Of the row that an event at a position belongs to. */
+  readonly keyOf: (position: number) => string
+}
+
 /** Neighbours in the log are far from each other in the table: 7,919 is prime. */
-const projectionOf = (name: string, rows: number) =>
+const scattered = (rows: number): Shape => ({ name: `${rows.toLocaleString('en')} rows`, rows, keyOf: (position) => `row-${(position * 7_919) % rows}` })
+const sizes = [scattered(1_000), scattered(count)]
+const ascending: Shape = { name: `${count.toLocaleString('en')} rows, one after the other`, rows: count, keyOf: (position) => `row-${String(position % count).padStart(6, '0')}` }
+
+const projectionOf = (name: string, { keyOf }: Shape) =>
   defineProjection(events, {
     name, tables: { rows: table<Row>({ key: 'id' }) },
     fold: {
       rows: {
-        key: ({ position }) => `row-${(position * 7_919) % rows}`,
-        evolve: (row, { data, position }) => ({ id: `row-${(position * 7_919) % rows}`, times: (row?.times ?? 0) + 1, total: (row?.total ?? 0) + data.amount }),
+        key: ({ position }) => keyOf(position),
+        evolve: (row, { data, position }) => ({ id: keyOf(position), times: (row?.times ?? 0) + 1, total: (row?.total ?? 0) + data.amount }),
       },
     },
   })
@@ -38,21 +48,22 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
   let store: TidemarkStore<DepositEvent>
   let appended = count
   let runs = 0
-  const standing = new Map<number, ProjectionHandle>()
-  const contenders = (run: (rows: number) => ReturnType<Contender['run']>): Contender[] =>
-    sizes.map((rows) => ({ name: `tidemark, ${rows.toLocaleString('en')} rows`, run: () => run(rows) }))
+  const standing = new Map<Shape, ProjectionHandle>()
+  const contenders = (shapes: readonly Shape[], run: (shape: Shape) => ReturnType<Contender['run']>): Contender[] =>
+    shapes.map((shape) => ({ name: `tidemark, ${shape.name}`, run: () => run(shape) }))
   /** @throws Error if the rows are not those of every event */
-  const check = async (name: string, rows: number, total: number) => {
-    const view = await openReadModel(store, projectionOf(name, rows))
+  const check = async (name: string, shape: Shape, total: number) => {
+    const { rows } = shape
+    const view = await openReadModel(store, projectionOf(name, shape))
     const all = await view.rows.getAll()
     const times = all.reduce((sum, row) => sum + row.times, 0)
     if (all.length !== rows || times !== total || (await view.rows.count()) !== rows) throw new Error(`${all.length} rows have ${times} events in place of ${rows} and ${total}`)
     await view.close()
   }
 
-  const project = contenders(async (rows) => {
+  const project = contenders([...sizes, ascending], async (shape) => {
     const name = `many-${(runs += 1)}`
-    const projection = projectionOf(name, rows)
+    const projection = projectionOf(name, shape)
     const before = heapInUse()
     const upTo = appended
     let running: ProjectionHandle | undefined
@@ -61,19 +72,19 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
       await running.caughtUp(upTo)
     })
     const after = heapInUse()
-    await check(name, rows, upTo)
+    await check(name, shape, upTo)
     await running?.stop()
     await deleteReadModel(store, projection)
     return before === undefined || after === undefined ? run : { ...run, heap: after - before }
   })
-  const oneRow = contenders(async (rows) => {
+  const oneRow = contenders(sizes, async (shape) => {
     const run = await timedEach(waits, async () => {
       const { stream, type, data } = deposit(appended)
       appended = (await store.append({ stream, events: [{ type, data }] })).position
-      await standing.get(rows)?.caughtUp(appended)
+      await standing.get(shape)?.caughtUp(appended)
     })
     await Promise.all([...standing.values()].map((running) => running.caughtUp(appended)))
-    await check(`standing-${rows}`, rows, appended)
+    await check(`standing-${shape.rows}`, shape, appended)
     return run
   })
 
@@ -81,10 +92,10 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
   let dropped: Promise<void> | undefined
   const fill = async () => {
     store = await logOfLargeCommits(storeName, count)
-    for (const rows of sizes) {
-      const running = startProjection(projectionOf(`standing-${rows}`, rows), store)
+    for (const shape of sizes) {
+      const running = startProjection(projectionOf(`standing-${shape.rows}`, shape), store)
       await running.caughtUp(count)
-      standing.set(rows, running)
+      standing.set(shape, running)
     }
   }
   const drop = async () => {

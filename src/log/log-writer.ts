@@ -3,6 +3,7 @@ import { ConditionFailedError, StorageDamagedError, TidemarkError } from '../err
 import { isUuidV7 } from '../events/identifier.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, mayCommitEarly, requested } from '../platform/indexeddb.js'
+import { RecentMap } from '../platform/recent-map.js'
 import type { AppendOptions, AppendResult, Durability } from './event-store.js'
 import type { CompiledFilter } from './filter.js'
 import { assertSupported } from './format.js'
@@ -21,7 +22,7 @@ interface WriterView {
   head: number
   /** No UUIDv7 above this one is in the log at `head`. */
   maxId: string
-  versions: Map<string, number>
+  versions: RecentMap<string, number>
 }
 
 export class LogWriter {
@@ -62,7 +63,7 @@ export class LogWriter {
     // Inside a write transaction nobody else can move the head, so this second way always decides.
     const remembered = this.#view
     this.#view = undefined
-    const fresh: WriterView = { head: 0, maxId: '', versions: new Map() }
+    const fresh = { head: 0, maxId: '', versions: new Map<string, number>() }
     const writes = prepared.events.length > 0
     const decide = () => this.#connection.transact(
       { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
@@ -107,13 +108,11 @@ export class LogWriter {
       throw new StorageDamagedError(`The browser lost a record that appending to '${this.#about.name}' depends on: verifyEventStore() names it. Restore from an export.`, { cause: error.cause })
     })
     if (!('stored' in outcome)) return outcome
-    if (remembered?.head === fresh.head) {
-      // Nobody appended since, so what is remembered of other streams still holds.
-      for (const [stream, version] of fresh.versions) remembered.versions.set(stream, version)
-      fresh.versions = remembered.versions
-    }
-    this.#view = fresh
-    return this.#appended(fresh, outcome.stored, outcome.records, outcome.versions)
+    // If nobody appended since, what is remembered of other streams still holds.
+    const versions = remembered?.head === fresh.head ? remembered.versions : new RecentMap<string, number>(maxCachedVersions)
+    for (const [stream, version] of fresh.versions) versions.set(stream, version)
+    this.#view = { ...fresh, versions }
+    return this.#appended(this.#view, outcome.stored, outcome.records, outcome.versions)
   }
 
   #knowsEnough(view: WriterView, prepared: PreparedAppend): boolean {
@@ -141,14 +140,7 @@ export class LogWriter {
   #appended(view: WriterView, prepared: PreparedAppend, records: readonly CommitRecord[], versions: ReadonlyMap<string, number>): AppendResult {
     const firstPosition = view.head + 1
     view.head += prepared.events.length
-    for (const [stream, version] of versions) {
-      view.versions.delete(stream)
-      view.versions.set(stream, version)
-    }
-    for (const stream of view.versions.keys()) {
-      if (view.versions.size <= maxCachedVersions) break
-      view.versions.delete(stream)
-    }
+    for (const [stream, version] of versions) view.versions.set(stream, version)
     for (const { id, idGiven } of prepared.events) if (id > view.maxId && (!idGiven || isUuidV7(id))) view.maxId = id
     this.#recent.appended(records)
     return { position: view.head, firstPosition, versions: versionsOf(prepared, (stream) => versions.get(stream) ?? 0), duplicate: false }

@@ -1,4 +1,5 @@
 /** What an instance remembers of the records that it read and appended last. Records never change, so it is true for ever. */
+import { RecentMap } from '../platform/recent-map.js'
 import { endOf, type CommitRecord } from './record.js'
 
 /** How many record boundaries are remembered, so that paging needs no search for where to go on. */
@@ -8,7 +9,7 @@ const maxTailRecords = 64
 const maxTailCharacters = 256 * 1024
 
 export class RecentRecords {
-  #boundaries = new Set<number>()
+  readonly #boundaries = new RecentMap<number, true>(maxBoundaries)
   /** The last records that this instance appended: one after the other, and nobody else's between them. */
   #tail: CommitRecord[] = []
   #tailCharacters = 0
@@ -20,11 +21,7 @@ export class RecentRecords {
 
   /** A record was read to its end. */
   sawEnd(record: CommitRecord): void {
-    this.#boundaries.add(endOf(record))
-    for (const old of this.#boundaries) {
-      if (this.#boundaries.size <= maxBoundaries) break
-      this.#boundaries.delete(old)
-    }
+    this.#boundaries.set(endOf(record), true)
   }
 
   /** This instance appended these. */

@@ -16,7 +16,7 @@ import {
 import { equal } from './equal.js'
 import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprint.js'
 import { PackMemory, standingOf } from './pack-memory.js'
-import { askPacked, isPacked, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
+import { askPacked, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { rowIn, rowsPerPack } from './packs.js'
 import { RowWrites } from './row-writes.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
@@ -213,6 +213,13 @@ export class IndexedDbStorage implements ReadModelStorage {
       return lists.flat()
     })
     return rows.length > most ? undefined : rows
+  }
+
+  lastKey(side: Side, table: string): Promise<RowKey | undefined> {
+    return this.#rowsOf(side, table, async (store) => {
+      if (isPacked(store)) return lastPackedKey(store, this.#keyNames.get(table) as string)
+      return (await requested(store.openKeyCursor(null, 'prev')))?.primaryKey as RowKey | undefined
+    })
   }
 
   async query(table: string, query: Query): Promise<Answer> {

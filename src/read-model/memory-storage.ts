@@ -138,6 +138,10 @@ class MemoryStorage implements ReadModelStorage {
     return rows.size > most ? undefined : [...rows.values()].map(({ row }) => row)
   }
 
+  async lastKey(side: Side, table: string): Promise<RowKey | undefined> {
+    return [...this.#table(side, table).values()].map(({ key }) => key).sort(compareKeys).at(-1)
+  }
+
   async query(table: string, query: Query): Promise<Answer> {
     const state = this.#state
     const rows = this.#table(state.shown, table)

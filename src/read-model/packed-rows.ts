@@ -3,7 +3,7 @@ import { StorageDamagedError } from '../errors.js'
 import { requested } from '../platform/indexeddb.js'
 import { lastRecord, readBackwards } from '../platform/backwards.js'
 import { checkedRange, compareKeys, inRange, isIndexKey, nativeRange, type RowKey } from './keys.js'
-import { keyIn, rowIn, TablePacks, type Repacked } from './packs.js'
+import { keyIn, rowIn, TablePacks } from './packs.js'
 import type { Query, QueryOptions } from './storage.js'
 
 /** Tables whose rows are records of their own have a key path. */
@@ -23,6 +23,12 @@ async function packOf(store: IDBObjectStore, key: unknown): Promise<readonly unk
 
 /** One row. In one turn. */
 export const packedRow = async (store: IDBObjectStore, keyName: string, key: unknown): Promise<unknown> => rowIn(await packOf(store, key), keyName, key)
+
+/** The last key of all, if there is any row. In one turn. */
+export async function lastPackedKey(store: IDBObjectStore, keyName: string): Promise<RowKey | undefined> {
+  const rows = rowsOf(await lastRecord(store), store)
+  return rows.length === 0 ? undefined : (keyIn(rows.at(-1), keyName) as RowKey)
+}
 
 /** Answers a question about a table. */
 export async function askPacked(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
@@ -110,10 +116,4 @@ export async function readRows(store: IDBObjectStore, packs: TablePacks, firsts:
   const records = await Promise.all(missing.map((first) => requested(store.get(first))))
   for (const [at, first] of missing.entries()) found.set(first, rowsOf(records[at], store))
   return found
-}
-
-/** Stores what became of a pack. Answers the requests. */
-export function writePack(store: IDBObjectStore, { first, packs }: Repacked): IDBRequest[] {
-  if (packs.length === 0) return first === undefined ? [] : [store.delete(first)]
-  return packs.map((pack) => store.put(pack.rows, pack.first))
 }

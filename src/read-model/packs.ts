@@ -2,6 +2,7 @@
  * Packs: neighbouring rows of a table in one record, since a record costs the same with one row or with sixty. Each is stored under the
  * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-rows.ts`.
  */
+import { RecentMap } from '../platform/recent-map.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { isExotic } from './rows.js'
 
@@ -54,7 +55,7 @@ export interface Stored {
 /** The packs of one table: where they begin, and the rows of some. */
 export class TablePacks {
   #firsts: readonly RowKey[]
-  readonly #rows = new Map<Slot, readonly unknown[]>()
+  readonly #rows = new RecentMap<Slot, readonly unknown[]>(maxRemembered)
 
   constructor(firsts: readonly RowKey[]) {
     this.#firsts = firsts
@@ -74,14 +75,7 @@ export class TablePacks {
   }
 
   remember(first: RowKey, rows: readonly unknown[]): void {
-    const slot = slotOf(first)
-    this.#rows.delete(slot)
-    this.#rows.set(slot, rows)
-    if (this.#rows.size <= maxRemembered) return
-    for (const oldest of this.#rows.keys()) {
-      this.#rows.delete(oldest)
-      break
-    }
+    this.#rows.set(slotOf(first), rows)
   }
 
   /** Which packs the changes belong to. */

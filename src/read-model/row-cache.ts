@@ -1,4 +1,5 @@
 /** The rows of a table that a leader remembers: bounded, and sometimes known to be all there are. */
+import { RecentMap } from '../platform/recent-map.js'
 import type { Slot } from './keys.js'
 import type { Entry } from './rows.js'
 
@@ -7,7 +8,7 @@ export const maxCachedRows = 20_000
 
 /** Rows by key, the least recently used forgotten first. */
 export class RowCache {
-  readonly #entries = new Map<Slot, Entry>()
+  readonly #entries = new RecentMap<Slot, Entry>(maxCachedRows)
   #complete: boolean
 
   /** `complete`: the table is empty. */
@@ -28,20 +29,21 @@ export class RowCache {
   get(slot: Slot): Entry | undefined {
     const entry = this.#entries.get(slot)
     // The order matters only where something may have to go.
-    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) {
-      this.#entries.delete(slot)
-      this.#entries.set(slot, entry)
-    }
+    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) this.#entries.set(slot, entry)
     return entry
   }
 
   set(slot: Slot, entry: Entry): void {
-    this.#entries.set(slot, entry)
-    if (this.#entries.size <= maxCachedRows) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      break
+    if (this.#entries.set(slot, entry)) this.#complete = false
+  }
+
+  /** Of many that are new only the last are kept, so that they do not take the place of what was read for the events at hand. */
+  setAll(entries: ReadonlyMap<Slot, Entry>): void {
+    let tooMany = entries.size - maxCachedRows / 2
+    for (const [slot, entry] of entries) {
+      tooMany -= 1
+      if (tooMany < 0 || this.#entries.has(slot)) this.set(slot, entry)
+      else this.#complete = false
     }
-    this.#complete = false
   }
 }

@@ -2,7 +2,7 @@
 import { requested } from '../platform/indexeddb.js'
 import type { Slices } from '../platform/slices.js'
 import { rowStore } from './layout.js'
-import { isPacked, readPacks, readRows, writePack } from './packed-rows.js'
+import { isPacked, readPacks, readRows } from './packed-rows.js'
 import { maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
 import type { RowChanges, Side } from './state.js'
 
@@ -97,8 +97,13 @@ export class RowWrites {
         const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
         const repacked = repack(keyName, before, change)
         stored.push(isRemembered ? repacked : { first, packs: repacked.packs.map((pack) => ({ first: pack.first })) })
-        const last = writePack(store, repacked).at(-1)
-        if (slices?.isOver === true && last !== undefined) await turn(last, slices)
+        let last: IDBRequest | undefined
+        if (first !== undefined && repacked.packs.length === 0) last = store.delete(first)
+        for (const pack of repacked.packs) {
+          if (last !== undefined && slices?.isOver === true) await turn(last, slices)
+          last = store.put(pack.rows, pack.first)
+        }
+        if (last !== undefined && slices?.isOver === true) await turn(last, slices)
       }
     }
   }

@@ -51,6 +51,8 @@ export interface ReadModelStorage {
   rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]>
   /** All rows of a table, or nothing if there are more than so many. */
   wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined>
+  /** The last key of a table, if there is any. */
+  lastKey(side: Side, table: string): Promise<RowKey | undefined>
   /** Asks a table that readers see. */
   query(table: string, query: Query): Promise<Answer>
   letters(after: number, limit: number): Promise<DeadLetterRecord[]>

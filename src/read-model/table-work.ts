@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
 import type { TableDefinition } from './define.js'
-import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
+import { assertKey, compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, type Entry } from './rows.js'
 
@@ -15,6 +15,8 @@ export interface TableSource {
   rows(keys: readonly RowKey[]): Promise<unknown[]>
   /** All rows, or nothing if there are more than so many. */
   whole(most: number): Promise<unknown[] | undefined>
+  /** The last key of all, if there is any. */
+  lastKey(): Promise<RowKey | undefined>
   /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
   readonly onRead?: (key: RowKey, row: unknown) => void
   /** Whether every row that is put is tried, so that one that cannot be stored fails its own event. */
@@ -35,6 +37,11 @@ export class TableWork {
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
   #whole: Promise<void> | undefined
+  /** No key in the table comes after this one, if `#endIsKnown`: rows of new keys in ascending order need no reading, however many there are. */
+  #last: RowKey | undefined
+  #endIsKnown: boolean
+  /** How often rows were committed: what was read before is old. */
+  #commits = 0
 
   /** `empty`: nothing is in the table. */
   constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean) {
@@ -43,6 +50,7 @@ export class TableWork {
     this.#schema = definition.schema as StandardSchema | undefined
     this.#source = source
     this.#cache = new RowCache(empty)
+    this.#endIsKnown = empty
     this.#keyOfRow = `'${definition.key}' of a row of '${name}'`
   }
 
@@ -59,7 +67,7 @@ export class TableWork {
   /** A row that needs no reading; nothing where only the storage knows. */
   known(key: RowKey): Entry | undefined {
     const slot = slotOf(key)
-    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete ? { key, row: null } : undefined)
+    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key, row: null } : undefined)
   }
 
   /** Reads a row that is not known. */
@@ -70,9 +78,10 @@ export class TableWork {
       const known = this.known(key)
       if (known !== undefined) return known
     }
+    const commits = this.#commits
     const row = await this.#source.row(key)
-    // A write or another read of the same row may have come first.
-    return this.known(key) ?? this.#remember(key, row)
+    // A write or another read of the same row may have come first; where nobody waited for this read, also a commit.
+    return this.known(key) ?? (this.#commits === commits ? this.#remember(key, row) : this.load(key))
   }
 
   /** Reads those rows together that are not known. */
@@ -128,7 +137,9 @@ export class TableWork {
 
   /** The pending rows are stored now. */
   committed(): void {
-    for (const [slot, entry] of this.#pending) this.#cache.set(slot, entry)
+    this.#commits += 1
+    for (const { key, row } of this.#pending.values()) if (row !== null) this.#sawKey(key)
+    this.#cache.setAll(this.#pending)
     this.#pending = new Map()
   }
 
@@ -164,18 +175,34 @@ export class TableWork {
   }
 
   #readWhole(): Promise<void> {
-    return (this.#whole ??= this.#source.whole(maxCachedRows / 2).then(
-      (rows) => {
-        if (rows === undefined) return
-        for (const row of rows) {
-          const key = this.keyOf(row)
-          const slot = slotOf(key)
-          if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept(key, row as object, this.#name))
-        }
-        this.#cache.markComplete()
-      },
-      // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
-      () => {},
-    ))
+    // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+    return (this.#whole ??= this.#readAllOrLast().catch(() => {}))
+  }
+
+  async #readAllOrLast(): Promise<void> {
+    const commits = this.#commits
+    const rows = await this.#source.whole(maxCachedRows / 2)
+    if (this.#commits !== commits) return
+    if (rows === undefined) {
+      const last = await this.#source.lastKey()
+      if (last !== undefined) this.#sawKey(last)
+    } else {
+      for (const row of rows) {
+        const key = this.keyOf(row)
+        const slot = slotOf(key)
+        this.#sawKey(key)
+        if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept(key, row as object, this.#name))
+      }
+      this.#cache.markComplete()
+    }
+    this.#endIsKnown = true
+  }
+
+  #isAfterLast(key: RowKey): boolean {
+    return this.#last === undefined || compareKeys(key, this.#last) > 0
+  }
+
+  #sawKey(key: RowKey): void {
+    if (this.#isAfterLast(key)) this.#last = key
   }
 }

@@ -54,6 +54,7 @@ export class UnitOfWork<E extends EventShape> {
         row: (key) => storage.row(side, name, key),
         rows: (keys) => storage.rows(side, name, keys),
         whole: (most) => storage.wholeTable(side, name, most),
+        lastKey: () => storage.lastKey(side, name),
         isCareful: () => this.#careful,
         ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
       }

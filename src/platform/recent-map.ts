@@ -1,0 +1,37 @@
+/** A map that forgets: the values that were set last, and no more than so many. */
+export class RecentMap<K, V> {
+  readonly #most: number
+  readonly #entries = new Map<K, V>()
+  /**
+   * Stands before the oldest entry, since it goes on where it was and all before that are gone. A new iterator would pass by
+   * what was deleted each time, thousands of places where the map is large.
+   */
+  readonly #oldest = this.#entries.keys()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  has(key: K): boolean {
+    return this.#entries.has(key)
+  }
+
+  get(key: K): V | undefined {
+    return this.#entries.get(key)
+  }
+
+  /** It is the newest from here on. Answers whether the oldest had to go for it. */
+  set(key: K, value: V): boolean {
+    this.#entries.delete(key)
+    this.#entries.set(key, value)
+    return this.#entries.size > this.#most && this.delete(this.#oldest.next().value as K)
+  }
+
+  delete(key: K): boolean {
+    return this.#entries.delete(key)
+  }
+}

@@ -1,0 +1,123 @@
+// One table under the hands of a runner: what it must read of a table, and what it knows without.
+import { expect, test, vi } from 'vitest'
+import { table } from 'tidemark'
+import { maxCachedRows } from '../../../src/read-model/row-cache.js'
+import { readsBeforeWhole, TableWork } from '../../../src/read-model/table-work.js'
+
+interface Row { readonly id: number; readonly n: number }
+
+/** A table of rows with even keys, from 0 to before `end`; it is read as a whole only if `small`. */
+function large({ end = 100_000, small = false, empty = false } = {}) {
+  const stored = (key: unknown): Row | undefined => (Number(key) % 2 === 0 && Number(key) < end ? { id: Number(key), n: 0 } : undefined)
+  const source = {
+    row: vi.fn(async (key: unknown): Promise<unknown> => stored(key)),
+    rows: vi.fn(async (keys: readonly unknown[]): Promise<unknown[]> => keys.map(stored)),
+    whole: vi.fn(async (): Promise<unknown[] | undefined> => (small ? Array.from({ length: end / 2 }, (_, at) => ({ id: at * 2, n: 0 })) : undefined)),
+    lastKey: vi.fn(async (): Promise<number | undefined> => (end === 0 ? undefined : end - 2)),
+    isCareful: () => false,
+  }
+  const work = new TableWork('rows', table<Row>({ key: 'id' }), source, empty)
+  return {
+    work, source,
+    commit(rows: Iterable<Row | number>) {
+      for (const row of rows) {
+        if (typeof row === 'number') work.remove(row)
+        else work.put(row)
+      }
+      work.keep()
+      work.committed()
+    },
+    /** Asks for so many rows that it is worth looking at the table. */
+    look: (from = 1) => work.loadAll(Array.from({ length: readsBeforeWhole }, (_, at) => from + at)),
+  }
+}
+const rowsOf = (from: number, count: number): Row[] => Array.from({ length: count }, (_, at) => ({ id: from + at, n: 1 }))
+/** `null` for a row that is not there, nothing where only the storage knows. */
+const seen = (work: TableWork, ...keys: number[]) => keys.map((key) => work.known(key)?.row)
+
+test('keys after the last one of a table that is too large to be read need no reading', async () => {
+  const { work, source, commit, look } = large()
+  expect(seen(work, 100_000)).toEqual([undefined])
+  await look()
+  expect(source.lastKey).toHaveBeenCalledOnce()
+  expect(seen(work, 99_998, 99_999, 100_000)).toEqual([undefined, null, null])
+  for (let from = 100_000; from < 160_000; from += 1_000) {
+    await work.loadAll(rowsOf(from, 1_000).map(({ id }) => id))
+    commit(rowsOf(from, 1_000))
+  }
+  expect([source.rows.mock.calls.length, source.lastKey.mock.calls.length]).toEqual([1, 1])
+  // What was added is in the table now, remembered or not.
+  expect(seen(work, 100_500, 159_999, 160_000)).toEqual([undefined, { id: 159_999, n: 1 }, null])
+})
+
+test('a key that was deleted is not missing what comes before it', async () => {
+  const { work, commit, look } = large()
+  await look()
+  commit([{ id: 200_000, n: 1 }, ...rowsOf(100_000, maxCachedRows)])
+  commit([200_000])
+  expect(seen(work, 200_000, 200_001, 100_000 + maxCachedRows)).toEqual([null, null, undefined])
+})
+
+test('a row that was only deleted moves no end', async () => {
+  const { work, commit, look } = large()
+  await look()
+  commit([{ id: 100_001, n: 1 }, 300_000])
+  expect(seen(work, 100_002)).toEqual([null])
+})
+
+test('a table that was empty is known to its end, however many rows come', () => {
+  const { work, commit } = large({ end: 0, empty: true })
+  for (let from = 0; from < 3 * maxCachedRows; from += 10_000) commit(rowsOf(from, 10_000))
+  expect(work.isComplete).toBe(false)
+  expect(seen(work, 5, 3 * maxCachedRows)).toEqual([undefined, null])
+})
+
+test('so is a small one that was read', async () => {
+  const { work, source, commit, look } = large({ end: 100, small: true })
+  await look()
+  expect([work.isComplete, seen(work, 98, 99)]).toEqual([true, [{ id: 98, n: 0 }, null]])
+  commit(rowsOf(1_000, 2 * maxCachedRows))
+  expect([work.isComplete, seen(work, 1_000, 1_000 + 2 * maxCachedRows)]).toEqual([false, [undefined, null]])
+  expect(source.lastKey).not.toHaveBeenCalled()
+})
+
+test('and an empty one whose emptiness was not known', async () => {
+  const { work, look } = large({ end: 0 })
+  await look()
+  expect(seen(work, -1, 0)).toEqual([null, null])
+})
+
+test('many new rows do not take the place of those that were read', async () => {
+  const { work, commit } = large()
+  await work.loadAll([0, 2, 4])
+  commit([{ id: 4, n: 5 }, ...rowsOf(100_000, 3 * maxCachedRows)])
+  expect(seen(work, 0, 2, 4)).toEqual([{ id: 0, n: 0 }, { id: 2, n: 0 }, { id: 4, n: 5 }])
+  expect(seen(work, 100_000, 99_999 + 3 * maxCachedRows)).toEqual([undefined, { id: 99_999 + 3 * maxCachedRows, n: 1 }])
+})
+
+test('what was read before a commit says nothing of the rows after it', async () => {
+  const { work, source, commit } = large()
+  let answer = (_row: unknown) => {}
+  source.row.mockImplementationOnce(() => new Promise((resolve) => (answer = resolve)))
+  const late = work.load(6)
+  // So many that the row itself is forgotten again.
+  commit([{ id: 6, n: 7 }, ...rowsOf(100_000, 2 * maxCachedRows)])
+  for (let from = 0; from < 3 * maxCachedRows; from += 1) commit([{ id: 300_000 + from, n: 1 }])
+  source.row.mockImplementationOnce(async () => ({ id: 6, n: 7 }))
+  answer({ id: 6, n: 0 })
+  expect((await late).row).toEqual({ id: 6, n: 7 })
+})
+
+test.for([['the whole table', true], ['its last key', false]] as const)('nor does %s', async ([, small]) => {
+  const { work, source, commit, look } = large({ end: 100, small })
+  let answer = (_answer: never) => {}
+  const asked = (small ? source.whole : source.lastKey) as ReturnType<typeof vi.fn<() => Promise<unknown>>>
+  asked.mockImplementationOnce(() => new Promise((resolve) => (answer = resolve)))
+  const looking = look()
+  await vi.waitFor(() => expect(asked).toHaveBeenCalled())
+  commit(rowsOf(1_000, 2 * maxCachedRows))
+  for (let from = 0; from < 2 * maxCachedRows; from += 1) commit([{ id: 100_000 - from, n: 1 }])
+  answer((small ? [] : 98) as never)
+  await looking
+  expect([work.isComplete, ...seen(work, 1_000)]).toEqual([false, undefined])
+})
