@@ -31,6 +31,13 @@ export class RecentMap<K, V> {
     return this.#entries.size > this.#most && this.delete(this.#oldest.next().value as K)
   }
 
+  /** Sets what is there, which does not become newer by it. Answers whether it is there. */
+  replace(key: K, value: V): boolean {
+    if (!this.#entries.has(key)) return false
+    this.#entries.set(key, value)
+    return true
+  }
+
   delete(key: K): boolean {
     return this.#entries.delete(key)
   }

@@ -28,7 +28,8 @@ export type Rest = 'idle' | 'paused' | 'failed' | 'pouring'
 /** What the machine asks of its shell. */
 export type Effect =
   | { readonly kind: 'load-checkpoint' }
-  | { readonly kind: 'read-events'; readonly after: number; readonly limit: number }
+  /** `most`: where preparing them has to read much, so many are better. */
+  | { readonly kind: 'read-events'; readonly after: number; readonly limit: number; readonly most: number }
   /** Apply events of the last page from an index on, until one fails, time is up, or `to` is reached. */
   | { readonly kind: 'apply'; readonly from: number; readonly to: number }
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
@@ -84,6 +85,8 @@ const isFinal = (error: unknown): boolean => error instanceof TidemarkError && f
 
 /** How many events one read asks for. */
 export const pageSize = 4096
+/** … and how many are held at a time where that saves reading rows. A table's work remembers as many rows as that, whatever is committed meanwhile. */
+const longPageSize = 2 * pageSize
 const maxIdle = 5_000
 const maxFailurePause = 30_000
 
@@ -299,7 +302,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       continue
     }
     const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
-    const read = (yield { kind: 'read-events', after: cursor, limit: Math.max(1, Math.min(pageSize, room)) }) as EffectResults['read-events']
+    const upTo = (most: number) => Math.max(1, Math.min(most, room))
+    const read = (yield { kind: 'read-events', after: cursor, limit: upTo(pageSize), most: upTo(longPageSize) }) as EffectResults['read-events']
     if ('error' in read) {
       if (yield* failed('reading', read.error)) return result('aborted')
       continue

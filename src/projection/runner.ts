@@ -79,13 +79,13 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       const moved = state.epoch !== known.epoch || workingPosition(state) !== run.position || (state.rebuild !== undefined) !== known.rebuilding
       return { paused: state.paused, moved, now }
     },
-    'read-events': async ({ after, limit }) => {
+    'read-events': async ({ after, limit, most }) => {
       const start = clock.monotonic()
       // A reader need not know of the signal (N39).
       signal.throwIfAborted()
       try {
         await slices.turn()
-        const page = await reads.next(after, limit)
+        const page = await reads.next(after, limit, most)
         if (page.scannedTo <= after && page.head > after) {
           throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
         }
@@ -297,10 +297,15 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
     get page() {
       return page
     },
-    async next(after: number, limit: number): Promise<CollectedRead<E>> {
+    async next(after: number, limit: number, most: number): Promise<CollectedRead<E>> {
       const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
       ahead = undefined
       page = await (waiting ?? read(after, limit, { ahead: records }))
+      while (target.preparesMuch === true && page.events.length < most && records.follows(page.scannedTo)) {
+        await slices.turn()
+        signal.throwIfAborted()
+        page = joined(page, await read(page.scannedTo, Math.min(limit, most - page.events.length), { ahead: records }))
+      }
       if (page.scannedTo < page.head && page.events.length > 0 && !records.follows(page.scannedTo)) {
         const answer = read(page.scannedTo, limit, {})
         // Whoever asks for this page hears of its failure; nobody may ask.
@@ -313,5 +318,14 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
       ahead = undefined
       records.forget()
     },
+  }
+}
+
+/** Two pages that follow each other. */
+function joined<E extends EventShape>(page: CollectedRead<E>, next: CollectedRead<E>): CollectedRead<E> {
+  const unreadable = [...(page.unreadable ?? []), ...(next.unreadable ?? [])]
+  return {
+    events: [...page.events, ...next.events], scannedTo: next.scannedTo, head: next.head,
+    ...(unreadable.length === 0 ? {} : { unreadable }), bytes: (page.bytes ?? 0) + (next.bytes ?? 0),
   }
 }

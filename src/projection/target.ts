@@ -103,6 +103,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
+  /** Preparing has to read so much that it should be told of more events at a time. */
+  readonly preparesMuch?: boolean
   /** Applies one event on top of what is pending. Throws what the handler threw, at once or later; its own writes are then gone. */
   apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */

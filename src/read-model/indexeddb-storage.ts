@@ -16,8 +16,8 @@ import {
 import { equal } from './equal.js'
 import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprint.js'
 import { PackMemory, standingOf } from './pack-memory.js'
-import { askPacked, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
-import { rowIn, rowsPerPack } from './packs.js'
+import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
+import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
 import { RowWrites } from './row-writes.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
 
@@ -179,17 +179,26 @@ export class IndexedDbStorage implements ReadModelStorage {
           this.#packs.remember(standingOf(at, side), table, found)
           return undefined
         }
-        const firsts = keys.map((key) => packs.firstFor(key))
-        const [at, found] = await Promise.all([state, readRows(store, packs, firsts)])
+        const found: unknown[] = []
+        const recent: [RowKey, readonly unknown[]][] = []
+        const wanted = new Map<RowKey, number[]>()
+        for (const [index, key] of keys.entries()) {
+          found.push(undefined)
+          const first = packs.firstFor(key)
+          if (first !== undefined) (wanted.get(first) ?? wanted.set(first, []).get(first))?.push(index)
+        }
+        const read = readRows(store, packs, wanted.keys(), (first, pack) => {
+          for (const index of wanted.get(first) ?? []) found[index] = rowIn(pack, this.#keyNames.get(table) as string, keys[index])
+          if (recent.length < maxRemembered) recent.push([first, pack])
+        })
+        const [at, there] = await Promise.all([state, read])
         if (standingOf(at, side) !== standing) {
           this.#packs.move(standingOf(at, side))
           return undefined
         }
-        if (this.#packs.standing === standing) for (const [first, pack] of found) packs.remember(first, pack)
-        return keys.map((key, index) => {
-          const first = firsts[index]
-          return first === undefined ? undefined : rowIn(found.get(first) as readonly unknown[], this.#keyNames.get(table) as string, key)
-        })
+        assertThere(there, store)
+        if (this.#packs.standing === standing) for (const [first, pack] of recent) packs.remember(first, pack)
+        return found
       })
       if (rows !== undefined) return rows
     }
@@ -248,11 +257,13 @@ export class IndexedDbStorage implements ReadModelStorage {
     this.#connection.close()
   }
 
-  /** How many turns a question takes: a cursor needs this page for every record, and a limit counts rows, not packs. */
+  /** How many turns a question takes: a cursor needs this page for every record, a limit counts rows, not packs, and many rows are counted in parts. */
   #turnsOf(table: string, query: Query): 'one' | 'several' {
-    if (query.kind !== 'all') return 'one'
+    if (query.kind === 'get') return 'one'
+    const mayBePacked = this.#mayBePacked.has(table)
+    if (query.kind === 'count') return mayBePacked ? 'several' : 'one'
     const { direction, limit } = query.options
-    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && this.#mayBePacked.has(table)) ? 'several' : 'one'
+    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && mayBePacked) ? 'several' : 'one'
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */

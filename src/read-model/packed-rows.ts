@@ -13,7 +13,14 @@ export const isPacked = (store: IDBObjectStore): boolean => store.keyPath === nu
 export function rowsOf(record: unknown, store: IDBObjectStore): readonly unknown[] {
   if (record === undefined) return []
   if (Array.isArray(record)) return record
-  throw new StorageDamagedError(`A record of '${store.name}' is no list of rows: something else wrote it. Rebuild the projection.`)
+  throw damaged(store, 'is no list of rows')
+}
+
+const damaged = (store: IDBObjectStore, what: string) => new StorageDamagedError(`A record of '${store.name}' ${what}: something else wrote it. Rebuild the projection.`)
+
+/** @throws StorageDamagedError if a pack was not where it is known to be; see {@link readRows} */
+export function assertThere(there: boolean, store: IDBObjectStore): void {
+  if (!there) throw damaged(store, 'is gone')
 }
 
 /** The rows of the pack that a key belongs to. In one turn. */
@@ -35,13 +42,16 @@ export async function askPacked(store: IDBObjectStore, keyName: string, query: Q
   if (query.kind === 'get') return packedRow(store, keyName, query.key)
   const { direction, limit } = query.options
   const backwards = direction === 'prev'
-  if (query.kind === 'count') return (await allRows(store, keyName, query.options)).length
+  if (query.kind === 'count') return countRows(store, keyName, query.options)
   if (limit === undefined) {
     const rows = await allRows(store, keyName, query.options)
     return backwards ? rows.reverse() : rows
   }
   return backwards ? lastRows(store, keyName, query.options, limit) : firstRows(store, keyName, query.options, limit)
 }
+
+/** No more packs than these are taken out of one answer, where not all rows are wanted at once: it is one task of the page. */
+const packsAtATime = 256
 
 const within = (rows: readonly unknown[], keyName: string, range: QueryOptions['range']): unknown[] =>
   range === undefined || range === null ? [...rows] : rows.filter((row) => inRange(keyIn(row, keyName), range))
@@ -65,25 +75,39 @@ function spanOf(range: QueryOptions['range']): { readonly before?: unknown; read
   return { before: lower, span: upper === undefined ? IDBKeyRange.lowerBound(lower, true) : IDBKeyRange.bound(lower, upper, true, upperOpen) }
 }
 
-async function firstRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions, limit: number): Promise<unknown[]> {
-  let { before, span } = spanOf(range)
+async function firstRows(store: IDBObjectStore, keyName: string, options: QueryOptions, limit: number): Promise<unknown[]> {
   const rows: unknown[] = []
   // A guess: most packs are full by half.
-  let packs = Math.ceil(limit / 32) + 1
-  for (;;) {
+  await inOrder(store, keyName, options, Math.ceil(limit / 32) + 1, (found) => {
+    for (const row of found) rows.push(row)
+    return rows.length < limit
+  })
+  return rows.slice(0, limit)
+}
+
+async function countRows(store: IDBObjectStore, keyName: string, options: QueryOptions): Promise<number> {
+  let count = 0
+  await inOrder(store, keyName, options, 16, (found) => {
+    count += found.length
+    return true
+  })
+  return count
+}
+
+/** Hands over the rows of a range in order, those of a few packs at a time, as long as `take` wants more. */
+async function inOrder(store: IDBObjectStore, keyName: string, { range }: QueryOptions, packs: number, take: (rows: readonly unknown[]) => boolean): Promise<void> {
+  const { upper, upperOpen = false } = checkedRange(range)
+  for (let { before, span } = spanOf(range); ; packs = Math.min(2 * packs, packsAtATime)) {
     const [first, rest] = await Promise.all([
       before === undefined ? [] : packOf(store, before),
       span === undefined ? [] : requested(store.getAll(span, packs)),
     ])
     const found = [first, ...rest.map((record) => rowsOf(record, store))].flat()
-    for (const row of within(found, keyName, range)) rows.push(row)
     const last = found.length === 0 ? undefined : keyIn(found.at(-1), keyName)
-    const { upper, upperOpen = false } = checkedRange(range)
     const isEnd = span === undefined || rest.length < packs || last === undefined || (upper !== undefined && compareKeys(last, upper) >= 0)
-    if (isEnd || rows.length >= limit) return rows.slice(0, limit)
+    if (!take(within(found, keyName, range)) || isEnd) return
     // The next pack begins after the last row of this one.
     ;({ before, span } = { before: undefined, span: spanOf({ lower: last, upper, upperOpen }).span })
-    packs *= 2
   }
 }
 
@@ -103,17 +127,28 @@ async function lastRows(store: IDBObjectStore, keyName: string, { range }: Query
 /** Where the packs of a table begin. */
 export const readPacks = async (store: IDBObjectStore): Promise<TablePacks> => new TablePacks((await requested(store.getAllKeys())) as RowKey[])
 
-/** The rows of packs by where these begin, of memory where they are remembered. In one turn; remembers nothing. */
-export async function readRows(store: IDBObjectStore, packs: TablePacks, firsts: Iterable<RowKey | undefined>): Promise<Map<RowKey, readonly unknown[]>> {
-  const found = new Map<RowKey, readonly unknown[]>()
+/** So many packs are asked for at once, where they are neighbours. */
+const packsPerRequest = 32
+
+/**
+ * Hands over the rows of packs, of memory where they are remembered and otherwise as they come, so that not all of them need be
+ * held. In one turn; remembers nothing. Answers false if packs are not where they were: then what was handed over says nothing.
+ */
+export async function readRows(
+  store: IDBObjectStore, packs: TablePacks, firsts: Iterable<RowKey | undefined>, each: (first: RowKey, rows: readonly unknown[]) => void,
+): Promise<boolean> {
   const missing: RowKey[] = []
   for (const first of new Set(firsts)) {
     if (first === undefined) continue
     const rows = packs.rowsOf(first)
     if (rows === undefined) missing.push(first)
-    else found.set(first, rows)
+    else each(first, rows)
   }
-  const records = await Promise.all(missing.map((first) => requested(store.get(first))))
-  for (const [at, first] of missing.entries()) found.set(first, rowsOf(records[at], store))
-  return found
+  const there = await Promise.all(packs.runsOf(missing, packsPerRequest).map(async (run) => {
+    const records = await requested(store.getAll(IDBKeyRange.bound(run[0], run.at(-1))))
+    if (records.length !== run.length) return false
+    for (const [at, first] of run.entries()) each(first, rowsOf(records[at], store))
+    return true
+  }))
+  return !there.includes(false)
 }

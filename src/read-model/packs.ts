@@ -78,6 +78,18 @@ export class TablePacks {
     this.#rows.set(slotOf(first), rows)
   }
 
+  /** Packs that are to be read, as neighbours that are read together: `firsts`, and here and there one between them. */
+  runsOf(firsts: readonly RowKey[], longest: number): RowKey[][] {
+    const places = firsts.map((first) => this.#at(first)).sort((left, right) => left - right)
+    const runs: [from: number, to: number][] = []
+    for (const place of places) {
+      const run = runs.at(-1)
+      if (run !== undefined && place <= run[1] + 2 && place < run[0] + longest) run[1] = place
+      else runs.push([place, place])
+    }
+    return runs.map(([from, to]) => this.#firsts.slice(from, to + 1))
+  }
+
   /** Which packs the changes belong to. */
   changesOf(changes: Iterable<RowChange>): PackChange[] {
     const sorted = [...changes].sort((left, right) => compareKeys(left.key, right.key))

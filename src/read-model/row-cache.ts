@@ -37,12 +37,13 @@ export class RowCache {
     if (this.#entries.set(slot, entry)) this.#complete = false
   }
 
-  /** Of many that are new only the last are kept, so that they do not take the place of what was read for the events at hand. */
+  /** Takes in what was committed. Whatever that is, the rows that were used last stay, since they may have been read for events to come. */
   setAll(entries: ReadonlyMap<Slot, Entry>): void {
     let tooMany = entries.size - maxCachedRows / 2
     for (const [slot, entry] of entries) {
       tooMany -= 1
-      if (tooMany < 0 || this.#entries.has(slot)) this.set(slot, entry)
+      if (this.#entries.replace(slot, entry)) continue
+      if (tooMany < 0) this.set(slot, entry)
       else this.#complete = false
     }
   }

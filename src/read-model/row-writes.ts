@@ -1,8 +1,9 @@
 /** The rows that a transaction stores, as records of their own or in packs. */
 import { requested } from '../platform/indexeddb.js'
 import type { Slices } from '../platform/slices.js'
+import type { RowKey } from './keys.js'
 import { rowStore } from './layout.js'
-import { isPacked, readPacks, readRows } from './packed-rows.js'
+import { assertThere, isPacked, readPacks, readRows } from './packed-rows.js'
 import { maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
 import type { RowChanges, Side } from './state.js'
 
@@ -88,11 +89,22 @@ export class RowWrites {
     const planned = (writes.planned ??= packs.changesOf(rows))
     // Of more, only the places are remembered: a table may be larger than memory.
     const isRemembered = planned.length <= maxRemembered
+    const readPart = (from: number): Promise<Map<RowKey, readonly unknown[]>> | undefined => {
+      const firsts = planned.slice(from, from + packsAtATime).map(({ first }) => first).filter((first) => first !== undefined && packs.rowsOf(first) === undefined)
+      if (firsts.length === 0) return undefined
+      const found = new Map<RowKey, readonly unknown[]>()
+      return Promise.all([readRows(store, packs, firsts, (first, rows) => void found.set(first, rows)), shows()]).then(([there]) => {
+        assertThere(there, store)
+        return found
+      })
+    }
+    // Those of the next part are on their way while this one is written.
+    let coming = readPart(0)
     for (let at = 0; at < planned.length; at += packsAtATime) {
-      const part = planned.slice(at, at + packsAtATime)
-      const unknown = part.filter(({ first }) => first !== undefined && packs.rowsOf(first) === undefined)
-      const read = unknown.length === 0 ? undefined : (await Promise.all([readRows(store, packs, unknown.map(({ first }) => first)), shows()]))[0]
-      for (const change of part) {
+      const read = await coming
+      coming = readPart(at + packsAtATime)
+      coming?.catch(() => {})
+      for (const change of planned.slice(at, at + packsAtATime)) {
         const { first } = change
         const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
         const repacked = repack(keyName, before, change)

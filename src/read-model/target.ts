@@ -54,6 +54,9 @@ export function readModelTarget<E extends EventShape>(
       return from
     },
     prepare: (events) => work.prepare(events),
+    get preparesMuch() {
+      return work.preparedMuch
+    },
     apply: (event) => work.apply(event),
     isStorageFailure: (error) => work.isStorageFailure(error),
     park: (letter) => void letters.push(letter),

@@ -21,6 +21,9 @@ interface Fold<E extends EventShape> {
   readonly label: string
 }
 
+/** Where a page of events needs so many rows that are not at hand, more events would be better. */
+const manyRows = 128
+
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
   readonly #definition: ProjectionDefinition<E>
@@ -34,6 +37,7 @@ export class UnitOfWork<E extends EventShape> {
   /** Every row that was read of the storage, for one who asked for that. */
   readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
   #careful = false
+  #preparedMuch = false
 
   constructor(definition: ProjectionDefinition<E>, storage: ReadModelStorage, options: { readonly remembersReads?: boolean } = {}) {
     if (options.remembersReads === true) this.#read = []
@@ -94,11 +98,19 @@ export class UnitOfWork<E extends EventShape> {
     for (const table of this.#tables.values()) table.committed()
   }
 
+  /** The last events touched many rows that had to be read. */
+  get preparedMuch(): boolean {
+    return this.#preparedMuch
+  }
+
   /** Loads together the rows that the folds of these events touch. */
   async prepare(events: readonly RecordedEvent<E>[]): Promise<void> {
+    this.#preparedMuch = false
     for (const fold of this.#folds) {
       const table = this.#tables.get(fold.table) as TableWork
       const keys = table.isComplete ? [] : unknownKeys(table, fold, events)
+      // Rows that are read together share packs, if there are enough of them.
+      if (keys.length >= manyRows) this.#preparedMuch = true
       if (keys.length > 0) await this.#asked(table.loadAll(keys))
     }
   }

@@ -177,6 +177,42 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
 
     if (!shared) return
 
+    test('a table too large to remember goes on, packed or not: with new keys after its last, rows that were there, and a last one that was deleted', { timeout: 120_000 }, async () => {
+      const count = 10_400
+      const name = newName()
+      const sum = {
+        key: ({ data }: Event) => (data === null ? undefined : keyOf(data.to)),
+        evolve: (row: Row | undefined, { data }: Event) => (data === null || data.amount < 0 ? null : rowOf(keyOf(data.to), (row?.amount ?? 0) + data.amount)),
+      }
+      const definition = defineProjection(events, {
+        name: 'large',
+        tables: { rows: table<Row>({ key: 'id' }), indexed: table<Row>({ key: 'id', indexes: { amount: 'amount' } }) },
+        fold: { rows: sum, indexed: sum },
+      })
+      const sums = new Map<string, number>()
+      const fold = async (list: readonly ReturnType<typeof added>[]) => {
+        // By a store that was just opened, which remembers nothing.
+        const store = await open(name)
+        await store.append({ stream: 's', events: list })
+        for (const { data } of list) {
+          if (data.amount < 0) sums.delete(data.to)
+          else sums.set(data.to, (sums.get(data.to) ?? 0) + data.amount)
+        }
+        await runProjection(definition, store)
+        const view = await openReadModel(store, definition)
+        const expected = [...sums].map(([to, amount]) => rowOf(keyOf(to), amount)).sort((left, right) => compare(left.id, right.id))
+        for (const found of [await view.rows.getAll(), await view.indexed.getAll()]) expect(found).toEqual(expected)
+        await view.close()
+        await store.close()
+      }
+      const key = (at: number) => `s${String(at).padStart(6, '0')}`
+      await fold(Array.from({ length: count }, (_, at) => added(key((at * 7919) % count), 2)))
+      // New ones among and behind those that are there, in the same pages.
+      await fold(Array.from({ length: 600 }, (_, at) => added(at % 3 === 0 ? key(count + at) : at % 3 === 1 ? key(at * 17) : `${key(at)}-new`, 3)))
+      await fold([added(key(count + 597), -1), added(key(count + 597), 4), added(key(count + 598), 5), added(key(count + 598), -1), added(key(count - 1), 6)])
+      await fold(Array.from({ length: 40 }, (_, at) => added(key(count + 590 + (at % 20)), at < 20 ? 1 : 2)))
+    })
+
     test('N21: a tab that does not lead replays into rows as they are now, not as it read them before', async () => {
       const name = newName()
       const [leader, other] = [await open(name), await open(name)]
@@ -285,6 +321,18 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         const [first, second, ...rest] = (await settled(packs.get(-Infinity))) as Row[]
         put(packs, [second, first, ...rest], -Infinity)
       })).toEqual([['structure', 'rows'], ['missing-row', 'rows', 's000']])
+      // A runner that knows where packs are, and no longer finds one of them: what is left are not the rows of others.
+      const leads = startProjection(rows(), store, { onEvent: (report) => void (report.type === 'storage-failed' && reports.push(report.error)) })
+      const reports: unknown[] = []
+      await leads.caughtUp((await store.append({ stream: 's', events: [added('s000', 2)] })).position, { timeout: 10_000 })
+      await withDatabase(modelOf(name), async (database) => {
+        const transaction = database.transaction('rows', 'readwrite')
+        transaction.objectStore('rows').delete('s128')
+        await completed(transaction)
+      })
+      await store.append({ stream: 's', events: ['s064', 's129', 's299'].map((id) => added(id, 3)) })
+      await expect.poll(() => reports, { timeout: 10_000 }).toContainEqual(expect.objectContaining({ code: 'storage-damaged' }))
+      await leads.stop()
       await withDatabase(modelOf(name), async (database) => {
         const transaction = database.transaction('rows', 'readwrite')
         transaction.objectStore('rows').put({ no: 'rows' }, -Infinity)

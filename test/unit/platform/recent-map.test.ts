@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { RecentMap } from '../../../src/platform/recent-map.js'
 
 const step = fc.oneof(
-  fc.record({ does: fc.constantFrom('set', 'delete', 'get'), key: fc.integer({ min: 0, max: 12 }) }),
+  fc.record({ does: fc.constantFrom('set', 'delete', 'get', 'replace'), key: fc.integer({ min: 0, max: 12 }) }),
   fc.record({ does: fc.constant('set'), key: fc.integer({ min: 0, max: 200 }) }),
 )
 
@@ -16,7 +16,10 @@ test('it holds what was set last, in any order of setting, asking and deleting',
     for (const [value, { does, key }] of steps.entries()) {
       const without = model.filter(([other]) => other !== key)
       if (does === 'get') expect([map.get(key), map.has(key)]).toEqual([model.find(([other]) => other === key)?.[1], without.length < model.length])
-      else if (does === 'delete') {
+      else if (does === 'replace') {
+        expect(map.replace(key, value)).toBe(without.length < model.length)
+        model = model.map(([other, old]) => [other, other === key ? value : old])
+      } else if (does === 'delete') {
         expect(map.delete(key)).toBe(without.length < model.length)
         model = without
       } else {

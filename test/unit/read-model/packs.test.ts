@@ -108,6 +108,22 @@ describe('packs', () => {
     expect([packs.firsts, packs.rowsOf(lowest), packs.rowsOf(3), packs.rowsOf(5)]).toEqual([[lowest, 3], undefined, undefined, undefined])
   })
 
+  test('that are near each other are read together, few others with them, and not too many', () => {
+    fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 99 })), fc.integer({ min: 1, max: 10 }), (wanted, longest) => {
+      const packs = new TablePacks(Array.from({ length: 100 }, (_, at) => at * 10))
+      const runs = packs.runsOf(wanted.map((at) => at * 10), longest)
+      for (const run of runs) {
+        expect(run.length).toBeLessThanOrEqual(longest)
+        expect(run).toEqual(packs.firsts.slice(packs.firsts.indexOf(run[0] as number), packs.firsts.indexOf(run.at(-1) as number) + 1))
+        const asked = run.map((first) => wanted.includes((first as number) / 10))
+        expect([asked[0], asked.at(-1), asked.some((each, at) => !each && asked[at + 1] === false)]).toEqual([true, true, false])
+      }
+      expect(new Set(runs.flat())).toEqual(new Set([...runs.flat(), ...wanted.map((at) => at * 10)]))
+      expect(runs.flat().length).toBe(new Set(runs.flat()).size)
+    }), { seed: 20261126 })
+    expect(new TablePacks([1, 2, 3, 4, 5, 6, 7]).runsOf([7, 1, 3, 4], 32)).toEqual([[1, 2, 3, 4], [7]])
+  })
+
   test('remember the rows of 512 packs, and the places of all', () => {
     const packs = new TablePacks(Array.from({ length: 600 }, (_, at) => at))
     for (let at = 0; at < 600; at += 1) packs.remember(at, [{ id: at }])

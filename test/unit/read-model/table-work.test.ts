@@ -95,6 +95,15 @@ test('many new rows do not take the place of those that were read', async () => 
   expect(seen(work, 100_000, 99_999 + 3 * maxCachedRows)).toEqual([undefined, { id: 99_999 + 3 * maxCachedRows, n: 1 }])
 })
 
+test('nor do those that were written again', async () => {
+  const { work, commit } = large()
+  commit(rowsOf(100_000, maxCachedRows))
+  await work.loadAll(Array.from({ length: maxCachedRows / 2 }, (_, at) => 2 * at))
+  // Of these the second half is still remembered.
+  commit(rowsOf(100_000, 2 * maxCachedRows))
+  expect(seen(work, 0, maxCachedRows - 2)).toEqual([{ id: 0, n: 0 }, { id: maxCachedRows - 2, n: 0 }])
+})
+
 test('what was read before a commit says nothing of the rows after it', async () => {
   const { work, source, commit } = large()
   let answer = (_row: unknown) => {}

@@ -1,0 +1,54 @@
+// A target that has to read rows for its events is told of more of them at a time than one page holds.
+import 'fake-indexeddb/auto'
+import { expect, test } from 'vitest'
+import { openEventStore } from 'tidemark'
+import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { newRun } from '../../../src/projection/machine.js'
+import { runMachine } from '../../../src/projection/runner.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { added, events, newName } from '../read-model/support.js'
+import { fakeRows, fakeTarget, upTo } from './fake-backend.js'
+
+const count = 10_000
+/** Events that cannot be decoded, in one page and the next. */
+const unreadable = [100, 4_500, 9_999]
+
+async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}) {
+  const decode = (data: unknown) => {
+    if ((data as { amount: number }).amount < 0) throw new Error('no')
+    return data
+  }
+  const store = await openEventStore({ name: newName(), events, codec: { encode: (data) => data, decode } })
+  for (let from = 1; from <= count; from += 500) {
+    await store.append({ stream: 's', events: upTo(500).map((n) => added('a', unreadable.includes(from + n - 1) ? -1 : 1)) })
+  }
+  const clock = virtualClock()
+  const rows = fakeRows()
+  const sizes: number[] = []
+  const target = fakeTarget(rows, { onError: () => 'park' })
+  const run = runMachine({
+    target: { ...target, preparesMuch, prepare: (page) => void sizes.push(page.length) },
+    settings: settle({ clock, ...config }, 'batch'), owner: 'a', run: newRun(), report: () => {}, ports: { reader: store as never },
+  }, new AbortController().signal)
+  const result = await clock.runUntil(run)
+  await store.close()
+  return { sizes, rows, result }
+}
+
+test('two pages at a time, and every event of them once, in order', async () => {
+  const { sizes, rows, result } = await pages(true)
+  expect(sizes).toEqual([8_192, 1_808])
+  expect(rows.applied).toEqual(upTo(count).filter((position) => !unreadable.includes(position)))
+  expect(rows.letters.map(({ position }) => position)).toEqual(unreadable)
+  expect(result).toMatchObject({ position: count, parked: 3, reason: 'caught-up' })
+})
+
+test('one page at a time for all others', async () => {
+  const { sizes } = await pages(false)
+  expect([Math.max(...sizes) <= 4_096, sizes.reduce((sum, size) => sum + size)]).toEqual([true, count])
+})
+
+test('no more than the budget has room for', async () => {
+  const { sizes, result } = await pages(true, { budget: { maxEvents: 5_000 } })
+  expect([sizes, result.position, result.reason]).toEqual([[5_000], 5_000, 'budget'])
+})
