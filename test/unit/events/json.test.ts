@@ -60,6 +60,9 @@ const refused: [what: string, value: unknown, path: string][] = [
   ['a hole', [1, , 3], '[1]'],
   ['undefined in an array', [undefined], '[0]'],
   ['a named property of an array', named, '.extra'],
+  ['a hole and a name, as many keys as elements', Object.assign([1, , 3], { extra: 2 }), '[1]'],
+  ['a symbol key of an array', Object.assign([1], { [Symbol('s')]: 1 }), ''],
+  ['a date in the last of many objects', [...Array.from({ length: 2_000 }, (_, id) => ({ id })), new Date()], '[2000]'],
   ['a revoked proxy', revoked.proxy, ''],
   ['a proxy that throws', new Proxy({}, { ownKeys() { throw new Error('mine') } }), ''],
   ['a Date of another realm', runInNewContext('new Date()'), ''],
@@ -100,13 +103,26 @@ describe('H2: no code of the caller runs', () => {
     expect(calls).toBe(0)
   })
 
-  test('toJSON on a built-in prototype is not called', () => {
-    const prototype = Array.prototype as { toJSON?: unknown }
+  test.for([Object, Array, String, Number, Boolean].map((type) => [type.name, type.prototype] as const))('toJSON on the prototype of %s is not called', ([, type]) => {
+    const prototype = type as { toJSON?: unknown }
     prototype.toJSON = () => 'hijacked'
     try {
-      expect(toJsonText([1], 'data')).toBe('[1]')
+      expect(toJsonText([1, 'a', true, { b: null }], 'data')).toBe('[1,"a",true,{"b":null}]')
     } finally {
       delete prototype.toJSON
+    }
+  })
+
+  test.for<[string, unknown]>([
+    ['a function', () => {}], ['undefined', undefined], ['a bigint', 1n], ['another text', 'b'],
+  ])('a proxy that shows a text when it is checked, and %s when it is written, ends as JSON or not at all', ([, lie]) => {
+    const liar = () => new Proxy({ a: 'a' }, { get: () => lie })
+    for (const value of [liar(), [liar()], { inner: liar() }]) {
+      try {
+        expect(JSON.parse(toJsonText(value, ''))).toBeTruthy()
+      } catch (error) {
+        expect(error).toBeInstanceOf(InvalidEventError)
+      }
     }
   })
 })
@@ -155,6 +171,18 @@ describe('what survives', () => {
   test('the same object twice is no cycle', () => {
     const shared = { a: 1 }
     expect(toJsonText([shared, { shared }], '')).toBe('[{"a":1},{"shared":{"a":1}}]')
+  })
+
+  test('many objects', () => {
+    const list = Array.from({ length: 3_000 }, (_, id) => ({ id, note: undefined, tags: [] }))
+    expect(toJsonText(list, '')).toBe(JSON.stringify(list))
+  })
+
+  test('objects that refer to each other again and again are a cycle, found soon', () => {
+    const one: unknown[] = []
+    const other = [one, one, one, one, one, one]
+    one.push(other, other, other, other, other, other)
+    expect(failure(one).message).toContain('cycle')
   })
 
   test('1000 levels', () => {
