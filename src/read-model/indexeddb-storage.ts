@@ -18,7 +18,7 @@ import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprin
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
-import { RowWrites } from './row-writes.js'
+import { ordered, RowWrites } from './row-writes.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
 
 /** How often the places of packs are asked for before rows are found without. */
@@ -98,13 +98,14 @@ export class IndexedDbStorage implements ReadModelStorage {
     const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
     // What the state will be, unless somebody touched it.
     const expected = committed(this.#key, from, change)
+    const changes = await ordered(rows)
     const remembered = this.#packs.at(standingOf(from, side))
     const writes = new RowWrites(remembered, this.#keyNames)
     const after = await this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
       const asked = this.#state(transaction)
       // Were a write refused at once, nobody would hear of this one (H5).
       asked.catch(() => {})
-      writes.plan(transaction, side, rows)
+      writes.plan(transaction, side, changes)
       const put = (slices?: Slices) => {
         for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
         return writes.run(() => this.#state(transaction), slices)
@@ -130,6 +131,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
+    const changes = await ordered(rows)
     const stores = new Set([...read.map(({ table }) => rowStore(from.shown, table)), ...this.#storesOf(from.shown, rows, true)])
     await this.#write(`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
       const before = await this.#state(transaction)
@@ -139,7 +141,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
       const after = replayed(this.#key, before, from, { letter: wasThere, rowsAsRead })
       const writes = new RowWrites(new Map(), this.#keyNames)
-      writes.plan(transaction, from.shown, rows)
+      writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
       letters.delete(letter)
       return this.#finish(transaction, { after, clear: [] })

@@ -14,6 +14,8 @@ export const weightPerPack = 16_384
 const light = weightPerPack / rowsPerPack
 /** How much room a split leaves for rows that come between. */
 const filled = rowsPerPack * 0.75
+/** More changes of one pack than these are made one new pack at a time. */
+export const manyChanges = 512
 /** Where rows of a table are remembered, no more packs than these. */
 export const maxRemembered = 512
 
@@ -40,10 +42,10 @@ export interface PackChange {
   readonly changes: readonly RowChange[]
 }
 
-/** What becomes of a pack: those that stand in its place, which are none if all its rows went. */
+/** What becomes of a pack: those that stand in its place, which are none if all its rows went. Many are made only as they are asked for, once. */
 export interface Repacked {
   readonly first: RowKey | undefined
-  readonly packs: readonly NewPack[]
+  readonly packs: Iterable<NewPack>
 }
 
 /** The same, of which the rows may have been let go already. */
@@ -90,21 +92,15 @@ export class TablePacks {
     return runs.map(([from, to]) => this.#firsts.slice(from, to + 1))
   }
 
-  /** Which packs the changes belong to. */
-  changesOf(changes: Iterable<RowChange>): PackChange[] {
-    const sorted = [...changes].sort((left, right) => compareKeys(left.key, right.key))
-    const found: { first: RowKey | undefined; isLast: boolean; changes: RowChange[] }[] = []
-    let at = -2
-    for (const change of sorted) {
+  /** Which packs the changes belong to, which are in the order of their keys. */
+  *changesOf(changes: readonly RowChange[]): Generator<PackChange, void, undefined> {
+    for (let from = 0, to = 0; from < changes.length; from = to) {
+      const at = this.#at((changes[from] as RowChange).key)
       const next = this.#firsts[at + 1]
-      // In order, so that most belong to the pack of the one before.
-      if (at === -2 || (next !== undefined && compareKeys(next, change.key) <= 0)) {
-        at = this.#at(change.key)
-        found.push({ first: this.#firsts[at], isLast: at === this.#firsts.length - 1, changes: [] })
-      }
-      found.at(-1)?.changes.push(change)
+      to = next === undefined ? changes.length : from + 1
+      while (to < changes.length && compareKeys((changes[to] as RowChange).key, next) < 0) to += 1
+      yield { first: this.#firsts[at], isLast: next === undefined, changes: changes.slice(from, to) }
     }
-    return found
   }
 
   /** What was repacked is stored now. */
@@ -155,22 +151,35 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
 }
 
 /** Makes the changes to the rows of a pack. */
-export function repack(keyName: string, rows: readonly unknown[], { first, isLast, changes }: PackChange): Repacked {
-  const after: unknown[] = []
-  let from = 0
-  let lightly = true
-  for (const { key, row } of changes) {
-    lightly &&= row === null || weightOf(row) <= light
-    const at = placeOf(rows, keyName, key)
-    for (; from < at; from += 1) after.push(rows[from])
-    if (from < rows.length && compareKeys(keyIn(rows[from], keyName), key) === 0) from += 1
-    if (row !== null) after.push(row)
-  }
-  const atEnd = isLast && from === rows.length
-  for (; from < rows.length; from += 1) after.push(rows[from])
+export function repack(keyName: string, rows: readonly unknown[], change: PackChange): Repacked {
+  const { first, isLast, changes } = change
   // Of what was not there a first pack is made.
   const begin = first ?? lowest
-  return { first, packs: cut(after, atEnd, lightly).map((part, at) => ({ first: at === 0 ? begin : (keyIn(part[0], keyName) as RowKey), rows: part })) }
+  const last = changes.at(-1)?.key
+  const atEnd = isLast && (rows.length === 0 || compareKeys(keyIn(rows.at(-1), keyName), last) <= 0)
+  if (changes.length > manyChanges) return { first, packs: packed(keyName, begin, parts(changed(keyName, rows, changes), atEnd ? rowsPerPack : filled)) }
+  const lightly = changes.every(({ row }) => row === null || weightOf(row) <= light)
+  return { first, packs: [...packed(keyName, begin, cut([...changed(keyName, rows, changes)], atEnd, lightly))] }
+}
+
+/** Rows after the changes. */
+function* changed(keyName: string, rows: readonly unknown[], changes: readonly RowChange[]): Generator<unknown, void, undefined> {
+  let from = 0
+  for (const { key, row } of changes) {
+    const at = placeOf(rows, keyName, key)
+    for (; from < at; from += 1) yield rows[from]
+    if (from < rows.length && compareKeys(keyIn(rows[from], keyName), key) === 0) from += 1
+    if (row !== null) yield row
+  }
+  for (; from < rows.length; from += 1) yield rows[from]
+}
+
+function* packed(keyName: string, begin: RowKey, parts: Iterable<readonly unknown[]>): Generator<NewPack, void, undefined> {
+  let first: RowKey | undefined = begin
+  for (const rows of parts) {
+    yield { first: first ?? (keyIn(rows[0], keyName) as RowKey), rows }
+    first = undefined
+  }
 }
 
 /**
@@ -180,23 +189,25 @@ export function repack(keyName: string, rows: readonly unknown[], { first, isLas
 function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (readonly unknown[])[] {
   if (rows.length === 0) return []
   if (lightly && rows.length <= rowsPerPack) return [rows]
-  const weights = rows.map(weightOf)
-  if (rows.length <= rowsPerPack && weights.reduce((sum, weight) => sum + weight, 0) <= weightPerPack) return [rows]
-  const longest = atEnd ? rowsPerPack : Math.ceil(rows.length / Math.ceil(rows.length / filled))
-  const parts: unknown[][] = []
-  let weight = Infinity
-  for (const [at, row] of rows.entries()) {
-    const part = parts.at(-1)
-    const own = weights[at] as number
-    if (part === undefined || part.length >= longest || weight + own > weightPerPack) {
-      parts.push([row])
-      weight = own
-    } else {
-      part.push(row)
-      weight += own
+  if (rows.length <= rowsPerPack && rows.reduce<number>((sum, row) => sum + weightOf(row), 0) <= weightPerPack) return [rows]
+  return [...parts(rows, atEnd ? rowsPerPack : Math.ceil(rows.length / Math.ceil(rows.length / filled)))]
+}
+
+/** Parts of so many rows, or fewer where they are heavy. */
+function* parts(rows: Iterable<unknown>, longest: number): Generator<unknown[], void, undefined> {
+  let part: unknown[] = []
+  let weight = 0
+  for (const row of rows) {
+    const own = weightOf(row)
+    if (part.length > 0 && (part.length >= longest || weight + own > weightPerPack)) {
+      yield part
+      part = []
+      weight = 0
     }
+    part.push(row)
+    weight += own
   }
-  return parts
+  if (part.length > 0) yield part
 }
 
 /** About how many bytes a row takes; no more than what fills a pack. What is no plain data has a pack of its own. */

@@ -1,10 +1,11 @@
 /** The rows that a transaction stores, as records of their own or in packs. */
 import { requested } from '../platform/indexeddb.js'
-import type { Slices } from '../platform/slices.js'
+import { Slices } from '../platform/slices.js'
 import type { RowKey } from './keys.js'
 import { rowStore } from './layout.js'
 import { assertThere, isPacked, readPacks, readRows } from './packed-rows.js'
-import { maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
+import { manyChanges, maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
+import { inKeyOrder } from './row-order.js'
 import type { RowChanges, Side } from './state.js'
 
 /** How many rows are handed to the storage in one turn at most: each takes as much of the main thread as folding some ten events. */
@@ -14,14 +15,26 @@ const packEffort = 8
 /** How many packs that are not remembered are read, changed and written at a time. */
 const packsAtATime = 32
 
+/** Changes of rows by table, each in the order of their keys. */
+export type OrderedChanges = ReadonlyMap<string, readonly RowChange[]>
+
 interface TableWrites {
   readonly table: string
   readonly store: IDBObjectStore
   readonly rows: readonly RowChange[]
   /** Only of a packed table; without, they are to be read first. */
   packs: TablePacks | undefined
-  planned: readonly PackChange[] | undefined
+  /** Where they are few. */
+  readonly planned: readonly PackChange[] | undefined
   readonly stored: Stored[]
+}
+
+/** @returns the changes in order. Many take some of the page's turns. */
+export async function ordered(changes: RowChanges): Promise<OrderedChanges> {
+  const slices = new Slices()
+  const tables = new Map<string, readonly RowChange[]>()
+  for (const [table, rows] of changes) tables.set(table, await inKeyOrder(rows.values(), slices))
+  return tables
 }
 
 /** The rows of one commit: planned, then handed over, then remembered. A transaction that is run again plans anew. */
@@ -37,11 +50,11 @@ export class RowWrites {
   }
 
   /** Begins, or begins again in another transaction. */
-  plan(transaction: IDBTransaction, side: Side, changes: RowChanges): void {
+  plan(transaction: IDBTransaction, side: Side, changes: OrderedChanges): void {
     this.#tables = [...changes].map(([table, rows]) => {
       const store = transaction.objectStore(rowStore(side, table))
       const packs = isPacked(store) ? this.#remembered.get(table) : undefined
-      return { table, store, rows: [...rows.values()], packs, planned: packs?.changesOf(rows.values()), stored: [] }
+      return { table, store, rows, packs, planned: packs !== undefined && rows.length <= manyChanges ? [...packs.changesOf(rows)] : undefined, stored: [] }
     })
   }
 
@@ -86,35 +99,39 @@ export class RowWrites {
     const { store, rows, table, stored } = writes
     const keyName = this.#keyNames.get(table) as string
     const packs = (writes.packs ??= (await Promise.all([readPacks(store), shows()]))[0])
-    const planned = (writes.planned ??= packs.changesOf(rows))
-    // Of more, only the places are remembered: a table may be larger than memory.
-    const isRemembered = planned.length <= maxRemembered
-    const readPart = (from: number): Promise<Map<RowKey, readonly unknown[]>> | undefined => {
-      const firsts = planned.slice(from, from + packsAtATime).map(({ first }) => first).filter((first) => first !== undefined && packs.rowsOf(first) === undefined)
-      if (firsts.length === 0) return undefined
+    const planned = (writes.planned ?? packs.changesOf(rows))[Symbol.iterator]()
+    // Of more packs, only the places are remembered: a table may be larger than memory.
+    let room = maxRemembered
+    const readPart = () => {
+      const changes: PackChange[] = []
+      for (let next; changes.length < packsAtATime && (next = planned.next()).done !== true; ) changes.push(next.value)
+      const firsts = changes.map(({ first }) => first).filter((first) => first !== undefined && packs.rowsOf(first) === undefined)
+      if (firsts.length === 0) return { changes }
       const found = new Map<RowKey, readonly unknown[]>()
-      return Promise.all([readRows(store, packs, firsts, (first, rows) => void found.set(first, rows)), shows()]).then(([there]) => {
+      const reading = Promise.all([readRows(store, packs, firsts, (first, rows) => void found.set(first, rows)), shows()]).then(([there]) => {
         assertThere(there, store)
         return found
       })
+      reading.catch(() => {})
+      return { changes, reading }
     }
     // Those of the next part are on their way while this one is written.
-    let coming = readPart(0)
-    for (let at = 0; at < planned.length; at += packsAtATime) {
-      const read = await coming
-      coming = readPart(at + packsAtATime)
-      coming?.catch(() => {})
-      for (const change of planned.slice(at, at + packsAtATime)) {
+    for (let coming = readPart(); coming.changes.length > 0; ) {
+      const { changes, reading } = coming
+      const read = await reading
+      coming = readPart()
+      for (const change of changes) {
         const { first } = change
         const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
-        const repacked = repack(keyName, before, change)
-        stored.push(isRemembered ? repacked : { first, packs: repacked.packs.map((pack) => ({ first: pack.first })) })
+        const kept: Stored['packs'][number][] = []
         let last: IDBRequest | undefined
-        if (first !== undefined && repacked.packs.length === 0) last = store.delete(first)
-        for (const pack of repacked.packs) {
+        for (const pack of repack(keyName, before, change).packs) {
           if (last !== undefined && slices?.isOver === true) await turn(last, slices)
           last = store.put(pack.rows, pack.first)
+          kept.push((room -= 1) < 0 ? { first: pack.first } : pack)
         }
+        if (first !== undefined && kept.length === 0) last = store.delete(first)
+        stored.push({ first, packs: kept })
         if (last !== undefined && slices?.isOver === true) await turn(last, slices)
       }
     }

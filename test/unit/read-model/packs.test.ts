@@ -2,12 +2,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compareKeys } from '../../../src/read-model/keys.js'
-import { lowest, repack, rowIn, rowsPerPack, TablePacks, weightOf, weightPerPack, type NewPack, type RowChange } from '../../../src/read-model/packs.js'
+import { lowest, manyChanges, repack, rowIn, rowsPerPack, TablePacks, weightOf, weightPerPack, type NewPack, type RowChange } from '../../../src/read-model/packs.js'
+import { inKeyOrder } from '../../../src/read-model/row-order.js'
+import { Slices } from '../../../src/platform/slices.js'
 
 interface Row {
   readonly id: number
   readonly text: string
 }
+
+const inOrder = (changes: Iterable<RowChange>) => [...changes].sort((left, right) => compareKeys(left.key, right.key))
 
 /** A table, packed: what a storage would hold, and what a connection remembers of it. */
 class Table {
@@ -16,7 +20,10 @@ class Table {
 
   commit(changes: readonly RowChange[]): void {
     const last = new Map(changes.map((change) => [change.key, change]))
-    const repacked = this.packs.changesOf(last.values()).map((change) => repack('id', change.first === undefined ? [] : this.stored.get(change.first) ?? [], change))
+    const repacked = [...this.packs.changesOf(inOrder(last.values()))].map((change) => {
+      const { first, packs } = repack('id', change.first === undefined ? [] : this.stored.get(change.first) ?? [], change)
+      return { first, packs: [...packs] }
+    })
     for (const { first, packs } of repacked) {
       if (packs.length === 0) this.stored.delete(first)
       for (const pack of packs) this.stored.set(pack.first, pack.rows as readonly Row[])
@@ -32,9 +39,13 @@ class Table {
 
 const weigh = (rows: readonly unknown[]) => rows.reduce<number>((sum, row) => sum + weightOf(row), 0)
 const anyText = fc.oneof({ weight: 9, arbitrary: fc.constantFrom('', 'a note', 'x'.repeat(200)) }, { weight: 1, arbitrary: fc.constantFrom('x'.repeat(3_000), 'x'.repeat(20_000)) })
-const anyChange = fc.record({ id: fc.integer({ min: -300, max: 300 }), text: fc.option(anyText) })
+const anyChange = (most: number) => fc.record({ id: fc.integer({ min: -most, max: most }), text: fc.option(anyText) })
   .map(({ id, text }): RowChange => ({ key: id, row: text === null ? null : { id, text } }))
-const anyCommits = fc.array(fc.array(anyChange, { minLength: 1, maxLength: 150, size: 'max' }), { maxLength: 12, size: 'max' })
+/** A few commits of few changes, and of so many that packs are made one by one. */
+const anyCommits = fc.oneof(
+  { weight: 5, arbitrary: fc.array(fc.array(anyChange(300), { minLength: 1, maxLength: 150, size: 'max' }), { maxLength: 12, size: 'max' }) },
+  { weight: 1, arbitrary: fc.array(fc.array(anyChange(2_000), { minLength: 1, maxLength: 3_000, size: 'max' }), { maxLength: 4, size: 'max' }) },
+)
 
 describe('packs', () => {
   test('hold each row once, where it is looked for, in the order of keys, and are neither empty nor too long nor too heavy', () => {
@@ -84,8 +95,25 @@ describe('packs', () => {
   test('a change writes the packs that it touches and no others', () => {
     const table = new Table()
     table.commit(Array.from({ length: 640 }, (_, id) => ({ key: id, row: { id, text: '' } })))
-    expect(table.packs.changesOf([{ key: 639, row: null }, { key: 0, row: null }, { key: 70, row: null }, { key: 65, row: null }]).map(({ first, isLast, changes }) => [first, isLast, changes.length]))
+    expect([...table.packs.changesOf(inOrder([{ key: 639, row: null }, { key: 0, row: null }, { key: 70, row: null }, { key: 65, row: null }]))].map(({ first, isLast, changes }) => [first, isLast, changes.length]))
       .toEqual([[lowest, false, 1], [64, false, 2], [576, true, 1]])
+  })
+
+  test('of many changes are made one by one', () => {
+    const changes = Array.from({ length: manyChanges + 1 }, (_, id) => ({ key: id, row: { id, text: '' } }))
+    const { packs } = repack('id', [], { first: undefined, isLast: true, changes })
+    const each = packs[Symbol.iterator]()
+    changes[500] = { key: 500, row: { id: 500, text: 'changed later' } }
+    const rows: unknown[] = []
+    for (let next = each.next(); next.done !== true; next = each.next()) rows.push(...next.value.rows)
+    expect(rows).toEqual(changes.map(({ row }) => row))
+  })
+
+  test('changes are put in order, whatever order they came in', async () => {
+    await fc.assert(fc.asyncProperty(fc.uniqueArray(fc.oneof(fc.integer(), fc.string()), { maxLength: 3_000, size: 'max' }), fc.boolean(), async (keys, ascending) => {
+      const sorted = inOrder(keys.map((key) => ({ key, row: null })))
+      expect(await inKeyOrder(ascending ? sorted : keys.map((key) => ({ key, row: null })), new Slices())).toEqual(sorted)
+    }), { seed: 20261126, numRuns: 30 })
   })
 
   test.for<[string, unknown, number]>([
