@@ -9,6 +9,9 @@ import { kept, type Entry } from './rows.js'
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
 
+/** So many rows are asked for at once: to look for more takes longer than a page may be kept waiting. */
+const keysAtOnce = 1024
+
 /** Where the rows of a table are. */
 export interface TableSource {
   row(key: RowKey): Promise<unknown>
@@ -91,9 +94,21 @@ export class TableWork {
       await this.#readWhole()
       missing = missing.filter((key) => this.known(key) === undefined)
     }
-    if (missing.length === 0) return
-    const rows = await this.#source.rows(missing)
-    for (const [at, key] of missing.entries()) this.#remember(key, rows[at])
+    // Neighbours are stored together.
+    missing.sort(compareKeys)
+    for (let from = 0; from < missing.length; from += keysAtOnce) {
+      const keys = missing.slice(from, from + keysAtOnce)
+      const rows = await this.#source.rows(keys)
+      for (const [at, key] of keys.entries()) this.#remember(key, rows[at])
+    }
+  }
+
+  /** Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first. */
+  needs(key: RowKey): boolean {
+    const slot = slotOf(key)
+    const pending = this.#pending.get(slot)
+    if (pending !== undefined) this.#cache.set(slot, pending)
+    return this.known(key) === undefined
   }
 
   /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */

@@ -225,7 +225,7 @@ function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, even
       // The event fails when its turn comes, and then its policy is asked.
       continue
     }
-    if (table.known(key) === undefined) keys.set(slotOf(key), key)
+    if (table.needs(key)) keys.set(slotOf(key), key)
   }
   return [...keys.values()]
 }

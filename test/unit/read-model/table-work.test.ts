@@ -104,6 +104,23 @@ test('nor do those that were written again', async () => {
   expect(seen(work, 0, maxCachedRows - 2)).toEqual([{ id: 0, n: 0 }, { id: maxCachedRows - 2, n: 0 }])
 })
 
+test('nor do more new rows than are remembered make one forget that is pending and needed next', () => {
+  const { work, commit } = large()
+  work.put({ id: 2, n: 3 })
+  expect([work.needs(2), work.needs(4)]).toEqual([false, true])
+  commit(rowsOf(100_000, 3 * maxCachedRows))
+  expect(seen(work, 2, 100_000)).toEqual([{ id: 2, n: 3 }, undefined])
+})
+
+test('rows are asked for in the order of their keys, and not too many at once', async () => {
+  const { work, source } = large()
+  await work.loadAll(Array.from({ length: 2_500 }, (_, at) => (at * 7_919) % 2_500))
+  const asked = source.rows.mock.calls.map(([keys]) => keys as number[])
+  expect(asked.map(({ length }) => length)).toEqual([1_024, 1_024, 452])
+  expect(asked.flat()).toEqual(Array.from({ length: 2_500 }, (_, at) => at))
+  expect(seen(work, 0, 1, 2_498)).toEqual([{ id: 0, n: 0 }, null, { id: 2_498, n: 0 }])
+})
+
 test('what was read before a commit says nothing of the rows after it', async () => {
   const { work, source, commit } = large()
   let answer = (_row: unknown) => {}
