@@ -16,6 +16,9 @@ import { workingPosition, type ProjectionTarget } from './target.js'
 /** The clock is asked after so many events at most: asking takes as long as a simple handler. */
 const stride = 8
 
+/** A page that is made longer holds no more characters of JSON than these and one page. */
+const longPageCharacters = 4 * 1024 * 1024
+
 /** What a runner needs of the world around it. */
 export interface RunnerPorts<E extends EventShape> {
   readonly reader: EventReader<E>
@@ -301,7 +304,7 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
       const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
       ahead = undefined
       page = await (waiting ?? read(after, limit, { ahead: records }))
-      while (target.preparesMuch === true && page.events.length < most && records.follows(page.scannedTo)) {
+      while (target.preparesMuch === true && page.events.length < most && (page.bytes ?? 0) < longPageCharacters && records.follows(page.scannedTo)) {
         await slices.turn()
         signal.throwIfAborted()
         page = joined(page, await read(page.scannedTo, Math.min(limit, most - page.events.length), { ahead: records }))

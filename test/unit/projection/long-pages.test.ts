@@ -13,14 +13,14 @@ const count = 10_000
 /** Events that cannot be decoded, in one page and the next. */
 const unreadable = [100, 4_500, 9_999]
 
-async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}) {
+async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}, to = 'a') {
   const decode = (data: unknown) => {
     if ((data as { amount: number }).amount < 0) throw new Error('no')
     return data
   }
   const store = await openEventStore({ name: newName(), events, codec: { encode: (data) => data, decode } })
   for (let from = 1; from <= count; from += 500) {
-    await store.append({ stream: 's', events: upTo(500).map((n) => added('a', unreadable.includes(from + n - 1) ? -1 : 1)) })
+    await store.append({ stream: 's', events: upTo(500).map((n) => added(to, unreadable.includes(from + n - 1) ? -1 : 1)) })
   }
   const clock = virtualClock()
   const rows = fakeRows()
@@ -46,6 +46,12 @@ test('two pages at a time, and every event of them once, in order', async () => 
 test('one page at a time for all others', async () => {
   const { sizes } = await pages(false)
   expect([Math.max(...sizes) <= 4_096, sizes.reduce((sum, size) => sum + size)]).toEqual([true, count])
+})
+
+test('few of large ones', async () => {
+  const { sizes, rows } = await pages(true, {}, 'x'.repeat(4_000))
+  expect(Math.max(...sizes)).toBeLessThan(3_000)
+  expect(rows.applied.length).toBe(count - unreadable.length)
 })
 
 test('no more than the budget has room for', async () => {
