@@ -127,9 +127,6 @@ async function lastRows(store: IDBObjectStore, keyName: string, { range }: Query
 /** Where the packs of a table begin. */
 export const readPacks = async (store: IDBObjectStore): Promise<TablePacks> => new TablePacks((await requested(store.getAllKeys())) as RowKey[])
 
-/** So many packs are asked for at once, where they are neighbours. */
-const packsPerRequest = 32
-
 /**
  * Hands over the rows of packs, of memory where they are remembered and otherwise as they come, so that not all of them need be
  * held. In one turn; remembers nothing. Answers false if packs are not where they were: then what was handed over says nothing.
@@ -144,10 +141,14 @@ export async function readRows(
     if (rows === undefined) missing.push(first)
     else each(first, rows)
   }
-  const there = await Promise.all(packs.runsOf(missing, packsPerRequest).map(async (run) => {
+  const there = await Promise.all(packs.runsOf(missing).map(async (run) => {
     const records = await requested(store.getAll(IDBKeyRange.bound(run[0], run.at(-1))))
     if (records.length !== run.length) return false
-    for (const [at, first] of run.entries()) each(first, rowsOf(records[at], store))
+    for (const [at, first] of run.entries()) {
+      const rows = rowsOf(records[at], store)
+      packs.saw(rows)
+      each(first, rows)
+    }
     return true
   }))
   return !there.includes(false)

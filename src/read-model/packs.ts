@@ -16,6 +16,8 @@ const light = weightPerPack / rowsPerPack
 const filled = rowsPerPack * 0.75
 /** More changes of one pack than these are made one new pack at a time. */
 export const manyChanges = 512
+/** So many packs are asked for at once, where they are neighbours and light. */
+export const packsPerRequest = 32
 /** Where rows of a table are remembered, no more packs than these. */
 export const maxRemembered = 512
 
@@ -58,6 +60,7 @@ export interface Stored {
 export class TablePacks {
   #firsts: readonly RowKey[]
   readonly #rows = new RecentMap<Slot, readonly unknown[]>(maxRemembered)
+  readonly #seen = { packs: 0, rows: 0 }
 
   constructor(firsts: readonly RowKey[]) {
     this.#firsts = firsts
@@ -80,8 +83,17 @@ export class TablePacks {
     this.#rows.set(slotOf(first), rows)
   }
 
+  /** What a pack holds of which the rows were read. */
+  saw(rows: readonly unknown[]): void {
+    this.#seen.packs += 1
+    this.#seen.rows += rows.length
+  }
+
   /** Packs that are to be read, as neighbours that are read together: `firsts`, and here and there one between them. */
-  runsOf(firsts: readonly RowKey[], longest: number): RowKey[][] {
+  runsOf(firsts: readonly RowKey[]): RowKey[][] {
+    const { packs, rows } = this.#seen
+    // Only a pack of one row has no limit to its weight. Many of them may be too much for one answer (H14).
+    const longest = packs === 0 ? 8 : rows >= 4 * packs ? packsPerRequest : 1
     const places = firsts.map((first) => this.#at(first)).sort((left, right) => left - right)
     const runs: [from: number, to: number][] = []
     for (const place of places) {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compareKeys } from '../../../src/read-model/keys.js'
-import { lowest, manyChanges, repack, rowIn, rowsPerPack, TablePacks, weightOf, weightPerPack, type NewPack, type RowChange } from '../../../src/read-model/packs.js'
+import { lowest, manyChanges, packsPerRequest, repack, rowIn, rowsPerPack, TablePacks, weightOf, weightPerPack, type NewPack, type RowChange } from '../../../src/read-model/packs.js'
 import { inKeyOrder } from '../../../src/read-model/row-order.js'
 import { Slices } from '../../../src/platform/slices.js'
 
@@ -136,12 +136,19 @@ describe('packs', () => {
     expect([packs.firsts, packs.rowsOf(lowest), packs.rowsOf(3), packs.rowsOf(5)]).toEqual([[lowest, 3], undefined, undefined, undefined])
   })
 
+  /** Packs of which some were read, so many rows in each. */
+  const packsOf = (count: number, rowsEach?: number) => {
+    const packs = new TablePacks(Array.from({ length: count }, (_, at) => at * 10))
+    if (rowsEach !== undefined) packs.saw(Array.from({ length: rowsEach }))
+    return packs
+  }
+
   test('that are near each other are read together, few others with them, and not too many', () => {
-    fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 99 })), fc.integer({ min: 1, max: 10 }), (wanted, longest) => {
-      const packs = new TablePacks(Array.from({ length: 100 }, (_, at) => at * 10))
-      const runs = packs.runsOf(wanted.map((at) => at * 10), longest)
+    fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 199 }), { maxLength: 200 }), (wanted) => {
+      const packs = packsOf(200, 4)
+      const runs = packs.runsOf(wanted.map((at) => at * 10))
       for (const run of runs) {
-        expect(run.length).toBeLessThanOrEqual(longest)
+        expect(run.length).toBeLessThanOrEqual(packsPerRequest)
         expect(run).toEqual(packs.firsts.slice(packs.firsts.indexOf(run[0] as number), packs.firsts.indexOf(run.at(-1) as number) + 1))
         const asked = run.map((first) => wanted.includes((first as number) / 10))
         expect([asked[0], asked.at(-1), asked.some((each, at) => !each && asked[at + 1] === false)]).toEqual([true, true, false])
@@ -149,7 +156,13 @@ describe('packs', () => {
       expect(new Set(runs.flat())).toEqual(new Set([...runs.flat(), ...wanted.map((at) => at * 10)]))
       expect(runs.flat().length).toBe(new Set(runs.flat()).size)
     }), { seed: 20261126 })
-    expect(new TablePacks([1, 2, 3, 4, 5, 6, 7]).runsOf([7, 1, 3, 4], 32)).toEqual([[1, 2, 3, 4], [7]])
+  })
+
+  test.for<[number | undefined, number[]]>([
+    [undefined, [8, 8, 8, 8, 8, 8, 8, 8]], [4, [32, 32]], [64, [32, 32]], [3, Array<number>(64).fill(1)], [1, Array<number>(64).fill(1)],
+  ])('H14: of packs that hold %s rows, so many are read together: %s', ([rowsEach, lengths]) => {
+    const packs = packsOf(64, rowsEach)
+    expect(packs.runsOf(packs.firsts).map(({ length }) => length)).toEqual(lengths)
   })
 
   test('remember the rows of 512 packs, and the places of all', () => {
