@@ -84,25 +84,25 @@ function quickText(value: unknown): string | undefined {
   if (builtIns.some((prototype) => 'toJSON' in prototype)) return undefined
   try {
     // A proxy may do and answer here whatever it likes. It is JSON, or nothing.
-    return isOrdinary(value, { objects: 1_000 }, 0) ? (JSON.stringify(value) as string | undefined) : undefined
+    return isOrdinary(value, { objects: deepest }) ? (JSON.stringify(value) as string | undefined) : undefined
   } catch {
     return undefined
   }
 }
 
-/** Plain data of this realm, of which nothing gets lost. Answers no as well where that takes too long to tell, as with cycles. */
-function isOrdinary(value: unknown, left: { objects: number }, depth: number): boolean {
+/** Plain data of this realm, of which nothing gets lost. Answers no as well for many objects, and with that for deep ones and cycles. */
+function isOrdinary(value: unknown, left: { objects: number }): boolean {
   if (typeof value !== 'object') return typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
   if (value === null) return true
   const isArray = Array.isArray(value)
-  if (Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) || depth > 100 || (left.objects -= 1) < 0) return false
+  if (Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) || (left.objects -= 1) < 0) return false
   const keys = Object.keys(value)
   // Names come after indexes: so many keys, and the last of them an index, are neither holes nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
   for (const key of keys) {
     const { value: property, get, set } = Object.getOwnPropertyDescriptor(value, key) as PropertyDescriptor
     if (get !== undefined || set !== undefined) return false
-    if (!isOrdinary(property, left, depth + 1) && (isArray || property !== undefined)) return false
+    if (!isOrdinary(property, left) && (isArray || property !== undefined)) return false
   }
   return Object.getOwnPropertySymbols(value).length === 0
 }

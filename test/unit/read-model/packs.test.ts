@@ -92,6 +92,12 @@ describe('packs', () => {
     expect(reversed.inOrder.length).toBeLessThan(500 / 24)
   })
 
+  test.for([[false, 48], [true, 64]] as const)('many at once are stored as few are: behind the last one %s, so many in a pack: %i', ([isLast, size]) => {
+    const changes = Array.from({ length: 960 }, (_, id) => ({ key: id, row: { id, text: '' } }))
+    const packs = [...repack('id', [], { first: lowest, isLast, changes }).packs]
+    expect(packs.map(({ rows }) => rows.length)).toEqual(Array(960 / size).fill(size))
+  })
+
   test('a change writes the packs that it touches and no others', () => {
     const table = new Table()
     table.commit(Array.from({ length: 640 }, (_, id) => ({ key: id, row: { id, text: '' } })))
