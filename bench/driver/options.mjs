@@ -16,7 +16,7 @@ export function readOptions(args) {
     /** With the first one, which is thrown away. */
     rounds: isQuick ? 9 : 8,
     /** No further round starts after so long; at least three are kept. */
-    softLimit: isQuick ? 70_000 : 20 * 60_000,
+    softLimit: isQuick ? 60_000 : 20 * 60_000,
     /** Installed when they are first asked for. */
     peers: (!isQuick || args.includes('--peers')) && !args.includes('--no-peers'),
     engine: value('--engine') ?? 'chromium-leveldb',
