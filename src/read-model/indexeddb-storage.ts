@@ -181,13 +181,16 @@ export class IndexedDbStorage implements ReadModelStorage {
           this.#packs.remember(standingOf(at, side), table, found)
           return undefined
         }
-        const found: unknown[] = []
+        const found = Array.from<unknown>({ length: keys.length })
         const recent: [RowKey, readonly unknown[]][] = []
+        /** Which of the keys belong to a pack. */
         const wanted = new Map<RowKey, number[]>()
         for (const [index, key] of keys.entries()) {
-          found.push(undefined)
           const first = packs.firstFor(key)
-          if (first !== undefined) (wanted.get(first) ?? wanted.set(first, []).get(first))?.push(index)
+          if (first === undefined) continue
+          const others = wanted.get(first)
+          if (others === undefined) wanted.set(first, [index])
+          else others.push(index)
         }
         const read = readRows(store, packs, wanted.keys(), (first, pack) => {
           for (const index of wanted.get(first) ?? []) found[index] = rowIn(pack, this.#keyNames.get(table) as string, keys[index])

@@ -51,7 +51,7 @@ export async function askPacked(store: IDBObjectStore, keyName: string, query: Q
 }
 
 /** No more packs than these are taken out of one answer, where not all rows are wanted at once: it is one task of the page. */
-const packsAtATime = 256
+const packsPerAnswer = 256
 
 const within = (rows: readonly unknown[], keyName: string, range: QueryOptions['range']): unknown[] =>
   range === undefined || range === null ? [...rows] : rows.filter((row) => inRange(keyIn(row, keyName), range))
@@ -97,7 +97,7 @@ async function countRows(store: IDBObjectStore, keyName: string, options: QueryO
 /** Hands over the rows of a range in order, those of a few packs at a time, as long as `take` wants more. */
 async function inOrder(store: IDBObjectStore, keyName: string, { range }: QueryOptions, packs: number, take: (rows: readonly unknown[]) => boolean): Promise<void> {
   const { upper, upperOpen = false } = checkedRange(range)
-  for (let { before, span } = spanOf(range); ; packs = Math.min(2 * packs, packsAtATime)) {
+  for (let { before, span } = spanOf(range); ; packs = Math.min(2 * packs, packsPerAnswer)) {
     const [first, rest] = await Promise.all([
       before === undefined ? [] : packOf(store, before),
       span === undefined ? [] : requested(store.getAll(span, packs)),
@@ -129,7 +129,7 @@ export const readPacks = async (store: IDBObjectStore): Promise<TablePacks> => n
 
 /**
  * Hands over the rows of packs, of memory where they are remembered and otherwise as they come, so that not all of them need be
- * held. In one turn; remembers nothing. Answers false if packs are not where they were: then what was handed over says nothing.
+ * held; also those of some that lie between. In one turn; remembers nothing. Answers false if packs are not where they were: then what was handed over says nothing.
  */
 export async function readRows(
   store: IDBObjectStore, packs: TablePacks, firsts: Iterable<RowKey | undefined>, each: (first: RowKey, rows: readonly unknown[]) => void,

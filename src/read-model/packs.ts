@@ -44,13 +44,7 @@ export interface PackChange {
   readonly changes: readonly RowChange[]
 }
 
-/** What becomes of a pack: those that stand in its place, which are none if all its rows went. Many are made only as they are asked for, once. */
-export interface Repacked {
-  readonly first: RowKey | undefined
-  readonly packs: Iterable<NewPack>
-}
-
-/** The same, of which the rows may have been let go already. */
+/** What a pack became: those that stand in its place, whose rows may have been let go already; none if all its rows went. */
 export interface Stored {
   readonly first: RowKey | undefined
   readonly packs: readonly { readonly first: RowKey; readonly rows?: readonly unknown[] }[]
@@ -162,16 +156,15 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
   return row !== undefined && compareKeys(keyIn(row, keyName), key) === 0 ? row : undefined
 }
 
-/** Makes the changes to the rows of a pack. */
-export function repack(keyName: string, rows: readonly unknown[], change: PackChange): Repacked {
-  const { first, isLast, changes } = change
+/** Makes the changes to the rows of a pack. Answers what stands in its place, if any row is left; of many changes, as it is asked for. */
+export function repack(keyName: string, rows: readonly unknown[], { first, isLast, changes }: PackChange): Iterable<NewPack> {
   // Of what was not there a first pack is made.
   const begin = first ?? lowest
   const last = changes.at(-1)?.key
   const atEnd = isLast && (rows.length === 0 || compareKeys(keyIn(rows.at(-1), keyName), last) <= 0)
-  if (changes.length > manyChanges) return { first, packs: packed(keyName, begin, parts(changed(keyName, rows, changes), atEnd ? rowsPerPack : filled)) }
+  if (changes.length > manyChanges) return packed(keyName, begin, parts(changed(keyName, rows, changes), atEnd ? rowsPerPack : filled))
   const lightly = changes.every(({ row }) => row === null || weightOf(row) <= light)
-  return { first, packs: [...packed(keyName, begin, cut([...changed(keyName, rows, changes)], atEnd, lightly))] }
+  return packed(keyName, begin, cut([...changed(keyName, rows, changes)], atEnd, lightly))
 }
 
 /** Rows after the changes. */

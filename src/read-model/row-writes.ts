@@ -125,7 +125,7 @@ export class RowWrites {
         const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
         const kept: Stored['packs'][number][] = []
         let last: IDBRequest | undefined
-        for (const pack of repack(keyName, before, change).packs) {
+        for (const pack of repack(keyName, before, change)) {
           if (last !== undefined && slices?.isOver === true) await turn(last, slices)
           last = store.put(pack.rows, pack.first)
           kept.push((room -= 1) < 0 ? { first: pack.first } : pack)

@@ -20,10 +20,8 @@ class Table {
 
   commit(changes: readonly RowChange[]): void {
     const last = new Map(changes.map((change) => [change.key, change]))
-    const repacked = [...this.packs.changesOf(inOrder(last.values()))].map((change) => {
-      const { first, packs } = repack('id', change.first === undefined ? [] : this.stored.get(change.first) ?? [], change)
-      return { first, packs: [...packs] }
-    })
+    const repacked = [...this.packs.changesOf(inOrder(last.values()))].map((change) =>
+      ({ first: change.first, packs: [...repack('id', change.first === undefined ? [] : this.stored.get(change.first) ?? [], change)] }))
     for (const { first, packs } of repacked) {
       if (packs.length === 0) this.stored.delete(first)
       for (const pack of packs) this.stored.set(pack.first, pack.rows as readonly Row[])
@@ -94,7 +92,7 @@ describe('packs', () => {
 
   test.for([[false, 48], [true, 64]] as const)('many at once are stored as few are: behind the last one %s, so many in a pack: %i', ([isLast, size]) => {
     const changes = Array.from({ length: 960 }, (_, id) => ({ key: id, row: { id, text: '' } }))
-    const packs = [...repack('id', [], { first: lowest, isLast, changes }).packs]
+    const packs = [...repack('id', [], { first: lowest, isLast, changes })]
     expect(packs.map(({ rows }) => rows.length)).toEqual(Array(960 / size).fill(size))
   })
 
@@ -107,7 +105,7 @@ describe('packs', () => {
 
   test('of many changes are made one by one', () => {
     const changes = Array.from({ length: manyChanges + 1 }, (_, id) => ({ key: id, row: { id, text: '' } }))
-    const { packs } = repack('id', [], { first: undefined, isLast: true, changes })
+    const packs = repack('id', [], { first: undefined, isLast: true, changes })
     const each = packs[Symbol.iterator]()
     changes[500] = { key: 500, row: { id: 500, text: 'changed later' } }
     const rows: unknown[] = []
