@@ -50,7 +50,7 @@ export interface Sizes {
   readonly batches: number
   /** Events of the one large commit. */
   readonly bulk: number
-  /** Events of the log that is read and projected, in records of 256. */
+  /** Events of the log that is read and projected, in full records. */
   readonly log: number
   /** Events of the log that came in commits of one. */
   readonly smallCommits: number

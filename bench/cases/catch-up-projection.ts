@@ -1,14 +1,15 @@
 /** Projecting a whole log into 1,000 rows, from nothing. */
 import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
-import { openLog, readLog } from '../raw/log.js'
+import { readLog } from '../raw/log.js'
 import { allRows, openRows, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
 import { timed, type Case, type Contender, type Sizes } from './case.js'
-import { logOfLargeCommits } from './logs.js'
+import { logByHand, logOfLargeCommits } from './logs.js'
 import { forms, type CustomerProjection } from './projections.js'
 import { assertCustomers, Tally, type DepositEvent } from './workload.js'
 
 const storeName = 'project'
+const handMade = 'project-by-hand'
 /** 40 records of 256 events. */
 const pageRecords = 40
 
@@ -46,7 +47,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
     name: 'project into 1,000 rows',
     async setUp() {
       store = await logOfLargeCommits(storeName, count)
-      raw = await openLog(storeName)
+      raw = await logByHand(handMade, count)
     },
     contenders: [
       ...Object.entries(forms).map(([form, define]) => tidemark(form, define)),
@@ -67,6 +68,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
       await store.close()
       // Takes the read models of all runs along.
       await destroyEventStore(storeName)
+      await deleteDatabase(handMade)
     },
   }
 }

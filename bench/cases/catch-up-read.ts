@@ -1,14 +1,17 @@
 /** Reading a whole log in pages, as everything that catches up does. */
 import { destroyEventStore, type TidemarkStore } from 'tidemark'
+import { deleteDatabase } from '../raw/database.js'
 import { openLog, readLog } from '../raw/log.js'
 import { timed, type Case, type Sizes } from './case.js'
-import { logOfLargeCommits, logOfSmallCommits } from './logs.js'
+import { logByHand, logOfLargeCommits, logOfSmallCommits } from './logs.js'
 import { Tally, type DepositEvent } from './workload.js'
+
+const handMade = 'read-by-hand'
 
 export function readCases({ log, smallCommits }: Sizes): Case[] {
   return [
-    readCase({ name: 'read, records of 256', store: 'read-large', count: log, page: 10_240, pageRecords: 40, fill: logOfLargeCommits }),
-    readCase({ name: 'read, records of 1', store: 'read-small', count: smallCommits, page: 1_000, pageRecords: 1_000, fill: logOfSmallCommits }),
+    readCase({ name: 'read, large records', store: 'read-large', count: log, page: 10_240, pageRecords: 40, fill: logOfLargeCommits, byHand: (count) => logByHand(handMade, count) }),
+    readCase({ name: 'read, records of 1', store: 'read-small', count: smallCommits, page: 1_000, pageRecords: 1_000, fill: logOfSmallCommits, byHand: () => openLog('read-small') }),
   ]
 }
 
@@ -20,9 +23,11 @@ interface ReadCase {
   readonly page: number
   readonly pageRecords: number
   readonly fill: (name: string, count: number) => Promise<TidemarkStore<DepositEvent>>
+  /** What is read without tidemark. */
+  readonly byHand: (count: number) => Promise<IDBDatabase>
 }
 
-function readCase({ name, store: storeName, count, page, pageRecords, fill }: ReadCase): Case {
+function readCase({ name, store: storeName, count, page, pageRecords, fill, byHand }: ReadCase): Case {
   let store: TidemarkStore<DepositEvent>
   let raw: IDBDatabase
   const checked = async (who: string, work: (tally: Tally) => Promise<void>) => {
@@ -35,7 +40,7 @@ function readCase({ name, store: storeName, count, page, pageRecords, fill }: Re
     name,
     async setUp() {
       store = await fill(storeName, count)
-      raw = await openLog(storeName)
+      raw = await byHand(count)
     },
     contenders: [
       {
@@ -64,6 +69,7 @@ function readCase({ name, store: storeName, count, page, pageRecords, fill }: Re
       raw.close()
       await store.close()
       await destroyEventStore(storeName)
+      await deleteDatabase(handMade)
     },
   }
 }

@@ -1,14 +1,14 @@
 /** Catching up on the main thread of a page that somebody uses, on a slow processor. The driver throttles it and types. */
 import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
-import { openLog } from '../raw/log.js'
 import { allRows, openRows, projectInOneCommit } from '../raw/projection.js'
 import { timed, type Case, type MainThread, type Run, type Sizes } from './case.js'
-import { logOfLargeCommits } from './logs.js'
+import { logByHand, logOfLargeCommits } from './logs.js'
 import { forms } from './projections.js'
 import { assertCustomers, type DepositEvent } from './workload.js'
 
 const storeName = 'smooth'
+const handMade = 'smooth-by-hand'
 
 export function smoothCase({ log: count, throttle }: Sizes): Case {
   let store: TidemarkStore<DepositEvent>
@@ -19,7 +19,7 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
     throttle,
     async setUp() {
       store = await logOfLargeCommits(storeName, count)
-      raw = await openLog(storeName)
+      raw = await logByHand(handMade, count)
     },
     contenders: [
       ...Object.entries(forms).map(([form, define]) => ({
@@ -50,6 +50,7 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
       raw.close()
       await store.close()
       await destroyEventStore(storeName)
+      await deleteDatabase(handMade)
     },
   }
 }

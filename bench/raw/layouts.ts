@@ -79,13 +79,16 @@ interface CommitRecord {
   readonly events: string
 }
 
+/** The object store of the layout below, under any name. */
+export function createRecords(database: IDBDatabase, store: string): void {
+  const log = database.createObjectStore(store, { keyPath: 'at' })
+  log.createIndex('heads', 'heads', { multiEntry: true })
+  log.createIndex('commits', 'commits', { multiEntry: true, unique: true })
+}
+
 /** L6-string+commits: a record per commit, its events as one JSON string; a unique index of first positions refuses a stale writer. */
 export const recordPerCommit: Layout = {
-  create(database) {
-    const log = database.createObjectStore('log', { keyPath: 'at' })
-    log.createIndex('heads', 'heads', { multiEntry: true })
-    log.createIndex('commits', 'commits', { multiEntry: true, unique: true })
-  },
+  create: (database) => createRecords(database, 'log'),
   adder() {
     const record = recorder()
     let head = 0

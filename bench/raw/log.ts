@@ -1,8 +1,9 @@
-/** The log that tidemark wrote, without tidemark: the limit for everything that reads it. */
-import type { Deposit } from '../cases/workload.js'
+/** Logs without tidemark: the limit for everything that reads one. */
+import type { Deposit, NewDeposit } from '../cases/workload.js'
 import { committed, openDatabase, requested, writing } from './database.js'
+import { createRecords, recordPerCommit } from './layouts.js'
 
-/** The stored form; docs/decisions/0001-log-layout.md. */
+/** The stored form of small commits; docs/decisions/0001-log-layout.md. */
 interface CommitRecord {
   readonly at: number
   readonly n: number
@@ -24,7 +25,20 @@ export interface StoredEvent {
 /** The database of an event store, which must exist. */
 export const openLog = (store: string): Promise<IDBDatabase> => openDatabase(`tidemark:${store}`)
 
-/** Reads the log up to a position by `getAll`, so many records at a time, and parses it. */
+/** A log in records of 256 events, one after the other in each, the layout L6/256. */
+export async function openLogByHand(name: string, commits: Iterable<readonly NewDeposit[]>): Promise<IDBDatabase> {
+  const log = await openDatabase(name, (database) => createRecords(database, 'commits'))
+  const add = recordPerCommit.adder()
+  for (const events of commits) {
+    const transaction = writing(log, 'commits')
+    add(transaction.objectStore('commits'), events)
+    transaction.commit()
+    await committed(transaction)
+  }
+  return log
+}
+
+/** Reads a log whose events stand one after the other up to a position by `getAll`, so many records at a time, and parses it. */
 export async function readLog(
   log: IDBDatabase, pageRecords: number, each: (position: number, event: StoredEvent) => void, upTo = Infinity,
 ): Promise<void> {

@@ -14,49 +14,17 @@ const deepest = 1000
  * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
  */
 export function toJsonText(value: unknown, path: string): string {
-  const json = new JsonText()
-  json.value(value, path)
-  return json.take()
-}
-
-/**
- * Puts a JSON text together from values and from what is JSON already. In pieces that are joined once: adding strings up would
- * leave a tree of them to the garbage collector for every event.
- */
-export class JsonText {
-  readonly #walk: Walk = { keys: [], ancestors: [], text: [] }
-
-  /** What is JSON already. */
-  raw(...text: readonly string[]): this {
-    this.#walk.text.push(...text)
-    return this
-  }
-
-  /** A value; see {@link toJsonText}. The text is of no use once this threw. */
-  value(value: unknown, path: string): this {
-    const walk = this.#walk
-    const quick = quickText(value)
-    if (quick !== undefined) {
-      walk.text.push(quick)
-      return this
-    }
-    walk.keys.length = walk.ancestors.length = 0
-    try {
-      write(value, walk)
-      return this
-    } catch (error) {
-      const at = walk.keys.reduce<string>(propertyPath, path)
-      if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
-      // A trap of a proxy, or the engine: the text is too long, the stack too deep.
-      throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
-    }
-  }
-
-  /** The text, and begins another one. */
-  take(): string {
-    const text = this.#walk.text.join('')
-    this.#walk.text.length = 0
-    return text
+  const quick = quickText(value)
+  if (quick !== undefined) return quick
+  const walk: Walk = { keys: [], ancestors: [], text: [] }
+  try {
+    write(value, walk)
+    return walk.text.join('')
+  } catch (error) {
+    const at = walk.keys.reduce<string>(propertyPath, path)
+    if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
+    // A trap of a proxy, or the engine: the text is too long, the stack too deep.
+    throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
   }
 }
 

@@ -2,7 +2,8 @@
 import { describe } from '../errors.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { format, type LogMeta } from './format.js'
-import { idKey, mayBeCut, type CommitRecord, type StoredEvent } from './record.js'
+import { eventsOf, type StoredEvent } from './record-text.js'
+import { idKey, isKnownFormat, mayBeCut, type CommitRecord } from './record.js'
 
 export type LogDefectKind =
   /** The row that identifies the log is missing, malformed, or another log's. */
@@ -11,7 +12,7 @@ export type LogDefectKind =
   | 'record'
   /** The storage cannot give a record back (H16). */
   | 'unreadable'
-  /** The events of a record are no JSON array. */
+  /** The events of a record are no JSON, or no list of events. */
   | 'json'
   /** Positions are missing. */
   | 'hole'
@@ -68,27 +69,27 @@ export class LogAudit {
   /** The versions before a record that cannot be read, in which any stream may have moved on. */
   #atLeast: Map<string, number> | undefined
   /** The record that ends at `head`, if there is one. */
-  #before: Pick<CommitRecord, 'n' | 'events'> | undefined
+  #before: Pick<CommitRecord, 'n' | 'events' | 'format'> | undefined
   /** Entries that the indexes should have. */
   #entries: Record<IndexName, number> = { heads: 0, commits: 0, ids: 0 }
   #entriesKnown = true
 
   /** The next record in the order of keys. */
   record(row: unknown): void {
-    const { at, n, heads, commits, ids, events: text, format: stored = 1, lost } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
+    const { at, n, heads, commits, ids, events: text, format: stored, lost } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
     if (!isCount(at)) return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
     if (typeof lost === 'string') return this.#lost(at, n as number, lost)
-    if (stored !== 1) return this.#newer(at, n, heads, stored)
+    if (!isKnownFormat(stored)) return this.#newer(at, n, heads, stored)
     if (!isCount(n) || !Array.isArray(heads) || !Array.isArray(commits) || !Array.isArray(ids) || typeof text !== 'string') {
       this.#malformed(at, `The record at ${at} does not have the properties of a record.`)
     }
-    const events = parse(text)
+    const events = parse(text, at, stored as number | undefined)
     this.#place(at, events?.length ?? (isCount(n) ? n : 1))
     this.#index('heads', heads, headsText)
     this.#index('commits', commits, String)
     this.#index('ids', ids, String)
     if (events === undefined && typeof text === 'string') {
-      this.#add({ kind: 'json', position: at, message: `The events of the record at ${at} are no JSON array: none of them can be read.` })
+      this.#add({ kind: 'json', position: at, message: `The events of the record at ${at} are not the JSON that they should be: none of them can be read.` })
     }
     if (isCount(n) && events !== undefined && events.length !== n) {
       this.#add({ kind: 'count', position: at, message: `The record at ${at} says that it holds ${n} events, and holds ${events.length}.` })
@@ -100,7 +101,7 @@ export class LogAudit {
     if (events !== undefined && Array.isArray(commits) && !this.#beginsCommits(at, events.length, text as string, commits)) {
       this.#add({ kind: 'index', position: at, message: `The record at ${at} does not say where its commits begin.` })
     }
-    this.#before = { n: events?.length ?? 0, events: String(text) }
+    this.#before = { n: events?.length ?? 0, events: String(text), format: stored as number }
   }
 
   /** The end: what is stored beside the records. */
@@ -243,11 +244,10 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1
 }
 
-function parse(text: unknown): unknown[] | undefined {
+function parse(text: unknown, at: number, format: number | undefined): readonly unknown[] | undefined {
   if (typeof text !== 'string') return undefined
   try {
-    const events: unknown = JSON.parse(text)
-    return Array.isArray(events) ? events : undefined
+    return eventsOf(text, at, format)
   } catch {
     return undefined
   }

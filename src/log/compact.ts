@@ -1,14 +1,16 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import { toJsonText } from '../events/json.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
-import { assertSupported } from './format.js'
+import { assertSupported, raiseFormat } from './format.js'
 import { inspectionOf } from './inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from './open.js'
 import { wholeNumber } from './prepare.js'
 import { decodeRecord, endOf, type CommitRecord } from './record.js'
+import { eventsText, type EventText, type StoredEvent } from './record-text.js'
 import { assertAnswering } from './sentinel.js'
 
 export interface CompactOptions extends ReadOptions {
@@ -116,18 +118,23 @@ function grouped(records: readonly CommitRecord[], most: number): { groups: Comm
 
 /** Whether it is as a build of today stores it: what is joined to something damaged would be lost with it. */
 const isJoinable = (record: CommitRecord): boolean =>
-  record.format === undefined && [record.heads, record.commits, record.ids].every(Array.isArray) && decodeRecord(record).problem === undefined
+  [record.heads, record.commits, record.ids].every(Array.isArray) && decodeRecord(record).problem === undefined
 
-/** Positions are not in the texts, so that these need not be made anew. */
 function joined(group: readonly CommitRecord[]): CommitRecord {
+  const events = group.flatMap((record) => decodeRecord(record).events)
   return {
     at: (group[0] as CommitRecord).at,
-    n: group.reduce((sum, { n }) => sum + n, 0),
+    n: events.length,
     heads: [...new Map(group.flatMap(({ heads }) => heads))],
     commits: group.flatMap(({ commits }) => commits),
     ids: [...new Set(group.flatMap(({ ids }) => ids))],
-    events: `[${group.map(({ events }) => events.slice(1, -1)).join(',')}]`,
+    ...eventsText(events.map(textOf), events.map(({ version }) => version)),
   }
+}
+
+/** What was JSON is the same JSON again. */
+function textOf({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText {
+  return { type, stream, id, idGiven: true, time, schema, data: toJsonText(data, 'data'), meta: meta === undefined ? undefined : toJsonText(meta, 'meta') }
 }
 
 /** In one transaction, so that whoever reads sees them as they were or as they are. Answers false if they are not what was read any more. */
@@ -142,6 +149,7 @@ async function rewrite(connection: Connection, name: string, groups: readonly (r
     // Records only change by being joined: another compaction may have been here, where locks do not keep it away.
     const lengths = new Map(found.map(({ at, n }) => [at, n]))
     if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false
+    raiseFormat(transaction, meta)
     const writes: IDBRequest[] = []
     for (const group of groups) {
       // First, since positions of commits are unique.

@@ -5,7 +5,8 @@ import type { ReadOptions } from './event-store.js'
 import { inspectionOf, nextPageSize } from './inspection.js'
 import { storeInternals, type TidemarkStore } from './open.js'
 import { wholeNumber } from './prepare.js'
-import { assertContiguous, decodeRecord, type StoredEvent } from './record.js'
+import type { StoredEvent } from './record-text.js'
+import { assertContiguous, decodeRecord } from './record.js'
 
 /** The format of the text that this build writes, and the newest that it reads. */
 export const exportFormat = 1

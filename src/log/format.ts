@@ -1,8 +1,11 @@
 /** The format of a stored log, and which builds may touch it (H41). */
 import { StorageDamagedError, UnsupportedFormatError } from '../errors.js'
 
-/** What this build writes, and the newest that it understands. */
-export const format = 1
+/**
+ * What this build writes, and the newest that it understands. 1: events stand one after the other in a record. 2: they may stand in
+ * columns, and a log of format 1 becomes one when it is written to.
+ */
+export const format = 2
 
 /** The row that identifies a log: key `log` of the object store `meta`. */
 export interface LogMeta {
@@ -44,4 +47,11 @@ export function assertSupported(meta: LogMeta, store: string): void {
   if (minReader > format || minWriter > format) {
     throw new UnsupportedFormatError(`The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`)
   }
+}
+
+/** Keeps older builds away from what this one is about to write in a transaction. What only reads leaves the log to them. */
+export function raiseFormat(transaction: IDBTransaction, meta: LogMeta): void {
+  if (meta.minReader >= format && meta.minWriter >= format) return
+  const atLeast = (given: number) => Math.max(given, format)
+  transaction.objectStore('meta').put({ ...meta, format: atLeast(meta.format), minReader: atLeast(meta.minReader), minWriter: atLeast(meta.minWriter) } satisfies LogMeta)
 }

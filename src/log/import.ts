@@ -6,7 +6,8 @@ import type { AppendResult, ExpectedVersion, ReadOptions } from './event-store.j
 import { exportFormat, type ExportHeader } from './export.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
-import { eventEncoder, wholeNumber, type EventDraft, type PreparedAppend, type PreparedEvent } from './prepare.js'
+import { eventEncoder, wholeNumber, type EventDraft, type PreparedAppend } from './prepare.js'
+import type { EventText } from './record-text.js'
 
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
@@ -92,7 +93,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
 
 /** Events for one transaction. */
 class Batch {
-  readonly events: PreparedEvent[] = []
+  readonly events: EventText[] = []
   readonly #starts = new Set<number>()
   readonly #ids = new Set<string>()
   #characters = 0
@@ -105,14 +106,14 @@ class Batch {
     return this.events.length >= batchEvents || this.#characters >= batchCharacters
   }
 
-  add(event: PreparedEvent, commit: number): void {
+  add(event: EventText, commit: number): void {
     this.lines += 1
     if (commit !== this.commit) this.#starts.add(this.events.length)
     this.commit = commit
     if (this.#ids.has(event.id)) return
     this.#ids.add(event.id)
     this.events.push(event)
-    this.#characters += event.text.length
+    this.#characters += event.data.length + (event.meta?.length ?? 0)
   }
 
   prepared(): PreparedAppend {
@@ -121,7 +122,7 @@ class Batch {
 }
 
 /** Events for one transaction, with the indexes at which a commit begins. */
-function importedAppend(events: readonly PreparedEvent[], starts: ReadonlySet<number>): PreparedAppend {
+function importedAppend(events: readonly EventText[], starts: ReadonlySet<number>): PreparedAppend {
   const append: PreparedAppend = {
     events,
     expected: new Map<string, ExpectedVersion>(events.map(({ stream }) => [stream, 'any'])),
@@ -129,7 +130,7 @@ function importedAppend(events: readonly PreparedEvent[], starts: ReadonlySet<nu
     imported: {
       starts,
       without(known) {
-        const left: PreparedEvent[] = []
+        const left: EventText[] = []
         const leftStarts = new Set<number>()
         let begins = false
         for (const [index, event] of events.entries()) {
@@ -175,8 +176,8 @@ function headerOf(value: Record<string, unknown>, number: number): ExportHeader 
 }
 
 function eventOf(
-  value: Record<string, unknown>, number: number, encode: (draft: EventDraft, path: string) => PreparedEvent,
-): { event: PreparedEvent; at: number; commit: number } {
+  value: Record<string, unknown>, number: number, encode: (draft: EventDraft, path: string) => EventText,
+): { event: EventText; at: number; commit: number } {
   return checked(number, () => {
     const { position, commit, type, data, meta, stream, version, id, time, schema = 1 } = value
     const at = wholeNumber(position, 'position', 1)

@@ -42,7 +42,7 @@ export class IndexedDbLog {
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
         database.createObjectStore('letters', { keyPath: ['name', 'position'] })
-        meta.put({ key: 'log', format, minReader: 1, minWriter: 1, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
+        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
       },
       verify: async (database) => {
         assertWhole(database, options.name)

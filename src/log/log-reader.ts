@@ -14,7 +14,8 @@ import { wholeNumber, type Codec } from './prepare.js'
 import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { RecordsAhead } from './records-ahead.js'
-import { assertContiguous, decodeRecord, endOf, type CommitRecord, type StoredEvent } from './record.js'
+import type { StoredEvent } from './record-text.js'
+import { assertContiguous, decodeRecord, endOf, type CommitRecord } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
 /** What one request reads at most, in characters of JSON and in records (H14). */

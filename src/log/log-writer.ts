@@ -6,7 +6,7 @@ import { commitWritten, mayCommitEarly, requested } from '../platform/indexeddb.
 import { RecentMap } from '../platform/recent-map.js'
 import type { AppendOptions, AppendResult, Durability } from './event-store.js'
 import type { CompiledFilter } from './filter.js'
-import { assertSupported } from './format.js'
+import { assertSupported, raiseFormat } from './format.js'
 import { isLoss } from './lost-records.js'
 import { duplicateResult, findConflict, type KnownEvent, type PreparedAppend } from './prepare.js'
 import { headOf, streamRange } from './queries.js'
@@ -86,7 +86,8 @@ export class LogWriter {
         const { condition } = prepared
         const forbidden = condition === undefined ? undefined : await firstMatch(commits, condition.filter, condition.after)
         // Whoever was not first comes here, so no older build appends once a newer one did (H41).
-        assertSupported(await assertAnswering(transaction), this.#about.name)
+        const meta = await assertAnswering(transaction)
+        assertSupported(meta, this.#about.name)
         const left = prepared.imported?.without(known) ?? prepared
         const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate
@@ -95,6 +96,7 @@ export class LogWriter {
         if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
         if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
         const { records, versions } = encodeRecords(left, fresh.head + 1, versionOf)
+        raiseFormat(transaction, meta)
         await commitWritten(transaction, records.map((record) => commits.add(record)))
         return { stored: left, records, versions }
       },

@@ -6,8 +6,9 @@ import { streamName } from '../events/names.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, storedText, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
-import { idKey, type CommitRecord, type StoredEvent } from './record.js'
+import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { rowText, type StoredEvent } from './record-text.js'
+import { idKey, type CommitRecord } from './record.js'
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
 
@@ -43,7 +44,7 @@ export class MemoryLog {
       let positions = this.#streams.get(event.stream)
       if (positions === undefined) this.#streams.set(event.stream, (positions = []))
       const version = positions.length + 1
-      const position = this.#events.push(storedText(event, version))
+      const position = this.#events.push(rowText(event, version))
       positions.push(position)
       this.#ids.set(event.id, { position, stream: event.stream, version })
     }

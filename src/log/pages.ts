@@ -4,7 +4,8 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
-import { restoreEvent, type StoredEvent } from './record.js'
+import type { StoredEvent } from './record-text.js'
+import { restoreEvent } from './record.js'
 import { RecordsAhead } from './records-ahead.js'
 
 /** How a page reports events that cannot be decoded. */

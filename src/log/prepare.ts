@@ -3,11 +3,12 @@ import { InvalidArgumentError, InvalidEventError, VersionConflictError, type Exp
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
-import { JsonText, toJsonText } from '../events/json.js'
+import { toJsonText } from '../events/json.js'
 import { assertEventId, eventType, streamName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import type { AppendOptions, AppendResult, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
+import { rowText, type EventText } from './record-text.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
 export interface Codec {
@@ -17,21 +18,8 @@ export interface Codec {
   decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown
 }
 
-export interface PreparedEvent {
-  readonly type: string
-  readonly stream: string
-  readonly id: string
-  /** Somebody outside may know this id and append it again. */
-  readonly idGiven: boolean
-  /** The event as JSON, but for its version, which only the transaction knows, and what closes it: see {@link storedText}. */
-  readonly text: string
-}
-
-/** What is stored of an event. */
-export const storedText = ({ text }: PreparedEvent, version: number): string => `${text}${version}}`
-
 export interface PreparedAppend {
-  readonly events: readonly PreparedEvent[]
+  readonly events: readonly EventText[]
   readonly expected: ReadonlyMap<string, ExpectedVersion>
   readonly condition: { readonly filter: CompiledFilter; readonly after: number } | undefined
   /** Set for an import: several commits of another log, stored in one transaction. */
@@ -55,30 +43,17 @@ export interface EventDraft {
   readonly meta: unknown
 }
 
+/** What all that an event has besides `data` and `meta` comes to at most, in characters of JSON. */
+const mostAround = 8 * 1024
+
 /** Makes what is stored of events. */
-export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => PreparedEvent {
-  const json = new JsonText()
-  const quote = remembered(JSON.stringify)
-  return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
-    json.raw('{"type":', quote(type), ',"data":').value(data, `${path}.data`)
-    if (meta !== undefined) json.raw(',"meta":').value(meta, `${path}.meta`)
-    // Ids of our own have nothing to escape.
-    json.raw(',"stream":', quote(stream), ',"id":', idGiven ? JSON.stringify(id) : `"${id}"`, `,"time":${time}${schema === 1 ? '' : `,"schema":${schema}`},"version":`)
-    const text = json.take()
-    if (text.length > maxEventBytes) {
+export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
+  return ({ data, meta, ...draft }, path) => {
+    const text: EventText = { ...draft, data: toJsonText(data, `${path}.data`), meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`) }
+    if (text.data.length + (text.meta?.length ?? 0) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
       throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
     }
-    return { type, stream, id, idGiven, text }
-  }
-}
-
-/** A function of texts that answers the same for the same, without being asked again. */
-function remembered(of: (text: string) => string): (text: string) => string {
-  const known = new Map<string, string>()
-  return (text) => {
-    let answer = known.get(text)
-    if (answer === undefined) known.set(text, (answer = of(text)))
-    return answer
+    return text
   }
 }
 
@@ -115,7 +90,7 @@ export async function prepareAppend<E extends EventShape>(
   const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
   if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
   const expected = new Map<string, ExpectedVersion>()
-  const events: PreparedEvent[] = []
+  const events: EventText[] = []
   /** Events whose data has to be waited for, and their places. */
   const late: { readonly at: number; readonly path: string; readonly draft: EventDraft }[] = []
   const types = new Set<string>()
@@ -167,7 +142,7 @@ export async function prepareAppend<E extends EventShape>(
 }
 
 /** Keeps the place of an event that is waited for. */
-const nothingYet: PreparedEvent = { type: '', stream: '', id: '', idGiven: false, text: '' }
+const nothingYet: EventText = { type: '', stream: '', id: '', idGiven: false, time: 0, schema: 1, data: '', meta: undefined }
 
 /** What an event consists of; each property is read once. */
 function partsOf(event: unknown, path: string): { type: string; data: unknown; meta: unknown; id: string | undefined } {
@@ -219,7 +194,7 @@ export function duplicateResult(
   }
   const elsewhere = prepared.events.findIndex((event, at) => hits[at]?.stream !== event.stream)
   if (elsewhere >= 0) {
-    const { id } = prepared.events[elsewhere] as PreparedEvent
+    const { id } = prepared.events[elsewhere] as EventText
     throw new InvalidEventError(`The event with id '${id}'`, `is in the log already, in stream '${hits[elsewhere]?.stream}' at position ${hits[elsewhere]?.position}: this append is no repeat of that one. Give it an id of its own.`)
   }
   const versions: Record<string, number> = Object.create(null)

@@ -3,7 +3,8 @@ import { IntegrityError, describe } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
-import { storedText, type PreparedAppend } from './prepare.js'
+import type { PreparedAppend } from './prepare.js'
+import { columnsFormat, eventsOf, eventsText, isObject, rowsFormat, type EventText, type StoredEvent } from './record-text.js'
 
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
@@ -17,9 +18,9 @@ export interface CommitRecord {
   readonly commits: readonly number[]
   /** Where to look for event ids, see {@link idKey}; index `ids`. */
   readonly ids: readonly string[]
-  /** The events as a JSON array. */
+  /** The events as JSON; see `record-text.ts`. */
   readonly events: string
-  /** Missing in records of format 1. A build that stores anything else names it here, so that older ones do not misread it (H53). */
+  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it (H53). */
   readonly format?: number
   /** Never stored: why the browser does not give this record back, which then holds nothing (H16). */
   readonly lost?: string
@@ -29,13 +30,18 @@ export interface CommitRecord {
 export const endOf = (record: CommitRecord | undefined): number => (record === undefined ? 0 : record.at + record.n - 1)
 
 /** A record holds at most so many events … */
-const maxRecordEvents = 256
-/** … and about so many characters of JSON. */
+const maxRecordEvents = 512
+/** … and those of format 1 were cut at fewer. */
+const maxRowEvents = 256
+/** … and about so many characters of `data` and `meta`. */
 const maxRecordCharacters = 256 * 1024
 
+/** How much of a record an event fills. What else belongs to it is little, and bounded. */
+const weightOf = ({ data, meta }: EventText): number => data.length + (meta?.length ?? 0)
+
 /** Whether a commit may go on in a second record: records are cut only where the next event does not fit any more. */
-export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events'>, next: string): boolean {
-  return before.n >= maxRecordEvents || before.events.length + next.length > maxRecordCharacters
+export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events' | 'format'>, next: string): boolean {
+  return before.n >= (before.format === columnsFormat ? maxRecordEvents : maxRowEvents) || before.events.length + next.length > maxRecordCharacters
 }
 
 /** Sorts after the keys of all UUIDv7. */
@@ -54,19 +60,21 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
   const versions = new Map<string, number>()
   for (const stream of prepared.expected.keys()) versions.set(stream, versionOf(stream))
   const records: CommitRecord[] = []
-  let texts: string[] = []
-  let size = 0
   let first = at
+  let events: EventText[] = []
+  let weight = 0
+  let eventVersions: number[] = []
   let heads = new Map<string, number>()
   let commits: number[] = []
   let ids = new Set<string>()
   /** What ids begin with that have the key added last. */
   let lastKey = otherIds
   const flush = () => {
-    records.push({ at: first, n: texts.length, heads: [...heads], commits, ids: [...ids], events: `[${texts.join(',')}]` })
-    first += texts.length
-    texts = []
-    size = 0
+    records.push({ at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) })
+    first += events.length
+    events = []
+    weight = 0
+    eventVersions = []
     heads = new Map()
     commits = []
     ids = new Set()
@@ -75,46 +83,32 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
   for (const [index, event] of prepared.events.entries()) {
     const version = (versions.get(event.stream) ?? 0) + 1
     versions.set(event.stream, version)
-    const text = storedText(event, version)
-    if (texts.length > 0 && (texts.length >= maxRecordEvents || size + text.length > maxRecordCharacters)) flush()
-    if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + texts.length)
-    texts.push(text)
-    size += text.length
+    if (events.length > 0 && (events.length >= maxRecordEvents || weight + weightOf(event) > maxRecordCharacters)) flush()
+    if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + events.length)
+    events.push(event)
+    eventVersions.push(version)
+    weight += weightOf(event)
     heads.set(event.stream, version)
     // Those that this append made are UUIDs of one millisecond, mostly.
     if (event.idGiven || !event.id.startsWith(lastKey)) ids.add((lastKey = idKey(event.id)))
   }
-  if (texts.length > 0) flush()
+  if (events.length > 0) flush()
   return { records, versions }
 }
 
-/** An event as it stands in a record. */
-export interface StoredEvent {
-  type: string
-  data: unknown
-  meta?: unknown
-  stream: string
-  version: number
-  position: number
-  id: string
-  time: number
-  /** The version of the event type's schema, where it is not 1. */
-  schema?: number
-}
+/** Whether this build can read it. */
+export const isKnownFormat = (format: unknown): boolean => format === undefined || format === rowsFormat || format === columnsFormat
 
 /** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
   let problem = 'its record does not hold what it should'
   if (record.lost !== undefined) problem = record.lost
-  else if (record.format !== undefined && record.format !== 1) {
+  else if (!isKnownFormat(record.format)) {
     problem = `a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
   } else {
     try {
-      const events = JSON.parse(record.events) as StoredEvent[]
-      if (Array.isArray(events) && events.length === record.n) {
-        for (let index = 0; index < events.length; index += 1) (events[index] as StoredEvent).position = record.at + index
-        return { events }
-      }
+      const events = eventsOf(record.events, record.at, record.format)
+      if (events?.length === record.n && events.every(isObject)) return { events }
     } catch (error) {
       problem = `its record is no JSON (${(error as Error).message})`
     }

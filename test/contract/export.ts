@@ -125,7 +125,7 @@ export function exportContract(): void {
       let ids = 0
       await fc.assert(fc.asyncProperty(fc.array(commit, { maxLength: 12 }), medium, medium, fc.boolean(), async (commits, from, to, large) => {
         const store = await open(from)
-        if (large) await store.append({ stream: 'large', events: many(0, 300) })
+        if (large) await store.append({ stream: 'large', events: many(0, 600) })
         for (const streams of commits) {
           await store.append(streams.map(([stream, events]) => ({
             stream,

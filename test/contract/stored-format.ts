@@ -1,10 +1,14 @@
 /** H53: what any build ever stored is read by this one. H41: what a newer build stored is refused, and left alone. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { defineEvents, destroyEventStore, openEventStore, verifyEventStore, type EventStoreOptions, type RecordedEvent } from 'tidemark'
+import { compactEvents, defineEvents, destroyEventStore, openEventStore, verifyEventStore, type EventStoreOptions, type RecordedEvent } from 'tidemark'
 import encoded from '../fixtures/format-1/encoded.json?raw'
 import everyday from '../fixtures/format-1/everyday.json?raw'
 import imported from '../fixtures/format-1/imported.json?raw'
 import splitCommit from '../fixtures/format-1/split-commit.json?raw'
+import compacted2 from '../fixtures/format-2/compacted.json?raw'
+import everyday2 from '../fixtures/format-2/everyday.json?raw'
+import imported2 from '../fixtures/format-2/imported.json?raw'
+import splitCommit2 from '../fixtures/format-2/split-commit.json?raw'
 import { databaseOf, dumpDatabase, editRows, loadDatabase, settled, type StoredDatabase } from '../support/raw-database.js'
 
 interface Fixture {
@@ -28,7 +32,8 @@ const codec = {
 }
 // As text: a `__proto__` in a JavaScript literal is no property.
 const fixtures: [string, string, Partial<EventStoreOptions<any>>][] = [
-  ['everyday', everyday, { events: catalogue }], ['split-commit', splitCommit, {}], ['imported', imported, {}], ['encoded', encoded, { codec }],
+  ['1, everyday', everyday, { events: catalogue }], ['1, split-commit', splitCommit, {}], ['1, imported', imported, {}], ['1, encoded', encoded, { codec }],
+  ['2, everyday', everyday2, { events: catalogue }], ['2, split-commit', splitCommit2, {}], ['2, imported', imported2, {}], ['2, compacted', compacted2, {}],
 ]
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -45,7 +50,7 @@ export function storedFormatContract(): void {
   })
   afterEach(() => destroyEventStore(name))
 
-  describe.each(fixtures)('H53: format 1, %s', (_title, text, options) => {
+  describe.each(fixtures)('H53: format %s', (_title, text, options) => {
     const { database, expected } = JSON.parse(text) as Fixture
 
     test('is read as it was, and nothing of it changes by that', async () => {
@@ -77,6 +82,18 @@ export function storedFormatContract(): void {
       }
       expect(await verifyEventStore(store)).toMatchObject({ ok: true, head: expected.head + Object.keys(expected.versions).length })
       await store.close()
+      // Builds that do not know what this one may write now keep away (H41).
+      const { rows } = (await dumpDatabase(databaseOf(name))).stores['meta'] ?? {}
+      expect(rows).toEqual([{ ...database.stores['meta']?.rows[0] as object, format: 2, minReader: 2, minWriter: 2 }])
+    })
+
+    test('is compacted, and read as it was', async () => {
+      await loadDatabase(databaseOf(name), database)
+      const store = await openEventStore({ name, ...options })
+      await compactEvents(store, { eventsPerRecord: 256 })
+      expect(await all(store.read())).toEqual(expected.events)
+      expect(await verifyEventStore(store)).toMatchObject({ ok: true, head: expected.head })
+      await store.close()
     })
 
     test('has the layout that this build makes', async () => {
@@ -91,7 +108,7 @@ export function storedFormatContract(): void {
     const { database } = JSON.parse(everyday) as Fixture
     const raise = (change: object) => editRows(name, async ({ meta }) => void meta.put({ ...await settled(meta.get('log')) as object, ...change }))
 
-    test.each([{ format: 2, minReader: 2, minWriter: 2 }, { format: 2, minReader: 1, minWriter: 2 }])('is refused at opening, and nothing is touched: %j', async (formats) => {
+    test.each([{ format: 3, minReader: 3, minWriter: 3 }, { format: 3, minReader: 2, minWriter: 3 }])('is refused at opening, and nothing is touched: %j', async (formats) => {
       await loadDatabase(databaseOf(name), database)
       await raise(formats)
       const before = await dumpDatabase(databaseOf(name))
@@ -101,21 +118,22 @@ export function storedFormatContract(): void {
 
     test('that older builds may write is opened', async () => {
       await loadDatabase(databaseOf(name), database)
-      await raise({ format: 2, minReader: 1, minWriter: 1 })
+      await raise({ format: 3, minReader: 1, minWriter: 1 })
       const store = await openEventStore({ name, events: catalogue })
       expect(await store.append({ stream: 'a', events: [{ type: 'constructor', data: 1 }] })).toMatchObject({ position: 9 })
       await store.close()
+      expect((await dumpDatabase(databaseOf(name))).stores['meta']?.rows).toEqual([expect.objectContaining({ format: 3, minReader: 2, minWriter: 2 })])
     })
 
     test('that was raised under an open store: it does not append once the newer build did, hint or no hint, and touches nothing', async () => {
       await loadDatabase(databaseOf(name), database)
       const store = await openEventStore({ name, events: catalogue })
       await store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 1 } }] })
-      await raise({ format: 2, minWriter: 2 })
+      await raise({ format: 3, minWriter: 3 })
       // What a newer build appends. Nobody says so.
       await editRows(name, async ({ commits }) => {
         const last = await settled(commits.get(9)) as object
-        commits.add({ ...last, at: 10, commits: [10], heads: [['flight-AA100', 5]], ids: ['~new'], format: 2, events: 'packed otherwise' })
+        commits.add({ ...last, at: 10, commits: [10], heads: [['flight-AA100', 5]], ids: ['~new'], format: 3, events: 'packed otherwise' })
       })
       const before = await dumpDatabase(databaseOf(name))
       const append = () => store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })
@@ -131,9 +149,9 @@ export function storedFormatContract(): void {
       await loadDatabase(databaseOf(name), database)
       const store = await openEventStore({ name, events: catalogue })
       await store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 1 } }] })
-      await raise({ format: 2, minReader: 2, minWriter: 2 })
+      await raise({ format: 3, minReader: 3, minWriter: 3 })
       const newer = new BroadcastChannel(databaseOf(name))
-      newer.postMessage({ kind: 'head', head: 9, format: 2 })
+      newer.postMessage({ kind: 'head', head: 9, format: 3 })
       await expect.poll(() => store.head().catch((error: unknown) => (error as { code?: string }).code)).toBe('unsupported-format')
       newer.close()
       await expect(store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })).rejects.toMatchObject({ code: 'unsupported-format' })

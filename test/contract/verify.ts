@@ -89,6 +89,32 @@ export function verifyContract(): void {
       expect(await found()).toEqual([['json', 4]])
     })
 
+    test.for<[string, (columns: any) => unknown]>([
+      ['no columns', () => ({})],
+      ['a column that is short', (columns) => ({ ...columns, version: columns.version.slice(1) })],
+      ['a column that is none', (columns) => ({ ...columns, id: 'x' })],
+      ['times of some events only', (columns) => ({ ...columns, time: [1, 2] })],
+      ['a type that it does not name', (columns) => ({ ...columns, type: columns.type.map(() => 1) })],
+      ['a stream that it does not name', (columns) => ({ ...columns, streams: [] })],
+      ['rows', (columns) => columns.data],
+    ])('names a record in columns that has %s', async ([, change]) => {
+      await store.append({ stream: 'c', events: [1, 2, 3, 4].map((data) => ({ type: 'A', data })) })
+      await edited(8, (record) => ({ ...record, events: JSON.stringify(change(JSON.parse(record.events))) }))
+      expect(await found()).toEqual([['json', 8]])
+      await expect(async () => {
+        for await (const event of store.read({ after: 7 })) expect.fail(`read ${event.position}`)
+      }).rejects.toMatchObject({ code: 'event-unreadable', position: 8, message: expect.stringContaining('does not hold what it should') })
+    })
+
+    test.for<[string, unknown]>([
+      ['type', [7]], ['stream', ['with*']], ['version', [0, 0, 0, 0]], ['id', ['', '', '', '']], ['time', [null, null, null, null]], ['schema', [0, 0, 0, 0]],
+    ])('names an event in columns without a proper %s', async ([property, value]) => {
+      await store.append({ stream: 'c', events: [1, 2, 3, 4].map((data) => ({ type: 'A', data })) })
+      const column = property === 'type' || property === 'stream' ? `${property}s` : property
+      await edited(8, (record) => ({ ...record, events: JSON.stringify({ ...JSON.parse(record.events), [column]: value }) }))
+      expect(new Set((await found()).map(([kind]) => kind))).toEqual(new Set(['event']))
+    })
+
     test.for<[string, unknown]>([
       ['type', ''], ['type', 7], ['stream', 'with*'], ['version', 0], ['version', '3'], ['id', ''], ['time', null], ['data', undefined], ['schema', 0],
     ])('names an event without a proper %s: %j', async ([property, value]) => {
@@ -135,8 +161,8 @@ export function verifyContract(): void {
     test.for<[string, (meta: any) => unknown]>([
       ['another log', (meta) => ({ ...meta, incarnation: 'somebody else' })],
       ['no format', ({ key, incarnation }) => ({ key, incarnation })],
-      ['formats that contradict each other', (meta) => ({ ...meta, minReader: 2 })],
-      ['a newer format', (meta) => ({ ...meta, format: 2, minWriter: 2 })],
+      ['formats that contradict each other', (meta) => ({ ...meta, minReader: 3 })],
+      ['a newer format', (meta) => ({ ...meta, format: 3, minWriter: 3 })],
     ])('names a meta row that says %s', async ([, change]) => {
       await editRows(name, async ({ meta }) => void meta.put(change(await settled(meta.get('log')))))
       expect(await found()).toEqual([['meta']])
@@ -172,7 +198,7 @@ export function verifyContract(): void {
     })
 
     test('names a record of a newer format, and does not judge it (H53)', async () => {
-      await edited(4, (record) => ({ ...record, format: 2, events: 'whatever it may be' }))
+      await edited(4, (record) => ({ ...record, format: 3, events: 'whatever it may be' }))
       expect(await found()).toEqual([['record', 4]])
     })
 

@@ -87,8 +87,8 @@ export function planRound(seed: number, round: number, weights: KillWeights): Ro
     }
   }
   const batch = (id: string, own: string): PlannedBatch => {
-    // Above 256 events a commit is split into records, which must still be all or nothing.
-    const size = chance(0.004) ? 257 + upTo(100) : 1 + upTo(chance(0.15) ? 15 : 4)
+    // Above 512 events a commit is split into records, which must still be all or nothing.
+    const size = chance(0.004) ? 513 + upTo(100) : 1 + upTo(chance(0.15) ? 15 : 4)
     const streams = [chance(0.5) ? `own-${own}` : `shared-${upTo(sharedStreams - 1)}`]
     if (size > 1 && chance(0.3)) streams.push(`shared-${upTo(sharedStreams - 1)}x`)
     const events = Array.from({ length: size }, (): PlannedEvent => ({ key: `k${upTo(tallies - 1)}`, amount: upTo(100), poison: chance(poisonShare) }))
