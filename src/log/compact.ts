@@ -142,6 +142,8 @@ async function rewrite(connection: Connection, name: string, groups: readonly (r
   const first = groups[0]?.[0]
   const last = groups.at(-1)?.at(-1)
   if (first === undefined || last === undefined) return false
+  // Out here: whoever wants to append waits for the transaction.
+  const records = groups.map(joined)
   return connection.transact({ stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` }, async (transaction) => {
     const commits = transaction.objectStore('commits')
     const [found, meta] = await Promise.all([requested(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>, assertAnswering(transaction)])
@@ -151,10 +153,10 @@ async function rewrite(connection: Connection, name: string, groups: readonly (r
     if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false
     raiseFormat(transaction, meta)
     const writes: IDBRequest[] = []
-    for (const group of groups) {
+    for (const [index, group] of groups.entries()) {
       // First, since positions of commits are unique.
       commits.delete(IDBKeyRange.bound(group[1]?.at, group.at(-1)?.at))
-      writes.push(commits.put(joined(group)))
+      writes.push(commits.put(records[index]))
     }
     await commitWritten(transaction, writes)
     return true

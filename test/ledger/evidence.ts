@@ -4,8 +4,9 @@
 export interface StoredCommit {
   readonly at: number
   readonly n: number
-  /** A JSON array. */
+  /** JSON: a list of events, or of format 2 their columns. */
   readonly events: string
+  readonly format?: number
 }
 
 /** A row of the table `tallies`. */
@@ -90,5 +91,5 @@ export async function collectEvidence(_tidemark: unknown, { log, model }: { read
   const logDatabase = await opened(log)
   const commits = logDatabase === undefined ? undefined : await settled(logDatabase.transaction('commits').objectStore('commits').getAll())
   logDatabase?.close()
-  return { commits: commits?.map(({ at, n, events }) => ({ at, n, events })), model: found }
+  return { commits: commits?.map(({ at, n, events, format }) => ({ at, n, events, ...(format === undefined ? {} : { format }) })), model: found }
 }
