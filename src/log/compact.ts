@@ -1,14 +1,13 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { toJsonText } from '../events/json.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
 import { assertSupported, raiseFormat } from './format.js'
 import { inspectionOf } from './inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from './open.js'
-import { wholeNumber } from './prepare.js'
+import { eventEncoder, wholeNumber } from './prepare.js'
 import { decodeRecord, endOf, type CommitRecord } from './record.js'
 import { eventsText, type EventText, type StoredEvent } from './record-text.js'
 import { assertAnswering } from './sentinel.js'
@@ -132,10 +131,9 @@ function joined(group: readonly CommitRecord[]): CommitRecord {
   }
 }
 
-/** What was JSON is the same JSON again. */
-function textOf({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText {
-  return { type, stream, id, idGiven: true, time, schema, data: toJsonText(data, 'data'), meta: meta === undefined ? undefined : toJsonText(meta, 'meta') }
-}
+/** What was JSON is the same JSON again. It was not too large when it was appended. */
+const encode = eventEncoder(Infinity)
+const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText => encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')
 
 /** In one transaction, so that whoever reads sees them as they were or as they are. Answers false if they are not what was read any more. */
 async function rewrite(connection: Connection, name: string, groups: readonly (readonly CommitRecord[])[]): Promise<boolean> {

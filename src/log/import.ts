@@ -7,7 +7,7 @@ import { exportFormat, type ExportHeader } from './export.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
 import { eventEncoder, wholeNumber, type EventDraft, type PreparedAppend } from './prepare.js'
-import type { EventText } from './record-text.js'
+import { weightOf, type EventText } from './record-text.js'
 
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
@@ -113,7 +113,7 @@ class Batch {
     if (this.#ids.has(event.id)) return
     this.#ids.add(event.id)
     this.events.push(event)
-    this.#characters += event.data.length + (event.meta?.length ?? 0)
+    this.#characters += weightOf(event)
   }
 
   prepared(): PreparedAppend {

@@ -8,7 +8,7 @@ import { assertEventId, eventType, streamName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import type { AppendOptions, AppendResult, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
-import { rowText, type EventText } from './record-text.js'
+import { rowText, weightOf, type EventText } from './record-text.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
 export interface Codec {
@@ -32,13 +32,7 @@ export interface PreparedAppend {
 }
 
 /** An event with all that it lacked, but not yet encoded. */
-export interface EventDraft {
-  readonly type: string
-  readonly stream: string
-  readonly id: string
-  readonly idGiven: boolean
-  readonly time: number
-  readonly schema: number
+export interface EventDraft extends Omit<EventText, 'data' | 'meta'> {
   readonly data: unknown
   readonly meta: unknown
 }
@@ -50,7 +44,7 @@ const mostAround = 8 * 1024
 export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
   return ({ data, meta, ...draft }, path) => {
     const text: EventText = { ...draft, data: toJsonText(data, `${path}.data`), meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`) }
-    if (text.data.length + (text.meta?.length ?? 0) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
+    if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
       throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
     }
     return text

@@ -28,6 +28,9 @@ export interface EventText {
   readonly meta: string | undefined
 }
 
+/** How much of a record an event fills, in characters. What else belongs to it is little, and bounded. */
+export const weightOf = ({ data, meta }: EventText): number => data.length + (meta?.length ?? 0)
+
 /** The events one after the other, each with all that belongs to it, as a JSON array. */
 export const rowsFormat = 1
 /** Columns, as a JSON object: half the time to read, and less room. */

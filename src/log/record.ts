@@ -4,7 +4,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
 import type { PreparedAppend } from './prepare.js'
-import { columnsFormat, eventsOf, eventsText, isObject, rowsFormat, type EventText, type StoredEvent } from './record-text.js'
+import { columnsFormat, eventsOf, eventsText, isObject, rowsFormat, weightOf, type EventText, type StoredEvent } from './record-text.js'
 
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
@@ -35,9 +35,6 @@ const maxRecordEvents = 512
 const maxRowEvents = 256
 /** … and about so many characters of `data` and `meta`. */
 const maxRecordCharacters = 256 * 1024
-
-/** How much of a record an event fills. What else belongs to it is little, and bounded. */
-const weightOf = ({ data, meta }: EventText): number => data.length + (meta?.length ?? 0)
 
 /** Whether a commit may go on in a second record: records are cut only where the next event does not fit any more. */
 export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events' | 'format'>, next: string): boolean {
