@@ -44,12 +44,10 @@ export function isPlainPrototype(prototype: object | null): boolean {
   )
 }
 
-const builtIns = [Array.prototype, String.prototype, Number.prototype, Boolean.prototype]
-
 /** The text by `JSON.stringify`, for ordinary data; nothing for all else, which {@link write} looks at more closely. Takes half as long. */
 function quickText(value: unknown): string | undefined {
-  // They inherit from `Object.prototype`.
-  if (builtIns.some((prototype) => 'toJSON' in prototype)) return undefined
+  // They inherit from `Object.prototype`. Asked one by one, which Firefox does without making anything.
+  if ('toJSON' in Array.prototype || 'toJSON' in String.prototype || 'toJSON' in Number.prototype || 'toJSON' in Boolean.prototype) return undefined
   try {
     // A proxy may do and answer here whatever it likes. It is JSON, or nothing.
     return isOrdinary(value, { objects: deepest }) ? (JSON.stringify(value) as string | undefined) : undefined

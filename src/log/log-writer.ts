@@ -95,10 +95,10 @@ export class LogWriter {
         if (conflict !== undefined) throw conflict
         if (forbidden !== undefined) throw new ConditionFailedError(forbidden)
         if (!writes) return { position: fresh.head, firstPosition: fresh.head, versions: versionsOf(prepared, versionOf), duplicate: false }
-        const { records, versions } = encodeRecords(left, fresh.head + 1, versionOf)
         raiseFormat(transaction, meta)
-        await commitWritten(transaction, records.map((record) => commits.add(record)))
-        return { stored: left, records, versions }
+        const { requests, ...written } = write(commits, left, fresh.head + 1, versionOf)
+        await commitWritten(transaction, requests)
+        return { stored: left, ...written }
       },
     )
     const outcome = await decide().catch((error: unknown) => {
@@ -128,13 +128,12 @@ export class LogWriter {
   }
 
   async #appendOptimistically(view: WriterView, prepared: PreparedAppend, durability: Durability, what: string): Promise<AppendResult> {
-    const { records, versions } = encodeRecords(prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
-    await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
-      const commits = transaction.objectStore('commits')
-      const writes = records.map((record) => commits.add(record))
+    const { records, versions } = await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
+      const { requests, ...written } = write(transaction.objectStore('commits'), prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
       // A single record needs no more answer of the page, which a frozen one never gives (H6).
-      if (writes.length === 1 && mayCommitEarly()) transaction.commit()
-      else await commitWritten(transaction, writes)
+      if (requests.length === 1 && mayCommitEarly()) transaction.commit()
+      else await commitWritten(transaction, requests)
+      return written
     })
     return this.#appended(view, prepared, records, versions)
   }
@@ -147,6 +146,17 @@ export class LogWriter {
     this.#recent.appended(records)
     return { position: view.head, firstPosition, versions: versionsOf(prepared, (stream) => versions.get(stream) ?? 0), duplicate: false }
   }
+}
+
+/** Adds the records of an append, and answers the requests. */
+function write(commits: IDBObjectStore, prepared: PreparedAppend, at: number, versionOf: (stream: string) => number) {
+  const records: CommitRecord[] = []
+  const requests: IDBRequest[] = []
+  const versions = encodeRecords(prepared, at, versionOf, (record) => {
+    records.push(record)
+    requests.push(commits.add(record))
+  })
+  return { records, versions, requests }
 }
 
 function versionsOf(prepared: PreparedAppend, versionOf: (stream: string) => number): Record<string, number> {

@@ -42,8 +42,11 @@ const mostAround = 8 * 1024
 
 /** Makes what is stored of events. */
 export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
-  return ({ data, meta, ...draft }, path) => {
-    const text: EventText = { ...draft, data: toJsonText(data, `${path}.data`), meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`) }
+  return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
+    // Named one by one: a copy of "the rest" takes Firefox as long as all else here.
+    const text: EventText = {
+      type, stream, id, idGiven, time, schema, data: toJsonText(data, `${path}.data`), meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
+    }
     if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
       throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
     }
@@ -87,15 +90,20 @@ export async function prepareAppend<E extends EventShape>(
   const events: EventText[] = []
   /** Events whose data has to be waited for, and their places. */
   const late: { readonly at: number; readonly path: string; readonly draft: EventDraft }[] = []
+  /** Names of streams as they were given, and as they are stored. */
+  const streams = new Map<string, string>()
   const types = new Set<string>()
   const givenIds = new Set<string>()
   const encode = eventEncoder(maxEventBytes)
   const time = clock.now()
   // Everything of the caller's is read in this loop, without a pause, so that changing it afterwards changes nothing.
-  for (const [at, write] of list.entries()) {
+  for (let at = 0; at < list.length; at += 1) {
+    const write = list[at] as StreamWrite<E>
     const here = many ? `writes[${at}].` : ''
     if (typeof write !== 'object' || write === null) throw new InvalidArgumentError(many ? `writes[${at}]` : 'writes', 'must be { stream, events }.')
-    const stream = streamName(write.stream)
+    const name = write.stream
+    let stream = streams.get(name)
+    if (stream === undefined) streams.set(name, (stream = streamName(name)))
     const wanted = expectedVersion(write.expectedVersion, `${here}expectedVersion`)
     const before = expected.get(stream)
     if (before === undefined || before === 'any') expected.set(stream, wanted)
@@ -103,9 +111,10 @@ export async function prepareAppend<E extends EventShape>(
       throw new InvalidArgumentError(`${here}expectedVersion`, `contradicts another write to stream '${stream}': ${before} and ${wanted}.`)
     }
     if (!Array.isArray(write.events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
-    for (const [index, given] of (write.events as readonly EventShape[]).entries()) {
+    const given = write.events as readonly EventShape[]
+    for (let index = 0; index < given.length; index += 1) {
       const path = `${here}events[${index}]`
-      const { type, data, meta, id } = partsOf(given, path)
+      const { type, data, meta, id } = partsOf(given[index], path)
       if (!types.has(type)) types.add(eventType(type))
       if (id !== undefined) {
         if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')

@@ -55,7 +55,8 @@ export function eventsText(events: readonly EventText[], versions: readonly numb
   const types = dictionary(events.map(({ type }) => type))
   const streams = dictionary(events.map(({ stream }) => stream))
   const schema = oneOrList(events.map(({ schema }) => schema))
-  const metas = events.flatMap(({ meta }, index) => (meta === undefined ? [] : [`"${index}":${meta}`]))
+  const metas: string[] = []
+  for (const [index, { meta }] of events.entries()) if (meta !== undefined) metas.push(`"${index}":${meta}`)
   return {
     // Put together by hand: `JSON.stringify` would ask arrays for a `toJSON` that a library may have given them (H2).
     events: `{"types":${types.words},"type":${types.places},"streams":${streams.words},"stream":${streams.places},"version":${list(versions)},"id":${

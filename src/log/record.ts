@@ -52,11 +52,15 @@ export function idKey(id: string): string {
   return isUuidV7(id) ? id.slice(0, 13) : otherIds + id
 }
 
-/** The records of an append that begins at a position. `versionOf` is asked for the versions before it. */
-export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (stream: string) => number): { records: CommitRecord[]; versions: Map<string, number> } {
+/**
+ * Gives `store` the records of an append that begins at a position, each as soon as it is made: the storage has something to do
+ * meanwhile. `versionOf` is asked for the versions before it. Answers those after it.
+ */
+export function encodeRecords(
+  prepared: PreparedAppend, at: number, versionOf: (stream: string) => number, store: (record: CommitRecord) => void,
+): ReadonlyMap<string, number> {
   const versions = new Map<string, number>()
   for (const stream of prepared.expected.keys()) versions.set(stream, versionOf(stream))
-  const records: CommitRecord[] = []
   let first = at
   let events: EventText[] = []
   let weight = 0
@@ -67,7 +71,7 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
   /** What ids begin with that have the key added last. */
   let lastKey = otherIds
   const flush = () => {
-    records.push({ at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) })
+    store({ at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) })
     first += events.length
     events = []
     weight = 0
@@ -90,7 +94,7 @@ export function encodeRecords(prepared: PreparedAppend, at: number, versionOf: (
     if (event.idGiven || !event.id.startsWith(lastKey)) ids.add((lastKey = idKey(event.id)))
   }
   if (events.length > 0) flush()
-  return { records, versions }
+  return versions
 }
 
 /** Whether this build can read it. */

@@ -29,7 +29,7 @@ const customers = defineProjection(defineEvents(), {
 const work = new UnitOfWork(customers, {})
 
 await measure('an id', () => { for (let n = 0; n < count; n += 1) createId(1_764_000_000_000) })
-await measure('checking and encoding', async () => void encodeRecords(await prepareAppend(writes, {}, context), 1, () => 0))
+await measure('checking and encoding', async () => void encodeRecords(await prepareAppend(writes, {}, context), 1, () => 0, () => {}))
 await measure('a handler that gets and puts', async () => {
   work.reset(0, true)
   for (const event of recorded) await applied(work.apply(event))
