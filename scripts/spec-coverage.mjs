@@ -17,10 +17,8 @@ const reasons = {
   X29: 'there are no snapshots yet',
   M1: 'there is no merging of copies yet',
   M2: 'there is no merging of copies yet',
-  N19: 'there is no crash quarantine yet: an event that kills the page each time is met again at each start',
   N22: 'parking keeps one event aside, not the rest of its stream, yet',
   N35: 'there are no reactions yet, and a projection writes to its read model only',
-  N44: 'there is no determinism check yet',
 }
 
 const numbers = String.raw`(?:SPEC )?[A-Z]\d+(?:(?:, |–|-)[A-Z]?\d+)*`

@@ -17,6 +17,7 @@ export type TidemarkErrorCode =
   | 'invalid-argument'
   | 'invalid-import'
   | 'event-unreadable'
+  | 'event-crashes'
   | 'integrity'
   | 'failed'
   | 'definition-changed'
@@ -141,6 +142,19 @@ export class EventUnreadableError extends TidemarkError {
 
   constructor(position: number, problem: string, cause?: unknown) {
     super('event-unreadable', `The event at position ${position} cannot be read: ${problem}`, { cause })
+    this.position = position
+  }
+}
+
+/**
+ * An event whose handler seems to kill the page: runs that applied it, at last alone, ended without a word. It is not applied again, and
+ * `onError` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'` (N19).
+ */
+export class EventCrashesError extends TidemarkError {
+  declare readonly position: number
+
+  constructor(position: number, runs: number) {
+    super('event-crashes', `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`)
     this.position = position
   }
 }

@@ -64,7 +64,7 @@ export type { Clock } from './platform/clock.js'
 
 // Errors
 export {
-  CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
+  CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
   InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageDamagedError,
   StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,

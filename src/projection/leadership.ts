@@ -66,7 +66,8 @@ export async function driveTarget<E extends EventShape>(
     if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
   }
   const run = newRun()
-  const context: RunContext<E> = { target, ports: backend, settings, owner: options.owner, run, report }
+  let holdsLock = () => false
+  const context: RunContext<E> = { target, ports: backend, settings, owner: options.owner, run, holdsLock: () => holdsLock(), report }
   const outer = config.signal
   const isAborted = () => outer?.aborted === true
   const standing = settings.mode === 'continuous' && settings.leadership === 'wait'
@@ -88,6 +89,7 @@ export async function driveTarget<E extends EventShape>(
     const undo: (() => void)[] = []
     outer?.addEventListener('abort', stop, { once: true })
     const lock = claim(backend.coordinator, target, attempt)
+    holdsLock = () => lock.held
     try {
       await whenHere(backend.lifecycle, attempt.signal)
       attempt.signal.throwIfAborted()

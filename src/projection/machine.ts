@@ -2,12 +2,12 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { IntegrityError, LeadershipLostError, ProjectionError, TidemarkError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, IntegrityError, LeadershipLostError, ProjectionError, TidemarkError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
 import { reportedEvent, type ProjectionOccurrence } from './report.js'
-import type { FailureStrategy } from './target.js'
+import type { FailureStrategy, ProjectionState } from './target.js'
 
 /** What a read answers. */
 export interface Page {
@@ -28,13 +28,16 @@ export type Rest = 'idle' | 'paused' | 'failed' | 'pouring'
 /** What the machine asks of its shell. */
 export type Effect =
   | { readonly kind: 'load-checkpoint' }
-  /** `most`: where preparing them has to read much, so many are better. */
+  /** `most`: where preparing them has to read much, so many are better; 0: they are not to be prepared. */
   | { readonly kind: 'read-events'; readonly after: number; readonly limit: number; readonly most: number }
   /** Apply events of the last page from an index on, until one fails, time is up, or `to` is reached. */
   | { readonly kind: 'apply'; readonly from: number; readonly to: number }
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
   | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number }
-  | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number }
+  /** An event comes next, alone. */
+  | { readonly kind: 'try'; readonly position: number }
+  /** `ends`: see `ProjectionState.unclean`. */
+  | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
   /** An append cuts the `'idle'` and `'pouring'` sleeps short, and whoever waits for the rows the latter; an abort and a control cut every one. */
@@ -46,7 +49,7 @@ export type Effect =
 /** What each effect is answered with. */
 export interface EffectResults {
   /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. */
-  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number }>
+  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number } & Pick<ProjectionState, 'unclean' | 'trying'>>
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
   look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page>
@@ -55,6 +58,7 @@ export interface EffectResults {
   /** `error` is what the policy itself threw. */
   decide: { readonly strategy: FailureStrategy; readonly error?: unknown }
   park: undefined
+  try: Outcome<undefined>
   /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
   commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
   /** `'append'`: an append cut it short. */
@@ -90,6 +94,14 @@ const longPageSize = 2 * pageSize
 const maxIdle = 5_000
 const maxFailurePause = 30_000
 
+/** So many runs in a row may end without a word and a commit, as a closed tab does. Then commits come after so many events … */
+const endsBeforeSmall = 2
+const smallBatch = 64
+/** … and after one more end each event is applied alone, so many of them, … */
+const endsBeforeAlone = 3
+/** … and whichever ends so many runs is not applied again (N19). */
+const runsBeforeBlame = 2
+
 /** Why the work on a page ended before its end. `'again'`: read again from where the checkpoint is. */
 type Turn = 'done' | 'again' | 'aborted' | 'budget'
 
@@ -106,6 +118,14 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let retrying = { position: 0, count: 0 }
   /** Somebody else changes the state again and again: commit as soon as anything is done, so that something is. */
   let hurried = run.hurried
+  /** How often in a row a run ended without a word, before this one (N19). */
+  let ends = 0
+  /** How many events are still to be applied alone … */
+  let alone = 0
+  /** … and which of them killed the runs before this one. */
+  let blamed: ProjectionState['trying']
+  /** Noted by this run already. */
+  let tried = 0
   /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
@@ -121,7 +141,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let batchTime = settings.batchTime[0]
   /** Events came in while the last commit was stored, which took so many ms. So the next ones wait for those that follow, as long as commits then take a tenth of the time. */
   let pouring: number | undefined
-  const batchFull = () => hurried || done() >= settings.batchEvents || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
+  const batchEvents = () => (alone > 0 ? 1 : ends >= endsBeforeSmall ? Math.min(smallBatch, settings.batchEvents) : settings.batchEvents)
+  const batchFull = () => hurried || done() >= batchEvents() || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
@@ -157,6 +178,11 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       failures.loading = 0
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
+      const { unclean, trying } = loaded.value
+      ends = unclean?.ends ?? 0
+      tried = 0
+      alone = trying !== undefined || ends >= endsBeforeAlone ? smallBatch : 0
+      blamed = trying !== undefined && trying.runs >= runsBeforeBlame ? trying : undefined
       looked = now
       pending = nothingPending()
       return false
@@ -168,14 +194,18 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     run.skipped += pending.skipped
     run.parked += pending.parked
   }
+  /** What is pending is gone. Answers true if aborted. */
+  const storingFailed = function* (error: unknown): Generator<Effect, boolean, never> {
+    if (error instanceof LeadershipLostError) throw error
+    yield { kind: 'reset' }
+    return (yield* failed('storing', error)) || (yield* load())
+  }
   const commit = function* (position: number, caughtUp: boolean): Generator<Effect, Turn, never> {
-    const outcome = (yield { kind: 'commit', position, caughtUp, events: done() }) as EffectResults['commit']
+    if (alone > 0 && (alone = Math.max(0, alone - done())) === 0) ends = endsBeforeSmall
+    const outcome = (yield { kind: 'commit', position, caughtUp, events: done(), ...(ends >= endsBeforeSmall && { ends }) }) as EffectResults['commit']
     if ('error' in outcome) {
-      if (outcome.error instanceof LeadershipLostError) throw outcome.error
-      yield { kind: 'reset' }
       const attempted = pending
-      if (yield* failed('storing', outcome.error)) return 'aborted'
-      if (yield* load()) return 'aborted'
+      if (yield* storingFailed(outcome.error)) return 'aborted'
       // Whether the commit happened is what the storage says, not what the error says (N4).
       if (run.position === position) {
         pending = attempted
@@ -191,7 +221,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     ;({ paused, now } = outcome.value)
     batchTime = Math.min(settings.batchTime[1], Math.max(settings.batchTime[0], 9 * took))
     pouring = outcome.value.pouring ? took : undefined
-    if (caughtUp) rebuilding = false
+    if (caughtUp) {
+      rebuilding = false
+      ends = alone = 0
+    }
     hurried = run.hurried = false
     looked = now
     pending = nothingPending()
@@ -205,7 +238,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     yield* report({ type: 'event-failed', error, retryCount, ...at })
     const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
     const { strategy } = decision
-    if (strategy === 'retry' && retryCount < settings.retries) {
+    if (strategy === 'retry' && retryCount < settings.retries && !(error instanceof EventCrashesError)) {
       const delay = Math.min(settings.retryMaxDelay, settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()))
       yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
       retrying = { position: event.position, count: retryCount + 1 }
@@ -240,12 +273,19 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     let at = 0
     while (at < count) {
       let failure: { readonly error: unknown } | undefined
-      const unreadableHere = broken.get((events[at] as RecordedEvent).position)
+      const { position } = events[at] as RecordedEvent
+      const unreadableHere = broken.get(position)
       if (unreadableHere !== undefined) failure = { error: unreadableHere }
+      else if (blamed?.position === position) failure = { error: new EventCrashesError(position, blamed.runs) }
       else {
+        if (alone > 0 && tried !== position) {
+          const marked = (yield { kind: 'try', position }) as EffectResults['try']
+          if ('error' in marked) return (yield* storingFailed(marked.error)) ? 'aborted' : 'again'
+          tried = position
+        }
         let to = at
         while (to < count && !broken.has((events[to] as RecordedEvent).position)) to += 1
-        const room = Math.min(settings.batchEvents - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
+        const room = Math.min(batchEvents() - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
         const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
         if (applied.next > at) {
           pending.applied += applied.next - at
@@ -303,7 +343,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     }
     const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
     const upTo = (most: number) => Math.max(1, Math.min(most, room))
-    const read = (yield { kind: 'read-events', after: cursor, limit: upTo(pageSize), most: upTo(longPageSize) }) as EffectResults['read-events']
+    const read = (yield { kind: 'read-events', after: cursor, limit: upTo(pageSize), most: alone > 0 ? 0 : upTo(longPageSize) }) as EffectResults['read-events']
     if ('error' in read) {
       if (yield* failed('reading', read.error)) return result('aborted')
       continue

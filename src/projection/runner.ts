@@ -43,6 +43,8 @@ export interface RunContext<E extends EventShape> {
   /** Names the run in the stored state. */
   readonly owner: string
   readonly run: RunProgress
+  /** Whether it is not beside another run, which may be alive. @default it may be */
+  readonly holdsLock?: () => boolean
   readonly report: (occurrence: ProjectionOccurrence) => void
 }
 
@@ -52,7 +54,7 @@ export interface RunContext<E extends EventShape> {
  * @throws ProjectionError, LeadershipLostError
  */
 export async function runMachine<E extends EventShape>(context: RunContext<E>, signal: AbortSignal): Promise<ProjectionResult> {
-  const { target, settings, owner, run, report } = context
+  const { target, settings, owner, run, holdsLock, report } = context
   const { clock } = settings
   const alarm = wakeUp(context, signal)
   const slices = new Slices(() => clock.monotonic())
@@ -69,7 +71,9 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         const rebuilding = state.rebuild !== undefined
         known = { epoch: state.epoch, rebuilding }
         report({ type: 'loaded', position, paused: state.paused, rebuilding })
-        return { value: { position, paused: state.paused, rebuilding, now: clock.monotonic() } }
+        // Who works beside another one cannot tell a slow handler from one that kills.
+        const { trying, ...rest } = state
+        return { value: { ...rest, ...(trying !== undefined && holdsLock?.() === true && { trying }), position, rebuilding, now: clock.monotonic() } }
       } catch (error) {
         signal.throwIfAborted()
         return { error }
@@ -93,7 +97,8 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
           throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
         }
         alarm.sawHead(page.head, page.scannedTo >= page.head)
-        await target.prepare?.(page.events)
+        // One of them may be what killed a run, and its turn has not come (N19).
+        if (most > 0) await target.prepare?.(page.events)
         const now = clock.monotonic()
         report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
         return { value: { ...page, now } }
@@ -151,10 +156,18 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       })
       return undefined
     },
-    commit: async ({ position, caughtUp, events }) => {
+    try: async ({ position }) => {
+      try {
+        if (holdsLock?.() === true) await target.tries?.(position)
+        return { value: undefined }
+      } catch (error) {
+        return { error }
+      }
+    },
+    commit: async ({ position, caughtUp, events, ends }) => {
       const start = clock.monotonic()
       try {
-        const { paused } = await target.commit(position, { caughtUp })
+        const { paused } = await target.commit(position, { caughtUp, ends })
         slices.began()
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()

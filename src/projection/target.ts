@@ -56,6 +56,10 @@ export interface ProjectionState {
   readonly rebuild?: { readonly position: number; readonly letters: number }
   /** Why the last rebuild was given up; the rows that were there before it stayed (N33). */
   readonly rebuildFault?: StoredFault
+  /** How often in a row a run from this position ended without a word and without a commit, at least; gone once the projection has caught up (N19). */
+  readonly unclean?: { readonly position: number; readonly ends: number }
+  /** The event that was applied alone because of that, and in how many runs; gone once it is passed. */
+  readonly trying?: { readonly position: number; readonly runs: number }
 }
 
 /** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
@@ -109,15 +113,22 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
+  /**
+   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone (N19).
+   *
+   * @throws LeadershipLostError as `commit`
+   */
+  tries?(position: number): Promise<void>
   /** Adds a dead letter to what is pending. */
   park(letter: DeadLetterRecord): void
   /**
    * Stores everything pending, with the new checkpoint, if the stored checkpoint and epoch are still those of this target.
-   * `caughtUp` says that `position` is the head: a rebuild is then complete and takes the place of the old rows.
+   * `caughtUp` says that `position` is the head: a rebuild is then complete and takes the place of the old rows. `ends` is kept as
+   * {@link ProjectionState.unclean}.
    *
    * @throws LeadershipLostError if they are not; nothing is stored then
    */
-  commit(position: number, options: { readonly caughtUp: boolean }): Promise<CommitResult>
+  commit(position: number, options: { readonly caughtUp: boolean; readonly ends?: number | undefined }): Promise<CommitResult>
   /** Drops everything pending and cached. Call `begin` before going on. */
   reset(): void
   /** Reads the stored state without taking over. */

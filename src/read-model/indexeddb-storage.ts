@@ -10,7 +10,7 @@ import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
-  committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
+  committed, emptyState, faulted, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
@@ -91,6 +91,10 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
   }
 
+  tries(from: StateRow, position: number): Promise<StateRow> {
+    return this.#change(`noting which event '${this.#key}' applies`, (before) => tried(this.#key, before, from, position))
+  }
+
   async commit(change: Commit): Promise<StateRow> {
     const { from, rows, letters, caughtUp } = change
     const side = workingSide(from)
@@ -152,8 +156,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     await this.#move(`rebuilding '${this.#key}'`, rebuildStarted)
   }
 
-  async fault(from: StateRow, fault: StoredFault): Promise<boolean> {
-    const after = await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault) ?? { after: before, clear: [] })
+  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean> {
+    const after = await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived) ?? { after: before, clear: [] })
     return after.rebuildFault === fault
   }
 
@@ -162,7 +166,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async setPaused(paused: boolean): Promise<void> {
-    await this.#change(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => ({ ...before, paused }))
+    await this.#change(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => pausedOrNot(before, paused))
   }
 
   async row(side: Side, table: string, key: RowKey): Promise<unknown> {

@@ -6,7 +6,7 @@ import { equal } from './equal.js'
 import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
-  committed, emptyState, faulted, rebuildStarted, replayed, skipped, takeOver, workingSide,
+  committed, emptyState, faulted, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
@@ -90,6 +90,10 @@ class MemoryStorage implements ReadModelStorage {
     return this.#finish(takeOver(this.#state, this.#log, how))
   }
 
+  async tries(from: StateRow, position: number): Promise<StateRow> {
+    return this.#finish({ after: tried(this.#key, this.#state, from, position), clear: [] })
+  }
+
   async commit(change: Commit): Promise<StateRow> {
     const transition = committed(this.#key, this.#state, change)
     const side = workingSide(change.from)
@@ -111,8 +115,8 @@ class MemoryStorage implements ReadModelStorage {
     this.#finish(rebuildStarted(this.#state))
   }
 
-  async fault(from: StateRow, fault: StoredFault): Promise<boolean> {
-    const transition = faulted(this.#state, from, fault)
+  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean> {
+    const transition = faulted(this.#state, from, fault, survived)
     return transition !== undefined && this.#finish(transition).rebuildFault === fault
   }
 
@@ -121,7 +125,7 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async setPaused(paused: boolean): Promise<void> {
-    this.#finish({ after: { ...this.#state, paused }, clear: [] })
+    this.#finish({ after: pausedOrNot(this.#state, paused), clear: [] })
   }
 
   async row(side: Side, table: string, key: RowKey): Promise<unknown> {

@@ -39,6 +39,8 @@ export interface Commit {
   readonly position: number
   /** `position` is the head: a rebuild is complete. */
   readonly caughtUp: boolean
+  /** See {@link ProjectionState.unclean}. */
+  readonly ends?: number | undefined
   readonly rows: RowChanges
   readonly letters: readonly DeadLetterRecord[]
 }
@@ -63,6 +65,8 @@ export interface TakeOver {
   readonly seen: StateRow
   /** … and the head: only what was beyond it already then is beyond it. */
   readonly head: number
+  /** The event that it tried alone, and lived through: whoever comes here was not killed by it. */
+  readonly survived?: number | undefined
   /** Aborts where the runner is not wanted any more. */
   readonly signal?: AbortSignal | undefined
 }
@@ -71,14 +75,37 @@ export interface TakeOver {
  * A runner begins, and tries what stopped the one before it. Rows of another log, or from beyond the head, are dropped: they
  * are built again from the first event (N36).
  */
-export function takeOver(before: StateRow, log: string, { owner, seen, head, signal }: TakeOver): Transition {
+export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
+  const { owner, seen, head, signal } = how
   signal?.throwIfAborted()
-  const { fault: _fault, ...rest } = before
+  const { fault: _fault, unclean: _unclean, trying: _trying, ...rest } = before
   const epoch = before.epoch + 1
   // A leader that went on since `seen` is ahead of that head, not of the log.
   const beyond = farthest(seen) > head && farthest(before) === farthest(seen)
-  if (before.log === log && !beyond) return { after: { ...rest, epoch, owner }, clear: [] }
+  if (before.log === log && !beyond) return { after: { ...rest, epoch, owner, ...suspicion(before, how) }, clear: [] }
   return { after: { ...emptyState(log, before.fingerprint), paused: before.paused, epoch, owner }, clear: [0, 1] }
+}
+
+/** What is to be thought of the runs before, as long as there is anything to do (N19). */
+function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<StateRow, 'unclean' | 'trying'> {
+  const { unclean, trying, fault } = before
+  const at = workingPosition(before)
+  if (head <= at) return {}
+  // The run that begins is the last one, which goes on, or the last one said why it ended.
+  const alive = before.owner === owner || fault !== undefined
+  const ends = unclean?.position === at ? unclean.ends + (alive ? 0 : 1) : 0
+  return { unclean: { position: at, ends }, ...(trying !== undefined && trying.position > at && trying.position !== survived && { trying }) }
+}
+
+/** An event is applied alone. */
+export function tried(key: string, before: StateRow, from: StateRow, position: number): StateRow {
+  assertUnmoved(key, before, from, workingPosition)
+  return { ...before, trying: { position, runs: before.trying?.position === position ? before.trying.runs + 1 : 1 } }
+}
+
+/** Somebody resumes a projection, or begins it again: whatever was suspected is tried. */
+export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
+  return rest
 }
 
 /** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument (N13) */
@@ -88,8 +115,12 @@ function assertUnmoved(key: string, before: StateRow, from: StateRow, positionOf
 }
 
 /** Rows, letters and checkpoint move together. */
-export function committed(key: string, before: StateRow, { from, position, caughtUp, letters }: Commit): Transition {
-  assertUnmoved(key, before, from, workingPosition)
+export function committed(key: string, stored: StateRow, { from, position, caughtUp, ends = 0, letters }: Commit): Transition {
+  assertUnmoved(key, stored, from, workingPosition)
+  const { trying } = stored
+  const before: StateRow = {
+    ...unsuspected(stored), ...(ends > 0 && !caughtUp && { unclean: { position, ends } }), ...(trying !== undefined && trying.position > position && { trying }),
+  }
   const { rebuild, fault, rebuildFault, ...rest } = before
   if (rebuild === undefined) {
     const kept = { ...(fault !== undefined && fault.position > position ? { fault } : {}), ...(rebuildFault === undefined ? {} : { rebuildFault }) }
@@ -116,17 +147,17 @@ export function replayed(key: string, before: StateRow, from: StateRow, found: {
 
 /** Begins a rebuild, or begins it again. */
 export function rebuildStarted(before: StateRow): Transition {
-  const { fault: _fault, rebuildFault: _rebuildFault, ...rest } = before
+  const { fault: _fault, rebuildFault: _rebuildFault, ...rest } = unsuspected(before)
   return { after: { ...rest, epoch: before.epoch + 1, rebuild: { position: 0, letters: 0 } }, clear: [other(before.shown)] }
 }
 
-/** Why a run stopped. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
-export function faulted(before: StateRow, from: StateRow, fault: StoredFault): Transition | undefined {
+/** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
+export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition | undefined {
   // Another runner took over: the fault is not of its making.
   if (before.epoch !== from.epoch) return undefined
-  const { rebuild, ...rest } = before
-  if (rebuild === undefined) return { after: { ...before, fault }, clear: [] }
-  return { after: { ...rest, epoch: before.epoch + 1, rebuildFault: fault }, clear: [other(before.shown)] }
+  const { rebuild, trying, ...rest } = before
+  if (rebuild === undefined) return { after: { ...rest, ...(trying !== undefined && trying.position !== survived && { trying }), fault }, clear: [] }
+  return { after: { ...unsuspected(rest), epoch: before.epoch + 1, rebuildFault: fault }, clear: [other(before.shown)] }
 }
 
 /** @throws InvalidArgumentError if the projection does not stand at that event (any more) (N41) */
@@ -138,3 +169,6 @@ export function skipped(before: StateRow, position: number): StateRow {
   }
   return { ...rest, position, epoch: before.epoch + 1, skipped: [...(before.skipped ?? []), position].slice(-maxSkipped) }
 }
+
+/** Somebody pauses or resumes. What stopped a projection is tried again when it resumes. */
+export const pausedOrNot = (before: StateRow, paused: boolean): StateRow => ({ ...(paused ? before : unsuspected(before)), paused })

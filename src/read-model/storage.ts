@@ -34,6 +34,8 @@ export interface ReadModelStorage {
   state(): Promise<StateRow>
   /** See `takeOver`. */
   begin(how: TakeOver): Promise<StateRow>
+  /** See `tried`. */
+  tries(from: StateRow, position: number): Promise<StateRow>
   /** See `committed`. */
   commit(change: Commit): Promise<StateRow>
   /** See `replayed`; the rows are those that readers see. */
@@ -41,7 +43,7 @@ export interface ReadModelStorage {
   /** See `rebuildStarted`. */
   rebuild(): Promise<void>
   /** See `faulted`. Answers true if a rebuild was given up. */
-  fault(from: StateRow, fault: StoredFault): Promise<boolean>
+  fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean>
   /** See `skipped`. */
   skip(position: number): Promise<void>
   setPaused(paused: boolean): Promise<void>

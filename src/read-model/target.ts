@@ -34,6 +34,8 @@ export function readModelTarget<E extends EventShape>(
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
   let dropped = true
   let letters: DeadLetterRecord[] = []
+  /** The event that is applied alone, or was at last. */
+  let alone: number | undefined
   const control = async (change: Promise<unknown>) => {
     await change
     ports.changed()
@@ -46,7 +48,8 @@ export function readModelTarget<E extends EventShape>(
     onError: (failure) => (from?.skipped?.includes(failure.position) === true ? 'skip' : (definition.onError?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      from = await storage.begin({ owner, seen, head: await ports.head(), signal })
+      from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
+      alone = undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
@@ -59,12 +62,17 @@ export function readModelTarget<E extends EventShape>(
     },
     apply: (event) => work.apply(event),
     isStorageFailure: (error) => work.isStorageFailure(error),
+    async tries(position) {
+      if (from === undefined || dropped) throw new InvalidArgumentError('tries', 'comes before begin.')
+      from = await storage.tries(from, position)
+      alone = position
+    },
     park: (letter) => void letters.push(letter),
-    async commit(position, { caughtUp }) {
+    async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
       const before = from
       const rows = work.pending
-      from = await storage.commit({ from, position, caughtUp, rows, letters }).catch((error: unknown) => {
+      from = await storage.commit({ from, position, caughtUp, ends, rows, letters }).catch((error: unknown) => {
         if (namesUnstorable.has((error as { cause?: { name?: string } }).cause?.name ?? '')) work.distrust()
         throw error
       })
@@ -82,7 +90,7 @@ export function readModelTarget<E extends EventShape>(
     state: () => storage.state(),
     async recordFault(fault) {
       if (from === undefined) return false
-      const onlyRebuild = await storage.fault(from, fault)
+      const onlyRebuild = await storage.fault(from, fault, alone)
       ports.changed()
       return onlyRebuild
     },

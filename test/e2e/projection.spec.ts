@@ -49,6 +49,56 @@ test('H19, L4, N24: when the leading tab crashes another goes on, and every effe
   expect(rows).toEqual(['k0', 'k1', 'k2', 'k3'].map((name) => ({ name, count: 30 })))
 })
 
+test('N19: an event whose handler kills the tab is set aside after five tabs, and everything else is there', async ({ launch }) => {
+  const context = await launch()
+  type State = { projection: { status: { getSnapshot(): Record<string, unknown> }; resume(): Promise<void>; skip(position: number): Promise<void>; caughtUp(position: number, options: object): Promise<unknown> }; store: never; definition: never }
+  const openAndStart = async () => {
+    const page = await openPage(context)
+    /** What the handler asks for by name, since only the browser can kill a tab. */
+    const asked = new Promise<void>((resolve) => void page.exposeFunction('killMe', resolve))
+    await run(page, 'page', async (tidemark, _arg, state) => {
+      const store = await tidemark.openEventStore({ name: 'deadly' })
+      if ((await store.head()) === 0) await store.append({ stream: 's', events: Array.from({ length: 100 }, () => ({ type: 'Added', data: null })) })
+      const definition = tidemark.defineProjection(tidemark.defineEvents<{ type: 'Added'; data: null }>(), {
+        name: 'seen',
+        tables: { seen: tidemark.table<{ position: number }>({ key: 'position' }) },
+        on: {
+          Added: ({ position }, { seen }) => {
+            if (position !== 37) return seen.put({ position })
+            ;(globalThis as unknown as { killMe(): void }).killMe()
+            return new Promise<void>(() => {})
+          },
+        },
+      })
+      Object.assign(state as object, { store, definition, projection: tidemark.startProjection(definition, store as never) })
+    }, undefined)
+    return { page, asked }
+  }
+  const statusOf = (page: Parameters<typeof crash>[0]) => run(page, 'page', async (_tidemark, _arg, state) => {
+    const { phase, position, reason } = (state as State).projection.status.getSnapshot()
+    return { phase, position, reason: String(reason) }
+  }, undefined)
+
+  let tab = await openAndStart()
+  for (let kills = 0; kills < 5; kills += 1) {
+    await tab.asked
+    await crash(tab.page)
+    await tab.page.close()
+    tab = await openAndStart()
+  }
+  await expect.poll(() => statusOf(tab.page)).toMatchObject({ phase: 'faulted', position: 36, reason: expect.stringContaining('position 37') })
+  const rows = await run(tab.page, 'page', async (tidemark, _arg, state) => {
+    const { projection, store, definition } = state as State
+    await projection.skip(37)
+    await projection.caughtUp(100, { timeout: 20_000 })
+    const view = await tidemark.openReadModel(store, definition) as unknown as { seen: { getAll(): Promise<{ position: number }[]> }; close(): Promise<void> }
+    const all = await view.seen.getAll()
+    await view.close()
+    return all.map(({ position }) => position)
+  }, undefined)
+  expect(rows).toEqual(Array.from({ length: 100 }, (_, at) => at + 1).filter((position) => position !== 37))
+})
+
 test('N38, H61: a service worker projects in batches while no tab leads', async ({ launch }) => {
   const page = await openPage(await launch())
   const outcome = await run(page, 'service', async (tidemark) => {

@@ -44,6 +44,23 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       await store.close()
     })
 
+    test('N44: a handler that asks the clock, chance, or what it kept in memory is reported by the rows that came out differently', async () => {
+      let called = 0
+      const kinds: Record<string, () => number> = { clock: () => performance.now(), chance: () => Math.random(), memory: () => (called += 1), event: () => 1 }
+      for (const [kind, value] of Object.entries(kinds)) {
+        const store = await open(newName())
+        const definition = defineProjection(events, {
+          name: 'sums', tables: { sums: table<{ name: string; value: number }>({ key: 'name' }) },
+          on: { Added: ({ data: { to } }, { sums }) => sums.put({ name: to, value: value() }) },
+        })
+        await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
+        await runProjection(definition, store)
+        const { ok, defects } = await verifyReadModel(store, definition)
+        expect([kind, ok, brief(defects)]).toEqual([kind, kind === 'event', kind === 'event' ? [] : [['wrong-row', 'sums', 'a'], ['wrong-row', 'sums', 'b']]])
+        await store.close()
+      }
+    })
+
     test('changes nothing that is stored, and takes no part in leadership', async () => {
       const name = newName()
       const store = await open(name)

@@ -1,11 +1,12 @@
 // The machine alone, stepped by hand: no clock, no storage, no promise.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LeadershipLostError } from '../../../src/errors.js'
+import { EventCrashesError, LeadershipLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
 import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
+import type { ProjectionState } from '../../../src/projection/target.js'
 
 const event = (position: number): RecordedEvent => ({ type: 'A', data: null, stream: 's', version: position, position, id: `id-${position}`, time: 0 })
 const eventsBetween = (after: number, to: number) => Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
@@ -26,8 +27,8 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
       expect(this.effect).toMatchObject({ kind })
       next = steps.next(result as never)
     },
-    loaded(position = 0, paused = false) {
-      this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0 } })
+    loaded(position = 0, paused = false, suspicion: Pick<ProjectionState, 'unclean' | 'trying'> = {}) {
+      this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...suspicion } })
     },
     read(after: number, to: number, head = to, now = 0) {
       this.answer('read-events', { value: { events: eventsBetween(after, to), scannedTo: to, head, now } })
@@ -174,6 +175,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
           return { strategy }
         },
         park: () => undefined,
+        try: () => ({ value: undefined }),
         look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
         commit: ({ position }, now) => {
           expect(position).toBeGreaterThanOrEqual(checkpoint)
@@ -210,6 +212,87 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
     }),
     { numRuns: 300 },
   )
+})
+
+test('N19: after two runs that ended without a word, commits are small until the projection has caught up', () => {
+  const it = machine()
+  it.loaded(0, false, { unclean: { position: 0, ends: 2 } })
+  it.read(0, 100)
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 64 })
+  it.applied(64)
+  expect(it.effect).toEqual({ kind: 'commit', position: 64, caughtUp: false, events: 64, ends: 2 })
+  it.committed()
+  expect(it.effect).toEqual({ kind: 'apply', from: 64, to: 100 })
+  it.applied(100)
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 100, caughtUp: true })
+})
+
+test('N19: after one more each event is noted and applied alone, 64 of them, and nothing is prepared', () => {
+  const it = machine({}, 'continuous')
+  it.loaded(0, false, { unclean: { position: 0, ends: 3 } })
+  expect(it.effect).toEqual({ kind: 'read-events', after: 0, limit: 4096, most: 0 })
+  it.read(0, 200)
+  for (let position = 1; position <= 64; position += 1) {
+    expect(it.effect).toEqual({ kind: 'try', position })
+    it.answer('try', { value: undefined })
+    expect(it.effect).toEqual({ kind: 'apply', from: position - 1, to: position })
+    it.applied(position)
+    expect(it.effect).toEqual({ kind: 'commit', position, caughtUp: false, events: 1, ends: position < 64 ? 3 : 2 })
+    it.committed()
+  }
+  expect(it.effect).toEqual({ kind: 'apply', from: 64, to: 128 })
+})
+
+test('N19: an event that is retried is noted once', () => {
+  const it = machine()
+  it.loaded(0, false, { unclean: { position: 0, ends: 3 } })
+  it.read(0, 1)
+  it.answer('try', { value: undefined })
+  it.answer('apply', { next: 0, failure: { error: new Error('x'), storage: false }, now: 0, aborted: false })
+  it.answer('decide', { strategy: 'retry' })
+  it.answer('sleep', 'on')
+  it.read(0, 1)
+  expect(it.effect).toMatchObject({ kind: 'apply' })
+})
+
+test('N19: an event that one run died of is tried once more, one that two died of is not, and retry counts as fatal', () => {
+  const once = machine()
+  once.loaded(36, false, { trying: { position: 37, runs: 1 } })
+  once.read(36, 40)
+  expect(once.effect).toEqual({ kind: 'try', position: 37 })
+
+  const twice = machine()
+  twice.loaded(36, false, { trying: { position: 37, runs: 2 } })
+  twice.read(36, 40)
+  expect(twice.effect).toMatchObject({ kind: 'decide', event: { position: 37 }, error: { code: 'event-crashes', position: 37 }, retryCount: 0 })
+  expect(() => twice.answer('decide', { strategy: 'retry' })).toThrow(expect.objectContaining({ code: 'failed', position: 37, cause: expect.any(EventCrashesError) }))
+})
+
+test('N19: an event that is blamed and parked is out of the way, and those after it are applied alone for a while', () => {
+  const it = machine()
+  it.loaded(36, false, { trying: { position: 37, runs: 2 } })
+  it.read(36, 39)
+  it.answer('decide', { strategy: 'park' })
+  it.answer('park', undefined)
+  expect(it.effect).toEqual({ kind: 'commit', position: 37, caughtUp: false, events: 1 })
+  it.committed()
+  expect(it.effect).toEqual({ kind: 'try', position: 38 })
+})
+
+test('N19: where an event cannot be noted it is not applied, and the pause is that of storing', () => {
+  const it = machine()
+  it.loaded(0, false, { unclean: { position: 0, ends: 3 } })
+  it.read(0, 1)
+  it.answer('try', { error: new Error('full') })
+  it.answer('reset', undefined)
+  expect(it.effect).toMatchObject({ kind: 'sleep', why: 'failed' })
+  it.answer('sleep', 'on')
+  expect(it.effect).toMatchObject({ kind: 'load-checkpoint' })
+
+  const lost = machine()
+  lost.loaded(0, false, { unclean: { position: 0, ends: 3 } })
+  lost.read(0, 1)
+  expect(() => lost.answer('try', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(LeadershipLostError)
 })
 
 test('while behind, commits take a tenth of the time at most: after a slow one the next comes later', () => {

@@ -31,12 +31,14 @@ const definition: ProjectionDefinition<Event> = defineProjection(events, {
   onError: () => 'park',
 }) as unknown as ProjectionDefinition<Event>
 
-/** The same, written without tidemark. */
-function reference(log: readonly RecordedEvent<Event>[], to: number) {
+/** The same, written without tidemark. What was set aside because runs died of it, as it seemed, is left out (I4, N19). */
+function reference(log: readonly RecordedEvent<Event>[], to: number, blamed: ReadonlySet<number> = new Set()) {
   const rows = new Map<string, Row>()
   const letters: number[] = []
   let n = 0
   for (const event of log.slice(0, to)) {
+    if (blamed.has(event.position)) letters.push(event.position)
+    if (blamed.has(event.position)) continue
     if (event.type === 'Removed') rows.delete(event.data.to)
     if (event.type !== 'Added') continue
     const { to: name, amount } = event.data
@@ -54,6 +56,12 @@ function reference(log: readonly RecordedEvent<Event>[], to: number) {
 async function stored(storage: ReadModelStorage) {
   const all = async (name: string) => (await storage.query(name, { kind: 'all', options: {} })).value
   return { rows: await all('rows'), counts: await all('counts'), letters: (await storage.letters(0, 10_000)).map(({ position }) => position) }
+}
+
+/** The rows, letters and counts are those of a plain fold up to a position. */
+async function assertFolded(storage: ReadModelStorage, log: readonly RecordedEvent<Event>[], to: number): Promise<void> {
+  const blamed = (await storage.letters(0, 10_000)).filter(({ errorName }) => errorName === 'EventCrashesError').map(({ position }) => position)
+  expect(await stored(storage)).toEqual(reference(log, to, new Set(blamed)))
 }
 
 /** Stops a context at its nth step: whatever it was waiting for does not come, unless it is thawed. */
@@ -159,9 +167,9 @@ describe.for(storages)('%s', ([, database]) => {
       finished = await live(store, open(), 5, new Crash(step))
       const left = open()
       const { position } = await left.state()
-      expect(await stored(left)).toEqual(reference(log, position))
+      await assertFolded(left, log, position)
       for (let lives = 0; !(await live(store, open(), 5, new Crash(step + 12))); lives += 1) expect(lives).toBeLessThan(50)
-      expect(await stored(open())).toEqual(reference(log, log.length))
+      await assertFolded(open(), log, log.length)
       steps = step
     }
     // So many steps that every kind of them was crashed at.
@@ -179,10 +187,10 @@ describe.for(storages)('%s', ([, database]) => {
           for (const { maxEvents, crashAfter } of lives) {
             await live(store, open(), maxEvents, new Crash(crashAfter))
             const left = open()
-            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+            await assertFolded(left, log, (await left.state()).position)
           }
           await live(store, open(), 64, new Crash(Infinity))
-          expect(await stored(open())).toEqual(reference(log, log.length))
+          await assertFolded(open(), log, log.length)
         },
       ),
       { numRuns: 60 },
@@ -201,12 +209,12 @@ describe.for(storages)('%s', ([, database]) => {
             if (rebuild) await open().rebuild()
             await live(store, open(), maxEvents, new Crash(crashAfter))
             const left = open()
-            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+            await assertFolded(left, log, (await left.state()).position)
           }
           await live(store, open(), 7, new Crash(Infinity))
           const end = open()
           expect((await end.state()).rebuild).toBeUndefined()
-          expect(await stored(end)).toEqual(reference(log, log.length))
+          await assertFolded(end, log, log.length)
         },
       ),
       { numRuns: 60 },
@@ -233,14 +241,42 @@ describe.for(storages)('%s', ([, database]) => {
             back?.thaw()
             await back?.ended
             const left = open()
-            expect(await stored(left)).toEqual(reference(log, (await left.state()).position))
+            await assertFolded(left, log, (await left.state()).position)
           }
           await live(store, open(), 7, new Crash(Infinity))
-          expect(await stored(open())).toEqual(reference(log, log.length))
+          await assertFolded(open(), log, log.length)
         },
       ),
       { numRuns: 60 },
     )
+  })
+
+  test('N19: a handler that kills its context at event 37 is called five times, and then the event is set aside', async () => {
+    const { store, log } = await logOf(Array.from({ length: 100 }, (_, at) => ({ type: 'Added', data: { to: 'abc'[at % 3] as string, amount: 1 } })))
+    const open = database()
+    const positions: number[] = []
+    let kills = 0
+    for (let lives = 0, done = false; !done; lives += 1) {
+      expect(lives).toBeLessThan(10)
+      const target = readModelTarget(definition, open(), { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+      const { apply } = target
+      const died = new Promise<void>((die) => {
+        target.apply = (event) => {
+          if (event.position !== 37) return apply(event)
+          kills += 1
+          die()
+          return applying(new Promise(() => {}))
+        }
+      })
+      const running = driveTarget(target, { reader: store, coordinator: inProcessCoordinator() }, {}, { mode: 'batch', owner: crypto.randomUUID() })
+      done = await Promise.race([running.then(() => true), died.then(() => false)])
+      positions.push((await open().state()).position)
+    }
+    expect(kills).toBe(5)
+    expect(positions).toEqual([0, 0, 0, 36, 36, 100])
+    expect(await open().letters(0, 10)).toMatchObject([{ position: 37, errorName: 'EventCrashesError' }])
+    await assertFolded(open(), log, 100)
+    expect(await open().state()).not.toMatchObject({ trying: expect.anything() })
   })
 
   test('N23: a letter that cannot be written holds the checkpoint back', async () => {
@@ -262,7 +298,7 @@ describe.for(storages)('%s', ([, database]) => {
     })
     expect(result).toMatchObject({ applied: 2, parked: 1, position: 3 })
     expect(positions).toEqual([1, 1, 1])
-    expect(await stored(storage)).toEqual(reference(log, 3))
+    await assertFolded(storage, log, 3)
   })
 })
 
