@@ -17,7 +17,6 @@ const reasons = {
   X29: 'there are no snapshots yet',
   M1: 'there is no merging of copies yet',
   M2: 'there is no merging of copies yet',
-  N22: 'parking keeps one event aside, not the rest of its stream, yet',
   N35: 'there are no reactions yet, and a projection writes to its read model only',
 }
 

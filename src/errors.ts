@@ -18,6 +18,7 @@ export type TidemarkErrorCode =
   | 'invalid-import'
   | 'event-unreadable'
   | 'event-crashes'
+  | 'stream-held'
   | 'integrity'
   | 'failed'
   | 'definition-changed'
@@ -156,6 +157,16 @@ export class EventCrashesError extends TidemarkError {
   constructor(position: number, runs: number) {
     super('event-crashes', `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`)
     this.position = position
+  }
+}
+
+/** Why an event was parked without being tried: letters of its stream wait that come before it (N22). */
+export class StreamHeldError extends TidemarkError {
+  declare readonly stream: string
+
+  constructor(stream: string) {
+    super('stream-held', `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`)
+    this.stream = stream
   }
 }
 

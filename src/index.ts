@@ -31,7 +31,7 @@ export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 export type { ProjectionConfig } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
-export type { DeadLetterRecord, FailureContext, FailureStrategy, StoredFault } from './projection/target.js'
+export type { DeadLetterRecord, FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './read-model/run.js'
 export { startProjection, type DeadLetter, type ProjectionHandle } from './read-model/handle.js'
 export type { CaughtUp, CaughtUpOptions } from './read-model/caught-up.js'
@@ -66,6 +66,6 @@ export type { Clock } from './platform/clock.js'
 export {
   CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
   InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageDamagedError,
-  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
+  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
 } from './errors.js'

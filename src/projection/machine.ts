@@ -2,12 +2,12 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, IntegrityError, LeadershipLostError, ProjectionError, TidemarkError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, IntegrityError, LeadershipLostError, ProjectionError, StreamHeldError, TidemarkError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
 import { reportedEvent, type ProjectionOccurrence } from './report.js'
-import type { FailureStrategy, ProjectionState } from './target.js'
+import type { ProjectionState, ReadModelFailureStrategy } from './target.js'
 
 /** What a read answers. */
 export interface Page {
@@ -33,7 +33,7 @@ export type Effect =
   /** Apply events of the last page from an index on, until one fails, time is up, or `to` is reached. */
   | { readonly kind: 'apply'; readonly from: number; readonly to: number }
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
-  | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number }
+  | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number; readonly holdsStream: boolean }
   /** An event comes next, alone. */
   | { readonly kind: 'try'; readonly position: number }
   /** `ends`: see `ProjectionState.unclean`. */
@@ -48,15 +48,15 @@ export type Effect =
 
 /** What each effect is answered with. */
 export interface EffectResults {
-  /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. */
-  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number } & Pick<ProjectionState, 'unclean' | 'trying'>>
+  /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `held`: streams whose events are parked. */
+  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying'>>
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
   look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page>
   /** `storage`: what failed was not the handler, but reading what it asked for. */
   apply: { readonly next: number; readonly failure?: { readonly error: unknown; readonly storage: boolean }; readonly now: number; readonly aborted: boolean }
   /** `error` is what the policy itself threw. */
-  decide: { readonly strategy: FailureStrategy; readonly error?: unknown }
+  decide: { readonly strategy: ReadModelFailureStrategy; readonly error?: unknown }
   park: undefined
   try: Outcome<undefined>
   /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
@@ -126,6 +126,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let blamed: ProjectionState['trying']
   /** Noted by this run already. */
   let tried = 0
+  /** Streams whose events are parked without being tried (N22). */
+  let held = new Set<string>()
   /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
@@ -179,6 +181,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
       const { unclean, trying } = loaded.value
+      held = new Set(loaded.value.held)
       ends = unclean?.ends ?? 0
       tried = 0
       alone = trying !== undefined || ends >= endsBeforeAlone ? smallBatch : 0
@@ -231,6 +234,13 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     return 'done'
   }
 
+  const park = function* (event: RecordedEvent, error: unknown, attempts: number, holdsStream: boolean): Generator<Effect, void, never> {
+    yield { kind: 'park', event, error, attempts, holdsStream }
+    if (holdsStream) held.add(event.stream)
+    pending.parked += 1
+    yield* report({ type: 'parked', error, attempts, ...reportedEvent(event) })
+  }
+
   /** What to do with an event that failed: by its policy, with everything before it stored (N18). */
   const settleFailure = function* (event: RecordedEvent, error: unknown): Generator<Effect, 'next' | Turn, never> {
     const at = reportedEvent(event)
@@ -248,10 +258,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       return slept === 'aborted' ? 'aborted' : 'again'
     }
     const attempts = retryCount + 1
-    if (strategy === 'park') {
-      yield { kind: 'park', event, error, attempts }
-      pending.parked += 1
-      yield* report({ type: 'parked', error, attempts, ...at })
+    if (strategy === 'park' || strategy === 'park-stream') {
+      yield* park(event, error, attempts, strategy === 'park-stream')
       return 'next'
     }
     if (strategy === 'skip') {
@@ -273,9 +281,13 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     let at = 0
     while (at < count) {
       let failure: { readonly error: unknown } | undefined
-      const { position } = events[at] as RecordedEvent
+      const { position, stream } = events[at] as RecordedEvent
       const unreadableHere = broken.get(position)
-      if (unreadableHere !== undefined) failure = { error: unreadableHere }
+      if (held.has(stream)) {
+        yield* park(events[at] as RecordedEvent, new StreamHeldError(stream), 0, true)
+        cursor = position
+        at += 1
+      } else if (unreadableHere !== undefined) failure = { error: unreadableHere }
       else if (blamed?.position === position) failure = { error: new EventCrashesError(position, blamed.runs) }
       else {
         if (alone > 0 && tried !== position) {
@@ -284,7 +296,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
           tried = position
         }
         let to = at
-        while (to < count && !broken.has((events[to] as RecordedEvent).position)) to += 1
+        while (to < count && !broken.has((events[to] as RecordedEvent).position) && (held.size === 0 || !held.has((events[to] as RecordedEvent).stream))) to += 1
         const room = Math.min(batchEvents() - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
         const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
         if (applied.next > at) {

@@ -61,7 +61,11 @@ export function plainTarget<E extends EventShape, C>(
     name,
     key: name,
     filter: projector.filter ?? {},
-    onError: (failure) => projector.onError?.(failure) ?? 'fatal',
+    onError: async (failure) => {
+      const strategy = (await projector.onError?.(failure)) ?? 'fatal'
+      if ((strategy as string) === 'park-stream') throw new InvalidArgumentError('onError', "answered 'park-stream', which is for read models. Answer 'park'.")
+      return strategy
+    },
     async begin() {
       saved = await load()
       letters = []

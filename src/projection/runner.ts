@@ -73,7 +73,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         report({ type: 'loaded', position, paused: state.paused, rebuilding })
         // Who works beside another one cannot tell a slow handler from one that kills.
         const { trying, ...rest } = state
-        return { value: { ...rest, ...(trying !== undefined && holdsLock?.() === true && { trying }), position, rebuilding, now: clock.monotonic() } }
+        return { value: { ...rest, ...(trying !== undefined && holdsLock?.() === true && { trying }), position, rebuilding, held: target.held, now: clock.monotonic() } }
       } catch (error) {
         signal.throwIfAborted()
         return { error }
@@ -149,10 +149,10 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         return { strategy: 'fatal', error: thrown }
       }
     },
-    park: ({ event, error, attempts }) => {
+    park: ({ event, error, attempts, holdsStream }) => {
       target.park({
         position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: clock.now(),
-        errorName: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error),
+        errorName: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error), ...(holdsStream && { holdsStream }),
       })
       return undefined
     },

@@ -6,6 +6,12 @@ import type { Invocation } from './stack-guard.js'
 /** What a handler answers to a failing event. `'park'` keeps a dead letter and goes on. */
 export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 
+/**
+ * What a read model answers. `'park-stream'` parks the event and holds its stream: later events of that are parked behind it without being
+ * tried, in order, until all of its letters were replayed, which has to be in that order, or discarded (N22). Other streams go on.
+ */
+export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
+
 /** What is known when an event fails. */
 export interface FailureContext<E extends EventShape = EventShape> {
   readonly error: unknown
@@ -23,10 +29,12 @@ export interface DeadLetterRecord {
   readonly stream: string
   readonly errorName: string
   readonly message: string
-  /** How often it was tried, the first time included. */
+  /** How often it was tried, the first time included; 0 for one that waits behind another. */
   readonly attempts: number
   /** When it was parked, in ms since the epoch. */
   readonly time: number
+  /** Later events of its stream wait behind it. */
+  readonly holdsStream?: true
 }
 
 /** Why a projection stands still, kept so that every tab can say so. */
@@ -52,8 +60,10 @@ export interface ProjectionState {
   readonly fault?: StoredFault
   /** Dead letters that wait. */
   readonly letters: number
+  /** Some of them may hold their streams. */
+  readonly holds?: true
   /** A rebuild under way, and how far it is; readers still see the finished rows. */
-  readonly rebuild?: { readonly position: number; readonly letters: number }
+  readonly rebuild?: { readonly position: number; readonly letters: number; readonly holds?: true }
   /** Why the last rebuild was given up; the rows that were there before it stayed (N33). */
   readonly rebuildFault?: StoredFault
   /** How often in a row a run from this position ended without a word and without a commit, at least; gone once the projection has caught up (N19). */
@@ -102,9 +112,11 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Checkpoint key and lock name: `name` for plain projectors, `name@version` for read models. */
   readonly key: string
   readonly filter: EventFilter
-  onError(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
+  onError(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
   /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
+  /** Streams whose events are parked behind letters, as `begin` found them. */
+  readonly held?: ReadonlySet<string> | undefined
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
   /** Preparing has to read so much that it should be told of more events at a time. */

@@ -6,7 +6,7 @@ import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
-import type { FailureContext, FailureStrategy } from '../projection/target.js'
+import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import { isKeyPath, type RowKey } from './keys.js'
 
 declare const rowType: unique symbol
@@ -78,8 +78,8 @@ export interface ProjectionSpecification<E extends EventShape, T extends Tables>
   readonly fold?: TableFolds<E, T>
   /** Further narrows which events are read. @default the types of `on`; every type if there is a `fold` */
   readonly filter?: EventFilter
-  /** Asked at every failure. @default 'fatal' */
-  onError?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
+  /** Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. @default 'fatal' */
+  onError?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
 
 /** What `defineProjection` returns. */
@@ -91,7 +91,7 @@ export interface ProjectionDefinition<E extends EventShape = EventShape, T exten
   readonly filter: EventFilter
   readonly on: Handlers<E, T>
   readonly fold: TableFolds<E, T>
-  readonly onError?: (failure: FailureContext<E>) => FailureStrategy | Promise<FailureStrategy>
+  readonly onError?: (failure: FailureContext<E>) => ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
 
 /** What names a projection's checkpoint, lock and database within its store. */

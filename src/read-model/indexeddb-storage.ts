@@ -10,7 +10,7 @@ import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
-  committed, emptyState, faulted, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, workingSide,
+  committed, emptyState, faulted, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
@@ -23,6 +23,8 @@ import type { Answer, Query, ReadModelStorage } from './storage.js'
 
 /** How often the places of packs are asked for before rows are found without. */
 const maxTries = 4
+/** Dead letters that are read at once. */
+const lettersAtOnce = 1024
 
 /** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
 const silent = (key: string) =>
@@ -140,10 +142,11 @@ export class IndexedDbStorage implements ReadModelStorage {
     await this.#write(`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(from.shown))
-      const wasThere = (await requested(letters.getKey(letter))) !== undefined
+      const found = (await requested(letters.get(letter))) as DeadLetterRecord | undefined
+      const others = found?.holdsStream === true ? (await requested(letters.getAll(IDBKeyRange.upperBound(letter)))) as DeadLetterRecord[] : []
       const now = await Promise.all(read.map(({ table, key }) => this.#row(transaction.objectStore(rowStore(from.shown, table)), table, key)))
       const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
-      const after = replayed(this.#key, before, from, { letter: wasThere, rowsAsRead })
+      const after = replayed(this.#key, before, from, { letter: found !== undefined, waitsFor: letterBefore(found, others), rowsAsRead })
       const writes = new RowWrites(new Map(), this.#keyNames)
       writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
@@ -252,13 +255,23 @@ export class IndexedDbStorage implements ReadModelStorage {
     return value as DeadLetterRecord[]
   }
 
+  async heldStreams(side: Side): Promise<ReadonlySet<string>> {
+    const held = new Set<string>()
+    for (let after = 0, page: DeadLetterRecord[]; ; after = (page.at(-1) as DeadLetterRecord).position) {
+      page = await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(side)], (transaction) =>
+        requested(transaction.objectStore(letterStore(side)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce))) as DeadLetterRecord[]
+      for (const { stream, holdsStream } of page) if (holdsStream === true) held.add(stream)
+      if (page.length < lettersAtOnce) return held
+    }
+  }
+
   async discardLetter(position: number): Promise<void> {
     await this.#write(`discarding a dead letter of '${this.#key}'`, sides.map(letterStore), async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(before.shown))
-      const wasThere = (await requested(letters.getKey(position))) !== undefined
+      const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
       letters.delete(position)
-      return this.#finish(transaction, { after: { ...before, letters: before.letters - (wasThere ? 1 : 0) }, clear: [] })
+      return this.#finish(transaction, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
     })
   }
 

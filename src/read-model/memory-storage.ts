@@ -6,7 +6,7 @@ import { equal } from './equal.js'
 import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
-  committed, emptyState, faulted, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, workingSide,
+  committed, emptyState, faulted, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
@@ -59,6 +59,8 @@ export class MemoryReadModels {
 
 type MemoryDatabases = Map<string, MemoryDatabase>
 
+const inOrder = (letters: ReadonlyMap<number, DeadLetterRecord>): DeadLetterRecord[] => [...letters.values()].sort((left, right) => left.position - right.position)
+
 const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
@@ -105,7 +107,7 @@ class MemoryStorage implements ReadModelStorage {
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
     const { letters } = this.#database.sides[from.shown]
     const rowsAsRead = read.every(({ table, key, row }) => equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null))
-    const after = replayed(this.#key, this.#state, from, { letter: letters.has(letter), rowsAsRead })
+    const after = replayed(this.#key, this.#state, from, { letter: letters.has(letter), waitsFor: letterBefore(letters.get(letter), inOrder(letters)), rowsAsRead })
     this.#put(from.shown, rows)
     letters.delete(letter)
     this.#finish({ after, clear: [] })
@@ -164,14 +166,20 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
-    const letters = [...this.#database.sides[this.#state.shown].letters.values()]
-    return letters.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
+    return inOrder(this.#database.sides[this.#state.shown].letters).filter(({ position }) => position > after).slice(0, limit)
+  }
+
+  async heldStreams(side: Side): Promise<ReadonlySet<string>> {
+    return new Set(inOrder(this.#database.sides[side].letters).filter(({ holdsStream }) => holdsStream === true).map(({ stream }) => stream))
   }
 
   async discardLetter(position: number): Promise<void> {
     const before = this.#state
-    const wasThere = this.#database.sides[before.shown].letters.delete(position)
-    this.#finish({ after: { ...before, letters: before.letters - (wasThere ? 1 : 0) }, clear: [] })
+    const { letters } = this.#database.sides[before.shown]
+    const letter = letters.get(position)
+    if (letter === undefined) return
+    letters.delete(position)
+    this.#finish({ after: withoutLetter(before, letter.holdsStream === true), clear: [] })
   }
 
   close(): void {

@@ -122,14 +122,16 @@ export function committed(key: string, stored: StateRow, { from, position, caugh
     ...unsuspected(stored), ...(ends > 0 && !caughtUp && { unclean: { position, ends } }), ...(trying !== undefined && trying.position > position && { trying }),
   }
   const { rebuild, fault, rebuildFault, ...rest } = before
+  const holds = letters.some(({ holdsStream }) => holdsStream === true)
   if (rebuild === undefined) {
     const kept = { ...(fault !== undefined && fault.position > position ? { fault } : {}), ...(rebuildFault === undefined ? {} : { rebuildFault }) }
-    return { after: { ...rest, ...kept, position, letters: before.letters + letters.length }, clear: [] }
+    return { after: { ...rest, ...kept, ...(holds && { holds: true as const }), position, letters: before.letters + letters.length }, clear: [] }
   }
-  const built = { position, letters: rebuild.letters + letters.length }
+  const built = { position, letters: rebuild.letters + letters.length, ...((holds || rebuild.holds === true) && { holds: true as const }) }
   // Never back: readers keep the old rows until the new ones know at least as much.
   if (!caughtUp || position < before.position) return { after: { ...before, rebuild: built }, clear: [] }
-  return { after: { ...rest, ...built, shown: other(before.shown) }, clear: [before.shown] }
+  const { holds: _holds, ...others } = rest
+  return { after: { ...others, ...built, shown: other(before.shown) }, clear: [before.shown] }
 }
 
 /** Rows as a unit of work found them. */
@@ -139,10 +141,26 @@ export type RowsRead = readonly { readonly table: string; readonly key: RowKey; 
  * A parked event was applied after all, to rows that are still those it read; how far the projection went meanwhile does not
  * matter. The epoch makes the leader drop what it remembers of the rows that changed.
  */
-export function replayed(key: string, before: StateRow, from: StateRow, found: { readonly letter: boolean; readonly rowsAsRead: boolean }): StateRow {
+export function replayed(
+  key: string, before: StateRow, from: StateRow, found: { readonly letter: boolean; readonly waitsFor: number | undefined; readonly rowsAsRead: boolean },
+): StateRow {
   if (before.shown !== from.shown || before.log !== from.log || !found.rowsAsRead) throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
   if (!found.letter) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
-  return { ...before, epoch: before.epoch + 1, letters: before.letters - 1 }
+  if (found.waitsFor !== undefined) {
+    throw new InvalidArgumentError('letter', `waits for that of position ${found.waitsFor}, which is of the same stream and comes first. Replay or discard that one before.`)
+  }
+  return withoutLetter(before, true)
+}
+
+/** The letter that has to be replayed before this one, of those up to it in order. */
+export function letterBefore(letter: DeadLetterRecord | undefined, others: readonly DeadLetterRecord[]): number | undefined {
+  return letter?.holdsStream === true ? others.find(({ stream, holdsStream, position }) => holdsStream === true && stream === letter.stream && position < letter.position)?.position : undefined
+}
+
+/** A letter is gone. `held`: its stream may be free, so that whoever leads has to look again. */
+export function withoutLetter({ holds, ...before }: StateRow, held: boolean): StateRow {
+  const letters = before.letters - 1
+  return { ...before, ...(letters > 0 && holds === true && { holds }), letters, epoch: before.epoch + (held ? 1 : 0) }
 }
 
 /** Begins a rebuild, or begins it again. */

@@ -58,6 +58,8 @@ export interface ReadModelStorage {
   /** Asks a table that readers see. */
   query(table: string, query: Query): Promise<Answer>
   letters(after: number, limit: number): Promise<DeadLetterRecord[]>
+  /** The streams that letters of a side hold. */
+  heldStreams(side: Side): Promise<ReadonlySet<string>>
   discardLetter(position: number): Promise<void>
   close(): void
 }

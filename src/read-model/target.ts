@@ -34,6 +34,7 @@ export function readModelTarget<E extends EventShape>(
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
   let dropped = true
   let letters: DeadLetterRecord[] = []
+  let held: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
   const control = async (change: Promise<unknown>) => {
@@ -50,11 +51,16 @@ export function readModelTarget<E extends EventShape>(
       const seen = await storage.state()
       from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
+      // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
+      held = (from.rebuild ?? from).holds === true ? await storage.heldStreams(workingSide(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
       work.reset(workingSide(from), (from.rebuild?.position ?? from.position) === 0)
       return from
+    },
+    get held() {
+      return held
     },
     prepare: (events) => work.prepare(events),
     get preparesMuch() {

@@ -229,7 +229,7 @@ async function foldAgain<E extends EventShape>(
       if (leftOut.has(position)) return 'skip'
       const strategy = await Promise.resolve(definition.onError?.(failure) ?? 'fatal').catch(() => 'fatal')
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
-      if (strategy !== 'skip' && strategy !== 'park') {
+      if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
         const reason = failure.error instanceof Error ? failure.error.message : String(failure.error)
         found.add({ kind: 'event', position, message: `The event at position ${position} fails for good (${reason}), and the projection went past it.` })
       }

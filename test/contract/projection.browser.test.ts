@@ -3,6 +3,7 @@ import { events } from './projection/model.js'
 import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
+import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -19,3 +20,4 @@ readModelVerifyContract(backend)
 remadeContract(backend)
 deleteContract(backend)
 projectionHandleContract(backend)
+heldStreamsContract(backend)

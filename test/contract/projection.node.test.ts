@@ -5,6 +5,7 @@ import { events } from './projection/model.js'
 import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
+import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -21,4 +22,5 @@ for (const backend of [
   if (backend.shared) remadeContract(backend)
   deleteContract(backend)
   projectionHandleContract(backend)
+  heldStreamsContract(backend)
 }

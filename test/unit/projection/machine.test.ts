@@ -1,7 +1,7 @@
 // The machine alone, stepped by hand: no clock, no storage, no promise.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { EventCrashesError, LeadershipLostError } from '../../../src/errors.js'
+import { EventCrashesError, EventUnreadableError, LeadershipLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
 import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
@@ -27,8 +27,8 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
       expect(this.effect).toMatchObject({ kind })
       next = steps.next(result as never)
     },
-    loaded(position = 0, paused = false, suspicion: Pick<ProjectionState, 'unclean' | 'trying'> = {}) {
-      this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...suspicion } })
+    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying'> & { held?: ReadonlySet<string> } = {}) {
+      this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...more } })
     },
     read(after: number, to: number, head = to, now = 0) {
       this.answer('read-events', { value: { events: eventsBetween(after, to), scannedTo: to, head, now } })
@@ -212,6 +212,44 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
     }),
     { numRuns: 300 },
   )
+})
+
+const turns = (from: number, to: number) => eventsBetween(from, to).map((each) => ({ ...each, stream: each.position % 2 === 0 ? 's' : 't' }))
+
+test('N22: events of a held stream are parked without being tried, and applying stops before each', () => {
+  const it = machine()
+  it.loaded(0, false, { held: new Set(['s']) })
+  it.answer('read-events', { value: { events: turns(0, 4), scannedTo: 4, head: 4, now: 0 } })
+  for (const position of [1, 3]) {
+    expect(it.effect).toEqual({ kind: 'apply', from: position - 1, to: position })
+    it.applied(position)
+    expect(it.effect).toMatchObject({ kind: 'park', event: { position: position + 1 }, error: { code: 'stream-held', stream: 's' }, attempts: 0, holdsStream: true })
+    it.answer('park', undefined)
+  }
+  expect(it.effect).toEqual({ kind: 'commit', position: 4, caughtUp: true, events: 4 })
+  it.committed()
+  expect(it.effect).toMatchObject({ applied: 2, parked: 2 })
+})
+
+test('N22: an event that is parked with its stream holds it from then on, an unreadable one as well, and a reload knows what is stored', () => {
+  const it = machine({}, 'continuous')
+  it.loaded()
+  it.answer('read-events', { value: { events: turns(0, 4), unreadable: [new EventUnreadableError(2, 'no')], scannedTo: 4, head: 8, now: 0 } })
+  it.applied(1)
+  it.committed()
+  it.answer('decide', { strategy: 'park-stream' })
+  expect(it.effect).toMatchObject({ kind: 'park', attempts: 1, holdsStream: true })
+  it.answer('park', undefined)
+  expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 3 })
+  it.applied(3)
+  expect(it.effect).toMatchObject({ kind: 'park', event: { position: 4 }, attempts: 0 })
+  it.answer('park', undefined)
+  // Nothing of that was stored.
+  it.answer('read-events', { error: new Error('gone') })
+  it.answer('sleep', 'control')
+  it.loaded(1)
+  it.answer('read-events', { value: { events: turns(1, 4), scannedTo: 4, head: 4, now: 0 } })
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 3 })
 })
 
 test('N19: after two runs that ended without a word, commits are small until the projection has caught up', () => {

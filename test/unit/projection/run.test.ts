@@ -373,6 +373,14 @@ test.for(['fatal', 'skip', 'park', 'retry'] as const)('N18: 36 events before a f
   }
 })
 
+test("N22: 'park-stream' is for read models: a plain projector that answers it stops, and is told", async () => {
+  const backend = fakeBackend()
+  backend.append(3)
+  expect(await failing(backend, collector(backend.clock, () => boom, () => 'park-stream' as never).projector)).toMatchObject({
+    code: 'failed', position: 1, cause: { code: 'invalid-argument', message: expect.stringContaining("Answer 'park'") },
+  })
+})
+
 test('N36: a checkpoint beyond the head is an integrity error', async () => {
   const backend = fakeBackend()
   backend.append(3)
