@@ -55,7 +55,9 @@ test('N19: an event whose handler kills the tab is set aside after five tabs, an
   const openAndStart = async () => {
     const page = await openPage(context)
     /** What the handler asks for by name, since only the browser can kill a tab. */
-    const asked = new Promise<void>((resolve) => void page.exposeFunction('killMe', resolve))
+    let ask = () => {}
+    const asked = new Promise<void>((resolve) => (ask = resolve))
+    await page.exposeFunction('killMe', () => ask())
     await run(page, 'page', async (tidemark, _arg, state) => {
       const store = await tidemark.openEventStore({ name: 'deadly' })
       if ((await store.head()) === 0) await store.append({ stream: 's', events: Array.from({ length: 100 }, () => ({ type: 'Added', data: null })) })
