@@ -197,18 +197,18 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     run.skipped += pending.skipped
     run.parked += pending.parked
   }
-  /** What is pending is gone. Answers true if aborted. */
-  const storingFailed = function* (error: unknown): Generator<Effect, boolean, never> {
+  /** The storage failed while something was pending, which is gone with that. Answers true if aborted. */
+  const lostPending = function* (what: 'reading' | 'storing', error: unknown): Generator<Effect, boolean, never> {
     if (error instanceof LeadershipLostError) throw error
     yield { kind: 'reset' }
-    return (yield* failed('storing', error)) || (yield* load())
+    return (yield* failed(what, error)) || (yield* load())
   }
   const commit = function* (position: number, caughtUp: boolean): Generator<Effect, Turn, never> {
     if (alone > 0 && (alone = Math.max(0, alone - done())) === 0) ends = endsBeforeSmall
     const outcome = (yield { kind: 'commit', position, caughtUp, events: done(), ...(ends >= endsBeforeSmall && { ends }) }) as EffectResults['commit']
     if ('error' in outcome) {
       const attempted = pending
-      if (yield* storingFailed(outcome.error)) return 'aborted'
+      if (yield* lostPending('storing', outcome.error)) return 'aborted'
       // Whether the commit happened is what the storage says, not what the error says (N4).
       if (run.position === position) {
         pending = attempted
@@ -234,6 +234,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     return 'done'
   }
 
+  /** Puts an event aside, and with `holdsStream` those of its stream that follow. */
   const park = function* (event: RecordedEvent, error: unknown, attempts: number, holdsStream: boolean): Generator<Effect, void, never> {
     yield { kind: 'park', event, error, attempts, holdsStream }
     if (holdsStream) held.add(event.stream)
@@ -292,7 +293,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       else {
         if (alone > 0 && tried !== position) {
           const marked = (yield { kind: 'try', position }) as EffectResults['try']
-          if ('error' in marked) return (yield* storingFailed(marked.error)) ? 'aborted' : 'again'
+          if ('error' in marked) return (yield* lostPending('storing', marked.error)) ? 'aborted' : 'again'
           tried = position
         }
         let to = at
@@ -306,10 +307,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         at = applied.next
         now = applied.now
         failure = applied.failure
-        if (applied.failure?.storage === true) {
-          yield { kind: 'reset' }
-          return (yield* failed('reading', applied.failure.error)) || (yield* load()) ? 'aborted' : 'again'
-        }
+        if (applied.failure?.storage === true) return (yield* lostPending('reading', applied.failure.error)) ? 'aborted' : 'again'
         if (applied.aborted) {
           if (cursor > run.position) yield* commit(cursor, false)
           return 'aborted'
