@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { Connection } from '../platform/connection.js'
-import { commitWritten, requested } from '../platform/indexeddb.js'
+import { commitWritten, requestedAll } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
 import { assertSupported, raiseFormat } from './format.js'
 import { inspectionOf } from './inspection.js'
@@ -144,7 +144,7 @@ async function rewrite(connection: Connection, name: string, groups: readonly (r
   const records = groups.map(joined)
   return connection.transact({ stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` }, async (transaction) => {
     const commits = transaction.objectStore('commits')
-    const [found, meta] = await Promise.all([requested(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>, assertAnswering(transaction)])
+    const [found, meta] = await Promise.all([requestedAll(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>, assertAnswering(transaction)])
     assertSupported(meta, name)
     // Records only change by being joined: another compaction may have been here, where locks do not keep it away.
     const lengths = new Map(found.map(({ at, n }) => [at, n]))

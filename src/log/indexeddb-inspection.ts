@@ -1,6 +1,6 @@
 /** The log in IndexedDB as it is stored. */
 import type { Connection } from '../platform/connection.js'
-import { requested } from '../platform/indexeddb.js'
+import { requested, requestedAll } from '../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from './audit.js'
 import type { LogInspection, SharedIdKey } from './inspection.js'
 import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
@@ -21,7 +21,7 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
       // One transaction, though not in one turn: what stands beside the last records must be of the same moment.
       const inspect = <T>(list: (commits: IDBObjectStore) => IDBRequest<T[]>) =>
         connection.transact({ stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what }, async (transaction) => {
-          const found = await requested(list(transaction.objectStore('commits')))
+          const found = await requestedAll(list(transaction.objectStore('commits')))
           return { found, beside: found.length === limit ? undefined : await besideOf(transaction, identity) }
         })
       const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(async (error: unknown) => {

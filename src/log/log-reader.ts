@@ -4,7 +4,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import type { Connection } from '../platform/connection.js'
-import { requested } from '../platform/indexeddb.js'
+import { requested, requestedAll } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
 import type { EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
@@ -129,7 +129,7 @@ export class LogReader {
       const atBoundary = this.#recent.isBoundary(after)
       const [inside, first, end] = await read((commits) => Promise.all([
         atBoundary ? undefined : keyBefore(commits),
-        atBoundary ? requested(this.#ask(commits, from, this.#recordsFor(limit))) as Promise<CommitRecord[]> : undefined,
+        atBoundary ? requestedAll(this.#ask(commits, from, this.#recordsFor(limit))) as Promise<CommitRecord[]> : undefined,
         // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
         headOf(commits),
       ])).catch(async (error: unknown) => {

@@ -4,7 +4,7 @@
  */
 import { TidemarkError } from '../errors.js'
 import type { Connection } from '../platform/connection.js'
-import { requested } from '../platform/indexeddb.js'
+import { requested, requestedAll } from '../platform/indexeddb.js'
 import type { CommitRecord } from './record.js'
 
 /** What Chromium says of a value whose file is gone or damaged. */
@@ -24,13 +24,13 @@ export function mayBeLoss(error: unknown): error is TidemarkError {
 export async function readAround(
   connection: Connection, what: string, list: (commits: IDBObjectStore) => IDBRequest<unknown[]>, keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
 ): Promise<CommitRecord[]> {
-  const read = <T>(ask: (commits: IDBObjectStore) => IDBRequest<T>) =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => requested(ask(transaction.objectStore('commits'))))
+  const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
+    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => ask(transaction.objectStore('commits')))
   try {
-    return await read(list) as CommitRecord[]
+    return await read((commits) => requestedAll(list(commits))) as CommitRecord[]
   } catch (error) {
     if (!mayBeLoss(error)) throw error
-    return readOneByOne(connection, await read(keysOf), what)
+    return readOneByOne(connection, await read((commits) => requested(keysOf(commits))), what)
   }
 }
 

@@ -1,5 +1,5 @@
 /** Reading records from the last on. */
-import { optional, requested } from './indexeddb.js'
+import { optional, requestedAll } from './indexeddb.js'
 
 /** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
 export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
@@ -8,7 +8,7 @@ export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.p
 export function readBackwards(source: IDBObjectStore | IDBIndex, span: IDBKeyRange | IDBValidKey | null, limit = Infinity): Promise<unknown[]> {
   if (readsBackwards()) {
     const options = { query: span, direction: 'prev', ...(limit === Infinity ? {} : { count: limit }) }
-    return requested((source as { getAll(options: unknown): IDBRequest<unknown[]> }).getAll(options))
+    return requestedAll((source as { getAll(options: unknown): IDBRequest<unknown[]> }).getAll(options))
   }
   const records: unknown[] = []
   return optional(new Promise((resolve, reject) => {

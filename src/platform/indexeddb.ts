@@ -36,13 +36,44 @@ export function optional<T>(answer: Promise<T>): Promise<T> {
   return answer
 }
 
-/** A request as a promise. Its error is also seen by the transaction, which decides: so nobody needs to await it. */
-export function requested<T>(request: IDBRequest<T>): Promise<T> {
-  return optional(new Promise<T>((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  }))
+/** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
+interface Settling<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
 }
+
+/** A promise, and what settles it. */
+function deferred<T>(): { readonly answer: Promise<T>; readonly settling: Settling<T> } {
+  let settling!: Settling<T>
+  const answer = new Promise<T>((resolve, reject) => {
+    settling = { resolve, reject }
+  })
+  return { answer, settling }
+}
+
+/**
+ * A request as a promise. Its error is also seen by the transaction, which decides: so nobody needs to await it.
+ *
+ * Requests and transactions are objects of the browser, and what they and their listeners hold outlives every quick collection of
+ * garbage, also when they are done and forgotten: it is copied twice, and waits for a long one. So the listeners keep no way to the
+ * promise.
+ */
+export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => result): Promise<T> {
+  const { answer, settling } = deferred<T>()
+  let waiting: Settling<T> | undefined = settling
+  request.onsuccess = () => {
+    waiting?.resolve(taken(request.result))
+    waiting = undefined
+  }
+  request.onerror = () => {
+    waiting?.reject(request.error)
+    waiting = undefined
+  }
+  return optional(answer)
+}
+
+/** The answer of a `getAll`, taken out of the request, which would keep it: see {@link requested}. */
+export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => requested(request, (all) => all.splice(0))
 
 /**
  * Whether `commit()` may be called while requests are pending. Not in workers of WebKit: where one is terminated before they are
@@ -100,6 +131,9 @@ export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutc
   return options.isWrite === true ? 'not-written' : undefined
 }
 
+/** What it throws at once is an answer like any other. */
+const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> => new Promise((answer) => answer(work(transaction)))
+
 /**
  * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
  * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
@@ -108,96 +142,97 @@ export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutc
 export function transact<T>(
   database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened?: (transaction: IDBTransaction) => void,
 ): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
-    const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
-    if (turns === 'several') opened?.(transaction)
-    let requestError: unknown
-    let workError: { error: unknown } | undefined
-    let result: { value: T } | undefined
-    let completed = false
-    const finish = () => {
-      // Both the last word of the storage and that of `work` are needed; they come in either order.
-      if (completed && result !== undefined) {
-        stopWaiting()
-        resolve(result.value)
-      }
+  const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
+  const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
+  if (turns === 'several') opened?.(transaction)
+  let requestError: unknown
+  let workError: { error: unknown } | undefined
+  let result: { value: T } | undefined
+  let completed = false
+  const { answer, settling } = deferred<T>()
+  // The listeners keep neither the answer nor `work` any longer than it takes: see `requested`.
+  let waiting: Settling<T> | undefined = settling
+  const finish = () => {
+    // Both the last word of the storage and that of `work` are needed; they come in either order.
+    if (!completed || result === undefined) return
+    waiting?.resolve(result.value)
+    stopWaiting()
+  }
+  const fail = (error: TidemarkError) => {
+    waiting?.reject(error)
+    stopWaiting()
+  }
+  const abortedWith = (known: unknown) => {
+    // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
+    const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
+    fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
+  }
+  let closing: ReturnType<typeof setTimeout> | undefined
+  const connectionClosed = () => {
+    // Chromium says nothing more of a transaction that was committing when it cleared the origin (H31).
+    closing = setTimeout(() => abortedWith(workError?.error ?? requestError), lastWord)
+  }
+  database.addEventListener('close', connectionClosed)
+  const stopWaiting = () => {
+    waiting = result = undefined
+    endDeadline()
+    clearTimeout(closing)
+    database.removeEventListener('close', connectionClosed)
+  }
+  const endDeadline = startDeadline(systemClock, storageDeadline, () => {
+    let outcome: WriteOutcome = 'unknown'
+    try {
+      transaction.abort()
+      outcome = 'not-written'
+    } catch {
+      // Its commit was already asked for: only the storage knows.
     }
-    const fail = (error: TidemarkError) => {
-      stopWaiting()
-      reject(error)
+    fail(new StorageBusyError(
+      `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+      { outcome: told(options, outcome) },
+    ))
+  })
+  // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
+  transaction.onerror = (event) => {
+    const error = (event.target as IDBRequest | null)?.error ?? undefined
+    // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
+    if (!isAbortError(error)) requestError ??= error
+  }
+  transaction.onabort = () => {
+    abortedWith(workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined))
+  }
+  transaction.oncomplete = () => {
+    completed = true
+    // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
+    const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
+    if (failed !== undefined) fail(storageError(failed.error, options.what, told(options, 'unknown')))
+    else finish()
+  }
+  const working = begun(work, transaction)
+  // Without it the transaction ends by itself after its last request.
+  if (turns === 'one' && mayCommitEarly()) {
+    try {
+      transaction.commit()
+    } catch {
+      // It failed at once, and `working` says how.
     }
-    const abortedWith = (known: unknown) => {
-      // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
-      const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
-      fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
-    }
-    let closing: ReturnType<typeof setTimeout> | undefined
-    const connectionClosed = () => {
-      // Chromium says nothing more of a transaction that was committing when it cleared the origin (H31).
-      closing = setTimeout(() => abortedWith(workError?.error ?? requestError), lastWord)
-    }
-    database.addEventListener('close', connectionClosed)
-    const stopWaiting = () => {
-      endDeadline()
-      clearTimeout(closing)
-      database.removeEventListener('close', connectionClosed)
-    }
-    const endDeadline = startDeadline(systemClock, storageDeadline, () => {
-      let outcome: WriteOutcome = 'unknown'
+  }
+  working.then(
+    (value) => {
+      result = { value }
+      finish()
+    },
+    (error: unknown) => {
+      // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
+      if (requestError === undefined && !isAbortError(error)) workError = { error }
+      // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
+      if (completed) return fail(storageError(error, options.what, told(options, 'unknown')))
       try {
         transaction.abort()
-        outcome = 'not-written'
       } catch {
-        // Its commit was already asked for: only the storage knows.
+        // It is committing or aborting already, and will say so.
       }
-      fail(new StorageBusyError(
-        `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
-        { outcome: told(options, outcome) },
-      ))
-    })
-    // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
-    transaction.onerror = (event) => {
-      const error = (event.target as IDBRequest | null)?.error ?? undefined
-      // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
-      if (!isAbortError(error)) requestError ??= error
-    }
-    transaction.onabort = () => {
-      abortedWith(workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined))
-    }
-    transaction.oncomplete = () => {
-      completed = true
-      // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
-      const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
-      if (failed !== undefined) fail(storageError(failed.error, options.what, told(options, 'unknown')))
-      else finish()
-    }
-    // What it throws at once is an answer like any other.
-    const working = new Promise<T>((answer) => answer(work(transaction)))
-    // Without it the transaction ends by itself after its last request.
-    if (turns === 'one' && mayCommitEarly()) {
-      try {
-        transaction.commit()
-      } catch {
-        // It failed at once, and `working` says how.
-      }
-    }
-    working.then(
-      (value) => {
-        result = { value }
-        finish()
-      },
-      (error: unknown) => {
-        // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
-        if (requestError === undefined && !isAbortError(error)) workError = { error }
-        // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
-        if (completed) return fail(storageError(error, options.what, told(options, 'unknown')))
-        try {
-          transaction.abort()
-        } catch {
-          // It is committing or aborting already, and will say so.
-        }
-      },
-    )
-  })
+    },
+  )
+  return answer
 }

@@ -2,7 +2,7 @@
 import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
-import { commitWritten, requested, transact } from '../platform/indexeddb.js'
+import { commitWritten, requested, requestedAll, transact } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
@@ -224,8 +224,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
     if (records > most) return undefined
     const rows = await this.#rowsOf(side, table, async (store, state) => {
-      if (packs === undefined) return requested(store.getAll())
-      const [at, found] = await Promise.all([state, requested(store.getAll())])
+      if (packs === undefined) return requestedAll(store.getAll())
+      const [at, found] = await Promise.all([state, requestedAll(store.getAll())])
       const lists = found.map((record) => rowsOf(record, store))
       if (standingOf(at, side) === standing) {
         for (const [index, first] of packs.firsts.entries()) packs.remember(first, lists[index] ?? [])
@@ -369,5 +369,5 @@ function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unkn
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requested(source.getAll(span, limit)) : readBackwards(source, span, limit)
+  return direction === 'next' ? requestedAll(source.getAll(span, limit)) : readBackwards(source, span, limit)
 }

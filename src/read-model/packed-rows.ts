@@ -1,6 +1,6 @@
 /** Packs in IndexedDB: an object store with keys of its own, each the first that may be in its pack. */
 import { StorageDamagedError } from '../errors.js'
-import { requested } from '../platform/indexeddb.js'
+import { requested, requestedAll } from '../platform/indexeddb.js'
 import { lastRecord, readBackwards } from '../platform/backwards.js'
 import { checkedRange, compareKeys, inRange, isIndexKey, nativeRange, type RowKey } from './keys.js'
 import { keyIn, rowIn, TablePacks } from './packs.js'
@@ -61,7 +61,7 @@ async function allRows(store: IDBObjectStore, keyName: string, { range }: QueryO
   const { before, span } = spanOf(range)
   const [first, rest] = await Promise.all([
     before === undefined ? [] : packOf(store, before),
-    span === undefined ? [] : requested(store.getAll(span)),
+    span === undefined ? [] : requestedAll(store.getAll(span)),
   ])
   return within([first, ...rest.map((record) => rowsOf(record, store))].flat(), keyName, range)
 }
@@ -100,7 +100,7 @@ async function inOrder(store: IDBObjectStore, keyName: string, { range }: QueryO
   for (let { before, span } = spanOf(range); ; packs = Math.min(2 * packs, packsPerAnswer)) {
     const [first, rest] = await Promise.all([
       before === undefined ? [] : packOf(store, before),
-      span === undefined ? [] : requested(store.getAll(span, packs)),
+      span === undefined ? [] : requestedAll(store.getAll(span, packs)),
     ])
     const found = [first, ...rest.map((record) => rowsOf(record, store))].flat()
     const last = found.length === 0 ? undefined : keyIn(found.at(-1), keyName)
@@ -142,7 +142,7 @@ export async function readRows(
     else each(first, rows)
   }
   const there = await Promise.all(packs.runsOf(missing).map(async (run) => {
-    const records = await requested(store.getAll(IDBKeyRange.bound(run[0], run.at(-1))))
+    const records = await requestedAll(store.getAll(IDBKeyRange.bound(run[0], run.at(-1))))
     if (records.length !== run.length) return false
     for (const [at, first] of run.entries()) {
       const rows = rowsOf(records[at], store)
