@@ -14,7 +14,7 @@ type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> 
 const listed = 20
 
 export function mountFailures(store: Store, session: Session): void {
-  const policy = segments('What becomes of an event at which the handler throws', 'policy', [['park', 'Set aside'], ['stop', 'Stop there']], shared.policy, (chosen) => session.handle({ policy: chosen }))
+  const policy = segments('What becomes of an event at which the handler throws', 'policy', [['park', 'Set aside'], ['hold', 'Hold its stream'], ['stop', 'Stop there']], shared.policy, (chosen) => session.handle({ policy: chosen }))
   const fixed = h('input', {
     type: 'checkbox', id: 'fixed', role: 'switch',
     change: () => {
@@ -55,6 +55,7 @@ export function mountFailures(store: Store, session: Session): void {
     const problem = await running.caughtUp(position, { timeout: 3000 }).then(() => undefined, (error: unknown) => error)
     await list()
     if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
+    else if (found.some((letter) => letter.position === position && letter.attempts === 0)) notify(`${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`, 'trouble')
     else if (found.some((letter) => letter.position === position)) notify(`${stored} The handler threw at it, so it was set aside, and the board goes on.`, 'trouble')
     else notify(`${stored} The handler coped with it: one landing more.`)
   }
@@ -105,7 +106,7 @@ export function mountFailures(store: Store, session: Session): void {
   function item(letter: Letter): HTMLLIElement {
     const { position } = letter
     return h('li', {},
-      h('p', {}, h('strong', {}, letter.eventType), ` at ${count(position)}, tried ${letter.attempts === 1 ? 'once' : `${letter.attempts} times`}`),
+      h('p', {}, h('strong', {}, letter.eventType), ` at ${count(position)}, ${letter.attempts === 0 ? 'not tried' : letter.attempts === 1 ? 'tried once' : `tried ${letter.attempts} times`}`),
       h('p', { class: 'message' }, `${letter.errorName}: ${letter.message}`),
       h('div', { class: 'buttons' },
         button({ label: 'Replay', name: `Replay the event at ${count(position)}`, action: () => replay(letter) }),
@@ -119,7 +120,7 @@ export function mountFailures(store: Store, session: Session): void {
     try {
       await letter.retry()
     } catch (error) {
-      notify(`The handler threw again: ${messageOf(error)}. The event stays set aside; switch on “Handler fixed” first.`, 'trouble')
+      notify(shared.fixed ? `Not yet: ${messageOf(error)}` : `The handler threw again: ${messageOf(error)}. The event stays set aside; switch on “Handler fixed” first.`, 'trouble')
       return
     }
     await settled(`The event at ${count(letter.position)} was applied. It counts once.`)

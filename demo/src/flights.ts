@@ -89,8 +89,8 @@ function addUp(all: Totals, delay: number, distance: number): Totals {
 export interface Handling {
   /** The handler copes with it; until then it throws. */
   readonly fixed: boolean
-  /** What becomes of an event at which the handler throws: set aside, or the projection stops there. */
-  readonly policy: 'park' | 'stop'
+  /** What becomes of an event at which the handler throws: set aside alone, or with those of its stream that follow, or the projection stops there. */
+  readonly policy: 'park' | 'hold' | 'stop'
 }
 
 export const boardName = 'airport-board'
@@ -139,7 +139,7 @@ export function defineBoard(version: number, handling: () => Handling) {
 
     onError: ({ error, retryCount }) => {
       // A handler that throws TypeError will throw it again.
-      if (error instanceof TypeError) return handling().policy === 'park' ? 'park' : 'fatal'
+      if (error instanceof TypeError) return ({ park: 'park', hold: 'park-stream', stop: 'fatal' } as const)[handling().policy]
       return retryCount < 3 ? 'retry' : 'fatal'
     },
   })

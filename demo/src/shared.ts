@@ -1,6 +1,6 @@
 /** What all tabs share beside the log: a few words in `localStorage`, whose `storage` event tells the other tabs. */
 
-export type FailurePolicy = 'park' | 'stop'
+export type FailurePolicy = 'park' | 'hold' | 'stop'
 
 const prefix = 'flight-desk:'
 const read = (name: string) => localStorage.getItem(prefix + name)
@@ -37,7 +37,8 @@ export const shared = {
   },
   /** What happens to an event at which the handler throws. */
   get policy(): FailurePolicy {
-    return read('policy') === 'stop' ? 'stop' : 'park'
+    const policy = read('policy')
+    return policy === 'stop' || policy === 'hold' ? policy : 'park'
   },
   set policy(policy: FailurePolicy) {
     write('policy', policy)

@@ -189,6 +189,31 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
 })
 
+test('where the stream of a poison event is held, what follows waits behind it, and is replayed in its order', async ({ launch }) => {
+  const page = await openDesk(await launch())
+  await page.getByText('Hold its stream').click()
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
+  await page.getByRole('switch', { name: 'Handler fixed' }).check()
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/An event of its stream is set aside, so it waits behind that one/)
+  const letters = page.locator('.letters li')
+  await expect(letters).toHaveText([/at 1, tried once/, /at 2, not tried/])
+  await press(page, 'Replay the event at 2')
+  await expect(notice(page)).toHaveText(/waits for that of position 1/)
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  expect(await page.evaluate(() => document.documentElement.scrollWidth), 'nothing sticks out of a phone').toBeLessThanOrEqual(390)
+  await press(page, 'Replay the event at 1')
+  await expect(letters).toHaveCount(1)
+  await press(page, 'Replay the event at 2')
+  await expect(letters).toHaveCount(0)
+  // The stream is free again.
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler coped with it/)
+  expect(await rowsOf(page)).toMatchObject({ position: 3, totals: [{ landed: 3 }] })
+})
+
 /** No finding of axe-core, by the rules of WCAG 2.2 at level AA and its own best practices. */
 async function expectAccessible(page: Page): Promise<void> {
   // Without frames there is nothing to isolate, and 220 circles are one picture: a third of the time.
