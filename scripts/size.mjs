@@ -23,7 +23,7 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  */
 export const budgets = [
   { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(38), aim: kib(9), without: [...commands, ...memory] },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(47.5) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(47.75) },
   { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(11.5), without: [...projection, ...commands, 'node_modules/'], but: modelsInMemory },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(38.5) },
   { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(17), without: [...projection, ...commands] },
@@ -51,7 +51,7 @@ export async function measureSize({ entry, names, without = [], but = [] }) {
 }
 
 /** The code of a bundle, and the files of which something is in it. */
-async function bundle(source) {
+export async function bundle(source) {
   const id = '\0size-entry'
   const { output } = await build({
     configFile: false,

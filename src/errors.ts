@@ -50,7 +50,8 @@ export class TidemarkError extends Error {
 
   constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
-    this.name = new.target.name
+    // Not the name of the class, which a bundler makes shorter.
+    this.name = `${code.replace(/(^|-)./g, (begin) => begin.slice(-1).toUpperCase())}Error`
     this.code = code
     if (options.outcome !== undefined) this.outcome = options.outcome
   }
@@ -203,6 +204,7 @@ export class ProjectionError extends TidemarkError {
     code: 'failed' | 'definition-changed' = 'failed',
   ) {
     super(code, message, { cause })
+    this.name = 'ProjectionError'
     this.projector = at.projector
     this.attempts = at.attempts
     const position = at.event?.position ?? at.position
@@ -261,6 +263,7 @@ export class CommandRefusedError extends TidemarkError {
       outcome: 'not-written',
       cause: reason,
     })
+    this.name = 'CommandRefusedError'
     this.reason = reason
   }
 }

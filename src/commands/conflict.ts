@@ -10,6 +10,7 @@ export class CommandConflictError extends VersionConflictError {
 
   constructor(last: VersionConflictError, attempts: number, streams: readonly string[], command?: string) {
     super(last)
+    this.name = 'CommandConflictError'
     const retries = attempts - 1
     const whose = command === undefined ? '' : ` of command '${command}'`
     this.message = `Concurrency conflict${whose} after ${retries} retry ${retries === 1 ? 'attempt' : 'attempts'}: ${last.message}`

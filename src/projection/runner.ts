@@ -61,9 +61,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
   const reads = readAhead(context, signal, slices, alarm.reading)
   /** What this run knows of the stored state. */
   let known = { epoch: 0, rebuilding: false }
-  /** The page was prepared, and what a commit made of that need not hold for the rest of it. */
   let prepared = false
-  let outdated = false
 
   const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
     'load-checkpoint': async () => {
@@ -102,7 +100,6 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         alarm.sawHead(page.head, page.scannedTo >= page.head)
         // One of them may be what killed a run, and its turn has not come (N19).
         prepared = most > 0
-        outdated = false
         if (prepared) await target.prepare?.(page.events)
         const now = clock.monotonic()
         report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
@@ -118,8 +115,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       let look = from + 1
       let seen = slices.left()
       try {
-        if (outdated) await target.prepare?.(events.slice(from, to))
-        outdated = false
+        if (prepared && target.wantsPreparing === true) await target.prepare?.(events.slice(from))
         while (next < to) {
           if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
           // Only handlers that wait cost turns of the microtask queue, and no more than they must: as `applied` does, without a promise of its own.
@@ -176,7 +172,6 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       try {
         const { paused } = await target.commit(position, { caughtUp, ends })
         slices.began()
-        outdated = prepared
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
         report({ type: 'committed', position, events, duration: now - start })

@@ -121,6 +121,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
   /** Preparing has to read so much that it should be told of more events at a time. */
   readonly preparesMuch?: boolean
+  /** A commit made what was prepared incomplete for the rest of the page. */
+  readonly wantsPreparing?: boolean
   /** Applies one event on top of what is pending. Throws what the handler threw, at once or later; its own writes are then gone. */
   apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */

@@ -66,6 +66,9 @@ export function readModelTarget<E extends EventShape>(
     get preparesMuch() {
       return work.preparedMuch
     },
+    get wantsPreparing() {
+      return work.wantsPreparing
+    },
     apply: (event) => work.apply(event),
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {

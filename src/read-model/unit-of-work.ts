@@ -38,6 +38,7 @@ export class UnitOfWork<E extends EventShape> {
   readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
   #careful = false
   #preparedMuch = false
+  #wantsPreparing = false
 
   constructor(definition: ProjectionDefinition<E>, storage: ReadModelStorage, options: { readonly remembersReads?: boolean } = {}) {
     if (options.remembersReads === true) this.#read = []
@@ -95,7 +96,16 @@ export class UnitOfWork<E extends EventShape> {
 
   /** The pending rows are stored now. */
   committed(): void {
-    for (const table of this.#tables.values()) table.committed()
+    for (const table of this.#tables.values()) {
+      const wasComplete = table.isComplete
+      table.committed()
+      if (wasComplete && !table.isComplete) this.#wantsPreparing = true
+    }
+  }
+
+  /** A table became too large to be remembered whole, so that nothing was prepared in it. */
+  get wantsPreparing(): boolean {
+    return this.#wantsPreparing
   }
 
   /** The last events touched many rows that had to be read. */
@@ -105,7 +115,7 @@ export class UnitOfWork<E extends EventShape> {
 
   /** Loads together the rows that the folds of these events touch. */
   async prepare(events: readonly RecordedEvent<E>[]): Promise<void> {
-    this.#preparedMuch = false
+    this.#preparedMuch = this.#wantsPreparing = false
     for (const fold of this.#folds) {
       const table = this.#tables.get(fold.table) as TableWork
       const keys = table.isComplete ? [] : unknownKeys(table, fold, events)
