@@ -138,13 +138,19 @@ export class InvalidImportError extends TidemarkError {
   }
 }
 
-/** A stored event that cannot be decoded, upcast or validated. Projections stop before it (H16, N7). */
+/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onError` says otherwise (H16, N7). */
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
+  /**
+   * A newer build of the app wrote it, in a version of its type that this one does not know. Projections stop before it, whatever `onError`
+   * says: a tab of the newer build goes on with it, and what an old tab sets aside would be missing there as well.
+   */
+  declare readonly newer?: true
 
-  constructor(position: number, problem: string, cause?: unknown) {
+  constructor(position: number, problem: string, cause?: unknown, newer = false) {
     super('event-unreadable', `The event at position ${position} cannot be read: ${problem}`, { cause })
     this.position = position
+    if (newer) this.newer = true
   }
 }
 

@@ -57,7 +57,7 @@ export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoor
 export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Decision, type ReasonOf, type Refusal } from './commands/command.js'
 export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
-export { execute } from './commands/execute.js'
+export { execute, type ExecuteOptions } from './commands/execute.js'
 export type { RetryOptions } from './commands/retry.js'
 
 export type { Clock } from './platform/clock.js'

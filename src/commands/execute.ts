@@ -16,7 +16,7 @@ export interface ExecuteOptions {
   /** Called before each retry. If it throws, `execute` rejects with that and nothing was written. */
   readonly onRetry?: (retry: CommandRetry) => void
   /** Stops reading and waiting. An append under way settles by what really happened. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** @default the store's */
   readonly durability?: AppendOptions['durability']
   /** For tests. @default the clock of this context */

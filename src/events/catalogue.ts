@@ -380,6 +380,8 @@ function newerThanKnown(type: string, stored: number, known: number, position: n
   return new EventUnreadableError(
     position,
     `it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
+    undefined,
+    true,
   )
 }
 

@@ -22,7 +22,7 @@ export interface AppendOptions {
   /** Refuse with `ConditionFailedError` if an event that matches `filter` stands after position `after`. */
   readonly failIfAny?: { readonly filter: EventFilter; readonly after: number }
   /** Aborts while nothing was handed to the storage; after that the append settles by what really happened. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface AppendResult {
@@ -54,7 +54,7 @@ export interface EventPage {
 }
 
 export interface ReadOptions {
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One page of the log. */
@@ -113,7 +113,10 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   streamVersion(stream: string): Promise<number>
   /** Calls back with the head after appends of any tab. A hint, coalesced; never a reason not to read. */
   subscribe(listener: (head: number) => void): () => void
-  /** Waits for appends under way, then frees everything. May be called twice. */
+  /**
+   * Waits for appends under way, then frees everything. May be called twice. Stop projections and close read models before: a projection
+   * that runs on is faulted when it next reads, and says that the store was closed.
+   */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -46,7 +46,7 @@ const batchCharacters = 1024 * 1024
  * @throws UnsupportedFormatError for an export of a newer tidemark
  *
  * @example
- * await importEvents(store, (await fetch('/backup.ndjson')).body)
+ * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
   const { signal, onProgress } = options

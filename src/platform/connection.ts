@@ -178,6 +178,7 @@ export class Connection {
   async #connect(): Promise<IDBDatabase> {
     if (this.#end !== undefined) throw this.#end
     const { name, version, label, remake } = this.#options
+    const what = `opening ${label.replace('The', 'the')}`
     const mustExist = this.#existed
     let tooLate = false
     let blocked = false
@@ -185,7 +186,7 @@ export class Connection {
     let gone = false
     let database: IDBDatabase | undefined
     const opening = async () => {
-      assertAvailable(`opening ${label}`)
+      assertAvailable(what)
       database = unwrap(await openDB(name, version, {
         upgrade: (database, oldVersion, _newVersion, transaction) => {
           // The open request fails with it; this promise is one too many (H5).
@@ -242,7 +243,7 @@ export class Connection {
       if ((error as { name?: string } | null)?.name === 'VersionError') {
         throw new UnsupportedFormatError(`${label} was upgraded by a newer version of this app. Reload the page to get that version.`)
       }
-      throw storageError(error, `opening ${label}`, 'not-written')
+      throw storageError(error, what, 'not-written')
     }
   }
 }

@@ -10,7 +10,7 @@ export interface ProjectionConfig<C = unknown> {
   /** `'batch'` ends at the head seen at its start; `'continuous'` when `signal` aborts. @default 'batch' ('continuous' for `startProjection`) */
   readonly mode?: 'batch' | 'continuous'
   /** Ends the run at its next seam; what was applied is stored first. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** What to do while another context leads. @default 'try' in batch mode (`LeadershipError` if held), 'wait' in continuous mode */
   readonly leadership?: 'try' | 'wait'
   readonly poll?: {

@@ -157,7 +157,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const before = failures[what]
     if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || isFinal(error)) {
       throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${isFinal(error) ? 'for good' : `${before + 1} times in a row`}. See the cause.`,
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${isFinal(error) ? 'for good' : `${before + 1} times in a row`}: ${error instanceof Error ? error.message : String(error)}`,
         { projector: name, attempts: before + 1, position: run.position }, error,
       )
     }

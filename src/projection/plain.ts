@@ -6,7 +6,7 @@ import type { ProjectionConfig } from './config.js'
 import type { CheckpointStore } from './ports.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard } from './stack-guard.js'
-import { applying, type DeadLetterRecord, type ProjectionControls, type ProjectionState, type ProjectionTarget, type StoredFault } from './target.js'
+import { applying, isForNewerBuilds, type DeadLetterRecord, type ProjectionControls, type ProjectionState, type ProjectionTarget, type StoredFault } from './target.js'
 
 /** What a plain target needs to apply a parked event again. */
 export type FindEvent<E extends EventShape> = (position: number) => Promise<RecordedEvent<E>>
@@ -62,6 +62,7 @@ export function plainTarget<E extends EventShape, C>(
     key: name,
     filter: projector.filter ?? {},
     onError: async (failure) => {
+      if (isForNewerBuilds(failure.error)) return 'fatal'
       const strategy = (await projector.onError?.(failure)) ?? 'fatal'
       if ((strategy as string) === 'park-stream') throw new InvalidArgumentError('onError', "answered 'park-stream', which is for read models. Answer 'park'.")
       return strategy

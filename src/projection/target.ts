@@ -1,4 +1,5 @@
 /** What the runner drives: a projector together with the place its checkpoint (and read model) lives in. */
+import { EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
 import type { Invocation } from './stack-guard.js'
@@ -11,6 +12,9 @@ export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
  * tried, in order, until all of its letters were replayed, which has to be in that order, or discarded (N22). Other streams go on.
  */
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
+
+/** A tab of the newer build can apply it, so no policy of this one may take it away from everybody. */
+export const isForNewerBuilds = (error: unknown): boolean => error instanceof EventUnreadableError && error.newer === true
 
 /** What is known when an event fails. */
 export interface FailureContext<E extends EventShape = EventShape> {

@@ -8,7 +8,7 @@ import type { StatusStore } from './status.js'
 
 export interface CaughtUpOptions {
   /** Ends the wait with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** ms; in a page that is being prerendered from its activation on, and once more after the page slept. @default no end */
   readonly timeout?: number
   /** What a timeout does: throw, or answer with `stale: true`. @default 'throw' */

@@ -78,7 +78,10 @@ export interface ProjectionSpecification<E extends EventShape, T extends Tables>
   readonly fold?: TableFolds<E, T>
   /** Further narrows which events are read. @default the types of `on`; every type if there is a `fold` */
   readonly filter?: EventFilter
-  /** Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. @default 'fatal' */
+  /**
+   * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
+   * events that a newer build wrote (`EventUnreadableError.newer`): those stop it, and a tab of that build goes on. @default 'fatal'
+   */
   onError?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
 

@@ -53,7 +53,7 @@ export interface ProjectionHandle {
   skip(position: number): Promise<void>
   /** Dead letters in the order of the log, read in bounded portions (N21). */
   deadLetters(): AsyncIterable<DeadLetter>
-  /** Folds everything again from the first event. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
+  /** Folds everything again from the first event, and resolves when that has begun: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
   rebuild(): Promise<void>
   /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
   stop(): Promise<void>

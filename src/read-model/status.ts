@@ -110,7 +110,8 @@ export function keepStatus(clock: Clock): StatusKeeper {
         case 'leading': return set({ leader: true, phase: 'starting', reason: status.phase === 'starting' ? status.reason : undefined })
         case 'loaded': {
           movedTo(report.position)
-          const phase = report.paused ? {} : running()
+          // Where the head is nobody knows before the first read.
+          const phase = report.paused || (status.phase === 'starting' && status.head <= report.position && !report.rebuilding) ? {} : running()
           return set(report.rebuilding ? { rebuilding: { position: report.position }, ...phase } : { position: report.position, ...phase })
         }
         case 'read': {

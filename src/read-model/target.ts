@@ -1,7 +1,7 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { applied, type DeadLetterRecord, type ProjectionControls, type ProjectionTarget } from '../projection/target.js'
+import { applied, isForNewerBuilds, type DeadLetterRecord, type ProjectionControls, type ProjectionTarget } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { workingSide, type StateRow } from './state.js'
 import type { ReadModelStorage } from './storage.js'
@@ -46,7 +46,7 @@ export function readModelTarget<E extends EventShape>(
     key: projectionKey(definition),
     filter: definition.filter,
     // What was left out by hand stays out when everything is folded anew.
-    onError: (failure) => (from?.skipped?.includes(failure.position) === true ? 'skip' : (definition.onError?.(failure) ?? 'fatal')),
+    onError: (failure) => (from?.skipped?.includes(failure.position) === true ? 'skip' : isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
       from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })

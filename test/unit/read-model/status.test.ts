@@ -215,3 +215,24 @@ test('H38: nobody stalls while the page is being prerendered; patience begins wi
   await clock.advance(1)
   expect(look()).toBe('stalled')
 })
+
+test('a run that leads is not live before it has seen the head', () => {
+  const status = keepStatus(virtualClock())
+  const phase = () => status.getSnapshot().phase
+  const loaded = { type: 'loaded', position: 41, paused: false, rebuilding: false } as never
+  const read = (head: number) => status.report({ type: 'read', events: 0, scannedTo: 41, head, duration: 0 } as never)
+  status.report({ type: 'leading' } as never)
+  status.report(loaded)
+  expect(phase()).toBe('starting')
+  read(100)
+  expect(phase()).toBe('catching-up')
+  // What it knows already, it says at once.
+  status.report({ type: 'leading' } as never)
+  status.report(loaded)
+  expect(phase()).toBe('catching-up')
+  const done = keepStatus(virtualClock())
+  done.report({ type: 'leading' } as never)
+  done.report(loaded)
+  done.report({ type: 'read', events: 0, scannedTo: 41, head: 41, duration: 0 } as never)
+  expect(done.getSnapshot()).toMatchObject({ phase: 'live', position: 41, behind: 0 })
+})
