@@ -178,6 +178,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         continue
       }
       failures.loading = 0
+      // A rebuild begins with all of its tries.
+      if (loaded.value.position < run.position) retrying = { position: 0, count: 0 }
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
       const { unclean, trying } = loaded.value

@@ -62,6 +62,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
   /** What this run knows of the stored state. */
   let known = { epoch: 0, rebuilding: false }
   let prepared = false
+  let noted = false
 
   const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
     'load-checkpoint': async () => {
@@ -117,7 +118,9 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       try {
         if (prepared && target.wantsPreparing === true) await target.prepare?.(events.slice(from))
         while (next < to) {
-          if (signal.aborted) return { next, now: clock.monotonic(), aborted: true }
+          // What was noted as tried is tried, so that its note says what happened.
+          if (signal.aborted && !noted) return { next, now: clock.monotonic(), aborted: true }
+          noted = false
           // Only handlers that wait cost turns of the microtask queue, and no more than they must: as `applied` does, without a promise of its own.
           const applying = target.apply(events[next] as (typeof events)[number])
           if (applying !== undefined) {
@@ -161,7 +164,11 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     },
     try: async ({ position }) => {
       try {
-        if (holdsLock?.() === true) await target.tries?.(position)
+        // Who is stopped before the event comes was not killed by it.
+        if (holdsLock?.() === true && !signal.aborted) {
+          await target.tries?.(position)
+          noted = true
+        }
         return { value: undefined }
       } catch (error) {
         return { error }

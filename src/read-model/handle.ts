@@ -152,6 +152,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
     try {
       for (;;) {
+        let restarted: Promise<void>
         try {
           const result = await driveTarget(attached.target, { ...attached.backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
@@ -160,12 +161,14 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
         } catch (error) {
           if (stopping.signal.aborted) return
           faultAt = undefined
+          // Before anybody hears of it: who does may resume at once.
+          restarted = new Promise<void>((resolve) => {
+            restart = resolve
+          })
           status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false, rate: 0 })
           await refresh()
         }
-        await Promise.race([stopped, new Promise<void>((resolve) => {
-          restart = resolve
-        })])
+        await Promise.race([stopped, restarted])
         restart = undefined
         if (stopping.signal.aborted) return
         status.set({ phase: 'starting', reason: undefined })

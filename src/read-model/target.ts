@@ -73,8 +73,13 @@ export function readModelTarget<E extends EventShape>(
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {
       if (from === undefined || dropped) throw new InvalidArgumentError('tries', 'comes before begin.')
-      from = await storage.tries(from, position)
+      const before = alone
+      // Also where it fails: it may be noted all the same (N4).
       alone = position
+      from = await storage.tries(from, position).catch((error: unknown) => {
+        if ((error as { code?: string }).code === 'leadership-lost') alone = before
+        throw error
+      })
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
