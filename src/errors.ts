@@ -237,8 +237,8 @@ export class LeadershipError extends TidemarkError {
 export class LeadershipLostError extends TidemarkError {
   declare readonly projector: string
 
-  constructor(projector: string, problem: string) {
-    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, { outcome: 'not-written' })
+  constructor(projector: string, problem: string, cause?: unknown) {
+    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, { outcome: 'not-written', ...(cause === undefined ? {} : { cause }) })
     this.projector = projector
   }
 }

@@ -14,7 +14,7 @@ export interface Letter {
 /** Loads and saves one position per name, and dead letters beside it; see the port `CheckpointStore`. */
 export interface Checkpoints {
   load(name: string): Promise<number | undefined>
-  save(name: string, position: number, options?: { readonly expected?: number; readonly letters?: readonly Letter[] }): Promise<void>
+  save(name: string, position: number, options?: { readonly expected?: number; readonly letters?: readonly Letter[]; readonly dropLetters?: boolean }): Promise<void>
   /** After a position, in order. */
   letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
   countLetters(name: string): Promise<number>
@@ -31,6 +31,8 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
 const ask = (transaction: IDBTransaction, key: string) =>
   requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
+const lettersOf = (key: string) => IDBKeyRange.bound([key], [key, []])
+
 /** In the store's own database. Loading and comparing happen inside the transaction that saves. */
 export function indexedDbCheckpoints(connection: Connection): Checkpoints {
   return {
@@ -41,10 +43,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       if (row === undefined) await assertAnswering(connection)
       return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
     },
-    async save(name, position, { expected, letters = [] } = {}) {
+    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      const stores = ['checkpoints', 'meta', ...(letters.length === 0 ? [] : ['letters'])]
+      const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
       await connection.transact({ stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
         const checkpoints = transaction.objectStore('checkpoints')
         if (expected !== undefined) {
@@ -53,6 +55,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
           assertExpected(key, row?.position, expected)
         }
         await commitWritten(transaction, [
+          ...(dropLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
           checkpoints.put({ name: key, position }),
           ...letters.map((letter) => transaction.objectStore('letters').put({ name: key, position: letter.position, letter })),
         ])
@@ -68,7 +71,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     async countLetters(name) {
       const key = projectionName(name)
       return connection.transact({ stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('letters').count(IDBKeyRange.bound([key], [key, []]))))
+        requested(transaction.objectStore('letters').count(lettersOf(key))))
     },
     async removeLetter(name, position) {
       const key = projectionName(name)
@@ -89,12 +92,12 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async load(name) {
       return positions.get(projectionName(name))
     },
-    async save(name, position, { expected, letters = [] } = {}) {
+    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
       const key = projectionName(name)
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)
       positions.set(key, position)
-      const own = parked.get(key) ?? new Map<number, Letter>()
+      const own = (dropLetters ? undefined : parked.get(key)) ?? new Map<number, Letter>()
       for (const letter of letters) own.set(letter.position, letter)
       parked.set(key, own)
     },

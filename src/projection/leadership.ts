@@ -11,7 +11,7 @@ import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence, ProjectionReport } from './report.js'
 import { runMachine, type RunContext, type RunnerPorts } from './runner.js'
-import { workingPosition, type ProjectionTarget } from './target.js'
+import { workingPosition, type FaultOutcome, type ProjectionTarget } from './target.js'
 
 /** A follower that sees the head move and the checkpoint stand still for so long works without the lock, ms (N15). */
 export const stallTimeout = 5_000
@@ -89,6 +89,7 @@ export async function driveTarget<E extends EventShape>(
     const undo: (() => void)[] = []
     outer?.addEventListener('abort', stop, { once: true })
     const lock = claim(backend.coordinator, target, attempt)
+    let onlyRebuild = false
     holdsLock = () => lock.held
     try {
       await whenHere(backend.lifecycle, attempt.signal)
@@ -116,7 +117,11 @@ export async function driveTarget<E extends EventShape>(
       lock.leads = true
       report({ type: 'leading', withoutLock: !lock.held })
       if (backend.lifecycle?.presence() === 'hidden') backend.hints?.post('hidden-leader')
-      const result = await runOwn(context, attempt.signal)
+      const result = await runOwn(context, attempt.signal, async (error) => {
+        const outcome = await recordFault(target, error, clock.now())
+        onlyRebuild = outcome === 'rebuild-given-up'
+        return outcome
+      })
       if (result.reason === 'aborted') attempt.signal.throwIfAborted()
       return result
     } catch (error) {
@@ -128,7 +133,6 @@ export async function driveTarget<E extends EventShape>(
         continue
       }
       if (error instanceof ProjectionError) {
-        const onlyRebuild = await recordFault(target, error, clock.now())
         if (!onlyRebuild) throw error
         report({ type: 'rebuild-failed', error })
         if (settings.mode === 'batch') throw error
@@ -155,12 +159,18 @@ export async function driveTarget<E extends EventShape>(
  * Runs the machine, and again when its state was changed on its own behalf, by a replay, a skip or a rebuild: nobody else leads
  * then, so the lock is kept.
  */
-async function runOwn<E extends EventShape>(context: RunContext<E>, signal: AbortSignal): Promise<ProjectionResult> {
+async function runOwn<E extends EventShape>(context: RunContext<E>, signal: AbortSignal, failed: (error: ProjectionError) => Promise<FaultOutcome>): Promise<ProjectionResult> {
   const { target, owner, run, report } = context
   for (;;) {
     try {
       return await runMachine(context, signal)
-    } catch (error) {
+    } catch (thrown) {
+      let error = thrown
+      if (thrown instanceof ProjectionError) {
+        if ((await failed(thrown)) !== 'moved') throw thrown
+        // It failed at what nobody asks for any more.
+        error = new LeadershipLostError(target.name, `it was moved while an event failed: ${thrown.message}`, thrown)
+      }
       if (!(error instanceof LeadershipLostError) || signal.aborted) throw error
       const state = await target.state().catch(() => undefined)
       if (state === undefined || state.owner !== owner || owner === '') throw error
@@ -292,16 +302,15 @@ async function stalled<E extends EventShape>({ target, ports, settings: { clock 
   }
 }
 
-/** Keeps why a run stopped, so that other contexts can say so. Answers true if only a rebuild was given up. */
-async function recordFault<E extends EventShape>(target: ProjectionTarget<E>, error: ProjectionError, time: number): Promise<boolean> {
+/** Keeps why a run stopped, so that other contexts can say so. */
+async function recordFault<E extends EventShape>(target: ProjectionTarget<E>, error: ProjectionError, time: number): Promise<FaultOutcome> {
   try {
-    const abandoned = await target.recordFault?.({
+    return (await target.recordFault?.({
       position: error.position ?? 0, message: error.message, time,
       ...(error.eventId === undefined ? {} : { eventId: error.eventId }), ...(error.eventType === undefined ? {} : { eventType: error.eventType }),
-    })
-    return abandoned === true
+    })) ?? 'stopped'
   } catch {
     // The error itself is on its way to the caller; this copy for others is best effort.
-    return false
+    return 'stopped'
   }
 }

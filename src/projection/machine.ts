@@ -36,6 +36,8 @@ export type Effect =
   | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number; readonly holdsStream: boolean }
   /** An event comes next, alone. */
   | { readonly kind: 'try'; readonly position: number }
+  /** It did not end this run, and is not to be applied again at once. */
+  | { readonly kind: 'survived' }
   /** `ends`: see `ProjectionState.unclean`. */
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
   /** Look at what is stored, without taking over. */
@@ -49,16 +51,17 @@ export type Effect =
 /** What each effect is answered with. */
 export interface EffectResults {
   /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `held`: streams whose events are parked. */
-  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying'>>
+  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped'>>
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
   look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
-  'read-events': Outcome<Page>
+  'read-events': Outcome<Page> | 'aborted'
   /** `storage`: what failed was not the handler, but reading what it asked for. */
   apply: { readonly next: number; readonly failure?: { readonly error: unknown; readonly storage: boolean }; readonly now: number; readonly aborted: boolean }
   /** `error` is what the policy itself threw. */
   decide: { readonly strategy: ReadModelFailureStrategy; readonly error?: unknown }
   park: undefined
   try: Outcome<undefined>
+  survived: undefined
   /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
   commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
   /** `'append'`: an append cut it short. */
@@ -126,8 +129,16 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let blamed: ProjectionState['trying']
   /** Noted by this run already. */
   let tried = 0
+  /** Whoever waits may be stopped or killed meanwhile, and not by the event. */
+  const survived = function* (): Generator<Effect, void, never> {
+    if (tried === 0) return
+    tried = 0
+    yield { kind: 'survived' }
+  }
   /** Streams whose events are parked without being tried (N22). */
   let held = new Set<string>()
+  /** Events that were left out by hand, and are left out again by a rebuild. */
+  let leftOut: ReadonlySet<number> = new Set()
   /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
@@ -182,8 +193,9 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       if (loaded.value.position < run.position) retrying = { position: 0, count: 0 }
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
-      const { unclean, trying } = loaded.value
+      const { unclean, trying, skipped } = loaded.value
       held = new Set(loaded.value.held)
+      leftOut = new Set(skipped)
       ends = unclean?.ends ?? 0
       tried = 0
       alone = trying !== undefined || ends >= endsBeforeAlone ? smallBatch : 0
@@ -199,26 +211,27 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     run.skipped += pending.skipped
     run.parked += pending.parked
   }
-  /** The storage failed while something was pending, which is gone with that. Answers true if aborted. */
-  const lostPending = function* (what: 'reading' | 'storing', error: unknown): Generator<Effect, boolean, never> {
+  /**
+   * The storage failed while something was pending, which is gone with that. Or not: whether it was stored, up to `position` or to the
+   * event that was applied `next`, is what the storage says, not what the error says (N4).
+   */
+  const lostPending = function* (what: 'reading' | 'storing', error: unknown, position: number, next?: number): Generator<Effect, 'again' | 'aborted', never> {
     if (error instanceof LeadershipLostError) throw error
     yield { kind: 'reset' }
-    return (yield* failed(what, error)) || (yield* load())
+    yield* survived()
+    const attempted = pending
+    if ((yield* failed(what, error)) || (yield* load())) return 'aborted'
+    if (run.position === position || run.position === next) {
+      pending = { ...attempted, applied: attempted.applied + (run.position === next ? 1 : 0) }
+      stored(run.position)
+      pending = nothingPending()
+    }
+    return 'again'
   }
   const commit = function* (position: number, caughtUp: boolean): Generator<Effect, Turn, never> {
     if (alone > 0 && (alone = Math.max(0, alone - done())) === 0) ends = endsBeforeSmall
     const outcome = (yield { kind: 'commit', position, caughtUp, events: done(), ...(ends >= endsBeforeSmall && { ends }) }) as EffectResults['commit']
-    if ('error' in outcome) {
-      const attempted = pending
-      if (yield* lostPending('storing', outcome.error)) return 'aborted'
-      // Whether the commit happened is what the storage says, not what the error says (N4).
-      if (run.position === position) {
-        pending = attempted
-        stored(position)
-        pending = nothingPending()
-      }
-      return 'again'
-    }
+    if ('error' in outcome) return yield* lostPending('storing', outcome.error, position)
     failures.storing = failures.reading = 0
     stored(position)
     cursor = position
@@ -255,6 +268,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       const delay = Math.min(settings.retryMaxDelay, settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()))
       yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
       retrying = { position: event.position, count: retryCount + 1 }
+      yield* survived()
       const slept = yield* sleep(delay, 'failed')
       if (slept === 'control' && (yield* load())) return 'aborted'
       // Read anew: the handler may have changed the event that it was given (N17).
@@ -278,6 +292,15 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     )
   }
 
+  /** Stores what was done before the abort. */
+  const aborted = function* (): Generator<Effect, 'aborted', never> {
+    if (cursor > run.position) yield* commit(cursor, false)
+    return 'aborted'
+  }
+  /** An event that is not applied like others. */
+  const isAside = ({ position, stream }: RecordedEvent, broken: ReadonlyMap<number, unknown>) =>
+    broken.has(position) || (held.size > 0 && held.has(stream)) || (leftOut.size > 0 && leftOut.has(position))
+
   /** Applies the first `count` events of a page. `cursor` is at the last one applied when it ends. */
   const applyPage = function* ({ events, unreadable = [] }: Page, count: number): Generator<Effect, Turn, never> {
     const broken = new Map(unreadable.map((error) => [error.position, error]))
@@ -286,7 +309,12 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       let failure: { readonly error: unknown } | undefined
       const { position, stream } = events[at] as RecordedEvent
       const unreadableHere = broken.get(position)
-      if (held.has(stream)) {
+      if (leftOut.has(position)) {
+        pending.skipped += 1
+        yield* report({ type: 'skipped', error: undefined, attempts: 0, ...reportedEvent(events[at] as RecordedEvent) })
+        cursor = position
+        at += 1
+      } else if (held.has(stream)) {
         yield* park(events[at] as RecordedEvent, new StreamHeldError(stream), 0, true)
         cursor = position
         at += 1
@@ -295,11 +323,11 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       else {
         if (alone > 0 && tried !== position) {
           const marked = (yield { kind: 'try', position }) as EffectResults['try']
-          if ('error' in marked) return (yield* lostPending('storing', marked.error)) ? 'aborted' : 'again'
+          if ('error' in marked) return yield* lostPending('storing', marked.error, cursor)
           tried = position
         }
         let to = at
-        while (to < count && !broken.has((events[to] as RecordedEvent).position) && (held.size === 0 || !held.has((events[to] as RecordedEvent).stream))) to += 1
+        while (to < count && !isAside(events[to] as RecordedEvent, broken)) to += 1
         const room = Math.min(batchEvents() - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
         const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
         if (applied.next > at) {
@@ -309,11 +337,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         at = applied.next
         now = applied.now
         failure = applied.failure
-        if (applied.failure?.storage === true) return (yield* lostPending('reading', applied.failure.error)) ? 'aborted' : 'again'
-        if (applied.aborted) {
-          if (cursor > run.position) yield* commit(cursor, false)
-          return 'aborted'
-        }
+        if (applied.failure?.storage === true) return yield* lostPending('reading', applied.failure.error, cursor, (events[at] as RecordedEvent).position)
+        if (applied.aborted) return yield* aborted()
       }
       if (failure !== undefined) {
         if (cursor > run.position) {
@@ -356,8 +381,9 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
     const upTo = (most: number) => Math.max(1, Math.min(most, room))
     const read = (yield { kind: 'read-events', after: cursor, limit: upTo(pageSize), most: alone > 0 ? 0 : upTo(longPageSize) }) as EffectResults['read-events']
+    if (read === 'aborted') return result(yield* aborted())
     if ('error' in read) {
-      if (yield* failed('reading', read.error)) return result('aborted')
+      if (yield* failed('reading', read.error)) return result(yield* aborted())
       continue
     }
     const page = read.value

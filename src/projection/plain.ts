@@ -34,6 +34,8 @@ export function plainTarget<E extends EventShape, C>(
   let paused = false
   /** Why it stopped: known to this target only, as there is nowhere to keep it. */
   let fault: StoredFault | undefined
+  /** By hand, since the run began. */
+  let moved = false
   const saveErrors = new WeakSet<object>()
   const load = async () => (await checkpoints.load(name)) ?? 0
   const state = async (): Promise<ProjectionState> => {
@@ -68,6 +70,7 @@ export function plainTarget<E extends EventShape, C>(
       return strategy
     },
     async begin() {
+      moved = false
       saved = await load()
       letters = []
       fault = undefined
@@ -76,8 +79,9 @@ export function plainTarget<E extends EventShape, C>(
     apply: (event) => applying(eachEvent ? applyAndSave(event) : call(event)),
     isStorageFailure: (error) => typeof error === 'object' && error !== null && saveErrors.has(error),
     async recordFault(stopped) {
+      if (moved) return 'moved'
       fault = stopped
-      return false
+      return 'stopped'
     },
     park: (letter) => void letters.push(letter),
     async commit(position) {
@@ -93,11 +97,8 @@ export function plainTarget<E extends EventShape, C>(
     },
     async rebuild() {
       fault = undefined
-      await checkpoints.save(name, 0)
-      // Their events come again.
-      for (let waiting = await checkpoints.letters?.(name, 0, 256); waiting !== undefined && waiting.length > 0; waiting = await checkpoints.letters?.(name, 0, 256)) {
-        for (const { position } of waiting) await checkpoints.removeLetter?.(name, position)
-      }
+      await checkpoints.save(name, 0, { dropLetters: true })
+      moved = true
     },
     async skip(position) {
       const stored = await load()

@@ -9,6 +9,8 @@ export interface SaveOptions {
   readonly expected?: number
   /** Dead letters to keep, together with the position. A store that cannot keep them ignores them. */
   readonly letters?: readonly DeadLetterRecord[]
+  /** Take away the letters that were kept before, together with the position: their events come again. */
+  readonly dropLetters?: boolean
 }
 
 /** Where the checkpoints of plain projectors live. */

@@ -91,7 +91,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     'read-events': async ({ after, limit, most }) => {
       const start = clock.monotonic()
       // A reader need not know of the signal (N39).
-      signal.throwIfAborted()
+      if (signal.aborted) return 'aborted'
       try {
         await slices.turn()
         const page = await reads.next(after, limit, most)
@@ -106,8 +106,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
         return { value: { ...page, now } }
       } catch (error) {
-        signal.throwIfAborted()
-        return { error }
+        return signal.aborted ? 'aborted' : { error }
       }
     },
     apply: async ({ from, to }) => {
@@ -155,7 +154,9 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         return { strategy: 'fatal', error: thrown }
       }
     },
-    park: ({ event, error, attempts, holdsStream }) => {
+    park: async ({ event, error, attempts, holdsStream }) => {
+      // A held stream may bring thousands.
+      if (slices.isOver) await slices.turn()
       target.park({
         position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: clock.now(),
         errorName: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error), ...(holdsStream && { holdsStream }),
@@ -173,6 +174,11 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       } catch (error) {
         return { error }
       }
+    },
+    survived: async () => {
+      // Best effort: it is taken back by whoever begins in this context, too.
+      await target.tries?.().catch(() => {})
+      return undefined
     },
     commit: async ({ position, caughtUp, events, ends }) => {
       const start = clock.monotonic()

@@ -74,6 +74,8 @@ export interface ProjectionState {
   readonly unclean?: { readonly position: number; readonly ends: number }
   /** The event that was applied alone because of that, and in how many runs; gone once it is passed. */
   readonly trying?: { readonly position: number; readonly runs: number }
+  /** Events that were left out by hand: a rebuild leaves them out as well. */
+  readonly skipped?: readonly number[]
 }
 
 /** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
@@ -104,6 +106,14 @@ export async function applied(applying: void | Applying): Promise<void> {
   applying.ended()
 }
 
+/**
+ * What a fatal stop means.
+ * - `'stopped'`: the projection stands still
+ * - `'rebuild-given-up'`: only that; it can go on with the rows that it had
+ * - `'moved'`: nothing, as somebody began a rebuild, replayed or took over meanwhile, so that things stand elsewhere now
+ */
+export type FaultOutcome = 'stopped' | 'rebuild-given-up' | 'moved'
+
 /** A commit's outcome. */
 export interface CommitResult {
   /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
@@ -132,11 +142,12 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /**
-   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone (N19).
+   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone (N19). Without one: that
+   * none is any more.
    *
    * @throws LeadershipLostError as `commit`
    */
-  tries?(position: number): Promise<void>
+  tries?(position?: number): Promise<void>
   /** Adds a dead letter to what is pending. */
   park(letter: DeadLetterRecord): void
   /**
@@ -151,11 +162,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   reset(): void
   /** Reads the stored state without taking over. */
   state(): Promise<ProjectionState>
-  /**
-   * Keeps the reason of a fatal stop for other contexts, best effort. Answers true if only a rebuild was given up by it and
-   * the projection can go on with the rows that it had.
-   */
-  recordFault?(fault: StoredFault): Promise<boolean>
+  /** Keeps the reason of a fatal stop for other contexts, best effort. */
+  recordFault?(fault: StoredFault): Promise<FaultOutcome>
 }
 
 /** What may be asked of a projection from outside its run, by any tab. */

@@ -32,6 +32,8 @@ export function waitUntilCaughtUp(
   name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined, refreshed: Promise<void>,
 ): Promise<CaughtUp> {
   const { signal, timeout, onTimeout = 'throw' } = options
+  // Nobody may come to hear of it.
+  refreshed.catch(() => {})
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
   return new Promise((resolve, reject) => {
     const here = (stale: boolean): CaughtUp => {

@@ -102,11 +102,12 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   const look = async () => {
     if (attached === undefined || stopping.signal.aborted) return
     try {
+      const before = told
       const [state, head] = await Promise.all([attached.target.state(), store.head()])
-      status.stored(state, head)
+      status.stored(state, head, told !== before)
       if (status.getSnapshot().phase !== 'faulted') return
-      // Somebody skipped the event, rebuilt, or another context came past it.
-      const passed = faultAt !== undefined && state.fault === undefined && (state.position >= faultAt || state.rebuild !== undefined)
+      // Somebody skipped the event, rebuilt, deleted the rows, or another context came past it.
+      const passed = faultAt !== undefined && state.fault === undefined && (state.position >= faultAt || state.rebuild !== undefined || state.owner === '')
       if (state.fault !== undefined) faultAt = state.fault.position
       if (passed) restart?.()
     } catch (error) {
@@ -129,8 +130,11 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     }))
   }
   let parked = false
+  /** How often the run told where it stands: a look that began before that shows an older state. */
+  let told = 0
   const report = (each: ProjectionReport) => {
     status.report(each)
+    if (each.type === 'loaded' || each.type === 'committed') told += 1
     // A leader knows where it stands; who leads and how many letters wait is stored.
     if (each.type === 'parked') parked = true
     if (each.type === 'waiting' || each.type === 'loaded' || (each.type === 'committed' && parked)) {
@@ -148,7 +152,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
 
   const supervise = async () => {
     attached = await ready
-    const undo = watch(attached)
+    unwatch = watch(attached)
     const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
     try {
       for (;;) {
@@ -174,8 +178,15 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
         status.set({ phase: 'starting', reason: undefined })
       }
     } finally {
-      undo()
+      unwatch()
     }
+  }
+  let unwatch = () => {}
+  /** Lets go of everything, whatever still hangs. */
+  const free = () => {
+    unwatch()
+    config.signal?.removeEventListener('abort', stop)
+    attached?.target.close()
   }
   /** Why nothing runs here any more. */
   let end: string | undefined
@@ -215,10 +226,10 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false })
     return new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
   }).then(() => {
-    config.signal?.removeEventListener('abort', stop)
     status.set({ phase: 'stopped', reason: end, leader: false, rate: 0 })
     // A batch that is done can still be asked for its letters, and to pause.
-    if (stopping.signal.aborted) attached?.target.close()
+    if (stopping.signal.aborted) free()
+    else stopping.signal.addEventListener('abort', free, { once: true })
   })
   /** What the status says is of this very run, and true. */
   const runs = () => {
@@ -280,7 +291,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       await Promise.race([running, sleep(clock, stopGrace, grace.signal)])
       grace.abort()
       status.set({ phase: 'stopped', reason: undefined, leader: false, rate: 0 })
-      attached?.target.close()
+      free()
     },
   }
   const handle = methods as ProjectionHandle

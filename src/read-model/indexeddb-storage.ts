@@ -4,13 +4,13 @@ import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, requestedAll, transact } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
-import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
+import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
-  committed, emptyState, faulted, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
@@ -93,7 +93,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
   }
 
-  tries(from: StateRow, position: number): Promise<StateRow> {
+  tries(from: StateRow, position?: number): Promise<StateRow> {
     return this.#change(`noting which event '${this.#key}' applies`, (before) => tried(this.#key, before, from, position))
   }
 
@@ -159,9 +159,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     await this.#move(`rebuilding '${this.#key}'`, rebuildStarted)
   }
 
-  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean> {
-    const after = await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived) ?? { after: before, clear: [] })
-    return after.rebuildFault === fault
+  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome> {
+    return faultOutcome(await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived)), fault)
   }
 
   async skip(position: number): Promise<void> {

@@ -1,12 +1,12 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
 import { ClosedError } from '../errors.js'
-import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
+import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { equal } from './equal.js'
 import { assertSameTables, fingerprintOf } from './fingerprint.js'
 import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
-  committed, emptyState, faulted, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage } from './storage.js'
@@ -92,7 +92,7 @@ class MemoryStorage implements ReadModelStorage {
     return this.#finish(takeOver(this.#state, this.#log, how))
   }
 
-  async tries(from: StateRow, position: number): Promise<StateRow> {
+  async tries(from: StateRow, position?: number): Promise<StateRow> {
     return this.#finish({ after: tried(this.#key, this.#state, from, position), clear: [] })
   }
 
@@ -117,9 +117,8 @@ class MemoryStorage implements ReadModelStorage {
     this.#finish(rebuildStarted(this.#state))
   }
 
-  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean> {
-    const transition = faulted(this.#state, from, fault, survived)
-    return transition !== undefined && this.#finish(transition).rebuildFault === fault
+  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome> {
+    return faultOutcome(this.#finish(faulted(this.#state, from, fault, survived)), fault)
   }
 
   async skip(position: number): Promise<void> {

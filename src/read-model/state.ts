@@ -3,7 +3,7 @@
  * backend. A backend calls these inside its transaction, with the state as it is there.
  */
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
-import { workingPosition, type DeadLetterRecord, type ProjectionState, type StoredFault } from '../projection/target.js'
+import { workingPosition, type DeadLetterRecord, type FaultOutcome, type ProjectionState, type StoredFault } from '../projection/target.js'
 import type { RowKey, Slot } from './keys.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
@@ -19,8 +19,6 @@ export interface StateRow extends ProjectionState {
   readonly fingerprint: string
   /** The side that readers see. */
   readonly shown: Side
-  /** Events that were left out by hand: a rebuild leaves them out as well. */
-  readonly skipped?: readonly number[]
 }
 
 /** How many of them are remembered. */
@@ -97,10 +95,10 @@ function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<
   return { unclean: { position: at, ends }, ...(trying !== undefined && trying.position > at && trying.position !== survived && { trying }) }
 }
 
-/** An event is applied alone. */
-export function tried(key: string, before: StateRow, from: StateRow, position: number): StateRow {
+/** An event is applied alone. Without one: the last one did not end the run. */
+export function tried(key: string, { trying, ...before }: StateRow, from: StateRow, position?: number): StateRow {
   assertUnmoved(key, before, from, workingPosition)
-  return { ...before, trying: { position, runs: before.trying?.position === position ? before.trying.runs + 1 : 1 } }
+  return position === undefined ? before : { ...before, trying: { position, runs: trying?.position === position ? trying.runs + 1 : 1 } }
 }
 
 /** Somebody resumes a projection, or begins it again: whatever was suspected is tried. */
@@ -144,7 +142,9 @@ export type RowsRead = readonly { readonly table: string; readonly key: RowKey; 
 export function replayed(
   key: string, before: StateRow, from: StateRow, found: { readonly letter: boolean; readonly waitsFor: number | undefined; readonly rowsAsRead: boolean },
 ): StateRow {
-  if (before.shown !== from.shown || before.log !== from.log || !found.rowsAsRead) throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
+  // Where nobody touched anything they need not be compared, which only works for plain data.
+  const untouched = before.epoch === from.epoch && before.position === from.position
+  if (before.shown !== from.shown || before.log !== from.log || !(untouched || found.rowsAsRead)) throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
   if (!found.letter) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
   if (found.waitsFor !== undefined) {
     throw new InvalidArgumentError('letter', `waits for that of position ${found.waitsFor}, which is of the same stream and comes first. Replay or discard that one before.`)
@@ -170,13 +170,17 @@ export function rebuildStarted(before: StateRow): Transition {
 }
 
 /** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
-export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition | undefined {
-  // Another runner took over: the fault is not of its making.
-  if (before.epoch !== from.epoch) return undefined
+export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
+  // Somebody began a rebuild, or took over: this fault is of how things stood before.
+  if (before.epoch !== from.epoch) return { after: before, clear: [] }
   const { rebuild, trying, ...rest } = before
   if (rebuild === undefined) return { after: { ...rest, ...(trying !== undefined && trying.position !== survived && { trying }), fault }, clear: [] }
   return { after: { ...unsuspected(rest), epoch: before.epoch + 1, rebuildFault: fault }, clear: [other(before.shown)] }
 }
+
+/** What recording it came to. */
+export const faultOutcome = (after: StateRow, fault: StoredFault): FaultOutcome =>
+  after.fault === fault ? 'stopped' : after.rebuildFault === fault ? 'rebuild-given-up' : 'moved'
 
 /** @throws InvalidArgumentError if the projection does not stand at that event (any more) (N41) */
 export function skipped(before: StateRow, position: number): StateRow {

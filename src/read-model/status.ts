@@ -53,8 +53,8 @@ export interface StatusStore {
 export interface StatusKeeper extends StatusStore {
   /** From the run in this context. */
   report(report: ProjectionReport): void
-  /** From the stored state, which other contexts change as well. */
-  stored(state: ProjectionState, head: number): void
+  /** From the stored state, which other contexts change as well. `late`: the run in this context told meanwhile where it stands. */
+  stored(state: ProjectionState, head: number, late?: boolean): void
   set(change: Change): void
 }
 
@@ -136,7 +136,8 @@ export function keepStatus(clock: Clock): StatusKeeper {
         default: return undefined
       }
     },
-    stored(state, head) {
+    stored(state, head, late = false) {
+      if (late) return set({ head, owner: state.owner, deadLetters: state.letters, rebuildFault: state.rebuildFault })
       const working = state.rebuild?.position ?? state.position
       const rate = movedTo(working)
       if (prerendered() !== undefined) moved = { ...moved, at: clock.monotonic() }

@@ -1,5 +1,5 @@
 /** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
-import type { DeadLetterRecord, StoredFault } from '../projection/target.js'
+import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
 import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
 
@@ -35,15 +35,15 @@ export interface ReadModelStorage {
   /** See `takeOver`. */
   begin(how: TakeOver): Promise<StateRow>
   /** See `tried`. */
-  tries(from: StateRow, position: number): Promise<StateRow>
+  tries(from: StateRow, position?: number): Promise<StateRow>
   /** See `committed`. */
   commit(change: Commit): Promise<StateRow>
   /** See `replayed`; the rows are those that readers see. */
   replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void>
   /** See `rebuildStarted`. */
   rebuild(): Promise<void>
-  /** See `faulted`. Answers true if a rebuild was given up. */
-  fault(from: StateRow, fault: StoredFault, survived?: number): Promise<boolean>
+  /** See `faulted`. */
+  fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome>
   /** See `skipped`. */
   skip(position: number): Promise<void>
   setPaused(paused: boolean): Promise<void>

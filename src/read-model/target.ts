@@ -41,12 +41,13 @@ export function readModelTarget<E extends EventShape>(
     await change
     ports.changed()
   }
+  /** One after the other: side by side they would change each other's rows, and all but one begin again. */
+  let replaying: Promise<unknown> = Promise.resolve()
   return {
     name: definition.name,
     key: projectionKey(definition),
     filter: definition.filter,
-    // What was left out by hand stays out when everything is folded anew.
-    onError: (failure) => (from?.skipped?.includes(failure.position) === true ? 'skip' : isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
+    onError: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
       from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
@@ -72,10 +73,10 @@ export function readModelTarget<E extends EventShape>(
     apply: (event) => work.apply(event),
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {
-      if (from === undefined || dropped) throw new InvalidArgumentError('tries', 'comes before begin.')
+      if (from === undefined || (dropped && position !== undefined)) throw new InvalidArgumentError('tries', 'comes before begin.')
       const before = alone
       // Also where it fails: it may be noted all the same (N4).
-      alone = position
+      alone = position ?? alone
       from = await storage.tries(from, position).catch((error: unknown) => {
         if ((error as { code?: string }).code === 'leadership-lost') alone = before
         throw error
@@ -103,20 +104,23 @@ export function readModelTarget<E extends EventShape>(
     },
     state: () => storage.state(),
     async recordFault(fault) {
-      if (from === undefined) return false
-      const onlyRebuild = await storage.fault(from, fault, alone)
+      if (from === undefined) return 'stopped'
+      const outcome = await storage.fault(from, fault, alone)
       ports.changed()
-      return onlyRebuild
+      return outcome
     },
     setPaused: (paused) => control(storage.setPaused(paused)),
     rebuild: () => control(storage.rebuild()),
     skip: (position) => control(storage.skip(position)),
     letters: (after, limit) => storage.letters(after, limit),
     async replay(position) {
-      const event = await ports.event(position)
-      const state = await replayLetter(definition, storage, event)
-      ports.committed(state.position, state.tables)
-      ports.changed()
+      const replay = replaying.then(async () => {
+        const state = await replayLetter(definition, storage, await ports.event(position))
+        ports.committed(state.position, state.tables)
+        ports.changed()
+      })
+      replaying = replay.catch(() => {})
+      return replay
     },
     async discard(position) {
       await storage.discardLetter(position)

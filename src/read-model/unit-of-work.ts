@@ -159,6 +159,7 @@ export class UnitOfWork<E extends EventShape> {
     for (const fold of this.#folds.slice(from)) {
       const key = fold.key(event)
       if (key === undefined) continue
+      assertKey(key, fold.label)
       const table = at.tables.get(fold.table) as TableWork
       evolve(table, fold, key, table.known(key) ?? (await at.load(at, table, key)), event)
     }

@@ -114,7 +114,7 @@ export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
     state: async () => state(),
     async recordFault(fault) {
       rows.fault = fault
-      return false
+      return 'stopped'
     },
   }
 }

@@ -27,7 +27,7 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
       expect(this.effect).toMatchObject({ kind })
       next = steps.next(result as never)
     },
-    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying'> & { held?: ReadonlySet<string> } = {}) {
+    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped'> & { held?: ReadonlySet<string> } = {}) {
       this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...more } })
     },
     read(after: number, to: number, head = to, now = 0) {
@@ -176,6 +176,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
         },
         park: () => undefined,
         try: () => ({ value: undefined }),
+        survived: () => undefined,
         look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
         commit: ({ position }, now) => {
           expect(position).toBeGreaterThanOrEqual(checkpoint)
@@ -281,16 +282,62 @@ test('N19: after one more each event is noted and applied alone, 64 of them, and
   expect(it.effect).toEqual({ kind: 'apply', from: 64, to: 128 })
 })
 
-test('N19: an event that is retried is noted once', () => {
+test('N19: who waits before a retry takes the note back, and makes it again', () => {
   const it = machine()
   it.loaded(0, false, { unclean: { position: 0, ends: 3 } })
   it.read(0, 1)
   it.answer('try', { value: undefined })
   it.answer('apply', { next: 0, failure: { error: new Error('x'), storage: false }, now: 0, aborted: false })
   it.answer('decide', { strategy: 'retry' })
+  it.answer('survived', undefined)
   it.answer('sleep', 'on')
   it.read(0, 1)
-  expect(it.effect).toMatchObject({ kind: 'apply' })
+  it.answer('try', { value: undefined })
+  it.applied(1)
+  it.answer('commit', { error: new Error('full') })
+  it.answer('reset', undefined)
+  it.answer('survived', undefined)
+  expect(it.effect).toMatchObject({ kind: 'sleep', why: 'failed' })
+})
+
+test('N39: what was applied is committed when an abort comes while the next page is read, or while reading it is tried again', () => {
+  for (const outcome of ['aborted', { error: new Error('reads fail') }] as const) {
+    const it = machine()
+    it.loaded()
+    it.read(0, 3, 9)
+    it.applied(3)
+    it.answer('read-events', outcome)
+    if (outcome !== 'aborted') it.answer('sleep', 'aborted')
+    expect(it.effect).toMatchObject({ kind: 'commit', position: 3, events: 3 })
+    it.committed()
+    expect(it.effect).toMatchObject({ reason: 'aborted', position: 3, applied: 3 })
+  }
+})
+
+test('P29: where each event is stored by itself, those before a save that failed count as applied, and that one if it was stored after all (N4)', () => {
+  for (const { stored, applied } of [{ stored: 2, applied: 2 }, { stored: 3, applied: 3 }, { stored: 0, applied: 0 }]) {
+    const it = machine()
+    it.loaded()
+    it.read(0, 5)
+    it.answer('apply', { next: 2, failure: { error: new Error('full'), storage: true }, now: 0, aborted: false })
+    it.answer('reset', undefined)
+    it.answer('sleep', 'on')
+    it.loaded(stored)
+    expect(it.run).toMatchObject({ position: stored, applied })
+  }
+})
+
+test('N22, N41: what was left out by hand is left out again before it is applied, also in a stream that is held', () => {
+  const it = machine()
+  it.loaded(0, false, { skipped: [2], held: new Set() })
+  it.read(0, 3)
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 1 })
+  it.applied(1)
+  expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 3 })
+  const behind = machine()
+  behind.loaded(0, false, { skipped: [1], held: new Set(['s']) })
+  behind.read(0, 2)
+  expect(behind.effect).toMatchObject({ kind: 'park', event: { position: 2 } })
 })
 
 test('N19: an event that one run died of is tried once more, one that two died of is not, and retry counts as fatal', () => {

@@ -81,3 +81,19 @@ test('the methods of a table may be taken out of it', async () => {
   await applied(unit.apply(set(2, 'a', 3)))
   expect(pending(unit)).toEqual([['gone', null], ['a', 5]])
 })
+
+test('P15: a fold whose key is none, behind one that had to wait for its row, fails as the event, not as the storage', async () => {
+  const definition = defineProjection(defineEvents<Event>(), {
+    name: 'rows', tables: { rows: table<Row>({ key: 'name' }), others: table<Row>({ key: 'name' }) },
+    fold: {
+      rows: { key: ({ data }) => data.name, evolve: (_row, { data }) => data },
+      others: { key: () => ({}) as never, evolve: (_row, { data }) => data },
+    },
+  })
+  const storage = { row: (_side, _table, key) => (typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key'))) } satisfies Partial<ReadModelStorage>
+  const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, storage as unknown as ReadModelStorage)
+  unit.reset(0, false)
+  const failure = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'invalid-argument' })
+  expect(unit.isStorageFailure(failure)).toBe(false)
+})
