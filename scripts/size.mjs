@@ -22,8 +22,8 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[], but?: readonly string[] }[]}
  */
 export const budgets = [
-  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(38.5), aim: kib(9), without: [...commands, ...memory] },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(48) },
+  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(38.75), aim: kib(9), without: [...commands, ...memory] },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(48.25) },
   { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(11.5), without: [...projection, ...commands, 'node_modules/'], but: modelsInMemory },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(39) },
   { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(17), without: [...projection, ...commands] },
@@ -31,7 +31,7 @@ export const budgets = [
   { title: 'defineEvents', entry: 'tidemark', names: 'defineEvents', budget: kib(4), without: [...projection, ...commands, 'src/log/', 'node_modules/'] },
   { title: 'defineProjection', entry: 'tidemark', names: 'defineProjection', budget: kib(2.25), without: ['src/projection/', ...commands, 'node_modules/'] },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(22.75), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(25.25), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(25.5), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(13.25), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(2.5), without: commands },
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(18.25), without: commands },

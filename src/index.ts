@@ -33,13 +33,13 @@ export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
 export type { DeadLetterRecord, FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './read-model/run.js'
-export { startProjection, type DeadLetter, type ProjectionHandle } from './read-model/handle.js'
+export { startProjection, type DeadLetter, type ProjectionHandle, type RebuildOptions } from './read-model/handle.js'
 export type { CaughtUp, CaughtUpOptions } from './read-model/caught-up.js'
 export type { ProjectionStatus, StatusStore } from './read-model/status.js'
 
 // Read models
 export {
-  defineProjection, table, type Handlers, type ProjectionDefinition, type ProjectionSpecification, type RowOf, type TableDefinition, type TableFold,
+  defineProjection, table, type Handlers, type IndexOf, type PathOf, type ProjectionDefinition, type ProjectionSpecification, type RowOf, type TableDefinition, type TableFold,
   type TableFolds, type Tables, type TableWriter, type TableWriters,
 } from './read-model/define.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'

@@ -16,11 +16,11 @@ export interface StreamWrite<E extends EventShape = EventShape> {
 /** `'strict'` asks the operating system to flush before the append resolves; `'relaxed'` does not (H18). */
 export type Durability = 'strict' | 'relaxed'
 
-export interface AppendOptions {
+export interface AppendOptions<E extends EventShape = EventShape> {
   /** @default the store's, which is 'strict' */
   readonly durability?: Durability
   /** Refuse with `ConditionFailedError` if an event that matches `filter` stands after position `after`. */
-  readonly failIfAny?: { readonly filter: EventFilter; readonly after: number }
+  readonly failIfAny?: { readonly filter: EventFilter<E>; readonly after: number }
   /** Aborts while nothing was handed to the storage; after that the append settles by what really happened. */
   readonly signal?: AbortSignal | undefined
 }
@@ -37,9 +37,9 @@ export interface AppendResult {
 }
 
 /** Which events. An empty filter matches all. `streamPrefix` and `streamPattern` exclude each other. */
-export interface EventFilter {
+export interface EventFilter<E extends EventShape = EventShape> {
   /** Only events of these types; an empty list matches none. */
-  readonly types?: readonly string[]
+  readonly types?: readonly E['type'][]
   /** Only streams whose name starts with exactly these UTF-16 code units (N9). */
   readonly streamPrefix?: string
   /** A glob over the whole stream name: `*` (also across `/`), `?` for one character, `[a-z]`, `[!0-9]`. */
@@ -72,7 +72,7 @@ export interface EventsRead<E extends EventShape = EventShape> {
 
 /** The port that a projection reads from. */
 export interface EventReader<E extends EventShape = EventShape> {
-  readEvents(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents(filter: EventFilter<E>, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
   /** Calls back when the log may have grown. A hint: it may be missing, late or doubled (H66). */
   subscribe?(listener: (head: number) => void): () => void
 }
@@ -84,11 +84,11 @@ export interface ReadStreamOptions extends ReadOptions {
   readonly limit?: number
 }
 
-export interface ReadAllOptions extends ReadOptions {
+export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadOptions {
   /** Only events after this position. @default 0 */
   readonly after?: number
   /** @default every event */
-  readonly filter?: EventFilter
+  readonly filter?: EventFilter<E>
 }
 
 /** An append-only log of events in named streams. */
@@ -100,13 +100,13 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
-  append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions): Promise<AppendResult>
+  append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
   /** The events of one stream in version order; none for an unknown stream (S4). */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */
-  read(options?: ReadAllOptions): AsyncIterable<RecordedEvent<E>>
+  read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
   /** One page: what the projection runner uses. */
-  readEvents(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents(filter: EventFilter<E>, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
   /** The position of the last event, 0 for an empty log. */
   head(): Promise<number>
   /** The version of a stream, 0 for an unknown one. */

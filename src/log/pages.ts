@@ -81,8 +81,8 @@ const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */
 export async function* readPages<E extends EventShape>(
-  readEvents: (filter: EventFilter, page: EventPage, options?: PageReadOptions) => Promise<EventsRead<E>>,
-  { after = 0, filter = {}, signal }: ReadAllOptions = {},
+  readEvents: (filter: EventFilter<E>, page: EventPage, options?: PageReadOptions) => Promise<EventsRead<E>>,
+  { after = 0, filter = {}, signal }: ReadAllOptions<E> = {},
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   const ahead = new RecordsAhead()
   for (let limit: number = iterated[0]; ; limit = iterated[1]) {

@@ -86,7 +86,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       assertOpen()
       return new EventIterator(log.readStream<E>(stream, options), options?.signal)
     },
-    read(options: ReadAllOptions = {}) {
+    read(options: ReadAllOptions<E> = {}) {
       assertOpen()
       if (options.after !== undefined) wholeNumber(options.after, 'after')
       return new EventIterator(readPages<E>(methods.readEvents, options), options.signal)

@@ -8,7 +8,7 @@ export interface Projector<E extends EventShape = EventShape, C = unknown> {
   /** Checkpoint key and lock name. */
   readonly name: string
   /** Which events. @default all */
-  readonly filter?: EventFilter
+  readonly filter?: EventFilter<E>
   /** May be asynchronous; events come one after the other, in the order of the log. */
   apply(event: RecordedEvent<E>, context: C): void | Promise<void>
   /** Asked at every failure of an event, but not about one that a newer build wrote (`EventUnreadableError.newer`): that is fatal. @default 'fatal' */

@@ -18,8 +18,8 @@ export type ProjectionOccurrence =
   /** The checkpoint was loaded. `rebuilding` says that rows are built anew behind those that readers see. */
   | { readonly type: 'loaded'; readonly position: number; readonly paused: boolean; readonly rebuilding: boolean }
   | { readonly type: 'read'; readonly events: number; readonly scannedTo: number; readonly head: number; readonly duration: number }
-  /** Rows, letters and checkpoint are stored. `events` counts those applied since the commit before. */
-  | { readonly type: 'committed'; readonly position: number; readonly events: number; readonly duration: number }
+  /** Rows, letters and checkpoint are stored. `events` counts those applied since the commit before; `letters` those that wait, for read models. */
+  | { readonly type: 'committed'; readonly position: number; readonly events: number; readonly duration: number; readonly letters?: number }
   /** A handler threw; its policy is asked next. */
   | ({ readonly type: 'event-failed'; readonly error: unknown; readonly retryCount: number } & ReportedEvent)
   | ({ readonly type: 'retrying'; readonly error: unknown; readonly retryCount: number; readonly delay: number } & ReportedEvent)

@@ -183,11 +183,11 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     commit: async ({ position, caughtUp, events, ends }) => {
       const start = clock.monotonic()
       try {
-        const { paused } = await target.commit(position, { caughtUp, ends })
+        const { paused, letters } = await target.commit(position, { caughtUp, ends })
         slices.began()
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
-        report({ type: 'committed', position, events, duration: now - start })
+        report({ type: 'committed', position, events, duration: now - start, ...(letters !== undefined && { letters }) })
         return { value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) } }
       } catch (error) {
         return { error }

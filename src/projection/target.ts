@@ -118,6 +118,8 @@ export type FaultOutcome = 'stopped' | 'rebuild-given-up' | 'moved'
 export interface CommitResult {
   /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
   readonly paused: boolean
+  /** Dead letters that wait, where they are kept beside the rows. */
+  readonly letters?: number
 }
 
 /** The runner's side of a projection. One runner at a time uses one target; targets of other contexts compete by commit. */
@@ -125,7 +127,7 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   readonly name: string
   /** Checkpoint key and lock name: `name` for plain projectors, `name@version` for read models. */
   readonly key: string
-  readonly filter: EventFilter
+  readonly filter: EventFilter<E>
   onError(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
   /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>

@@ -27,9 +27,12 @@ export interface CaughtUp {
 export const waitsForItself = (name: string) =>
   new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
 
-/** Waits on a status, once it is `refreshed`. Rejects at once, with the reason, where nothing will move it (N27). `caller` is the handler that may be asking. */
+/**
+ * Waits on a status, once it is `refreshed`, until it covers a position, and `built` also until no rebuild is under way. Rejects at once, with the
+ * reason, where nothing will move it (N27). `caller` is the handler that may be asking.
+ */
 export function waitUntilCaughtUp(
-  name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined, refreshed: Promise<void>,
+  name: string, status: StatusStore, wanted: number, options: CaughtUpOptions, clock: Clock, caller: Invocation | undefined, refreshed: Promise<void>, built = false,
 ): Promise<CaughtUp> {
   const { signal, timeout, onTimeout = 'throw' } = options
   // Nobody may come to hear of it.
@@ -49,8 +52,8 @@ export function waitUntilCaughtUp(
       settle()
     }
     const look = () => {
-      const { phase, position, lastError } = status.getSnapshot()
-      if (position >= wanted) finish(() => resolve(here(false)))
+      const { phase, position, lastError, rebuilding } = status.getSnapshot()
+      if (position >= wanted && !(built && rebuilding !== undefined)) finish(() => resolve(here(false)))
       else if (phase === 'faulted') finish(() => reject(lastError))
       else if (phase === 'stopped') finish(() => reject(new ClosedError(`Projection '${name}'`)))
       else if (phase === 'paused') {

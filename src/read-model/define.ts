@@ -34,8 +34,16 @@ export type RowOf<T> =
   : T extends { readonly [rowType]?: infer Row } ? NonNullable<Row>
   : Record<string, unknown>
 
+/** The names of the indexes that a table declares; any, where only the type of its rows is known. */
+export type IndexOf<T> = T extends { readonly indexes: infer Indexes } ? keyof Indexes & string : string
+
+/** A property of a row, or one within it. */
+export type PathOf<Row> = Row extends unknown ? (keyof Row & string) | `${keyof Row & string}.${string}` : never
+
 /** Gives a table the type of its rows: `table<Airport>({ key: 'code' })`. */
-export function table<Row>(definition: { readonly key: keyof Row & string; readonly indexes?: TableDefinition['indexes'] }): TableDefinition<Row> {
+export function table<Row>(
+  definition: { readonly key: keyof Row & string; readonly indexes?: { readonly [index: string]: PathOf<Row> | readonly PathOf<Row>[] } },
+): TableDefinition<Row> {
   return definition as TableDefinition<Row>
 }
 
@@ -77,7 +85,7 @@ export interface ProjectionSpecification<E extends EventShape, T extends Tables>
   /** By table. */
   readonly fold?: TableFolds<E, T>
   /** Further narrows which events are read. @default the types of `on`; every type if there is a `fold` */
-  readonly filter?: EventFilter
+  readonly filter?: EventFilter<E>
   /**
    * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
    * events that a newer build wrote (`EventUnreadableError.newer`): those stop it, and a tab of that build goes on. @default 'fatal'
@@ -91,7 +99,7 @@ export interface ProjectionDefinition<E extends EventShape = EventShape, T exten
   readonly name: string
   readonly version: number
   readonly tables: T
-  readonly filter: EventFilter
+  readonly filter: EventFilter<E>
   readonly on: Handlers<E, T>
   readonly fold: TableFolds<E, T>
   readonly onError?: (failure: FailureContext<E>) => ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
@@ -127,7 +135,7 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
   }
   if (handled.length === 0 && Object.keys(fold).length === 0) throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
   const types = filter.types ?? (Object.keys(fold).length === 0 ? handled : undefined)
-  const narrowed: EventFilter = { ...filter, ...(types === undefined ? {} : { types }) }
+  const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types }) }
   compileFilter(narrowed)
   return Object.freeze({
     kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold, filter: narrowed,

@@ -1,5 +1,5 @@
 /** A running projection, as an app holds it. */
-import { ClosedError } from '../errors.js'
+import { ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
@@ -24,6 +24,17 @@ export interface DeadLetter extends DeadLetterRecord {
   retry(): Promise<void>
   /** Removes the letter: the event stays without effect. */
   discard(): Promise<void>
+}
+
+/** When `rebuild` resolves. */
+export interface RebuildOptions {
+  /**
+   * `'complete'`: once readers see the new rows; of a plain projector, once it is where it was. Rejects with ProjectionError if the rebuild was given up
+   * (its rows stayed as they were), and as `caughtUp` does where nothing goes on. @default 'begun'
+   */
+  readonly until?: 'begun' | 'complete'
+  /** Ends the wait with the signal's reason, not the rebuild. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A running projection. Every method may be called in any context, also in one that does not lead. */
@@ -53,8 +64,8 @@ export interface ProjectionHandle {
   skip(position: number): Promise<void>
   /** Dead letters in the order of the log, read in bounded portions (N21). */
   deadLetters(): AsyncIterable<DeadLetter>
-  /** Folds everything again from the first event, and resolves when that has begun: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
-  rebuild(): Promise<void>
+  /** Folds everything again from the first event: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
+  rebuild(options?: RebuildOptions): Promise<void>
   /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -135,9 +146,9 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   const report = (each: ProjectionReport) => {
     status.report(each)
     if (each.type === 'loaded' || each.type === 'committed') told += 1
-    // A leader knows where it stands; who leads and how many letters wait is stored.
+    // A leader knows where it stands; who leads is stored, and how many letters of a plain projector wait.
     if (each.type === 'parked') parked = true
-    if (each.type === 'waiting' || each.type === 'loaded' || (each.type === 'committed' && parked)) {
+    if (each.type === 'waiting' || each.type === 'loaded' || (each.type === 'committed' && parked && each.letters === undefined)) {
       parked = false
       void refresh()
     }
@@ -277,9 +288,26 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
         if (page.length < letterPage) return
       }
     },
-    async rebuild() {
-      await (await ready).target.rebuild()
+    async rebuild({ until = 'begun', signal } = {}) {
+      if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
+      const caller = until === 'complete' ? attached?.target.caller() : undefined
+      if (caller === true) throw waitsForItself(name)
+      signal?.throwIfAborted()
+      const { target } = await ready
+      const before = until === 'complete' ? await target.state() : undefined
+      await target.rebuild()
       await again()
+      if (before === undefined) return
+      // Until then the status may still say where it was.
+      const position = isDefinition(projector) ? 0 : before.position
+      for (;;) {
+        await waitUntilCaughtUp(name, status, position, { signal }, clock, caller, refresh(), true)
+        const state = await target.state()
+        if (state.rebuild !== undefined || state.position < position) continue
+        const { rebuildFault } = state
+        if (rebuildFault === undefined) return
+        throw new ProjectionError(rebuildFault.message, { projector: name, attempts: 1, position: rebuildFault.position }, undefined)
+      }
     },
     async stop() {
       const caller = attached?.target.caller()

@@ -16,7 +16,7 @@ export interface LiveProjectionSpecification<E extends EventShape, S> {
   /** By event type: what becomes of the state. Must not wait. */
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
   /** Further narrows which events are read. @default the types of `on` */
-  readonly filter?: EventFilter
+  readonly filter?: EventFilter<E>
 }
 
 const pageSize = 4096
@@ -39,7 +39,7 @@ export function liveProjection<E extends EventShape, S>(
 ): LiveQuery<S> {
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
-  const filter: EventFilter = { types: Object.keys(on), ...specification.filter }
+  const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
   let state = specification.initial
   let position = 0

@@ -122,7 +122,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
           const rate = movedTo(report.position)
           const { position } = report
           const change = status.rebuilding === undefined ? { position } : { rebuilding: { position } }
-          return set({ ...change, ...running(change), rate, lastError: undefined })
+          return set({ ...change, ...running(change), rate, lastError: undefined, deadLetters: report.letters ?? status.deadLetters })
         }
         case 'idle': return set({ phase: 'live', rate: 0, reason: undefined, lastError: undefined, position: report.position, rebuilding: undefined })
         case 'paused': return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
@@ -137,7 +137,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
       }
     },
     stored(state, head, late = false) {
-      if (late) return set({ head, owner: state.owner, deadLetters: state.letters, rebuildFault: state.rebuildFault })
+      if (late) return set({ head, owner: state.owner, rebuildFault: state.rebuildFault })
       const working = state.rebuild?.position ?? state.position
       const rate = movedTo(working)
       if (prerendered() !== undefined) moved = { ...moved, at: clock.monotonic() }

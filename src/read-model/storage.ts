@@ -4,9 +4,9 @@ import type { KeyRange, RowKey } from './keys.js'
 import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
 
 /** Which rows, and in what order. */
-export interface QueryOptions {
+export interface QueryOptions<Index extends string = string> {
   /** @default the key of the table */
-  readonly index?: string
+  readonly index?: Index
   /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. @default all */
   readonly range?: IDBKeyRange | KeyRange | IDBValidKey
   /** @default 'next' */

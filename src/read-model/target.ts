@@ -95,7 +95,7 @@ export function readModelTarget<E extends EventShape>(
       work.committed()
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
       if (from.rebuild === undefined) ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
-      return { paused: from.paused }
+      return { paused: from.paused, letters: from.letters }
     },
     reset() {
       letters = []

@@ -6,26 +6,26 @@ import { wholeNumber } from '../log/prepare.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
 import { openStorage } from './attach.js'
-import { projectionKey, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
+import { projectionKey, type IndexOf, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
 import { assertKey, checkedRange, isEmptyRange, type RowKey } from './keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live.js'
 import type { StateRow } from './state.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage } from './storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
-export interface TableReader<Row> {
+export interface TableReader<Row, Index extends string = string> {
   get(key: RowKey): Promise<Row | undefined>
   /**
    * Rows in the order of the key, or of `index`.
    *
    * @throws InvalidArgumentError for an index that is not declared, and for a range or limit that is none
    */
-  getAll(options?: QueryOptions): Promise<Row[]>
+  getAll(options?: QueryOptions<Index>): Promise<Row[]>
   /** How many rows there are in a range. */
-  count(options?: Pick<QueryOptions, 'index' | 'range'>): Promise<number>
+  count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
-export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>> }
+export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
 
 /** A read model, open for reading: its tables by name, and more. */
 export type ReadModel<T extends Tables> = TableReaders<T> & {

@@ -20,7 +20,7 @@ export interface Collector<E extends EventShape = EventShape> extends Projector<
  * @param name its checkpoint key and lock name
  * @param filter which events. @default all
  */
-export function collector<E extends EventShape = EventShape>(name: string, filter?: EventFilter): Collector<E> {
+export function collector<E extends EventShape = EventShape>(name: string, filter?: EventFilter<E>): Collector<E> {
   const events: RecordedEvent<E>[] = []
   return {
     name,

@@ -61,6 +61,18 @@ defineProjection(events, {
 })
 // @ts-expect-error the key must be a property of the row
 table<Airport>({ key: 'name' })
+// @ts-expect-error so must what an index sorts by
+table<Airport>({ key: 'code', indexes: { byName: 'name' } })
+table<{ id: string; at: { day: string; hour: number } }>({ key: 'id', indexes: { byTime: ['at.day', 'at.hour'] } })
+defineProjection(events, {
+  name: 'narrowed', tables: {}, on: { Landed: () => {} },
+  // @ts-expect-error there is no such event
+  filter: { types: ['Exploded'] },
+})
+// @ts-expect-error there is no such event
+await store.readEvents({ types: ['Exploded'] }, { limit: 1 })
+// @ts-expect-error there is no such event
+store.read({ filter: { types: ['Landed', 'Exploded'] } })
 
 expectTypeOf(await runProjection(board, store)).toEqualTypeOf<ProjectionResult>()
 // @ts-expect-error there is no such mode
@@ -85,9 +97,17 @@ expectTypeOf(await projection.caughtUp(1)).toEqualTypeOf<{ readonly position: nu
 const view = await openReadModel(store, board)
 expectTypeOf(await view.airports.getAll({ index: 'byLanded', direction: 'prev', limit: 10 })).toEqualTypeOf<Airport[]>()
 expectTypeOf(await view.days.count()).toEqualTypeOf<number>()
+const indexed = await openReadModel(store, defineProjection(events, {
+  name: 'indexed', on: { Landed: () => {} },
+  tables: { days: { key: 'day', schema: z.object({ day: z.string(), flights: z.number() }), indexes: { byFlights: 'flights' } } },
+}))
+await indexed.days.getAll({ index: 'byFlights' })
+// @ts-expect-error the table declares no such index
+await indexed.days.count({ index: 'byDay' })
 const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A', upperOpen: true } }))
 expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
 
+expectTypeOf(projection.rebuild({ until: 'complete' })).toEqualTypeOf<Promise<void>>()
 const total = liveProjection(store, { initial: 0, on: { Landed: (sum, event) => sum + event.data.delay } })
 expectTypeOf(total.getSnapshot()).toEqualTypeOf<LiveSnapshot<number>>()
 liveProjection(store, {
