@@ -1,5 +1,6 @@
 /** Firefox as installed, driven over WebDriver BiDi, which has no words for killing: that is done by process id, on Linux. */
 import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { launch, type Browser } from 'puppeteer-core'
 import { findFirefox } from '../../scripts/find-browser.mjs'
 import { firefox as engine } from '../engines/firefox.js'
@@ -19,7 +20,14 @@ export const firefox: LedgerEngine = {
     // Its crash reporter would hold on to processes that were killed on purpose.
     const env = { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1' }
     const options = { browser: 'firefox', executablePath, headless: true, userDataDir: profile, env } as const
-    return launched(await launch({ ...options, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false }), url)
+    const start = () => launch({ ...options, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false })
+    // On a busy machine the end of the browser before is still at the preferences of the profile.
+    const browser = await start().catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+      await sleep(restoreLimit)
+      return start()
+    })
+    return launched(browser, url)
   },
   async assertStorage(profile, url) {
     const found = await engine.storageOnDisk(profile, new URL(url).origin)
