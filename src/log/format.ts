@@ -1,5 +1,6 @@
 /** The format of a stored log, and which builds may touch it (H41). */
 import { StorageDamagedError, UnsupportedFormatError } from '../errors.js'
+import { indexNames } from '../platform/indexeddb.js'
 
 /**
  * What this build writes, and the newest that it understands. 1: events stand one after the other in a record. 2: they may stand in
@@ -33,8 +34,8 @@ export function assertWhole(database: IDBDatabase, store: string): void {
   for (const [name, indexes] of Object.entries(shape)) {
     if (!database.objectStoreNames.contains(name)) throw missing(`object store '${name}'`)
     if (indexes.length === 0) continue
-    const { indexNames } = database.transaction(name).objectStore(name)
-    for (const index of indexes) if (!indexNames.contains(index)) throw missing(`index '${index}'`)
+    const there = indexNames(database, name)
+    for (const index of indexes) if (!there.includes(index)) throw missing(`index '${index}'`)
   }
 }
 

@@ -1,10 +1,10 @@
 /** The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and writes it. */
-import { StorageFailedError, StorageLostError } from '../errors.js'
+import { StorageFailedError, StorageLostError, type TidemarkError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { databaseName } from '../events/names.js'
 import { Connection } from '../platform/connection.js'
-import { requested } from '../platform/indexeddb.js'
+import { requested, transact } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { LogReader } from './log-reader.js'
@@ -46,7 +46,13 @@ export class IndexedDbLog {
       },
       verify: async (database) => {
         assertWhole(database, options.name)
-        const meta = await requested(database.transaction('meta').objectStore('meta').get('log')) as LogMeta | undefined
+        let meta: LogMeta | undefined
+        await transact(database, { stores: ['meta'], mode: 'readonly', what: `opening '${options.name}'` }, async (transaction) => {
+          meta = await requested(transaction.objectStore('meta').get('log'))
+        }).catch((error: TidemarkError) => {
+          // Where it was read, how its transaction ended says nothing.
+          if (meta === undefined) throw error.cause ?? error
+        })
         // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
         if (meta === undefined) {
           throw new StorageFailedError(`The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`, { outcome: 'not-written' })

@@ -76,15 +76,19 @@ export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => r
 export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => requested(request, (all) => all.splice(0))
 
 /**
- * Whether `commit()` may be called while requests are pending. Not in workers of WebKit: where one is terminated before they are
- * answered, the transaction stays open for good, and all that need its stores wait for it, also after the page has gone. The way
- * WebKit is told is by its name: nothing else about it shows this. Chromium says both names.
+ * Whether this is a worker of WebKit. Where one is terminated, WebKit may leave its transactions open for good, and all that need their
+ * stores wait for them, also after the page has gone: those whose `commit()` was called before their requests were answered, and any of
+ * several that were under way at once (docs/engines.md). The way WebKit is told is by its name: nothing else about it shows this.
+ * Chromium says both names.
  */
-export function mayCommitEarly(): boolean {
-  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return true
+function isWorkerOfWebKit(): boolean {
+  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return false
   const agent = (navigator as { userAgent?: string }).userAgent ?? ''
-  return !agent.includes('AppleWebKit/') || agent.includes('Chrome/')
+  return agent.includes('AppleWebKit/') && !agent.includes('Chrome/')
 }
+
+/** Whether `commit()` may be called while requests are pending. */
+export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
 
 /**
  * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
@@ -104,6 +108,15 @@ export async function commitWritten(transaction: IDBTransaction, writes: readonl
   // A failed request ends those after it, so that the last one speaks for all.
   if (last !== undefined && !takesBackCommitted()) await requested(last)
   transaction.commit()
+}
+
+/** The names of a store's indexes. Asks nothing of the storage, and so waits for nobody. */
+export function indexNames(database: IDBDatabase, store: string): string[] {
+  const transaction = database.transaction(store)
+  const names = [...transaction.objectStore(store).indexNames]
+  // Else it stands in line for a store that somebody may hold (H8).
+  transaction.abort()
+  return names
 }
 
 export interface TransactOptions {
@@ -134,13 +147,26 @@ export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutc
 /** What it throws at once is an answer like any other. */
 const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> => new Promise((answer) => answer(work(transaction)))
 
+/** The end of the transaction that began last, where they go one by one. */
+let last: Promise<void> = Promise.resolve()
+
 /**
  * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
  * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
- * only (H1), and `commit()` is the last thing that it does.
+ * only (H1), and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at a time.
  */
 export function transact<T>(
   database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened?: (transaction: IDBTransaction) => void,
+): Promise<T> {
+  const run = () => settled(database, options, work, opened)
+  if (!isWorkerOfWebKit()) return run()
+  const answer = last.then(run)
+  last = answer.then(() => {}, () => {})
+  return answer
+}
+
+function settled<T>(
+  database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened: ((transaction: IDBTransaction) => void) | undefined,
 ): Promise<T> {
   const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
   const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')

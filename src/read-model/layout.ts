@@ -1,4 +1,5 @@
 /** What the database of a read model is made of. */
+import { indexNames } from '../platform/indexeddb.js'
 import type { Tables } from './define.js'
 import type { Side } from './state.js'
 
@@ -15,8 +16,8 @@ export function missingParts(database: IDBDatabase, tables: Tables): string[] {
   const look = (name: string, indexes: readonly string[] = []) => {
     if (!names.contains(name)) return void missing.push(`object store '${name}'`)
     if (indexes.length === 0) return
-    const { indexNames } = database.transaction(name).objectStore(name)
-    for (const index of indexes) if (!indexNames.contains(index)) missing.push(`index '${index}' of '${name}'`)
+    const there = indexNames(database, name)
+    for (const index of indexes) if (!there.includes(index)) missing.push(`index '${index}' of '${name}'`)
   }
   look(stateStore)
   for (const side of sides) {

@@ -1,6 +1,7 @@
 // H8: a worker can be terminated at any moment, also in the middle of a transaction, which must not be left open for ever.
-import { openEventStore, verifyEventStore } from 'tidemark'
+import { openEventStore, startProjection, verifyEventStore, verifyReadModel } from 'tidemark'
 import { expect, test } from 'vitest'
+import { events, sums } from './terminated-projector.js'
 
 const workers = 8
 
@@ -24,5 +25,33 @@ test('H8: a worker that is terminated while it appends and reads keeps nobody fr
   expect(ok).toBe(true)
   expect(await store.streamVersion('page')).toBe(workers)
   expect(await store.streamVersion('worker')).toBeGreaterThanOrEqual(workers * 10)
+  await store.close()
+})
+
+test('H8: two workers that are terminated while they append and project, as the page does, keep nobody from either', { timeout: 120_000 }, async () => {
+  const name = `terminated-${crypto.randomUUID()}`
+  const store = await openEventStore({ name, events })
+  const projection = startProjection(sums, store)
+  let over = false
+  const appending = (async () => {
+    while (!over) await store.append({ stream: 'page', events: [{ type: 'Added', data: 1 }] })
+  })()
+  for (let round = 0; round < 2 * workers; round += 1) {
+    const pair = [0, 1].map(() => new Worker(new URL('./terminated-projector.ts', import.meta.url), { type: 'module', name }))
+    await Promise.all(pair.map((worker) => new Promise<void>((resolve, reject) => {
+      worker.onmessage = () => resolve()
+      worker.onerror = (event) => reject(new Error(event.message))
+    })))
+    await new Promise((resolve) => setTimeout(resolve, 20 + ((round * 7) % 43)))
+    for (const worker of pair) worker.terminate()
+    const { position } = await store.append({ stream: 'page', events: [{ type: 'Added', data: 2 }] })
+    await projection.caughtUp(position)
+  }
+  over = true
+  await appending
+  await projection.caughtUp(await store.head())
+  await projection.stop()
+  expect(await verifyEventStore(store)).toMatchObject({ ok: true })
+  expect(await verifyReadModel(store, sums)).toMatchObject({ ok: true })
   await store.close()
 })
