@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The event store: what an append-only log offers, whatever it is stored in. */
 import type { ExpectedVersion } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
