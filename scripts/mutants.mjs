@@ -110,10 +110,15 @@ process.exitCode = share >= 90 ? 0 : 1
 function vitest(folder, files, timeout) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [tool('vitest', 'vitest.mjs'), 'run', '--project', 'node', '--bail', '1', '--reporter', 'dot', ...files], {
-      cwd: folder, stdio: 'ignore', env: { ...process.env, NO_COLOR: '1' },
+      cwd: folder, stdio: 'ignore', env: { ...process.env, NO_COLOR: '1' }, detached: true,
     })
     const timer = setTimeout(() => {
-      child.kill('SIGKILL')
+      // With its workers, of which one may be in an endless loop.
+      try {
+        process.kill(-(child.pid ?? 0), 'SIGKILL')
+      } catch {
+        child.kill('SIGKILL')
+      }
       resolve('hangs')
     }, timeout)
     child.once('exit', (code) => {
