@@ -5,7 +5,7 @@ import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
-import { creatorName, isThenable, keeps, markOf, runSchema, storedData, textOf, type StandardSchema, type Validate } from './schema.js'
+import { creatorName, isThenable, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -283,8 +283,6 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
   return (data, options = {}) => {
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
-    // Before the schema runs, which may change what it is given.
-    const before = validate && textOf(data)
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
     if (value instanceof Promise) {
       value.catch(() => undefined)
@@ -294,7 +292,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
     // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
-    return validate === undefined || text === before || keeps(validate, text) === true ? event : { ...event, checked: markOf(type, version, text) }
+    return validate === undefined || keeps(validate, data, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
   }
 }
 

@@ -32,10 +32,10 @@ export const creatorName = (type: string): string => `${propertyPath('events', t
 /**
  * What the schema returns for a value; a promise if the schema is asynchronous.
  *
- * @param advice added to the message where the schema refuses the value
+ * @param plain the type, if this is the data of a plain event: then the message says what that is
  * @throws InvalidEventError under the path, from the promise if there is one
  */
-export function runSchema(validate: Validate, value: unknown, path: string, advice = ''): unknown {
+export function runSchema(validate: Validate, value: unknown, path: string, plain?: string): unknown {
   const failed = (cause: unknown) => new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
   let result: ReturnType<Validate>
   try {
@@ -43,10 +43,10 @@ export function runSchema(validate: Validate, value: unknown, path: string, advi
   } catch (cause) {
     throw failed(cause)
   }
-  if (!isThenable(result)) return valueOf(result, path, advice)
+  if (!isThenable(result)) return valueOf(result, path, plain)
   // A real promise, whatever the library uses.
   return Promise.resolve(result).then(
-    (settled) => valueOf(settled, path, advice),
+    (settled) => valueOf(settled, path, plain),
     (cause: unknown) => {
       throw failed(cause)
     },
@@ -60,38 +60,43 @@ export function runSchema(validate: Validate, value: unknown, path: string, advi
  * @returns the tidied data; a promise if the schema is asynchronous
  */
 export function storedData(validate: Validate, type: string, data: unknown, path: string): unknown {
-  const before = textOf(data)
-  const creator = creatorName(type)
-  const value = runSchema(validate, data, path, ` (data is checked as it is stored: if the schema changes its input, make the event with ${creator})`)
-  const whose = value instanceof Promise ? 'An asynchronous schema must not: change the data before.' : `Make the event with ${creator}.`
-  const changes = () => new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
-  return next(value, (tidied) => {
-    const text = toJsonText(tidied, path)
-    return text === before ? tidied : next(keeps(validate, text), (kept) => {
-      if (kept) return tidied
-      throw changes()
-    })
-  })
+  const value = runSchema(validate, data, path, type)
+  return next(value, (tidied) => next(keeps(validate, data, tidied, path), (kept) => {
+    if (kept) return tidied
+    const whose = value instanceof Promise ? 'An asynchronous schema must not: change the data before.' : `Make the event with ${creatorName(type)}.`
+    throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
+  }))
 }
 
-/** Whether a schema returns data, given as JSON, as it is. A promise if it is asynchronous; never rejects. */
-export function keeps(validate: Validate, text: string): boolean | Promise<boolean> {
-  const isSame = (result: StandardResult<unknown>) => result.issues === undefined && textOf(result.value) === text
+/**
+ * Whether a schema returns its output as it is when it is given that. Most outputs are a copy of their input, which says so already;
+ * others are tried. A promise if the schema is asynchronous.
+ *
+ * @throws InvalidEventError if the output is not JSON
+ */
+export function keeps(validate: Validate, input: unknown, output: unknown, path: string): boolean | Promise<boolean> {
+  try {
+    if (isCopy(output, input)) return true
+  } catch {
+    // A cycle, or a getter that throws.
+  }
+  const text = toJsonText(output, path)
+  const isSame = (result: StandardResult<unknown>) => result.issues === undefined && toJsonText(result.value, '') === text
   try {
     const result = validate(JSON.parse(text))
-    return isThenable(result) ? Promise.resolve(result).then(isSame, () => false) : isSame(result)
+    return isThenable(result) ? Promise.resolve(result).then(isSame).catch(() => false) : isSame(result)
   } catch {
     return false
   }
 }
 
-/** The value as JSON text, if it has any. */
-export function textOf(value: unknown): string | undefined {
-  try {
-    return toJsonText(value, '')
-  } catch {
-    return undefined
-  }
+/** Whether two values are of the same parts and share no object, which a schema might have changed in place. */
+function isCopy(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return one === other
+  if (one === other || Array.isArray(one) !== Array.isArray(other)) return false
+  const keys = Object.keys(one)
+  return keys.length === Object.keys(other).length
+    && keys.every((key) => Object.hasOwn(other, key) && isCopy((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key]))
 }
 
 /**
@@ -118,11 +123,12 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
   return value instanceof Promise ? value.then(then) : then(value)
 }
 
-function valueOf(result: StandardResult<unknown>, path: string, advice: string): unknown {
+function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
   const { issues } = result
   if (issues === undefined) return result.value
   const [first] = issues
   const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
   const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
+  const advice = plain === undefined ? '' : ` (data is checked as it is stored: if the schema changes its input, make the event with ${creatorName(plain)})`
   throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, { issues })
 }

@@ -227,6 +227,18 @@ describe('the core', () => {
     expect(core.validate('Paid', 0, '')).toBe(0)
   })
 
+  test('what a schema returns and JSON does not have is refused with its path, also where it is a copy of the input', () => {
+    const cyclic = () => {
+      const cycle: { self?: unknown } = {}
+      return (cycle.self = cycle)
+    }
+    const core = (validate: StandardSchema['~standard']['validate']) => catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }))
+    expect(failure(() => core(() => ({ value: cyclic() })).validate('A', cyclic(), '')).path).toBe('data.self')
+    const throwing = { get a() { throw new Error('mine') } }
+    expect(core(() => ({ value: { a: 1 } })).validate('A', throwing, '')).toEqual({ a: 1 })
+    expect(failure(() => core(() => ({ value: new Date() })).validate('A', 1, 'events[0]')).path).toBe('events[0].data')
+  })
+
   test('a schema that changes data in place is a schema that changes data', () => {
     const inPlace = (step: (data: { n: number }) => void): StandardSchema<{ n: number }> =>
       ({ '~standard': { version: 1, vendor: 'test', validate: (value) => (step(value as { n: number }), { value: value as { n: number } }) } })
