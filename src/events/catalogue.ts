@@ -1,11 +1,12 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
 import { systemClock } from '../platform/clock.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
-import { creatorName, isThenable, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
+import { creatorName, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -284,8 +285,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
-    if (value instanceof Promise) {
-      value.catch(() => undefined)
+    if (isRefusedPromise(value)) {
       throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
     }
     const text = toJsonText(value, 'data')
@@ -309,10 +309,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
     }
     // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
     if (value === undefined) throw new EventUnreadableError(position, `${name} answered undefined.`)
-    if (isThenable(value)) {
-      void Promise.resolve(value).catch(() => undefined)
-      throw new EventUnreadableError(position, `${name} is asynchronous.`)
-    }
+    if (isRefusedPromise(value)) throw new EventUnreadableError(position, `${name} is asynchronous.`)
   }
   return value
 }

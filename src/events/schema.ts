@@ -1,5 +1,6 @@
 /** Running the schemas of events: what comes in is checked, and what is stored must be data that its schema leaves as it is. */
 import { InvalidEventError } from '../errors.js'
+import { isThenable } from '../platform/promises.js'
 import { propertyPath, toJsonText } from './json.js'
 
 /** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
@@ -112,11 +113,6 @@ export function markOf(type: string, version: number, text: string): string {
     other = Math.imul(other ^ unit, 1597334677)
   }
   return `${version}:${(one >>> 0).toString(36)}-${(other >>> 0).toString(36)}`
-}
-
-/** Whether this is a promise, of whatever kind. */
-export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {

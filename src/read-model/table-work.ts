@@ -1,7 +1,7 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
-import { isThenable } from '../events/schema.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
 import { assertKey, compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
@@ -173,10 +173,7 @@ export class TableWork {
    * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
    */
   checked(row: unknown): unknown {
-    if (isThenable(row)) {
-      void Promise.resolve(row).catch(() => {})
-      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
-    }
+    if (isRefusedPromise(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
     if (this.#schema === undefined) return row
     // A copy, because a schema may change what it is given.
     const before = shallow(row)
@@ -196,8 +193,7 @@ export class TableWork {
 
   #validate(row: unknown): StandardResult<unknown> {
     const result = (this.#schema as StandardSchema)['~standard'].validate(row) as StandardResult<unknown> | Promise<StandardResult<unknown>>
-    if (!isThenable(result)) return result
-    void Promise.resolve(result).catch(() => {})
+    if (!isRefusedPromise(result)) return result
     throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'is asynchronous. A row must be checked synchronously.')
   }
 

@@ -1,7 +1,7 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { isThenable } from '../events/schema.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { Applying } from '../projection/target.js'
 import type { ProjectionDefinition, TableDefinition, TableFold } from './define.js'
@@ -250,8 +250,7 @@ function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowK
     if (before !== undefined) table.remove(key)
     return
   }
-  if (isThenable(after)) {
-    void Promise.resolve(after).catch(() => {})
+  if (isRefusedPromise(after)) {
     throw new InvalidArgumentError(`fold.${fold.table}.evolve`, 'returned a promise. It must return the row; await things in a handler of `on`.')
   }
   const row = table.checked(after)

@@ -1,6 +1,6 @@
 /** What schemas mean: creators take their input, plain events and rows are their output, and nothing goes through one twice. */
 import { describe, expect, test } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, execute, exportEvents, importEvents, openReadModel, runProjection, type EventCatalogue, type EventShape, type StandardSchema, type Tables, type TidemarkStore } from 'tidemark'
+import { defineCommand, defineEvents, defineProjection, execute, exportEvents, importEvents, openReadModel, runProjection, table, type EventCatalogue, type EventShape, type ProjectionSpecification, type StandardSchema, type Tables, type TidemarkStore } from 'tidemark'
 import { z } from 'zod'
 
 export interface SchemaBackend {
@@ -215,6 +215,34 @@ export function schemaContract({ name, open }: SchemaBackend): void {
 
     test('a row that is not changed by a schema of that kind is a row', async () => {
       expect(await projected(cents, [put({ id: 'a', cents: 0 }), same])).toEqual([{ id: 'a', cents: 0 }])
+    })
+
+    test.for([async () => ({ id: 'a' }), async () => { throw new Error('late') }])('a fold, a change and a row that are promises are refused by name: %s', async (late) => {
+      const store = await open(newName(), source)
+      await store.append({ stream: 's', events: [put(1) as never] })
+      const tables = { rows: table<{ id: string }>({ key: 'id' }) }
+      const run = (definition: Partial<ProjectionSpecification<EventShape, typeof tables>>) =>
+        runProjection(defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }), store as never)
+      const refused = (message: RegExp) => ({ code: 'failed', cause: { code: 'invalid-argument', message: expect.stringMatching(message) } })
+      await expect(run({ fold: { rows: { key: () => 'a', evolve: late as never } } })).rejects.toMatchObject(refused(/^fold\.rows\.evolve returned a promise/))
+      await expect(run({ on: { Put: (_event, { rows }) => rows.update('a', late as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
+      await expect(run({ on: { Put: (_event, { rows }) => rows.put(late() as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
+      await store.close()
+    })
+
+    test('what is not enumerable is not part of a row, and what is hidden under a symbol does not matter', async () => {
+      const hidden = <T extends object>(row: T) => Object.defineProperty(Object.defineProperty(row, Symbol('administration'), { value: () => 1 }), 'hidden', { value: () => 1 })
+      const store = await open(newName(), source)
+      await store.append({ stream: 's', events: [{ ...put(1), data: hidden({ a: 1, list: hidden([hidden({ b: 2 })]) }), meta: hidden({ by: 'u' }) } as never] })
+      const definition = defineProjection(source, {
+        name: 'hidden', tables: { rows: table<{ id: string; item: unknown; meta: unknown }>({ key: 'id' }) },
+        on: { Put: ({ data, meta }, { rows }) => rows.put(hidden({ id: 'a', item: hidden(data as object), meta })) },
+      })
+      await runProjection(definition, store)
+      const view = await openReadModel(store, definition)
+      expect(await view.rows.getAll()).toEqual([{ id: 'a', item: { a: 1, list: [{ b: 2 }] }, meta: { by: 'u' } }])
+      await view.close()
+      await store.close()
     })
 
     test('a promise is not a row, and a schema must not be one', async () => {
