@@ -1,6 +1,7 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
-import { CommandRefusedError } from '../errors.js'
+import { CommandRefusedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+import { isRefusedPromise } from '../platform/promises.js'
 
 /** An event that a command decided: each one names its own stream. */
 export type CommandEvent<E extends EventShape = EventShape> = NewEvent<E> & { readonly stream: string }
@@ -69,7 +70,9 @@ export function refuse<const R>(reason: R): Refusal<R> {
  * TypeScript cannot see what a function throws: return {@link refuse} where the type of the reason matters.
  *
  * @throws CommandRefusedError which `execute` turns into a refused result
+ * @throws InvalidArgumentError for a promise, which would always hold
  */
 export function ensure(condition: unknown, reason: unknown): asserts condition {
+  if (isRefusedPromise(condition)) throw new InvalidArgumentError('ensure', 'was given a promise, which always holds. Await it before the command is executed.')
   if (!condition) throw new CommandRefusedError(reason)
 }

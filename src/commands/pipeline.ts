@@ -89,7 +89,8 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
-  const { initial } = command
+  const { initial, evolve, decide } = command
+  if (typeof evolve !== 'function' || typeof decide !== 'function') throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   const versions = new Map<string, number>()
   // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
   const queue = new Set(declareStreams(command.streams))

@@ -46,7 +46,7 @@ export class UnitOfWork<E extends EventShape> {
     this.#definition = definition
     this.#storage = storage
     this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[])
-      .map(([table, fold]) => ({ table, key: (event) => fold.key(event), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
+      .map(([table, fold]) => ({ table, key: (event) => notLate(fold.key(event)), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset(0, false)
   }
@@ -241,6 +241,9 @@ function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, even
   }
   return [...keys.values()]
 }
+
+/** A promise is refused as a key; its rejection must not come up as unhandled. */
+const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
 
 function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowKey, entry: Entry, event: RecordedEvent<E>): void {
   const before = handedOut(entry)

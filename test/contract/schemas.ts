@@ -225,6 +225,7 @@ export function schemaContract({ name, open }: SchemaBackend): void {
         runProjection(defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }), store as never)
       const refused = (message: RegExp) => ({ code: 'failed', cause: { code: 'invalid-argument', message: expect.stringMatching(message) } })
       await expect(run({ fold: { rows: { key: () => 'a', evolve: late as never } } })).rejects.toMatchObject(refused(/^fold\.rows\.evolve returned a promise/))
+      await expect(run({ fold: { rows: { key: late as never, evolve: () => ({ id: 'a' }) } } })).rejects.toMatchObject(refused(/^The key of fold 'rows'/))
       await expect(run({ on: { Put: (_event, { rows }) => rows.update('a', late as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
       await expect(run({ on: { Put: (_event, { rows }) => rows.put(late() as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
       await store.close()

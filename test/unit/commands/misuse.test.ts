@@ -1,6 +1,6 @@
 // What a command returns that is not what it should: refused with a typed error that names the function, and nothing is written.
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { refuse, type Command } from '../../../src/commands/command.js'
+import { ensure, refuse, type Command } from '../../../src/commands/command.js'
 import { execute } from '../../../src/commands/execute.js'
 import { TooManyStreamsError } from '../../../src/errors.js'
 import { deposited, fakeStore, type BankEvent } from './fake-store.js'
@@ -39,6 +39,20 @@ describe('a promise is refused, also one that rejects', () => {
     await expect(execute(fake.store, broken({ evolve: (sum: number) => (sum === 0 ? 1 : failing()), decide }))).rejects.toMatchObject({ code: 'invalid-argument' })
     expect(decide).not.toHaveBeenCalled()
   })
+})
+
+test('ensure refuses a promise, which would always hold', async () => {
+  const fake = fakeStore()
+  for (const condition of [Promise.resolve(false), failing()]) {
+    await expect(execute(fake.store, broken({ decide: () => (ensure(condition, 'no'), []) }))).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(/^ensure was given a promise/) })
+  }
+  expect(fake.appends).toEqual([])
+})
+
+test.for(['evolve', 'decide'])('a command without %s is refused before anything is read', async (name) => {
+  const fake = fakeStore()
+  await expect(execute(fake.store, broken({ [name]: undefined }))).rejects.toMatchObject({ code: 'invalid-argument', message: 'command must be { streams, initial, evolve, decide }.' })
+  expect(fake.reads).toEqual([])
 })
 
 describe('a decision is a list of events, or a refusal', () => {
