@@ -27,6 +27,7 @@ export type TidemarkErrorCode =
   | 'caught-up-timeout'
   | 'refused'
   | 'undeclared-stream'
+  | 'too-many-streams'
   | 'storage-busy'
   | 'storage-full'
   | 'storage-lost'
@@ -285,6 +286,17 @@ export class UndeclaredStreamError extends TidemarkError {
       { outcome: 'not-written' },
     )
     this.stream = stream
+  }
+}
+
+/** `discover` of a command named more than 1,000 streams besides those that the command declares: it may never end. */
+export class TooManyStreamsError extends TidemarkError {
+  constructor(most: number, command?: string) {
+    super(
+      'too-many-streams',
+      `'discover'${command === undefined ? '' : ` of command '${command}'`} named more than ${most} streams. Does it name a new one each time? If all are needed, declare them in 'streams'.`,
+      { outcome: 'not-written' },
+    )
   }
 }
 

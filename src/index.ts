@@ -66,6 +66,6 @@ export type { Clock } from './platform/clock.js'
 export {
   CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
   InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageDamagedError,
-  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
+  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, TooManyStreamsError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
 } from './errors.js'

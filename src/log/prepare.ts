@@ -114,13 +114,13 @@ export async function prepareAppend<E extends EventShape>(
     const given = write.events as readonly EventShape[]
     for (let index = 0; index < given.length; index += 1) {
       const path = `${here}events[${index}]`
-      const { type, data, meta, id } = partsOf(given[index], path)
+      const { type, data, meta, id, checked: mark } = partsOf(given[index], path)
       if (!types.has(type)) types.add(eventType(type))
       if (id !== undefined) {
         if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
         givenIds.add(id)
       }
-      const checked = catalogue.validate(type, data, path)
+      const checked = catalogue.validate(type, data, path, mark)
       const draft: EventDraft = {
         type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
       }
@@ -148,12 +148,12 @@ export async function prepareAppend<E extends EventShape>(
 const nothingYet: EventText = { type: '', stream: '', id: '', idGiven: false, time: 0, schema: 1, data: '', meta: undefined }
 
 /** What an event consists of; each property is read once. */
-function partsOf(event: unknown, path: string): { type: string; data: unknown; meta: unknown; id: string | undefined } {
+function partsOf(event: unknown, path: string): { type: string; data: unknown; meta: unknown; id: string | undefined; checked: unknown } {
   if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
-  let parts: { type: string; data: unknown; meta: unknown; id: unknown }
+  let parts: { type: string; data: unknown; meta: unknown; id: unknown; checked: unknown }
   try {
-    const { type, data, meta, id } = event as typeof parts
-    parts = { type, data, meta, id }
+    const { type, data, meta, id, checked } = event as typeof parts
+    parts = { type, data, meta, id, checked }
   } catch (cause) {
     throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
   }

@@ -20,7 +20,11 @@ export interface TableDefinition<Row = Record<string, unknown>> {
    * 64 neighbours share one, which makes commits of many rows several times as fast. @default none
    */
   readonly indexes?: { readonly [index: string]: string | readonly string[] }
-  /** Checks every row that is put, and gives it its type. Must answer at once; what it answers is stored. @default anything is accepted */
+  /**
+   * Checks every row that is put, and gives it its type: a row that is put is of the type of the schema's output. It may tidy the row
+   * (defaults, trimmed strings, keys left out), which is stored as it returns it, but must leave its own output as it is, because rows that
+   * were read are put again. Must be synchronous. @default anything is accepted
+   */
   readonly schema?: StandardSchema<unknown, Row>
   readonly [rowType]?: Row
 }
@@ -51,7 +55,7 @@ export function table<Row>(
 export interface TableWriter<Row> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
-  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses */
+  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses, or would change each time it is put */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>

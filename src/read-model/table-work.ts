@@ -1,10 +1,12 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
 import { assertKey, compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, type Entry } from './rows.js'
+import { sameStored } from './same-stored.js'
 
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
@@ -165,15 +167,34 @@ export class TableWork {
     return key
   }
 
-  /** What the table's schema makes of a row. */
+  /**
+   * A row as the table's schema makes it, which is stored. The schema must leave that as it is: a row that was read is put again.
+   *
+   * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
+   */
   checked(row: unknown): unknown {
+    if (isRefusedPromise(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
     if (this.#schema === undefined) return row
-    const result = this.#schema['~standard'].validate(row) as StandardResult<unknown> | Promise<unknown>
-    if (result instanceof Promise) throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'answers later; a row must be checked at once.')
+    // A copy, because a schema may change what it is given.
+    const before = shallow(row)
+    const result = this.#validate(row)
     if (result.issues !== undefined) {
       throw new InvalidArgumentError(`A row of '${this.#name}'`, `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`)
     }
-    return result.value
+    const { value } = result
+    if (!sameStored(before, value)) {
+      const again = this.#validate(shallow(value))
+      if (again.issues !== undefined || !sameStored(again.value, value)) {
+        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row is what is stored, and is checked again when it is put again: change values before they are put.')
+      }
+    }
+    return value
+  }
+
+  #validate(row: unknown): StandardResult<unknown> {
+    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as StandardResult<unknown> | Promise<StandardResult<unknown>>
+    if (!isRefusedPromise(result)) return result
+    throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'is asynchronous. A row must be checked synchronously.')
   }
 
   #write(entry: Entry): void {
@@ -221,3 +242,5 @@ export class TableWork {
     if (this.#isAfterLast(key)) this.#last = key
   }
 }
+
+const shallow = (row: unknown): unknown => (typeof row === 'object' && row !== null && !Array.isArray(row) ? { ...row } : row)

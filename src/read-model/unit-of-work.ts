@@ -1,6 +1,7 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { Applying } from '../projection/target.js'
 import type { ProjectionDefinition, TableDefinition, TableFold } from './define.js'
@@ -45,7 +46,7 @@ export class UnitOfWork<E extends EventShape> {
     this.#definition = definition
     this.#storage = storage
     this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[])
-      .map(([table, fold]) => ({ table, key: (event) => fold.key(event), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
+      .map(([table, fold]) => ({ table, key: (event) => notLate(fold.key(event)), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset(0, false)
   }
@@ -241,6 +242,9 @@ function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, even
   return [...keys.values()]
 }
 
+/** A promise is refused as a key; its rejection must not come up as unhandled. */
+const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
+
 function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowKey, entry: Entry, event: RecordedEvent<E>): void {
   const before = handedOut(entry)
   const after = fold.evolve(before, event)
@@ -248,6 +252,9 @@ function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowK
   if (after === null) {
     if (before !== undefined) table.remove(key)
     return
+  }
+  if (isRefusedPromise(after)) {
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, 'returned a promise. It must return the row; await things in a handler of `on`.')
   }
   const row = table.checked(after)
   if (slotOf(table.keyOf(row)) !== slotOf(key)) throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
