@@ -178,12 +178,12 @@ export class StreamHeldError extends TidemarkError {
   }
 }
 
-/** The log contradicts itself: a hole in its positions, or a checkpoint beyond its head (N36, N37). */
+/** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head (N36, N37). */
 export class IntegrityError extends TidemarkError {
   declare readonly position: number
 
-  constructor(position: number, problem: string) {
-    super('integrity', problem)
+  constructor(position: number, problem: string, outcome?: WriteOutcome) {
+    super('integrity', problem, { outcome })
     this.position = position
   }
 }

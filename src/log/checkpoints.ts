@@ -1,6 +1,7 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
@@ -28,6 +29,8 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
+const saveNames = ['expected', 'letters', 'dropLetters']
+
 const ask = (transaction: IDBTransaction, key: string) =>
   requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
@@ -43,7 +46,9 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       if (row === undefined) await assertAnswering(connection)
       return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
@@ -92,7 +97,9 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async load(name) {
       return positions.get(projectionName(name))
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)

@@ -5,6 +5,7 @@ import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { databaseName, storeName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { openSignals, type Signals } from '../platform/signals.js'
@@ -14,7 +15,7 @@ import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
-import { createStore } from './store.js'
+import { assertDurability, createStore } from './store.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -71,12 +72,16 @@ export function storeInternals(store: object): StoreInternals {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024 } = options
-  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes'], 'options')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec } = options
+  assertDurability(durability)
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
+    throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
+  }
   return {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
-    codec: options.codec,
+    codec,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),

@@ -1,7 +1,10 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { optional } from './abortable.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
+
+export { optional }
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -28,12 +31,6 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
 export function assertAvailable(what: string): void {
   const factory: unknown = typeof indexedDB === 'undefined' ? undefined : indexedDB
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
-}
-
-/** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
-export function optional<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => {})
-  return answer
 }
 
 /** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
