@@ -88,7 +88,7 @@ export class LogWriter {
         // Whoever was not first comes here, so no older build appends once a newer one did (H41).
         const meta = await assertAnswering(transaction)
         assertSupported(meta, this.#about.name)
-        const left = prepared.imported?.without(known) ?? prepared
+        const left = prepared.imported?.without(known, versionOf) ?? prepared
         const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate
         const conflict = findConflict(prepared.expected, versionOf)
@@ -118,7 +118,8 @@ export class LogWriter {
   }
 
   #knowsEnough(view: WriterView, prepared: PreparedAppend): boolean {
-    if (prepared.events.length === 0 || prepared.condition !== undefined) return false
+    // An import is checked against the log as it is.
+    if (prepared.events.length === 0 || prepared.condition !== undefined || prepared.imported !== undefined) return false
     for (const stream of prepared.expected.keys()) if (!view.versions.has(stream)) return false
     for (const event of prepared.events) {
       if (event.idGiven && !(isUuidV7(event.id) && event.id > view.maxId)) return false

@@ -27,7 +27,7 @@ export class MemoryLog {
 
   append(wanted: PreparedAppend, _options: AppendOptions): AppendResult {
     const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
-    const prepared = wanted.imported?.without(this.#ids) ?? wanted
+    const prepared = wanted.imported?.without(this.#ids, versionOf) ?? wanted
     const duplicate = duplicateResult(prepared, this.#ids, versionOf)
     if (duplicate !== undefined) return duplicate
     const conflict = findConflict(prepared.expected, versionOf)

@@ -26,8 +26,12 @@ export interface PreparedAppend {
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
-    /** What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
-    without(known: ReadonlyMap<string, KnownEvent>): PreparedAppend
+    /**
+     * What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate.
+     *
+     * @throws InvalidImportError for what does not fit the log as it is
+     */
+    without(known: ReadonlyMap<string, KnownEvent>, versionOf: (stream: string) => number): PreparedAppend
   }
 }
 
