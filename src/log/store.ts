@@ -4,6 +4,7 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'
+import { soon } from '../platform/tasks.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
 import { headWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
@@ -62,7 +63,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       options.signal?.throwIfAborted()
       const result = await log.append(prepared, options)
       if (!result.duplicate && prepared.events.length > 0) {
-        queueMicrotask(() => watch.saw(result.position))
+        soon(() => watch.saw(result.position))
         signals.post({ kind: 'head', head: result.position })
       }
       return result
