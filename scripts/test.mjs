@@ -56,6 +56,7 @@ if (chromium) {
 } else {
   total.failed += 1
   failures.push('failed: no Chromium, so nothing ran')
+  for (const name of engineNames) engines.push({ name, missing: 'nothing ran without a Chromium' })
 }
 
 const notRun = engines.filter(({ missing }) => missing).map(({ name, missing }) => `${name} not run: ${missing}`)

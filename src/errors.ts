@@ -128,7 +128,7 @@ export class InvalidArgumentError extends TidemarkError {
   }
 }
 
-/** An export that cannot be imported as it is. What stands before the line is in the log; mended, it can be imported again. */
+/** An export that is damaged, or does not follow what is in the log. Every whole commit before the line is stored; the whole can be imported afterwards. */
 export class InvalidImportError extends TidemarkError {
   /** Of the source, from 1. */
   declare readonly line: number

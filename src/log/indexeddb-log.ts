@@ -2,6 +2,7 @@
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import { databaseName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import { Connection } from '../platform/connection.js'
@@ -47,7 +48,7 @@ export class IndexedDbLog {
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
         database.createObjectStore('letters', { keyPath: ['name', 'position'] })
-        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
+        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta).catch(() => {})
       },
       verify: async (database) => {
         assertWhole(database, options.name)

@@ -3,6 +3,7 @@ import { EventUnreadableError, IntegrityError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
+import { systemClock } from '../platform/clock.js'
 import type { Connection } from '../platform/connection.js'
 import { requested, requestedAll } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
@@ -201,9 +202,9 @@ export class LogReader {
   #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
     const request: IDBRequest<unknown[]> = commits.getAll(recordsFrom(from), count)
     request.addEventListener('success', () => {
-      const start = performance.now()
+      const start = systemClock.monotonic()
       const { length } = request.result
-      if (length > 0) this.#arrival = (this.#arrival + (performance.now() - start) / length) / 2
+      if (length > 0) this.#arrival = (this.#arrival + (systemClock.monotonic() - start) / length) / 2
     })
     return request
   }

@@ -121,7 +121,7 @@ export class LogWriter {
         const meta = await assertAnswering(transaction)
         assertSupported(meta, this.#about.name)
         assertSameEvents(prepared, known, this.#about.codec === undefined)
-        const left = prepared.imported?.without(known) ?? prepared
+        const left = prepared.imported?.without(known, versionOf) ?? prepared
         const duplicate = left === prepared ? duplicateResult(prepared, known, versionOf) : undefined
         if (duplicate !== undefined) return duplicate
         const conflict = findConflict(prepared.expected, versionOf)
@@ -150,7 +150,8 @@ export class LogWriter {
   }
 
   #knowsEnough(view: WriterView, prepared: PreparedAppend): boolean {
-    if (prepared.events.length === 0 || prepared.condition !== undefined) return false
+    // An import is checked against the log as it is.
+    if (prepared.events.length === 0 || prepared.condition !== undefined || prepared.imported !== undefined) return false
     for (const stream of prepared.expected.keys()) if (!view.versions.has(stream)) return false
     if (prepared.events.some(({ id, idGiven }) => idGiven && !view.ids.isNew(id))) return false
     // What this writer knows may be old: only the storage may refuse.

@@ -40,7 +40,7 @@ export class MemoryLog {
       if (position !== undefined) known.set(id, this.#at(position))
     }
     assertSameEvents(wanted, known, this.#context.codec === undefined)
-    const prepared = wanted.imported?.without(known) ?? wanted
+    const prepared = wanted.imported?.without(known, versionOf) ?? wanted
     const duplicate = prepared === wanted ? duplicateResult(prepared, known, versionOf) : undefined
     if (duplicate !== undefined) return duplicate
     const conflict = findConflict(prepared.expected, versionOf)

@@ -1,9 +1,11 @@
 /** Opening an event store on IndexedDB, and removing one. */
 import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
+import { lockManager } from '../coordination/in-use.js'
 import { webLocksCoordinator } from '../coordination/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
@@ -98,7 +100,8 @@ function withPorts<E extends EventShape>(
 const fallbackCoordinators = new Map<string, Coordinator>()
 
 function coordinatorFor(name: string): Coordinator {
-  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `${databaseName(name)}:`)
+  const locks = lockManager()
+  if (locks !== undefined) return webLocksCoordinator(locks, `${databaseName(name)}:`)
   let coordinator = fallbackCoordinators.get(name)
   if (coordinator === undefined) fallbackCoordinators.set(name, (coordinator = inProcessCoordinator()))
   return coordinator
@@ -140,7 +143,7 @@ export async function openMemoryEventStore<E extends EventShape>(options: EventS
   const signals = openSignals()
   const log = new MemoryLog(parts)
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
-  const identity = crypto.randomUUID()
+  const identity = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
     signals, medium: 'memory', log, checkpoints, readModels, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
@@ -157,6 +160,6 @@ export async function destroyEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, `The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
-  const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases().catch(() => []) : []
+  const known = await indexedDB.databases?.().catch(() => []) ?? []
   for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
 }

@@ -12,6 +12,7 @@ import { Slices } from '../platform/slices.js'
 import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
 import { rowText, weightOf, type EventText } from './record-text.js'
+import type { KnownEvents } from './repeated.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
 export interface Codec {
@@ -31,8 +32,12 @@ export interface PreparedAppend {
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
-    /** What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
-    without(known: { has(id: string): boolean }): PreparedAppend
+    /**
+     * What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate.
+     *
+     * @throws InvalidImportError for what does not fit the log as it is
+     */
+    without(known: KnownEvents, versionOf: (stream: string) => number): PreparedAppend
   }
 }
 

@@ -122,6 +122,10 @@ export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; pro
   return { events, problem }
 }
 
+/** Whether one of the records holds an event of this id in a stream. */
+export const anyHolds = (records: readonly CommitRecord[], id: string, stream: string): boolean =>
+  records.some((record) => decodeRecord(record).events.some((event) => event.id === id && event.stream === stream))
+
 /** A stored event as readers see it: with the data of today's schema. */
 export function restoreEvent(event: StoredEvent, catalogue: CatalogueCore): RecordedEvent {
   if (event.schema === undefined && catalogue.identity) return event as RecordedEvent

@@ -6,6 +6,7 @@ import { abortable } from '../platform/abortable.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'
+import { soon } from '../platform/tasks.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
 import { format } from './format.js'
 import { headWatch } from './head-watch.js'
@@ -94,7 +95,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       options.signal?.throwIfAborted()
       const result = await log.append(prepared, options)
       if (!result.duplicate && prepared.events.length > 0) {
-        queueMicrotask(() => watch.saw(result.position))
+        soon(() => watch.saw(result.position))
         signals.post({ kind: 'head', head: result.position, format })
       }
       return result

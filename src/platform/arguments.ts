@@ -8,7 +8,7 @@ import { InvalidArgumentError } from '../errors.js'
  * @param what how the message calls the bag
  * @throws InvalidArgumentError that names the unknown option, and those that there are
  */
-export function onlyKnown(options: unknown, names: readonly string[], what: string): void {
+export function onlyKnown(options: unknown, names: readonly string[], what = 'options'): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new InvalidArgumentError(what, `must be an object. It may have ${names.join(', ')}.`)

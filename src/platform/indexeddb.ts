@@ -3,6 +3,7 @@ import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavaila
 import { optional } from './abortable.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
+import { feature } from './features.js'
 
 export { optional }
 
@@ -29,7 +30,12 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
 
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {
-  const factory: unknown = typeof indexedDB === 'undefined' ? undefined : indexedDB
+  let factory: IDBFactory | null | undefined
+  try {
+    factory = globalThis.indexedDB
+  } catch (cause) {
+    throw new StorageUnavailableError(what, { cause })
+  }
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
@@ -79,8 +85,8 @@ export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => reque
  * Chromium says both names.
  */
 function isWorkerOfWebKit(): boolean {
-  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return false
-  const agent = (navigator as { userAgent?: string }).userAgent ?? ''
+  if (feature(({ document }) => document) !== undefined) return false
+  const agent = feature(({ navigator }) => navigator.userAgent) ?? ''
   return agent.includes('AppleWebKit/') && !agent.includes('Chrome/')
 }
 
@@ -91,7 +97,7 @@ export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
  * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
  * completes. Where that is not known to be otherwise, the answers are waited for. Only Chromium has such a property, whatever it is said to be.
  */
-const takesBackCommitted = (): boolean => typeof navigator !== 'undefined' && 'userAgentData' in navigator
+const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
 
 /**
  * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they

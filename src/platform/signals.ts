@@ -1,5 +1,7 @@
 /** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
-import { nextTask } from './tasks.js'
+import { systemClock } from './clock.js'
+import { feature } from './features.js'
+import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
@@ -61,7 +63,7 @@ export function openSignals(channelName?: string): Signals {
   return {
     post(hint) {
       others?.post(hint)
-      queueMicrotask(() => tell(hint))
+      soon(() => tell(hint))
     },
     listen(listener) {
       const own = (hint: Hint) => listener(hint)
@@ -90,7 +92,7 @@ function outbox(channel: BroadcastChannel) {
     if (waiting.size === 0) return
     const hints = [...waiting.values()]
     waiting = new Map()
-    last = performance.now()
+    last = systemClock.monotonic()
     pause = repeated ? Math.min(2 * pause, spacing[1]) : spacing[0]
     repeated = false
     try {
@@ -107,9 +109,9 @@ function outbox(channel: BroadcastChannel) {
       waiting.set(about, before === undefined ? hint : merged(before, hint))
       repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
-      const since = performance.now() - last
+      const since = systemClock.monotonic() - last
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (since >= pause || (typeof document === 'object' && document.visibilityState === 'hidden')) void nextTask().then(flush)
+      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
       else timer = setTimeout(flush, pause - since)
     },
   }

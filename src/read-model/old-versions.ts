@@ -2,6 +2,7 @@
 import { deleteDB } from 'idb'
 import { ifUnused, lockManager } from '../coordination/in-use.js'
 import { databaseName } from '../events/names.js'
+import { feature } from '../platform/features.js'
 import { inUseName } from './attach.js'
 import type { ProjectionDefinition } from './define.js'
 
@@ -11,9 +12,10 @@ import type { ProjectionDefinition } from './define.js'
  */
 export async function removeOldVersions(store: string, { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>): Promise<void> {
   const locks = lockManager()
-  if (locks === undefined || typeof indexedDB === 'undefined' || typeof indexedDB.databases !== 'function') return
+  const factory: Partial<IDBFactory> | undefined = feature(({ indexedDB }) => indexedDB)
+  if (locks === undefined || typeof factory?.databases !== 'function') return
   const prefix = databaseName(store, `${name}@`)
-  for (const { name: database } of await indexedDB.databases()) {
+  for (const { name: database } of await factory.databases()) {
     if (database === undefined || !database.startsWith(prefix)) continue
     const old = database.slice(prefix.length)
     if (!/^[1-9]\d*$/.test(old) || Number(old) >= version) continue

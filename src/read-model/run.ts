@@ -1,5 +1,6 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import type { TidemarkStore } from '../log/open.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
@@ -15,7 +16,7 @@ let runs = 0
 
 /** Names a run in the stored state, so that others can tell who leads: this tab or worker, and which of its runs. */
 export function newOwner(): string {
-  contextId ??= crypto.randomUUID()
+  contextId ??= randomId()
   runs += 1
   return `${contextId}:${runs}`
 }
