@@ -24,10 +24,12 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
 }
 
+/** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
+export const isMissing = (): boolean => typeof indexedDB === 'undefined' || (indexedDB as unknown) === null
+
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {
-  const factory: unknown = typeof indexedDB === 'undefined' ? undefined : indexedDB
-  if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
+  if (isMissing()) throw new StorageUnavailableError(what)
 }
 
 /** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
