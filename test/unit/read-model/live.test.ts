@@ -1,15 +1,16 @@
 // Live queries between commits, rebuilds and lost hints.
 import 'fake-indexeddb/auto'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table } from 'tidemark'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, events, gate, lettersOf, memoryStore, model, poison, shown, storesWithoutHints } from './support.js'
 
 /** How often a view looks by itself, ms. */
 const slowPoll = 5_000
 
 // The slow poll comes when a test says so, and otherwise not at all: it would hide that a hint was not heeded.
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
-afterEach(() => void vi.useRealTimers())
+let clock = virtualClock()
+beforeEach(() => void (clock = virtualClock()))
 
 test('a live query sees a commit to a table that it has just begun to read', async () => {
   const store = await memoryStore()
@@ -23,7 +24,7 @@ test('a live query sees a commit to a table that it has just begun to read', asy
       },
     },
   })
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   const [reached, goOn] = [gate(), gate()]
   const live = view.live(async ({ flags, items }) => {
     if ((await flags.get('x'))?.on !== true) return -1
@@ -51,7 +52,7 @@ test('a live query shows a replay in another tab within the slow poll, also when
   let broken = true
   const definition = model({ onError: () => 'park', handler: ({ position }) => broken && position === 1 && poison() })
   await runProjection(definition, there)
-  const view = await openReadModel(here, definition)
+  const view = await openReadModel(here, definition, { clock })
   const live = view.live(({ rows }) => rows.count())
   const unsubscribe = live.subscribe(() => {})
   await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 1)
@@ -60,7 +61,7 @@ test('a live query shows a replay in another tab within the slow poll, also when
   for (const letter of await lettersOf(helper)) await letter.retry()
   await helper.stop()
   expect(live.getSnapshot()).toMatchObject({ value: 1 })
-  await vi.advanceTimersByTimeAsync(slowPoll)
+  await clock.advance(slowPoll)
   await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 2)
   unsubscribe()
   await view.close()
@@ -87,7 +88,7 @@ test('what one run of a live query reads belongs to one commit, also across the 
   })
   const helper = startProjection(definition, store)
   await helper.caughtUp(1)
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   factor = 2
   wall = gate()
   await helper.rebuild()
@@ -123,7 +124,7 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
     },
   })
   await runProjection(definition, store)
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   const begun = [gate(), gate(), gate()]
   let runs = 0
   const live = view.live(({ rows }) => {
@@ -148,10 +149,10 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
 
 test('a live query of a closed view can be subscribed to, and leaves nothing behind', async () => {
   const store = await memoryStore()
-  const view = await openReadModel(store, model())
+  const view = await openReadModel(store, model(), { clock })
   const live = view.live(({ rows }) => rows.getAll())
   await view.close()
   const unsubscribe = live.subscribe(() => {})
-  expect(vi.getTimerCount()).toBe(0)
+  expect(clock.pending).toBe(0)
   unsubscribe()
 })
