@@ -110,6 +110,50 @@ test('what one run of a live query reads belongs to one commit, also across the 
   await helper.stop()
 })
 
+test('what was read beforehand for the second try goes to the reads that ask for it, whatever their order', async () => {
+  const store = await memoryStore(1)
+  const definition = defineProjection(events, {
+    name: 'order',
+    tables: { left: table<{ name: string; n: number }>({ key: 'name' }), right: table<{ name: string; n: number }>({ key: 'name' }) },
+    on: {
+      Added: ({ position }, { left, right }) => {
+        for (const name of ['a', 'b']) {
+          left.put({ name, n: position })
+          right.put({ name, n: -position })
+        }
+      },
+    },
+  })
+  await runProjection(definition, store)
+  const view = await openReadModel(store, definition, { clock })
+  let runs = 0
+  const live = view.live(async ({ left, right }) => {
+    runs += 1
+    const reads = [
+      ['left a', async () => (await left.get('a'))?.n], ['right a', async () => (await right.get('a'))?.n], ['left b', async () => (await left.get('b'))?.n],
+      ['left a to a', async () => (await left.getAll({ range: { upper: 'a' } })).length], ['left', async () => (await left.getAll()).length],
+      ['first', async () => (await left.getAll({ limit: 1 })).length], ['right', async () => right.count()],
+      ['before b', async () => (await left.getAll({ range: { upper: 'b', upperOpen: true } })).length], ['to b', async () => (await left.getAll({ range: { upper: 'b' } })).length],
+    ] as const
+    const found: Record<string, unknown> = {}
+    for (const [what, read] of runs % 2 === 1 ? reads : [...reads].reverse()) {
+      found[what] = await read()
+      if (runs === 1 && what === 'left a') {
+        await store.append({ stream: 's', events: [added('a')] })
+        await runProjection(definition, store)
+      }
+    }
+    return found
+  })
+  const unsubscribe = live.subscribe(() => {})
+  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
+    state: 'ready', position: 2,
+    value: { 'left a': 2, 'right a': -2, 'left b': 2, 'left a to a': 1, left: 2, first: 1, right: 2, 'before b': 1, 'to b': 2 },
+  })
+  unsubscribe()
+  await view.close()
+})
+
 test('a live query over a row that contains itself is ready, and stays so', async () => {
   const store = await memoryStore(1)
   const definition = defineProjection(events, {
