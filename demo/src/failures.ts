@@ -48,8 +48,6 @@ export function mountFailures(store: Store, session: Session): void {
     const problem = await running.caughtUp(position, { timeout: 3000 }).then(() => undefined, (error: unknown) => error)
     await list()
     if (running.status.getSnapshot().phase === 'faulted') {
-      // Its buttons come with the next frame.
-      await new Promise((resolve) => setTimeout(resolve, 300))
       notify(`${stored} The projection stopped there. Skip the event, or fix the handler and try again.`, 'trouble', byId('reason').nextElementSibling)
     } else if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
     else if (found.some((letter) => letter.position === position && letter.attempts === 0)) notify(`${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`, 'trouble', letters.lastElementChild)

@@ -8,6 +8,10 @@ const stays = { fine: 12_000, trouble: 30_000 } as const
 
 const text = byId('notice')
 const toast = byId('toast')
+/** What a line is about may still be drawn for so long, ms. */
+const grows = 1_500
+const growing = new ResizeObserver(([entry]) => place(entry?.target ?? null))
+let latest = 0
 let clearing: ReturnType<typeof setTimeout> | undefined
 let before: EventTarget | null = null
 
@@ -39,6 +43,10 @@ export function notify(words: string, kind: Kind = 'fine', about?: Element | nul
   clearTimeout(clearing)
   clearing = setTimeout(clear, stays[kind])
   place(about ?? null)
+  growing.disconnect()
+  if (about) growing.observe(about)
+  const shown = (latest += 1)
+  setTimeout(() => shown === latest && growing.disconnect(), grows)
 }
 
 /** Shows what the line is about, and puts it where it lies neither over that nor over what has the focus. */
