@@ -25,6 +25,7 @@ export type TidemarkErrorCode =
   | 'leadership'
   | 'leadership-lost'
   | 'caught-up-timeout'
+  | 'query-timeout'
   | 'refused'
   | 'undeclared-stream'
   | 'too-many-streams'
@@ -258,6 +259,16 @@ export class CaughtUpTimeoutError extends TidemarkError {
     )
     this.position = position
     this.head = head
+  }
+}
+
+/** A live query, or a live projection, did not settle in time. The run was given up and its late result is dropped; the query runs again. */
+export class QueryTimeoutError extends TidemarkError {
+  constructor(timeout: number) {
+    super(
+      'query-timeout',
+      `The live query did not settle within ${timeout} ms and was given up. It runs again at the next change and by itself; let its function await only what ends.`,
+    )
   }
 }
 

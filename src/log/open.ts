@@ -10,6 +10,7 @@ import { databaseName, storeName } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
+import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -72,6 +73,16 @@ export function storeInternals(store: object): StoreInternals {
   return found
 }
 
+/** The error of a store that was closed. */
+export function closedError(store: object): unknown {
+  try {
+    ;(store as { [internals]?: StoreInternals })[internals]?.assertOpen()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
   onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes'], 'options')
@@ -110,13 +121,28 @@ function coordinatorFor(name: string): Coordinator {
 /**
  * Opens the event store of that name in IndexedDB, and creates it if there is none.
  *
+ * May be called where a module is loaded, also on a server: where there is no IndexedDB at all the promise rejects, but its rejection
+ * does not count as unhandled while no one awaits it.
+ *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened
  * @throws StorageUnavailableError if there is no IndexedDB here, or it is forbidden
  * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
  * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
-export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
-  const parts = common(options)
+export function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  let parts: ReturnType<typeof common<E>>
+  try {
+    parts = common(options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  const opening = open<E>(parts)
+  // Node ends at an unhandled rejection, and with it the build of a page that only imports the module.
+  if (isMissing()) opening.catch(() => {})
+  return opening
+}
+
+async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
   const { name } = parts
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)

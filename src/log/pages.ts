@@ -2,7 +2,7 @@
 import { EventUnreadableError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { abortable, isThenable } from '../platform/abortable.js'
+import { abortable, isThenable } from '../platform/promises.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
 import type { StoredEvent } from './record-text.js'

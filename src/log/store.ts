@@ -2,7 +2,7 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { abortable } from '../platform/abortable.js'
+import { abortable } from '../platform/promises.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'

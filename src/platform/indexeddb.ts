@@ -1,6 +1,6 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
-import { optional } from './abortable.js'
+import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
@@ -27,6 +27,9 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
 }
+
+/** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
+export const isMissing = (): boolean => feature((here) => here.indexedDB) === undefined
 
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {

@@ -254,7 +254,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
 
   // `Symbol.asyncDispose` is added below, where the engine has it.
   const methods: Omit<ProjectionHandle, typeof Symbol.asyncDispose> = {
-    status: { getSnapshot: status.getSnapshot, subscribe: status.subscribe },
+    status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
       const caller = attached?.target.caller()

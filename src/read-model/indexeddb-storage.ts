@@ -19,7 +19,7 @@ import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
 import { ordered, RowWrites } from './row-writes.js'
-import type { Answer, Query, ReadModelStorage } from './storage.js'
+import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
 /** How often the places of packs are asked for before rows are found without. */
 const maxTries = 4
@@ -243,15 +243,21 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async query(table: string, query: Query): Promise<Answer> {
-    const keyName = this.#keyNames.get(table) as string
-    return this.#shownRows(`reading '${table}'`, (side) => rowStore(side, table), (rows) => ask(rows, keyName, query), this.#turnsOf(table, query))
+    const { values: [value], state } = await this.queries([{ table, query }])
+    return { value, state }
+  }
+
+  async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
+    const turns = asked.some(({ table, query }) => this.#turnsOf(table, query) === 'several') ? 'several' : 'one'
+    return this.#shownRows(`reading '${asked[0]?.table}'`, (side) => asked.map(({ table }) => rowStore(side, table)), (stores) =>
+      Promise.all(asked.map(({ table, query }, at) => ask(stores[at] as IDBObjectStore, this.#keyNames.get(table) as string, query))), turns)
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
     if (limit === 0) return []
-    const { value } = await this.#shownRows(`reading dead letters of '${this.#key}'`, letterStore, (letters) =>
-      requested(letters.getAll(IDBKeyRange.lowerBound(after, true), limit)))
-    return value as DeadLetterRecord[]
+    const { values } = await this.#shownRows(`reading dead letters of '${this.#key}'`, (side) => [letterStore(side)], ([letters]) =>
+      requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)))
+    return values as DeadLetterRecord[]
   }
 
   async heldStreams(side: Side): Promise<ReadonlySet<string>> {
@@ -288,12 +294,15 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
-  async #shownRows(what: string, storeOf: (side: Side) => string, work: (rows: IDBObjectStore) => Promise<unknown>, turns?: 'one' | 'several'): Promise<Answer> {
+  async #shownRows(
+    what: string, storesOf: (side: Side) => readonly string[], work: (stores: IDBObjectStore[]) => Promise<unknown[]>, turns?: 'one' | 'several',
+  ): Promise<{ values: unknown[]; state: StateRow }> {
     for (;;) {
       const side = this.#shown
-      const [state, value] = await this.#read(what, [storeOf(side)], (transaction) =>
-        Promise.all([this.#state(transaction), work(transaction.objectStore(storeOf(side)))]), turns)
-      if (state.shown === side) return { state, value }
+      const names = storesOf(side)
+      const [state, values] = await this.#read(what, names, (transaction) =>
+        Promise.all([this.#state(transaction), work(names.map((name) => transaction.objectStore(name)))]), turns)
+      if (state.shown === side) return { values, state }
       this.#shown = state.shown
     }
   }

@@ -6,8 +6,10 @@ import { freshCopy } from '../events/fresh-copy.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
+import { closedError } from '../log/open.js'
 import { RecordsAhead } from '../log/records-ahead.js'
-import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
@@ -25,6 +27,8 @@ export interface LiveProjectionSpecification<E extends EventShape, S> {
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
+  /** For tests. @default the clock of this context */
+  readonly clock?: Clock
 }
 
 const pageSize = 4096
@@ -34,7 +38,7 @@ const slowPoll = 5_000
 /**
  * Folds the log into a value that follows it, in this context alone: nothing is stored, and every context that asks folds for
  * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
- * `{ state: 'error' }`, and is tried again at the next append.
+ * `{ state: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
  *
  * @throws InvalidArgumentError, InvalidNameError for a filter or fold that is none
  *
@@ -49,6 +53,9 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
+  const { clock = systemClock } = specification
+  /** Counts evaluations: one that was given up must not fold beside the next. */
+  let latest = 0
   let state = freshCopy(specification.initial)
   /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
   let value = specification.initial
@@ -56,13 +63,17 @@ export function liveProjection<E extends EventShape, S>(
   let isOld = false
   let position = 0
   return liveQuery({
-    async evaluate() {
+    end: () => closedError(store),
+    async evaluate(progress) {
+      const mine = (latest += 1)
       const ahead = new RecordsAhead()
       const options: PageReadOptions = { ahead }
       for (;;) {
         await ahead.slices.turn()
         const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+        progress()
         for (const event of page.events) {
+          if (mine !== latest) return undefined
           const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
           if (fold !== undefined) {
             const folded = fold(state, event)
@@ -71,8 +82,12 @@ export function liveProjection<E extends EventShape, S>(
             isOld = true
           }
           position = event.position
-          if (ahead.slices.isOver) await ahead.slices.turn()
+          if (ahead.slices.isOver) {
+            progress()
+            await ahead.slices.turn()
+          }
         }
+        if (mine !== latest) return undefined
         position = Math.max(position, page.scannedTo)
         if (position < page.head) continue
         if (isOld) value = state === valueOf ? freshCopy(state) : state
@@ -85,15 +100,11 @@ export function liveProjection<E extends EventShape, S>(
       const unsubscribe = store.subscribe((head) => {
         if (head > position) changed()
       })
-      const timer = setInterval(changed, slowPoll)
-      const stopFollowing = pageLifecycle()?.subscribe((presence) => {
-        if (presence !== 'away') changed()
-      })
+      const stopLooking = lookOut(clock, slowPoll, changed)
       return () => {
         unsubscribe()
-        clearInterval(timer)
-        stopFollowing?.()
+        stopLooking()
       }
     },
-  })
+  }, clock)
 }

@@ -9,7 +9,7 @@ import {
   committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
-import type { Answer, Query, ReadModelStorage } from './storage.js'
+import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
 type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
 interface SideOfRows {
@@ -148,6 +148,14 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async query(table: string, query: Query): Promise<Answer> {
+    return this.#query(table, query)
+  }
+
+  async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
+    return { values: asked.map(({ table, query }) => this.#query(table, query).value), state: this.#state }
+  }
+
+  #query(table: string, query: Query): Answer {
     const state = this.#state
     const rows = this.#table(state.shown, table)
     // Copies, as from a database: what an app does to its rows must not reach those of others.

@@ -21,6 +21,12 @@ export type Query =
   | { readonly kind: 'all'; readonly options: QueryOptions }
   | { readonly kind: 'count'; readonly options: QueryOptions }
 
+/** A question, and the table that it is put to. */
+export interface TableQuery {
+  readonly table: string
+  readonly query: Query
+}
+
 /** An answer, and the state that it was read in: both in one transaction. */
 export interface Answer {
   readonly value: unknown
@@ -57,6 +63,8 @@ export interface ReadModelStorage {
   lastKey(side: Side, table: string): Promise<RowKey | undefined>
   /** Asks a table that readers see. */
   query(table: string, query: Query): Promise<Answer>
+  /** Asks several things at one moment: the values in their order, and one state. */
+  queries(asked: readonly TableQuery[]): Promise<{ readonly values: readonly unknown[]; readonly state: StateRow }>
   letters(after: number, limit: number): Promise<DeadLetterRecord[]>
   /** The streams that letters of a side hold. */
   heldStreams(side: Side): Promise<ReadonlySet<string>>

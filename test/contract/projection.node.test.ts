@@ -6,6 +6,7 @@ import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
+import { liveContract } from './projection/live.js'
 import { readModelContract } from './projection/read-model.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -23,4 +24,5 @@ for (const backend of [
   deleteContract(backend)
   projectionHandleContract(backend)
   heldStreamsContract(backend)
+  liveContract(backend)
 }
