@@ -283,8 +283,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     if (query.kind === 'get') return 'one'
     const mayBePacked = this.#mayBePacked.has(table)
     if (query.kind === 'count') return mayBePacked ? 'several' : 'one'
-    const { direction, limit } = query.options
-    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && mayBePacked) ? 'several' : 'one'
+    const { direction, limit = Infinity } = query.options
+    return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && mayBePacked) ? 'several' : 'one'
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
@@ -364,9 +364,9 @@ export class IndexedDbStorage implements ReadModelStorage {
 function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
   if (isPacked(store)) return askPacked(store, keyName, query)
   if (query.kind === 'get') return requested(store.get(query.key))
-  const { index, range, direction = 'next', limit } = query.options
+  const { index, range = {}, direction = 'next', limit = Infinity } = query.options
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requestedAll(source.getAll(span, limit)) : readBackwards(source, span, limit)
+  return direction === 'next' ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit)) : readBackwards(source, span, limit)
 }

@@ -5,6 +5,7 @@ import type { EventReader, ReadOptions } from '../log/event-store.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
@@ -106,8 +107,10 @@ const rowsPerTurn = 500
  * if (!ok) await projection.rebuild()
  */
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, { signal }: ReadOptions = {},
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
+  onlyKnown(options, ['signal'], 'options')
+  const { signal } = options
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const definition = projection as unknown as ProjectionDefinition<E>
