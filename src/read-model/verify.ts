@@ -14,6 +14,7 @@ import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } f
 import { isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { MemoryReadModels } from './memory-storage.js'
+import { countedRows } from './row-counts.js'
 import { sameStored } from './same-stored.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
 import type { RowChanges, StateRow } from './state.js'
@@ -275,6 +276,10 @@ async function compare(
     if (stored === undefined) continue
     const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
     const wanted = new Map<Slot, unknown>((folded.get(table) ?? []).map((row) => [slotOf(keyOf(row) as RowKey), row]))
+    const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
+    if (count !== undefined && count !== stored.length && count !== wanted.size) {
+      found.add({ kind: 'state', table, message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.` })
+    }
     for (const row of stored) {
       const key = keyOf(row)
       const slot = slotOf(key as RowKey)

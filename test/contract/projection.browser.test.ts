@@ -5,6 +5,7 @@ import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { copiesContract } from './projection/copies.js'
+import { countsContract } from './projection/counts.js'
 import { keysContract } from './projection/keys.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { readModelContract } from './projection/read-model.js'
@@ -20,6 +21,7 @@ plainProjectorContract(backend)
 packedContract(backend)
 readModelContract(backend)
 copiesContract(backend)
+countsContract(backend)
 keysContract(backend)
 questionsContract(backend)
 readModelVerifyContract(backend)
