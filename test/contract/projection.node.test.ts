@@ -6,10 +6,6 @@ import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
-import { copiesContract } from './projection/copies.js'
-import { countsContract } from './projection/counts.js'
-import { keysContract } from './projection/keys.js'
-import { declarationsContract, questionsContract } from './projection/questions.js'
 import { readModelContract } from './projection/read-model.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -22,14 +18,9 @@ for (const backend of [
   plainProjectorContract(backend)
   packedContract(backend)
   readModelContract(backend)
-  copiesContract(backend)
-  countsContract(backend)
-  keysContract(backend)
-  questionsContract(backend)
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)
   deleteContract(backend)
   projectionHandleContract(backend)
   heldStreamsContract(backend)
 }
-declarationsContract()

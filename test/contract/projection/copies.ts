@@ -99,6 +99,51 @@ export function copiesContract({ name, open }: Backend): void {
       await store.close()
     })
 
+    test('a reader gets copies of its own, a handler what it may change where that cannot be frozen', async () => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
+      interface Dated { name: string; at: Date; parts: { at: Date }[] }
+      const seen: (number | undefined)[] = []
+      const definition = defineProjection(events, {
+        name: 'dated', tables: { rows: table<Dated>({ key: 'name' }), others: table<{ name: string; parts: { at: Date }[] }>({ key: 'name' }) },
+        fold: {
+          rows: {
+            key: (event) => (event.type === 'Added' ? event.data.to : undefined),
+            evolve: (row, event) => {
+              seen.push(row?.parts[0]?.at.getTime())
+              const at = (event.data as { amount: number }).amount
+              if (row === undefined) return { name: (event.data as { to: string }).to, at: new Date(at), parts: [{ at: new Date(at) }] }
+              // The same row back: changed in place, where it can be.
+              row.at.setTime(100)
+              row.parts[0]?.at.setTime(at)
+              return row
+            },
+          },
+        },
+        on: {
+          Added: async ({ data }, { rows, others }) => {
+            const row = (await rows.get(data.to)) as Dated
+            others.put({ name: data.to, parts: row.parts })
+            const other = (await others.get(data.to)) as { parts: { at: Date }[] }
+            // A copy: it may be changed, and that changes nothing.
+            other.parts[0]?.at.setTime(-1)
+            row.parts[0]?.at.setTime(-1)
+          },
+        },
+      })
+      await runProjection(definition, store)
+      const view = await openReadModel(store, definition)
+      const expected = [{ name: 'a', at: new Date(100), parts: [{ at: new Date(3) }] }, { name: 'b', at: new Date(2), parts: [{ at: new Date(2) }] }]
+      expect(await view.rows.getAll()).toEqual(expected)
+      expect((await view.others.getAll()).map(({ parts }) => parts[0]?.at.getTime())).toEqual([3, 2])
+      expect(seen).toEqual([undefined, undefined, 1])
+      for (const row of await view.rows.getAll()) Object.assign(row, { name: 'changed' }).parts.length = 0
+      Object.assign((await view.rows.get('a')) ?? {}, { at: 'changed' })
+      expect([await view.rows.getAll(), await view.rows.get('a')]).toEqual([expected, expected[0]])
+      await view.close()
+      await store.close()
+    })
+
     test('an instance of a class and a proxy are stored as the plain data in them; symbols and what is inherited are left out', async () => {
       class Money {
         readonly #secret = 1

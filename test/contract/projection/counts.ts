@@ -137,6 +137,24 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       await store.close()
     })
 
+    test('a commit that finds the state changed beside its rows, as by a pause, counts its rows all the same', async () => {
+      const { name, store, view } = await filled(100)
+      await store.append({ stream: 's', events: [added('new', 1), added('k000001', -1), added('newer', 1)] })
+      const definition = rows()
+      await runProjection({
+        ...definition,
+        on: {
+          Added: async (event, tables) => {
+            await definition.on.Added?.(event, tables)
+            if (event.position === 103) await editState(name, (state) => ({ ...state, paused: false, noted: 'by another tab' }))
+          },
+        },
+      }, store)
+      expect(await requestsOf(() => view.rows.count())).toEqual({ value: 101, requests: ['transaction', 'get of tidemark:state'] })
+      await view.close()
+      await store.close()
+    })
+
     test('H76: a count that is wrong is found', async () => {
       const { name, store, view } = await filled(100)
       await editState(name, (state) => ({ ...state, counts: { ...state.counts, sides: { ...state.counts.sides, 0: { rows: 99 } } } }))

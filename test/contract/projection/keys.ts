@@ -149,6 +149,7 @@ export function keysContract({ name, open, shared }: Backend): void {
       const rows = [
         { id: 1, v: 'text', w: 1 }, { id: 2, v: [true, {}], w: 2 }, { id: 3, v: bytes([200]), w: 3 }, { id: 4, v: bytes([100, 0]) },
         { id: 5, v: { length: 'own' }, w: 5 }, { id: 6, w: 6 }, { id: 7, v: false, w: 7 }, { id: 8, v: null }, { id: 9, v: new Date(1), w: 9 }, { id: 10, v: new Blob(['abc']) },
+        { id: 13, v: 'same' }, { id: 12, v: 'same' }, { id: 11, v: 'same' },
       ]
       const definition = defineProjection(events, {
         name: 'rules', tables: { rows: table<{ id: number; v?: unknown; w?: unknown }>({ key: 'id', indexes: indexes as never }) },
@@ -157,13 +158,21 @@ export function keysContract({ name, open, shared }: Backend): void {
       await runProjection(definition, store)
       const view = await openReadModel(store, definition)
       const ids = async (options: QueryOptions) => (await view.rows.getAll(options)).map(({ id }) => id)
-      expect(await ids({ index: 'v' })).toEqual([9, 1, 4, 3])
-      expect(await ids({ index: 'length' })).toEqual([2, 1, 5])
+      expect(await ids({ index: 'v' })).toEqual([9, 11, 12, 13, 1, 4, 3])
+      expect(await ids({ index: 'v', direction: 'prev', limit: 5 })).toEqual([3, 4, 1, 13, 12])
+      expect(await ids({ index: 'length' })).toEqual([2, 1, 11, 12, 13, 5])
       expect(await ids({ index: 'size' })).toEqual([10])
       expect(await ids({ index: 'method' })).toEqual([])
       expect(await ids({ index: 'both' })).toEqual([1, 3, 9].sort((left, right) => left - right))
       expect(await ids({ index: 'v', range: bytes([200]) })).toEqual([3])
       expect(await ids({ index: 'v', range: { lower: bytes([101]) } })).toEqual([3])
+      // What the app does to a bound after it asked changes nothing.
+      const bound = bytes([200])
+      const list: unknown[] = [1, '']
+      const asked = [ids({ index: 'v', range: bound }), ids({ index: 'v', range: { lower: bound } }), ids({ index: 'both', range: { lower: list, upper: [3, []] } })]
+      bound[0] = 1
+      list[0] = 9
+      expect(await Promise.all(asked)).toEqual([[3], [3], [1, 3]])
       expect(await ids({ index: 'v', range: { lower: bytes([9, 100, 9]).subarray(1, 2).slice().buffer, upper: bytes([150]) } })).toEqual([4])
       expect(await ids({ index: 'both', range: { lower: [1, ''], upper: [3, []] } })).toEqual([1, 3])
       await view.close()
