@@ -6,6 +6,7 @@ import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import { isKeyPath, type RowKey } from './keys.js'
 
@@ -125,6 +126,7 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
   _events: EventCatalogue<E>, specification: ProjectionSpecification<E, T>,
 ): ProjectionDefinition<E, T> {
   if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
+  onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
   const { name, version = 1, tables, on = {}, fold = {}, filter = {} } = specification
   projectionName(name)
   wholeNumber(version, 'version', 1)
@@ -149,8 +151,11 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
 
 function checkTables(tables: Tables): void {
   if (typeof tables !== 'object' || tables === null) throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
-  for (const [name, { key, indexes = {}, schema }] of Object.entries(tables)) {
+  for (const [name, definition] of Object.entries(tables)) {
     tableName(name)
+    onlyKnown(definition, ['key', 'indexes', 'schema'], `tables.${name}`)
+    const { key, indexes = {}, schema } = definition
+    if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes)) throw new InvalidArgumentError(`tables.${name}.indexes`, 'must be { name: property }.')
     if (!isKeyPath(key) || key.includes('.')) throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
     if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
       throw new InvalidArgumentError(`tables.${name}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')

@@ -18,6 +18,7 @@ import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprin
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
+import { counted, countedRows, type RowsMoved } from './row-counts.js'
 import { ordered, RowWrites } from './row-writes.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
@@ -64,7 +65,8 @@ export class IndexedDbStorage implements ReadModelStorage {
         }
         // By chance, so that no runner takes a database that was made again for the one before it.
         const epoch = Math.floor(Math.random() * 2 ** 32)
-        database.createObjectStore(stateStore, { keyPath: 'key' }).put({ ...emptyState(log, fingerprint), epoch }).catch(() => {})
+        const state = { ...emptyState(log, fingerprint), epoch }
+        database.createObjectStore(stateStore, { keyPath: 'key' }).put(counted(state, { after: state, clear: sides }, true)).catch(() => {})
       },
       verify: async (database) => {
         const damaged = (part: string) => new StorageDamagedError(`The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`)
@@ -117,20 +119,22 @@ export class IndexedDbStorage implements ReadModelStorage {
         return writes.run(() => this.#state(transaction), slices)
       }
       if (expected.clear.length > 0 || !writes.fitsInTurn(letters.length)) {
-        const transition = committed(this.#key, await asked, change)
+        const before = await asked
+        const transition = committed(this.#key, before, change)
         await put(new Slices())
-        return this.#finish(transaction, transition)
+        return this.#finish(transaction, before, transition, { side, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
-      // if somebody else was there: nothing commits before.
-      const written = put()
-      written.catch(() => {})
-      const last = transaction.objectStore(stateStore).put(expected.after)
-      const [before] = await Promise.all([asked, written])
+      // if somebody else was there: nothing commits before. What fits in a turn waits for no request.
+      await put()
+      const moved = { side, added: writes.added() }
+      const after = counted(from, expected, false, moved)
+      const last = transaction.objectStore(stateStore).put(after)
+      const before = await asked
       const transition = committed(this.#key, before, change)
-      if (!equal(before, from)) return this.#finish(transaction, transition)
+      if (!equal(before, from)) return this.#finish(transaction, before, transition, moved)
       await commitWritten(transaction, [last])
-      return expected.after
+      return after
     })
     this.#packs.move(standingOf(after, side), [...remembered, ...writes.stored()])
     return after
@@ -151,7 +155,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
       letters.delete(letter)
-      return this.#finish(transaction, { after, clear: [] })
+      return this.#finish(transaction, before, { after, clear: [] }, { side: from.shown, added: writes.added() })
     })
   }
 
@@ -243,6 +247,13 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async query(table: string, query: Query): Promise<Answer> {
+    if (query.kind === 'count' && this.#mayBePacked.has(table) && nativeRange(query.options.range ?? {}) === null) {
+      const keyName = this.#keyNames.get(table) as string
+      const { state, values: [value] } = await this.#shownRows(`reading '${table}'`, (side) => [rowStore(side, table)], (stores) =>
+        Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))), 'one')
+      const count = value ?? countedRows(state, table)
+      if (count !== undefined) return { state, value: count }
+    }
     const { values: [value], state } = await this.queries([{ table, query }])
     return { value, state }
   }
@@ -276,7 +287,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       const letters = transaction.objectStore(letterStore(before.shown))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
       letters.delete(position)
-      return this.#finish(transaction, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
+      return this.#finish(transaction, before, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
     })
   }
 
@@ -289,8 +300,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     if (query.kind === 'get') return 'one'
     const mayBePacked = this.#mayBePacked.has(table)
     if (query.kind === 'count') return mayBePacked ? 'several' : 'one'
-    const { direction, limit } = query.options
-    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && mayBePacked) ? 'several' : 'one'
+    const { direction, limit = Infinity } = query.options
+    return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && mayBePacked) ? 'several' : 'one'
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
@@ -335,15 +346,22 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** A change of the state alone. */
   #change(what: string, change: (before: StateRow) => StateRow): Promise<StateRow> {
-    return this.#write(what, [], async (transaction) => this.#finish(transaction, { after: change(await this.#state(transaction)), clear: [] }))
+    return this.#move(what, (before) => ({ after: change(before), clear: [] }), [])
   }
 
   /** A change of the state that brings no rows, but may take some away. */
-  #move(what: string, transition: (before: StateRow) => Transition): Promise<StateRow> {
-    return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
+  #move(what: string, transition: (before: StateRow) => Transition, stores = this.#everything): Promise<StateRow> {
+    return this.#write(what, stores, async (transaction) => {
+      const before = await this.#state(transaction)
+      return this.#finish(transaction, before, transition(before))
+    })
   }
 
-  async #finish(transaction: IDBTransaction, { after, clear }: Transition): Promise<StateRow> {
+  async #finish(transaction: IDBTransaction, before: StateRow, transition: Transition, moved?: RowsMoved): Promise<StateRow> {
+    const { clear } = transition
+    // Read models that are older than packs have rows that nothing counts.
+    const countable = clear.every((side) => [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(side, table)))))
+    const after = counted(before, transition, countable, moved)
     for (const side of clear) {
       for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(side, table)).clear()
       transaction.objectStore(letterStore(side)).clear()
@@ -373,9 +391,9 @@ export class IndexedDbStorage implements ReadModelStorage {
 function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
   if (isPacked(store)) return askPacked(store, keyName, query)
   if (query.kind === 'get') return requested(store.get(query.key))
-  const { index, range, direction = 'next', limit } = query.options
+  const { index, range = {}, direction = 'next', limit = Infinity } = query.options
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requestedAll(source.getAll(span, limit)) : readBackwards(source, span, limit)
+  return direction === 'next' ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit)) : readBackwards(source, span, limit)
 }

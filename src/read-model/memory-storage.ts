@@ -4,7 +4,7 @@ import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { equal } from './equal.js'
 import { assertSameTables, fingerprintOf } from './fingerprint.js'
-import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
+import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
   committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
@@ -160,8 +160,7 @@ class MemoryStorage implements ReadModelStorage {
     const rows = this.#table(state.shown, table)
     // Copies, as from a database: what an app does to its rows must not reach those of others.
     if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
-    const { index, range, direction = 'next', limit = Infinity } = query.options
-    checkedRange(range)
+    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
     const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
     const found = [...rows.values()]
       .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))

@@ -5,6 +5,7 @@
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { workingPosition, type DeadLetterRecord, type FaultOutcome, type ProjectionState, type StoredFault } from '../projection/target.js'
 import type { RowKey, Slot } from './keys.js'
+import type { RowCounts } from './row-counts.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
 export type Side = 0 | 1
@@ -19,6 +20,8 @@ export interface StateRow extends ProjectionState {
   readonly fingerprint: string
   /** The side that readers see. */
   readonly shown: Side
+  /** How many rows there are, where the backend keeps count of them. */
+  readonly counts?: RowCounts
 }
 
 /** How many of them are remembered. */

@@ -3,9 +3,10 @@ import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
-import { assertKey, compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
+import { IndexWatch } from './index-watch.js'
+import { assertKey, compareKeys, copyOfKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
-import { kept, type Entry } from './rows.js'
+import { kept, taken, type Entry } from './rows.js'
 import { sameStored } from './same-stored.js'
 
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
@@ -24,8 +25,6 @@ export interface TableSource {
   lastKey(): Promise<RowKey | undefined>
   /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
   readonly onRead?: (key: RowKey, row: unknown) => void
-  /** Whether every row that is put is tried, so that one that cannot be stored fails its own event. */
-  readonly isCareful: () => boolean
 }
 
 export class TableWork {
@@ -35,6 +34,7 @@ export class TableWork {
   readonly #source: TableSource
   readonly #cache: RowCache
   readonly #keyOfRow: string
+  readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
   #pending = new Map<Slot, Entry>()
   /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
@@ -48,9 +48,10 @@ export class TableWork {
   /** How often rows were committed: what was read before is old. */
   #commits = 0
 
-  /** `empty`: nothing is in the table. */
-  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean) {
+  /** `empty`: nothing is in the table. `owner` names the projection in warnings. */
+  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean, owner = '') {
     this.#name = name
+    if (definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
     this.#schema = definition.schema as StandardSchema | undefined
     this.#source = source
@@ -72,7 +73,7 @@ export class TableWork {
   /** A row that needs no reading; nothing where only the storage knows. */
   known(key: RowKey): Entry | undefined {
     const slot = slotOf(key)
-    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key, row: null } : undefined)
+    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key: copyOfKey(key), row: null } : undefined)
   }
 
   /** Reads a row that is not known. */
@@ -121,19 +122,13 @@ export class TableWork {
 
   /** Puts a row that was checked, and whose key is known. */
   stage(key: RowKey, row: object): void {
-    const entry = kept(key, row, this.#name)
-    if (this.#source.isCareful()) {
-      try {
-        structuredClone(row)
-      } catch (cause) {
-        throw new InvalidArgumentError(`A row of '${this.#name}'`, `cannot be stored: ${(cause as Error).message} Put plain copies, not proxies or objects of the page.`)
-      }
-    }
+    const entry = taken(copyOfKey(key), row, this.#name)
+    this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
 
   remove(key: RowKey): void {
-    this.#write({ key, row: null })
+    this.#write({ key: copyOfKey(key), row: null })
   }
 
   /** The event at work is done: its writes stay. */
@@ -162,7 +157,8 @@ export class TableWork {
 
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
-    const key = (row as Record<string, unknown>)[this.#keyName]
+    // What is inherited is not stored.
+    const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)
     return key
   }
@@ -204,8 +200,9 @@ export class TableWork {
   }
 
   #remember(key: RowKey, row: unknown): Entry {
-    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row as object, this.#name)
-    this.#source.onRead?.(key, entry.row)
+    const own = copyOfKey(key)
+    const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
+    this.#source.onRead?.(own, entry.row)
     this.#cache.set(slotOf(key), entry)
     return entry
   }

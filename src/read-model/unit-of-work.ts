@@ -4,7 +4,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { Applying } from '../projection/target.js'
-import type { ProjectionDefinition, TableDefinition, TableFold } from './define.js'
+import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from './define.js'
 import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { handedOut, type Entry } from './rows.js'
 import type { RowChanges, RowsRead, Side } from './state.js'
@@ -37,7 +37,6 @@ export class UnitOfWork<E extends EventShape> {
   readonly #storageErrors = new WeakSet<object>()
   /** Every row that was read of the storage, for one who asked for that. */
   readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
-  #careful = false
   #preparedMuch = false
   #wantsPreparing = false
 
@@ -61,10 +60,9 @@ export class UnitOfWork<E extends EventShape> {
         rows: (keys) => storage.rows(side, name, keys),
         whole: (most) => storage.wholeTable(side, name, most),
         lastKey: () => storage.lastKey(side, name),
-        isCareful: () => this.#careful,
         ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
       }
-      return [name, new TableWork(name, definition, source, empty)]
+      return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
     }))
   }
 
@@ -76,11 +74,6 @@ export class UnitOfWork<E extends EventShape> {
   /** The error is not the handler's: the storage failed to answer it. */
   isStorageFailure(error: unknown): boolean {
     return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
-  }
-
-  /** A row could not be stored. From here on each is tried when it is put: slower, but then its event is to blame, not the commit. */
-  distrust(): void {
-    this.#careful = true
   }
 
   /** What is to be committed. */

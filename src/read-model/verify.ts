@@ -5,6 +5,7 @@ import type { EventReader, ReadOptions } from '../log/event-store.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
@@ -13,6 +14,7 @@ import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } f
 import { isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { MemoryReadModels } from './memory-storage.js'
+import { countedRows } from './row-counts.js'
 import { sameStored } from './same-stored.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
 import type { RowChanges, StateRow } from './state.js'
@@ -106,8 +108,10 @@ const rowsPerTurn = 500
  * if (!ok) await projection.rebuild()
  */
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, { signal }: ReadOptions = {},
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
+  onlyKnown(options, ['signal'], 'options')
+  const { signal } = options
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const definition = projection as unknown as ProjectionDefinition<E>
@@ -272,6 +276,10 @@ async function compare(
     if (stored === undefined) continue
     const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
     const wanted = new Map<Slot, unknown>((folded.get(table) ?? []).map((row) => [slotOf(keyOf(row) as RowKey), row]))
+    const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
+    if (count !== undefined && count !== stored.length && count !== wanted.size) {
+      found.add({ kind: 'state', table, message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.` })
+    }
     for (const row of stored) {
       const key = keyOf(row)
       const slot = slotOf(key as RowKey)
