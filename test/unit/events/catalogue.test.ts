@@ -166,6 +166,10 @@ describe('the core', () => {
     expect(answer).toBeInstanceOf(Promise)
     expect(await answer).toBe(2)
     await expect(core.validate('A', 'x', 'events[0]')).rejects.toMatchObject({ name: 'InvalidEventError', path: 'events[0].data.n' })
+    // The promise of another library.
+    const foreign = { then: (resolve: (result: object) => void) => resolve({ value: 3 }) }
+    const other = catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => foreign as never } } } }))
+    expect(await other.validate('A', 3, '')).toBe(3)
   })
 
   test('an event of a creator whose schema changes its output is stored as it is, unless its data was changed since', () => {
@@ -214,6 +218,7 @@ describe('the core', () => {
     const types = {
       Paid: { schema: z.number().transform((euro) => euro * 100) },
       'Was paid': { schema: z.string().transform(Number) },
+      Popped: { schema: z.array(z.number()).transform((list) => list.slice(0, -1)) },
       Later: { schema: z.number().transform(async (euro) => euro * 100) },
     }
     const core = catalogueCore(defineEvents(types))
@@ -225,6 +230,9 @@ describe('the core', () => {
     // No creator can make this one.
     await expect(core.validate('Later', 12, 'events[0]')).rejects.toMatchObject({ code: 'invalid-event', path: 'events[0].data', message: expect.stringContaining('An asynchronous schema must not') })
     expect(core.validate('Paid', 0, '')).toBe(0)
+    // What is left is the same as before, and it is less each time.
+    expect(failure(() => core.validate('Popped', [1, 2, 3], '')).message).toContain('changes its own output')
+    expect(core.validate('Popped', [], '')).toEqual([])
   })
 
   test('what a schema returns and JSON does not have is refused with its path, also where it is a copy of the input', () => {
