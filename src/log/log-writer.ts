@@ -94,10 +94,11 @@ export class LogWriter {
       { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
-        const [head, topId, ...heads] = await Promise.all([
+        const streams = [...prepared.expected.keys()]
+        const [head, topId, heads] = await Promise.all([
           headOf(commits, 'not-written'),
           requested(commits.index('ids').openKeyCursor(IDBKeyRange.upperBound(otherIds, true), 'prev')),
-          ...[...prepared.expected.keys()].map((stream) => requested(commits.index('heads').openKeyCursor(streamRange(stream, 0), 'prev'))),
+          askEach(streams, (stream) => commits.index('heads').openKeyCursor(streamRange(stream, 0), 'prev')),
         ])
         fresh.head = head
         if (head < claimed) {
@@ -107,7 +108,7 @@ export class LogWriter {
         assertRoom(head + prepared.events.length)
         // If nobody appended since, what is remembered still holds.
         fresh.ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(remembered?.head === head ? remembered.ids : undefined)
-        ;[...prepared.expected.keys()].forEach((stream, index) => {
+        streams.forEach((stream, index) => {
           const key = heads[index]?.key as [string, number] | undefined
           assertVersion(stream, key?.[1] ?? 0, head)
           fresh.versions.set(stream, key?.[1] ?? 0)
@@ -182,6 +183,18 @@ export class LogWriter {
   }
 }
 
+/** So many requests are made in one go. */
+const askedAtOnce = 256
+
+/** Asks for each. Between many the page gets its turn, while the storage is at work. */
+async function askEach<T, R>(items: readonly T[], ask: (item: T) => IDBRequest<R>): Promise<R[]> {
+  const answers: R[] = []
+  for (let from = 0; from < items.length; from += askedAtOnce) {
+    for (const answer of await Promise.all(items.slice(from, from + askedAtOnce).map((item) => requested(ask(item))))) answers.push(answer)
+  }
+  return answers
+}
+
 interface Written {
   readonly records: readonly CommitRecord[]
   readonly versions: ReadonlyMap<string, number>
@@ -253,11 +266,11 @@ async function findIds(commits: IDBObjectStore, prepared: PreparedAppend, ids: I
   if (wanted.size === 0) return { known }
   const index = commits.index('ids')
   const neighbour = (range: IDBKeyRange, direction: IDBCursorDirection) => requested(index.openKeyCursor(range, direction))
-  const [below, above, ...candidates] = await Promise.all([
+  const [below, above, candidates] = await Promise.all([
     // Behind an id that a clock made which was ahead (H52), there is room for those of today: the next append need not ask.
     lowest === otherIds ? null : neighbour(IDBKeyRange.upperBound(lowest), 'prev'),
     lowest === otherIds ? null : neighbour(IDBKeyRange.bound(lowest, otherIds, true, true), 'next'),
-    ...[...keys].map((key) => requested(index.getAll(key)) as Promise<CommitRecord[]>),
+    askEach([...keys], (key) => index.getAll(key) as IDBRequest<CommitRecord[]>),
   ])
   const seen = new Set<number>()
   for (const record of candidates.flat()) {

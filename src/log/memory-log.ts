@@ -62,9 +62,10 @@ export class MemoryLog {
       this.#ids.set(event.id, position)
       if (texts.length % stride === 0) await slices.turn()
     }
-    for (const [index, text] of texts.entries()) {
+    // In one go: no reader sees a part of it.
+    for (let index = 0; index < texts.length; index += 1) {
       if (index === 0 || prepared.imported?.starts.has(index) === true) this.#commits.push(before + index + 1)
-      this.#events.push(text)
+      this.#events.push(texts[index] as string)
     }
     const versions: Record<string, number> = Object.create(null)
     for (const stream of prepared.expected.keys()) {
