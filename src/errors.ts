@@ -59,6 +59,14 @@ export class TidemarkError extends Error {
   }
 }
 
+/**
+ * Whether an error has one of these codes. Classes cannot be asked where a page has two copies of this package, by whatever accident of
+ * its bundle: an error of one is no instance of a class of the other.
+ */
+export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]): error is TidemarkError {
+  return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
+}
+
 /** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 

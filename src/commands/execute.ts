@@ -1,5 +1,5 @@
 /** Carries a command out against a store: the shell around the pipeline. */
-import { VersionConflictError } from '../errors.js'
+import { hasCode, type VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { AppendOptions, EventStore } from '../log/event-store.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -60,7 +60,7 @@ export async function execute<E extends EventShape, S, const D extends Decision<
           await store.append(effect.writes, appending).then(
             (result) => ({ kind: 'appended', result }) as const,
             (error: unknown) => {
-              if (error instanceof VersionConflictError) return { kind: 'conflict', error } as const
+              if (hasCode(error, 'version-conflict')) return { kind: 'conflict', error: error as VersionConflictError } as const
               throw error
             },
           ),

@@ -2,7 +2,7 @@
  * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
  * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
  */
-import { CommandRefusedError, IntegrityError, InvalidArgumentError, InvalidEventError, TooManyStreamsError, type VersionConflictError } from '../errors.js'
+import { hasCode, IntegrityError, InvalidArgumentError, InvalidEventError, TooManyStreamsError, type CommandRefusedError, type VersionConflictError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { streamName } from '../events/names.js'
@@ -134,7 +134,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): Deci
     decision = awaited('decide', command.decide(state))
   } catch (error) {
     // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
-    if (error instanceof CommandRefusedError) return { type: 'refused', reason: error.reason }
+    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError') return { type: 'refused', reason: (error as CommandRefusedError).reason }
     throw error
   }
   if (!isEvents(decision)) {

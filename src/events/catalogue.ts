@@ -1,6 +1,7 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
 import { systemClock } from '../platform/clock.js'
+import { made, notOurs } from '../platform/copies.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
@@ -175,7 +176,7 @@ const cores = new WeakMap<object, CatalogueCore>()
 export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
   // A WeakMap answers undefined for what cannot be its key.
   const core = cores.get(catalogue)
-  if (core === undefined) throw new InvalidArgumentError('events', "must come from 'defineEvents'.")
+  if (core === undefined) throw new InvalidArgumentError('events', notOurs(catalogue, "must come from 'defineEvents'."))
   return core
 }
 
@@ -187,6 +188,7 @@ function openCatalogue(): object {
   const catalogue = new Proxy(Object.create(null) as object, {
     get(_target, type) {
       // `await` asks for `then`, consoles and test runners ask for symbols.
+      if (type === made) return true
       if (typeof type === 'symbol' || type === 'then') return undefined
       let creator = creators.get(type)
       if (creator === undefined) creators.set(type, (creator = creatorOf(eventType(type))))
@@ -216,6 +218,7 @@ function closedCatalogue(definitions: EventDefinitions): object {
   for (const [type, definition] of known) {
     if (type !== 'then') Object.defineProperty(catalogue, type, { value: creatorOf(type, definition), enumerable: true })
   }
+  Object.defineProperty(catalogue, made, { value: true })
   cores.set(catalogue, core)
   return Object.freeze(catalogue)
 }

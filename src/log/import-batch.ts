@@ -71,9 +71,9 @@ export class ImportBatch {
     this.lines = this.#whole.lines
   }
 
-  /** Of the first line. */
-  get number(): number | undefined {
-    return this.#lines[0]?.number
+  /** Which line of the source a message is about: the one whose id it names. */
+  numberOf(message: string): number {
+    return (this.#lines.find(({ event }) => message.includes(`'${event.id}'`)) ?? (this.#lines[0] as ImportedLine)).number
   }
 
   /** What to append. `firsts`: the lines of the source with which a stream begins there. */

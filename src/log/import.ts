@@ -1,5 +1,5 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
-import { InvalidImportError, describe } from '../errors.js'
+import { hasCode, InvalidImportError, describe } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { Slices } from '../platform/slices.js'
@@ -79,8 +79,8 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
     broken = true
     const result = await parts.appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal }).catch((cause: unknown) => {
       // What the log refuses, such as the id of another event, is the fault of the source.
-      if ((cause as { code?: unknown } | null)?.code !== 'invalid-event') throw cause
-      throw new InvalidImportError(flushed.number as number, `is one of several of which this log refuses one: ${(cause as Error).message}`, { cause })
+      if (!hasCode(cause, 'invalid-event')) throw cause
+      throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, { cause })
     })
     broken = false
     const count = result.duplicate ? 0 : result.position - result.firstPosition + 1

@@ -10,6 +10,7 @@ import { databaseName, storeName } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
+import { made, notOurs } from '../platform/copies.js'
 import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
@@ -66,10 +67,10 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
-/** @throws InvalidArgumentError for anything that is not a store of `openEventStore`, or a copy of one */
+/** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
-  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore. Other backends run plain projectors only.')
+  if (found === undefined) throw new InvalidArgumentError('store', notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
   return found
 }
 
@@ -104,7 +105,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 function withPorts<E extends EventShape>(
   store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, operations: StoreOperations,
 ): TidemarkStore<E> {
-  return Object.assign(store, { [internals]: parts, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
+  return Object.assign(store, { [internals]: parts, [made]: true, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */

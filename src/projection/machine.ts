@@ -2,7 +2,7 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, IntegrityError, LeadershipLostError, ProjectionError, StreamHeldError, TidemarkError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, hasCode, IntegrityError, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -87,8 +87,7 @@ export interface RunProgress {
 export const newRun = (): RunProgress => ({ hurried: false, position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
 
 /** Errors after which nothing will ever be better: the store was closed or lost, or belongs to a newer build. */
-const finalCodes: ReadonlySet<unknown> = new Set(['closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name'])
-const isFinal = (error: unknown): boolean => error instanceof TidemarkError && finalCodes.has(error.code)
+const isFinal = (error: unknown): boolean => hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name')
 
 /** How many events one read asks for. */
 export const pageSize = 4096
@@ -216,7 +215,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
    * event that was applied `next`, is what the storage says, not what the error says (N4).
    */
   const lostPending = function* (what: 'reading' | 'storing', error: unknown, position: number, next?: number): Generator<Effect, 'again' | 'aborted', never> {
-    if (error instanceof LeadershipLostError) throw error
+    if (hasCode(error, 'leadership-lost')) throw error
     yield { kind: 'reset' }
     yield* survived()
     const attempted = pending

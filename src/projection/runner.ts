@@ -1,5 +1,5 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { IntegrityError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, IntegrityError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
@@ -142,7 +142,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.
-        if (error instanceof LeadershipLostError && target.isStorageFailure?.(error) === true) throw error
+        if (hasCode(error, 'leadership-lost') && target.isStorageFailure?.(error) === true) throw error
         return { next, failure: { error, storage: target.isStorageFailure?.(error) === true }, now: clock.monotonic(), aborted: false }
       }
       return { next, now: clock.monotonic(), aborted: false }
@@ -218,7 +218,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     }
     return step.value
   } catch (error) {
-    if (signal.aborted && !(error instanceof ProjectionError) && !(error instanceof LeadershipLostError)) {
+    if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {
       return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
     }
     throw error
