@@ -19,6 +19,14 @@ function mayPass(error: unknown): boolean {
   return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
 }
 
+/** Who asks. */
+export interface OpenOptions {
+  /** One try at once, however many failed before: the app itself asks for it. */
+  readonly urgent?: boolean
+  /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
+  readonly single?: boolean
+}
+
 export class OpeningTries {
   readonly #clock: Clock
   #left = mostTries
@@ -31,15 +39,15 @@ export class OpeningTries {
     this.#since = clock.monotonic()
   }
 
-  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
-  async run<T>(attempt: () => Promise<T>): Promise<T> {
+  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many and it is not `urgent`. */
+  async run<T>(attempt: () => Promise<T>, { urgent = false, single = false }: OpenOptions = {}): Promise<T> {
     for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
-      if (!this.#mayTry()) throw this.#lastFailure
+      if (!this.#mayTry() && !(urgent && tried === 1)) throw this.#lastFailure
       try {
         return await attempt()
       } catch (error) {
         this.failed(error)
-        if (tried >= triesAtOnce || !mayPass(error)) throw error
+        if (single || tried >= triesAtOnce || !mayPass(error)) throw error
       }
       await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
     }

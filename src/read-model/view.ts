@@ -53,9 +53,10 @@ const maxTorn = 3
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
   const key = projectionKey(definition)
-  const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
+  const { storage } = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
   try {
-    await storage.open()
+    // The app asks: one try at once, whatever failed before.
+    await storage.open({ urgent: true })
   } catch (error) {
     storage.close()
     throw error

@@ -5,6 +5,7 @@ import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
+import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
@@ -18,6 +19,7 @@ packedContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)
+definitionsContract(backend)
 deleteContract(backend)
 projectionHandleContract(backend)
 heldStreamsContract(backend)

@@ -7,6 +7,7 @@ import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
+import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
@@ -21,6 +22,7 @@ for (const backend of [
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)
   deleteContract(backend)
+  definitionsContract(backend)
   projectionHandleContract(backend)
   heldStreamsContract(backend)
 }
