@@ -5,6 +5,8 @@ import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
+import { carriedContract } from './projection/carried.js'
+import { replayedContract } from './projection/replayed.js'
 import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -19,6 +21,8 @@ packedContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)
+carriedContract(backend)
+replayedContract(backend)
 definitionsContract(backend)
 deleteContract(backend)
 projectionHandleContract(backend)

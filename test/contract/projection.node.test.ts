@@ -7,6 +7,8 @@ import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { readModelContract } from './projection/read-model.js'
+import { carriedContract } from './projection/carried.js'
+import { replayedContract } from './projection/replayed.js'
 import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
@@ -22,6 +24,8 @@ for (const backend of [
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)
   deleteContract(backend)
+  carriedContract(backend)
+  replayedContract(backend)
   definitionsContract(backend)
   projectionHandleContract(backend)
   heldStreamsContract(backend)
