@@ -100,7 +100,11 @@ export class Connection {
 
   open(how?: OpenOptions): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (how?.urgent === true && this.#database === undefined) this.#tries.hurry()
     if (this.#handle === undefined) {
+      // Not as a handle on its way: one that asks urgently in this moment would wait for it.
+      const refusal = this.#tries.refusal()
+      if (refusal !== undefined) return Promise.reject(refusal)
       const opening = this.#tries.run(async () => {
         if (this.#options.remake !== undefined) await this.#whenHere()
         return this.#connect()

@@ -33,24 +33,40 @@ export class OpeningTries {
   /** Since when `left` counts. */
   #since: number
   #lastFailure: unknown
+  #urgent = false
+  #pause: AbortController | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#since = clock.monotonic()
   }
 
-  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many and it is not `urgent`. */
-  async run<T>(attempt: () => Promise<T>, { urgent = false, single = false }: OpenOptions = {}): Promise<T> {
+  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
+  async run<T>(attempt: () => Promise<T>, { single = false }: OpenOptions = {}): Promise<T> {
     for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
-      if (!this.#mayTry() && !(urgent && tried === 1)) throw this.#lastFailure
+      const refusal = this.refusal()
+      if (refusal !== undefined) throw refusal
+      this.#urgent = false
       try {
         return await attempt()
       } catch (error) {
         this.failed(error)
         if (single || tried >= triesAtOnce || !mayPass(error)) throw error
       }
-      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
+      this.#pause = new AbortController()
+      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
     }
+  }
+
+  /** The next try is made at once, also where one waits for its pause to end. */
+  hurry(): void {
+    this.#urgent = true
+    this.#pause?.abort()
+  }
+
+  /** The last failure, where no try is made now. */
+  refusal(): unknown {
+    return this.#mayTry() || this.#urgent ? undefined : this.#lastFailure
   }
 
   /** Also for what was opened and turned out to be dead. */
