@@ -67,6 +67,9 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
+/** Whether a backend is a store of `openEventStore`, or a copy of one. */
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => (store as { [internals]?: StoreInternals } | null)?.[internals] !== undefined
+
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = (store as { [internals]?: StoreInternals } | null)?.[internals]

@@ -127,7 +127,8 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
 ): ProjectionDefinition<E, T> {
   if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
   onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
-  const { name, version = 1, tables, on = {}, fold = {}, filter = {} } = specification
+  // Bound below, and its text is still what tells one definition from another.
+  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
@@ -145,7 +146,7 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
   compileFilter(narrowed)
   return Object.freeze({
     kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold, filter: narrowed,
-    ...(specification.onError === undefined ? {} : { onError: specification.onError.bind(specification) }),
+    ...(onError !== undefined && { onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }) }),
   })
 }
 

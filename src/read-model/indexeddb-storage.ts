@@ -1,7 +1,7 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { Connection } from '../platform/connection.js'
+import { Connection, type OpenOptions } from '../platform/connection.js'
 import { commitWritten, requested, requestedAll, transact } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
@@ -10,11 +10,12 @@ import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
-  committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  assertPossible, committed, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
-import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprint.js'
+import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from './fingerprint.js'
+import { leftOutBefore } from './old-versions.js'
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
@@ -33,6 +34,8 @@ const silent = (key: string) =>
 
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
+  readonly #store: string
+  readonly #definition: ProjectionDefinition
   readonly #log: string
   readonly #connection: Connection
   readonly #key: string
@@ -45,6 +48,8 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** `remake` resolves while the log is there, so that rows can be folded again. */
   constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
+    this.#store = storeName
+    this.#definition = definition
     this.#log = log
     this.#key = projectionKey(definition)
     this.#keyNames = new Map(Object.entries(definition.tables).map(([name, { key }]) => [name, key]))
@@ -65,7 +70,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         }
         // By chance, so that no runner takes a database that was made again for the one before it.
         const epoch = Math.floor(Math.random() * 2 ** 32)
-        const state = { ...emptyState(log, fingerprint), epoch }
+        const state = { ...emptyState(log, fingerprint, handledBy(definition)), epoch }
         database.createObjectStore(stateStore, { keyPath: 'key' }).put(counted(state, { after: state, clear: sides }, true)).catch(() => {})
       },
       verify: async (database) => {
@@ -75,7 +80,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
           requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
-        assertSameTables(definition, row)
+        assertSameDefinition(definition, assertPossible(this.#key, row))
         const [part] = missingParts(database, definition.tables)
         if (part !== undefined) throw damaged(part)
         this.#shown = row.shown
@@ -83,16 +88,23 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  open(): Promise<unknown> {
-    return this.#connection.open()
+  open(how?: OpenOptions): Promise<unknown> {
+    return this.#connection.open(how)
   }
 
   state(): Promise<StateRow> {
     return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
   }
 
-  begin(how: TakeOver): Promise<StateRow> {
-    return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
+  async begin(how: TakeOver): Promise<StateRow> {
+    const definition = this.#definition
+    // Where they cannot be read a later run looks again.
+    const carried = looksBack(how.seen, definition.version) ? await leftOutBefore(this.#store, definition, this.#log).catch(() => undefined) : undefined
+    return this.#move(`taking over '${this.#key}'`, (before) => {
+      // A run of another definition may have been the first one to say which events it handles.
+      assertSameDefinition(definition, before)
+      return takeOver(before, this.#log, { ...how, handles: handledBy(definition), carried })
+    })
   }
 
   tries(from: StateRow, position?: number): Promise<StateRow> {
@@ -375,7 +387,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async #state(transaction: IDBTransaction): Promise<StateRow> {
     const row = await requested(transaction.objectStore(stateStore).get('state')) as StateRow | undefined
     if (row === undefined) throw silent(this.#key)
-    return row
+    return assertPossible(this.#key, row)
   }
 
   #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>, turns: 'one' | 'several' = 'one'): Promise<T> {

@@ -1,4 +1,5 @@
 /** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
+import type { OpenOptions } from '../platform/connection.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
 import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
@@ -47,7 +48,7 @@ export interface Answer {
 /** The rows, letters and state of one projection version. Every method is one transaction, or none. */
 export interface ReadModelStorage {
   /** Resolves once rows can be asked for. */
-  open(): Promise<unknown>
+  open(how?: OpenOptions): Promise<unknown>
   state(): Promise<StateRow>
   /** See `takeOver`. */
   begin(how: TakeOver): Promise<StateRow>

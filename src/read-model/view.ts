@@ -63,9 +63,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
-  const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
+  const { storage } = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
   try {
-    await storage.open()
+    // The app asks: one try at once, whatever failed before.
+    await storage.open({ urgent: true })
   } catch (error) {
     storage.close()
     throw error
