@@ -66,7 +66,7 @@ export class LogWriter {
     const fresh = { head: 0, maxId: '', versions: new Map<string, number>() }
     const writes = prepared.events.length > 0
     const decide = () => this.#connection.transact(
-      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
+      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what, urgent: true },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
         const [head, topId, ...heads] = await Promise.all([
@@ -128,7 +128,7 @@ export class LogWriter {
   }
 
   async #appendOptimistically(view: WriterView, prepared: PreparedAppend, durability: Durability, what: string): Promise<AppendResult> {
-    const { records, versions } = await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
+    const { records, versions } = await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what, urgent: true }, async (transaction) => {
       const { requests, ...written } = write(transaction.objectStore('commits'), prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
       // A single record needs no more answer of the page, which a frozen one never gives (H6).
       if (requests.length === 1 && mayCommitEarly()) transaction.commit()

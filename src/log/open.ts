@@ -7,7 +7,9 @@ import type { EventShape } from '../events/event.js'
 import { databaseName, storeName } from '../events/names.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
+import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { openSignals, type Signals } from '../platform/signals.js'
+import { tell } from '../platform/tasks.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
@@ -27,6 +29,11 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly codec?: Codec
   /** The largest event, in characters of JSON (H14). @default 1048576 */
   readonly maxEventBytes?: number
+  /**
+   * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
+   * reported as an error of the page. @default none; projections report the same
+   */
+  readonly onReport?: (report: StorageReport) => void
 }
 
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
@@ -35,7 +42,12 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & C
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
 export type StoreInternals = CommonInternals & (
   /** Where the log is, and so its read models. */
-  | { readonly medium: 'indexeddb'; readonly connection: Connection }
+  | {
+    readonly medium: 'indexeddb'
+    readonly connection: Connection
+    /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
+    onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
+  }
   | {
     readonly medium: 'memory'
     readonly log: Pick<MemoryLog, 'records'>
@@ -115,16 +127,24 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
+  const { onReport } = options
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => tell(() => onReport({ ...occurrence, time: Date.now() })))
+  const leave = healing.join(signals)
+  const dispose = () => {
+    leave()
+    stopTelling()
+    log.connection.close()
+  }
   try {
     await log.connection.open()
   } catch (error) {
+    dispose()
     signals.close()
-    log.connection.close()
     throw error
   }
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose })
   const shared: StoreInternals = {
-    signals, medium: 'indexeddb', connection: log.connection, identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals, medium: 'indexeddb', connection: log.connection, onStorage: (listener) => healing.subscribe(listener), identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
   }
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }

@@ -2,9 +2,10 @@
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
-import { startDeadline } from './deadline.js'
+import { withDeadline } from './deadline.js'
+import { healing } from './healing.js'
 import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
-import { OpeningTries } from './opening-tries.js'
+import { OpeningTries, type OpenOptions } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
 export interface ConnectionOptions {
@@ -65,7 +66,7 @@ export class Connection {
    */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const database = await this.open()
+      const database = await this.open(options)
       let running: IDBTransaction | undefined
       try {
         const answer = await transact(database, options, work, (transaction) => {
@@ -73,6 +74,7 @@ export class Connection {
           this.#open.add(transaction)
         })
         this.#tries.worked()
+        if (options.mode === 'readwrite') healing.worked()
         return answer
       } catch (error) {
         if (running !== undefined && this.#interrupted.has(running) && attempt < 3) {
@@ -96,9 +98,11 @@ export class Connection {
     }
   }
 
-  open(): Promise<IDBDatabase> {
+  open(how: OpenOptions = {}): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
     if (this.#handle === undefined) {
+      const refusal = this.#tries.refusal(how)
+      if (refusal !== undefined) return Promise.reject(refusal)
       const opening = this.#tries.run(async () => {
         if (this.#options.remake !== undefined) await this.#whenHere()
         return this.#connect()
@@ -202,6 +206,7 @@ export class Connection {
           if (next === null && remake === undefined) this.#markLost('was deleted')
         },
         terminated: () => {
+          healing.closed()
           if (database !== undefined) this.#drop(database)
         },
       })) as IDBDatabase
@@ -221,7 +226,7 @@ export class Connection {
       return database
     }
     try {
-      const opened = await withDeadline(this.#clock, opening(), () => {
+      const opened = await withDeadline(this.#clock, storageDeadline, opening(), () => {
         tooLate = true
         database?.close()
         const why = blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'
@@ -257,18 +262,10 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
   const what = `deleting ${label}`
   try {
     assertAvailable(what)
-    await withDeadline(systemClock, deleteDB(name), () => new StorageBusyError(
+    await withDeadline(systemClock, storageDeadline, deleteDB(name), () => new StorageBusyError(
       `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`, { outcome: 'unknown' },
     ))
   } catch (error) {
     throw storageError(error, what, 'unknown')
   }
-}
-
-/** The promise, or what `expired` answers if it does not settle in time. What it settles with after that is dropped. */
-function withDeadline<T>(clock: Clock, promise: Promise<T>, expired: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = startDeadline(clock, storageDeadline, () => reject(expired()))
-    promise.then(resolve, reject).finally(cancel)
-  })
 }

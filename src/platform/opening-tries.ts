@@ -10,6 +10,8 @@ const firstPause = 50
 const mostTries = 9
 /** … and one more after so many ms: in ten minutes 29 at most. */
 const tryAgainEvery = 30_000
+/** An act of the app is a try of its own, ms after the one before: a loop of appends must not be a storm either. */
+const urgentEvery = 250
 
 /** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
@@ -19,34 +21,50 @@ function mayPass(error: unknown): boolean {
   return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
 }
 
+/** Who asks. */
+export interface OpenOptions {
+  /** The app itself asks: one try at once, however many failed before, but no more than four a second. */
+  readonly urgent?: boolean
+}
+
 export class OpeningTries {
   readonly #clock: Clock
+  #urgentAt = -Infinity
   #left = mostTries
   /** Since when `left` counts. */
   #since: number
-  #lastFailure: unknown
+  #lastFailure: TidemarkError | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#since = clock.monotonic()
   }
 
-  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
+  /** The failure of the last try, if there were too many for another one now. */
+  refusal({ urgent = false }: OpenOptions): TidemarkError | undefined {
+    if (this.#mayTry()) return undefined
+    const now = this.#clock.monotonic()
+    if (!urgent || now - this.#urgentAt < urgentEvery) return this.#lastFailure
+    this.#urgentAt = now
+    return undefined
+  }
+
+  /** The result of one of the tries, or the failure of the last one. The first is made in any case: see {@link refusal}. */
   async run<T>(attempt: () => Promise<T>): Promise<T> {
     for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
-      if (!this.#mayTry()) throw this.#lastFailure
       try {
         return await attempt()
       } catch (error) {
-        this.failed(error)
+        this.failed(error as TidemarkError)
         if (tried >= triesAtOnce || !mayPass(error)) throw error
       }
       await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
+      if (!this.#mayTry()) throw this.#lastFailure
     }
   }
 
   /** Also for what was opened and turned out to be dead. */
-  failed(error: unknown): void {
+  failed(error: TidemarkError): void {
     this.#lastFailure = error
     this.#left = Math.max(0, this.#left - 1)
   }

@@ -107,9 +107,11 @@ export function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: st
       if ((hint.kind === 'hidden-leader' || hint.kind === 'candidate') && hint.projection === key) listener(hint.kind)
     }),
   }
+  const parts = storeInternals(store)
   return {
     reader: store,
     coordinator: store,
+    onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
     lifecycle: pageLifecycle(),
     hints,
     onControl: (listener) => signals.listen((hint) => {
