@@ -35,6 +35,8 @@ const scratch = 'tidemark::healing'
 const rounds = 3
 /** After each round, ms. */
 const settling = 400
+/** How long the lock is kept so that others hear that it is done, ms. */
+const hearing = 100
 /** Before a try, ms; twice as long after each that fails. */
 const firstPause = 1_000
 const longestPause = 30_000
@@ -121,7 +123,9 @@ export class Healing {
   /** Whether a page that is gone knew of danger, or was about to end it. */
   async #look(): Promise<void> {
     const known = flag((storage) => storage.getItem(scratch)) ?? (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
-    if (known !== undefined && this.#told === undefined && this.#stores.size > 0) this.failed()
+    if (known === undefined || this.#told !== undefined || this.#stores.size === 0) return
+    this.failed()
+    this.#plan(0)
   }
 
   #plan(ms: number): void {
@@ -158,6 +162,8 @@ export class Healing {
     if (signal.aborted || this.#told === undefined || failures !== this.#failures) return
     this.#post({ kind: 'healed', at })
     this.#sound()
+    // Whoever waits for the lock shall hear of it first.
+    await sleep(this.#clock, hearing, signal)
   }
 
   #limited(work: Promise<unknown>): Promise<unknown> {
