@@ -40,6 +40,8 @@ const hearing = 100
 /** Before a try, ms; twice as long after each that fails. */
 const firstPause = 1_000
 const longestPause = 30_000
+/** Between two tries that follow writes that work, ms. */
+const spacing = 250
 /** A page says that a write failed, and the connections of this one closed so little before that it was the same failure, ms. */
 const related = 10_000
 /** One request of the storage may take so long, ms. */
@@ -82,7 +84,7 @@ export class Healing {
 
   /** A write succeeded: there may be room again. */
   worked(): void {
-    if (this.#told !== undefined) this.#plan(this.#triedAt + firstPause - this.#clock.monotonic())
+    if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())
   }
 
   /** The browser closed a connection, as it does with all of an origin after such a failure. */

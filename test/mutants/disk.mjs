@@ -12,8 +12,8 @@ const deadlines = ['test/unit/platform/deadline.test.ts']
 export default [
   { id: 'D1', file: healing, find: 'const rounds = 3', replace: 'const rounds = 1', tests: unit, breaks: 'sound is said before the compaction is known to have ended' },
   { id: 'D2', file: healing, find: '    if (signal.aborted || this.#told === undefined || failures !== this.#failures) return\n    this.#post', replace: '    if (signal.aborted || this.#told === undefined) return\n    this.#post', tests: unit, breaks: 'a failure in the last moment of healing is called healed' },
-  { id: 'D3', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + firstPause - this.#clock.monotonic())', replace: 'if (this.#told !== undefined) this.#plan(0)', tests: unit, breaks: 'each write that works is a try, in a storm' },
-  { id: 'D4', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + firstPause - this.#clock.monotonic())', replace: '', tests: unit, breaks: 'a write that works is no reason to try at once' },
+  { id: 'D3', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())', replace: 'if (this.#told !== undefined) this.#plan(0)', tests: unit, breaks: 'each write that works is a try, in a storm' },
+  { id: 'D4', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())', replace: '', tests: unit, breaks: 'a write that works is no reason to try at once' },
   { id: 'D5', file: healing, find: 'Math.min(2 * this.#pause, longestPause)', replace: 'firstPause', tests: unit, breaks: 'a disk that stays full is tried every second' },
   { id: 'D6', file: healing, find: 'Math.min(2 * this.#pause, longestPause)', replace: '2 * this.#pause', tests: unit, breaks: 'a disk that was full for an hour is tried once an hour' },
   { id: 'D7', file: healing, find: '    this.#pause = firstPause\n    this.#cancel()', replace: '    this.#cancel()', tests: unit, breaks: 'the next failure waits as long as the last one had to' },

@@ -80,6 +80,7 @@ test('the error says what is at risk; a store, a projection and its status repor
   healing.failed()
   await pass(5_000)
   expect([told.length, late.length, reports.filter(({ type }) => type.startsWith('storage-')).length, vi.getTimerCount()]).toEqual([2, 2, 2, 0])
+  expect(handle.status.getSnapshot()).not.toHaveProperty('atRisk')
   // For the tests that follow.
   const last = await during(openEventStore({ name }))
   await pass(3_000)

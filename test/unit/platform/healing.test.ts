@@ -28,8 +28,8 @@ function lockManager() {
   return { request, waiting }
 }
 
-/** What pages of one origin share. */
-function origin() {
+/** What pages of one origin share. `later` delivers what is posted. */
+function origin(later: (deliver: () => void) => void = queueMicrotask) {
   const pages = new Set<(hint: Hint) => void>()
   const posted: Hint[] = []
   const signals = (): Signals => {
@@ -41,7 +41,7 @@ function origin() {
     return {
       post(hint) {
         posted.push(hint)
-        queueMicrotask(() => pages.forEach((page) => page(hint)))
+        later(() => pages.forEach((page) => page(hint)))
       },
       listen(listener) {
         own.add(listener)
@@ -161,7 +161,7 @@ describe('a page alone', () => {
     leave()
   }, 60_000)
 
-  test('a write that works is a reason to try at once, but not twice in a second; without danger it is none', async () => {
+  test('a write that works is a reason to try at once, but four times a second at most; without danger it is none', async () => {
     const clock = virtualClock()
     const { healing, told, leave } = page(clock, origin().signals())
     const rounds = countRounds()
@@ -175,13 +175,13 @@ describe('a page alone', () => {
     healing.worked()
     await pass(clock, 100)
     expect(tries).toHaveBeenCalledTimes(1)
-    for (let n = 0; n < 8; n += 1) {
+    for (let n = 0; n < 10; n += 1) {
       healing.worked()
-      await pass(clock, 100)
+      await pass(clock, 10, 10)
     }
     expect(tries).toHaveBeenCalledTimes(1)
     healing.worked()
-    await pass(clock, 200)
+    await pass(clock, 100)
     expect(tries).toHaveBeenCalledTimes(2)
     healing.worked()
     await pass(clock, 2_400)
@@ -333,9 +333,9 @@ describe('a page that comes after', () => {
 })
 
 describe('several pages', () => {
-  test('one of two that both failed heals; the other hears of it, and makes no database', async () => {
+  test.each([0, 90])('one of two that both failed heals; the other hears of it after %d ms, and makes no database', async (delay) => {
     const clock = virtualClock()
-    const { signals, posted } = origin()
+    const { signals, posted } = origin((deliver) => void clock.schedule(delay, deliver))
     const first = page(clock, signals())
     const second = page(clock, signals())
     const rounds = countRounds()
@@ -348,6 +348,28 @@ describe('several pages', () => {
     first.leave()
     second.leave()
   })
+
+  test('a page waits for the lock once, however often something fails meanwhile', async () => {
+    const clock = virtualClock()
+    const { signals } = origin()
+    const first = page(clock, signals())
+    const second = page(clock, signals())
+    vi.spyOn(IDBFactory.prototype, 'open').mockImplementationOnce(() => new IDBOpenDBRequest())
+    first.healing.failed()
+    await pass(clock, 1_100)
+    for (let n = 0; n < 5; n += 1) {
+      second.healing.failed()
+      second.healing.worked()
+      await pass(clock, 2_000, 500)
+    }
+    expect(locks.waiting.count).toBe(1)
+    await pass(clock, 30_000, 500)
+    await pass(clock, 3_000)
+    expect([first.told.at(-1), second.told.at(-1), locks.waiting.count]).toEqual(['storage-healed', 'storage-healed', 0])
+    first.leave()
+    second.leave()
+    expect(clock.pending).toBe(0)
+  }, 30_000)
 
   test('the page that heals is closed: the other takes it up', async () => {
     const clock = virtualClock()
