@@ -25,6 +25,7 @@ export { importEvents, type ImportOptions, type ImportProgress, type ImportResul
 export type { LineSource } from './log/lines.js'
 export type { StoreOperations } from './log/operations.js'
 export { verifyEventStore, type Verification } from './log/verify.js'
+export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
 // Projections

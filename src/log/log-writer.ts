@@ -91,7 +91,7 @@ export class LogWriter {
     this.#claimed = 0
     const writes = prepared.events.length > 0
     const decide = () => this.#connection.transact(
-      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what },
+      { stores: ['commits', 'meta'], mode: writes ? 'readwrite' : 'readonly', turns: 'several', isWrite: true, durability, what, urgent: true },
       async (transaction) => {
         const commits = transaction.objectStore('commits')
         const streams = [...prepared.expected.keys()]
@@ -160,7 +160,7 @@ export class LogWriter {
   }
 
   async #appendOptimistically(view: WriterView, prepared: PreparedAppend, durability: Durability, what: string): Promise<AppendResult> {
-    const { records, versions } = await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what }, async (transaction) => {
+    const { records, versions } = await this.#connection.transact({ stores: ['commits'], mode: 'readwrite', durability, what, urgent: true }, async (transaction) => {
       assertRoom(view.head + prepared.events.length)
       const writing = write(transaction.objectStore('commits'), prepared, view.head + 1, (stream) => view.versions.get(stream) ?? 0)
       // Not a turn later where there was no pause.

@@ -11,8 +11,10 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
+import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
+import { tell } from '../platform/tasks.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
@@ -32,6 +34,11 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly codec?: Codec
   /** The largest event, in characters of JSON (H14). @default 1048576 */
   readonly maxEventBytes?: number
+  /**
+   * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
+   * reported as an error of the page. @default none; projections report the same
+   */
+  readonly onReport?: (report: StorageReport) => void
 }
 
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
@@ -40,7 +47,12 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & C
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
 export type StoreInternals = CommonInternals & (
   /** Where the log is, and so its read models. */
-  | { readonly medium: 'indexeddb'; readonly connection: Connection }
+  | {
+    readonly medium: 'indexeddb'
+    readonly connection: Connection
+    /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
+    onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
+  }
   | {
     readonly medium: 'memory'
     readonly log: Pick<MemoryLog, 'records'>
@@ -89,13 +101,15 @@ export function closedError(store: object): unknown {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes'], 'options')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec } = options
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'], 'options')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
     throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
   }
+  if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
   return {
+    onReport,
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
     codec,
@@ -147,22 +161,29 @@ export function openEventStore<E extends EventShape = EventShape>(options: Event
 }
 
 async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
-  const { name } = parts
+  const { name, onReport } = parts
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => tell(() => onReport({ ...occurrence, time: Date.now() })))
+  const leave = healing.join(signals)
+  const dispose = () => {
+    leave()
+    stopTelling()
+    log.connection.close()
+  }
   try {
     await log.connection.open()
   } catch (error) {
+    dispose()
     signals.close()
-    log.connection.close()
     throw error
   }
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose })
   const shared: StoreInternals = {
-    signals, medium: 'indexeddb', connection: log.connection, identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals, medium: 'indexeddb', connection: log.connection, onStorage: (listener) => healing.subscribe(listener), identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
   }
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }

@@ -2,7 +2,8 @@
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
-import { startDeadline } from './deadline.js'
+import { withDeadline } from './deadline.js'
+import { healing } from './healing.js'
 import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
 import { OpeningTries, type OpenOptions } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
@@ -67,7 +68,7 @@ export class Connection {
    */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const database = await this.open()
+      const database = await this.open(options)
       let running: IDBTransaction | undefined
       try {
         const answer = await transact(database, options, work, (transaction) => {
@@ -75,6 +76,7 @@ export class Connection {
           this.#open.add(transaction)
         })
         this.#tries.worked()
+        if (options.mode === 'readwrite') healing.worked()
         return answer
       } catch (error) {
         if (running !== undefined && this.#interrupted.has(running) && attempt < 3) {
@@ -208,6 +210,7 @@ export class Connection {
           if (next === null && remake === undefined) this.#markLost('was deleted')
         },
         terminated: () => {
+          healing.closed()
           if (database !== undefined) this.#drop(database)
         },
       })) as IDBDatabase
@@ -227,7 +230,7 @@ export class Connection {
       return database
     }
     try {
-      const opened = await withDeadline(this.#clock, opening(), () => {
+      const opened = await withDeadline(this.#clock, storageDeadline, opening(), () => {
         tooLate = true
         database?.close()
         const why = blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'
@@ -263,18 +266,10 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
   const what = `deleting ${label}`
   try {
     assertAvailable(what)
-    await withDeadline(systemClock, deleteDB(name), () => new StorageBusyError(
+    await withDeadline(systemClock, storageDeadline, deleteDB(name), () => new StorageBusyError(
       `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`, { outcome: 'unknown' },
     ))
   } catch (error) {
     throw storageError(error, what, 'unknown')
   }
-}
-
-/** The promise, or what `expired` answers if it does not settle in time. What it settles with after that is dropped. */
-function withDeadline<T>(clock: Clock, promise: Promise<T>, expired: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = startDeadline(clock, storageDeadline, () => reject(expired()))
-    promise.then(resolve, reject).finally(cancel)
-  })
 }

@@ -31,3 +31,11 @@ export function startDeadline(clock: Clock, ms: number, callback: () => void): (
   }
   return () => cancel()
 }
+
+/** The promise, or what `expired` returns if it does not settle in time. What it settles with after that is dropped. */
+export function withDeadline<T>(clock: Clock, ms: number, promise: Promise<T>, expired: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = startDeadline(clock, ms, () => reject(expired()))
+    promise.then(resolve, reject).finally(cancel)
+  })
+}

@@ -4,6 +4,7 @@ import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
+import { danger, healing, inChromium } from './healing.js'
 
 export { optional }
 
@@ -13,7 +14,7 @@ export const storageDeadline = 30_000
 /** How long after its connection was closed a transaction may still say how it ended, in ms. */
 const lastWord = 250
 
-/** The named error for what IndexedDB threw. tidemark's own errors pass through. */
+/** The named error for what IndexedDB threw. tidemark's own errors pass through. A write, which has an outcome, may have left damage that is repaired then. */
 export function storageError(error: unknown, what: string, outcome?: WriteOutcome): TidemarkError {
   if (error instanceof TidemarkError) return error
   const name = error instanceof Error || error instanceof DOMException ? error.name : ''
@@ -25,7 +26,10 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   }
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
-  return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
+  const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
+  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.${damaging ? ` ${danger}` : ''}`, options)
+  if (damaging) healing.failed(failed)
+  return failed
 }
 
 /** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
@@ -139,6 +143,8 @@ export interface TransactOptions {
    * @default 'one' for reading, 'several' for writing
    */
   readonly turns?: 'one' | 'several'
+  /** The app itself asks: see `OpenOptions`. */
+  readonly urgent?: boolean
 }
 
 /** Whether the engine only says that a transaction ended before its work did. */

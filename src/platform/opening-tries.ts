@@ -10,6 +10,8 @@ const firstPause = 50
 const mostTries = 9
 /** … and one more after so many ms: in ten minutes 29 at most. */
 const tryAgainEvery = 30_000
+/** An act of the app is a try of its own, ms after the one before: a loop of appends must not be a storm either. */
+const urgentEvery = 250
 
 /** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
@@ -21,7 +23,7 @@ function mayPass(error: unknown): boolean {
 
 /** Who asks. */
 export interface OpenOptions {
-  /** One try at once, however many failed before: the app itself asks for it. */
+  /** One try at once, however many failed before, but no more than four a second: the app itself asks for it. */
   readonly urgent?: boolean
   /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
   readonly single?: boolean
@@ -34,6 +36,7 @@ export class OpeningTries {
   #since: number
   #lastFailure: unknown
   #urgent = false
+  #urgentAt = -Infinity
   #pause: AbortController | undefined
 
   constructor(clock: Clock) {
@@ -55,11 +58,15 @@ export class OpeningTries {
       }
       this.#pause = new AbortController()
       await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
+      this.#pause = undefined
     }
   }
 
   /** The next try is made at once, also where one waits for its pause to end. */
   hurry(): void {
+    const now = this.#clock.monotonic()
+    if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
+    this.#urgentAt = now
     this.#urgent = true
     this.#pause?.abort()
   }

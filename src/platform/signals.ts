@@ -15,6 +15,10 @@ export type Hint =
   | { readonly kind: 'hidden-leader'; readonly projection: string }
   /** A visible follower would lead. */
   | { readonly kind: 'candidate'; readonly projection: string }
+  /** A write failed, and all of the origin may be lost with the end of the browser: see `Healing`. */
+  | { readonly kind: 'healing' }
+  /** What failed before that time is repaired. */
+  | { readonly kind: 'healed'; readonly at: number }
 
 /** Hints of one store, from this context and from others. */
 export interface Signals {
@@ -30,9 +34,11 @@ const shortText = (value: unknown): value is string => typeof value === 'string'
 /** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
-  const { kind, head, format, projection, position: at, tables } = message as Record<string, unknown>
+  const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
   if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection)) return { kind, projection }
+  if (kind === 'healing') return { kind }
+  if (kind === 'healed' && position(time)) return { kind, at: time }
   if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
     return { kind, projection, position: at, tables: tables as string[] }
   }

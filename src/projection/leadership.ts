@@ -2,6 +2,7 @@
 import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { sleep } from '../platform/clock.js'
+import type { StorageOccurrence } from '../platform/healing.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { tell } from '../platform/tasks.js'
 import type { PageReadOptions } from '../log/pages.js'
@@ -35,6 +36,8 @@ export interface Backend<E extends EventShape> extends RunnerPorts<E> {
   /** Without it leadership is never handed over. */
   readonly lifecycle?: PageLifecycle | undefined
   readonly hints?: LeadershipHints | undefined
+  /** What happens to the storage of this origin, for reports. */
+  readonly onStorage?: ((listener: (occurrence: StorageOccurrence) => void) => () => void) | undefined
 }
 
 export interface DriveOptions {
@@ -87,6 +90,8 @@ export async function driveTarget<E extends EventShape>(
       undo.push(clock.schedule(stopGrace, () => lock.release()))
     }
     const undo: (() => void)[] = []
+    const stopHearing = backend.onStorage?.(report)
+    if (stopHearing !== undefined) undo.push(stopHearing)
     outer?.addEventListener('abort', stop, { once: true })
     const lock = claim(backend.coordinator, target, attempt)
     let onlyRebuild = false

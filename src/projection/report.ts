@@ -1,5 +1,6 @@
 /** What a run tells while it works: for status, logs, metrics and tracing. */
 import type { RecordedEvent } from '../events/event.js'
+import type { StorageOccurrence } from '../platform/healing.js'
 
 /** The event that a report is about. */
 export interface ReportedEvent {
@@ -39,6 +40,7 @@ export type ProjectionOccurrence =
   | { readonly type: 'rebuild-failed'; readonly error: unknown }
   /** This context does not lead any more. */
   | { readonly type: 'resigned' }
+  | StorageOccurrence
 
 /** An occurrence, with the projection it belongs to. */
 export type ProjectionReport = ProjectionOccurrence & {

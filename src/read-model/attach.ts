@@ -178,9 +178,11 @@ function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: string, s
       if ((hint.kind === 'hidden-leader' || hint.kind === 'candidate') && hint.projection === key) listener(hint.kind)
     }),
   }
+  const parts = storeInternals(store)
   return {
     reader: store,
     coordinator: store,
+    onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
     lifecycle: pageLifecycle(),
     hints,
     onControl: (listener) => signals.listen((hint) => {

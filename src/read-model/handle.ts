@@ -203,9 +203,10 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
         const retrying = new AbortController()
         let soon: Promise<void> | undefined
         try {
-          const { target, backend } = await ready
+          const each = await ready
+          const { target, backend } = each
           failures = 0
-          if (!watching) unwatch = watch(target)
+          if (!watching) unwatch = watch(each)
           watching = true
           const result = await driveTarget(target, { ...backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
@@ -247,7 +248,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   /** Why nothing runs here any more. */
   let end: string | undefined
   /** Keeps the status true where other contexts do the work. */
-  const watch = (target: Attached<E>['target']) => {
+  const watch = ({ target, backend }: Attached<E>) => {
     const { signals } = storeInternals(store)
     let cancel = () => {}
     let headSoon: (() => void) | undefined
@@ -257,9 +258,9 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     }
     cancel = clock.schedule(slowPoll, poll)
     const stopListening = signals.listen((hint) => {
-      if (hint.kind !== 'head') {
+      if ('projection' in hint) {
         if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader)) void refresh()
-      } else if (!status.getSnapshot().leader) {
+      } else if (hint.kind === 'head' && !status.getSnapshot().leader) {
         // A leader reads the head with every page; others need it for show only, and appends may come by the thousand.
         headSoon ??= clock.schedule(headDelay, () => {
           headSoon = undefined
@@ -270,11 +271,14 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     const unsubscribe = pageLifecycle()?.subscribe((presence) => {
       if (presence !== 'away') void refresh()
     })
+    // A run reports it as well, but a run may have ended.
+    const stopHearing = backend.onStorage?.((occurrence) => status.storage(occurrence))
     return () => {
       stopListening()
       cancel()
       headSoon?.()
       unsubscribe?.()
+      stopHearing?.()
     }
   }
   const running = supervise().catch((error: unknown) => {
