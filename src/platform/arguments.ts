@@ -6,7 +6,7 @@ import { InvalidArgumentError } from '../errors.js'
  *
  * @throws InvalidArgumentError under the name `what`
  */
-export function onlyKnown(options: object, names: readonly string[], what = 'options'): void {
+export function onlyKnown(options: unknown, names: readonly string[], what: string): void {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError(what, 'must be an object.')
   const odd = Reflect.ownKeys(options).find((key) => !names.includes(key as string))
   if (odd !== undefined) throw new InvalidArgumentError(what, `has no property '${String(odd)}'. It may have ${names.join(', ')}.`)
