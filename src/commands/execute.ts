@@ -29,6 +29,9 @@ export interface ExecuteOptions {
  *
  * @throws CommandConflictError if conflicts outlive the retries
  * @throws UndeclaredStreamError if an event is for a stream that was not read
+ * @throws TooManyStreamsError if `discover` names more than 1,000 streams
+ * @throws InvalidArgumentError if a function of the command returns a promise or something else than it should
+ * @throws InvalidEventError if an event that it decided cannot be stored
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
 export async function execute<E extends EventShape, S, const D extends Decision<E>>(

@@ -19,10 +19,10 @@ let sequence = 0
  * The last 32 bits are random in every id, so that contexts with the same time and counter do not meet.
  */
 export function createId(now: number): string {
-  // A clock that answers nonsense must not stop an append (H52). NaN is not above lastTime, so it counts as earlier.
-  const time = Math.min(Math.max(Math.trunc(now), 0), latest)
+  // A clock that returns nonsense (H52) counts as earlier: ids must not stay at the end of time for it.
+  const time = typeof now === 'number' && now <= latest ? Math.trunc(now) : -1
   if (time > lastTime || lastTime < 0) {
-    lastTime = time || 0
+    lastTime = Math.max(time, 0)
     sequence = seed()
   } else {
     sequence += 1

@@ -1,7 +1,8 @@
 /** Events of an import that are stored in one transaction, and what is asked of the log that takes them. */
 import { InvalidImportError, type ExpectedVersion } from '../errors.js'
 import type { ImportedLine } from './import-lines.js'
-import type { KnownEvent, PreparedAppend } from './prepare.js'
+import type { PreparedAppend } from './prepare.js'
+import type { KnownEvents } from './repeated.js'
 import { weightOf, type EventText } from './record-text.js'
 
 /** One transaction stores so many events at least, if there are as many, and goes on to the end of a commit. */
@@ -84,7 +85,7 @@ export class ImportBatch {
       imported: { starts, without: (known, versionOf) => without(known, versionOf) },
     })
     const all = append(this.#lines, this.#starts)
-    const without = (known: ReadonlyMap<string, KnownEvent>, versionOf: (stream: string) => number): PreparedAppend => {
+    const without = (known: KnownEvents, versionOf: (stream: string) => number): PreparedAppend => {
       const left: ImportedLine[] = []
       const starts = new Set<number>()
       const grown = new Set<string>()

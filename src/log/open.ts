@@ -7,9 +7,11 @@ import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalog
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
+import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -17,7 +19,7 @@ import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
-import { createStore } from './store.js'
+import { assertDurability, createStore } from './store.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -65,6 +67,9 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
+/** Whether a backend is a store of `openEventStore`, or a copy of one. */
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => (store as { [internals]?: StoreInternals } | null)?.[internals] !== undefined
+
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
@@ -72,14 +77,28 @@ export function storeInternals(store: object): StoreInternals {
   return found
 }
 
+/** The error of a store that was closed. */
+export function closedError(store: object): unknown {
+  try {
+    ;(store as { [internals]?: StoreInternals })[internals]?.assertOpen()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024 } = options
-  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes'], 'options')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec } = options
+  assertDurability(durability)
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
+    throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
+  }
   return {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
-    codec: options.codec,
+    codec,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
@@ -106,13 +125,28 @@ function coordinatorFor(name: string): Coordinator {
 /**
  * Opens the event store of that name in IndexedDB, and creates it if there is none.
  *
+ * May be called where a module is loaded, also on a server: where there is no IndexedDB at all the promise rejects, but its rejection
+ * does not count as unhandled while no one awaits it.
+ *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened
  * @throws StorageUnavailableError if there is no IndexedDB here, or it is forbidden
  * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
  * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
-export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
-  const parts = common(options)
+export function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  let parts: ReturnType<typeof common<E>>
+  try {
+    parts = common(options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  const opening = open<E>(parts)
+  // Node ends at an unhandled rejection, and with it the build of a page that only imports the module.
+  if (isMissing()) opening.catch(() => {})
+  return opening
+}
+
+async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
   const { name } = parts
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)

@@ -4,7 +4,7 @@ import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, T
 import { systemClock, type Clock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
-import { OpeningTries } from './opening-tries.js'
+import { OpeningTries, type OpenOptions } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
 export interface ConnectionOptions {
@@ -26,6 +26,8 @@ export interface ConnectionOptions {
   /** @default the clock of this context */
   readonly clock?: Clock
 }
+
+export type { OpenOptions }
 
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
@@ -96,13 +98,17 @@ export class Connection {
     }
   }
 
-  open(): Promise<IDBDatabase> {
+  open(how?: OpenOptions): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (how?.urgent === true && this.#database === undefined) this.#tries.hurry()
     if (this.#handle === undefined) {
+      // Not as a handle on its way: one that asks urgently in this moment would wait for it.
+      const refusal = this.#tries.refusal()
+      if (refusal !== undefined) return Promise.reject(refusal)
       const opening = this.#tries.run(async () => {
         if (this.#options.remake !== undefined) await this.#whenHere()
         return this.#connect()
-      })
+      }, how)
       this.#handle = opening
       // A failed start can be started again (H27).
       opening.catch(() => {

@@ -1,8 +1,11 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
+
+export { optional }
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -25,6 +28,9 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
 }
 
+/** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
+export const isMissing = (): boolean => feature((here) => here.indexedDB) === undefined
+
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {
   let factory: IDBFactory | null | undefined
@@ -34,12 +40,6 @@ export function assertAvailable(what: string): void {
     throw new StorageUnavailableError(what, { cause })
   }
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
-}
-
-/** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
-export function optional<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => {})
-  return answer
 }
 
 /** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */

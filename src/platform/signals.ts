@@ -1,6 +1,7 @@
 /** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
 import { systemClock } from './clock.js'
 import { feature } from './features.js'
+import { listenerSet } from './listeners.js'
 import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
@@ -46,15 +47,12 @@ const spacing = [4, 16] as const
 
 /** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
 export function openSignals(channelName?: string): Signals {
-  const listeners = new Set<(hint: Hint) => void>()
-  const tell = (hint: Hint) => {
-    for (const listener of [...listeners]) listener(hint)
-  }
+  const listeners = listenerSet<[hint: Hint]>()
   const channel = channelName === undefined ? undefined : openChannel(channelName)
   if (channel !== undefined) {
     channel.onmessage = (event: MessageEvent) => {
       const hint = parseHint(event.data)
-      if (hint !== undefined) tell(hint)
+      if (hint !== undefined) listeners.tell(hint)
     }
     // In Node an open channel would keep the process alive.
     ;(channel as { unref?: () => void }).unref?.()
@@ -63,12 +61,11 @@ export function openSignals(channelName?: string): Signals {
   return {
     post(hint) {
       others?.post(hint)
-      soon(() => tell(hint))
+      soon(() => listeners.tell(hint))
     },
     listen(listener) {
-      const own = (hint: Hint) => listener(hint)
-      listeners.add(own)
-      return () => void listeners.delete(own)
+      const remove = listeners.add(listener)
+      return () => void remove()
     },
     close() {
       listeners.clear()

@@ -76,6 +76,8 @@ export interface ProjectionState {
   readonly trying?: { readonly position: number; readonly runs: number }
   /** Events that were left out by hand: a rebuild leaves them out as well. */
   readonly skipped?: readonly number[]
+  /** Events that were left out by hand in earlier versions: tried here, and left out if they fail. Absent until a run has looked for them. */
+  readonly carried?: readonly number[]
 }
 
 /** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
