@@ -49,6 +49,7 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
+  if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   let state = freshCopy(specification.initial)
   /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
   let value = specification.initial
