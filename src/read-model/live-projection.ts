@@ -53,6 +53,7 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
+  if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
   /** Counts evaluations: one that was given up must not fold beside the next. */
   let latest = 0

@@ -100,6 +100,14 @@ describe.each([['memory', openMemory], ['fake-indexeddb', openEventStore]] as co
     await store.close()
   })
 
+  test('an initial state that is a promise is refused', async () => {
+    const store = await opened()
+    for (const initial of [Promise.resolve(1), Promise.reject(new Error('late'))]) {
+      expect(() => liveProjection(store, { initial, on: { Added: (state) => state } })).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringMatching(/^initial must not be a promise/) }))
+    }
+    await store.close()
+  })
+
   test.for([async () => 1, async () => { throw new Error('late') }])('a fold that returns a promise is an error that names it, and its state is not taken: %s', async (late) => {
     const store = await opened()
     await store.append({ stream: 's', events: [added(1), added(2)] })
