@@ -17,8 +17,10 @@ export interface TableDefinition<Row = Record<string, unknown>> {
   /** The property that is the key; a string, a finite number or a Date in every row. */
   readonly key: string
   /**
-   * Index name to the property it sorts by, or to several of them. Every row is then a record of its own; without an index up to
-   * 64 neighbours share one, which makes commits of many rows several times as fast. @default none
+   * Index name to the property it sorts by, or to several of them: strings, numbers, Dates or bytes. A row that lacks one of the properties is not in
+   * the index. A boolean, `null` or an object leaves the row out as well, and a list is found only as a whole: both are warned of in the console, once for
+   * each index. Every row is then a record of its own; without an index up to 64 neighbours share one, which makes commits of many rows several times as
+   * fast. @default none
    */
   readonly indexes?: { readonly [index: string]: string | readonly string[] }
   /**
@@ -56,7 +58,11 @@ export function table<Row>(
 export interface TableWriter<Row> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
-  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses, or would change each time it is put */
+  /**
+   * Stores a copy of the row: it may be changed afterwards.
+   *
+   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses or would change each time it is put, and one that cannot be stored, with the path of what is wrong in it
+   */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>

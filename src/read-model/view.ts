@@ -21,10 +21,10 @@ export interface TableReader<Row, Index extends string = string> {
   /**
    * Rows in the order of the key, or of `index`.
    *
-   * @throws InvalidArgumentError for an index that is not declared, and for a range or limit that is none
+   * @throws InvalidArgumentError for an option that there is not, an index that is not declared, and a range or limit that makes no sense
    */
   getAll(options?: QueryOptions<Index>): Promise<Row[]>
-  /** How many rows there are in a range. */
+  /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
   count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
@@ -57,6 +57,7 @@ const maxTries = 3
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
+ * @throws InvalidArgumentError for what `defineProjection` did not make
  * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
