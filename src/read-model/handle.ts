@@ -56,7 +56,8 @@ export interface ProjectionHandle {
   /** Goes on, after `pause` and after a fault. */
   resume(): Promise<void>
   /**
-   * Leaves out the event that the projection stopped at, and goes on.
+   * Leaves out the event that the projection stopped at, and goes on. Rebuilds leave it out as well; a later `version` tries it, and leaves
+   * it out where it fails.
    *
    * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
    */
@@ -82,7 +83,8 @@ const longestPause = 30_000
 const letterPage = 256
 
 /**
- * Starts a projection and answers a handle at once.
+ * Starts a projection and returns a handle at once. If another definition of its name and version is in use in this context, or its read
+ * model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for a configuration outside its range

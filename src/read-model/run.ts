@@ -27,6 +27,8 @@ export function newOwner(): string {
  * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
  * @throws InvalidArgumentError for a configuration outside its range, before anything is done
+ * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
+ *   read model
  * @throws LeadershipError if another context runs it and `leadership` is 'try'
  * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then

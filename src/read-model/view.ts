@@ -58,7 +58,8 @@ const maxTries = 3
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
  * @throws InvalidArgumentError for what `defineProjection` did not make
- * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
+ * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
+ *   or another definition of its name and version is in use in this context
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
