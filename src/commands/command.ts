@@ -1,6 +1,7 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
 import { CommandRefusedError } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+import type { FitsStore } from '../events/fits.js'
 
 /** An event that a command decided: each one names its own stream. */
 export type CommandEvent<E extends EventShape = EventShape> = NewEvent<E> & { readonly stream: string }
@@ -21,22 +22,32 @@ export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extr
  * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
  * none of these streams, with or without new events, changed in between (C3, C4).
  *
+ * `Next` is for inference: what `evolve` returns, with its literals. Leave it out.
+ *
  * All functions are pure. After a conflict they run again, on what is there then.
  */
-export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>> {
+export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>, Next = never> {
   /** For messages only. */
   readonly name?: string
   /** What is read first, in this order: at least one, none twice. */
   readonly streams: readonly string[]
   /** The state before any event. A function if `evolve` changes the state in place: each attempt then gets a new one. */
   readonly initial: S | (() => S)
-  /** Folds one event into the state. */
-  readonly evolve: (state: NoInfer<S>, event: RecordedEvent<E>) => NoInfer<S>
+  /** Folds one event into the state. It sees every event of its streams: give back the state for those it does not know. */
+  readonly evolve: (state: S, event: RecordedEvent<E>) => NoInfer<S> | Next
   /** More streams to read, known from the state so far. Asked after each stream; names read already do not count. */
   readonly discover?: (state: NoInfer<S>) => readonly string[]
   /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. */
   readonly decide: (state: NoInfer<S>) => D
 }
+
+/** The events in a decision. */
+export type DecidedBy<D> = Extract<D, readonly unknown[]>[number]
+
+/** `unknown` where a command that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. */
+export type FitsCommand<Store extends EventShape, Own extends EventShape, D> =
+  [DecidedBy<D>] extends [CommandEvent<Store>] ? FitsStore<Store, Own>
+  : `It decides '${Exclude<DecidedBy<D>, CommandEvent<Store>> extends { readonly type: infer N extends string } ? N : 'an event'}', which is no event of the store.`
 
 /** What a command said no with, or what it did. */
 export type CommandResult<E extends EventShape = EventShape, R = unknown> =

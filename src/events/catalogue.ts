@@ -167,6 +167,7 @@ export type DefinedCreators<D extends EventDefinitions> = {
  * const events = defineEvents<FlightEvent>()
  * events.FlightLanded({ delay: 12 })
  */
+export function defineEvents(): EventCreators<EventShape>
 export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [never] ? unknown : NotJson<E>): EventCreators<E>
 /**
  * Names the events of an app with their schemas and versions.
@@ -182,7 +183,9 @@ export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [n
  *   },
  * })
  */
-export function defineEvents<const D extends EventDefinitions>(definitions: D): DefinedCreators<D>
+export function defineEvents<const D extends EventDefinitions>(
+  this: [NotJson<EventsDefined<D>>] extends [never] ? unknown : NotJson<EventsDefined<D>>, definitions: D,
+): DefinedCreators<D>
 export function defineEvents(definitions?: EventDefinitions): object {
   return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
 }

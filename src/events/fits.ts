@@ -17,10 +17,11 @@ type Misfits<Store extends EventShape, Own extends EventShape> = Own extends Eve
 /**
  * `unknown` where a reader that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. For each type
  * of event that both have, the store's event must be assignable to the reader's, which may need less. What reads every event has to
- * know every event of the store.
+ * know every event of the store. Of a store that was opened without a catalogue nothing is known, and everything fits.
  */
 export type FitsStore<Store extends EventShape, Own extends EventShape, R extends Reads = 'own types'> =
-  [Misfits<Store, Own>] extends [never]
+  string extends Store['type'] ? unknown
+  : [Misfits<Store, Own>] extends [never]
     ? 'every event' extends R
       ? [Store['type']] extends [Own['type']] ? unknown
         : `It reads every event, and is not typed by the store's '${Exclude<Store['type'], Own['type']>}': name the types in 'filter'.`

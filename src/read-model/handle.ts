@@ -1,6 +1,7 @@
 /** A running projection, as an app holds it. */
 import { ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { sleep, systemClock } from '../platform/clock.js'
@@ -84,8 +85,8 @@ const letterPage = 256
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for a configuration outside its range
  */
-export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
+export function startProjection<E extends EventShape, T extends Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
+  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
   const { mode } = settle(config as ProjectionConfig<never>, 'continuous')
   const clock = config.clock ?? systemClock
@@ -103,7 +104,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     wanted.add(listener)
     return () => void wanted.delete(listener)
   }
-  const ready = joined(projector, store, config)
+  const ready = joined(projector as ProjectionDefinition<E, T> | Projector<E, C>, store, config)
   ready.catch(() => {})
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined

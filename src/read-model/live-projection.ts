@@ -2,6 +2,8 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { FitsStore } from '../events/fits.js'
+import type { Literal, Literals } from '../events/literals.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
@@ -10,11 +12,11 @@ import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
 /** What `liveProjection` folds. */
-export interface LiveProjectionSpecification<E extends EventShape, S> {
+export interface LiveProjectionSpecification<E extends EventShape, S, Next = never> {
   /** The state before the first event. Never changed: a fold answers a new one. */
   readonly initial: S
   /** By event type: what becomes of the state. Must not wait. */
-  readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
+  readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => NoInfer<S> | Next }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
 }
@@ -34,8 +36,8 @@ const slowPoll = 5_000
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
  * total.subscribe(() => console.log(total.getSnapshot()))
  */
-export function liveProjection<E extends EventShape, S>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
+export function liveProjection<E extends EventShape, S, Own extends EventShape = E, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<Own, S, Next> & FitsStore<E, Own>,
 ): LiveQuery<S> {
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')

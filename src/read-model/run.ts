@@ -1,5 +1,6 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import type { TidemarkStore } from '../log/open.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
@@ -30,13 +31,13 @@ export function newOwner(): string {
  * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
-export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
+export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
+  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
   if (!isDefinition(projector)) {
-    const target = plainTarget(projector as Projector<E, C>, backend, config)
+    const target = plainTarget(projector as unknown as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
   const attached = await attach(projector as unknown as ProjectionDefinition<E>, backend as TidemarkStore<E>)

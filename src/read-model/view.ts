@@ -1,6 +1,7 @@
 /** Reading a read model from any tab, and live queries over it. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
@@ -50,7 +51,9 @@ const maxTorn = 3
  *
  * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
  */
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>): Promise<ReadModel<T>> {
+export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
+  store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
   const key = projectionKey(definition)
   const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)

@@ -124,7 +124,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       expect(await names({ limit: 0 })).toBe('')
       expect([await view.sums.count(), await view.sums.count({ index: 'byTotal', range: { lower: 4 } })]).toEqual([4, 2])
       expect(await view.sums.get('x')).toBeUndefined()
-      for (const bad of [{ limit: -1 }, { index: 'toString' }, { range: { lower: Number.NaN } }, { direction: 'up' as never }]) {
+      for (const bad of [{ limit: -1 }, { index: 'toString' as never }, { range: { lower: Number.NaN } }, { direction: 'up' as never }]) {
         await expect(view.sums.getAll(bad)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       await expect(view.sums.get(undefined as never)).rejects.toMatchObject({ code: 'invalid-argument' })
