@@ -3,7 +3,7 @@
 // Events
 export {
   defineEvents, type CreatedEvent, type CreatorOptions, type DataOf, type DataOfType, type DefinedCreators, type EventCatalogue, type EventCreator, type EventCreators,
-  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainEventCreator, type StandardIssue,
+  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainCreatorOptions, type PlainEventCreator, type StandardIssue,
   type StandardResult, type StandardSchema, type StoredData, type Upcast,
 } from './events/catalogue.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'

@@ -42,7 +42,7 @@ export interface Command<E extends EventShape, S, D extends Decision<E> = Decisi
 }
 
 /** The events in a decision. */
-export type DecidedBy<D> = Extract<D, readonly unknown[]>[number]
+export type DecidedBy<D> = Extract<Exclude<D, Refusal>, readonly unknown[]>[number]
 
 /** `unknown` where a command that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. */
 export type FitsCommand<Store extends EventShape, Own extends EventShape, D> =

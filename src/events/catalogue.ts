@@ -76,6 +76,13 @@ export type CreatorOptions<E extends EventShape> = {
   ? { readonly meta: Meta }
   : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
 
+/** As {@link CreatorOptions}, for an event that can do without `meta`. */
+export interface PlainCreatorOptions<E extends EventShape> {
+  /** Unique in the log. @default a new UUIDv7 */
+  readonly id?: string | undefined
+  readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown
+}
+
 /** What a creator makes: an event with an id. */
 export type CreatedEvent<E extends EventShape> = E & { readonly id: string; readonly meta?: unknown }
 
@@ -96,7 +103,7 @@ export interface EventCreator<E extends EventShape, Input = E['data'], Known ext
 
 /** As {@link EventCreator}, for an event that can do without `meta`. */
 export interface PlainEventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
-  (data: Input, options?: CreatorOptions<E>): CreatedEvent<E>
+  (data: Input, options?: PlainCreatorOptions<E>): CreatedEvent<E>
 }
 
 /**

@@ -165,11 +165,11 @@ export const isDefinition = (value: unknown): value is ProjectionDefinition =>
  * @throws InvalidNameError, InvalidArgumentError for names, versions, keys and filters that are not allowed
  */
 export function defineProjection<
-  E extends EventShape, const T extends Tables & CheckedTables<T>, F extends TableFolds<E, T> = {}, const X extends EventFilter<E> = {}, Known extends boolean = boolean,
+  E extends EventShape, const T extends Tables & CheckedTables<T>, F extends TableFolds<E, T>, G extends TableFolds<E, T> = {}, const X extends EventFilter<E> = {}, Known extends boolean = boolean,
   L extends Literal = Literal, Next extends { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> } = { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> },
 >(
-  events: EventCatalogue<E, Known>, specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F; readonly filter?: X },
-): ProjectionDefinition<E, T, ReadsOf<F, X, Known>> {
+  events: EventCatalogue<E, Known>, specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F } & { readonly fold?: G; readonly filter?: X },
+): ProjectionDefinition<E, T, ReadsOf<G, X, Known>> {
   if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
   const { name, version = 1, tables, on = {}, fold = {}, filter = {} } = specification as ProjectionSpecification<E, T>
   projectionName(name)
