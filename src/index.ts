@@ -58,7 +58,7 @@ export { openReadModel, type ReadModel, type TableReader, type TableReaders } fr
 export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator, SaveOptions } from './projection/ports.js'
 
 // Commands
-export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type DecidedBy, type Decision, type FitsCommand, type ReasonOf, type Refusal } from './commands/command.js'
+export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Constant, type DecidedBy, type DecidedEvent, type Decision, type FitsCommand, type ReasonOf, type Refusal } from './commands/command.js'
 export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type ExecuteOptions } from './commands/execute.js'

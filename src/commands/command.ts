@@ -12,8 +12,20 @@ export interface Refusal<R = unknown> {
   readonly reason: R
 }
 
+/** `T` with lists that may be constant, which is what the compiler infers of a list that is written in place. */
+export type Constant<T> =
+  unknown extends T ? T
+  : T extends readonly unknown[] ? (number extends T['length'] ? readonly Constant<T[number]>[] : { readonly [K in keyof T]: Constant<T[K]> })
+  : T extends object ? { readonly [K in keyof T]: Constant<T[K]> }
+  : T
+
+/** As {@link CommandEvent}, with data that is written in place. */
+export type DecidedEvent<E extends EventShape = EventShape> = E extends EventShape
+  ? CommandEvent<Omit<E, 'data' | 'meta'> & { readonly type: E['type']; readonly data: Constant<E['data']> } & Constant<Pick<E, Extract<keyof E, 'meta'>>>>
+  : never
+
 /** What `decide` answers: new events, possibly none, or a refusal. */
-export type Decision<E extends EventShape = EventShape> = readonly CommandEvent<E>[] | Refusal
+export type Decision<E extends EventShape = EventShape> = readonly (CommandEvent<E> | DecidedEvent<E>)[] | Refusal
 
 /** The type of the reasons in a decision; `unknown` if all of them come from {@link ensure}. */
 export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extract<D, Refusal>['reason']
@@ -46,8 +58,8 @@ export type DecidedBy<D> = Extract<Exclude<D, Refusal>, readonly unknown[]>[numb
 
 /** `unknown` where a command that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. */
 export type FitsCommand<Store extends EventShape, Own extends EventShape, D> =
-  [DecidedBy<D>] extends [CommandEvent<Store>] ? FitsStore<Store, Own>
-  : `It decides '${Exclude<DecidedBy<D>, CommandEvent<Store>> extends { readonly type: infer N extends string } ? N : 'an event'}', which is no event of the store.`
+  [DecidedBy<D>] extends [CommandEvent<Store> | DecidedEvent<Store>] ? FitsStore<Store, Own>
+  : `It decides '${Exclude<DecidedBy<D>, CommandEvent<Store> | DecidedEvent<Store>> extends { readonly type: infer N extends string } ? N : 'an event'}', which is no event of the store.`
 
 /** What a command said no with, or what it did. */
 export type CommandResult<E extends EventShape = EventShape, R = unknown> =
