@@ -32,13 +32,20 @@ export interface ExecuteOptions {
  * @throws UndeclaredStreamError if an event is for a stream that was not read
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
-export async function execute<
-  E extends EventShape, S, const D extends Decision<Own>, Own extends EventShape = E, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>,
->(store: CommandStore<E>, command: Command<Own, S, D, Next> & FitsCommand<E, Own, D>, options: ExecuteOptions = {}): Promise<CommandResult<Own, ReasonOf<D>>> {
+export async function execute<E extends EventShape, S, const D extends Decision<E>, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  store: CommandStore<E>, command: Command<E, S, D, Next>, options?: ExecuteOptions,
+): Promise<CommandResult<E, ReasonOf<D>>>
+/** The same, for a command that is typed by its own events: see `FitsCommand`. */
+export async function execute<E extends EventShape, S, const D extends Decision<Own>, Own extends EventShape = E>(
+  store: CommandStore<E>, command: Command<Own, S, D> & FitsCommand<E, Own, D>, options?: ExecuteOptions,
+): Promise<CommandResult<Own, ReasonOf<D>>>
+export async function execute<E extends EventShape, S>(
+  store: CommandStore<E>, command: Command<E, S, Decision<E>, S>, options: ExecuteOptions = {},
+): Promise<CommandResult<E, never>> {
   const { signal, onRetry, durability, clock = systemClock } = options
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
-  const pipeline = commandPipeline(command as unknown as Command<E, S>, { retry: retryPolicy(options.retry), random: () => clock.random() })
+  const pipeline = commandPipeline(command as Command<E, S>, { retry: retryPolicy(options.retry), random: () => clock.random() })
   let step = pipeline.next()
   while (!step.done) {
     signal?.throwIfAborted()
@@ -77,7 +84,7 @@ export async function execute<
         throw effect satisfies never
     }
   }
-  return step.value as unknown as CommandResult<Own, ReasonOf<D>>
+  return step.value as CommandResult<E, never>
 }
 
 function sleep(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {

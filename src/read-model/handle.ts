@@ -85,8 +85,15 @@ const letterPage = 256
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for a configuration outside its range
  */
+export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
-  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
+  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+export function startProjection<E extends EventShape, T extends Tables, C>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
   const { mode } = settle(config as ProjectionConfig<never>, 'continuous')
   const clock = config.clock ?? systemClock
@@ -104,7 +111,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     wanted.add(listener)
     return () => void wanted.delete(listener)
   }
-  const ready = joined(projector as ProjectionDefinition<E, T> | Projector<E, C>, store, config)
+  const ready = joined(projector, store, config)
   ready.catch(() => {})
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined

@@ -36,8 +36,15 @@ const slowPoll = 5_000
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
  * total.subscribe(() => console.log(total.getSnapshot()))
  */
-export function liveProjection<E extends EventShape, S, Own extends EventShape = E, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<Own, S, Next> & FitsStore<E, Own>,
+export function liveProjection<E extends EventShape, S, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S, Next>,
+): LiveQuery<S>
+/** The same, for a fold that is typed by its own events: see `FitsStore`. */
+export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
+): LiveQuery<S>
+export function liveProjection<E extends EventShape, S>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')

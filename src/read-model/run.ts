@@ -31,13 +31,20 @@ export function newOwner(): string {
  * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
-export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
-  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
+export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
+  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function runProjection<E extends EventShape, Own extends EventShape = E, T extends Tables = Tables, C = unknown, R extends Reads = 'own types'>(
+  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+export async function runProjection<E extends EventShape, C>(
+  projector: Projector<E, C> | ProjectionDefinition<E>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
   if (!isDefinition(projector)) {
-    const target = plainTarget(projector as unknown as Projector<E, C>, backend, config)
+    const target = plainTarget(projector as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
   const attached = await attach(projector as unknown as ProjectionDefinition<E>, backend as TidemarkStore<E>)

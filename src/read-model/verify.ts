@@ -106,8 +106,15 @@ const rowsPerTurn = 500
  * const { ok, defects } = await verifyReadModel(store, balances)
  * if (!ok) await projection.rebuild()
  */
+export async function verifyReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options?: ReadOptions,
+): Promise<ReadModelVerification>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function verifyReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, { signal }: ReadOptions = {},
+  store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadOptions,
+): Promise<ReadModelVerification>
+export async function verifyReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, { signal }: ReadOptions = {},
 ): Promise<ReadModelVerification> {
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')

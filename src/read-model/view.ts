@@ -51,9 +51,12 @@ const maxTorn = 3
  *
  * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
  */
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>): Promise<ReadModel<T>>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
   store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
-): Promise<ReadModel<T>> {
+): Promise<ReadModel<T>>
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
   const key = projectionKey(definition)
   const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)

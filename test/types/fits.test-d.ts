@@ -3,7 +3,7 @@ import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 import {
   defineCommand, defineEvents, defineProjection, deleteReadModel, execute, liveProjection, openEventStore, openReadModel, refuse, runProjection, startProjection, table,
-  verifyReadModel, type Command, type FitsStore, type LiveProjectionSpecification, type ProjectionDefinition, type Projector,
+  verifyReadModel, type Command, type EventShape, type FitsStore, type LiveProjectionSpecification, type ProjectionDefinition, type Projector, type Tables, type TidemarkStore,
 } from 'tidemark'
 import { given } from 'tidemark/testing'
 
@@ -113,6 +113,12 @@ declare const miscounting: LiveProjectionSpecification<{ type: 'A'; data: { n: s
 liveProjection(store, counting)
 // @ts-expect-error n is a number
 liveProjection(store, miscounting)
+
+// A function that is generic over the events of both.
+export function both<E extends EventShape, T extends Tables, S>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, plain: Projector<E>, command: Command<E, S>, live: LiveProjectionSpecification<E, S>) {
+  void [startProjection(definition, store), runProjection(definition, store), startProjection(plain, store), runProjection(plain, store), deleteReadModel(store, definition)]
+  void [verifyReadModel(store, definition), openReadModel(store, definition), execute(store, command), liveProjection(store, live)]
+}
 
 // What the message says.
 expectTypeOf<FitsStore<A | B, A>>().toBeUnknown()

@@ -91,6 +91,16 @@ await execute(store, { streams: ['a'], initial: open, evolve: (door, event) => (
 await execute(store, { streams: ['a'], initial: open, evolve: () => ({ id: 'a', status: 'ajar' }), decide: () => [] })
 // @ts-expect-error another type
 await execute(store, { streams: ['a'], initial: 0, evolve: () => 'x', decide: () => [] })
+// Data that is written in place: constant, and yet it fits lists and tuples that are not.
+type Tagged = { type: 'Tagged'; data: { tags: string[]; pair: [number, number]; kind: 'a' | 'b' } } | { type: 'Any'; data: unknown } | { type: 'Nested'; data: { kids: { a: 1 | 2 }[] } }
+declare const tagged: EventStore<Tagged>
+await execute(tagged, { streams: ['a'], initial: 0, evolve: (n) => n, decide: () => [{ stream: 'a', type: 'Tagged', data: { tags: ['x'], pair: [1, 2], kind: 'a' } }, { stream: 'a', type: 'Nested', data: { kids: [{ a: 1 }] } }] })
+await execute(tagged, { streams: ['a'], initial: 0, evolve: (n) => n, decide: (n) => (n > 1 ? refuse('no') : [{ stream: 'a', type: 'Tagged', data: { tags: ['x'], pair: [1, 2], kind: 'a' } }]) })
+defineCommand(defineEvents<Tagged>(), { streams: ['a'], initial: 0, evolve: (n) => n, decide: () => [{ stream: 'a', type: 'Tagged', data: { tags: [], pair: [1, 2], kind: 'b' } }] })
+// @ts-expect-error a tuple of three
+await execute(tagged, { streams: ['a'], initial: 0, evolve: (n) => n, decide: () => [{ stream: 'a', type: 'Tagged', data: { tags: [], pair: [1, 2, 3], kind: 'b' } }] })
+// @ts-expect-error a number in a list of objects
+await execute(tagged, { streams: ['a'], initial: 0, evolve: (n) => n, decide: () => [{ stream: 'a', type: 'Nested', data: { kids: [1] } }] })
 const declared: Command<DoorEvent, Door> = { streams: ['a'], initial: { id: 'a', status: 'open' }, evolve: (_door, event) => ({ id: event.stream, status: 'open' }), decide: () => [] }
 await execute(store, declared)
 
