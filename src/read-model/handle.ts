@@ -1,6 +1,7 @@
 /** A running projection, as an app holds it. */
 import { ClosedError, InvalidArgumentError, ProjectionError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { sleep, systemClock } from '../platform/clock.js'
@@ -90,6 +91,13 @@ const letterPage = 256
  * @throws InvalidArgumentError for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, T extends Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
+  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+export function startProjection<E extends EventShape, T extends Tables, C>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
   const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')

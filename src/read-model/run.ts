@@ -1,6 +1,7 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
@@ -34,7 +35,14 @@ export function newOwner(): string {
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
+  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function runProjection<E extends EventShape, Own extends EventShape = E, T extends Tables = Tables, C = unknown, R extends Reads = 'own types'>(
+  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+export async function runProjection<E extends EventShape, C>(
+  projector: Projector<E, C> | ProjectionDefinition<E>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }

@@ -16,7 +16,7 @@ const store = await openEventStore({ name: 'types', events })
 const board = defineProjection(events, {
   name: 'board',
   tables: {
-    airports: table<Airport>({ key: 'code', indexes: { byLanded: 'landed' } }),
+    airports: table<Airport>()({ key: 'code', indexes: { byLanded: 'landed' } }),
     days: { key: 'day', schema: z.object({ day: z.string(), flights: z.number() }) },
     tidied: { key: 'day', schema: z.object({ day: z.string().trim(), flights: z.union([z.number(), z.string().transform(Number)]), late: z.number().default(0) }) },
     loose: { key: 'id' },
@@ -65,8 +65,8 @@ defineProjection(events, {
 // @ts-expect-error the key must be a property of the row
 table<Airport>({ key: 'name' })
 // @ts-expect-error so must what an index sorts by
-table<Airport>({ key: 'code', indexes: { byName: 'name' } })
-table<{ id: string; at: { day: string; hour: number } }>({ key: 'id', indexes: { byTime: ['at.day', 'at.hour'] } })
+table<Airport>()({ key: 'code', indexes: { byName: 'name' } })
+table<{ id: string; at: { day: string; hour: number } }>()({ key: 'id', indexes: { byTime: ['at.day', 'at.hour'] } })
 defineProjection(events, {
   name: 'narrowed', tables: {}, on: { Landed: () => {} },
   // @ts-expect-error there is no such event

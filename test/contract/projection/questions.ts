@@ -6,7 +6,7 @@ import { added, events, newName, type Backend } from './model.js'
 interface Row { readonly name: string; readonly n: number }
 const both = () => defineProjection(events, {
   name: 'both',
-  tables: { packed: table<Row>({ key: 'name' }), indexed: table<Row>({ key: 'name', indexes: { byN: 'n' } }) },
+  tables: { packed: table<Row>({ key: 'name' }), indexed: table<Row>()({ key: 'name', indexes: { byN: 'n' } }) },
   on: {
     Added: ({ data }, { packed, indexed }) => {
       packed.put({ name: data.to, n: data.amount })
