@@ -185,7 +185,7 @@ export default [
     find: '      stopHurry?.()\n',
     replace: '' },
   { id: 'U16', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'a lost compare is told as an abort',
-    find: 'if (signal.aborted && !(error instanceof ProjectionError) && !(error instanceof LeadershipLostError)) {',
+    find: 'if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, \'leadership-lost\')) {',
     replace: 'if (signal.aborted) {' },
   { id: 'U17', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'who works beside the lock notes events that it does not hold',
     find: 'if (holdsLock?.() === true && !signal.aborted) {',

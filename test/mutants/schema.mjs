@@ -77,10 +77,10 @@ export default [
   { id: 'pipeline-8', file: pipeline, find: 'if (attempts > retry.maxAttempts)', replace: 'if (attempts >= retry.maxAttempts)', tests: ofExecute, breaks: 'one retry too few' },
   { id: 'pipeline-9', file: pipeline, find: 'if (event.version !== version)', replace: 'if (event.version < version)', tests: ofPipeline, breaks: 'a hole in a stream is not noticed' },
   { id: 'pipeline-10', file: pipeline, find: 'for (const [stream, version] of versions) batch.participate(stream, version)', replace: 'for (const [stream, version] of versions) if (decision.some((event) => event.stream === stream)) batch.participate(stream, version)', tests: ofExecute, breaks: 'streams that get no event are not checked' },
-  { id: 'pipeline-11', file: pipeline, find: 'if (error instanceof CommandRefusedError) return', replace: 'return', tests: ofExecute, breaks: 'a bug of the app is a refusal' },
+  { id: 'pipeline-11', file: pipeline, find: "if (hasCode(error, 'refused') && error.name === 'CommandRefusedError') return", replace: 'return', tests: ofExecute, breaks: 'a bug of the app is a refusal' },
   { id: 'pipeline-12', file: pipeline, find: 'versions.set(stream, version)', replace: 'versions.set(stream, 0)', tests: ofExecute, breaks: 'every stream is expected to be new' },
 
-  { id: 'execute-1', file: execute, find: 'if (error instanceof VersionConflictError) return', replace: 'return', tests: ofExecute, breaks: 'a failure of the storage is retried as a conflict' },
+  { id: 'execute-1', file: execute, find: "if (hasCode(error, 'version-conflict')) return", replace: 'return', tests: ofExecute, breaks: 'a failure of the storage is retried as a conflict' },
   { id: 'execute-2', file: execute, find: 'cancel()\n', replace: '', tests: ofExecute, breaks: 'the timer of a retry outlives the abort' },
   { id: 'execute-3', file: execute, find: 'while (!step.done) {\n    signal?.throwIfAborted()', replace: 'while (!step.done) {', tests: ofExecute, breaks: 'an aborted command reads its streams' },
   { id: 'execute-4', file: execute, find: 'onRetry?.(effect.retry)', replace: '', tests: ofExecute, breaks: 'the hook hears of no retry' },

@@ -1,8 +1,8 @@
 export default [
   {
     id: 'types-1', file: 'src/read-model/define.ts',
-    find: 'const types = filter.types ?? (Object.keys(fold).length === 0 ? handled : catalogueCore(events).types)',
-    replace: 'const types = filter.types ?? (Object.keys(fold).length === 0 ? handled : undefined)',
+    find: 'filter.types ?? (readsAll ? catalogueCore(events).types : handled)',
+    replace: 'filter.types ?? (readsAll ? undefined : handled)',
     tests: ['test/contract/projection.node.test.ts'], breaks: 'a fold over a catalogue with definitions is given events of types that it does not know',
   },
   {

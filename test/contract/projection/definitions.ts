@@ -1,6 +1,6 @@
 /** One name and version, one definition: in one context at a time, and over time. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, deleteReadModel, openReadModel, runProjection, startProjection, table, verifyReadModel, type EventFilter, type ProjectionHandle } from 'tidemark'
+import { defineEvents, defineProjection, deleteReadModel, openReadModel, runProjection, startProjection, table, verifyReadModel, type EventFilter, type ProjectionHandle } from 'tidemark'
 import { databaseOf, withDatabase, completed, settled } from '../../support/raw-database.js'
 import { added, events, newName, other, rowsOf, sums, type Backend, type Event, type Store, type Sum } from './model.js'
 
@@ -152,6 +152,10 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       on: Object.fromEntries(types.map((type) => [type, () => {}])), filter,
       ...(fold && { fold: { sums: { key: () => undefined, evolve: () => null } } }),
     })
+    /** A fold of all events of a catalogue that knows these types. */
+    const foldOf = (...types: readonly string[]) => defineProjection(defineEvents(Object.fromEntries(types.map((type) => [type, {}]))) as unknown as typeof events, {
+      name: 'typed', tables: { sums: table<Sum>({ key: 'name' }) }, fold: { sums: { key: () => undefined, evolve: () => null } },
+    })
     const both = define(['Added', 'Other'])
     test.for([
       ['another type', define(['Added']), both],
@@ -183,6 +187,8 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       ['a type named twice', define(['Added'], { types: ['Added'] }), define(['Added'], { types: ['Added', 'Added'] })],
       ['an empty prefix', define(['Added']), define(['Added'], { streamPrefix: '' })],
       ['types that the handlers name anyway', define(['Added']), define(['Added'], { types: ['Added'] })],
+      ['a type more in the catalogue of a fold', foldOf('Added'), foldOf('Added', 'Other')],
+      ['a catalogue of types only', foldOf('Added'), define([], {}, true)],
     ] as const)('%s changes nothing', async ([, before, after]) => {
       const store = await filled()
       await runProjection(before, store)
