@@ -99,4 +99,9 @@ test('what another instance stored meanwhile is found', async () => {
   await append(other, shared)
   expect(await append(store, shared)).toMatchObject({ duplicate: true })
   expect(await append(store, idOf(now + 3))).toMatchObject({ duplicate: false, position: 5 })
+  // A condition sends the writer to look, while it remembers an older head.
+  const later = idOf(now + 4)
+  await append(other, later)
+  expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null, id: later }] }, { failIfAny: { filter: { types: ['Never'] }, after: 0 } })).toMatchObject({ duplicate: true, position: 6 })
+  expect(await store.head()).toBe(6)
 })
