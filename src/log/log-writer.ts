@@ -1,5 +1,5 @@
 /** Appending to the log on IndexedDB: a warm writer does not read before it writes (docs/decisions/0001). */
-import { ConditionFailedError, IntegrityError, StorageDamagedError, TidemarkError, describe } from '../errors.js'
+import { ConditionFailedError, StorageDamagedError, TidemarkError, describe } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, mayCommitEarly, requested } from '../platform/indexeddb.js'
@@ -15,7 +15,7 @@ import { findConflict, type Codec, type PreparedAppend } from './prepare.js'
 import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import type { StoredEvent } from './record-text.js'
-import { decodeRecord, encodeRecords, idKey, otherIds, type CommitRecord } from './record.js'
+import { decodeRecord, editedError, encodeRecords, idKey, otherIds, type CommitRecord } from './record.js'
 import { assertSameEvents, duplicateResult, type KnownEvents } from './repeated.js'
 import { assertAnswering } from './sentinel.js'
 
@@ -211,7 +211,10 @@ function write(commits: IDBObjectStore, prepared: PreparedAppend, at: number, ve
   const writeOn = (): Written | Promise<Written> => {
     for (;;) {
       const step = encoded.next()
-      if (step.done === true) return { records, requests, versions: step.value }
+      if (step.done === true) {
+        for (const [stream, version] of step.value) assertVersion(stream, version, at)
+        return { records, requests, versions: step.value }
+      }
       records.push(step.value)
       const request = commits.add(step.value)
       requests.push(request)
@@ -226,17 +229,15 @@ function write(commits: IDBObjectStore, prepared: PreparedAppend, at: number, ve
   return writeOn()
 }
 
-/** @throws IntegrityError where the next position would be no whole number any more: a record was edited */
+/** @throws IntegrityError where the last position would be the last whole number: a record was edited */
 function assertRoom(head: number): void {
-  if (head >= Number.MAX_SAFE_INTEGER) {
-    throw new IntegrityError(head, `Positions end at ${Number.MAX_SAFE_INTEGER - 1}, and this append would go beyond: a record was edited or damaged. Restore the log from an export.`, 'not-written')
-  }
+  if (head >= Number.MAX_SAFE_INTEGER) throw editedError(head, 'No position is left behind the last record', 'not-written')
 }
 
-/** @throws IntegrityError for a version that is none, or after which there is no next one: a record was edited */
-function assertVersion(stream: string, version: unknown, head: number): void {
-  if (!Number.isSafeInteger(version) || (version as number) >= Number.MAX_SAFE_INTEGER - 1 || (version as number) < 0) {
-    throw new IntegrityError(head, `Stream '${stream}' is indexed at version ${describe(version)}, which cannot be: a record was edited or damaged. Restore the log from an export.`, 'not-written')
+/** @throws IntegrityError for a version that is none, or the last whole number: a record was edited */
+function assertVersion(stream: string, version: number, head: number): void {
+  if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
+    throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')
   }
 }
 

@@ -136,17 +136,19 @@ export function restoreEvent(event: StoredEvent, catalogue: CatalogueCore): Reco
 /** A record that holds more events was never written. */
 const mostEvents = 65_536
 
+/** @param outcome for what fails over it, if that is a write */
+export const editedError = (position: unknown, problem: string, outcome?: WriteOutcome): IntegrityError =>
+  new IntegrityError(Number(position), `${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`, outcome)
+
 /**
  * Positions are whole numbers, and a next one is always left: all else was edited by hand, or damaged.
  *
- * @param outcome for what fails over it, if that is a write
  * @throws IntegrityError
  */
 export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutcome): void {
-  const restore = 'it was edited or damaged. Restore the log from an export; do not append to it.'
-  if (!Number.isSafeInteger(at) || at < 1) throw new IntegrityError(Number(at), `A record has the key ${describe(at)}, which is no position: ${restore}`, outcome)
+  if (!Number.isSafeInteger(at) || at < 1) throw editedError(at, `A record has the key ${describe(at)}, which is no position`, outcome)
   if (!Number.isSafeInteger(n) || n < 1 || (n > mostEvents && lost === undefined) || at + n > Number.MAX_SAFE_INTEGER) {
-    throw new IntegrityError(at, `The record at position ${at} says that it holds ${describe(n)} events, which cannot be: ${restore}`, outcome)
+    throw editedError(at, `The record at position ${at} says that it holds ${describe(n)} events, which cannot be`, outcome)
   }
 }
 

@@ -80,6 +80,16 @@ export function editedRecordsContract(): void {
       })
     })
 
+    test('versions end before 2 ** 53 - 1', async () => {
+      await within({ ...record(7), heads: [['z', greatest - 3]] }, async (store) => {
+        expect(await store.append({ stream: 'z', events: [event] })).toMatchObject({ versions: { z: greatest - 2 } })
+        await expect(store.append({ stream: 'z', events: [event, event] })).rejects.toMatchObject({ ...integrity, outcome: 'not-written' })
+        expect(await store.append({ stream: 'z', events: [event] })).toMatchObject({ versions: { z: greatest - 1 } })
+        for (const count of [1, 600]) await expect(store.append({ stream: 'z', events: Array.from({ length: count }, () => event) })).rejects.toMatchObject({ ...integrity, outcome: 'not-written' })
+        expect(await store.streamVersion('z')).toBe(greatest - 1)
+      })
+    })
+
     test('positions end before 2 ** 53 - 1', async () => {
       await within(record(greatest - 3), async (store) => {
         expect(await store.append({ stream: 'new', events: [event] })).toMatchObject({ position: greatest - 2 })

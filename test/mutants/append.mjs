@@ -52,7 +52,7 @@ export default [
   { id: 'W22', file: 'src/log/log-writer.ts', find: '.with(remembered?.head === head ? remembered.ids : undefined)', replace: '.with(remembered?.ids)', tests: ids, breaks: 'ids that another instance stored count as new' },
   { id: 'W23', file: 'src/log/log-writer.ts', find: 'fresh.ids = fresh.ids.with(gap)', replace: 'void gap', tests: ids, breaks: 'after an id from the future every append looks ids up' },
   { id: 'W24', file: 'src/log/log-writer.ts', find: 'if (left === 0 || !slices.isOver) continue', replace: 'if (left >= 0) continue', tests: large, breaks: 'the records of a large append are written in one task' },
-  { id: 'W25', file: 'src/log/log-writer.ts', find: 'if (head >= Number.MAX_SAFE_INTEGER) {', replace: 'if (head > Number.MAX_SAFE_INTEGER) {', tests: edited, breaks: 'an append acknowledges 2 ** 53 - 1' },
+  { id: 'W25', file: 'src/log/log-writer.ts', find: 'if (head >= Number.MAX_SAFE_INTEGER) throw', replace: 'if (head > Number.MAX_SAFE_INTEGER) throw', tests: edited, breaks: 'an append acknowledges 2 ** 53 - 1' },
   { id: 'W26', file: 'src/log/id-gaps.ts', find: 'if (id < span.first) span.first = id', replace: '', tests: ids, breaks: 'an id of the future and those before it count as new' },
   { id: 'W27', file: 'src/log/indexeddb-log.ts', find: ' || now < this.#newer.deafUntil', replace: '', tests: hints, breaks: 'false formats open the database again and again' },
   // Records that were edited.

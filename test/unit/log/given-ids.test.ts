@@ -9,6 +9,10 @@ const year = 365 * 86_400_000
 let count = 0
 const open = () => openEventStore({ name: `given-ids-${(count += 1)}` })
 
+/** A time that goes on with each look, and is ahead of the ids that stores make. */
+let clock = Date.now() + 60_000
+const tick = () => (clock += 1)
+
 let last = 0
 /** A new UUIDv7 of a time. */
 const idOf = (time: number) => {
@@ -30,25 +34,25 @@ async function reads(work: () => Promise<unknown>): Promise<number> {
 
 /** Appends with an id of now, one after the other. */
 async function today(store: TidemarkStore, times: number): Promise<void> {
-  for (let at = 0; at < times; at += 1) expect(await append(store, idOf(Date.now() + at))).toMatchObject({ duplicate: false })
+  for (let at = 0; at < times; at += 1) expect(await append(store, idOf(tick()))).toMatchObject({ duplicate: false })
 }
 
 test('ids above all others need no look', async () => {
   await using store = await open()
-  await append(store, idOf(Date.now()))
+  await append(store, idOf(tick()))
   expect(await reads(() => today(store, 50))).toBe(0)
 })
 
 test('one event from a clock that is a year ahead: the appends after it need no look either', async () => {
   await using store = await open()
-  await append(store, idOf(Date.now()))
-  await append(store, idOf(Date.now() + year))
+  await append(store, idOf(tick()))
+  await append(store, idOf(tick() + year))
   expect(await reads(() => today(store, 50))).toBe(0)
 })
 
 test('the same, found in the log when it is opened: one look at the index, and then none', async () => {
   const store = await open()
-  await append(store, idOf(Date.now() + year), idOf(Date.now() + 2 * year), idOf(Date.now()))
+  await append(store, idOf(tick() + year), idOf(tick() + 2 * year), idOf(tick()))
   await store.close()
   await using again = await openEventStore({ name: store.name })
   await today(again, 1)
@@ -58,16 +62,16 @@ test('the same, found in the log when it is opened: one look at the index, and t
 test('writers whose clocks differ, one after the other: each may be years ahead of the next', async () => {
   await using store = await open()
   const ahead = [0, year, 5 * year]
-  for (const time of ahead) await append(store, idOf(Date.now() + time))
+  for (const time of ahead) await append(store, idOf(tick() + time))
   await today(store, 1)
   expect(await reads(async () => {
-    for (let at = 1; at <= 30; at += 1) for (const time of ahead) expect(await append(store, idOf(Date.now() + time + at))).toMatchObject({ duplicate: false })
+    for (let at = 1; at <= 30; at += 1) for (const time of ahead) expect(await append(store, idOf(tick() + time))).toMatchObject({ duplicate: false })
   })).toBeLessThan(10)
 })
 
 test('events without an id, in a log with one from the future, and then given ones', async () => {
   await using store = await open()
-  await append(store, undefined, idOf(Date.now() + year))
+  await append(store, undefined, idOf(tick() + year))
   await append(store, undefined)
   await today(store, 1)
   expect(await reads(async () => {
@@ -78,7 +82,7 @@ test('events without an id, in a log with one from the future, and then given on
 
 test('an id that may be there is looked up: between, at and around those that are', async () => {
   await using store = await open()
-  const now = Date.now()
+  const now = tick()
   const ids = [idOf(now), idOf(now + year), idOf(now + 1), idOf(now - 1), idOf(now + year - 1), idOf(now + year), idOf(now + 2 * year)]
   for (const id of ids) expect(await append(store, id)).toMatchObject({ duplicate: false })
   for (const id of [...ids, ...[...ids].reverse()]) expect(await append(store, id), id).toMatchObject({ duplicate: true, position: ids.indexOf(id) + 1 })
@@ -92,11 +96,16 @@ test('what another instance stored meanwhile is found', async () => {
   await using store = await open()
   await using other = await openEventStore({ name: store.name })
   vi.unstubAllGlobals()
-  const now = Date.now()
+  const now = tick()
   await append(store, idOf(now), idOf(now + year))
   await append(store, idOf(now + 1))
   const shared = idOf(now + 2)
   await append(other, shared)
   expect(await append(store, shared)).toMatchObject({ duplicate: true })
   expect(await append(store, idOf(now + 3))).toMatchObject({ duplicate: false, position: 5 })
+  // A condition sends the writer to look, while it remembers an older head.
+  const later = idOf(now + 4)
+  await append(other, later)
+  expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null, id: later }] }, { failIfAny: { filter: { types: ['Never'] }, after: 0 } })).toMatchObject({ duplicate: true, position: 6 })
+  expect(await store.head()).toBe(6)
 })
