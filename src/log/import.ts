@@ -68,7 +68,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
   let [imported, skipped, number] = [0, 0, 0]
   let order: SourceOrder | undefined
   let batch = new ImportBatch()
-  /** An append failed: there is nothing to add to that. */
+  /** An append failed, or what the app was told: there is nothing to add to that. */
   let broken = false
   const total = () => (order === undefined ? 0 : order.header.head - order.header.after)
   const flush = async () => {
@@ -82,15 +82,14 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
       if (!hasCode(cause, 'invalid-event')) throw cause
       throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, { cause })
     })
-    broken = false
     const count = result.duplicate ? 0 : result.position - result.firstPosition + 1
     if (count > 0) stored.first = Math.min(stored.first, result.firstPosition)
     for (const stream of flushed.grown) stored.streams.add(stream)
-    order?.firsts.clear()
     imported += count
     skipped += flushed.lines - count
     position = Math.max(position, result.position)
     onProgress?.({ imported, skipped, total: total() })
+    broken = false
   }
   const slices = new Slices()
   try {
@@ -128,7 +127,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
 /** Whether the lines come as their header says, and as their streams do. */
 class SourceOrder {
   readonly header: ExportHeader
-  /** Lines that are not stored yet, and begin a stream whose earlier events must be in the log. */
+  /** Lines that begin a stream whose earlier events must be in the log. */
   readonly firsts = new Set<number>()
   readonly #versions = new Map<string, number>()
   #last: number
