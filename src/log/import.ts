@@ -68,15 +68,12 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
   let [imported, skipped, number] = [0, 0, 0]
   let order: SourceOrder | undefined
   let batch = new ImportBatch()
-  /** An append failed, or what the app was told: there is nothing to add to that. */
-  let broken = false
   const total = () => (order === undefined ? 0 : order.header.head - order.header.after)
   const flush = async () => {
     signal?.throwIfAborted()
     if (batch.lines === 0) return
     const flushed = batch
     batch = new ImportBatch()
-    broken = true
     const result = await parts.appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal }).catch((cause: unknown) => {
       // What the log refuses, such as the id of another event, is the fault of the source.
       if (!hasCode(cause, 'invalid-event')) throw cause
@@ -89,7 +86,6 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
     skipped += flushed.lines - count
     position = Math.max(position, result.position)
     onProgress?.({ imported, skipped, total: total() })
-    broken = false
   }
   const slices = new Slices()
   try {
@@ -115,7 +111,8 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
     if (order === undefined) throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
     order.assertWhole(number)
   } catch (error) {
-    if (broken || signal?.aborted === true) throw error
+    if (signal?.aborted === true) throw error
+    // Nothing is left of a batch whose append failed.
     batch.cut()
     await flush()
     throw error
