@@ -189,6 +189,14 @@ export function backupContract(): void {
       expect(await copy.head()).toBe(1001)
     })
 
+    test('a whole log begins every stream with its first version, whatever is here', async () => {
+      const store = await tenEvents()
+      const copy = await open()
+      await copy.append({ stream: 'other', events: [added('own')] })
+      expect(await importOf(copy, change(await lines(store), 1, { stream: 'other', version: 2 }))).toMatchObject({ code: 'invalid-import', line: 2 })
+      expect(await copy.head()).toBe(1)
+    })
+
     test('names its first and last position, and the event before; one that begins behind the log is refused', async () => {
       for (const medium of mediaNames) {
         const store = await tenEvents(medium)
