@@ -448,6 +448,13 @@ export function backupContract(): void {
       expect(await lines(copy)).toHaveLength(9)
     })
 
+    test('whose lines name no commit, is taken line by line', async () => {
+      const list = (await lines(await tenEvents())).map((line) => line.replace(/,?"(commit|end)":\w+/g, ''))
+      const copy = await open()
+      expect(await importOf(copy, list.with(6, 'x'))).toMatchObject({ code: 'invalid-import', line: 7 })
+      expect(await copy.head()).toBe(5)
+    })
+
     test('that yields what is neither text nor bytes, stores what came before', async () => {
       const store = await tenEvents()
       const list = await lines(store)
