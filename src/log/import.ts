@@ -68,25 +68,20 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
   let [imported, skipped, number] = [0, 0, 0]
   let order: SourceOrder | undefined
   let batch = new ImportBatch()
-  /** An append failed: there is nothing to add to that. */
-  let broken = false
   const total = () => (order === undefined ? 0 : order.header.head - order.header.after)
   const flush = async () => {
     signal?.throwIfAborted()
     if (batch.lines === 0) return
     const flushed = batch
     batch = new ImportBatch()
-    broken = true
     const result = await parts.appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal }).catch((cause: unknown) => {
       // What the log refuses, such as the id of another event, is the fault of the source.
       if (!hasCode(cause, 'invalid-event')) throw cause
       throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, { cause })
     })
-    broken = false
     const count = result.duplicate ? 0 : result.position - result.firstPosition + 1
     if (count > 0) stored.first = Math.min(stored.first, result.firstPosition)
     for (const stream of flushed.grown) stored.streams.add(stream)
-    order?.firsts.clear()
     imported += count
     skipped += flushed.lines - count
     position = Math.max(position, result.position)
@@ -116,7 +111,8 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
     if (order === undefined) throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
     order.assertWhole(number)
   } catch (error) {
-    if (broken || signal?.aborted === true) throw error
+    if (signal?.aborted === true) throw error
+    // Nothing is left of a batch whose append failed.
     batch.cut()
     await flush()
     throw error
@@ -128,7 +124,7 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
 /** Whether the lines come as their header says, and as their streams do. */
 class SourceOrder {
   readonly header: ExportHeader
-  /** Lines that are not stored yet, and begin a stream whose earlier events must be in the log. */
+  /** Lines that begin a stream whose earlier events must be in the log. */
   readonly firsts = new Set<number>()
   readonly #versions = new Map<string, number>()
   #last: number

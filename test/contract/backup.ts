@@ -177,6 +177,26 @@ export function backupContract(): void {
       }
     })
 
+    test('is held to versions at the first event of a stream, wherever it stands', async () => {
+      const store = await open()
+      await store.append({ stream: 't', events: many(0, 1) })
+      for (let n = 0; n < 2; n += 1) await store.append({ stream: 's', events: many(n * 500, 500) })
+      await store.append({ stream: 't', events: many(1, 1) })
+      const part = (await lines(store, { after: 1 })).map((line) => line.replace(/,"previous":\{[^}]*\}/, '').replace(',"end":true', ''))
+      const copy = await open()
+      await copy.append({ stream: 'own', events: [added(0)] })
+      expect(await importOf(copy, part)).toMatchObject({ code: 'invalid-import', line: 1002, message: expect.stringContaining('version 1 is missing') as unknown })
+      expect(await copy.head()).toBe(1001)
+    })
+
+    test('a whole log begins every stream with its first version, whatever is here', async () => {
+      const store = await tenEvents()
+      const copy = await open()
+      await copy.append({ stream: 'other', events: [added('own')] })
+      expect(await importOf(copy, change(await lines(store), 1, { stream: 'other', version: 2 }))).toMatchObject({ code: 'invalid-import', line: 2 })
+      expect(await copy.head()).toBe(1)
+    })
+
     test('names its first and last position, and the event before; one that begins behind the log is refused', async () => {
       for (const medium of mediaNames) {
         const store = await tenEvents(medium)
@@ -428,12 +448,29 @@ export function backupContract(): void {
       expect(await lines(copy)).toHaveLength(9)
     })
 
+    test('whose lines name no commit, is taken line by line', async () => {
+      const list = (await lines(await tenEvents())).map((line) => line.replace(/,?"(commit|end)":\w+/g, ''))
+      const copy = await open()
+      expect(await importOf(copy, list.with(6, 'x'))).toMatchObject({ code: 'invalid-import', line: 7 })
+      expect(await copy.head()).toBe(5)
+    })
+
     test('that yields what is neither text nor bytes, stores what came before', async () => {
       const store = await tenEvents()
       const list = await lines(store)
       const copy = await open()
       expect(await importOf(copy, [...list.slice(0, 4), 7 as never])).toMatchObject({ code: 'invalid-argument' })
       expect(await copy.head()).toBe(3)
+    })
+
+    test('an app whose own callback fails is told so, and nothing more is stored', async () => {
+      const store = await open()
+      await store.append({ stream: 's', events: many(0, 1200) })
+      await store.append({ stream: 's', events: many(1200, 5) })
+      const copy = await open()
+      const failure = new Error('of the app')
+      await expect(importEvents(copy, await lines(store), { onProgress: () => { throw failure } })).rejects.toBe(failure)
+      expect(await copy.head()).toBe(1200)
     })
 
     test('a storage that fails meanwhile is what is told', async () => {
