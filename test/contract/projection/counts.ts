@@ -150,10 +150,10 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
         },
       }, store)
       // From here on it remembers the packs, and writes them in the turn that it asks for the state in.
-      await runs.caughtUp((await store.append({ stream: 's', events: [added('k000002', 5)] })).position, { timeout: 10_000 })
+      await runs.caughtUp((await store.append({ stream: 's', events: [added('k000002', 5), added('m', 1)] })).position, { timeout: 10_000 })
       await runs.caughtUp((await store.append({ stream: 's', events: [added('new', 1), added('k000001', -1), added('newer', 1)] })).position, { timeout: 10_000 })
       await runs.stop()
-      expect(await requestsOf(() => view.rows.count())).toEqual({ value: 101, requests: ['transaction', 'get of tidemark:state'] })
+      expect(await requestsOf(() => view.rows.count())).toEqual({ value: 102, requests: ['transaction', 'get of tidemark:state'] })
       await view.close()
       await store.close()
     })
