@@ -28,7 +28,7 @@ const tagOf = (value: object): string => Object.prototype.toString.call(value).s
 /** What structured clone copies, but does not store. */
 const unstorable = /^(SharedArrayBuffer|WebAssembly\..*|VideoFrame|AudioData)$/
 
-/** Names what is in a value that cannot be stored, if anything is. */
+/** Returns the name of what is in a value and cannot be stored, if anything is. */
 function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
   if (typeof value !== 'object' || value === null || met.has(value)) return undefined
   met.add(value)

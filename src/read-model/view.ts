@@ -22,7 +22,7 @@ export interface TableReader<Row, Index extends string = string> {
   /**
    * Rows in the order of the key, or of `index`.
    *
-   * @throws InvalidArgumentError for an option that there is not, an index that is not declared, and a range or limit that makes no sense
+   * @throws InvalidArgumentError for an unknown option, an index that is not declared, and a range or limit that makes no sense
    */
   getAll(options?: QueryOptions<Index>): Promise<Row[]>
   /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */

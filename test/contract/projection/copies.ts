@@ -1,7 +1,7 @@
 /** Rows that are put are copies: what the app does to its objects afterwards changes nothing, and nothing of the app is frozen. */
 import { describe, expect, test } from 'vitest'
 import { defineProjection, openReadModel, runProjection, table, type TypedTable } from 'tidemark'
-import { added, events, newName, type Backend } from './model.js'
+import { added, events, newName, other, type Backend } from './model.js'
 
 interface Row { readonly id: unknown; [part: string]: unknown }
 
@@ -129,8 +129,14 @@ export function copiesContract({ name, open }: Backend): void {
             other.parts[0]?.at.setTime(-1)
             row.parts[0]?.at.setTime(-1)
           },
+          Other: async (_event, { rows, others }) => {
+            // Read of what is stored, which others hold as well.
+            for (const row of [await rows.get('a'), await others.get('a')]) row?.parts[0]?.at.setTime(-5)
+          },
         },
       })
+      await runProjection(definition, store)
+      await store.append({ stream: 's', events: [other()] })
       await runProjection(definition, store)
       const view = await openReadModel(store, definition)
       const expected = [{ name: 'a', at: new Date(100), parts: [{ at: new Date(3) }] }, { name: 'b', at: new Date(2), parts: [{ at: new Date(2) }] }]
