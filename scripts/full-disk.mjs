@@ -1,17 +1,19 @@
-// `npm run full-disk -- [engine …]`: fills the disk under a browser that appends, frees it, and accounts for every event (H29).
+// `npm run full-disk -- [engine …] [--rounds <n>] [--only <situation>]`: fills the disk under a browser that appends, frees it, and accounts
+// for every event (H29). A round is each situation of test/ledger/full-disk.ts once.
 // Needs Linux and root, because the disk is a tmpfs of its own. See docs/engines.md.
 // Exit code: 0 nothing wrong, 1 something was, 2 an engine that was asked for is missing.
 import process from 'node:process'
+import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { runnerImport } from 'vite'
 import { engineNames, whyMissing } from './engines.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const imported = async (path) => (await runnerImport(fileURLToPath(new URL(path, import.meta.url)), { root, configFile: false, logLevel: 'error' })).module
-const { engines, fillDisk } = await imported('../test/ledger/index.ts')
+const { engines, fillDisk, situationsOf } = await imported('../test/ledger/index.ts')
 const { serveHarness } = await imported('../test/support/harness-server.ts')
 
-const given = process.argv.slice(2)
+const { values, positionals: given } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: '1' }, only: { type: 'string' } } })
 const chosen = given.length > 0 ? given : engineNames
 const harness = await serveHarness()
 let wrong = false
@@ -24,13 +26,18 @@ try {
       console.error(`${name} not run: ${why}`)
       continue
     }
-    try {
-      const result = await fillDisk(engines.find((engine) => engine.name === name), harness.url)
-      wrong ||= result.problems.length > 0
-      console.log(JSON.stringify(result, null, 2))
-    } catch (error) {
-      wrong = true
-      console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+    const engine = engines.find((engine) => engine.name === name)
+    for (let round = 1; round <= Number(values.rounds); round += 1) {
+      for (const situation of situationsOf(engine).filter((each) => values.only === undefined || each === values.only)) {
+        try {
+          const result = await fillDisk(engine, harness.url, situation)
+          wrong ||= result.problems.length > 0
+          console.log(JSON.stringify({ round, ...result }))
+        } catch (error) {
+          wrong = true
+          console.error(`${name}, ${situation}: ${error instanceof Error ? error.message : String(error)}`)
+        }
+      }
     }
   }
 } finally {

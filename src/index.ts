@@ -25,6 +25,7 @@ export { importEvents, type ImportOptions, type ImportProgress, type ImportResul
 export type { LineSource } from './log/lines.js'
 export type { StoreOperations } from './log/operations.js'
 export { verifyEventStore, type Verification } from './log/verify.js'
+export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
 // Projections
@@ -66,6 +67,6 @@ export type { Clock } from './platform/clock.js'
 export {
   CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
   InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, QueryTimeoutError, StorageBusyError, StorageDamagedError,
-  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
+  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, TooManyStreamsError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
 } from './errors.js'

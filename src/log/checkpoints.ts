@@ -1,6 +1,7 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
@@ -28,6 +29,13 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
+const saveNames = ['expected', 'letters', 'dropLetters']
+
+function checkPage(after: number, limit: number): void {
+  wholeNumber(after, 'after')
+  wholeNumber(limit, 'limit')
+}
+
 const ask = (transaction: IDBTransaction, key: string) =>
   requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
@@ -41,9 +49,12 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       const row = await connection.transact({ stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) => ask(transaction, key))
       // One that only seems to be missing would start its projection from the first event again (H25).
       if (row === undefined) await assertAnswering(connection)
-      return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
+      // What was edited by hand is for its reader to refuse.
+      return row?.position
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
@@ -63,9 +74,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {
       const key = projectionName(name)
+      checkPage(after, limit)
       if (limit === 0) return []
       const rows = await connection.transact({ stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), limit))) as { letter: L }[]
+        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)))) as { letter: L }[]
       return rows.map(({ letter }) => letter)
     },
     async countLetters(name) {
@@ -92,7 +104,9 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async load(name) {
       return positions.get(projectionName(name))
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)
@@ -102,6 +116,7 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
       parked.set(key, own)
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {
+      checkPage(after, limit)
       const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
       return own.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
     },

@@ -1,21 +1,27 @@
 /** Opening an event store on IndexedDB, and removing one. */
 import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
+import { lockManager } from '../coordination/in-use.js'
 import { webLocksCoordinator } from '../coordination/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
+import { made, notOurs } from '../platform/copies.js'
+import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
+import { tell } from '../platform/tasks.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
-import { createStore } from './store.js'
+import { assertDurability, createStore } from './store.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -28,6 +34,11 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly codec?: Codec
   /** The largest event, in characters of JSON (H14). @default 1048576 */
   readonly maxEventBytes?: number
+  /**
+   * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
+   * reported as an error of the page. @default none; projections report the same
+   */
+  readonly onReport?: (report: StorageReport) => void
 }
 
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
@@ -36,7 +47,12 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & C
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
 export type StoreInternals = CommonInternals & (
   /** Where the log is, and so its read models. */
-  | { readonly medium: 'indexeddb'; readonly connection: Connection }
+  | {
+    readonly medium: 'indexeddb'
+    readonly connection: Connection
+    /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
+    onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
+  }
   | {
     readonly medium: 'memory'
     readonly log: Pick<MemoryLog, 'records'>
@@ -63,10 +79,13 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
-/** @throws InvalidArgumentError for anything that is not a store of `openEventStore`, or a copy of one */
+/** Whether a backend is a store of `openEventStore`, or a copy of one. */
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => (store as { [internals]?: StoreInternals } | null)?.[internals] !== undefined
+
+/** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
-  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore. Other backends run plain projectors only.')
+  if (found === undefined) throw new InvalidArgumentError('store', notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
   return found
 }
 
@@ -82,12 +101,18 @@ export function closedError(store: object): unknown {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024 } = options
-  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'], 'options')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
+  assertDurability(durability)
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
+    throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
+  }
+  if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
   return {
+    onReport,
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
-    codec: options.codec,
+    codec,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
@@ -97,14 +122,15 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 function withPorts<E extends EventShape>(
   store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, operations: StoreOperations,
 ): TidemarkStore<E> {
-  return Object.assign(store, { [internals]: parts, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
+  return Object.assign(store, { [internals]: parts, [made]: true, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
 const fallbackCoordinators = new Map<string, Coordinator>()
 
 function coordinatorFor(name: string): Coordinator {
-  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `${databaseName(name)}:`)
+  const locks = lockManager()
+  if (locks !== undefined) return webLocksCoordinator(locks, `${databaseName(name)}:`)
   let coordinator = fallbackCoordinators.get(name)
   if (coordinator === undefined) fallbackCoordinators.set(name, (coordinator = inProcessCoordinator()))
   return coordinator
@@ -135,22 +161,29 @@ export function openEventStore<E extends EventShape = EventShape>(options: Event
 }
 
 async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
-  const { name } = parts
+  const { name, onReport } = parts
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => tell(() => onReport({ ...occurrence, time: Date.now() })))
+  const leave = healing.join(signals)
+  const dispose = () => {
+    leave()
+    stopTelling()
+    log.connection.close()
+  }
   try {
     await log.connection.open()
   } catch (error) {
+    dispose()
     signals.close()
-    log.connection.close()
     throw error
   }
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => log.connection.close() })
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose })
   const shared: StoreInternals = {
-    signals, medium: 'indexeddb', connection: log.connection, identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals, medium: 'indexeddb', connection: log.connection, onStorage: (listener) => healing.subscribe(listener), identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
   }
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }
@@ -161,7 +194,7 @@ export async function openMemoryEventStore<E extends EventShape>(options: EventS
   const signals = openSignals()
   const log = new MemoryLog(parts)
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
-  const identity = crypto.randomUUID()
+  const identity = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
     signals, medium: 'memory', log, checkpoints, readModels, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
@@ -178,6 +211,6 @@ export async function destroyEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, `The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
-  const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases().catch(() => []) : []
+  const known = await indexedDB.databases?.().catch(() => []) ?? []
   for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
 }

@@ -2,9 +2,10 @@
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
 import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
-import { startDeadline } from './deadline.js'
+import { withDeadline } from './deadline.js'
+import { healing } from './healing.js'
 import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
-import { OpeningTries } from './opening-tries.js'
+import { OpeningTries, type OpenOptions } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
 export interface ConnectionOptions {
@@ -26,6 +27,8 @@ export interface ConnectionOptions {
   /** @default the clock of this context */
   readonly clock?: Clock
 }
+
+export type { OpenOptions }
 
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
@@ -65,7 +68,7 @@ export class Connection {
    */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const database = await this.open()
+      const database = await this.open(options)
       let running: IDBTransaction | undefined
       try {
         const answer = await transact(database, options, work, (transaction) => {
@@ -73,6 +76,7 @@ export class Connection {
           this.#open.add(transaction)
         })
         this.#tries.worked()
+        if (options.mode === 'readwrite') healing.worked()
         return answer
       } catch (error) {
         if (running !== undefined && this.#interrupted.has(running) && attempt < 3) {
@@ -96,13 +100,17 @@ export class Connection {
     }
   }
 
-  open(): Promise<IDBDatabase> {
+  open(how?: OpenOptions): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (how?.urgent === true && this.#database === undefined) this.#tries.hurry()
     if (this.#handle === undefined) {
+      // Not as a handle on its way: one that asks urgently in this moment would wait for it.
+      const refusal = this.#tries.refusal()
+      if (refusal !== undefined) return Promise.reject(refusal)
       const opening = this.#tries.run(async () => {
         if (this.#options.remake !== undefined) await this.#whenHere()
         return this.#connect()
-      })
+      }, how)
       this.#handle = opening
       // A failed start can be started again (H27).
       opening.catch(() => {
@@ -202,6 +210,7 @@ export class Connection {
           if (next === null && remake === undefined) this.#markLost('was deleted')
         },
         terminated: () => {
+          healing.closed()
           if (database !== undefined) this.#drop(database)
         },
       })) as IDBDatabase
@@ -221,7 +230,7 @@ export class Connection {
       return database
     }
     try {
-      const opened = await withDeadline(this.#clock, opening(), () => {
+      const opened = await withDeadline(this.#clock, storageDeadline, opening(), () => {
         tooLate = true
         database?.close()
         const why = blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'
@@ -257,18 +266,10 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
   const what = `deleting ${label}`
   try {
     assertAvailable(what)
-    await withDeadline(systemClock, deleteDB(name), () => new StorageBusyError(
+    await withDeadline(systemClock, storageDeadline, deleteDB(name), () => new StorageBusyError(
       `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`, { outcome: 'unknown' },
     ))
   } catch (error) {
     throw storageError(error, what, 'unknown')
   }
-}
-
-/** The promise, or what `expired` answers if it does not settle in time. What it settles with after that is dropped. */
-function withDeadline<T>(clock: Clock, promise: Promise<T>, expired: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = startDeadline(clock, storageDeadline, () => reject(expired()))
-    promise.then(resolve, reject).finally(cancel)
-  })
 }

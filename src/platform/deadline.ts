@@ -1,12 +1,13 @@
 /** Deadlines that hold only against those who could have answered. */
 import type { Clock } from './clock.js'
+import { feature } from './features.js'
 
 /** A deadline that passes so much too late passed while this context slept, or its timers did. */
 const lateness = 1.5
 
 /** The page, while it is being prerendered: locks and messages wait for its activation, so nobody can be blamed for standing still (H38). */
 export function prerendered(): Document | undefined {
-  const page = typeof document === 'undefined' ? undefined : (document as Document & { readonly prerendering?: boolean })
+  const page = feature(({ document }) => document as Document & { readonly prerendering?: boolean })
   return page?.prerendering === true ? page : undefined
 }
 
@@ -29,4 +30,12 @@ export function startDeadline(clock: Clock, ms: number, callback: () => void): (
     cancel = () => page.removeEventListener('prerenderingchange', activated)
   }
   return () => cancel()
+}
+
+/** The promise, or what `expired` returns if it does not settle in time. What it settles with after that is dropped. */
+export function withDeadline<T>(clock: Clock, ms: number, promise: Promise<T>, expired: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = startDeadline(clock, ms, () => reject(expired()))
+    promise.then(resolve, reject).finally(cancel)
+  })
 }

@@ -1,7 +1,12 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
+import { feature } from './features.js'
+import { danger, healing, inChromium } from './healing.js'
+
+export { optional }
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -9,7 +14,7 @@ export const storageDeadline = 30_000
 /** How long after its connection was closed a transaction may still say how it ended, in ms. */
 const lastWord = 250
 
-/** The named error for what IndexedDB threw. tidemark's own errors pass through. */
+/** The named error for what IndexedDB threw. tidemark's own errors pass through. A write, which has an outcome, may have left damage that is repaired then. */
 export function storageError(error: unknown, what: string, outcome?: WriteOutcome): TidemarkError {
   if (error instanceof TidemarkError) return error
   const name = error instanceof Error || error instanceof DOMException ? error.name : ''
@@ -21,21 +26,24 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   }
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
-  return new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.`, options)
+  const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
+  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.${damaging ? ` ${danger}` : ''}`, options)
+  if (damaging) healing.failed(failed)
+  return failed
 }
 
 /** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
-export const isMissing = (): boolean => typeof indexedDB === 'undefined' || (indexedDB as unknown) === null
+export const isMissing = (): boolean => feature((here) => here.indexedDB) === undefined
 
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {
-  if (isMissing()) throw new StorageUnavailableError(what)
-}
-
-/** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
-export function optional<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => {})
-  return answer
+  let factory: IDBFactory | null | undefined
+  try {
+    factory = globalThis.indexedDB
+  } catch (cause) {
+    throw new StorageUnavailableError(what, { cause })
+  }
+  if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
 /** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
@@ -84,8 +92,8 @@ export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => reque
  * Chromium says both names.
  */
 function isWorkerOfWebKit(): boolean {
-  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return false
-  const agent = (navigator as { userAgent?: string }).userAgent ?? ''
+  if (feature(({ document }) => document) !== undefined) return false
+  const agent = feature(({ navigator }) => navigator.userAgent) ?? ''
   return agent.includes('AppleWebKit/') && !agent.includes('Chrome/')
 }
 
@@ -96,7 +104,7 @@ export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
  * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
  * completes. Where that is not known to be otherwise, the answers are waited for. Only Chromium has such a property, whatever it is said to be.
  */
-const takesBackCommitted = (): boolean => typeof navigator !== 'undefined' && 'userAgentData' in navigator
+const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
 
 /**
  * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they
@@ -135,6 +143,8 @@ export interface TransactOptions {
    * @default 'one' for reading, 'several' for writing
    */
   readonly turns?: 'one' | 'several'
+  /** The app itself asks: see `OpenOptions`. */
+  readonly urgent?: boolean
 }
 
 /** Whether the engine only says that a transaction ended before its work did. */

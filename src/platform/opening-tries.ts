@@ -10,6 +10,8 @@ const firstPause = 50
 const mostTries = 9
 /** … and one more after so many ms: in ten minutes 29 at most. */
 const tryAgainEvery = 30_000
+/** An act of the app is a try of its own, ms after the one before: a loop of appends must not be a storm either. */
+const urgentEvery = 250
 
 /** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
@@ -19,12 +21,23 @@ function mayPass(error: unknown): boolean {
   return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
 }
 
+/** Who asks. */
+export interface OpenOptions {
+  /** One try at once, however many failed before, but no more than four a second: the app itself asks for it. */
+  readonly urgent?: boolean
+  /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
+  readonly single?: boolean
+}
+
 export class OpeningTries {
   readonly #clock: Clock
   #left = mostTries
   /** Since when `left` counts. */
   #since: number
   #lastFailure: unknown
+  #urgent = false
+  #urgentAt = -Infinity
+  #pause: AbortController | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -32,17 +45,35 @@ export class OpeningTries {
   }
 
   /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
-  async run<T>(attempt: () => Promise<T>): Promise<T> {
+  async run<T>(attempt: () => Promise<T>, { single = false }: OpenOptions = {}): Promise<T> {
     for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
-      if (!this.#mayTry()) throw this.#lastFailure
+      const refusal = this.refusal()
+      if (refusal !== undefined) throw refusal
+      this.#urgent = false
       try {
         return await attempt()
       } catch (error) {
         this.failed(error)
-        if (tried >= triesAtOnce || !mayPass(error)) throw error
+        if (single || tried >= triesAtOnce || !mayPass(error)) throw error
       }
-      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
+      this.#pause = new AbortController()
+      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
+      this.#pause = undefined
     }
+  }
+
+  /** The next try is made at once, also where one waits for its pause to end. */
+  hurry(): void {
+    const now = this.#clock.monotonic()
+    if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
+    this.#urgentAt = now
+    this.#urgent = true
+    this.#pause?.abort()
+  }
+
+  /** The last failure, where no try is made now. */
+  refusal(): unknown {
+    return this.#mayTry() || this.#urgent ? undefined : this.#lastFailure
   }
 
   /** Also for what was opened and turned out to be dead. */

@@ -1,5 +1,6 @@
 /** Whether this context can be relied on to go on running: pages get hidden, frozen and put into the back/forward cache (H54, H58). */
 
+import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
 
 /** `'away'`: frozen, in the back/forward cache, or about to end. Nothing should be held then. */
@@ -19,8 +20,9 @@ let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undef
  * Hidden is not leaving: a hidden page goes on (H26).
  */
 export function pageLifecycle(): PageLifecycle | undefined {
-  if (typeof document === 'undefined' || typeof addEventListener !== 'function') return undefined
-  if (shared?.of !== document) shared = { of: document, lifecycle: follow(document) }
+  const page = feature(({ document }) => document)
+  if (page === undefined || typeof addEventListener !== 'function') return undefined
+  if (shared?.of !== page) shared = { of: page, lifecycle: follow(page) }
   return shared.lifecycle
 }
 

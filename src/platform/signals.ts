@@ -1,10 +1,12 @@
 /** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
+import { systemClock } from './clock.js'
+import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
-import { nextTask } from './tasks.js'
+import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
-  /** `format`: what the writer stored, where it is newer than the first one (H41). */
+  /** `format`: in which the writer stores, which a build that does not know it must hear of (H41). */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
   | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
   /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
@@ -13,6 +15,10 @@ export type Hint =
   | { readonly kind: 'hidden-leader'; readonly projection: string }
   /** A visible follower would lead. */
   | { readonly kind: 'candidate'; readonly projection: string }
+  /** A write failed, and all of the origin may be lost with the end of the browser: see `Healing`. */
+  | { readonly kind: 'healing' }
+  /** What failed before that time is repaired. */
+  | { readonly kind: 'healed'; readonly at: number }
 
 /** Hints of one store, from this context and from others. */
 export interface Signals {
@@ -28,9 +34,11 @@ const shortText = (value: unknown): value is string => typeof value === 'string'
 /** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
-  const { kind, head, format, projection, position: at, tables } = message as Record<string, unknown>
+  const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
   if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection)) return { kind, projection }
+  if (kind === 'healing') return { kind }
+  if (kind === 'healed' && position(time)) return { kind, at: time }
   if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
     return { kind, projection, position: at, tables: tables as string[] }
   }
@@ -59,7 +67,7 @@ export function openSignals(channelName?: string): Signals {
   return {
     post(hint) {
       others?.post(hint)
-      queueMicrotask(() => listeners.tell(hint))
+      soon(() => listeners.tell(hint))
     },
     listen(listener) {
       const remove = listeners.add(listener)
@@ -87,7 +95,7 @@ function outbox(channel: BroadcastChannel) {
     if (waiting.size === 0) return
     const hints = [...waiting.values()]
     waiting = new Map()
-    last = performance.now()
+    last = systemClock.monotonic()
     pause = repeated ? Math.min(2 * pause, spacing[1]) : spacing[0]
     repeated = false
     try {
@@ -104,9 +112,9 @@ function outbox(channel: BroadcastChannel) {
       waiting.set(about, before === undefined ? hint : merged(before, hint))
       repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
-      const since = performance.now() - last
+      const since = systemClock.monotonic() - last
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (since >= pause || (typeof document === 'object' && document.visibilityState === 'hidden')) void nextTask().then(flush)
+      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
       else timer = setTimeout(flush, pause - since)
     },
   }

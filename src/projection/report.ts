@@ -1,5 +1,6 @@
 /** What a run tells while it works: for status, logs, metrics and tracing. */
 import type { RecordedEvent } from '../events/event.js'
+import type { StorageOccurrence } from '../platform/healing.js'
 
 /** The event that a report is about. */
 export interface ReportedEvent {
@@ -23,7 +24,7 @@ export type ProjectionOccurrence =
   /** A handler threw; its policy is asked next. */
   | ({ readonly type: 'event-failed'; readonly error: unknown; readonly retryCount: number } & ReportedEvent)
   | ({ readonly type: 'retrying'; readonly error: unknown; readonly retryCount: number; readonly delay: number } & ReportedEvent)
-  /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. */
+  /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. After `skip()` in an earlier version: with the error, and without asking `onError`. */
   | ({ readonly type: 'skipped'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   | ({ readonly type: 'parked'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   /** Reading or storing failed and is tried again after `delay`. */
@@ -39,6 +40,7 @@ export type ProjectionOccurrence =
   | { readonly type: 'rebuild-failed'; readonly error: unknown }
   /** This context does not lead any more. */
   | { readonly type: 'resigned' }
+  | StorageOccurrence
 
 /** An occurrence, with the projection it belongs to. */
 export type ProjectionReport = ProjectionOccurrence & {

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
@@ -9,13 +10,20 @@ import { closedError } from '../log/open.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
 /** What `liveProjection` folds. */
 export interface LiveProjectionSpecification<E extends EventShape, S> {
-  /** The state before the first event. Never changed: a fold answers a new one. */
+  /**
+   * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
+   * place changes nothing of the app's.
+   */
   readonly initial: S
-  /** By event type: what becomes of the state. Must not wait. */
+  /**
+   * By event type: what becomes of the state. Must not wait. Return a new state where something changes: one that is always changed in place
+   * works too, but is copied each time it is shown.
+   */
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
@@ -45,10 +53,15 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
+  if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
   /** Counts evaluations: one that was given up must not fold beside the next. */
   let latest = 0
-  let state = specification.initial
+  let state = freshCopy(specification.initial)
+  /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
+  let value = specification.initial
+  let valueOf = state
+  let isOld = false
   let position = 0
   return liveQuery({
     end: () => closedError(store),
@@ -63,7 +76,12 @@ export function liveProjection<E extends EventShape, S>(
         for (const event of page.events) {
           if (mine !== latest) return undefined
           const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
-          if (fold !== undefined) state = fold(state, event)
+          if (fold !== undefined) {
+            const folded = fold(state, event)
+            if (isRefusedPromise(folded)) throw new InvalidArgumentError(`on.${event.type}`, 'must not return a promise: a fold returns the next state.')
+            state = folded
+            isOld = true
+          }
           position = event.position
           if (ahead.slices.isOver) {
             progress()
@@ -72,7 +90,11 @@ export function liveProjection<E extends EventShape, S>(
         }
         if (mine !== latest) return undefined
         position = Math.max(position, page.scannedTo)
-        if (position >= page.head) return { value: state, position }
+        if (position < page.head) continue
+        if (isOld) value = state === valueOf ? freshCopy(state) : state
+        valueOf = state
+        isOld = false
+        return { value, position }
       }
     },
     watch(changed) {

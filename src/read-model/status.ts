@@ -1,6 +1,7 @@
 /** What a projection says of itself: made from the reports of its run and from the stored state. */
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
+import type { StorageOccurrence } from '../platform/healing.js'
 import { listenerSet } from '../platform/listeners.js'
 import { stallTimeout } from '../projection/leadership.js'
 import type { ProjectionReport } from '../projection/report.js'
@@ -41,6 +42,8 @@ export interface ProjectionStatus {
   /** Why the last rebuild was given up; the rows from before it stayed. */
   readonly rebuildFault?: StoredFault
   readonly lastError?: unknown
+  /** Why all that this site stored is in danger, and what to do, in words; absent while it is not. See `StorageReport`. */
+  readonly atRisk?: string
 }
 
 /** For `useSyncExternalStore`, or any other way to follow a value. Each method works detached. */
@@ -60,6 +63,7 @@ export interface StatusKeeper extends StatusStore {
   /** From the stored state, which other contexts change as well. `late`: the run in this context told meanwhile where it stands. */
   stored(state: ProjectionState, head: number, late?: boolean): void
   set(change: Change): void
+  storage(occurrence: StorageOccurrence): void
 }
 
 type Change = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
@@ -109,6 +113,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
       return () => void remove()
     },
     set,
+    storage: (occurrence) => set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined }),
     report(report) {
       switch (report.type) {
         case 'waiting': return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })

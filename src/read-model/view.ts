@@ -2,18 +2,18 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { wholeNumber } from '../log/prepare.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
 import { openStorage } from './attach.js'
-import { projectionKey, type IndexOf, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
+import { isDefinition, projectionKey, type IndexOf, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
 import { equal } from './equal.js'
-import { assertKey, checkedRange, isEmptyRange, type RowKey } from './keys.js'
+import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from './keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live.js'
 import type { StateRow } from './state.js'
-import type { Answer, Query, QueryOptions, ReadModelStorage, TableQuery } from './storage.js'
+import type { Answer, Query, QueryOptions, ReadModelStorage, Selection, TableQuery } from './storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
 export interface TableReader<Row, Index extends string = string> {
@@ -21,10 +21,10 @@ export interface TableReader<Row, Index extends string = string> {
   /**
    * Rows in the order of the key, or of `index`.
    *
-   * @throws InvalidArgumentError for an index that is not declared, and for a range or limit that is none
+   * @throws InvalidArgumentError for an option that there is not, an index that is not declared, and a range or limit that makes no sense
    */
   getAll(options?: QueryOptions<Index>): Promise<Row[]>
-  /** How many rows there are in a range. */
+  /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
   count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
@@ -57,14 +57,18 @@ const maxTries = 3
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
- * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
+ * @throws InvalidArgumentError for what `defineProjection` did not make
+ * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
+ *   or another definition of its name and version is in use in this context
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
+  if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
-  const storage = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
+  const { storage } = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
   try {
-    await storage.open()
+    // The app asks: one try at once, whatever failed before.
+    await storage.open({ urgent: true })
   } catch (error) {
     storage.close()
     throw error
@@ -79,6 +83,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
   }
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
+    if (typeof query !== 'function') throw new InvalidArgumentError('query', 'must be a function of the tables.')
     let touched: ReadonlySet<string> = new Set()
     /** What the evaluation under way has read so far. */
     let reading: ReadonlySet<string> = new Set()
@@ -140,27 +145,28 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 
 /** The tables of a definition, answered by `ask`. */
 function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
-  const checked = (name: string, options: QueryOptions): QueryOptions => {
-    const { index, range, direction, limit } = options
-    if (limit !== undefined) wholeNumber(limit, 'limit')
+  const selected = (name: string, options: QueryOptions, known: readonly string[]): Selection & { readonly isEmpty: boolean } => {
+    onlyKnown(options, known, 'options')
+    const { index, direction, limit = Infinity } = options
+    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
     if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
     if (direction !== undefined && direction !== 'next' && direction !== 'prev') throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
-    checkedRange(range)
-    return options
+    const range = checkedRange(options.range)
+    // `getAll(range, 0)` would return everything (H15), and IndexedDB takes no count of 2 ** 32.
+    return { index, range, direction, limit: limit < 2 ** 32 ? limit : Infinity, isEmpty: limit === 0 || isEmptyRange(range) }
   }
   const reader = (name: string): TableReader<unknown> => ({
     async get(key) {
       assertKey(key, `The key of '${name}'`)
-      return (await ask(name, { kind: 'get', key })).value
+      return (await ask(name, { kind: 'get', key: copyOfKey(key) })).value
     },
-    async getAll(options = {}) {
-      checked(name, options)
-      // `getAll(range, 0)` would answer with everything (H15).
-      return options.limit === 0 || isEmptyRange(options.range) ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
+    async getAll(given = {}) {
+      const { isEmpty, ...options } = selected(name, given, ['index', 'range', 'direction', 'limit'])
+      return isEmpty ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
     },
-    async count(options = {}) {
-      checked(name, options)
-      return isEmptyRange(options.range) ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
+    async count(given = {}) {
+      const { isEmpty, ...options } = selected(name, given, ['index', 'range'])
+      return isEmpty ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
     },
   })
   return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>

@@ -15,7 +15,7 @@ function hostile(): unknown[] {
   )
   const text = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '', 'p', 'p@1', 'x'.repeat(1001), 7, null, undefined, {}))
   const hint = fc.record({
-    kind: fc.constantFrom('head', 'committed', 'control', 'hidden-leader', 'candidate', '__proto__', 'toString', 7),
+    kind: fc.constantFrom('head', 'committed', 'control', 'hidden-leader', 'candidate', 'healing', 'healed', '__proto__', 'toString', 7),
     head: number, format: fc.constantFrom(undefined, 0, 1, -1, 'x', Number.NaN), position: number, projection: text,
     tables: fc.oneof(fc.array(text), fc.constantFrom('tables', { length: 5 }, Array.from({ length: 1001 }, () => 't'), null)),
   }, { requiredKeys: [] })

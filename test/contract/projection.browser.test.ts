@@ -6,6 +6,9 @@ import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
 import { liveContract } from './projection/live.js'
 import { readModelContract } from './projection/read-model.js'
+import { carriedContract } from './projection/carried.js'
+import { replayedContract } from './projection/replayed.js'
+import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
@@ -19,6 +22,9 @@ packedContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)
+carriedContract(backend)
+replayedContract(backend)
+definitionsContract(backend)
 deleteContract(backend)
 projectionHandleContract(backend)
 heldStreamsContract(backend)

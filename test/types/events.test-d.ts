@@ -53,6 +53,14 @@ defineEvents({ A: { schema: {} } })
 // @ts-expect-error not a catalogue
 open({ events: {} })
 
+// Plain events have what is stored, the output; what a creator made may be appended, and says so where its schema changes its own output.
+expectTypeOf<{ type: 'FlightScheduled'; data: { origin: string; distance: number } }>().toExtend<NewEvent<Defined>>()
+expectTypeOf<{ type: 'FlightScheduled'; data: { origin: string; distance: string } }>().not.toExtend<NewEvent<Defined>>()
+expectTypeOf<{ type: 'FlightLanded'; data: {} }>().not.toExtend<NewEvent<Defined>>()
+expectTypeOf(defined.FlightScheduled({ origin: 'OSL', distance: '1' })).toExtend<NewEvent<Defined>>()
+expectTypeOf(defined.FlightScheduled({ origin: 'OSL', distance: '1' }).checked).toEqualTypeOf<string | undefined>()
+expectTypeOf({ ...defined.FlightScheduled({ origin: 'OSL', distance: '1' }), meta: { user: 'a' } }).toExtend<NewEvent<Defined>>()
+
 // Narrowing.
 declare const recorded: RecordedEvent<Defined>
 if (recorded.type === 'FlightLanded') expectTypeOf(recorded.data).toEqualTypeOf<{ delay: number }>()

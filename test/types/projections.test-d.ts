@@ -18,6 +18,7 @@ const board = defineProjection(events, {
   tables: {
     airports: table<Airport>({ key: 'code', indexes: { byLanded: 'landed' } }),
     days: { key: 'day', schema: z.object({ day: z.string(), flights: z.number() }) },
+    tidied: { key: 'day', schema: z.object({ day: z.string().trim(), flights: z.union([z.number(), z.string().transform(Number)]), late: z.number().default(0) }) },
     loose: { key: 'id' },
   },
   on: {
@@ -28,6 +29,8 @@ const board = defineProjection(events, {
       expectTypeOf(await tables.days.get('1')).toEqualTypeOf<{ day: string; flights: number } | undefined>()
       expectTypeOf(await tables.loose.get('1')).toEqualTypeOf<Record<string, unknown> | undefined>()
       tables.airports.put({ code: 'LAS', landed: 1 })
+      // A row that is put is the stored row: the output of its schema.
+      expectTypeOf(tables.tidied.put).parameter(0).toEqualTypeOf<{ day: string; flights: number; late: number }>()
       // @ts-expect-error a row needs all of its properties
       tables.airports.put({ code: 'LAS' })
       // @ts-expect-error there is no such table

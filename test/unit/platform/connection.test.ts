@@ -4,9 +4,10 @@ import { IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StorageDamagedError, StorageFailedError, StorageLostError } from '../../../src/errors.js'
 import { Connection } from '../../../src/platform/connection.js'
+import { healing } from '../../../src/platform/healing.js'
 import { virtualClock, type VirtualClock } from '../../../src/testing/virtual-clock.js'
 import { settled } from '../../support/raw-database.js'
-import { databaseExists, inject, openConnections, type Injection } from '../log/inject-faults.js'
+import { databaseExists, inject, takeAway, openConnections, type Injection } from '../log/inject-faults.js'
 
 let injection: Injection | undefined
 afterEach(() => {
@@ -189,6 +190,86 @@ test('H28: failures that pass, however many, do not add up', async () => {
     injection.stop()
   }
   connection.close()
+})
+
+describe('what the app itself asks for', () => {
+  /** A connection that failed so often that nothing is tried any more, and how often it is opened from here on. */
+  async function exhausted() {
+    const { clock, connection, rows } = connect()
+    injection = inject([{ kind: 'open fails', times: Infinity, error: 'UnknownError' }])
+    for (let n = 0; n < 3; n += 1) await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed' })
+    const open = vi.spyOn(IDBFactory.prototype, 'open')
+    const urgent = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting', urgent: true }, (transaction) => settled(transaction.objectStore('rows').count()))
+    return { clock, connection, rows, urgent, tries: () => open.mock.calls.length }
+  }
+
+  test('is tried once, at once, however many tries failed; what others ask for is not', async () => {
+    const { clock, connection, rows, urgent, tries } = await exhausted()
+    await expect(rows()).rejects.toMatchObject({ code: 'storage-failed' })
+    expect(tries()).toBe(0)
+    await expect(patiently(clock, urgent())).rejects.toMatchObject({ code: 'storage-failed' })
+    await clock.advance(1_000)
+    expect(tries()).toBe(1)
+    vi.restoreAllMocks()
+    injection?.stop()
+    expect(await urgent()).toBe(0)
+    // And with it all is well again.
+    connection.reopen()
+    expect(await rows()).toBe(0)
+    connection.close()
+  })
+
+  test('is tried four times a second at most, and those who ask at the same moment share a try, whoever asked before them', async () => {
+    const { clock, connection, rows, urgent, tries } = await exhausted()
+    const together = Promise.allSettled([rows(), urgent(), urgent(), rows(), connection.open({ urgent: true })])
+    expect((await patiently(clock, together)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 'rejected'))
+    expect(tries()).toBe(1)
+    await clock.advance(1_000)
+    const began = clock.monotonic()
+    while (clock.monotonic() < began + 5_000) {
+      await expect(clock.runUntil(urgent())).rejects.toMatchObject({ code: 'storage-failed' })
+      await clock.advance(10)
+    }
+    expect(tries() - 1).toBe(20)
+    connection.close()
+  })
+
+  test('takes nothing from the tries of others: after 30 s there is one more, as ever', async () => {
+    const { clock, connection, rows, urgent, tries } = await exhausted()
+    for (let n = 0; n < 10; n += 1) {
+      await expect(patiently(clock, urgent())).rejects.toMatchObject({ code: 'storage-failed' })
+      await clock.advance(300)
+    }
+    const before = tries()
+    await clock.advance(30_000)
+    await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed' })
+    expect(tries() - before).toBe(1)
+    connection.close()
+  })
+})
+
+describe('what damage may come of', () => {
+  test('a write that works is a sign that there is space again, a read is not', async () => {
+    const { connection, rows } = connect()
+    const worked = vi.spyOn(healing, 'worked')
+    await rows()
+    expect(worked).toHaveBeenCalledTimes(0)
+    await connection.transact({ stores: ['rows'], mode: 'readwrite', what: 'writing' }, (transaction) => settled(transaction.objectStore('rows').put(1, 1)))
+    expect(worked).toHaveBeenCalledTimes(1)
+    connection.close()
+  })
+
+  test('a connection that the browser closes is a sign of it, one that was closed here is not', async () => {
+    const { name, connection, rows } = connect()
+    const closed = vi.spyOn(healing, 'closed')
+    await rows()
+    connection.reopen()
+    await rows()
+    expect(closed).toHaveBeenCalledTimes(0)
+    takeAway(name)
+    await vi.waitFor(() => expect(closed).toHaveBeenCalledTimes(1))
+    connection.close()
+  })
 })
 
 /** A connection to what can be made again, where `whole` says what is found. */

@@ -1,6 +1,6 @@
 // Hints cost the sender little: a burst of them is a message or two.
 import { afterEach, expect, test, vi } from 'vitest'
-import { openSignals, type Hint } from '../../../src/platform/signals.js'
+import { openSignals, parseHint, type Hint } from '../../../src/platform/signals.js'
 import { nextTask } from '../../../src/platform/tasks.js'
 
 /** What is posted to any channel. */
@@ -93,4 +93,10 @@ test('listeners of the instance hear every hint, and what waits at the end is se
   expect(heard).toEqual([1, 2, 3])
   close()
   expect(posted).toEqual([{ kind: 'head', head: 3 }])
+})
+
+test('what is said of healing is heard as it was said, with a time that may be one, and nothing else', () => {
+  expect(parseHint({ kind: 'healing', more: 1 })).toEqual({ kind: 'healing' })
+  expect(parseHint({ kind: 'healed', at: 5, more: 1 })).toEqual({ kind: 'healed', at: 5 })
+  for (const at of [undefined, null, '5', -1, 0.5, NaN, Infinity, 2 ** 53, {}]) expect(parseHint({ kind: 'healed', at })).toBe(undefined)
 })

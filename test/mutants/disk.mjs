@@ -1,0 +1,87 @@
+// Connections, opening tries, deadlines, and what is done after a write that failed as on a full disk.
+const healing = 'src/platform/healing.ts'
+const tries = 'src/platform/opening-tries.ts'
+const connection = 'src/platform/connection.ts'
+const storage = 'src/platform/indexeddb.ts'
+const deadline = 'src/platform/deadline.ts'
+const unit = ['test/unit/platform/healing.test.ts']
+const app = ['test/unit/log/failed-write.test.ts']
+const connections = ['test/unit/platform/connection.test.ts']
+const deadlines = ['test/unit/platform/deadline.test.ts']
+
+export default [
+  { id: 'D1', file: healing, find: 'const rounds = 3', replace: 'const rounds = 1', tests: unit, breaks: 'sound is said before the compaction is known to have ended' },
+  { id: 'D2', file: healing, find: '    if (signal.aborted || this.#told === undefined || failures !== this.#failures) return\n    this.#post', replace: '    if (signal.aborted || this.#told === undefined) return\n    this.#post', tests: unit, breaks: 'a failure in the last moment of healing is called healed' },
+  { id: 'D3', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())', replace: 'if (this.#told !== undefined) this.#plan(0)', tests: unit, breaks: 'each write that works is a try, in a storm' },
+  { id: 'D4', file: healing, find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())', replace: '', tests: unit, breaks: 'a write that works is no reason to try at once' },
+  { id: 'D5', file: healing, find: 'Math.min(2 * this.#pause, longestPause)', replace: 'firstPause', tests: unit, breaks: 'a disk that stays full is tried every second' },
+  { id: 'D6', file: healing, find: 'Math.min(2 * this.#pause, longestPause)', replace: '2 * this.#pause', tests: unit, breaks: 'a disk that was full for an hour is tried once an hour' },
+  { id: 'D7', file: healing, find: '    this.#pause = firstPause\n    this.#cancel()', replace: '    this.#cancel()', tests: unit, breaks: 'the next failure waits as long as the last one had to' },
+  { id: 'D8', file: healing, find: 'flag((storage) => storage.removeItem(scratch))', replace: '', tests: unit, breaks: 'each page heals, for ever' },
+  { id: 'D9', file: healing, find: "flag((storage) => storage.setItem(scratch, ''))", replace: '', tests: unit, breaks: 'a page that is loaded again does not know of the danger' },
+  { id: 'D10', file: healing, find: ' && this.#failedAt <= hint.at', replace: '', tests: unit, breaks: 'what failed after the other page healed is called sound' },
+  { id: 'D11', file: healing, find: 'this.#failedAt <= hint.at', replace: 'this.#failedAt < hint.at', tests: unit, breaks: 'a failure in the millisecond in which the other page began is healed twice' },
+  { id: 'D12', file: healing, find: ' && this.#clock.monotonic() - this.#closedAt < related', replace: '', tests: unit, breaks: 'any script of the origin makes every page write, by a hint alone' },
+  { id: 'D13', file: healing, find: '      if (this.#stores.size > 0) return\n      this.#cancel()\n', replace: '      if (this.#stores.size > 0) return\n', tests: unit, breaks: 'a timer is left after close' },
+  { id: 'D14', file: healing, find: '      this.#attempt?.abort()\n', replace: '', tests: unit, breaks: 'healing goes on after close' },
+  { id: 'D15', file: healing, find: '      if (this.#stores.size > 0) return\n      this.#cancel()', replace: '      this.#cancel()', tests: unit, breaks: 'one of two stores is closed, and nothing heals' },
+  { id: 'D16', file: healing, find: 'await this.#limited(openDB(scratch).then((database) => database.close()))', replace: 'await openDB(scratch).then((database) => database.close())', tests: unit, breaks: 'a storage that does not answer keeps the lock for ever' },
+  { id: 'D17', file: healing, find: 'await this.#limited(deleteDB(scratch))', replace: '', tests: unit, breaks: 'nothing makes LevelDB begin a new file, and the database is left' },
+  { id: 'D18', file: healing, find: 'await sleep(this.#clock, hearing, signal)', replace: '', tests: unit, breaks: 'the next page that gets the lock has not heard of it, and heals as well' },
+  { id: 'D19', file: healing, find: "    } catch {\n      // The disk is still full. Who heard nothing so far shall know.\n      this.#pause = Math.min(2 * this.#pause, longestPause)\n      this.#post({ kind: 'healing' })", replace: '    } catch {\n      // The disk is still full. Who heard nothing so far shall know.\n      this.#pause = Math.min(2 * this.#pause, longestPause)', tests: unit, breaks: 'a page that was busy when the write failed never knows' },
+  { id: 'D20', file: healing, find: ' ?? (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)', replace: '', tests: unit, breaks: 'the database of a worker that died while healing stays for ever' },
+  { id: 'D21', file: healing, find: '{ signal }, work)', replace: '{}, work)', tests: unit, breaks: 'the lock is asked for in a way that cannot be ended' },
+  { id: 'D22', file: healing, find: 'if (this.#told !== undefined) own(this.#told)', replace: '', tests: [...unit, ...app], breaks: 'a store that is opened in danger is told nothing' },
+  { id: 'D23', file: healing, find: "=> typeof navigator === 'object' && (navigator as { userAgent?: string }).userAgent?.includes('Chrome/') === true", replace: '=> true', tests: unit, breaks: 'every engine pays' },
+  { id: 'D24', file: healing, find: 'if (this.#told !== undefined && this.#stores.size > 0 && this.#attempt === undefined) this.#cancel', replace: 'if (this.#told !== undefined && this.#stores.size > 0) this.#cancel', tests: unit, breaks: 'two tries at a time' },
+  { id: 'D25', file: healing, find: '    this.failed()\n    this.#plan(0)', replace: '    this.#plan(0)', tests: unit, breaks: 'what an earlier page knew is ignored' },
+  { id: 'D26', file: healing, find: '      cancel()\n      this.#stores.delete(signals)', replace: '      this.#stores.delete(signals)', tests: unit, breaks: 'the look at the start outlives the store' },
+  { id: 'D27', file: healing, find: '      stopListening()\n', replace: '', tests: unit, breaks: 'a closed store listens', equivalent: 'closing the store clears the listeners of its signals as well' },
+  { id: 'D28', file: healing, find: '    this.#plan(firstPause)\n    // Nothing', replace: '    // Nothing', tests: unit, breaks: 'what failed before the store was opened again is not healed' },
+  { id: 'D29', file: storage, find: "name === 'UnknownError' && outcome !== undefined && inChromium()", replace: "name === 'UnknownError' && inChromium()", tests: unit, breaks: 'a read that fails is taken for damage' },
+  { id: 'D30', file: storage, find: "name === 'UnknownError' && outcome !== undefined && inChromium()", replace: "outcome !== undefined && inChromium()", tests: unit, breaks: 'any failed write is taken for damage' },
+  { id: 'D31', file: storage, find: 'if (damaging) healing.failed(failed)', replace: '', tests: app, breaks: 'nothing is healed' },
+  { id: 'D32', file: 'src/log/open.ts', find: '    leave()\n    stopTelling()', replace: '    stopTelling()', tests: app, breaks: 'a closed store leaves a timer' },
+  { id: 'D33', file: 'src/log/open.ts', find: '    leave()\n    stopTelling()', replace: '    leave()', tests: app, breaks: 'a closed store goes on reporting' },
+  { id: 'D34', file: 'src/log/open.ts', find: 'tell(() => onReport({ ...occurrence, time: Date.now() }))', replace: 'onReport({ ...occurrence, time: Date.now() })', tests: app, breaks: 'a listener that throws', equivalent: 'each listener is called through tell() already' },
+  { id: 'D35', file: 'src/log/open.ts', find: '  } catch (error) {\n    dispose()\n', replace: '  } catch (error) {\n    log.connection.close()\n', tests: app, breaks: 'a store that did not open leaves a timer and a listener' },
+  { id: 'D36', file: 'src/projection/leadership.ts', find: '    if (stopHearing !== undefined) undo.push(stopHearing)\n', replace: '', tests: app, breaks: 'a run that ended goes on reporting' },
+  { id: 'D37', file: 'src/read-model/handle.ts', find: '      stopHearing?.()\n', replace: '', tests: app, breaks: 'a status that is stopped listens for ever' },
+  { id: 'D38', file: 'src/read-model/attach.ts', find: "parts.medium === 'indexeddb' ? parts.onStorage : undefined", replace: 'undefined', tests: app, breaks: 'a projection reports nothing of it' },
+
+  { id: 'D40', file: tries, find: 'const urgentEvery = 250', replace: 'const urgentEvery = 0', tests: [...connections, ...app], breaks: 'a loop of appends is a storm' },
+  { id: 'D41', file: tries, find: '    this.#urgentAt = now\n', replace: '', tests: [...connections, ...app], breaks: 'a loop of appends is a storm' },
+  { id: 'D42', file: tries, find: 'if (!urgent || now', replace: 'if (now', tests: connections, breaks: 'whoever asks is a try' },
+  { id: 'D43', file: tries, find: '      if (!this.#mayTry()) throw this.#lastFailure\n', replace: '', tests: connections, breaks: 'an urgent try is three' },
+  { id: 'D44', file: tries, find: 'this.#left = Math.max(0, this.#left - 1)', replace: 'this.#left -= 1', tests: connections, breaks: 'urgent tries that failed delay those of others' },
+  { id: 'D45', file: tries, find: 'const mostTries = 9', replace: 'const mostTries = 18', tests: connections, breaks: 'more tries than promised' },
+  { id: 'D46', file: tries, find: '    this.#left = mostTries\n  }\n\n  #mayTry', replace: '  }\n\n  #mayTry', tests: connections, breaks: 'failures that passed add up' },
+  { id: 'D47', file: tries, find: 'this.#since += regained * tryAgainEvery', replace: 'this.#since = now', tests: connections, breaks: 'a tab that asks often never tries again' },
+  { id: 'D48', file: tries, find: 'if (error instanceof StorageDamagedError) return true\n', replace: '', tests: connections, breaks: 'what was damaged is not made again' },
+  { id: 'D49', file: tries, find: 'tried >= triesAtOnce || !mayPass(error)', replace: 'tried >= triesAtOnce', tests: connections, breaks: 'a refusal that stays is tried three times' },
+  { id: 'D50', file: tries, find: 'pause *= 4', replace: 'pause *= 1', tests: ['test/unit/platform/opening-tries.test.ts'], breaks: 'three tries within a tenth of a second' },
+  { id: 'D51', file: tries, find: ' * 2 ** (2 * this.#clock.random() - 1)', replace: '', tests: ['test/unit/platform/opening-tries.test.ts'], breaks: 'tabs try in step' },
+  { id: 'D52', file: tries, find: ", 'QuotaExceededError'])", replace: '])', tests: ['test/unit/platform/opening-tries.test.ts'], breaks: 'a full disk is not tried again' },
+  { id: 'D53', file: tries, find: 'Math.min(mostTries, this.#left + regained)', replace: 'this.#left + regained', tests: ['test/unit/platform/opening-tries.test.ts'], breaks: 'after a quiet night a storm of tries is allowed' },
+
+  { id: 'D60', file: connection, find: "if (options.mode === 'readwrite') healing.worked()", replace: 'healing.worked()', tests: connections, breaks: 'a read on a full disk counts as a write' },
+  { id: 'D61', file: connection, find: '          healing.closed()\n', replace: '', tests: connections, breaks: 'a page that did not write never knows' },
+  { id: 'D62', file: connection, find: 'await this.open(options)', replace: 'await this.open()', tests: connections, breaks: 'an append waits for 30 s' },
+  { id: 'D63', file: connection, find: 'if (this.#database !== database) return', replace: '', tests: [...connections, 'test/unit/log/connection.test.ts'], breaks: 'an old handle takes the new one away with it' },
+  { id: 'D64', file: connection, find: 'if (next === null && remake === undefined)', replace: 'if (next === null)', tests: connections, breaks: 'a read model that was deleted is never made again' },
+  { id: 'D65', file: connection, find: 'if (next === null && remake === undefined)', replace: 'if (remake === undefined)', tests: connections, breaks: 'a store that a newer build upgrades says that it was deleted' },
+  { id: 'D66', file: connection, find: 'if (tooLate || this.#end !== undefined) database.close()', replace: 'if (this.#end !== undefined) database.close()', tests: connections, breaks: 'a late answer leaves a handle that nobody closes' },
+  { id: 'D67', file: connection, find: 'if (gone || tooLate) return transaction.abort()', replace: 'if (gone) return transaction.abort()', tests: connections, breaks: 'a late answer makes a database' },
+  { id: 'D68', file: connection, find: 'if (gone || tooLate) return transaction.abort()', replace: 'if (tooLate) return transaction.abort()', tests: ['test/unit/log/connection.test.ts', ...connections], breaks: 'a tail without a head in an empty log' },
+  { id: 'D69', file: connection, find: '        this.#tries.worked()\n', replace: '', tests: connections, breaks: 'failures that passed add up' },
+  { id: 'D70', file: connection, find: '          this.#tries.failed(named)\n', replace: '', tests: connections, breaks: 'handles that die as soon as they are opened are a storm' },
+  { id: 'D71', file: connection, find: 'if (options.remake !== undefined) this.reopen()', replace: '', tests: connections, breaks: 'a frozen page keeps others from a new version' },
+  { id: 'D72', file: connection, find: 'if (this.#options.remake !== undefined) await this.#whenHere()', replace: '', tests: connections, breaks: 'a page that is away opens what others wait for' },
+  { id: 'D73', file: connection, find: 'if (this.#handle === opening) this.#handle = undefined', replace: '', tests: connections, breaks: 'a failed start stays failed' },
+  { id: 'D74', file: connection, find: '    this.#stopFollowing?.()\n', replace: '', tests: [...connections, ...app], breaks: 'a closed connection follows the page' },
+
+  { id: 'D80', file: deadline, find: 'again && clock.monotonic()', replace: 'clock.monotonic()', tests: deadlines, breaks: 'a deadline of a hidden page never passes' },
+  { id: 'D81', file: deadline, find: 'const lateness = 1.5', replace: 'const lateness = 150', tests: deadlines, breaks: 'who slept as well is blamed' },
+  { id: 'D82', file: deadline, find: 'promise.then(resolve, reject).finally(cancel)', replace: 'promise.then(resolve, reject)', tests: [...connections, ...deadlines], breaks: 'a timer is left for each open' },
+  { id: 'D83', file: deadline, find: 'cancel = () => page.removeEventListener', replace: 'cancel = () => void page.removeEventListener', tests: deadlines, breaks: 'nothing', equivalent: 'the value of cancel is not used' },
+]
