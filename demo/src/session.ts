@@ -1,13 +1,14 @@
 /** The version of the board that is shown, the one that may be built beside it, and who runs them. */
-import { openReadModel, startProjection } from 'tidemark'
+import { openReadModel, startProjection, type ProjectionReport } from 'tidemark'
 import { boardName, defineBoard, type Board, type Store } from './flights.js'
 import { inBackground, messageOf, notify } from './notice.js'
+import { count } from './numbers.js'
 import { onSharedChange, shared } from './shared.js'
 
 export const boardAt = (version: number): Board => defineBoard(version, () => shared)
 
 const openView = (store: Store, board: Board) => openReadModel(store, board)
-const start = (store: Store, board: Board) => startProjection(board, store, { mode: 'continuous' })
+const start = (store: Store, board: Board, onEvent: (report: ProjectionReport) => void = () => {}) => startProjection(board, store, { mode: 'continuous', onEvent })
 
 export type View = Awaited<ReturnType<typeof openView>>
 export type Running = ReturnType<typeof start>
@@ -25,13 +26,20 @@ const goesOn = (running: Running) => new Promise<void>((resolve) => {
   look()
 })
 
+interface Building {
+  readonly version: number
+  readonly running: Running
+  /** Where it left events out by itself, because they were skipped in an earlier version. */
+  readonly skipped: number[]
+}
+
 export class Session {
   version = shared.version
   view: View | undefined
   /** Runs the version on show; undefined while stopped in this tab. */
   running: Running | undefined
   /** Builds the next version beside it. */
-  building: { readonly version: number; readonly running: Running } | undefined
+  building: Building | undefined
 
   readonly #store: Store
   readonly #listeners = new Set<() => void>()
@@ -122,7 +130,11 @@ export class Session {
     if (this.running === undefined || next === null || next <= this.version || this.building?.version === next) return
     const before = this.building
     if (before) inBackground(before.running.stop())
-    const building = { version: next, running: start(this.#store, boardAt(next)) }
+    const skipped: number[] = []
+    const running = start(this.#store, boardAt(next), (report) => {
+      if (report.type === 'skipped' && report.attempts > 0) skipped.push(report.position)
+    })
+    const building: Building = { version: next, running, skipped }
     this.building = building
     void (async () => {
       try {
@@ -138,7 +150,7 @@ export class Session {
   }
 
   /** Resolves once a version is complete, or not wanted any more: an event that it stopped at may be skipped, or work when tried again. */
-  async #built(building: NonNullable<Session['building']>): Promise<void> {
+  async #built(building: Building): Promise<void> {
     while (this.building === building) {
       try {
         await building.running.caughtUp(await this.#store.head())
@@ -157,7 +169,7 @@ export class Session {
   async #show(version: number): Promise<void> {
     if (version <= this.version) return
     const old = { view: this.view, running: this.running }
-    const built = this.building?.version === version ? this.building.running : undefined
+    const { running: built, skipped = [] } = this.building?.version === version ? this.building : {}
     this.version = version
     this.building = undefined
     this.view = await openView(this.#store, boardAt(version))
@@ -165,7 +177,8 @@ export class Session {
     if (old.running === undefined) await built?.stop()
     else this.running = built ?? start(this.#store, boardAt(version))
     this.#changed()
-    notify(`The board now shows version ${version}. The old one was readable until this moment.`)
+    notify(`The board now shows version ${version}. The old one was readable until this moment.${
+      skipped.length === 0 ? '' : ` It leaves out the ${skipped.length === 1 ? `event at ${count(skipped[0] ?? 0)}` : `${count(skipped.length)} events`} that an earlier version skipped.`}`)
     await old.running?.stop()
     await old.view?.close()
   }

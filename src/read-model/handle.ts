@@ -5,6 +5,7 @@ import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { sleep, systemClock } from '../platform/clock.js'
+import { listenerSet } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionConfig } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
@@ -111,10 +112,10 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   const { name } = projector
   let attached: Attached<E> | undefined
   /** Who waits for a position tells the run, which may wait for more events otherwise. */
-  const wanted = new Set<(position: number) => void>()
+  const wanted = listenerSet<[position: number]>()
   const onWanted = (listener: (position: number) => void) => {
-    wanted.add(listener)
-    return () => void wanted.delete(listener)
+    const remove = wanted.add(listener)
+    return () => void remove()
   }
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
@@ -320,7 +321,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
-      for (const tell of wanted) tell(position)
+      wanted.tell(position)
       return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : joined().then(refresh))
     },
     async pause() {

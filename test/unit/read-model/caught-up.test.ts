@@ -133,8 +133,8 @@ test('its timeout tells where the projection is: as an error, or as a stale answ
 })
 
 test('its timeout counts while the status cannot be looked at, and a look that comes later changes nothing', async () => {
-  const { passed, open } = gate()
   for (const wanted of [3, 5]) {
+    const { passed, open } = gate()
     const { clock, ended, left } = waiting({ wanted, timeout: 1_000, onTimeout: 'stale', refreshed: passed })
     await clock.advance(1_000)
     expect(await ended()).toEqual(here(3, 9, true))

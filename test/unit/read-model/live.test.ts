@@ -143,12 +143,14 @@ test('what was read beforehand for the second try goes to the reads that ask for
         await runProjection(definition, store)
       }
     }
+    // Asked by no try before this one.
+    if (runs > 1) found['right b'] = (await right.get('b'))?.n
     return found
   })
   const unsubscribe = live.subscribe(() => {})
   expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
     state: 'ready', position: 2,
-    value: { 'left a': 2, 'right a': -2, 'left b': 2, 'left a to a': 1, left: 2, first: 1, right: 2, 'before b': 1, 'to b': 2 },
+    value: { 'left a': 2, 'right a': -2, 'left b': 2, 'left a to a': 1, left: 2, first: 1, right: 2, 'before b': 1, 'to b': 2, 'right b': -2 },
   })
   unsubscribe()
   await view.close()
