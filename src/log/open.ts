@@ -9,7 +9,6 @@ import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { openSignals, type Signals } from '../platform/signals.js'
-import { tell } from '../platform/tasks.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
@@ -83,7 +82,8 @@ export function storeInternals(store: object): StoreInternals {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024 } = options
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, onReport } = options
+  if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
   if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
   return {
     name: storeName(options.name),
@@ -128,7 +128,7 @@ export async function openEventStore<E extends EventShape = EventShape>(options:
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
   const { onReport } = options
-  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => tell(() => onReport({ ...occurrence, time: Date.now() })))
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: Date.now() }))
   const leave = healing.join(signals)
   const dispose = () => {
     leave()

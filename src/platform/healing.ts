@@ -94,7 +94,7 @@ export class Healing {
 
   /** Calls back with what happens, and at once if there is danger. Returns how to stop that. */
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
-    const own = (occurrence: StorageOccurrence) => listener(occurrence)
+    const own = (occurrence: StorageOccurrence) => tell(() => listener(occurrence))
     this.#listeners.add(own)
     if (this.#told !== undefined) own(this.#told)
     return () => void this.#listeners.delete(own)
@@ -143,10 +143,13 @@ export class Healing {
       const work = () => this.#heal(signal)
       // Of several pages one at a time; the others hear of it.
       await (navigator.locks?.request(scratch, { signal }, work) ?? work())
-    } catch {
-      // The disk is still full. Who heard nothing so far shall know.
-      this.#pause = Math.min(2 * this.#pause, longestPause)
-      this.#post({ kind: 'healing' })
+    } catch (error) {
+      // The disk is still full, and this was a write that failed. Who heard nothing so far shall know.
+      if (!signal.aborted) {
+        this.#pause = Math.min(2 * this.#pause, longestPause)
+        this.failed(error)
+        this.#post({ kind: 'healing' })
+      }
     }
     this.#attempt = undefined
     this.#plan(this.#pause)
@@ -185,7 +188,7 @@ export class Healing {
   }
 
   #tellAll(occurrence: StorageOccurrence): void {
-    for (const listener of [...this.#listeners]) tell(() => listener(occurrence))
+    for (const listener of [...this.#listeners]) listener(occurrence)
   }
 }
 
