@@ -40,6 +40,16 @@ export default defineConfig({
         },
       },
       {
+        // The packed package in the tools of those who use it: nothing here is imported from `src`.
+        test: {
+          name: 'package',
+          environment: 'node',
+          include: ['test/package/*.test.ts'],
+          globalSetup: ['test/package/setup.ts'],
+          testTimeout: 5 * 60_000,
+        },
+      },
+      {
         extends: true,
         test: {
           name: 'browser',

@@ -83,6 +83,20 @@ function usStates(): Plugin {
   }
 }
 
+/** The typeface is asked for before the style sheet is read: what comes late would move everything. */
+function preloadFont(): Plugin {
+  return {
+    name: 'flight-desk-font',
+    apply: 'build',
+    transformIndexHtml: {
+      order: 'post',
+      handler: (_html, { bundle = {} }) => Object.keys(bundle).filter((file) => file.endsWith('.woff2')).map((file) => ({
+        tag: 'link', attrs: { rel: 'preload', as: 'font', type: 'font/woff2', crossorigin: '', href: `/${file}` }, injectTo: 'head-prepend' as const,
+      })),
+    },
+  }
+}
+
 /** After the page, builds the service worker as one file that knows what the page needs. */
 function serviceWorker(): Plugin {
   return {
@@ -153,7 +167,7 @@ function serveBuilt(): Plugin {
 export default defineConfig({
   root: here,
   resolve: { alias },
-  plugins: [usStates(), serviceWorker(), serveBuilt()],
+  plugins: [usStates(), preloadFont(), serviceWorker(), serveBuilt()],
   build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1024 },
   server: { port: 5173, strictPort: true, watch: null, hmr: false, ws: false },
   preview: { host: testPort === undefined ? 'localhost' : '127.0.0.1', port: Number(testPort ?? 5173), strictPort: true },

@@ -2,7 +2,7 @@
 // and project, and accounts for every acknowledged event. `--rounds` are of each engine; `--minutes` ends it earlier;
 // `--add` keeps the rounds of earlier runs.
 // Writes .cache/ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/ledger.md.
-// Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
+// Exit code: 0 no violation, 1 violations, rounds that could not be played or an engine that broke, 2 an engine that was asked for is missing.
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,8 +27,6 @@ process.env['TIDEMARK_E2E_PORT'] ??= '4827'
 const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), { root, configFile: false, logLevel: 'error' })
 const chosen = ledger.engines.filter(({ name }) => options.engine === 'all' || options.engine === name)
 if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'; there are ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
-const missing = chosen.filter(({ name }) => whyMissing(name))
-for (const { name } of missing) console.error(`${name} not run: ${whyMissing(name)}`)
 
 // Asked at the start: what is edited meanwhile is not what runs.
 const ranOn = commit()
@@ -56,19 +54,16 @@ try {
   const end = () => ending.abort()
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
   const timer = options.minutes === undefined ? undefined : setTimeout(end, Number(options.minutes) * 60_000)
-  const present = chosen.filter((engine) => !missing.includes(engine))
-  // Side by side: while one engine waits for its kill another may have the processor.
-  const common = { url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record }
-  const ends = await Promise.allSettled(present.map((engine) => ledger.keepLedger({ ...common, engine })))
+  const notRun = await ledger.keepLedgers(chosen, whyMissing, { url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record })
   clearTimeout(timer)
-  for (const { status, reason } of ends) if (status === 'rejected') console.error(reason)
+  for (const { engine, reason } of notRun) console.error(`${engine} not run, or not to its end: ${reason}`)
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
   const unplayed = lines.filter((line) => line.unplayed).length
   const runs = [...new Set(lines.map((line) => `commit ${line.commit} with seed ${line.seed}`))]
-  const markdown = `Run on the package of ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines)}\n`
+  const markdown = `Run on the package of ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines, notRun)}\n`
   writeFileSync(join(options.out, 'ledger.md'), markdown)
-  console.log(`\n${markdown}\n${lines.length - unplayed} rounds, ${violations} violations, ${unplayed} not played`)
-  process.exitCode = violations > 0 || unplayed > 0 || ends.some(({ status }) => status === 'rejected') ? 1 : missing.length > 0 ? 2 : 0
+  console.log(`\n${markdown}\n${ledger.ledgerTotals(lines, notRun)}`)
+  process.exitCode = violations > 0 || unplayed > 0 || notRun.some(({ failed }) => failed) ? 1 : notRun.length > 0 ? 2 : 0
 } finally {
   await server.close()
 }

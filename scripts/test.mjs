@@ -1,5 +1,5 @@
-// The whole suite: typecheck, the Node suites, the browser suites on every engine, Playwright (both storage engines of
-// Chromium). The last line is always `N passed, N failed`. Engines that are missing and tests that failed are named before it.
+// The whole suite: typecheck, the Node suites, the packed package in the tools of its users, the browser suites on every
+// engine, Playwright (both storage engines of Chromium). The last line is always `N passed, N failed`. Engines that are missing and tests that failed are named before it.
 // Not `test:browser`: the same files run on disk, on the engines.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { engineTable, runEngine } from './run-engine.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, runTool, runVitest, tool } from './run-tool.mjs'
 
 const nodeReport = join(reports, 'node.json')
+const packageReport = join(reports, 'package.json')
 const playwrightReport = join(reports, 'playwright.json')
 
 // A report of an earlier run must never be counted.
@@ -35,6 +36,10 @@ if (chromium) {
     const problem = await runVitest(['node'], nodeReport, 15 * MINUTE)
     return { ...judged(attempt(() => countVitest(nodeReport)), problem), problem }
   })
+  await step('package', async () => {
+    const problem = await runVitest(['package'], packageReport, 15 * MINUTE)
+    return { ...judged(attempt(() => countVitest(packageReport)), problem), problem }
+  })
   for (const name of engineNames) {
     await step(name, async () => {
       const result = await runEngine(name)
@@ -51,6 +56,7 @@ if (chromium) {
 } else {
   total.failed += 1
   failures.push('failed: no Chromium, so nothing ran')
+  for (const name of engineNames) engines.push({ name, missing: 'nothing ran without a Chromium' })
 }
 
 const notRun = engines.filter(({ missing }) => missing).map(({ name, missing }) => `${name} not run: ${missing}`)

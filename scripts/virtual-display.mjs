@@ -1,7 +1,8 @@
 // An X server that shows nothing, for browsers without a headless mode.
 import { spawn } from 'node:child_process'
 
-const START_TIMEOUT = 10_000
+/** ms. A busy machine needs many times what an idle one does. */
+const START_TIMEOUT = 60_000
 
 /**
  * Starts one on a display number that is free. It ends with `stop`, and at the latest with this process.

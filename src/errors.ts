@@ -25,8 +25,10 @@ export type TidemarkErrorCode =
   | 'leadership'
   | 'leadership-lost'
   | 'caught-up-timeout'
+  | 'query-timeout'
   | 'refused'
   | 'undeclared-stream'
+  | 'too-many-streams'
   | 'storage-busy'
   | 'storage-full'
   | 'storage-lost'
@@ -55,6 +57,14 @@ export class TidemarkError extends Error {
     this.code = code
     if (options.outcome !== undefined) this.outcome = options.outcome
   }
+}
+
+/**
+ * Whether an error has one of these codes. Classes cannot be asked where a page has two copies of this package, by whatever accident of
+ * its bundle: an error of one is no instance of a class of the other.
+ */
+export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]): error is TidemarkError {
+  return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
 }
 
 /** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
@@ -127,7 +137,7 @@ export class InvalidArgumentError extends TidemarkError {
   }
 }
 
-/** An export that cannot be imported as it is. What stands before the line is in the log; mended, it can be imported again. */
+/** An export that is damaged, or does not follow what is in the log. Every whole commit before the line is stored; the whole can be imported afterwards. */
 export class InvalidImportError extends TidemarkError {
   /** Of the source, from 1. */
   declare readonly line: number
@@ -177,12 +187,12 @@ export class StreamHeldError extends TidemarkError {
   }
 }
 
-/** The log contradicts itself: a hole in its positions, or a checkpoint beyond its head (N36, N37). */
+/** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head (N36, N37). */
 export class IntegrityError extends TidemarkError {
   declare readonly position: number
 
-  constructor(position: number, problem: string) {
-    super('integrity', problem)
+  constructor(position: number, problem: string, outcome?: WriteOutcome) {
+    super('integrity', problem, { outcome })
     this.position = position
   }
 }
@@ -260,6 +270,16 @@ export class CaughtUpTimeoutError extends TidemarkError {
   }
 }
 
+/** A live query, or a live projection, did not settle in time. The run was given up and its late result is dropped; the query runs again. */
+export class QueryTimeoutError extends TidemarkError {
+  constructor(timeout: number) {
+    super(
+      'query-timeout',
+      `The live query did not settle within ${timeout} ms and was given up. It runs again at the next change and by itself; let its function await only what ends.`,
+    )
+  }
+}
+
 /** A command was refused by its own `decide`, where the caller asked for an exception. */
 export class CommandRefusedError extends TidemarkError {
   declare readonly reason: unknown
@@ -285,6 +305,17 @@ export class UndeclaredStreamError extends TidemarkError {
       { outcome: 'not-written' },
     )
     this.stream = stream
+  }
+}
+
+/** `discover` of a command named more than 1,000 streams besides those that the command declares: it may never end. */
+export class TooManyStreamsError extends TidemarkError {
+  constructor(most: number, command?: string) {
+    super(
+      'too-many-streams',
+      `'discover'${command === undefined ? '' : ` of command '${command}'`} named more than ${most} streams. Does it name a new one each time? If all are needed, declare them in 'streams'.`,
+      { outcome: 'not-written' },
+    )
   }
 }
 

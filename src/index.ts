@@ -66,7 +66,7 @@ export type { Clock } from './platform/clock.js'
 // Errors
 export {
   CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
-  InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, StorageBusyError, StorageDamagedError,
-  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
+  InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, QueryTimeoutError, StorageBusyError, StorageDamagedError,
+  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, TooManyStreamsError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
   type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
 } from './errors.js'

@@ -5,12 +5,14 @@ import type { ProjectAnswer, ProjectRequest } from './flights.js'
 import { notify } from './notice.js'
 import { count } from './numbers.js'
 import { gauge } from './panel.js'
+import { remedies } from './remedies.js'
 import type { Session } from './session.js'
 import { shared } from './shared.js'
+import type { TabWatch } from './tabs.js'
 
 const stoppedHere = 'The projection is stopped in this tab. Start it here first.'
 
-export function mountControls(session: Session): void {
+export function mountControls(session: Session, tabs: TabWatch): void {
   const run = button({ label: 'Stop here', action: () => (session.running ? session.stop() : session.start()) })
   const pause = button({ label: 'Pause everywhere', action: async () => {
     const { running } = session
@@ -20,7 +22,9 @@ export function mountControls(session: Session): void {
   const worker = button({ label: 'Use service worker', action: () => askWorker(session) })
   const rebuild = button({ label: 'Rebuild', name: 'Rebuild this version', action: () => session.running?.rebuild() })
   const build = button({ label: 'Build version 2', action: () => session.buildNext() })
-  const again = h('p', { class: 'hint' })
+  const who = h('p', { class: 'hint' })
+  const again = h('p', { class: 'hint', role: 'status' })
+  const remedy = remedies(session, 'building')
   const built = gauge('How far the new rows are')
 
   byId('panel').append(
@@ -29,11 +33,11 @@ export function mountControls(session: Session): void {
       h('div', { class: 'pairs' }, run, pause,
         h('a', { class: 'button', href: location.pathname, target: '_blank', rel: 'noopener' }, 'Open another tab'),
         worker),
-      h('p', { class: 'hint' }, 'One tab leads, the others follow, and one of them takes over when it goes away. The service worker projects when no tab leads.')),
+      who),
     h('div', { class: 'group' },
       h('h3', {}, 'Fold again'),
       h('div', { class: 'pairs' }, rebuild, build),
-      again, built.element),
+      again, remedy.element, built.element),
   )
 
   function render(): void {
@@ -42,6 +46,11 @@ export function mountControls(session: Session): void {
     say(run, running ? 'Stop here' : 'Start here')
     say(pause, status?.phase === 'paused' ? 'Resume' : 'Pause everywhere')
     pause.allow(running ? null : stoppedHere)
+    const { leader } = tabs.getSnapshot()
+    const led = leader === undefined || leader === 'service worker' ? null
+      : `${leader.isThis ? 'This tab' : `Tab ${leader.name}`} leads, and only one may. Stop the projection in every tab, then the service worker can project.`
+    worker.allow(led)
+    say(who, `One tab leads, the others follow, and one of them takes over when it goes away. The service worker projects when no tab leads${led === null ? '' : ': stop the projection in every tab first'}.`)
     const busy = building ? `Version ${building.version} is being built already.` : status?.rebuilding ? 'A rebuild is under way already.' : null
     rebuild.allow(running ? busy : stoppedHere)
     build.allow(running ? busy : stoppedHere)
@@ -49,15 +58,22 @@ export function mountControls(session: Session): void {
 
     const progress = building ? building.running.status.getSnapshot() : status
     const at = building ? progress?.position : status?.rebuilding?.position
+    const stuck = building !== undefined && progress?.phase === 'faulted'
     built.element.classList.toggle('idle', at === undefined)
+    built.fail(stuck)
+    again.toggleAttribute('data-failing', stuck)
+    remedy.render()
     if (at !== undefined && progress !== undefined) built.set(at, progress.head)
     say(again,
       at === undefined || progress === undefined ? `Every event is folded once more, from the first. The board keeps its rows until the new ones are complete.${failed(status?.rebuildFault?.message)}`
+      : building && stuck ? `Version ${building.version} is stuck, and the board still shows version ${version}. ${progress.reason ?? ''}`
       : building ? `Version ${building.version}: ${count(at)} of ${count(progress.head)} events. The board still shows version ${version}.`
       : `Rebuilding: ${count(at)} of ${count(progress.head)} events. The board still shows the old rows.`)
   }
   const failed = (why: string | undefined) => (why === undefined ? '' : ` The last rebuild was given up: ${why}`)
-  session.subscribe(perFrame(render))
+  const renderSoon = perFrame(render)
+  session.subscribe(renderSoon)
+  tabs.subscribe(renderSoon)
   render()
 }
 

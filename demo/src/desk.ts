@@ -109,33 +109,34 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
 
   /** Appends, says so, and says when the board shows it. */
   async function record(what: string, write: () => ReturnType<Store['append']>): Promise<void> {
+    const about = byId('desk')
     let stored: string
     let position: number
     try {
       ;({ position } = await write())
       stored = `${what} Stored at position ${count(position)}`
     } catch (error) {
-      notify(error instanceof VersionConflictError ? conflict(error) : `Nothing was stored. ${messageOf(error)}`, 'trouble')
+      notify(error instanceof VersionConflictError ? conflict(error) : `Nothing was stored. ${messageOf(error)}`, 'trouble', about)
       return
     }
     for (const row of rows) row.box.checked = false
     enable()
     const { running } = session
     if (running === undefined) {
-      notify(`${stored}. The projection is stopped in this tab; the board shows it as soon as another tab or the service worker projects.`)
+      notify(`${stored}. The projection is stopped in this tab; the board shows it as soon as another tab or the service worker projects.`, 'fine', about)
       return
     }
     const began = performance.now()
     try {
       await running.caughtUp(position, { timeout: 3000 })
-      notify(`${stored}, on the board ${Math.max(1, Math.round(performance.now() - began))} ms later.`)
+      notify(`${stored}, on the board ${Math.max(1, Math.round(performance.now() - began))} ms later.`, 'fine', about)
     } catch (error) {
       const { phase } = running.status.getSnapshot()
       notify(
         error instanceof CaughtUpTimeoutError ? `${stored}. The board is behind and will show it later.`
         : phase === 'paused' ? `${stored}. The board is paused and will show it when it goes on.`
         : phase === 'faulted' ? `${stored}. The board stopped at an event before it, and will show it when it goes on.`
-        : `${stored}, not on the board yet: ${messageOf(error)}`)
+        : `${stored}, not on the board yet: ${messageOf(error)}`, 'fine', about)
     }
   }
 

@@ -1,5 +1,4 @@
 /** Events at which the handler throws: sent on purpose, set aside or stopped at, and applied after all. */
-import { ProjectionError } from 'tidemark'
 import { button } from './button.js'
 import { byId, h, perFrame, say, segments } from './dom.js'
 import type { Store } from './flights.js'
@@ -24,8 +23,6 @@ export function mountFailures(store: Store, session: Session): void {
     },
   })
   const poison = button({ label: 'Send a poison event', action: sendPoison })
-  const fault = h('div', { class: 'buttons', hidden: true },
-    button({ label: 'Skip the event', action: skip }), button({ label: 'Try again', action: tryAgain }))
   const letters = h('ul', { class: 'letters' })
   const summary = h('p', { class: 'hint' })
 
@@ -33,15 +30,11 @@ export function mountFailures(store: Store, session: Session): void {
     h('div', { class: 'group' },
       h('div', { class: 'head' }, h('h3', {}, 'When the handler throws'), policy),
       h('div', { class: 'buttons' }, poison, h('label', { class: 'switch', for: 'fixed' }, fixed, h('span', {}, 'Handler fixed'))),
-      fault, summary, letters))
+      summary, letters))
 
   function render(): void {
-    const status = session.running?.status.getSnapshot()
     fixed.checked = shared.fixed
     for (const input of policy.querySelectorAll('input')) input.checked = input.value === shared.policy
-    const hide = status?.phase !== 'faulted'
-    if (hide && fault.contains(document.activeElement)) poison.focus({ preventScroll: true })
-    fault.hidden = hide
   }
 
   async function sendPoison(): Promise<void> {
@@ -54,26 +47,12 @@ export function mountFailures(store: Store, session: Session): void {
     if (running === undefined) return notify(`${stored} The projection is stopped in this tab.`)
     const problem = await running.caughtUp(position, { timeout: 3000 }).then(() => undefined, (error: unknown) => error)
     await list()
-    if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
-    else if (found.some((letter) => letter.position === position && letter.attempts === 0)) notify(`${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`, 'trouble')
-    else if (found.some((letter) => letter.position === position)) notify(`${stored} The handler threw at it, so it was set aside, and the board goes on.`, 'trouble')
+    if (running.status.getSnapshot().phase === 'faulted') {
+      notify(`${stored} The projection stopped there. Skip the event, or fix the handler and try again.`, 'trouble', byId('reason').nextElementSibling)
+    } else if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
+    else if (found.some((letter) => letter.position === position && letter.attempts === 0)) notify(`${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`, 'trouble', letters.lastElementChild)
+    else if (found.some((letter) => letter.position === position)) notify(`${stored} The handler threw at it, so it was set aside, and the board goes on.`, 'trouble', letters.lastElementChild)
     else notify(`${stored} The handler coped with it: one landing more.`)
-  }
-
-  async function skip(): Promise<void> {
-    const { running } = session
-    const error = running?.status.getSnapshot().lastError
-    if (running === undefined || !(error instanceof ProjectionError) || error.position === undefined) return
-    await running.skip(error.position)
-    notify(`The event at ${count(error.position)} stays in the log, and off the board. The projection goes on behind it.`)
-  }
-
-  async function tryAgain(): Promise<void> {
-    const { running } = session
-    await running?.resume()
-    // Rejects at once if the handler threw again.
-    await running?.caughtUp(running.status.getSnapshot().head, { timeout: 3000 })
-    notify('The handler coped with the event. The projection goes on.')
   }
 
   /** What was set aside, as this tab last read it. */

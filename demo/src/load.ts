@@ -35,10 +35,12 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   const figure = h('p', { class: 'figure' })
   const start = button({ label: '', action: run })
   const stop = button({ label: 'Stop', action: () => abort?.abort() })
-  section.append(h('div', { class: 'words' }, title, text), h('div', { class: 'actions' }, start, stop), bar, figure)
 
   let abort: AbortController | undefined
   let loaded: Loaded = await lookUp(store)
+  section.append(h('div', { class: 'words' }, title, text), h('div', { class: 'actions' }, start, stop), bar, figure)
+  /** It loads here, or did: then it keeps its place on the page when it is done. */
+  let openHere = false
   /** What the load that runs in this tab, or in another one, has come to; again from the start when it is repeated. */
   let progress: Loaded | undefined
   /** A tab that loads says how far it is: looking into the log all the time would hold it up. */
@@ -56,7 +58,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
 
   function render(): void {
     const phase = phaseNow()
-    section.dataset['state'] = phase
+    section.dataset['state'] = phase === 'complete' && openHere ? 'done' : phase
     say(title, titles[phase])
     say(text, texts[phase])
     say(start, labels[phase])
@@ -68,7 +70,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
     if (focused === stop && stop.hidden && !start.hidden) start.focus({ preventScroll: true })
     start.classList.toggle('primary', phase !== 'complete')
     const { flights, until } = (phase === 'loading' || phase === 'elsewhere' ? progress : undefined) ?? loaded
-    bar.hidden = figure.hidden = phase === 'empty' || phase === 'complete'
+    bar.hidden = figure.hidden = phase === 'empty' || (phase === 'complete' && !openHere)
     bar.value = flights
     say(figure, `${count(flights)} of ${count(flightsInRecord)}${until === undefined ? '' : `, until ${until}`}`)
   }
@@ -80,6 +82,7 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
       const result = await navigator.locks.request(loadLock, { ifAvailable: true }, (lock) => {
         if (lock === null) return undefined
         abort = controller
+        openHere = true
         renderSoon()
         return loadRecord(store, loaded, controller.signal, (done) => {
           progress = done

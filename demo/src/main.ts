@@ -11,6 +11,7 @@ import { mountLoad } from './load.js'
 import { mountMap } from './map.js'
 import { messageOf, notify } from './notice.js'
 import { mountPanel } from './panel.js'
+import { keepRoom } from './room.js'
 import { Session } from './session.js'
 import { watchTabs } from './tabs.js'
 
@@ -52,10 +53,11 @@ try {
   })
   await session.open()
   mountPanel(store, session, tabs)
-  mountControls(session)
+  mountControls(session, tabs)
   mountFailures(store, session)
   mountJournal(store)
   await mountLoad(store, tabs)
+  keepRoom()
   // To play with in the console: `await flightDesk.session.view.airports.get('LAS')`.
   window.flightDesk = { store, session }
   document.documentElement.dataset['ready'] = 'yes'

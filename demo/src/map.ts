@@ -8,6 +8,9 @@ import { watch } from './live.js'
 import { count, minutes, stepOf, steps } from './numbers.js'
 import type { View } from './session.js'
 
+/** Told to a finger, or to a mouse and its keyboard. */
+const byFinger = matchMedia('(pointer: coarse)')
+
 /** So far from a circle it is still meant, in CSS pixels. */
 const reach = 16
 
@@ -19,7 +22,7 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
     tabindex: 0,
     role: 'application',
     'aria-roledescription': 'map',
-    'aria-label': 'Map of airports. Arrow keys go from the busiest to the quietest.',
+    'aria-label': byFinger.matches ? 'Map of airports' : 'Map of airports. Arrow keys go from the busiest to the quietest.',
     'aria-describedby': 'readout',
   }, svg('path', { class: 'states', d: outlines }), circles, ring)
   const readout = h('p', { id: 'readout', class: 'readout', 'aria-live': 'polite' })
@@ -85,7 +88,7 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
       ring.setAttribute('cy', circle.getAttribute('cy') ?? '0')
     }
     if (airport === undefined) {
-      say(readout, airports.length === 0 ? 'Circles appear as flights land.' : 'Point at an airport, or use the arrow keys.')
+      say(readout, airports.length === 0 ? 'Circles appear as flights land.' : byFinger.matches ? 'Tap an airport to read its figures.' : 'Point at an airport, or use the arrow keys.')
       return
     }
     const place = places.get(airport.code)

@@ -8,6 +8,10 @@ const stays = { fine: 12_000, trouble: 30_000 } as const
 
 const text = byId('notice')
 const toast = byId('toast')
+/** What a line is about may still be drawn for so long, ms. */
+const grows = 1_500
+const growing = new ResizeObserver(([entry]) => place(entry?.target ?? null))
+let latest = 0
 let clearing: ReturnType<typeof setTimeout> | undefined
 let before: EventTarget | null = null
 
@@ -28,23 +32,37 @@ function clear(): void {
   say(text, '')
 }
 
-/** Shows a line at the foot of the window, and has it read out. */
-export function notify(words: string, kind: Kind = 'fine'): void {
+/**
+ * Shows a line at the foot of the window, or at its head, and has it read out.
+ *
+ * @param about what it speaks of, which it must not cover
+ */
+export function notify(words: string, kind: Kind = 'fine', about?: Element | null): void {
   toast.dataset['kind'] = kind
   say(text, words)
   clearTimeout(clearing)
   clearing = setTimeout(clear, stays[kind])
-  uncoverFocus()
+  place(about ?? null)
+  growing.disconnect()
+  if (about) growing.observe(about)
+  const shown = (latest += 1)
+  setTimeout(() => shown === latest && growing.disconnect(), grows)
 }
 
-/** The line must not lie over what has the focus. */
-function uncoverFocus(): void {
+/** Shows what the line is about, and puts it where it lies neither over that nor over what has the focus. */
+function place(about: Element | null): void {
   const focused = document.activeElement
-  if (focused === null || focused === document.body || toast.contains(focused)) return
-  const { top } = toast.getBoundingClientRect()
-  // `scroll-padding` in the style sheet keeps the foot of the window free.
-  if (focused.getBoundingClientRect().bottom > top) focused.scrollIntoView({ block: 'nearest' })
+  const uncovered = [about, focused].filter((part) => part !== null && part !== document.body && !part.contains(toast) && !toast.contains(part)) as Element[]
+  const covers = () => uncovered.some((part) => overlap(part.getBoundingClientRect(), toast.getBoundingClientRect()))
+  toast.removeAttribute('data-top')
+  about?.scrollIntoView({ block: 'nearest' })
+  if (!covers()) return
+  toast.toggleAttribute('data-top', true)
+  // `scroll-padding` in the style sheet keeps both ends of the window free.
+  if (covers()) uncovered[0]?.scrollIntoView({ block: 'nearest' })
 }
+
+const overlap = (one: DOMRect, other: DOMRect) => one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

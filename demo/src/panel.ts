@@ -3,6 +3,7 @@ import { byId, h, perFrame, say } from './dom.js'
 import type { Store } from './flights.js'
 import { inBackground } from './notice.js'
 import { count, speedometer } from './numbers.js'
+import { remedies } from './remedies.js'
 import type { Session, Status, View } from './session.js'
 import type { Tab, Tabs, TabWatch } from './tabs.js'
 
@@ -45,14 +46,15 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     position: fact('Position'), head: fact('Head'), behind: fact('Behind'),
     rate: fact('Events per second'), phase: fact('Phase'), version: fact('Version'),
   }
-  const reason = h('p', { class: 'reason', role: 'status' })
+  const reason = h('p', { id: 'reason', class: 'reason', role: 'status' })
+  const remedy = remedies(session, 'running')
 
   byId('panel').append(
     h('h2', { id: 'panel-title' }, 'Underneath'),
     h('div', { class: 'who' }, lead, chips),
     tide.element,
     h('dl', { class: 'facts' }, ...Object.values(facts).map(({ element }) => element)),
-    reason,
+    reason, remedy.element,
   )
 
   const speed = speedometer()
@@ -72,6 +74,8 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     facts.phase.set(status === undefined ? 'stopped' : phaseWord(status))
     say(reason, status === undefined ? '' : reasonOf(status))
     reason.toggleAttribute('data-failing', status !== undefined && failing.has(status.phase))
+    tide.fail(status?.phase === 'faulted')
+    remedy.render()
     if (status === undefined) inBackground(lookOutside())
     else if (status.phase !== 'starting') level(status.position, status.head, status.rebuilding?.position)
   }
@@ -133,7 +137,12 @@ export function gauge(name: string) {
       element.setAttribute('aria-valuenow', String(Math.min(at, of)))
       element.setAttribute('aria-valuemax', String(Math.max(of, 1)))
       element.setAttribute('aria-valuetext', `${count(at)} of ${count(of)}`)
-      element.style.setProperty('--level', String(of === 0 ? 0 : Math.min(1, at / of)))
+      // One event of 20,000 is missing: that must show.
+      element.style.setProperty('--level', String(of === 0 ? 0 : at < of ? Math.min(at / of, 0.97) : 1))
+    },
+    /** Whether it is stuck at an event. */
+    fail(failing: boolean): void {
+      element.toggleAttribute('data-failing', failing)
     },
   }
 }

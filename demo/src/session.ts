@@ -13,6 +13,18 @@ export type View = Awaited<ReturnType<typeof openView>>
 export type Running = ReturnType<typeof start>
 export type Status = ReturnType<Running['status']['getSnapshot']>
 
+/** Resolves once a projection that stopped or was paused runs again, or never will; after a moment in any case. */
+const goesOn = (running: Running) => new Promise<void>((resolve) => {
+  const look = () => {
+    const { phase } = running.status.getSnapshot()
+    if (phase === 'faulted' || phase === 'paused') return
+    unsubscribe()
+    setTimeout(resolve, 500)
+  }
+  const unsubscribe = running.status.subscribe(look)
+  look()
+})
+
 export class Session {
   version = shared.version
   view: View | undefined
@@ -88,6 +100,13 @@ export class Session {
     this.#changed()
   }
 
+  /** Builds no new version after all, in any tab. */
+  giveUp(): void {
+    shared.next = null
+    this.#followNext()
+    this.#changed()
+  }
+
   /** Changes how failing events are dealt with, in every tab. */
   handle(change: Partial<Pick<typeof shared, 'fixed' | 'policy'>>): void {
     Object.assign(shared, change)
@@ -96,6 +115,10 @@ export class Session {
 
   #followNext(): void {
     const { next } = shared
+    if (next === null && this.building !== undefined && this.building.version > shared.version) {
+      inBackground(this.building.running.stop())
+      this.building = undefined
+    }
     if (this.running === undefined || next === null || next <= this.version || this.building?.version === next) return
     const before = this.building
     if (before) inBackground(before.running.stop())
@@ -103,15 +126,31 @@ export class Session {
     this.building = building
     void (async () => {
       try {
-        await building.running.caughtUp(await this.#store.head())
+        await this.#built(building)
         if (this.building !== building) return
         shared.version = next
         if (shared.next === next) shared.next = null
         await this.#show(next)
       } catch (error) {
-        if (this.building === building) notify(`Version ${next} could not be built: ${messageOf(error)}`, 'trouble')
+        notify(`Version ${next} could not be shown: ${messageOf(error)}`, 'trouble')
       }
     })()
+  }
+
+  /** Resolves once a version is complete, or not wanted any more: an event that it stopped at may be skipped, or work when tried again. */
+  async #built(building: NonNullable<Session['building']>): Promise<void> {
+    while (this.building === building) {
+      try {
+        await building.running.caughtUp(await this.#store.head())
+        return
+      } catch (error) {
+        if (this.building === building) {
+          const stopped = building.running.status.getSnapshot().phase === 'faulted'
+          notify(`Version ${building.version} ${stopped ? 'stopped at an event. Skip it, or fix the handler and try again, or give the version up.' : `is not complete: ${messageOf(error)}`}`, 'trouble')
+        }
+        await goesOn(building.running)
+      }
+    }
   }
 
   /** Changes over: first the new view, then away with the old, so that the board is never empty. */

@@ -1,6 +1,7 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
-import { CommandRefusedError } from '../errors.js'
+import { CommandRefusedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+import { isRefusedPromise } from '../platform/promises.js'
 
 /** An event that a command decided: each one names its own stream. */
 export type CommandEvent<E extends EventShape = EventShape> = NewEvent<E> & { readonly stream: string }
@@ -21,20 +22,23 @@ export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extr
  * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
  * none of these streams, with or without new events, changed in between (C3, C4).
  *
- * All functions are pure. After a conflict they run again, on what is there then.
+ * All functions are pure and synchronous. After a conflict they run again, on what is there then.
  */
 export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>> {
   /** For messages only. */
   readonly name?: string
   /** What is read first, in this order: at least one, none twice. */
   readonly streams: readonly string[]
-  /** The state before any event. A function if `evolve` changes the state in place: each attempt then gets a new one. */
+  /**
+   * The state before any event. Each attempt gets a copy of its own, so `evolve` may change it in place. Instances of classes and
+   * functions in it are not copied: give a function that makes the state where `evolve` changes those, or where it is large.
+   */
   readonly initial: S | (() => S)
-  /** Folds one event into the state. */
+  /** Folds one event into the state. Must not wait. */
   readonly evolve: (state: NoInfer<S>, event: RecordedEvent<E>) => NoInfer<S>
-  /** More streams to read, known from the state so far. Asked after each stream; names read already do not count. */
+  /** More streams to read, known from the state so far: 1,000 at most. Asked after each stream; names read already do not count. */
   readonly discover?: (state: NoInfer<S>) => readonly string[]
-  /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. */
+  /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. Must not wait. */
   readonly decide: (state: NoInfer<S>) => D
 }
 
@@ -66,7 +70,9 @@ export function refuse<const R>(reason: R): Refusal<R> {
  * TypeScript cannot see what a function throws: return {@link refuse} where the type of the reason matters.
  *
  * @throws CommandRefusedError which `execute` turns into a refused result
+ * @throws InvalidArgumentError for a promise, which would always hold
  */
 export function ensure(condition: unknown, reason: unknown): asserts condition {
+  if (isRefusedPromise(condition)) throw new InvalidArgumentError('ensure', 'was given a promise, which always holds. Await it before the command is executed.')
   if (!condition) throw new CommandRefusedError(reason)
 }

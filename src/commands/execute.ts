@@ -1,5 +1,5 @@
 /** Carries a command out against a store: the shell around the pipeline. */
-import { VersionConflictError } from '../errors.js'
+import { hasCode, type VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { AppendOptions, EventStore } from '../log/event-store.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -29,6 +29,9 @@ export interface ExecuteOptions {
  *
  * @throws CommandConflictError if conflicts outlive the retries
  * @throws UndeclaredStreamError if an event is for a stream that was not read
+ * @throws TooManyStreamsError if `discover` names more than 1,000 streams
+ * @throws InvalidArgumentError if a function of the command returns a promise or something else than it should
+ * @throws InvalidEventError if an event that it decided cannot be stored
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
 export async function execute<E extends EventShape, S, const D extends Decision<E>>(
@@ -57,7 +60,7 @@ export async function execute<E extends EventShape, S, const D extends Decision<
           await store.append(effect.writes, appending).then(
             (result) => ({ kind: 'appended', result }) as const,
             (error: unknown) => {
-              if (error instanceof VersionConflictError) return { kind: 'conflict', error } as const
+              if (hasCode(error, 'version-conflict')) return { kind: 'conflict', error: error as VersionConflictError } as const
               throw error
             },
           ),

@@ -2,10 +2,12 @@
  * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
  * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
  */
-import { CommandRefusedError, IntegrityError, InvalidArgumentError, type VersionConflictError } from '../errors.js'
+import { hasCode, IntegrityError, InvalidArgumentError, InvalidEventError, TooManyStreamsError, type CommandRefusedError, type VersionConflictError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import { streamName } from '../events/names.js'
 import type { AppendResult, StreamWrite } from '../log/event-store.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
 import { CommandConflictError } from './conflict.js'
 import { retryDelay, type RetryPolicy } from './retry.js'
@@ -54,6 +56,9 @@ export interface PipelineOptions {
   readonly random: () => number
 }
 
+/** `discover` may add so many streams to those that a command declares. */
+export const maxDiscovered = 1_000
+
 /** The whole life of a command: attempts until one is accepted or refused, or until the retries are used up. */
 export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>(
   command: Command<E, S, D>,
@@ -84,11 +89,13 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
-  const { initial } = command
-  let state = typeof initial === 'function' ? (initial as () => S)() : initial
+  const { initial, evolve, decide } = command
+  if (typeof evolve !== 'function' || typeof decide !== 'function') throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   const versions = new Map<string, number>()
   // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
   const queue = new Set(declareStreams(command.streams))
+  const most = queue.size + maxDiscovered
+  let state = awaited('initial', typeof initial === 'function' ? (initial as () => S)() : freshCopy(initial))
   for (const stream of queue) {
     let version = 0
     let reply = yield { kind: 'read-stream', stream }
@@ -99,26 +106,45 @@ function* readStreams<E extends EventShape, S>(
       if (event.version !== version) {
         throw new IntegrityError(event.position, `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`)
       }
-      state = command.evolve(state, event)
+      state = awaited('evolve', command.evolve(state, event))
     }
     if (reply.kind !== 'end') throw unexpected(reply)
     versions.set(stream, version)
-    for (const found of command.discover?.(state) ?? []) queue.add(streamName(found))
+    if (command.discover === undefined) continue
+    const found: unknown = awaited('discover', command.discover(state))
+    if (!Array.isArray(found)) throw new InvalidArgumentError('discover', 'must return a list of stream names.')
+    found.forEach(isRefusedPromise)
+    for (const name of found) {
+      queue.add(streamName(name))
+      if (queue.size > most) throw new TooManyStreamsError(maxDiscovered, command.name)
+    }
   }
   return { state, versions }
+}
+
+/** What a function of the command returned. Commands are pure and never wait: a promise would be taken for a state. */
+function awaited<T>(what: string, value: T): T {
+  if (!isRefusedPromise(value)) return value
+  throw new InvalidArgumentError(what, 'must not return a promise. Await what the command needs before it is executed.')
 }
 
 function decide<E extends EventShape, S>(command: Command<E, S>, state: S): Decision<E> {
   let decision: Decision<E>
   try {
-    decision = command.decide(state)
+    decision = awaited('decide', command.decide(state))
   } catch (error) {
     // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
-    if (error instanceof CommandRefusedError) return { type: 'refused', reason: error.reason }
+    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError') return { type: 'refused', reason: (error as CommandRefusedError).reason }
     throw error
   }
-  if (isEvents(decision) || (decision as Refusal | undefined)?.type === 'refused') return decision
-  throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason), and not a promise.')
+  if (!isEvents(decision)) {
+    if ((decision as Refusal | null | undefined)?.type === 'refused') return decision
+    throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason).')
+  }
+  // All of them, since several may be promises. Holes count.
+  const wrong = Array.from<unknown, boolean>(decision, (event) => typeof event !== 'object' || event === null || isRefusedPromise(event)).indexOf(true)
+  if (wrong >= 0) throw new InvalidEventError(`decide[${wrong}]`, 'must be { stream, type, data }: `decide` returns a list of events.')
+  return decision
 }
 
 function isEvents<E extends EventShape>(decision: Decision<E>): decision is readonly CommandEvent<E>[] {

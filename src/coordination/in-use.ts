@@ -1,10 +1,9 @@
 /** Shared locks that say "this is in use here", so that nobody deletes it. */
+import { feature } from '../platform/features.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 
 /** The lock manager of this context; `undefined` in Node and in pages that are not served securely. */
-export function lockManager(): LockManager | undefined {
-  return typeof navigator === 'object' ? navigator.locks : undefined
-}
+export const lockManager = (): LockManager | undefined => feature(({ navigator }) => navigator.locks)
 
 /**
  * Asks for a shared lock, and holds it until the returned function is called. Nobody waits for it: what is deleted before it is held
@@ -19,7 +18,8 @@ export function holdInUse(locks: LockManager | undefined, name: string, lifecycl
       release = resolve
     })
     // Refused where the document is not active any more; then there is nothing to protect.
-    locks.request(name, { mode: 'shared' }, () => held).catch(() => {})
+    const request = async () => locks.request(name, { mode: 'shared' }, () => held)
+    request().catch(() => {})
   }
   const letGo = () => {
     release?.()

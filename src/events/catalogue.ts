@@ -1,31 +1,15 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
 import { systemClock } from '../platform/clock.js'
+import { made, notOurs } from '../platform/copies.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
+import { creatorName, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
 
-/** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
-export interface StandardSchema<Input = unknown, Output = Input> {
-  readonly '~standard': {
-    readonly version: 1
-    readonly vendor: string
-    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
-    readonly types?: { readonly input: Input; readonly output: Output } | undefined
-  }
-}
-
-/** What a validator answers: a value, or issues if there are any. */
-export type StandardResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly StandardIssue[] }
-
-/** One thing that is wrong with a value. */
-export interface StandardIssue {
-  readonly message: string
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
-}
+export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
 /** The data of a stored event before it is brought up to date. Annotate the parameter of an upcaster to type it better. */
 export interface StoredData {
@@ -38,7 +22,12 @@ export type Upcast = { upcast(data: StoredData): unknown }['upcast']
 
 /** One event type. */
 export interface EventDefinition {
-  /** Checks `data` when an event is made or appended. What it answers is stored. @default anything is accepted */
+  /**
+   * Checks `data`. A creator takes what the schema takes (its input), runs it once, and makes an event of what it returns (its output):
+   * that is stored. A plain event that is appended has data as it is stored, so it is of the type of the output; the schema checks
+   * that, and may tidy it (defaults, trimmed strings, keys left out) if checking again would change nothing more. A schema that changes
+   * its own output, such as euros into cents, is for creators only. @default anything is accepted
+   */
   readonly schema?: StandardSchema<unknown, unknown>
   /** Of this type's data. Raise it when the data changes shape. @default 1 */
   readonly version?: number
@@ -71,14 +60,15 @@ export type CreatorOptions<E extends EventShape> = {
   : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
 
 /**
- * Makes an event that is ready to append, with an id: appending the same object again is safe (H17).
+ * Makes an event that is ready to append, with an id: appending it again is safe, also a copy of it that was posted to a worker or kept
+ * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
  */
 export type EventCreator<E extends EventShape, Input = E['data']> = (
   data: Input,
   ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]
-) => E & { readonly id: string; readonly meta?: unknown }
+) => E & { readonly id: string; readonly meta?: unknown; readonly checked?: string | undefined }
 
 /** Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise. */
 export type EventCreators<E extends EventShape> = {
@@ -94,7 +84,7 @@ export type EventOfType<E extends EventShape, T extends string> = E extends { re
       : never
     : never
 
-/** What a definition stores: the output of its schema. */
+/** The data that is stored of a definition's events, and that plain events have: the output of its schema. */
 export type DataOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
   ? NonNullable<D['schema']['~standard']['types']>['output']
   : unknown
@@ -151,11 +141,12 @@ export interface CatalogueCore {
   /** Which version of its data new events of this type have; 1 by default. */
   schemaVersion(type: string): number
   /**
-   * The data as the schema answers it, or the data itself; a promise only if the schema is asynchronous.
+   * The data of a new event as it is to be stored; a promise only if the schema is asynchronous.
    *
+   * @param mark what the event's creator left in `checked`, if it did
    * @throws InvalidEventError under the given path, from the promise if there is one
    */
-  validate(type: string, data: unknown, path: string): unknown | Promise<unknown>
+  validate(type: string, data: unknown, path: string, mark?: unknown): unknown | Promise<unknown>
   /** No type has upcasters, so that the log need not call `restore`. */
   readonly identity: boolean
   /**
@@ -185,7 +176,7 @@ const cores = new WeakMap<object, CatalogueCore>()
 export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
   // A WeakMap answers undefined for what cannot be its key.
   const core = cores.get(catalogue)
-  if (core === undefined) throw new InvalidArgumentError('events', "must come from 'defineEvents'.")
+  if (core === undefined) throw new InvalidArgumentError('events', notOurs(catalogue, "must come from 'defineEvents'."))
   return core
 }
 
@@ -197,9 +188,10 @@ function openCatalogue(): object {
   const catalogue = new Proxy(Object.create(null) as object, {
     get(_target, type) {
       // `await` asks for `then`, consoles and test runners ask for symbols.
+      if (type === made) return true
       if (typeof type === 'symbol' || type === 'then') return undefined
       let creator = creators.get(type)
-      if (creator === undefined) creators.set(type, (creator = creatorOf(eventType(type), anyEvents)))
+      if (creator === undefined) creators.set(type, (creator = creatorOf(eventType(type))))
       return creator
     },
     has: (_target, type) => typeof type === 'string' && type !== 'then',
@@ -223,15 +215,16 @@ function closedCatalogue(definitions: EventDefinitions): object {
   for (const type of Object.keys(definitions)) known.set(eventType(type), readDefinition(type, definitions[type]))
   const core = coreOf(known)
   const catalogue: object = Object.create(null)
-  for (const type of known.keys()) {
-    if (type !== 'then') Object.defineProperty(catalogue, type, { value: creatorOf(type, core.forCreators), enumerable: true })
+  for (const [type, definition] of known) {
+    if (type !== 'then') Object.defineProperty(catalogue, type, { value: creatorOf(type, definition), enumerable: true })
   }
+  Object.defineProperty(catalogue, made, { value: true })
   cores.set(catalogue, core)
   return Object.freeze(catalogue)
 }
 
 interface KnownType {
-  readonly validate: StandardSchema['~standard']['validate'] | undefined
+  readonly validate: Validate | undefined
   readonly version: number
   /** From version 1, 2, 3 … */
   readonly upcasters: readonly Upcast[]
@@ -264,32 +257,20 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
   return { validate: standard?.validate.bind(standard), version, upcasters }
 }
 
-function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore & { readonly forCreators: CatalogueCore } {
-  // What creators validated, as it was then. Appending it must not run the schema again: one that turns a string into
-  // a number would refuse its own output.
-  const done = new WeakMap<object, { readonly type: string; readonly text: string }>()
-
-  const find = (type: string, path: string) => {
-    const found = known.get(type)
-    if (found === undefined) {
-      throw new InvalidEventError(under(path, 'type'), `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`)
-    }
-    return found
-  }
-  const validate: CatalogueCore['validate'] = (type, data, path) => {
-    const check = find(type, path).validate
-    return check === undefined ? data : runSchema(check, data, under(path, 'data'))
-  }
-  const core: CatalogueCore = {
+function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
+  return {
     types: new Set(known.keys()),
     schemaVersion: (type) => known.get(type)?.version ?? 1,
-    validate(type, data, path) {
-      if (typeof data === 'object' && data !== null) {
-        const before = done.get(data)
-        // Compared, because it may have been changed since.
-        if (before?.type === type && before.text === toJsonText(data, under(path, 'data'))) return data
+    validate(type, data, path, mark) {
+      const found = known.get(type)
+      if (found === undefined) {
+        throw new InvalidEventError(under(path, 'type'), `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`)
       }
-      return validate(type, data, path)
+      const { validate, version } = found
+      const at = under(path, 'data')
+      if (mark === undefined) return validate === undefined ? data : storedData(validate, type, data, at)
+      if (mark === markOf(type, version, toJsonText(data, at))) return data
+      throw new InvalidEventError(at, `was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`)
     },
     identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
     restore(type, storedVersion, data, position) {
@@ -300,59 +281,22 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore & { readon
       return upcastFrom(found, type, storedVersion, data, position)
     },
   }
-  const forCreators: CatalogueCore = {
-    ...core,
-    validate(type, data, path) {
-      const value = validate(type, data, path)
-      // Without a schema there is nothing that must not happen twice.
-      const remember = typeof value === 'object' && value !== null && !(value instanceof Promise) && known.get(type)?.validate !== undefined
-      if (remember) done.set(value, { type, text: toJsonText(value, under(path, 'data')) })
-      return value
-    },
-  }
-  return { ...core, forCreators }
 }
 
-function creatorOf(type: string, core: CatalogueCore): AnyCreator {
+function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 }): AnyCreator {
   return (data, options = {}) => {
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
-    const value = core.validate(type, data, '')
-    if (value instanceof Promise) {
-      value.catch(() => undefined)
+    const value = validate === undefined ? data : runSchema(validate, data, 'data')
+    if (isRefusedPromise(value)) {
       throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
     }
-    toJsonText(value, 'data')
+    const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
-    return { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
+    const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
+    // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
+    return validate === undefined || keeps(validate, data, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
   }
-}
-
-function runSchema(validate: StandardSchema['~standard']['validate'], data: unknown, path: string): unknown {
-  const failed = (cause: unknown) => new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
-  let result: StandardResult<unknown> | PromiseLike<StandardResult<unknown>>
-  try {
-    result = validate(data)
-  } catch (cause) {
-    throw failed(cause)
-  }
-  if (!isThenable(result)) return valueOf(result, path)
-  // A real promise, whatever the library uses.
-  return Promise.resolve(result).then(
-    (settled) => valueOf(settled, path),
-    (cause: unknown) => {
-      throw failed(cause)
-    },
-  )
-}
-
-function valueOf(result: StandardResult<unknown>, path: string): unknown {
-  const { issues } = result
-  if (issues === undefined) return result.value
-  const [first] = issues
-  const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
-  const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
-  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}`, { issues })
 }
 
 function upcastFrom(known: KnownType, type: string, storedVersion: number, data: unknown, position: number): unknown {
@@ -368,10 +312,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
     }
     // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
     if (value === undefined) throw new EventUnreadableError(position, `${name} answered undefined.`)
-    if (isThenable(value)) {
-      void Promise.resolve(value).catch(() => undefined)
-      throw new EventUnreadableError(position, `${name} is asynchronous.`)
-    }
+    if (isRefusedPromise(value)) throw new EventUnreadableError(position, `${name} is asynchronous.`)
   }
   return value
 }
@@ -383,10 +324,6 @@ function newerThanKnown(type: string, stored: number, known: number, position: n
     undefined,
     true,
   )
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 function under(path: string, key: string): string {

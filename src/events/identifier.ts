@@ -1,5 +1,8 @@
 /** Event ids: UUIDs of version 7 (RFC 9562), which sort by the time they were made. */
 
+import { InvalidArgumentError } from '../errors.js'
+import { feature } from '../platform/features.js'
+
 /** 48 bits. */
 const latest = 2 ** 48 - 1
 
@@ -16,10 +19,10 @@ let sequence = 0
  * The last 32 bits are random in every id, so that contexts with the same time and counter do not meet.
  */
 export function createId(now: number): string {
-  // A clock that answers nonsense must not stop an append (H52). NaN is not above lastTime, so it counts as earlier.
-  const time = Math.min(Math.max(Math.trunc(now), 0), latest)
+  // A clock that returns nonsense (H52) counts as earlier: ids must not stay at the end of time for it.
+  const time = typeof now === 'number' && now <= latest ? Math.trunc(now) : -1
   if (time > lastTime || lastTime < 0) {
-    lastTime = time || 0
+    lastTime = Math.max(time, 0)
     sequence = seed()
   } else {
     sequence += 1
@@ -61,6 +64,12 @@ export function isUuidV7(id: unknown): boolean {
   return typeof id === 'string' && shape.test(id)
 }
 
+/** A random id for what is no event. `crypto.randomUUID` exists in secure contexts only. */
+export function randomId(): string {
+  const text = Array.from({ length: 4 }, () => hex(randomWord(), 8)).join('')
+  return `${text.slice(0, 8)}-${text.slice(8, 12)}-${text.slice(12, 16)}-${text.slice(16, 20)}-${text.slice(20)}`
+}
+
 /** Starts in the lower half, which leaves room for 2^41 ids in one ms. */
 function seed(): number {
   return (randomWord() >>> 23) * 2 ** 32 + randomWord()
@@ -72,7 +81,9 @@ let used = pool.length
 
 function randomWord(): number {
   if (used === pool.length) {
-    globalThis.crypto.getRandomValues(pool)
+    const crypto = feature((here) => here.crypto)
+    if (typeof crypto?.getRandomValues !== 'function') throw new InvalidArgumentError('crypto.getRandomValues', 'is missing here, and ids are made with it. Provide it before tidemark is used.')
+    crypto.getRandomValues(pool)
     used = 0
   }
   const word = pool[used] as number

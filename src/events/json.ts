@@ -8,7 +8,9 @@ const deepest = 1000
  * The value as JSON text, after checking that nothing of it gets lost on the way.
  *
  * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called (H2).
- * A property that is undefined is left out, `-0` becomes 0, and what is not enumerable is not part of the data.
+ * A property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key, is not part of
+ * the data and is left out too: state libraries keep their own notes there. An enumerable symbol is refused, and `Symbol.toStringTag`,
+ * by which `Math` and modules can be told from plain objects.
  *
  * @param path how messages call the value, such as `events[2].data`
  * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
@@ -61,7 +63,7 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   if (typeof value !== 'object') return typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
   if (value === null) return true
   const isArray = Array.isArray(value)
-  if (Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) || (left.objects -= 1) < 0) return false
+  if (Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) || (left.objects -= 1) < 0 || 'toJSON' in value) return false
   const keys = Object.keys(value)
   // Names come after indexes: so many keys, and the last of them an index, are neither holes nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
@@ -125,18 +127,20 @@ function writeArray(value: readonly unknown[], walk: Walk): void {
   if (!isArrayPrototype(Object.getPrototypeOf(value))) throw new Unfit(instanceProblem(value))
   const { length } = value
   walk.text.push('[')
+  let indexes = 0
   for (let index = 0; index < length; index += 1) {
     walk.keys.push(index)
     const descriptor = Object.getOwnPropertyDescriptor(value, index)
     if (descriptor === undefined) throw new Unfit('is a hole in an array, which JSON turns into null.')
+    if (descriptor.enumerable) indexes += 1
     if (index > 0) walk.text.push(',')
     write(valueOf(descriptor), walk)
     walk.keys.pop()
   }
-  // Every index is there, so a further key is a name.
-  const keys = Object.keys(value)
-  if (keys.length > length) {
-    walk.keys.push(keys[length] as string)
+  // Indexes come first, so a further key is a name.
+  const name = Object.keys(value)[indexes]
+  if (name !== undefined) {
+    walk.keys.push(name)
     throw new Unfit('is a named property of an array, which JSON leaves out.')
   }
   refuseSymbols(value)
@@ -169,7 +173,7 @@ function valueOf(descriptor: PropertyDescriptor): unknown {
 }
 
 function refuseSymbols(value: object): void {
-  const [symbol] = Object.getOwnPropertySymbols(value)
+  const symbol = Object.getOwnPropertySymbols(value).find((key) => key === Symbol.toStringTag || Object.getOwnPropertyDescriptor(value, key)?.enumerable)
   if (symbol !== undefined) throw new Unfit(`has the key ${String(symbol)}, and JSON leaves symbols out.`)
 }
 

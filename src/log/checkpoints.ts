@@ -1,6 +1,7 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../errors.js'
 import { projectionName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requested } from '../platform/indexeddb.js'
 import { wholeNumber } from './prepare.js'
@@ -28,6 +29,8 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
+const saveNames = ['expected', 'letters', 'dropLetters']
+
 const ask = (transaction: IDBTransaction, key: string) =>
   requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
@@ -41,9 +44,12 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       const row = await connection.transact({ stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) => ask(transaction, key))
       // One that only seems to be missing would start its projection from the first event again (H25).
       if (row === undefined) await assertAnswering(connection)
-      return row === undefined ? undefined : wholeNumber(row.position, `The stored checkpoint of '${key}'`)
+      // What was edited by hand is for its reader to refuse.
+      return row?.position
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
@@ -92,7 +98,9 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async load(name) {
       return positions.get(projectionName(name))
     },
-    async save(name, position, { expected, letters = [], dropLetters = false } = {}) {
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames, 'options')
+      const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)

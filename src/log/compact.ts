@@ -1,6 +1,7 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requestedAll } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
@@ -48,13 +49,14 @@ const mostCharacters = 2 * 1024 * 1024
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none, and options that are none
+ * @throws InvalidArgumentError for a store that is none, and for options that are wrong or misspelt
  * @throws ClosedError, StorageLostError, StorageFailedError, StorageFullError and their like; the log is whole all the same
  *
  * @example
  * requestIdleCallback(() => void compactEvents(store).catch(report))
  */
 export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
+  onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The event store: what an append-only log offers, whatever it is stored in. */
 import type { ExpectedVersion } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
@@ -95,7 +96,8 @@ export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadO
 export interface EventStore<E extends EventShape = EventShape> extends EventReader<E> {
   readonly name: string
   /**
-   * Stores events, all or nothing over all streams, and resolves once they are committed.
+   * Stores events, all or nothing over all streams, and resolves once they are committed. Takes events of creators, and plain ones
+   * (`{ type, data }`), whose data is data as it is stored: a schema checks it, and must not make something else of it each time.
    *
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from '../errors.js'
 import { compileGlob } from '../events/glob.js'
 import { streamPrefix } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { EventFilter } from './event-store.js'
 
 /** A filter that was checked. Changing the object that it came from changes nothing. */
@@ -12,7 +13,7 @@ export interface CompiledFilter {
   readonly all: boolean
 }
 
-const known: ReadonlySet<PropertyKey> = new Set(['types', 'streamPrefix', 'streamPattern'] satisfies (keyof EventFilter)[])
+const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamPattern']
 
 /**
  * Checks a filter and makes it fast.
@@ -23,9 +24,7 @@ export function compileFilter(filter: EventFilter): CompiledFilter {
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
     throw new InvalidArgumentError('filter', 'must be an object such as { types: […] }, or {} for every event.')
   }
-  // A misspelt key would otherwise widen the filter without a word.
-  const odd = Reflect.ownKeys(filter).find((key) => !known.has(key))
-  if (odd !== undefined) throw new InvalidArgumentError('filter', `has no property '${String(odd)}'. It may have ${[...known].join(', ')}.`)
+  onlyKnown(filter, known, 'filter')
   const { types, streamPrefix: prefix, streamPattern: pattern } = filter
   if (prefix !== undefined && pattern !== undefined) {
     throw new InvalidArgumentError('filter', "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.")

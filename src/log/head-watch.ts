@@ -1,6 +1,6 @@
 /** From hints that anybody may send to calls that can be believed: the head, whenever it really moved (H63, H68). */
 import type { Clock } from '../platform/clock.js'
-import { tell } from '../platform/tasks.js'
+import { listenerSet } from '../platform/listeners.js'
 
 /** After a hint that was not true, the next look comes so many ms later at the earliest. A slow poll is no faster. */
 export const distrustFor = 1000
@@ -21,7 +21,7 @@ export interface HeadWatch {
  * @param look answers the head of the log
  */
 export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<number>): HeadWatch {
-  const listeners = new Set<(head: number) => void>()
+  const listeners = listenerSet<[head: number]>()
   let told = 0
   let looking = false
   let stopped = false
@@ -31,7 +31,7 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
   const saw = (head: number) => {
     if (head <= told) return
     told = head
-    for (const listener of [...listeners]) tell(() => listener(head))
+    listeners.tell(head)
   }
   const lookInto = async () => {
     if (stopped || looking || cancelPause !== undefined || claimed <= told || listeners.size === 0) return
@@ -64,9 +64,8 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
       void lookInto()
     },
     subscribe(listener) {
-      const own = (head: number) => listener(head)
-      listeners.add(own)
-      return () => void listeners.delete(own)
+      const remove = listeners.add(listener)
+      return () => void remove()
     },
     stop() {
       stopped = true

@@ -1,13 +1,16 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
-import { InvalidImportError, UnsupportedFormatError, describe } from '../errors.js'
+import { hasCode, InvalidImportError, describe } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { eventType, isEventId, streamName } from '../events/names.js'
-import type { AppendResult, ExpectedVersion, ReadOptions } from './event-store.js'
-import { exportFormat, type ExportHeader } from './export.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { Slices } from '../platform/slices.js'
+import type { ReadOptions } from './event-store.js'
+import type { ExportHeader } from './export.js'
+import { ImportBatch, span, type Stored } from './import-batch.js'
+import { eventOf, headerOf, parseLine, type ImportedLine } from './import-lines.js'
+import { inspectionOf } from './inspection.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
-import { eventEncoder, wholeNumber, type EventDraft, type PreparedAppend } from './prepare.js'
-import { weightOf, type EventText } from './record-text.js'
+import { eventEncoder } from './prepare.js'
 
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
@@ -28,176 +31,145 @@ export interface ImportResult extends ImportProgress {
   readonly position: number
 }
 
-/** One transaction stores so many events at least, if there are as many, and goes on to the end of a commit. */
-const batchEvents = 1000
-/** … or so many characters. */
-const batchCharacters = 1024 * 1024
-
 /**
  * Appends the events of an export, in their order, with their ids, times, `meta` and the schema versions they were stored
  * with. Neither schemas nor the codec are asked: they were when the events were recorded. Events of one commit are
  * stored together.
  *
- * Events whose ids are in the log are skipped, so an import that was broken off is simply run again. In an empty log every
- * event gets the position and version it had; in another one, the next ones.
+ * Events whose ids are in the log are skipped, so an import that was broken off, or a part that was imported before, is simply imported
+ * again. In an empty log every event gets the position and version it had; in another one, the next ones.
  *
- * @throws InvalidImportError with the line that is no line of an export, and if the source was cut off. What comes before
- * stays imported.
+ * What the source says of itself is checked:
+ * - A part (`exportEvents(store, { after })`) goes into a log that has what comes before it. Out of order, or with a part in between
+ *   missing, it is refused with the positions that are missing, and nothing of it is stored. Parts may overlap.
+ * - The events of a stream keep their order. A log that has other streams, or events of its own at the end of these, takes an export;
+ *   one that has an event already but not those of its stream that come before it refuses it.
+ * - An id that is in the log in another stream, or twice in the source with other content, is refused.
+ * - What the log refuses takes the other events of its transaction along; transactions before it stay.
+ * - A source that ends before its last event was cut off.
+ *
+ * @param source is closed if it is not read to its end
+ * @param options `signal` ends it with the signal's reason, also while the source is silent; transactions that were committed stay
+ * @throws InvalidImportError with the line that is refused, damaged or missing, or at which the source failed (then the failure is the
+ * `cause`). Every whole commit before a damaged line is stored. Run again with a source that is whole, it stores the rest.
  * @throws UnsupportedFormatError for an export of a newer tidemark
  *
  * @example
  * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
+  onlyKnown(options, ['signal', 'onProgress'])
   const { signal, onProgress } = options
-  const { appendPrepared, maxEventBytes } = storeInternals(store)
+  const parts = storeInternals(store)
+  signal?.throwIfAborted()
   let position = await store.head()
-  let [imported, skipped] = [0, 0]
-  let header: ExportHeader | undefined
-  let last = 0
-  let number = 0
-  let batch = new Batch()
-  const encode = eventEncoder(maxEventBytes)
+  const encode = eventEncoder(parts.maxEventBytes)
+  const stored: Stored = { first: Infinity, streams: new Set() }
+  let [imported, skipped, number] = [0, 0, 0]
+  let order: SourceOrder | undefined
+  let batch = new ImportBatch()
+  /** An append failed: there is nothing to add to that. */
+  let broken = false
+  const total = () => (order === undefined ? 0 : order.header.head - order.header.after)
   const flush = async () => {
     signal?.throwIfAborted()
-    if (batch.events.length === 0) return
-    const result = await appendPrepared(batch.prepared(), signal === undefined ? {} : { signal })
-    const stored = countStored(result)
-    imported += stored
-    skipped += batch.lines - stored
+    if (batch.lines === 0) return
+    const flushed = batch
+    batch = new ImportBatch()
+    broken = true
+    const result = await parts.appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal }).catch((cause: unknown) => {
+      // What the log refuses, such as the id of another event, is the fault of the source.
+      if (!hasCode(cause, 'invalid-event')) throw cause
+      throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, { cause })
+    })
+    broken = false
+    const count = result.duplicate ? 0 : result.position - result.firstPosition + 1
+    if (count > 0) stored.first = Math.min(stored.first, result.firstPosition)
+    for (const stream of flushed.grown) stored.streams.add(stream)
+    order?.firsts.clear()
+    imported += count
+    skipped += flushed.lines - count
     position = Math.max(position, result.position)
-    batch = new Batch()
-    onProgress?.({ imported, skipped, total: totalOf(header) })
+    onProgress?.({ imported, skipped, total: total() })
   }
-  for await (const text of linesOf(source)) {
-    number += 1
-    if (text.trim() === '') continue
-    const value = parse(text, number)
-    if (header === undefined) {
-      header = headerOf(value, number)
-      last = header.after
-      continue
+  const slices = new Slices()
+  try {
+    for await (const text of linesOf(source, signal)) {
+      number += 1
+      if (text.trim() === '') continue
+      const value = parseLine(text, number)
+      if (order === undefined) {
+        const header = headerOf(value, number)
+        await assertContinues(store, header, position, number)
+        order = new SourceOrder(header)
+        continue
+      }
+      const line = eventOf(value, number, encode)
+      order.check(line)
+      // Where no line says that it ends a commit, the next one does.
+      batch.begins(line)
+      if (batch.isDue) await flush()
+      batch.add(line)
+      if (batch.isDue) await flush()
+      if (slices.isOver) await slices.turn()
     }
-    const { event, at, commit } = eventOf(value, number, encode)
-    if (at !== last + 1) throw new InvalidImportError(number, `has position ${at}, where ${last + 1} comes next: lines are missing or out of order.`)
-    // Only now is it known that the commit before is complete.
-    if (commit !== batch.commit && batch.isLarge) await flush()
-    batch.add(event, commit)
-    last = at
+    if (order === undefined) throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
+    order.assertWhole(number)
+  } catch (error) {
+    if (broken || signal?.aborted === true) throw error
+    batch.cut()
+    await flush()
+    throw error
   }
-  if (header === undefined) throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
-  if (last < header.head) throw new InvalidImportError(number, `is the last one, with position ${last}, and the header announces ${header.head}: the source was cut off. Import a whole one.`)
   await flush()
-  return { imported, skipped, total: totalOf(header), position }
+  return { imported, skipped, total: total(), position }
 }
 
-/** Events for one transaction. */
-class Batch {
-  readonly events: EventText[] = []
-  readonly #starts = new Set<number>()
-  readonly #ids = new Set<string>()
-  #characters = 0
-  /** The commit that the last line belongs to. */
-  commit: number | undefined
-  /** Lines taken in; an id that comes twice is stored once. */
-  lines = 0
+/** Whether the lines come as their header says, and as their streams do. */
+class SourceOrder {
+  readonly header: ExportHeader
+  /** Lines that are not stored yet, and begin a stream whose earlier events must be in the log. */
+  readonly firsts = new Set<number>()
+  readonly #versions = new Map<string, number>()
+  #last: number
+  #commit = 0
 
-  get isLarge(): boolean {
-    return this.events.length >= batchEvents || this.#characters >= batchCharacters
+  constructor(header: ExportHeader) {
+    this.header = header
+    this.#last = header.after
   }
 
-  add(event: EventText, commit: number): void {
-    this.lines += 1
-    if (commit !== this.commit) this.#starts.add(this.events.length)
-    this.commit = commit
-    if (this.#ids.has(event.id)) return
-    this.#ids.add(event.id)
-    this.events.push(event)
-    this.#characters += weightOf(event)
+  check({ at, version, commit, number, event: { stream } }: ImportedLine): void {
+    const { after, head } = this.header
+    const next = this.#last + 1
+    const wrong = (problem: string) => new InvalidImportError(number, problem)
+    if (at > head) throw wrong(`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`)
+    if (at > next) throw wrong(`has position ${at}, where ${next} comes next: position ${span(next, at - 1)} is missing, or out of order.`)
+    if (at < next) throw wrong(`has position ${at}, where ${next} comes next: lines are out of order, or doubled.`)
+    // A part may begin inside of a commit.
+    if (commit !== this.#commit && commit !== at && this.#last !== after) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)
+    const before = this.#versions.get(stream)
+    if (before === undefined && after > 0) this.firsts.add(number)
+    else if (version !== (before ?? 0) + 1) throw wrong(`is version ${version} of stream '${stream}', where ${(before ?? 0) + 1} comes next.`)
+    this.#versions.set(stream, version)
+    this.#last = at
+    this.#commit = commit
   }
 
-  prepared(): PreparedAppend {
-    return importedAppend(this.events, this.#starts)
+  assertWhole(number: number): void {
+    const { head } = this.header
+    if (this.#last < head) throw new InvalidImportError(number, `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, position ${span(this.#last + 1, head)} is missing. Import a whole one.`)
   }
 }
 
-/** Events for one transaction, with the indexes at which a commit begins. */
-function importedAppend(events: readonly EventText[], starts: ReadonlySet<number>): PreparedAppend {
-  const append: PreparedAppend = {
-    events,
-    expected: new Map<string, ExpectedVersion>(events.map(({ stream }) => [stream, 'any'])),
-    condition: undefined,
-    imported: {
-      starts,
-      without(known) {
-        const left: EventText[] = []
-        const leftStarts = new Set<number>()
-        let begins = false
-        for (const [index, event] of events.entries()) {
-          begins ||= starts.has(index)
-          if (known.has(event.id)) continue
-          if (begins) leftStarts.add(left.length)
-          begins = false
-          left.push(event)
-        }
-        return left.length === 0 || left.length === events.length ? append : importedAppend(left, leftStarts)
-      },
-    },
+/** A part goes on where the log is. */
+async function assertContinues<E extends EventShape>(store: TidemarkStore<E>, { log, after, previous }: ExportHeader, head: number, number: number): Promise<void> {
+  if (after === 0) return
+  const first = 'Import the parts before this one first.'
+  if (head < after) {
+    const copy = head === 0 ? '' : ` (all up to ${after}, if this log is not a copy of that one up to its head)`
+    throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: position ${span(head + 1, after)} is missing${copy}. ${first}`)
   }
-  return append
-}
-
-function countStored(result: AppendResult): number {
-  return result.duplicate ? 0 : result.position - result.firstPosition + 1
-}
-
-function totalOf(header: ExportHeader | undefined): number {
-  return header === undefined ? 0 : header.head - header.after
-}
-
-function parse(text: string, number: number): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new InvalidImportError(number, `is no JSON (${(cause as Error).message}).`, { cause })
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidImportError(number, 'is no JSON object.')
-  return value as Record<string, unknown>
-}
-
-function headerOf(value: Record<string, unknown>, number: number): ExportHeader {
-  const { tidemark, format, log, after, head } = value
-  if (tidemark !== 'export' || typeof log !== 'string') throw new InvalidImportError(number, 'is no header of an export.')
-  const whole = (name: string, part: unknown, least: number) => checked(number, () => wholeNumber(part, name, least))
-  const written = whole('format', format, 1)
-  if (written > exportFormat) throw new UnsupportedFormatError('The export was written by a newer version of this app. Import it with that version.')
-  return { tidemark, format: written, log, after: whole('after', after, 0), head: whole('head', head, 0) }
-}
-
-function eventOf(
-  value: Record<string, unknown>, number: number, encode: (draft: EventDraft, path: string) => EventText,
-): { event: EventText; at: number; commit: number } {
-  return checked(number, () => {
-    const { position, commit, type, data, meta, stream, version, id, time, schema = 1 } = value
-    const at = wholeNumber(position, 'position', 1)
-    wholeNumber(version, 'version', 1)
-    if (!isEventId(id)) throw new InvalidImportError(number, `has the id ${describe(id)}, which is none.`)
-    if (!Number.isFinite(time)) throw new InvalidImportError(number, `has the time ${describe(time)}, which is none.`)
-    if (data === undefined) throw new InvalidImportError(number, 'has no data.')
-    const event = encode({
-      type: eventType(type), stream: streamName(stream), id, idGiven: true, time: time as number, schema: wholeNumber(schema, 'schema', 1), data, meta,
-    }, 'event')
-    return { event, at, commit: commit === undefined ? at : wholeNumber(commit, 'commit', 1) }
-  })
-}
-
-/** Names the line of whatever is refused. */
-function checked<T>(number: number, check: () => T): T {
-  try {
-    return check()
-  } catch (cause) {
-    if (cause instanceof InvalidImportError) throw cause
-    throw new InvalidImportError(number, `does not hold an event: ${(cause as Error).message}`, { cause })
-  }
+  if (previous === undefined || (await inspectionOf(store.name, storeInternals(store)).holds(previous.id, previous.stream))) return
+  throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`)
 }

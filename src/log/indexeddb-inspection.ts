@@ -4,7 +4,7 @@ import { requested, requestedAll } from '../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from './audit.js'
 import type { LogInspection, SharedIdKey } from './inspection.js'
 import { mayBeLoss, readAround, readOneByOne } from './lost-records.js'
-import type { CommitRecord } from './record.js'
+import { anyHolds, idKey, type CommitRecord } from './record.js'
 
 /** How many index entries one transaction walks over, and on to the end of a key. */
 const walkAtOnce = 4096
@@ -46,6 +46,10 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
           return readOneByOne(connection, at, what)
         })
       return found.filter((record) => record !== undefined)
+    },
+    async holds(id, stream) {
+      const key = IDBKeyRange.only(idKey(id))
+      return anyHolds(await readAround(connection, what, (commits) => commits.index('ids').getAll(key), (commits) => commits.index('ids').getAllKeys(key)), id, stream)
     },
     async recordsFrom(position, limit) {
       for (;;) {

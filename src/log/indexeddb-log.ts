@@ -2,11 +2,14 @@
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import { databaseName } from '../events/names.js'
+import type { Clock } from '../platform/clock.js'
 import { Connection } from '../platform/connection.js'
 import { requested, transact } from '../platform/indexeddb.js'
 import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
+import { distrustFor } from './head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
 import type { CollectedRead, PageReadOptions } from './pages.js'
@@ -18,6 +21,7 @@ export interface IndexedDbLogOptions {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly durability: Durability
+  readonly clock: Clock
 }
 
 export class IndexedDbLog {
@@ -26,10 +30,12 @@ export class IndexedDbLog {
   readonly #reader: LogReader
   readonly #writer: LogWriter
   #incarnation: string | undefined
-  /** Of all who were heard of. */
-  #newestFormat = format
+  readonly #clock: Clock
+  /** The newer format that a hint named last, and until when no other one is heeded. */
+  #newer = { format, deafUntil: -Infinity }
 
   constructor(options: IndexedDbLogOptions) {
+    this.#clock = options.clock
     this.connection = new Connection({
       name: databaseName(options.name),
       version: 1,
@@ -42,7 +48,7 @@ export class IndexedDbLog {
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
         database.createObjectStore('letters', { keyPath: ['name', 'position'] })
-        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: crypto.randomUUID() } satisfies LogMeta).catch(() => {})
+        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta).catch(() => {})
       },
       verify: async (database) => {
         assertWhole(database, options.name)
@@ -78,13 +84,13 @@ export class IndexedDbLog {
     return this.#incarnation as string
   }
 
-  /** Somebody else appended: what this writer believes is out of date. */
+  /** Somebody says that the log reaches so far, and in which format they write. */
   headMoved(head: number, otherFormat: number = format): void {
-    this.#writer.headMoved(head)
-    this.#recent.headMoved(head)
-    if (otherFormat <= this.#newestFormat) return
+    if (this.#writer.headMoved(head)) this.#recent.headMoved(head)
+    const now = this.#clock.monotonic()
+    if (otherFormat <= format || otherFormat === this.#newer.format || now < this.#newer.deafUntil) return
     // The next connection tells whether a build of that format left the log to builds of this one (H41).
-    this.#newestFormat = otherFormat
+    this.#newer = { format: otherFormat, deafUntil: now + distrustFor }
     this.connection.reopen()
   }
 

@@ -3,7 +3,7 @@ import type { StoredBeside } from './audit.js'
 import { indexedDbInspection } from './indexeddb-inspection.js'
 import type { MemoryLog } from './memory-log.js'
 import type { StoreInternals } from './open.js'
-import type { CommitRecord } from './record.js'
+import { anyHolds, endOf, type CommitRecord } from './record.js'
 
 /** The log as it is stored, for looking at. */
 export interface LogInspection {
@@ -15,6 +15,8 @@ export interface LogInspection {
   records(at: readonly number[]): Promise<readonly CommitRecord[]>
   /** Records from the one on that holds a position. */
   recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
+  /** Whether an event of this id is in a stream. */
+  holds(id: string, stream: string): Promise<boolean>
 }
 
 export interface SharedIdKey {
@@ -40,6 +42,14 @@ function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: Readonly
     async *sharedIdKeys() {},
     records: async () => [],
     recordsFrom: (position, limit) => log.records(position, limit),
+    async holds(id, stream) {
+      for (let from = 1; ;) {
+        const records = await log.records(from, mostRecords)
+        if (records.length === 0) return false
+        if (anyHolds(records, id, stream)) return true
+        from = endOf(records.at(-1)) + 1
+      }
+    },
   }
 }
 

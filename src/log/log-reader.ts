@@ -3,6 +3,7 @@ import { EventUnreadableError, IntegrityError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
+import { systemClock } from '../platform/clock.js'
 import type { Connection } from '../platform/connection.js'
 import { requested, requestedAll } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
@@ -15,7 +16,7 @@ import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { RecordsAhead } from './records-ahead.js'
 import type { StoredEvent } from './record-text.js'
-import { assertContiguous, decodeRecord, endOf, type CommitRecord } from './record.js'
+import { assertContiguous, assertPlaced, decodeRecord, endOf, type CommitRecord } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
 /** What one request reads at most, in characters of JSON and in records (H14). */
@@ -29,6 +30,9 @@ const maxArrival = 2
 const maxSearches = 4
 /** How many records of a stream are read at once, at first and at most. */
 const streamPage = [128, 512] as const
+
+/** Records from a position on, and what is where no record can be: it shall be noticed. */
+const recordsFrom = (from: number): IDBKeyRange | null => (from === 1 ? null : IDBKeyRange.lowerBound(from - 1, true))
 
 const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, { events }) => sum + events.length, 1)
 
@@ -154,7 +158,7 @@ export class LogReader {
       if (missing <= 0) return
       const next = from
       const count = this.#recordsFor(Math.min((options.ahead === undefined ? missing : limit) / share, maxScan))
-      ahead.ask(readAround(this.#connection, what, (commits) => this.#ask(commits, next, count), (commits) => commits.getAllKeys(IDBKeyRange.lowerBound(next), count)))
+      ahead.ask(readAround(this.#connection, what, (commits) => this.#ask(commits, next, count), (commits) => commits.getAllKeys(recordsFrom(next), count)))
     }
     let unclocked = 0
     while (scannedTo < ahead.end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
@@ -196,11 +200,11 @@ export class LogReader {
 
   /** Records from a position on. Measures how long they take to arrive: the first look at a result is what makes it. */
   #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
-    const request: IDBRequest<unknown[]> = commits.getAll(IDBKeyRange.lowerBound(from), count)
+    const request: IDBRequest<unknown[]> = commits.getAll(recordsFrom(from), count)
     request.addEventListener('success', () => {
-      const start = performance.now()
+      const start = systemClock.monotonic()
       const { length } = request.result
-      if (length > 0) this.#arrival = (this.#arrival + (performance.now() - start) / length) / 2
+      if (length > 0) this.#arrival = (this.#arrival + (systemClock.monotonic() - start) / length) / 2
     })
     return request
   }
@@ -223,6 +227,7 @@ export class LogReader {
       if (records.length === 0) await assertAnswering(this.#connection)
       slices.began()
       for (const record of records) {
+        assertPlaced(record)
         const { events, problem } = decodeRecord(record)
         for (const event of events) {
           if (left === 0 || (problem === undefined && (event.stream !== stream || event.version <= after))) continue

@@ -3,12 +3,17 @@ import { ConditionFailedError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
+import { Slices } from '../platform/slices.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
 import { compileFilter } from './filter.js'
 import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from './pages.js'
-import { duplicateResult, findConflict, wholeNumber, type Codec, type KnownEvent, type PreparedAppend } from './prepare.js'
+import { findConflict, wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { rowText, type StoredEvent } from './record-text.js'
 import { idKey, type CommitRecord } from './record.js'
+import { assertSameEvents, duplicateResult } from './repeated.js'
+
+/** The clock is asked after so many events. */
+const stride = 64
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()
 
@@ -17,7 +22,7 @@ export class MemoryLog {
   /** Each event as JSON text, so that no reader can change what another one sees. */
   readonly #events: string[] = []
   readonly #streams = new Map<string, number[]>()
-  readonly #ids = new Map<string, KnownEvent>()
+  readonly #ids = new Map<string, number>()
   /** First position of each commit. */
   readonly #commits: number[] = []
 
@@ -25,10 +30,18 @@ export class MemoryLog {
     this.#context = context
   }
 
-  append(wanted: PreparedAppend, _options: AppendOptions): AppendResult {
+  /** Calls must not overlap: the store queues them. Gives the page its turn between many events; readers see all of them at once. */
+  async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
+    const slices = new Slices()
     const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
-    const prepared = wanted.imported?.without(this.#ids) ?? wanted
-    const duplicate = duplicateResult(prepared, this.#ids, versionOf)
+    const known = new Map<string, StoredEvent>()
+    for (const { id, idGiven } of wanted.events) {
+      const position = idGiven ? this.#ids.get(id) : undefined
+      if (position !== undefined) known.set(id, this.#at(position))
+    }
+    assertSameEvents(wanted, known, this.#context.codec === undefined)
+    const prepared = wanted.imported?.without(known, versionOf) ?? wanted
+    const duplicate = prepared === wanted ? duplicateResult(prepared, known, versionOf) : undefined
     if (duplicate !== undefined) return duplicate
     const conflict = findConflict(prepared.expected, versionOf)
     if (conflict !== undefined) throw conflict
@@ -38,19 +51,30 @@ export class MemoryLog {
         if (condition.filter.matches(this.#at(position))) throw new ConditionFailedError(position)
       }
     }
-    const firstPosition = this.#events.length + (prepared.events.length > 0 ? 1 : 0)
-    for (const [index, event] of prepared.events.entries()) {
-      if (index === 0 || prepared.imported?.starts.has(index) === true) this.#commits.push(this.#events.length + 1)
-      let positions = this.#streams.get(event.stream)
-      if (positions === undefined) this.#streams.set(event.stream, (positions = []))
-      const version = positions.length + 1
-      const position = this.#events.push(rowText(event, version))
+    const before = this.#events.length
+    const texts: string[] = []
+    const streams = new Map<string, number[]>()
+    for (const event of prepared.events) {
+      let positions = streams.get(event.stream)
+      if (positions === undefined) streams.set(event.stream, (positions = []))
+      const position = before + texts.push(rowText(event, versionOf(event.stream) + positions.length + 1))
       positions.push(position)
-      this.#ids.set(event.id, { position, stream: event.stream, version })
+      this.#ids.set(event.id, position)
+      if (texts.length % stride === 0) await slices.turn()
+    }
+    // In one go: no reader sees a part of it.
+    for (let index = 0; index < texts.length; index += 1) {
+      if (index === 0 || prepared.imported?.starts.has(index) === true) this.#commits.push(before + index + 1)
+      this.#events.push(texts[index] as string)
     }
     const versions: Record<string, number> = Object.create(null)
-    for (const stream of prepared.expected.keys()) versions[stream] = versionOf(stream)
-    return { position: this.#events.length, firstPosition, versions, duplicate: false }
+    for (const stream of prepared.expected.keys()) {
+      const positions = this.#streams.get(stream) ?? []
+      for (const position of streams.get(stream) ?? []) positions.push(position)
+      if (positions.length > 0) this.#streams.set(stream, positions)
+      versions[stream] = positions.length
+    }
+    return { position: this.#events.length, firstPosition: before + (texts.length > 0 ? 1 : 0), versions, duplicate: false }
   }
 
   async readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options: PageReadOptions = {}): Promise<CollectedRead<E>> {

@@ -1,13 +1,18 @@
 /** Opening an event store on IndexedDB, and removing one. */
 import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
+import { lockManager } from '../coordination/in-use.js'
 import { webLocksCoordinator } from '../coordination/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
+import { made, notOurs } from '../platform/copies.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
+import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -15,7 +20,7 @@ import { IndexedDbLog } from './indexeddb-log.js'
 import { MemoryLog } from './memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
-import { createStore } from './store.js'
+import { assertDurability, createStore } from './store.js'
 
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
@@ -73,22 +78,40 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
-/** @throws InvalidArgumentError for anything that is not a store of `openEventStore`, or a copy of one */
+/** Whether a backend is a store of `openEventStore`, or a copy of one. */
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => (store as { [internals]?: StoreInternals } | null)?.[internals] !== undefined
+
+/** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
-  if (found === undefined) throw new InvalidArgumentError('store', 'must come from openEventStore. Other backends run plain projectors only.')
+  if (found === undefined) throw new InvalidArgumentError('store', notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
   return found
+}
+
+/** The error of a store that was closed. */
+export function closedError(store: object): unknown {
+  try {
+    ;(store as { [internals]?: StoreInternals })[internals]?.assertOpen()
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  const { durability = 'strict', maxEventBytes = 1024 * 1024, onReport } = options
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'], 'options')
+  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
+  assertDurability(durability)
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
+    throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
+  }
   if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
-  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
   return {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
-    codec: options.codec,
+    codec,
+    onReport,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
@@ -98,14 +121,15 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 function withPorts<E extends EventShape>(
   store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, operations: StoreOperations,
 ): TidemarkStore<E> {
-  return Object.assign(store, { [internals]: parts, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
+  return Object.assign(store, { [internals]: parts, [made]: true, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
 const fallbackCoordinators = new Map<string, Coordinator>()
 
 function coordinatorFor(name: string): Coordinator {
-  if (typeof navigator === 'object' && navigator.locks !== undefined) return webLocksCoordinator(navigator.locks, `${databaseName(name)}:`)
+  const locks = lockManager()
+  if (locks !== undefined) return webLocksCoordinator(locks, `${databaseName(name)}:`)
   let coordinator = fallbackCoordinators.get(name)
   if (coordinator === undefined) fallbackCoordinators.set(name, (coordinator = inProcessCoordinator()))
   return coordinator
@@ -114,20 +138,34 @@ function coordinatorFor(name: string): Coordinator {
 /**
  * Opens the event store of that name in IndexedDB, and creates it if there is none.
  *
+ * May be called where a module is loaded, also on a server: where there is no IndexedDB at all the promise rejects, but its rejection
+ * does not count as unhandled while no one awaits it.
+ *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened
  * @throws StorageUnavailableError if there is no IndexedDB here, or it is forbidden
  * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
  * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
-export async function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
-  const parts = common(options)
-  const { name } = parts
+export function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+  let parts: ReturnType<typeof common<E>>
+  try {
+    parts = common(options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  const opening = open<E>(parts)
+  // Node ends at an unhandled rejection, and with it the build of a page that only imports the module.
+  if (isMissing()) opening.catch(() => {})
+  return opening
+}
+
+async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
+  const { name, onReport } = parts
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
-  const { onReport } = options
   const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: Date.now() }))
   const leave = healing.join(signals)
   const dispose = () => {
@@ -155,7 +193,7 @@ export async function openMemoryEventStore<E extends EventShape>(options: EventS
   const signals = openSignals()
   const log = new MemoryLog(parts)
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
-  const identity = crypto.randomUUID()
+  const identity = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
     signals, medium: 'memory', log, checkpoints, readModels, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
@@ -172,6 +210,6 @@ export async function destroyEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, `The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
-  const known = typeof indexedDB.databases === 'function' ? await indexedDB.databases().catch(() => []) : []
+  const known = await indexedDB.databases?.().catch(() => []) ?? []
   for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
 }

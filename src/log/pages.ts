@@ -2,6 +2,7 @@
 import { EventUnreadableError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { abortable, isThenable } from '../platform/promises.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
 import type { StoredEvent } from './record-text.js'
@@ -58,10 +59,15 @@ export async function finishPage<E extends EventShape>(
     if (problem !== undefined) error = new EventUnreadableError(stored.position, problem)
     else {
       try {
-        const plain = codec === undefined ? stored : { ...stored, data: await codec.decode(stored.data, { type: stored.type, stream: stored.stream }) }
+        let plain = stored
+        if (codec !== undefined) {
+          const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
+          plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
+        }
         events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
         continue
       } catch (cause) {
+        options.signal?.throwIfAborted()
         error = cause instanceof EventUnreadableError
           ? cause
           : new EventUnreadableError(stored.position, `decoding it failed (${cause instanceof Error ? cause.message : String(cause)})`, cause)
@@ -100,7 +106,7 @@ export async function* finishStream<E extends EventShape>(
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   for (let rest = found; rest.length > 0; ) {
     const last = (rest.at(-1) as StoredEvent).position
-    const { events, scannedTo } = await finishPage<E>(rest, broken, last, last, context, {})
+    const { events, scannedTo } = await finishPage<E>(rest, broken, last, last, context, { signal })
     signal?.throwIfAborted()
     yield events
     rest = rest.filter(({ position }) => position > scannedTo)

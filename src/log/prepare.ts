@@ -5,10 +5,14 @@ import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
 import { assertEventId, eventType, streamName } from '../events/names.js'
-import type { Clock } from '../platform/clock.js'
-import type { AppendOptions, AppendResult, StreamWrite } from './event-store.js'
+import { isThenable, optional } from '../platform/promises.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { wallTime, type Clock } from '../platform/clock.js'
+import { Slices } from '../platform/slices.js'
+import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
 import { rowText, weightOf, type EventText } from './record-text.js'
+import type { KnownEvents } from './repeated.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
 export interface Codec {
@@ -22,12 +26,18 @@ export interface PreparedAppend {
   readonly events: readonly EventText[]
   readonly expected: ReadonlyMap<string, ExpectedVersion>
   readonly condition: { readonly filter: CompiledFilter; readonly after: number } | undefined
+  /** How messages call an event, by its index in `events`. @default by its id */
+  readonly pathOf?: (index: number) => string
   /** Set for an import: several commits of another log, stored in one transaction. */
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
-    /** What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate. */
-    without(known: ReadonlyMap<string, KnownEvent>): PreparedAppend
+    /**
+     * What is left once the events that are there already are left out; all of it if all are, which makes it a duplicate.
+     *
+     * @throws InvalidImportError for what does not fit the log as it is
+     */
+    without(known: KnownEvents, versionOf: (stream: string) => number): PreparedAppend
   }
 }
 
@@ -76,31 +86,146 @@ function expectedVersion(value: unknown, path: string): ExpectedVersion {
   return wholeNumber(value, path)
 }
 
-/** Checks and encodes. Asynchronous only as far as a schema or a codec is. */
-export async function prepareAppend<E extends EventShape>(
+/** An append that waits for the app: for a schema or a codec that is asynchronous. */
+export interface LateAppend {
+  /** Ends once all of it is there, or early where `isOver` says that the append was given up. */
+  late(isOver: () => boolean): Promise<PreparedAppend>
+}
+
+/** An event as it was given. */
+interface GivenEvent {
+  readonly path: string
+  readonly stream: string
+  readonly type: string
+  readonly data: unknown
+  readonly meta: unknown
+  readonly id: string | undefined
+  /** What its creator left, if its schema changes its own output. */
+  readonly checked: unknown
+}
+
+/** An event whose data has to be waited for, and its place. */
+interface LateEvent {
+  readonly at: number
+  readonly path: string
+  readonly draft: EventDraft
+  /** Checked, and encoded if `isEncoded`. */
+  readonly data: unknown
+  readonly isEncoded: boolean
+}
+
+/** So many events, and so many characters of JSON, are read at once, however long that takes: who appends less may reuse its objects at once. */
+const readAtOnce = { events: 1024, characters: 256 * 1024 }
+/** The clock is asked after encoding so many characters, where an event counts for 256 at least. */
+const stride = 8 * 1024
+/** So many events of an append may be with an asynchronous codec before the first of them is waited for. */
+const encodedAtOnce = 64
+
+/**
+ * Checks and encodes. Returns a promise where there is so much to do that the page gets its turn in between, and a {@link LateAppend} where
+ * the app's schemas or codec are asynchronous.
+ *
+ * Lists, events and what stands in them are read before it returns; so is `data`, up to `readAtOnce`. Each event is checked and encoded in one
+ * go, so that what is stored is what was checked, whatever the caller does to its objects meanwhile.
+ */
+export function prepareAppend<E extends EventShape>(
   writes: StreamWrite<E> | readonly StreamWrite<E>[],
   options: AppendOptions,
   context: PrepareContext,
-): Promise<PreparedAppend> {
+): PreparedAppend | LateAppend | Promise<PreparedAppend | LateAppend> {
   const { catalogue, codec, clock, maxEventBytes } = context
-  const many = Array.isArray(writes)
-  const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
-  if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
-  const expected = new Map<string, ExpectedVersion>()
+  const { given, expected } = readWrites(writes)
+  const condition = options.failIfAny === undefined ? undefined : readCondition(options.failIfAny)
   const events: EventText[] = []
-  /** Events whose data has to be waited for, and their places. */
-  const late: { readonly at: number; readonly path: string; readonly draft: EventDraft }[] = []
-  /** Names of streams as they were given, and as they are stored. */
-  const streams = new Map<string, string>()
+  const late: LateEvent[] = []
   const types = new Set<string>()
   const givenIds = new Set<string>()
   const encode = eventEncoder(maxEventBytes)
-  const time = clock.now()
-  // Everything of the caller's is read in this loop, without a pause, so that changing it afterwards changes nothing.
+  const time = wallTime(clock)
+  const prepared: PreparedAppend = { events, expected, condition, pathOf: (index) => given[index]?.path ?? 'events' }
+  const slices = new Slices()
+  const take = ({ path, stream, type, data, meta, id, checked: mark }: GivenEvent) => {
+    if (id !== undefined) {
+      assertEventId(id, `${path}.id`)
+      if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
+      givenIds.add(id)
+    }
+    if (!types.has(type)) types.add(eventType(type))
+    const checked = catalogue.validate(type, data, path, mark)
+    const draft: EventDraft = {
+      type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
+    }
+    const waits = checked instanceof Promise
+    if (codec === undefined && !waits) return events.push(encode(draft, path))
+    const copy = (part: unknown, name: string): unknown => (part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`)))
+    const kept = waits ? optional(checked) : copy(checked, 'data')
+    const begin = codec !== undefined && !waits && late.length < encodedAtOnce
+    const encoded = begin ? codec.encode(kept, { type, stream }) : kept
+    if (begin && !isThenable(encoded)) return events.push(encode({ ...draft, data: encoded }, path))
+    late.push({
+      at: events.push(nothingYet) - 1, path, draft: { ...draft, meta: copy(meta, 'meta') }, isEncoded: begin,
+      data: begin ? optional(Promise.resolve(encoded)) : encoded,
+    })
+    return events.length
+  }
+  /** Whether all is done; not if the page's turn has come. */
+  const work = (): boolean => {
+    let unclocked = 0
+    while (events.length < given.length) {
+      const added = events[take(given[events.length] as GivenEvent) - 1] as EventText
+      left.events -= 1
+      left.characters -= weightOf(added)
+      // How large one is that waits is not known.
+      unclocked += added === nothingYet ? stride : weightOf(added) + 256
+      if (unclocked < stride) continue
+      unclocked = 0
+      if ((left.events < 0 || left.characters < 0) && slices.isOver) return false
+    }
+    return true
+  }
+  const left = { ...readAtOnce }
+  const finish = (): PreparedAppend | LateAppend => (late.length === 0 ? prepared : { late: finishLate })
+  const finishLate = async (isOver: () => boolean) => {
+    for (const { at, path, draft, data, isEncoded } of late) {
+      await slices.turn()
+      let value = await data
+      if (isOver()) break
+      // What a schema returns late is checked before a codec sees it.
+      const { type, stream } = draft
+      if (codec !== undefined && !isEncoded) value = await codec.encode(data instanceof Promise ? JSON.parse(toJsonText(value, `${path}.data`)) : value, { type, stream })
+      events[at] = encode({ ...draft, data: value }, path)
+    }
+    return prepared
+  }
+  if (work()) return finish()
+  const workOn = async () => {
+    do {
+      await slices.turn()
+      options.signal?.throwIfAborted()
+    } while (!work())
+    return finish()
+  }
+  return optional(workOn())
+}
+
+const writeNames = ['stream', 'events', 'expectedVersion']
+
+/** What an append consists of: each property of lists, writes and events is read once, here. */
+function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly StreamWrite<E>[]) {
+  const many = Array.isArray(writes)
+  const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
+  if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
+  const given: GivenEvent[] = []
+  const expected = new Map<string, ExpectedVersion>()
+  /** Names of streams as they were given, and as they are stored. */
+  const streams = new Map<string, string>()
   for (let at = 0; at < list.length; at += 1) {
     const write = list[at] as StreamWrite<E>
     const here = many ? `writes[${at}].` : ''
-    if (typeof write !== 'object' || write === null) throw new InvalidArgumentError(many ? `writes[${at}]` : 'writes', 'must be { stream, events }.')
+    const what = many ? `writes[${at}]` : 'writes'
+    if (typeof write !== 'object' || write === null) throw new InvalidArgumentError(what, 'must be { stream, events }.')
+    // A misspelt `expectedVersion` would be none.
+    onlyKnown(write, writeNames, what)
     const name = write.stream
     let stream = streams.get(name)
     if (stream === undefined) streams.set(name, (stream = streamName(name)))
@@ -110,55 +235,32 @@ export async function prepareAppend<E extends EventShape>(
     else if (wanted !== 'any' && wanted !== before) {
       throw new InvalidArgumentError(`${here}expectedVersion`, `contradicts another write to stream '${stream}': ${before} and ${wanted}.`)
     }
-    if (!Array.isArray(write.events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
-    const given = write.events as readonly EventShape[]
-    for (let index = 0; index < given.length; index += 1) {
-      const path = `${here}events[${index}]`
-      const { type, data, meta, id } = partsOf(given[index], path)
-      if (!types.has(type)) types.add(eventType(type))
-      if (id !== undefined) {
-        if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
-        givenIds.add(id)
-      }
-      const checked = catalogue.validate(type, data, path)
-      const draft: EventDraft = {
-        type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
-      }
-      if (codec === undefined && !(checked instanceof Promise)) events.push(encode(draft, path))
-      else {
-        const copy = (part: unknown, name: string): unknown => (part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`)))
-        late.push({ at: events.push(nothingYet) - 1, path, draft: { ...draft, data: checked instanceof Promise ? checked : copy(checked, 'data'), meta: copy(meta, 'meta') } })
-      }
-    }
+    const { events } = write
+    if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
+    for (let index = 0; index < events.length; index += 1) given.push(partsOf(events[index], `${here}events[${index}]`, stream))
   }
-  const condition = options.failIfAny === undefined
-    ? undefined
-    : { filter: compileFilter(options.failIfAny.filter), after: wholeNumber(options.failIfAny.after, 'failIfAny.after') }
-  for (const { at, path, draft } of late) {
-    const { type, stream } = draft
-    let data = await draft.data
-    // What a schema answers late is checked before a codec sees it.
-    if (codec !== undefined) data = await codec.encode(draft.data instanceof Promise ? JSON.parse(toJsonText(data, `${path}.data`)) : data, { type, stream })
-    events[at] = encode({ ...draft, data }, path)
-  }
-  return { events, expected, condition }
+  return { given, expected }
+}
+
+function readCondition(failIfAny: unknown): PreparedAppend['condition'] {
+  if (failIfAny === null) throw new InvalidArgumentError('failIfAny', 'must be { filter, after }.')
+  onlyKnown(failIfAny, ['filter', 'after'], 'failIfAny')
+  const { filter, after } = failIfAny as NonNullable<AppendOptions['failIfAny']>
+  return { filter: compileFilter(filter), after: wholeNumber(after, 'failIfAny.after') }
 }
 
 /** Keeps the place of an event that is waited for. */
 const nothingYet: EventText = { type: '', stream: '', id: '', idGiven: false, time: 0, schema: 1, data: '', meta: undefined }
 
 /** What an event consists of; each property is read once. */
-function partsOf(event: unknown, path: string): { type: string; data: unknown; meta: unknown; id: string | undefined } {
+function partsOf(event: unknown, path: string, stream: string): GivenEvent {
   if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
-  let parts: { type: string; data: unknown; meta: unknown; id: unknown }
   try {
-    const { type, data, meta, id } = event as typeof parts
-    parts = { type, data, meta, id }
+    const { type, data, meta, id, checked } = event as GivenEvent
+    return { path, stream, type, data, meta, id, checked }
   } catch (cause) {
     throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
   }
-  if (parts.id !== undefined) assertEventId(parts.id, `${path}.id`)
-  return parts as ReturnType<typeof partsOf>
 }
 
 /** The first expectation that the given versions do not meet. */
@@ -169,41 +271,4 @@ export function findConflict(expected: ReadonlyMap<string, ExpectedVersion>, ver
     if (!met) return new VersionConflictError({ stream, expected: wanted, actual })
   }
   return undefined
-}
-
-/** Where an event with a given id stands already. */
-export interface KnownEvent {
-  readonly position: number
-  readonly stream: string
-  readonly version: number
-}
-
-/**
- * What a repeated append answers: the first result if all of its ids are there, nothing if none is (H17).
- *
- * @throws InvalidEventError if only some are, or they stand in other streams: that is not a retry, and storing the rest would tear the batch apart
- */
-export function duplicateResult(
-  prepared: PreparedAppend,
-  known: ReadonlyMap<string, KnownEvent>,
-  versionOf: (stream: string) => number,
-): AppendResult | undefined {
-  const hits = prepared.events.map((event) => known.get(event.id))
-  const found = hits.filter((hit) => hit !== undefined)
-  if (found.length === 0) return undefined
-  if (found.length < hits.length) {
-    const index = hits.findIndex((hit) => hit !== undefined)
-    throw new InvalidEventError(`The event with id '${prepared.events[index]?.id}'`, `is in the log already, at position ${found[0]?.position}, but not all events of this append are. Append the others alone.`)
-  }
-  const elsewhere = prepared.events.findIndex((event, at) => hits[at]?.stream !== event.stream)
-  if (elsewhere >= 0) {
-    const { id } = prepared.events[elsewhere] as EventText
-    throw new InvalidEventError(`The event with id '${id}'`, `is in the log already, in stream '${hits[elsewhere]?.stream}' at position ${hits[elsewhere]?.position}: this append is no repeat of that one. Give it an id of its own.`)
-  }
-  const versions: Record<string, number> = Object.create(null)
-  for (const stream of prepared.expected.keys()) {
-    versions[stream] = Math.max(0, ...found.filter((hit) => hit.stream === stream).map((hit) => hit.version)) || versionOf(stream)
-  }
-  const positions = found.map((hit) => hit.position)
-  return { position: Math.max(...positions), firstPosition: Math.min(...positions), versions, duplicate: true }
 }

@@ -1,11 +1,19 @@
 /** Questions that reading and appending both ask of the records. */
+import type { WriteOutcome } from '../errors.js'
 import { lastRecord } from '../platform/backwards.js'
 import { optional } from '../platform/indexeddb.js'
-import { endOf, type CommitRecord } from './record.js'
+import { assertPlaced, endOf, type CommitRecord } from './record.js'
 
-/** The position of the last event; 0 if there is none, or if nothing answers. */
-export function headOf(commits: IDBObjectStore): Promise<number> {
-  return optional(lastRecord(commits).then((record) => endOf(record as CommitRecord | undefined)))
+/**
+ * The position of the last event; 0 if there is none, or if nothing answers.
+ *
+ * @throws IntegrityError if no event can stand there
+ */
+export function headOf(commits: IDBObjectStore, outcome?: WriteOutcome): Promise<number> {
+  return optional(lastRecord(commits).then((record) => {
+    if (record !== undefined) assertPlaced(record as CommitRecord, outcome)
+    return endOf(record as CommitRecord | undefined)
+  }))
 }
 
 /** The `heads` entries of a stream from a version on. An array sorts after every number. */

@@ -1,5 +1,5 @@
 /** The stored form of commits: what the decision record 0001 settled. */
-import { IntegrityError, describe } from '../errors.js'
+import { IntegrityError, describe, type WriteOutcome } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
@@ -53,12 +53,12 @@ export function idKey(id: string): string {
 }
 
 /**
- * Gives `store` the records of an append that begins at a position, each as soon as it is made: the storage has something to do
- * meanwhile. `versionOf` is asked for the versions before it. Answers those after it.
+ * Makes the records of an append that begins at a position, one by one: the storage has something to do meanwhile. `versionOf` is asked
+ * for the versions before it. Returns those after it.
  */
-export function encodeRecords(
-  prepared: PreparedAppend, at: number, versionOf: (stream: string) => number, store: (record: CommitRecord) => void,
-): ReadonlyMap<string, number> {
+export function* encodeRecords(
+  prepared: PreparedAppend, at: number, versionOf: (stream: string) => number,
+): Generator<CommitRecord, ReadonlyMap<string, number>, undefined> {
   const versions = new Map<string, number>()
   for (const stream of prepared.expected.keys()) versions.set(stream, versionOf(stream))
   let first = at
@@ -70,8 +70,8 @@ export function encodeRecords(
   let ids = new Set<string>()
   /** What ids begin with that have the key added last. */
   let lastKey = otherIds
-  const flush = () => {
-    store({ at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) })
+  const flush = (): CommitRecord => {
+    const record = { at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) }
     first += events.length
     events = []
     weight = 0
@@ -80,11 +80,12 @@ export function encodeRecords(
     commits = []
     ids = new Set()
     lastKey = otherIds
+    return record
   }
   for (const [index, event] of prepared.events.entries()) {
     const version = (versions.get(event.stream) ?? 0) + 1
     versions.set(event.stream, version)
-    if (events.length > 0 && (events.length >= maxRecordEvents || weight + weightOf(event) > maxRecordCharacters)) flush()
+    if (events.length > 0 && (events.length >= maxRecordEvents || weight + weightOf(event) > maxRecordCharacters)) yield flush()
     if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + events.length)
     events.push(event)
     eventVersions.push(version)
@@ -93,7 +94,7 @@ export function encodeRecords(
     // Those that this append made are UUIDs of one millisecond, mostly.
     if (event.idGiven || !event.id.startsWith(lastKey)) ids.add((lastKey = idKey(event.id)))
   }
-  if (events.length > 0) flush()
+  if (events.length > 0) yield flush()
   return versions
 }
 
@@ -114,12 +115,16 @@ export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; pro
       problem = `its record is no JSON (${(error as Error).message})`
     }
   }
-  const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= 65536 ? record.n : 1
+  const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= mostEvents ? record.n : 1
   const events = Array.from({ length: count }, (_, index) => ({
     type: '', data: null, stream: '', version: 0, position: record.at + index, id: '', time: 0,
   }))
   return { events, problem }
 }
+
+/** Whether one of the records holds an event of this id in a stream. */
+export const anyHolds = (records: readonly CommitRecord[], id: string, stream: string): boolean =>
+  records.some((record) => decodeRecord(record).events.some((event) => event.id === id && event.stream === stream))
 
 /** A stored event as readers see it: with the data of today's schema. */
 export function restoreEvent(event: StoredEvent, catalogue: CatalogueCore): RecordedEvent {
@@ -128,10 +133,27 @@ export function restoreEvent(event: StoredEvent, catalogue: CatalogueCore): Reco
   return { ...rest, data: catalogue.restore(event.type, schema ?? 1, event.data, event.position) } as RecordedEvent
 }
 
+/** A record that holds more events was never written. */
+const mostEvents = 65_536
+
+/**
+ * Positions are whole numbers, and a next one is always left: all else was edited by hand, or damaged.
+ *
+ * @param outcome for what fails over it, if that is a write
+ * @throws IntegrityError
+ */
+export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutcome): void {
+  const restore = 'it was edited or damaged. Restore the log from an export; do not append to it.'
+  if (!Number.isSafeInteger(at) || at < 1) throw new IntegrityError(Number(at), `A record has the key ${describe(at)}, which is no position: ${restore}`, outcome)
+  if (!Number.isSafeInteger(n) || n < 1 || (n > mostEvents && lost === undefined) || at + n > Number.MAX_SAFE_INTEGER) {
+    throw new IntegrityError(at, `The record at position ${at} says that it holds ${describe(n)} events, which cannot be: ${restore}`, outcome)
+  }
+}
+
 /** Positions have no holes (I1): what is missing was deleted by somebody, or lost by the browser. */
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
+  assertPlaced(record)
   if (record.at > expectedAt) {
     throw new IntegrityError(expectedAt, `The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`)
   }
 }
-

@@ -1,5 +1,6 @@
 /** Looking for damage: every record of the log against every other, and what is stored beside them (H76). */
 import type { EventShape } from '../events/event.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { LogAudit, type LogDefect } from './audit.js'
 import type { ReadOptions } from './event-store.js'
 import { inspectionOf, nextPageSize, type LogInspection, type SharedIdKey } from './inspection.js'
@@ -29,13 +30,15 @@ export interface Verification {
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none; ClosedError, StorageLostError where it is closed or gone
+ * @throws InvalidArgumentError for a store that is none, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
  *
  * @example
  * const { ok, defects } = await verifyEventStore(store)
  * if (!ok) report(defects.map(({ message }) => message))
  */
-export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, { signal }: ReadOptions = {}): Promise<Verification> {
+export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, options: ReadOptions = {}): Promise<Verification> {
+  onlyKnown(options, ['signal'])
+  const { signal } = options
   const parts = storeInternals(store)
   parts.assertOpen()
   const inspection = inspectionOf(store.name, parts)

@@ -1,4 +1,5 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
+import { InvalidArgumentError, describe } from '../errors.js'
 
 export interface Clock {
   /** Wall clock, ms since the epoch. Information only: it jumps (H52). */
@@ -17,7 +18,8 @@ const longestTimer = 2 ** 31 - 1
 /** The clock of this context. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  // Where there is nothing better, what jumps (H52).
+  monotonic: () => (globalThis.performance ?? Date).now(),
   random: () => Math.random(),
   schedule(ms, callback) {
     let left = Math.max(0, ms)
@@ -30,6 +32,24 @@ export const systemClock: Clock = {
     arm()
     return () => clearTimeout(timer)
   },
+}
+
+/** The largest and, negative, the smallest time that a `Date` can have. */
+const latestTime = 8.64e15
+
+/**
+ * The wall clock in whole ms, for what is stored. Parts of a ms are cut off.
+ *
+ * @throws InvalidArgumentError where the clock returns anything else than a time, such as a `Date.now` that a test replaced
+ */
+export function wallTime(clock: Pick<Clock, 'now'>): number {
+  const now: unknown = clock.now()
+  // Written so that NaN is refused too.
+  if (typeof now !== 'number' || !(Math.abs(now) <= latestTime)) {
+    throw new InvalidArgumentError('The clock', `returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`)
+  }
+  // Not -0.
+  return Math.trunc(now) + 0
 }
 
 /** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind (H75). */

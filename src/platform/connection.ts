@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   readonly clock?: Clock
 }
 
+export type { OpenOptions }
+
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 
@@ -98,15 +100,17 @@ export class Connection {
     }
   }
 
-  open(how: OpenOptions = {}): Promise<IDBDatabase> {
+  open(how?: OpenOptions): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (how?.urgent === true && this.#database === undefined) this.#tries.hurry()
     if (this.#handle === undefined) {
-      const refusal = this.#tries.refusal(how)
+      // Not as a handle on its way: one that asks urgently in this moment would wait for it.
+      const refusal = this.#tries.refusal()
       if (refusal !== undefined) return Promise.reject(refusal)
       const opening = this.#tries.run(async () => {
         if (this.#options.remake !== undefined) await this.#whenHere()
         return this.#connect()
-      })
+      }, how)
       this.#handle = opening
       // A failed start can be started again (H27).
       opening.catch(() => {

@@ -1,12 +1,13 @@
 /** Deadlines that hold only against those who could have answered. */
 import type { Clock } from './clock.js'
+import { feature } from './features.js'
 
 /** A deadline that passes so much too late passed while this context slept, or its timers did. */
 const lateness = 1.5
 
 /** The page, while it is being prerendered: locks and messages wait for its activation, so nobody can be blamed for standing still (H38). */
 export function prerendered(): Document | undefined {
-  const page = typeof document === 'undefined' ? undefined : (document as Document & { readonly prerendering?: boolean })
+  const page = feature(({ document }) => document as Document & { readonly prerendering?: boolean })
   return page?.prerendering === true ? page : undefined
 }
 

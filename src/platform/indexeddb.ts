@@ -1,8 +1,12 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
+import { feature } from './features.js'
 import { danger, healing, inChromium } from './healing.js'
+
+export { optional }
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -28,16 +32,18 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   return failed
 }
 
+/** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
+export const isMissing = (): boolean => feature((here) => here.indexedDB) === undefined
+
 /** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
 export function assertAvailable(what: string): void {
-  const factory: unknown = typeof indexedDB === 'undefined' ? undefined : indexedDB
+  let factory: IDBFactory | null | undefined
+  try {
+    factory = globalThis.indexedDB
+  } catch (cause) {
+    throw new StorageUnavailableError(what, { cause })
+  }
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
-}
-
-/** An answer that may be awaited or not: one that nobody awaits any more, because another failed first, is no unhandled rejection (H5). */
-export function optional<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => {})
-  return answer
 }
 
 /** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
@@ -86,8 +92,8 @@ export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => reque
  * Chromium says both names.
  */
 function isWorkerOfWebKit(): boolean {
-  if (typeof document !== 'undefined' || typeof navigator === 'undefined') return false
-  const agent = (navigator as { userAgent?: string }).userAgent ?? ''
+  if (feature(({ document }) => document) !== undefined) return false
+  const agent = feature(({ navigator }) => navigator.userAgent) ?? ''
   return agent.includes('AppleWebKit/') && !agent.includes('Chrome/')
 }
 
@@ -98,7 +104,7 @@ export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
  * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
  * completes. Where that is not known to be otherwise, the answers are waited for. Only Chromium has such a property, whatever it is said to be.
  */
-const takesBackCommitted = (): boolean => typeof navigator !== 'undefined' && 'userAgentData' in navigator
+const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
 
 /**
  * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they

@@ -23,8 +23,10 @@ function mayPass(error: unknown): boolean {
 
 /** Who asks. */
 export interface OpenOptions {
-  /** The app itself asks: one try at once, however many failed before, but no more than four a second. */
+  /** One try at once, however many failed before, but four a second at most: the app itself asks for it. */
   readonly urgent?: boolean
+  /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
+  readonly single?: boolean
 }
 
 export class OpeningTries {
@@ -33,38 +35,48 @@ export class OpeningTries {
   #left = mostTries
   /** Since when `left` counts. */
   #since: number
-  #lastFailure: TidemarkError | undefined
+  #lastFailure: unknown
+  #urgent = false
+  #pause: AbortController | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#since = clock.monotonic()
   }
 
-  /** The failure of the last try, if there were too many for another one now. */
-  refusal({ urgent = false }: OpenOptions): TidemarkError | undefined {
-    if (this.#mayTry()) return undefined
-    const now = this.#clock.monotonic()
-    if (!urgent || now - this.#urgentAt < urgentEvery) return this.#lastFailure
-    this.#urgentAt = now
-    return undefined
-  }
-
-  /** The result of one of the tries, or the failure of the last one. The first is made in any case: see {@link refusal}. */
-  async run<T>(attempt: () => Promise<T>): Promise<T> {
+  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
+  async run<T>(attempt: () => Promise<T>, { single = false }: OpenOptions = {}): Promise<T> {
     for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
+      const refusal = this.refusal()
+      if (refusal !== undefined) throw refusal
+      this.#urgent = false
       try {
         return await attempt()
       } catch (error) {
-        this.failed(error as TidemarkError)
-        if (tried >= triesAtOnce || !mayPass(error)) throw error
+        this.failed(error)
+        if (single || tried >= triesAtOnce || !mayPass(error)) throw error
       }
-      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1))
-      if (!this.#mayTry()) throw this.#lastFailure
+      this.#pause = new AbortController()
+      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
     }
   }
 
+  /** The next try is made at once, also where one waits for its pause to end; unless this was asked for a moment ago. */
+  hurry(): void {
+    const now = this.#clock.monotonic()
+    if (now - this.#urgentAt < urgentEvery) return
+    this.#urgentAt = now
+    this.#urgent = true
+    this.#pause?.abort()
+  }
+
+  /** The last failure, where no try is made now. */
+  refusal(): unknown {
+    return this.#mayTry() || this.#urgent ? undefined : this.#lastFailure
+  }
+
   /** Also for what was opened and turned out to be dead. */
-  failed(error: TidemarkError): void {
+  failed(error: unknown): void {
     this.#lastFailure = error
     this.#left = Math.max(0, this.#left - 1)
   }

@@ -1,5 +1,8 @@
 /** Whether this context can be relied on to go on running: pages get hidden, frozen and put into the back/forward cache (H54, H58). */
 
+import { feature } from './features.js'
+import { listenerSet } from './listeners.js'
+
 /** `'away'`: frozen, in the back/forward cache, or about to end. Nothing should be held then. */
 export type Presence = 'visible' | 'hidden' | 'away'
 
@@ -17,20 +20,19 @@ let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undef
  * Hidden is not leaving: a hidden page goes on (H26).
  */
 export function pageLifecycle(): PageLifecycle | undefined {
-  if (typeof document === 'undefined' || typeof addEventListener !== 'function') return undefined
-  if (shared?.of !== document) shared = { of: document, lifecycle: follow(document) }
+  const page = feature(({ document }) => document)
+  if (page === undefined || typeof addEventListener !== 'function') return undefined
+  if (shared?.of !== page) shared = { of: page, lifecycle: follow(page) }
   return shared.lifecycle
 }
 
 /** Listens to the page while anybody does. */
 function follow(page: Document): PageLifecycle {
   let away = false
-  const listeners = new Set<(presence: Presence) => void>()
+  const listeners = listenerSet<[presence: Presence]>()
   // What happens while nobody listens is not known; but whoever asks then is running, and so is the page.
   const presence = (): Presence => (away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible')
-  const tellAll = () => {
-    for (const listener of [...listeners]) listener(presence())
-  }
+  const tellAll = () => listeners.tell(presence())
   const leave = () => {
     away = true
     tellAll()
@@ -49,14 +51,13 @@ function follow(page: Document): PageLifecycle {
   return {
     presence,
     subscribe(listener) {
-      const own = (now: Presence) => listener(now)
       if (listeners.size === 0) {
         away = false
         for (const [target, type, handler] of events) target.addEventListener(type, handler)
       }
-      listeners.add(own)
+      const remove = listeners.add(listener)
       return () => {
-        if (!listeners.delete(own) || listeners.size > 0) return
+        if (!remove() || listeners.size > 0) return
         for (const [target, type, handler] of events) target.removeEventListener(type, handler)
       }
     },

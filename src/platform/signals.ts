@@ -1,5 +1,8 @@
 /** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
-import { nextTask } from './tasks.js'
+import { systemClock } from './clock.js'
+import { feature } from './features.js'
+import { listenerSet } from './listeners.js'
+import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
@@ -50,15 +53,12 @@ const spacing = [4, 16] as const
 
 /** Signals over a BroadcastChannel of that name where the context has one; within this instance only without a name. */
 export function openSignals(channelName?: string): Signals {
-  const listeners = new Set<(hint: Hint) => void>()
-  const tell = (hint: Hint) => {
-    for (const listener of [...listeners]) listener(hint)
-  }
+  const listeners = listenerSet<[hint: Hint]>()
   const channel = channelName === undefined ? undefined : openChannel(channelName)
   if (channel !== undefined) {
     channel.onmessage = (event: MessageEvent) => {
       const hint = parseHint(event.data)
-      if (hint !== undefined) tell(hint)
+      if (hint !== undefined) listeners.tell(hint)
     }
     // In Node an open channel would keep the process alive.
     ;(channel as { unref?: () => void }).unref?.()
@@ -67,12 +67,11 @@ export function openSignals(channelName?: string): Signals {
   return {
     post(hint) {
       others?.post(hint)
-      queueMicrotask(() => tell(hint))
+      soon(() => listeners.tell(hint))
     },
     listen(listener) {
-      const own = (hint: Hint) => listener(hint)
-      listeners.add(own)
-      return () => void listeners.delete(own)
+      const remove = listeners.add(listener)
+      return () => void remove()
     },
     close() {
       listeners.clear()
@@ -96,7 +95,7 @@ function outbox(channel: BroadcastChannel) {
     if (waiting.size === 0) return
     const hints = [...waiting.values()]
     waiting = new Map()
-    last = performance.now()
+    last = systemClock.monotonic()
     pause = repeated ? Math.min(2 * pause, spacing[1]) : spacing[0]
     repeated = false
     try {
@@ -113,9 +112,9 @@ function outbox(channel: BroadcastChannel) {
       waiting.set(about, before === undefined ? hint : merged(before, hint))
       repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
-      const since = performance.now() - last
+      const since = systemClock.monotonic() - last
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (since >= pause || (typeof document === 'object' && document.visibilityState === 'hidden')) void nextTask().then(flush)
+      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
       else timer = setTimeout(flush, pause - since)
     },
   }

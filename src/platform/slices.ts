@@ -1,4 +1,5 @@
 /** Work in slices of time, so that no task keeps the page from input and painting for long. */
+import { systemClock } from './clock.js'
 import { nextTask } from './tasks.js'
 
 /** How long one may take, ms: on a processor four times slower an input still gets its answer within a frame. */
@@ -8,7 +9,7 @@ export class Slices {
   readonly #now: () => number
   #since: number
 
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = systemClock.monotonic) {
     this.#now = now
     this.#since = now()
   }

@@ -1,5 +1,7 @@
 /** The browser's storage manager, where there is one (H34). */
 
+import { feature } from './features.js'
+
 /** What the browser says of this origin's storage. A property is missing where it does not say. */
 export interface StorageUsage {
   /**
@@ -16,9 +18,7 @@ export interface StorageUsage {
 /** `'unsupported'`: the browser cannot be asked here, which is so in workers. */
 export type Persistence = 'persisted' | 'refused' | 'unsupported'
 
-function manager(): StorageManager | undefined {
-  return typeof navigator === 'object' ? navigator.storage : undefined
-}
+const manager = (): Partial<StorageManager> | undefined => feature(({ navigator }) => navigator.storage)
 
 /** Never rejects: what cannot be found out is left out. */
 export async function storageUsage(): Promise<StorageUsage> {

@@ -1,5 +1,5 @@
 /** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
-import { LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { sleep } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
@@ -143,9 +143,9 @@ export async function driveTarget<E extends EventShape>(
         if (settings.mode === 'batch') throw error
         continue
       }
-      const lost = reason instanceof LeadershipLostError ? reason : error
-      if (!(lost instanceof LeadershipLostError)) throw error
-      report({ type: 'leadership-lost', error: lost })
+      const lost = hasCode(reason, 'leadership-lost') ? reason : error
+      if (!hasCode(lost, 'leadership-lost')) throw error
+      report({ type: 'leadership-lost', error: lost as LeadershipLostError })
       losses += 1
       contests += 1
       if (losses > maxLosses || !standing) throw lost
@@ -176,10 +176,10 @@ async function runOwn<E extends EventShape>(context: RunContext<E>, signal: Abor
         // It failed at what nobody asks for any more.
         error = new LeadershipLostError(target.name, `it was moved while an event failed: ${thrown.message}`, thrown)
       }
-      if (!(error instanceof LeadershipLostError) || signal.aborted) throw error
+      if (!hasCode(error, 'leadership-lost') || signal.aborted) throw error
       const state = await target.state().catch(() => undefined)
       if (state === undefined || state.owner !== owner || owner === '') throw error
-      report({ type: 'leadership-lost', error })
+      report({ type: 'leadership-lost', error: error as LeadershipLostError })
       // Whoever changes the state again and again must not keep the work from being stored.
       run.hurried = true
     }

@@ -2,12 +2,12 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, IntegrityError, LeadershipLostError, ProjectionError, StreamHeldError, TidemarkError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, hasCode, IntegrityError, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
 import { reportedEvent, type ProjectionOccurrence } from './report.js'
-import type { ProjectionState, ReadModelFailureStrategy } from './target.js'
+import { isForNewerBuilds, type ProjectionState, type ReadModelFailureStrategy } from './target.js'
 
 /** What a read answers. */
 export interface Page {
@@ -22,8 +22,8 @@ export interface Page {
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
-/** Why nothing is done for a while. `'pouring'`: more is likely to come at once, and goes into the same commit. */
-export type Rest = 'idle' | 'paused' | 'failed' | 'pouring'
+/** Why nothing is done for a while. `'failed'`: the storage did. `'retrying'`: an event did. `'pouring'`: more is likely to come at once, and goes into the same commit. */
+export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'pouring'
 
 /** What the machine asks of its shell. */
 export type Effect =
@@ -42,7 +42,7 @@ export type Effect =
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
-  /** An append cuts the `'idle'` and `'pouring'` sleeps short, and whoever waits for the rows the latter; an abort and a control cut every one. */
+  /** An append cuts the `'idle'` and `'pouring'` sleeps short, whoever waits for the rows the latter, and an app that asks for anything the `'failed'` one; an abort and a control cut every one. */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
@@ -51,7 +51,7 @@ export type Effect =
 /** What each effect is answered with. */
 export interface EffectResults {
   /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `held`: streams whose events are parked. */
-  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped'>>
+  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'>>
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
   look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page> | 'aborted'
@@ -64,8 +64,8 @@ export interface EffectResults {
   survived: undefined
   /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
   commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
-  /** `'append'`: an append cut it short. */
-  sleep: 'aborted' | 'control' | 'append' | 'on'
+  /** `'append'`, `'hurried'`: an append cut it short, or an app that asks for something. */
+  sleep: 'aborted' | 'control' | 'append' | 'hurried' | 'on'
   report: undefined
   reset: undefined
 }
@@ -87,8 +87,7 @@ export interface RunProgress {
 export const newRun = (): RunProgress => ({ hurried: false, position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
 
 /** Errors after which nothing will ever be better: the store was closed or lost, or belongs to a newer build. */
-const finalCodes: ReadonlySet<unknown> = new Set(['closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name'])
-const isFinal = (error: unknown): boolean => error instanceof TidemarkError && finalCodes.has(error.code)
+const isFinal = (error: unknown): boolean => hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name')
 
 /** How many events one read asks for. */
 export const pageSize = 4096
@@ -139,6 +138,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   let held = new Set<string>()
   /** Events that were left out by hand, and are left out again by a rebuild. */
   let leftOut: ReadonlySet<number> = new Set()
+  /** Events that were left out by hand in earlier versions: left out here if they fail. */
+  let carried: ReadonlySet<number> = new Set()
   /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
@@ -164,11 +165,11 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     return (yield { kind: 'sleep', ms, why }) as EffectResults['sleep']
   }
   /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
-  const failed = function* (what: keyof typeof failures, error: unknown): Generator<Effect, boolean, never> {
+  const failed = function* (what: keyof typeof failures, error: unknown, final = isFinal(error)): Generator<Effect, boolean, never> {
     const before = failures[what]
-    if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || isFinal(error)) {
+    if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || final) {
       throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${isFinal(error) ? 'for good' : `${before + 1} times in a row`}: ${error instanceof Error ? error.message : String(error)}`,
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${error instanceof Error ? error.message : String(error)}`,
         { projector: name, attempts: before + 1, position: run.position }, error,
       )
     }
@@ -176,6 +177,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     failures[what] = before + 1
     yield* report({ type: 'storage-failed', what, error, failures: before + 1, delay })
     const slept = yield* sleep(delay, 'failed')
+    // A try that the app asked for makes no later pause longer.
+    if (slept === 'hurried') failures[what] = before
     // What follows a failure of loading or storing is to load, in any case.
     return slept === 'control' && what === 'reading' ? yield* load() : slept === 'aborted'
   }
@@ -185,7 +188,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
       if ('error' in loaded) {
         if (loaded.error instanceof ProjectionError) throw loaded.error
-        if (yield* failed('loading', loaded.error)) return true
+        // A state that somebody damaged is not repaired by looking at it again.
+        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError)) return true
         continue
       }
       failures.loading = 0
@@ -196,6 +200,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       const { unclean, trying, skipped } = loaded.value
       held = new Set(loaded.value.held)
       leftOut = new Set(skipped)
+      carried = new Set(loaded.value.carried)
       ends = unclean?.ends ?? 0
       tried = 0
       alone = trying !== undefined || ends >= endsBeforeAlone ? smallBatch : 0
@@ -216,7 +221,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
    * event that was applied `next`, is what the storage says, not what the error says (N4).
    */
   const lostPending = function* (what: 'reading' | 'storing', error: unknown, position: number, next?: number): Generator<Effect, 'again' | 'aborted', never> {
-    if (error instanceof LeadershipLostError) throw error
+    if (hasCode(error, 'leadership-lost')) throw error
     yield { kind: 'reset' }
     yield* survived()
     const attempted = pending
@@ -262,6 +267,12 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const at = reportedEvent(event)
     const retryCount = retrying.position === event.position ? retrying.count : 0
     yield* report({ type: 'event-failed', error, retryCount, ...at })
+    // It was decided already, but not about an event that a newer build can apply.
+    if (carried.has(event.position) && !isForNewerBuilds(error)) {
+      pending.skipped += 1
+      yield* report({ type: 'skipped', error, attempts: retryCount + 1, ...at })
+      return 'next'
+    }
     const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
     const { strategy } = decision
     if (strategy === 'retry' && retryCount < settings.retries && !(error instanceof EventCrashesError)) {
@@ -269,7 +280,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
       retrying = { position: event.position, count: retryCount + 1 }
       yield* survived()
-      const slept = yield* sleep(delay, 'failed')
+      const slept = yield* sleep(delay, 'retrying')
       if (slept === 'control' && (yield* load())) return 'aborted'
       // Read anew: the handler may have changed the event that it was given (N17).
       return slept === 'aborted' ? 'aborted' : 'again'

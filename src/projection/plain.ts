@@ -1,5 +1,5 @@
 /** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
-import { InvalidArgumentError } from '../errors.js'
+import { describe, IntegrityError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { projectionName } from '../events/names.js'
 import type { ProjectionConfig } from './config.js'
@@ -37,7 +37,11 @@ export function plainTarget<E extends EventShape, C>(
   /** By hand, since the run began. */
   let moved = false
   const saveErrors = new WeakSet<object>()
-  const load = async () => (await checkpoints.load(name)) ?? 0
+  const load = async () => {
+    const stored: unknown = (await checkpoints.load(name)) ?? 0
+    if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
+    throw new IntegrityError(0, `The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`)
+  }
   const state = async (): Promise<ProjectionState> => {
     const [position, letters] = await Promise.all([load(), checkpoints.countLetters?.(name)])
     return { position, epoch: 0, owner: '', paused, letters: letters ?? 0, ...(fault === undefined ? {} : { fault }) }

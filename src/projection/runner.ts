@@ -1,10 +1,11 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { IntegrityError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, IntegrityError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
+import type { OpenOptions } from '../platform/connection.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { Slices } from '../platform/slices.js'
 import type { Settings } from './config.js'
@@ -31,6 +32,10 @@ export interface RunnerPorts<E extends EventShape> {
   readonly onHint?: ((listener: (head: number) => void) => () => void) | undefined
   /** Positions whose rows somebody waits for. */
   readonly onWanted?: ((listener: (position: number) => void) => () => void) | undefined
+  /** Rejects unless the storage can be asked, after as many tries as it was told. @default it is not known to fail */
+  readonly reopen?: ((how: OpenOptions) => Promise<unknown>) | undefined
+  /** The app asks for something, and a run that waits after a failure of the storage is to try again at once. */
+  readonly onHurry?: ((listener: () => void) => () => void) | undefined
   /** Of this page. */
   readonly lifecycle?: PageLifecycle | undefined
 }
@@ -63,12 +68,20 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
   let known = { epoch: 0, rebuilding: false }
   let prepared = false
   let noted = false
+  // The machine pauses between its tries: pauses of those who open the storage would multiply with them. A batch has none of its own at first.
+  const how: OpenOptions = { urgent: true, single: settings.mode === 'continuous' }
+  const failed = (error: unknown) => {
+    alarm.failing = true
+    return { error }
+  }
 
   const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
     'load-checkpoint': async () => {
       reads.forget()
       try {
+        await context.ports.reopen?.(how)
         const state = await target.begin(owner, signal)
+        alarm.failing = false
         const position = workingPosition(state)
         const rebuilding = state.rebuild !== undefined
         known = { epoch: state.epoch, rebuilding }
@@ -78,7 +91,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         return { value: { ...rest, ...(trying !== undefined && holdsLock?.() === true && { trying }), position, rebuilding, held: target.held, now: clock.monotonic() } }
       } catch (error) {
         signal.throwIfAborted()
-        return { error }
+        return failed(error)
       }
     },
     look: async () => {
@@ -94,6 +107,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       if (signal.aborted) return 'aborted'
       try {
         await slices.turn()
+        if (alarm.failing) await context.ports.reopen?.(how)
         const page = await reads.next(after, limit, most)
         if (page.scannedTo <= after && page.head > after) {
           throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
@@ -102,11 +116,12 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         // One of them may be what killed a run, and its turn has not come (N19).
         prepared = most > 0
         if (prepared) await target.prepare?.(page.events)
+        alarm.failing = false
         const now = clock.monotonic()
         report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
         return { value: { ...page, now } }
       } catch (error) {
-        return signal.aborted ? 'aborted' : { error }
+        return signal.aborted ? 'aborted' : failed(error)
       }
     },
     apply: async ({ from, to }) => {
@@ -142,7 +157,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.
-        if (error instanceof LeadershipLostError && target.isStorageFailure?.(error) === true) throw error
+        if (hasCode(error, 'leadership-lost') && target.isStorageFailure?.(error) === true) throw error
         return { next, failure: { error, storage: target.isStorageFailure?.(error) === true }, now: clock.monotonic(), aborted: false }
       }
       return { next, now: clock.monotonic(), aborted: false }
@@ -190,7 +205,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         report({ type: 'committed', position, events, duration: now - start, ...(letters !== undefined && { letters }) })
         return { value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) } }
       } catch (error) {
-        return { error }
+        return failed(error)
       }
     },
     sleep: async ({ ms, why }) => {
@@ -218,7 +233,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     }
     return step.value
   } catch (error) {
-    if (signal.aborted && !(error instanceof ProjectionError) && !(error instanceof LeadershipLostError)) {
+    if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {
       return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
     }
     throw error
@@ -228,6 +243,9 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     target.reset()
   }
 }
+
+/** Between two tries that an app asks for, ms: a loop that asks makes no storm of them. */
+const hurryPause = 100
 
 /** Sleeps that an abort, a control, or (when idle) an append cuts short. */
 function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext<E>, signal: AbortSignal) {
@@ -266,9 +284,25 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     wanted = Math.max(wanted, position)
     look?.()
   })
+  /** What was asked last of the storage failed. */
+  let failing = false
+  /** The app asked for something since then, and when a try was made for that. */
+  let hurry = false
+  let lastHurry = -Infinity
+  const stopHurry = ports.onHurry?.(() => {
+    hurry = failing
+    look?.()
+  })
   const aborted = () => look?.()
   signal.addEventListener('abort', aborted, { once: true })
   return {
+    get failing() {
+      return failing
+    },
+    set failing(now: boolean) {
+      failing = now
+      hurry &&= now
+    },
     /** A read begins: appends from here on may not be in it. */
     reading() {
       appended = false
@@ -291,15 +325,22 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
         // An append does not shorten the pause that a failure asked for.
         const following = () => appended && (why === 'idle' || why === 'pouring')
         const hurried = () => why === 'pouring' && wanted > stored
+        const asked = () => hurry && why === 'failed'
         const wake = () => {
           look = undefined
           cancel()
-          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : hurried() ? 'on' : following() ? 'append' : 'on')
-          controlled = false
+          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : asked() ? 'hurried' : hurried() ? 'on' : following() ? 'append' : 'on')
+          if (asked()) lastHurry = clock.monotonic()
+          controlled = hurry = false
         }
-        const cancel = clock.schedule(ms, wake)
+        let cancel = clock.schedule(ms, wake)
         look = () => {
-          if (signal.aborted || controlled || following() || hurried()) wake()
+          const early = asked() ? lastHurry + hurryPause - clock.monotonic() : 0
+          if (signal.aborted || controlled || following() || hurried() || (asked() && early <= 0)) wake()
+          else if (early > 0 && early < ms) {
+            cancel()
+            cancel = clock.schedule(early, wake)
+          }
         }
         look()
       }),
@@ -307,6 +348,7 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
       unsubscribe?.()
       stopControl?.()
       stopWanted?.()
+      stopHurry?.()
       stopDistrust?.()
       signal.removeEventListener('abort', aborted)
     },

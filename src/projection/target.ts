@@ -1,5 +1,5 @@
 /** What the runner drives: a projector together with the place its checkpoint (and read model) lives in. */
-import { EventUnreadableError } from '../errors.js'
+import { hasCode, type EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
 import type { Invocation } from './stack-guard.js'
@@ -14,7 +14,7 @@ export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
 
 /** A tab of the newer build can apply it, so no policy of this one may take it away from everybody. */
-export const isForNewerBuilds = (error: unknown): boolean => error instanceof EventUnreadableError && error.newer === true
+export const isForNewerBuilds = (error: unknown): boolean => hasCode(error, 'event-unreadable') && (error as EventUnreadableError).newer === true
 
 /** What is known when an event fails. */
 export interface FailureContext<E extends EventShape = EventShape> {
@@ -76,6 +76,8 @@ export interface ProjectionState {
   readonly trying?: { readonly position: number; readonly runs: number }
   /** Events that were left out by hand: a rebuild leaves them out as well. */
   readonly skipped?: readonly number[]
+  /** Events that were left out by hand in earlier versions: tried here, and left out if they fail. Absent until a run has looked for them. */
+  readonly carried?: readonly number[]
 }
 
 /** Where the runner is at work: behind the rows that readers see while it rebuilds them. */

@@ -2,22 +2,23 @@
 import { holdInUse, lockManager } from '../coordination/in-use.js'
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { databaseName } from '../events/names.js'
 import type { EventReader } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import type { OpenOptions } from '../platform/connection.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { Signals } from '../platform/signals.js'
 import type { Backend, LeadershipHints } from '../projection/leadership.js'
+import type { ProjectionConfig } from '../projection/config.js'
+import { plainTarget } from '../projection/plain.js'
+import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from './define.js'
-import { fingerprintOf } from './fingerprint.js'
+import { isDefinition, projectionKey, type ProjectionDefinition } from './define.js'
+import { useDefinition } from './definitions.js'
 import { IndexedDbStorage } from './indexeddb-storage.js'
 import type { MemoryReadModels } from './memory-storage.js'
+import { inUseName } from './old-versions.js'
 import type { ReadModelStorage } from './storage.js'
 import { readModelTarget } from './target.js'
-
-/** The lock that says that a read model is in use. */
-export const inUseName = (store: string, key: string): string => `${databaseName(store, key)}:in-use`
 
 /** The read models of a store in memory, which brings them along: so only the bundles that have such a store hold their code. */
 export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels => parts.readModels as MemoryReadModels
@@ -31,40 +32,58 @@ interface SharedStorage {
   end(): void
 }
 
-/** Opens the storage of a read model, and keeps it from being removed until it is closed. */
-export async function openStorage<E extends EventShape>(store: TidemarkStore<E>, definition: ProjectionDefinition<E>): Promise<ReadModelStorage> {
+/** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
+export async function openStorage<E extends EventShape>(
+  store: TidemarkStore<E>, definition: ProjectionDefinition<E>,
+): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Set<() => void> }> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
-  const log = await parts.identity()
-  if (parts.medium === 'memory') return memoryReadModels(parts).open(erased, log)
+  // Before anything is waited for: whoever asks first is the first.
+  const { waiting, release } = useDefinition(store.name, parts, erased)
+  try {
+    // The app asks: one try at once, whatever failed before.
+    if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
+    const log = await parts.identity()
+    return { storage: use(sharedStorage(store, parts, erased, log), `The read model '${projectionKey(erased)}'`, release), waiting }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+function sharedStorage<E extends EventShape>(store: TidemarkStore<E>, parts: StoreInternals, definition: ProjectionDefinition, log: string): SharedStorage {
+  if (parts.medium === 'memory') {
+    const storage = memoryReadModels(parts).open(definition, log)
+    return { storage, users: 0, end: () => storage.close() }
+  }
   const key = projectionKey(definition)
   let all = inUse.get(parts)
   if (all === undefined) inUse.set(parts, (all = new Map()))
-  // Tables that were declared differently are refused by whoever opens them.
-  const one = `${key} ${fingerprintOf(erased)}`
-  let shared = all.get(one)
+  let shared = all.get(key)
   if (shared === undefined) {
-    const release = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
-    const storage = new IndexedDbStorage(store.name, erased, log, () => store.head())
-    all.set(one, (shared = {
+    const others = all
+    const letGo = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
+    const storage = new IndexedDbStorage(store.name, definition, log, () => store.head())
+    all.set(key, (shared = {
       storage, users: 0,
       end: () => {
-        all.delete(one)
+        others.delete(key)
         storage.close()
-        release()
+        letGo()
       },
     }))
   }
-  return use(shared, `The read model '${key}'`)
+  return shared
 }
 
 /** A share in a storage. Closed, it answers nothing any more, and the last one closes the storage. */
-function use(shared: SharedStorage, label: string): ReadModelStorage {
+function use(shared: SharedStorage, label: string, release: () => void): ReadModelStorage {
   let closed = false
   shared.users += 1
   const close = () => {
     if (closed) return
     closed = true
+    release()
     shared.users -= 1
     if (shared.users === 0) shared.end()
   }
@@ -83,24 +102,76 @@ function use(shared: SharedStorage, label: string): ReadModelStorage {
 export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
+  /** The app asks for something: runs of this context that wait after a failure of the storage try again at once. */
+  hurry(): void
 }
 
-/** Joins a read model to its store. */
-export async function attach<E extends EventShape>(definition: ProjectionDefinition<E>, store: TidemarkStore<E>): Promise<Attached<E>> {
+/**
+ * Joins a projection to its store.
+ *
+ * @throws InvalidArgumentError, InvalidNameError at once for what is no projector
+ * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
+ */
+export function attach<E extends EventShape, C>(
+  projector: ProjectionDefinition<E> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,
+): Promise<Attached<E>> {
+  if (isDefinition(projector)) return attachModel(projector as unknown as ProjectionDefinition<E>, store)
+  return attachPlain(projector as Projector<E, C>, plainTarget(projector as Projector<E, C>, store, config, eventFinder(store)), store)
+}
+
+async function attachModel<E extends EventShape>(definition: ProjectionDefinition<E>, store: TidemarkStore<E>): Promise<Attached<E>> {
   const { signals } = storeInternals(store)
   const key = projectionKey(definition)
-  const storage = await openStorage(store, definition)
+  const { storage, waiting } = await openStorage(store, definition)
   const target = readModelTarget(definition, storage, {
     head: () => store.head(),
     event: eventFinder(store),
     committed: (position, tables) => signals.post({ kind: 'committed', projection: key, position, tables }),
     changed: () => signals.post({ kind: 'control', projection: key }),
   })
-  return { target, backend: backendOf(store, key, signals) }
+  return attached(store, target, waiting, (how) => storage.open(how))
+}
+
+/** Its controls and commits are told to other contexts, as those of a read model are. */
+async function attachPlain<E extends EventShape, C>(projector: Projector<E, C>, target: Attached<E>['target'], store: TidemarkStore<E>): Promise<Attached<E>> {
+  const parts = storeInternals(store)
+  const { signals } = parts
+  const { waiting, release } = useDefinition(store.name, parts, projector as unknown as Projector<never>)
+  const changed = () => signals.post({ kind: 'control', projection: target.key })
+  const told = <A extends unknown[]>(change: (...given: A) => Promise<void>) => async (...given: A) => {
+    await change(...given)
+    changed()
+  }
+  const telling: Partial<Attached<E>['target']> = {
+    setPaused: told(target.setPaused), rebuild: told(target.rebuild), skip: told(target.skip),
+    async commit(position, options) {
+      const result = await target.commit(position, options)
+      signals.post({ kind: 'committed', projection: target.key, position, tables: [] })
+      return result
+    },
+    close: release,
+  }
+  return attached(store, { ...target, ...telling }, waiting)
+}
+
+function attached<E extends EventShape>(
+  store: TidemarkStore<E>, target: Attached<E>['target'], waiting: Set<() => void>, openRows?: (how: OpenOptions) => Promise<unknown>,
+): Attached<E> {
+  const parts = storeInternals(store)
+  const backend: Backend<E> = {
+    ...backendOf(store, target.key, parts.signals),
+    reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
+    onHurry(listener) {
+      const own = () => listener()
+      waiting.add(own)
+      return () => void waiting.delete(own)
+    },
+  }
+  return { target, backend, hurry: () => { for (const retry of [...waiting]) retry() } }
 }
 
 /** What a run needs of a store, under the key of its projection. */
-export function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: string, signals: Signals): Backend<E> {
+function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: string, signals: Signals): Backend<E> {
   const hints: LeadershipHints = {
     post: (kind) => signals.post({ kind, projection: key }),
     listen: (listener) => signals.listen((hint) => {
@@ -124,7 +195,7 @@ export function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: st
 }
 
 /** Finds one event. The answer rejects with InvalidArgumentError if it is not in the log. */
-export function eventFinder<E extends EventShape>(reader: EventReader<E>): (position: number) => Promise<RecordedEvent<E>> {
+function eventFinder<E extends EventShape>(reader: EventReader<E>): (position: number) => Promise<RecordedEvent<E>> {
   return async (position) => {
     const { events } = await reader.readEvents({}, { after: position - 1, limit: 1 })
     const event = events[0]

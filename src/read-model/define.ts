@@ -6,6 +6,7 @@ import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import { isKeyPath, type RowKey } from './keys.js'
 
@@ -20,7 +21,11 @@ export interface TableDefinition<Row = Record<string, unknown>> {
    * 64 neighbours share one, which makes commits of many rows several times as fast. @default none
    */
   readonly indexes?: { readonly [index: string]: string | readonly string[] }
-  /** Checks every row that is put, and gives it its type. Must answer at once; what it answers is stored. @default anything is accepted */
+  /**
+   * Checks every row that is put, and gives it its type: a row that is put is of the type of the schema's output. It may tidy the row
+   * (defaults, trimmed strings, keys left out), which is stored as it returns it, but must leave its own output as it is, because rows that
+   * were read are put again. Must be synchronous. @default anything is accepted
+   */
   readonly schema?: StandardSchema<unknown, Row>
   readonly [rowType]?: Row
 }
@@ -51,7 +56,7 @@ export function table<Row>(
 export interface TableWriter<Row> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
-  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses */
+  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses, or would change each time it is put */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>
@@ -121,7 +126,9 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
   _events: EventCatalogue<E>, specification: ProjectionSpecification<E, T>,
 ): ProjectionDefinition<E, T> {
   if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
-  const { name, version = 1, tables, on = {}, fold = {}, filter = {} } = specification
+  onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
+  // Bound below, and its text is still what tells one definition from another.
+  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
@@ -139,14 +146,17 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
   compileFilter(narrowed)
   return Object.freeze({
     kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold, filter: narrowed,
-    ...(specification.onError === undefined ? {} : { onError: specification.onError.bind(specification) }),
+    ...(onError !== undefined && { onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }) }),
   })
 }
 
 function checkTables(tables: Tables): void {
   if (typeof tables !== 'object' || tables === null) throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
-  for (const [name, { key, indexes = {}, schema }] of Object.entries(tables)) {
+  for (const [name, definition] of Object.entries(tables)) {
     tableName(name)
+    onlyKnown(definition, ['key', 'indexes', 'schema'], `tables.${name}`)
+    const { key, indexes = {}, schema } = definition
+    if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes)) throw new InvalidArgumentError(`tables.${name}.indexes`, 'must be { name: property }.')
     if (!isKeyPath(key) || key.includes('.')) throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
     if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
       throw new InvalidArgumentError(`tables.${name}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')

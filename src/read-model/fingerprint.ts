@@ -1,4 +1,4 @@
-/** Tells whether a read model was built with the tables that are declared now. */
+/** Tells whether a read model was built with the tables, and from the events, that are declared now. */
 import { IntegrityError, ProjectionError } from '../errors.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 
@@ -18,10 +18,25 @@ export const storedFingerprintOf = (definition: ProjectionDefinition): string =>
 export const isFingerprintOf = (definition: ProjectionDefinition, stored: string): boolean =>
   stored === fingerprintOf(definition) || stored === storedFingerprintOf(definition)
 
-/** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables */
-export function assertSameTables(definition: ProjectionDefinition, stored: { readonly fingerprint: string; readonly position: number }): void {
-  if (isFingerprintOf(definition, stored.fingerprint)) return
+/**
+ * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through. Earlier events of a
+ * type that is added later would never be seen. The order in which types are named does not matter, nor that one is named twice.
+ */
+export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold }: ProjectionDefinition): string {
+  const sorted = (names: readonly string[]) => [...new Set(names)].sort()
+  return JSON.stringify({
+    types: types === undefined ? 'all' : sorted(types), on: sorted(Object.keys(on)), fold: sorted(Object.keys(fold)),
+    ...(streamPrefix !== undefined && streamPrefix !== '' && { streamPrefix }), ...(streamPattern !== undefined && { streamPattern }),
+  })
+}
+
+/** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables, or from other events */
+export function assertSameDefinition(definition: ProjectionDefinition, stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number }): void {
+  const handles = handledBy(definition)
+  const what = !isFingerprintOf(definition, stored.fingerprint) ? 'tables' : (stored.handles ?? handles) !== handles ? 'event types or the filter' : undefined
+  if (what === undefined) return
+  const how = what === 'tables' ? '' : `: it was built from ${stored.handles}, and this definition handles ${handles}`
   throw new ProjectionError(
-    `The tables of '${projectionKey(definition)}' are not those it was built with. Raise 'version' in defineProjection; the new version is built beside the old one.`,
-    { projector: definition.name, attempts: 1 }, new IntegrityError(stored.position, 'the declared tables changed'), 'definition-changed')
+    `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built beside the old one. Or delete what is stored with deleteReadModel().`,
+    { projector: definition.name, attempts: 1 }, new IntegrityError(stored.position, `the declared ${what} changed`), 'definition-changed')
 }

@@ -1,5 +1,5 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { ClosedError, InvalidArgumentError, ProjectionError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
@@ -7,11 +7,10 @@ import { sleep, systemClock } from '../platform/clock.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionConfig } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
-import { plainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { DeadLetterRecord } from '../projection/target.js'
-import { attach, backendOf, eventFinder, type Attached } from './attach.js'
+import { attach, type Attached } from './attach.js'
 import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
@@ -75,6 +74,10 @@ export interface ProjectionHandle {
 const slowPoll = 2_000
 /** How long a follower waits after an append before it looks where the head is, ms. */
 const headDelay = 200
+/** Failures of the storage after which the store is joined again by itself … */
+const passing: ReadonlySet<string> = new Set(['storage-failed', 'storage-busy', 'storage-full', 'storage-damaged'])
+/** … after a pause of so many ms at most. */
+const longestPause = 30_000
 /** Dead letters that are read at once. */
 const letterPage = 256
 
@@ -87,7 +90,7 @@ const letterPage = 256
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
-  const { mode } = settle(config as ProjectionConfig<never>, 'continuous')
+  const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')
   const clock = config.clock ?? systemClock
   const stopping = new AbortController()
   const stop = () => stopping.abort(config.signal?.reason)
@@ -103,10 +106,38 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
     wanted.add(listener)
     return () => void wanted.delete(listener)
   }
-  const ready = joined(projector, store, config)
-  ready.catch(() => {})
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
+  /** The store could not be joined, or another definition of that name is in use: an explicit act tries again. */
+  let apart = false
+  const join = () => {
+    apart = false
+    const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then((each) => {
+      attached = each
+      // What waits since it failed goes on.
+      restart?.()
+      return each
+    }, (error: unknown) => {
+      apart = true
+      throw error
+    })
+    joining.catch(() => {})
+    return joining
+  }
+  let ready = join()
+  /** The app asks for something: what failed before is tried at once. */
+  const joined = async (): Promise<Attached<E>> => {
+    if (apart && !stopping.signal.aborted) ready = join()
+    const each = await ready
+    each.hurry()
+    return each
+  }
+  /** What the app asks for opens what does not open, whatever failed before. */
+  const controls = async () => {
+    const { target, backend } = await joined()
+    await backend.reopen?.({ urgent: true })
+    return target
+  }
   /** The fault of this run was seen in the stored state, so that its absence says something. */
   let faultAt: number | undefined
 
@@ -162,14 +193,21 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   }
 
   const supervise = async () => {
-    attached = await ready
-    unwatch = watch(attached)
     const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
+    let watching = false
+    /** How often in a row the store could not be joined. */
+    let failures = 0
     try {
       for (;;) {
         let restarted: Promise<void>
+        const retrying = new AbortController()
+        let soon: Promise<void> | undefined
         try {
-          const result = await driveTarget(attached.target, { ...attached.backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          const { target, backend } = await ready
+          failures = 0
+          if (!watching) unwatch = watch(target, backend)
+          watching = true
+          const result = await driveTarget(target, { ...backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
           end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return
@@ -180,12 +218,19 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
           restarted = new Promise<void>((resolve) => {
             restart = resolve
           })
-          status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false, rate: 0 })
+          const again = apart && mode === 'continuous' && error instanceof TidemarkError && passing.has(error.code)
+          if (again) {
+            soon = sleep(clock, Math.min(longestPause, failureBackoff * 2 ** failures), retrying.signal)
+            failures += 1
+          }
+          status.set({ phase: again ? 'retrying' : 'faulted', reason: messageOf(error), lastError: error, leader: false, rate: 0 })
           await refresh()
         }
-        await Promise.race([stopped, restarted])
+        await Promise.race([stopped, restarted, ...(soon === undefined ? [] : [soon])])
+        retrying.abort()
         restart = undefined
         if (stopping.signal.aborted) return
+        if (apart) ready = join()
         status.set({ phase: 'starting', reason: undefined })
       }
     } finally {
@@ -202,7 +247,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   /** Why nothing runs here any more. */
   let end: string | undefined
   /** Keeps the status true where other contexts do the work. */
-  const watch = ({ target, backend }: Attached<E>) => {
+  const watch = (target: Attached<E>['target'], backend: Attached<E>['backend']) => {
     const { signals } = storeInternals(store)
     let cancel = () => {}
     let headSoon: (() => void) | undefined
@@ -257,7 +302,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
 
   // `Symbol.asyncDispose` is added below, where the engine has it.
   const methods: Omit<ProjectionHandle, typeof Symbol.asyncDispose> = {
-    status: { getSnapshot: status.getSnapshot, subscribe: status.subscribe },
+    status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
       const caller = attached?.target.caller()
@@ -265,23 +310,23 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
       for (const tell of wanted) tell(position)
-      return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : ready.then(refresh))
+      return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : joined().then(refresh))
     },
     async pause() {
-      await (await ready).target.setPaused(true)
+      await (await controls()).setPaused(true)
       await refresh()
     },
     async resume() {
-      await (await ready).target.setPaused(false)
+      await (await controls()).setPaused(false)
       await again()
     },
     async skip(position) {
       wholeNumber(position, 'position', 1)
-      await (await ready).target.skip(position)
+      await (await controls()).skip(position)
       await again()
     },
     async *deadLetters() {
-      const { target } = await ready
+      const target = await controls()
       for (let after = 0; ; ) {
         const page = await target.letters(after, letterPage)
         for (const letter of page) {
@@ -296,7 +341,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)
       signal?.throwIfAborted()
-      const { target } = await ready
+      const target = await controls()
       const before = until === 'complete' ? await target.state() : undefined
       await target.rebuild()
       await again()
@@ -328,26 +373,4 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   const handle = methods as ProjectionHandle
   if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
   return handle
-}
-
-function joined<E extends EventShape, T extends Tables, C>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,
-): Promise<Attached<E>> {
-  if (isDefinition(projector)) return attach(projector as unknown as ProjectionDefinition<E>, store)
-  const { signals } = storeInternals(store)
-  const target = plainTarget(projector as Projector<E, C>, store, config, eventFinder(store))
-  const changed = () => signals.post({ kind: 'control', projection: target.key })
-  const told = <A extends unknown[]>(change: (...given: A) => Promise<void>) => async (...given: A) => {
-    await change(...given)
-    changed()
-  }
-  const telling: Partial<Attached<E>['target']> = {
-    setPaused: told(target.setPaused), rebuild: told(target.rebuild), skip: told(target.skip),
-    async commit(position, options) {
-      const result = await target.commit(position, options)
-      signals.post({ kind: 'committed', projection: target.key, position, tables: [] })
-      return result
-    },
-  }
-  return Promise.resolve({ target: { ...target, ...telling }, backend: backendOf(store, target.key, signals) })
 }

@@ -1,7 +1,7 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { Connection } from '../platform/connection.js'
+import { Connection, type OpenOptions } from '../platform/connection.js'
 import { commitWritten, requested, requestedAll, transact } from '../platform/indexeddb.js'
 import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
@@ -10,16 +10,18 @@ import { readBackwards, readsBackwards } from '../platform/backwards.js'
 import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import {
-  committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  assertPossible, committed, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
 import { equal } from './equal.js'
-import { assertSameTables, mayBePacked, storedFingerprintOf } from './fingerprint.js'
+import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from './fingerprint.js'
+import { leftOutBefore } from './old-versions.js'
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
+import { counted, countedRows, type RowsMoved } from './row-counts.js'
 import { ordered, RowWrites } from './row-writes.js'
-import type { Answer, Query, ReadModelStorage } from './storage.js'
+import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
 /** How often the places of packs are asked for before rows are found without. */
 const maxTries = 4
@@ -32,6 +34,8 @@ const silent = (key: string) =>
 
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
+  readonly #store: string
+  readonly #definition: ProjectionDefinition
   readonly #log: string
   readonly #connection: Connection
   readonly #key: string
@@ -44,6 +48,8 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** `remake` resolves while the log is there, so that rows can be folded again. */
   constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
+    this.#store = storeName
+    this.#definition = definition
     this.#log = log
     this.#key = projectionKey(definition)
     this.#keyNames = new Map(Object.entries(definition.tables).map(([name, { key }]) => [name, key]))
@@ -64,7 +70,8 @@ export class IndexedDbStorage implements ReadModelStorage {
         }
         // By chance, so that no runner takes a database that was made again for the one before it.
         const epoch = Math.floor(Math.random() * 2 ** 32)
-        database.createObjectStore(stateStore, { keyPath: 'key' }).put({ ...emptyState(log, fingerprint), epoch }).catch(() => {})
+        const state = { ...emptyState(log, fingerprint, handledBy(definition)), epoch }
+        database.createObjectStore(stateStore, { keyPath: 'key' }).put(counted(state, { after: state, clear: sides }, true)).catch(() => {})
       },
       verify: async (database) => {
         const damaged = (part: string) => new StorageDamagedError(`The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`)
@@ -73,7 +80,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
           requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
-        assertSameTables(definition, row)
+        assertSameDefinition(definition, assertPossible(this.#key, row))
         const [part] = missingParts(database, definition.tables)
         if (part !== undefined) throw damaged(part)
         this.#shown = row.shown
@@ -81,16 +88,23 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  open(): Promise<unknown> {
-    return this.#connection.open()
+  open(how?: OpenOptions): Promise<unknown> {
+    return this.#connection.open(how)
   }
 
   state(): Promise<StateRow> {
     return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
   }
 
-  begin(how: TakeOver): Promise<StateRow> {
-    return this.#move(`taking over '${this.#key}'`, (before) => takeOver(before, this.#log, how))
+  async begin(how: TakeOver): Promise<StateRow> {
+    const definition = this.#definition
+    // Where they cannot be read a later run looks again.
+    const carried = looksBack(how.seen, definition.version) ? await leftOutBefore(this.#store, definition, this.#log).catch(() => undefined) : undefined
+    return this.#move(`taking over '${this.#key}'`, (before) => {
+      // A run of another definition may have been the first one to say which events it handles.
+      assertSameDefinition(definition, before)
+      return takeOver(before, this.#log, { ...how, handles: handledBy(definition), carried })
+    })
   }
 
   tries(from: StateRow, position?: number): Promise<StateRow> {
@@ -117,20 +131,22 @@ export class IndexedDbStorage implements ReadModelStorage {
         return writes.run(() => this.#state(transaction), slices)
       }
       if (expected.clear.length > 0 || !writes.fitsInTurn(letters.length)) {
-        const transition = committed(this.#key, await asked, change)
+        const before = await asked
+        const transition = committed(this.#key, before, change)
         await put(new Slices())
-        return this.#finish(transaction, transition)
+        return this.#finish(transaction, before, transition, { side, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
-      // if somebody else was there: nothing commits before.
-      const written = put()
-      written.catch(() => {})
-      const last = transaction.objectStore(stateStore).put(expected.after)
-      const [before] = await Promise.all([asked, written])
+      // if somebody else was there: nothing commits before. What fits in a turn waits for no request.
+      await put()
+      const moved = { side, added: writes.added() }
+      const after = counted(from, expected, false, moved)
+      const last = transaction.objectStore(stateStore).put(after)
+      const before = await asked
       const transition = committed(this.#key, before, change)
-      if (!equal(before, from)) return this.#finish(transaction, transition)
+      if (!equal(before, from)) return this.#finish(transaction, before, transition, moved)
       await commitWritten(transaction, [last])
-      return expected.after
+      return after
     })
     this.#packs.move(standingOf(after, side), [...remembered, ...writes.stored()])
     return after
@@ -151,7 +167,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
       letters.delete(letter)
-      return this.#finish(transaction, { after, clear: [] })
+      return this.#finish(transaction, before, { after, clear: [] }, { side: from.shown, added: writes.added() })
     })
   }
 
@@ -243,15 +259,28 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async query(table: string, query: Query): Promise<Answer> {
-    const keyName = this.#keyNames.get(table) as string
-    return this.#shownRows(`reading '${table}'`, (side) => rowStore(side, table), (rows) => ask(rows, keyName, query), this.#turnsOf(table, query))
+    if (query.kind === 'count' && this.#mayBePacked.has(table) && nativeRange(query.options.range ?? {}) === null) {
+      const keyName = this.#keyNames.get(table) as string
+      const { state, values: [value] } = await this.#shownRows(`reading '${table}'`, (side) => [rowStore(side, table)], (stores) =>
+        Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))), 'one')
+      const count = value ?? countedRows(state, table)
+      if (count !== undefined) return { state, value: count }
+    }
+    const { values: [value], state } = await this.queries([{ table, query }])
+    return { value, state }
+  }
+
+  async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
+    const turns = asked.some(({ table, query }) => this.#turnsOf(table, query) === 'several') ? 'several' : 'one'
+    return this.#shownRows(`reading '${asked[0]?.table}'`, (side) => asked.map(({ table }) => rowStore(side, table)), (stores) =>
+      Promise.all(asked.map(({ table, query }, at) => ask(stores[at] as IDBObjectStore, this.#keyNames.get(table) as string, query))), turns)
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
     if (limit === 0) return []
-    const { value } = await this.#shownRows(`reading dead letters of '${this.#key}'`, letterStore, (letters) =>
-      requested(letters.getAll(IDBKeyRange.lowerBound(after, true), limit)))
-    return value as DeadLetterRecord[]
+    const { values } = await this.#shownRows(`reading dead letters of '${this.#key}'`, (side) => [letterStore(side)], ([letters]) =>
+      requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)))
+    return values as DeadLetterRecord[]
   }
 
   async heldStreams(side: Side): Promise<ReadonlySet<string>> {
@@ -270,7 +299,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       const letters = transaction.objectStore(letterStore(before.shown))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
       letters.delete(position)
-      return this.#finish(transaction, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
+      return this.#finish(transaction, before, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
     })
   }
 
@@ -283,17 +312,20 @@ export class IndexedDbStorage implements ReadModelStorage {
     if (query.kind === 'get') return 'one'
     const mayBePacked = this.#mayBePacked.has(table)
     if (query.kind === 'count') return mayBePacked ? 'several' : 'one'
-    const { direction, limit } = query.options
-    return (direction === 'prev' && !readsBackwards()) || (limit !== undefined && mayBePacked) ? 'several' : 'one'
+    const { direction, limit = Infinity } = query.options
+    return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && mayBePacked) ? 'several' : 'one'
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
-  async #shownRows(what: string, storeOf: (side: Side) => string, work: (rows: IDBObjectStore) => Promise<unknown>, turns?: 'one' | 'several'): Promise<Answer> {
+  async #shownRows(
+    what: string, storesOf: (side: Side) => readonly string[], work: (stores: IDBObjectStore[]) => Promise<unknown[]>, turns?: 'one' | 'several',
+  ): Promise<{ values: unknown[]; state: StateRow }> {
     for (;;) {
       const side = this.#shown
-      const [state, value] = await this.#read(what, [storeOf(side)], (transaction) =>
-        Promise.all([this.#state(transaction), work(transaction.objectStore(storeOf(side)))]), turns)
-      if (state.shown === side) return { state, value }
+      const names = storesOf(side)
+      const [state, values] = await this.#read(what, names, (transaction) =>
+        Promise.all([this.#state(transaction), work(names.map((name) => transaction.objectStore(name)))]), turns)
+      if (state.shown === side) return { values, state }
       this.#shown = state.shown
     }
   }
@@ -326,15 +358,22 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** A change of the state alone. */
   #change(what: string, change: (before: StateRow) => StateRow): Promise<StateRow> {
-    return this.#write(what, [], async (transaction) => this.#finish(transaction, { after: change(await this.#state(transaction)), clear: [] }))
+    return this.#move(what, (before) => ({ after: change(before), clear: [] }), [])
   }
 
   /** A change of the state that brings no rows, but may take some away. */
-  #move(what: string, transition: (before: StateRow) => Transition): Promise<StateRow> {
-    return this.#write(what, this.#everything, async (transaction) => this.#finish(transaction, transition(await this.#state(transaction))))
+  #move(what: string, transition: (before: StateRow) => Transition, stores = this.#everything): Promise<StateRow> {
+    return this.#write(what, stores, async (transaction) => {
+      const before = await this.#state(transaction)
+      return this.#finish(transaction, before, transition(before))
+    })
   }
 
-  async #finish(transaction: IDBTransaction, { after, clear }: Transition): Promise<StateRow> {
+  async #finish(transaction: IDBTransaction, before: StateRow, transition: Transition, moved?: RowsMoved): Promise<StateRow> {
+    const { clear } = transition
+    // Read models that are older than packs have rows that nothing counts.
+    const countable = clear.every((side) => [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(side, table)))))
+    const after = counted(before, transition, countable, moved)
     for (const side of clear) {
       for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(side, table)).clear()
       transaction.objectStore(letterStore(side)).clear()
@@ -348,7 +387,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async #state(transaction: IDBTransaction): Promise<StateRow> {
     const row = await requested(transaction.objectStore(stateStore).get('state')) as StateRow | undefined
     if (row === undefined) throw silent(this.#key)
-    return row
+    return assertPossible(this.#key, row)
   }
 
   #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>, turns: 'one' | 'several' = 'one'): Promise<T> {
@@ -364,9 +403,9 @@ export class IndexedDbStorage implements ReadModelStorage {
 function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
   if (isPacked(store)) return askPacked(store, keyName, query)
   if (query.kind === 'get') return requested(store.get(query.key))
-  const { index, range, direction = 'next', limit } = query.options
+  const { index, range = {}, direction = 'next', limit = Infinity } = query.options
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requestedAll(source.getAll(span, limit)) : readBackwards(source, span, limit)
+  return direction === 'next' ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit)) : readBackwards(source, span, limit)
 }

@@ -1,10 +1,15 @@
 /** Keys of rows: what may be one, and how the memory backend orders them as IndexedDB does. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { isPlainPrototype } from '../events/json.js'
+import { onlyKnown } from '../platform/arguments.js'
 
 /** What identifies a row. */
 export type RowKey = string | number | Date
 
-/** A span of keys: what an `IDBKeyRange` says, for where there is none. Bounds belong to it unless they are open. */
+/**
+ * A span of keys, as an `IDBKeyRange` has it. A bound is a string, a number, a Date, bytes (an ArrayBuffer or a view of one) or a list of
+ * those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in the span.
+ */
 export interface KeyRange {
   readonly lower?: unknown
   readonly upper?: unknown
@@ -24,37 +29,79 @@ export function assertKey(key: unknown, what: string): asserts key is RowKey {
   if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
-/** The order of types in IndexedDB: number, Date, string, array. */
-const rank = (key: unknown): number | undefined =>
-  typeof key === 'number' ? (Number.isNaN(key) ? undefined : 1)
-  : key instanceof Date ? (Number.isNaN(key.getTime()) ? undefined : 2)
-  : typeof key === 'string' ? 3
-  : Array.isArray(key) ? (key.every((part) => rank(part) !== undefined) ? 4 : undefined)
-  : undefined
+const tagOf = (value: object): string => Object.prototype.toString.call(value)
 
-/** Whether IndexedDB would take it as a key of an index; what it would not take is left out of the index. */
-export const isIndexKey = (key: unknown): boolean => rank(key) !== undefined
+/** Of a Date, also one of another realm, such as a frame's. NaN for everything else. */
+function timeOf(value: object): number {
+  try {
+    return Date.prototype.getTime.call(value)
+  } catch {
+    return Number.NaN
+  }
+}
+
+/** The bytes of a buffer or of a view of one; nothing for everything else, such as a shared or detached buffer. */
+function bytesOf(value: object): Uint8Array | undefined {
+  const isView = ArrayBuffer.isView(value)
+  const buffer = (isView ? value.buffer : value) as ArrayBuffer
+  if (tagOf(buffer) !== '[object ArrayBuffer]') return undefined
+  try {
+    return isView ? new Uint8Array(buffer, value.byteOffset, value.byteLength) : new Uint8Array(buffer)
+  } catch {
+    return undefined
+  }
+}
+
+/** The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it is one. */
+function rank(key: unknown): number {
+  if (typeof key === 'string') return 3
+  if (typeof key === 'number') return Number.isNaN(key) ? 0 : 1
+  if (typeof key !== 'object' || key === null) return 0
+  if (Array.isArray(key)) return 5
+  if (!Number.isNaN(timeOf(key))) return 2
+  return bytesOf(key) === undefined ? 0 : 4
+}
+
+/** How deep a list may be that is a key: the standard has no limit, Firefox takes so many. */
+const deepest = 63
+
+/** Whether IndexedDB takes it as a key of an index: a row is in an index only if what it has there is one. */
+export function isIndexKey(key: unknown, around: readonly unknown[] = []): boolean {
+  if (!Array.isArray(key)) return rank(key) > 0
+  // The standard also refuses a list that is in there twice; no engine does.
+  if (around.includes(key) || around.length >= deepest) return false
+  const within = [...around, key]
+  for (let at = 0; at < key.length; at += 1) if (!Object.hasOwn(key, at) || !isIndexKey(key[at], within)) return false
+  return true
+}
+
+const order = <T extends string | number>(left: T, right: T): number => (left < right ? -1 : left > right ? 1 : 0)
 
 /** As `indexedDB.cmp`: negative, 0 or positive. Both must be keys. */
 export function compareKeys(left: unknown, right: unknown): number {
-  const byType = (rank(left) ?? 0) - (rank(right) ?? 0)
-  if (byType !== 0) return byType
-  if (Array.isArray(left) && Array.isArray(right)) {
-    for (let at = 0; at < Math.min(left.length, right.length); at += 1) {
-      const byPart = compareKeys(left[at], right[at])
-      if (byPart !== 0) return byPart
-    }
-    return left.length - right.length
+  const type = typeof left
+  if (type !== 'object' && type === typeof right) return order(left as string, right as string)
+  const kind = rank(left)
+  if (kind !== rank(right)) return kind - rank(right)
+  if (kind === 2) return order(timeOf(left as Date), timeOf(right as Date))
+  const [ones, others] = (kind === 5 ? [left, right] : [bytesOf(left as object), bytesOf(right as object)]) as [ArrayLike<unknown>, ArrayLike<unknown>]
+  for (let at = 0; at < ones.length && at < others.length; at += 1) {
+    const byPart = compareKeys(ones[at], others[at])
+    if (byPart !== 0) return byPart
   }
-  const [a, b] = left instanceof Date ? [left.getTime(), (right as Date).getTime()] : [left as string, right as string]
-  return a < b ? -1 : a > b ? 1 : 0
+  return ones.length - others.length
 }
 
-/** Whether a key lies in a range, which may be a single key. */
-export function inRange(key: unknown, range: KeyRange | unknown): boolean {
-  if (range === undefined || range === null) return true
-  if (isIndexKey(range)) return compareKeys(key, range) === 0
-  const { lower, upper, lowerOpen, upperOpen } = range as KeyRange
+/** A copy of a key, which the app cannot change. */
+export function copyOfKey<K>(key: K): K
+export function copyOfKey(key: unknown): unknown {
+  if (typeof key !== 'object' || key === null) return key
+  if (Array.isArray(key)) return key.map((part) => copyOfKey<unknown>(part))
+  return bytesOf(key)?.slice().buffer ?? new Date(timeOf(key))
+}
+
+/** Whether a key lies in a range. */
+export function inRange(key: unknown, { lower, upper, lowerOpen, upperOpen }: KeyRange): boolean {
   if (lower !== undefined) {
     const order = compareKeys(key, lower)
     if (order < 0 || (order === 0 && lowerOpen === true)) return false
@@ -66,34 +113,41 @@ export function inRange(key: unknown, range: KeyRange | unknown): boolean {
   return true
 }
 
-/**
- * Checks a range and makes it what IndexedDB takes.
- *
- * @throws InvalidArgumentError for what is neither a key nor a range
- */
-export function nativeRange(range: KeyRange | IDBValidKey | undefined): IDBKeyRange | IDBValidKey | null {
-  if (range === undefined || range === null) return null
-  if (isIndexKey(range) || range instanceof IDBKeyRange) return range as IDBKeyRange | IDBValidKey
-  const { lower, upper, lowerOpen = false, upperOpen = false } = checkedRange(range)
+/** A checked range as IndexedDB takes it; `null` for every key. */
+export function nativeRange({ lower, upper, lowerOpen = false, upperOpen = false }: KeyRange): IDBKeyRange | null {
   if (lower !== undefined && upper !== undefined) return IDBKeyRange.bound(lower, upper, lowerOpen, upperOpen)
   if (lower !== undefined) return IDBKeyRange.lowerBound(lower, lowerOpen)
   return upper === undefined ? null : IDBKeyRange.upperBound(upper, upperOpen)
 }
 
-/** @throws InvalidArgumentError for what is neither a key nor a range */
+const aKey = 'a key is a string, a number, a Date, bytes or a list of those'
+
+/**
+ * A range as the app gave it, or a single key, as a range whose bounds are copies.
+ *
+ * @throws InvalidArgumentError for everything else
+ */
 export function checkedRange(range: unknown): KeyRange {
-  if (range === undefined || range === null) return {}
-  if (isIndexKey(range)) return { lower: range, upper: range }
-  const { lower, upper } = (typeof range === 'object' ? range : { lower: range }) as KeyRange
-  for (const bound of [lower, upper]) {
-    if (bound !== undefined && !isIndexKey(bound)) throw new InvalidArgumentError('range', `has the bound ${describe(bound)}; a bound is a string, a finite number, a Date or a list of them.`)
+  if (range === undefined) return {}
+  if (isIndexKey(range)) {
+    const key = copyOfKey(range)
+    return { lower: key, upper: key }
   }
-  return range as KeyRange
+  const isPlain = typeof range === 'object' && range !== null && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
+  if (isPlain) onlyKnown(range, ['lower', 'upper', 'lowerOpen', 'upperOpen'], 'range')
+  else if (typeof range !== 'object' || range === null || tagOf(range) !== '[object IDBKeyRange]') {
+    throw new InvalidArgumentError('range', `is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`)
+  }
+  const { lower, upper, lowerOpen = false, upperOpen = false } = range as KeyRange
+  for (const [name, bound, isOpen] of [['lower', lower, lowerOpen], ['upper', upper, upperOpen]] as const) {
+    if (bound !== undefined && !isIndexKey(bound)) throw new InvalidArgumentError(`range.${name}`, `is ${describe(bound)}, which is not a key; ${aKey}.`)
+    if (typeof isOpen !== 'boolean') throw new InvalidArgumentError(`range.${name}Open`, `is ${describe(isOpen)}; it must be true or false.`)
+  }
+  return { lower: copyOfKey(lower), upper: copyOfKey(upper), lowerOpen, upperOpen }
 }
 
-/** Whether no key can lie in a range: IndexedDB refuses to make such a one. */
-export function isEmptyRange(range: unknown): boolean {
-  const { lower, upper, lowerOpen, upperOpen } = checkedRange(range)
+/** Whether a range is empty whatever is stored: IndexedDB refuses to make such a range. */
+export function isEmptyRange({ lower, upper, lowerOpen, upperOpen }: KeyRange): boolean {
   if (lower === undefined || upper === undefined) return false
   const order = compareKeys(lower, upper)
   return order > 0 || (order === 0 && (lowerOpen === true || upperOpen === true))
@@ -105,13 +159,15 @@ const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
 /** Whether IndexedDB takes it as a key path: names joined by dots. */
 export const isKeyPath = (path: unknown): path is string => typeof path === 'string' && keyPath.test(path)
 
-/** What a key path finds in a row; `undefined` where it finds nothing. */
-export function atKeyPath(row: unknown, path: string | readonly string[]): unknown {
-  if (typeof path !== 'string') return path.map((part) => atKeyPath(row, part))
-  let value = row
-  for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    value = (value as Record<string, unknown>)[name]
-  }
-  return value
+/** What IndexedDB finds in a Blob and in a File besides the properties that they have of their own. */
+const fileParts: { readonly [tag: string]: readonly string[] } = { '[object Blob]': ['size', 'type'], '[object File]': ['size', 'type', 'name', 'lastModified'] }
+
+function partOf(value: unknown, name: string): unknown {
+  if (typeof value === 'string') return name === 'length' ? value.length : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  return Object.hasOwn(value, name) || fileParts[tagOf(value)]?.includes(name) === true ? (value as Record<string, unknown>)[name] : undefined
 }
+
+/** What a key path leads to in a row, as IndexedDB follows it; `undefined` where it leads nowhere. */
+export const atKeyPath = (row: unknown, path: string | readonly string[]): unknown =>
+  typeof path !== 'string' ? path.map((part) => atKeyPath(row, part)) : path.includes('.') ? path.split('.').reduce(partOf, row) : partOf(row, path)

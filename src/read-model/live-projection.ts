@@ -2,21 +2,33 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
+import { closedError } from '../log/open.js'
 import { RecordsAhead } from '../log/records-ahead.js'
-import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import { lookOut } from '../platform/lookout.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
 /** What `liveProjection` folds. */
 export interface LiveProjectionSpecification<E extends EventShape, S> {
-  /** The state before the first event. Never changed: a fold answers a new one. */
+  /**
+   * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
+   * place changes nothing of the app's.
+   */
   readonly initial: S
-  /** By event type: what becomes of the state. Must not wait. */
+  /**
+   * By event type: what becomes of the state. Must not wait. Return a new state where something changes: one that is always changed in place
+   * works too, but is copied each time it is shown.
+   */
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
+  /** For tests. @default the clock of this context */
+  readonly clock?: Clock
 }
 
 const pageSize = 4096
@@ -26,7 +38,7 @@ const slowPoll = 5_000
 /**
  * Folds the log into a value that follows it, in this context alone: nothing is stored, and every context that asks folds for
  * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
- * `{ state: 'error' }`, and is tried again at the next append.
+ * `{ state: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
  *
  * @throws InvalidArgumentError, InvalidNameError for a filter or fold that is none
  *
@@ -41,38 +53,58 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
-  let state = specification.initial
+  const { clock = systemClock } = specification
+  /** Counts evaluations: one that was given up must not fold beside the next. */
+  let latest = 0
+  let state = freshCopy(specification.initial)
+  /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
+  let value = specification.initial
+  let valueOf = state
+  let isOld = false
   let position = 0
   return liveQuery({
-    async evaluate() {
+    end: () => closedError(store),
+    async evaluate(progress) {
+      const mine = (latest += 1)
       const ahead = new RecordsAhead()
       const options: PageReadOptions = { ahead }
       for (;;) {
         await ahead.slices.turn()
         const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+        progress()
         for (const event of page.events) {
+          if (mine !== latest) return undefined
           const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
-          if (fold !== undefined) state = fold(state, event)
+          if (fold !== undefined) {
+            const folded = fold(state, event)
+            if (isRefusedPromise(folded)) throw new InvalidArgumentError(`on.${event.type}`, 'must not return a promise: a fold returns the next state.')
+            state = folded
+            isOld = true
+          }
           position = event.position
-          if (ahead.slices.isOver) await ahead.slices.turn()
+          if (ahead.slices.isOver) {
+            progress()
+            await ahead.slices.turn()
+          }
         }
+        if (mine !== latest) return undefined
         position = Math.max(position, page.scannedTo)
-        if (position >= page.head) return { value: state, position }
+        if (position < page.head) continue
+        if (isOld) value = state === valueOf ? freshCopy(state) : state
+        valueOf = state
+        isOld = false
+        return { value, position }
       }
     },
     watch(changed) {
       const unsubscribe = store.subscribe((head) => {
         if (head > position) changed()
       })
-      const timer = setInterval(changed, slowPoll)
-      const stopFollowing = pageLifecycle()?.subscribe((presence) => {
-        if (presence !== 'away') changed()
-      })
+      const stopLooking = lookOut(clock, slowPoll, changed)
       return () => {
         unsubscribe()
-        clearInterval(timer)
-        stopFollowing?.()
+        stopLooking()
       }
     },
-  })
+  }, clock)
 }

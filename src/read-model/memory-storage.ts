@@ -3,13 +3,14 @@ import { ClosedError } from '../errors.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { equal } from './equal.js'
-import { assertSameTables, fingerprintOf } from './fingerprint.js'
-import { atKeyPath, checkedRange, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
+import { assertSameDefinition, fingerprintOf, handledBy } from './fingerprint.js'
+import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
-  committed, emptyState, faulted, faultOutcome, letterBefore, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  addLeftOut, assertPossible, committed, earlierVersions, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped,
+  takeOver, tried, withoutLetter, workingSide,
   type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
 } from './state.js'
-import type { Answer, Query, ReadModelStorage } from './storage.js'
+import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
 type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
 interface SideOfRows {
@@ -48,8 +49,9 @@ export class MemoryReadModels {
   empty(key: string): void {
     const database = this.#databases.get(key)
     if (database === undefined) return
-    const { log, fingerprint, epoch } = database.state
-    database.state = { ...emptyState(log, fingerprint), epoch: epoch + 1 }
+    const { log, epoch } = database.state
+    // Whatever definition comes next may be another one.
+    database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
     for (const { tables, letters } of database.sides) {
       tables.clear()
       letters.clear()
@@ -65,6 +67,7 @@ const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
 class MemoryStorage implements ReadModelStorage {
+  readonly #databases: MemoryDatabases
   readonly #database: MemoryDatabase
   readonly #definition: ProjectionDefinition
   readonly #key: string
@@ -72,14 +75,29 @@ class MemoryStorage implements ReadModelStorage {
   #closed = false
 
   constructor(databases: MemoryDatabases, definition: ProjectionDefinition, log: string) {
+    this.#databases = databases
     this.#definition = definition
     this.#key = projectionKey(definition)
     this.#log = log
-    const fingerprint = fingerprintOf(definition)
     let database = databases.get(this.#key)
-    if (database === undefined) databases.set(this.#key, (database = { state: emptyState(log, fingerprint), sides: [emptySide(), emptySide()] }))
-    assertSameTables(definition, database.state)
+    if (database === undefined) databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
     this.#database = database
+    this.#assertSame()
+  }
+
+  /** An empty one is for whoever comes first. */
+  #assertSame(): void {
+    const { state } = this.#database
+    if (state.fingerprint === '') this.#database.state = { ...state, fingerprint: fingerprintOf(this.#definition), handles: handledBy(this.#definition) }
+    assertSameDefinition(this.#definition, assertPossible(this.#key, this.#database.state))
+  }
+
+  /** What earlier versions left out by hand. */
+  #leftOutBefore(): readonly number[] {
+    const { name, version } = this.#definition
+    const found = new Set<number>()
+    earlierVersions([...this.#databases.keys()], `${name}@`, version).every((key) => addLeftOut(found, this.#databases.get(key)?.state, this.#log))
+    return [...found]
   }
 
   async open(): Promise<void> {}
@@ -89,7 +107,9 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async begin(how: TakeOver): Promise<StateRow> {
-    return this.#finish(takeOver(this.#state, this.#log, how))
+    this.#assertSame()
+    const carried = looksBack(this.#state, this.#definition.version) ? this.#leftOutBefore() : undefined
+    return this.#finish(takeOver(this.#state, this.#log, { ...how, handles: handledBy(this.#definition), carried }))
   }
 
   async tries(from: StateRow, position?: number): Promise<StateRow> {
@@ -148,12 +168,19 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async query(table: string, query: Query): Promise<Answer> {
+    return this.#query(table, query)
+  }
+
+  async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
+    return { values: asked.map(({ table, query }) => this.#query(table, query).value), state: this.#state }
+  }
+
+  #query(table: string, query: Query): Answer {
     const state = this.#state
     const rows = this.#table(state.shown, table)
     // Copies, as from a database: what an app does to its rows must not reach those of others.
     if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
-    const { index, range, direction = 'next', limit = Infinity } = query.options
-    checkedRange(range)
+    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
     const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
     const found = [...rows.values()]
       .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
@@ -187,7 +214,7 @@ class MemoryStorage implements ReadModelStorage {
 
   get #state(): StateRow {
     if (this.#closed) throw new ClosedError(`The read model '${this.#key}'`)
-    return this.#database.state
+    return assertPossible(this.#key, this.#database.state)
   }
 
   #table(side: Side, name: string): Table {

@@ -2,9 +2,9 @@
 import { StorageDamagedError } from '../errors.js'
 import { requested, requestedAll } from '../platform/indexeddb.js'
 import { lastRecord, readBackwards } from '../platform/backwards.js'
-import { checkedRange, compareKeys, inRange, isIndexKey, nativeRange, type RowKey } from './keys.js'
+import { compareKeys, inRange, nativeRange, type KeyRange, type RowKey } from './keys.js'
 import { keyIn, rowIn, TablePacks } from './packs.js'
-import type { Query, QueryOptions } from './storage.js'
+import type { Query, Selection } from './storage.js'
 
 /** Tables whose rows are records of their own have a key path. */
 export const isPacked = (store: IDBObjectStore): boolean => store.keyPath === null
@@ -40,10 +40,10 @@ export async function lastPackedKey(store: IDBObjectStore, keyName: string): Pro
 /** Answers a question about a table. */
 export async function askPacked(store: IDBObjectStore, keyName: string, query: Query): Promise<unknown> {
   if (query.kind === 'get') return packedRow(store, keyName, query.key)
-  const { direction, limit } = query.options
+  const { direction, limit = Infinity } = query.options
   const backwards = direction === 'prev'
   if (query.kind === 'count') return countRows(store, keyName, query.options)
-  if (limit === undefined) {
+  if (limit === Infinity) {
     const rows = await allRows(store, keyName, query.options)
     return backwards ? rows.reverse() : rows
   }
@@ -53,11 +53,10 @@ export async function askPacked(store: IDBObjectStore, keyName: string, query: Q
 /** No more packs than these are taken out of one answer, where not all rows are wanted at once: it is one task of the page. */
 const packsPerAnswer = 256
 
-const within = (rows: readonly unknown[], keyName: string, range: QueryOptions['range']): unknown[] =>
-  range === undefined || range === null ? [...rows] : rows.filter((row) => inRange(keyIn(row, keyName), range))
+const within = (rows: readonly unknown[], keyName: string, range: KeyRange): unknown[] => rows.filter((row) => inRange(keyIn(row, keyName), range))
 
 /** The rows of a range. In one turn. */
-async function allRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions): Promise<unknown[]> {
+async function allRows(store: IDBObjectStore, keyName: string, { range = {} }: Selection): Promise<unknown[]> {
   const { before, span } = spanOf(range)
   const [first, rest] = await Promise.all([
     before === undefined ? [] : packOf(store, before),
@@ -67,15 +66,13 @@ async function allRows(store: IDBObjectStore, keyName: string, { range }: QueryO
 }
 
 /** The packs of a range: the one that its lower end belongs to, and those that begin after that. */
-function spanOf(range: QueryOptions['range']): { readonly before?: unknown; readonly span?: IDBKeyRange | null } {
-  if (isIndexKey(range)) return { before: range }
-  const { lower, upper, upperOpen = false } = checkedRange(range)
-  if (lower === undefined) return { span: nativeRange({ upper, upperOpen }) as IDBKeyRange | null }
+function spanOf({ lower, upper, upperOpen = false }: KeyRange): { readonly before?: unknown; readonly span?: IDBKeyRange | null } {
+  if (lower === undefined) return { span: nativeRange({ upper, upperOpen }) }
   if (upper !== undefined && compareKeys(lower, upper) === 0) return { before: lower }
   return { before: lower, span: upper === undefined ? IDBKeyRange.lowerBound(lower, true) : IDBKeyRange.bound(lower, upper, true, upperOpen) }
 }
 
-async function firstRows(store: IDBObjectStore, keyName: string, options: QueryOptions, limit: number): Promise<unknown[]> {
+async function firstRows(store: IDBObjectStore, keyName: string, options: Selection, limit: number): Promise<unknown[]> {
   const rows: unknown[] = []
   // A guess: most packs are full by half.
   await inOrder(store, keyName, options, Math.ceil(limit / 32) + 1, (found) => {
@@ -85,7 +82,7 @@ async function firstRows(store: IDBObjectStore, keyName: string, options: QueryO
   return rows.slice(0, limit)
 }
 
-async function countRows(store: IDBObjectStore, keyName: string, options: QueryOptions): Promise<number> {
+async function countRows(store: IDBObjectStore, keyName: string, options: Selection): Promise<number> {
   let count = 0
   await inOrder(store, keyName, options, 16, (found) => {
     count += found.length
@@ -95,8 +92,8 @@ async function countRows(store: IDBObjectStore, keyName: string, options: QueryO
 }
 
 /** Hands over the rows of a range in order, those of a few packs at a time, as long as `take` wants more. */
-async function inOrder(store: IDBObjectStore, keyName: string, { range }: QueryOptions, packs: number, take: (rows: readonly unknown[]) => boolean): Promise<void> {
-  const { upper, upperOpen = false } = checkedRange(range)
+async function inOrder(store: IDBObjectStore, keyName: string, { range = {} }: Selection, packs: number, take: (rows: readonly unknown[]) => boolean): Promise<void> {
+  const { upper, upperOpen = false } = range
   for (let { before, span } = spanOf(range); ; packs = Math.min(2 * packs, packsPerAnswer)) {
     const [first, rest] = await Promise.all([
       before === undefined ? [] : packOf(store, before),
@@ -111,9 +108,9 @@ async function inOrder(store: IDBObjectStore, keyName: string, { range }: QueryO
   }
 }
 
-async function lastRows(store: IDBObjectStore, keyName: string, { range }: QueryOptions, limit: number): Promise<unknown[]> {
-  const { lower, upper, upperOpen = false } = checkedRange(range)
-  const span = nativeRange({ upper, upperOpen }) as IDBKeyRange | null
+async function lastRows(store: IDBObjectStore, keyName: string, { range = {} }: Selection, limit: number): Promise<unknown[]> {
+  const { lower, upper, upperOpen = false } = range
+  const span = nativeRange({ upper, upperOpen })
   // The same guess. Where it was too low, reading them again is as quick as finding out where to go on.
   for (let packs = Math.ceil(limit / 32) + 1; ; packs *= 2) {
     const found = (await readBackwards(store, span, packs)).map((record) => rowsOf(record, store))

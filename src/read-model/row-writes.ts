@@ -27,6 +27,8 @@ interface TableWrites {
   /** Where they are few. */
   readonly planned: readonly PackChange[] | undefined
   readonly stored: Stored[]
+  /** How many rows more the table holds. */
+  added: number
 }
 
 /** @returns the changes in order. Many take some of the page's turns. */
@@ -54,7 +56,7 @@ export class RowWrites {
     this.#tables = [...changes].map(([table, rows]) => {
       const store = transaction.objectStore(rowStore(side, table))
       const packs = isPacked(store) ? this.#remembered.get(table) : undefined
-      return { table, store, rows, packs, planned: packs !== undefined && rows.length <= manyChanges ? [...packs.changesOf(rows)] : undefined, stored: [] }
+      return { table, store, rows, packs, planned: packs !== undefined && rows.length <= manyChanges ? [...packs.changesOf(rows)] : undefined, stored: [], added: 0 }
     })
   }
 
@@ -95,6 +97,11 @@ export class RowWrites {
     })
   }
 
+  /** How many rows more each packed table holds. */
+  added(): [string, number][] {
+    return this.#tables.flatMap(({ table, packs, added }) => (packs === undefined || added === 0 ? [] : [[table, added]]))
+  }
+
   async #repack(writes: TableWrites, shows: () => Promise<unknown>, slices: Slices | undefined): Promise<void> {
     const { store, rows, table, stored } = writes
     const keyName = this.#keyNames.get(table) as string
@@ -124,10 +131,12 @@ export class RowWrites {
         const { first } = change
         const before = first === undefined ? [] : (packs.rowsOf(first) ?? read?.get(first) ?? [])
         const kept: Stored['packs'][number][] = []
+        writes.added -= before.length
         let last: IDBRequest | undefined
         for (const pack of repack(keyName, before, change)) {
           if (last !== undefined && slices?.isOver === true) await turn(last, slices)
           last = store.put(pack.rows, pack.first)
+          writes.added += pack.rows.length
           kept.push((room -= 1) < 0 ? { first: pack.first } : pack)
         }
         if (first !== undefined && kept.length === 0) last = store.delete(first)

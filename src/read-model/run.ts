@@ -1,6 +1,7 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
-import type { TidemarkStore } from '../log/open.js'
+import { randomId } from '../events/identifier.js'
+import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
@@ -15,7 +16,7 @@ let runs = 0
 
 /** Names a run in the stored state, so that others can tell who leads: this tab or worker, and which of its runs. */
 export function newOwner(): string {
-  contextId ??= crypto.randomUUID()
+  contextId ??= randomId()
   runs += 1
   return `${contextId}:${runs}`
 }
@@ -35,11 +36,11 @@ export async function runProjection<E extends EventShape, T extends Tables = Tab
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
-  if (!isDefinition(projector)) {
+  if (!isDefinition(projector) && !isTidemarkStore(backend)) {
     const target = plainTarget(projector as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
-  const attached = await attach(projector as unknown as ProjectionDefinition<E>, backend as TidemarkStore<E>)
+  const attached = await attach(projector as ProjectionDefinition<E> | Projector<E, C>, backend as TidemarkStore<E>, config)
   try {
     return await driveTarget(attached.target, attached.backend, settings, options)
   } finally {

@@ -17,6 +17,8 @@ export interface Snapshot {
   readonly missing: readonly string[]
   /** What is wrong with the packs of its tables. */
   readonly misplaced: readonly { readonly table: string; readonly message: string }[]
+  /** The tables whose rows lie in packs. */
+  readonly packed: readonly string[]
   readonly state: unknown
   /** By table; a table whose object store is missing is not in it. */
   readonly rows: ReadonlyMap<string, readonly unknown[]>
@@ -30,7 +32,7 @@ export async function takeSnapshot(storeName: string, parts: StoreInternals, def
   if (stored === undefined) return undefined
   // As a database would give them; and nobody may change them while they are looked at.
   const rows = Object.keys(definition.tables).map((name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const)
-  return { missing: [], misplaced: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
+  return { missing: [], misplaced: [], packed: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
 }
 
 async function ofDatabase(storeName: string, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
@@ -54,7 +56,7 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
   try {
     await connection.open()
     const stores = [stateStore, ...sides.flatMap((side) => [...tables.map((table) => rowStore(side, table)), letterStore(side)])].filter((name) => there.includes(name))
-    if (stores.length === 0) return { missing, misplaced: [], state: undefined, rows: new Map(), letters: [] }
+    if (stores.length === 0) return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
     return await connection.transact({ stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` }, async (transaction) => {
       const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
       const state: unknown = there.includes(stateStore) ? await requested(transaction.objectStore(stateStore).get('state')) : undefined
@@ -68,7 +70,8 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
         return unpack(await requested(store.getAllKeys()), records, definition.tables[table]?.key ?? '', (message) => misplaced.push({ table, message: `Table '${table}' ${message}` }))
       }
       const [letters, ...rows] = await Promise.all([there.includes(letterStore(shown)) ? all(letterStore(shown)) : [], ...seen.map(rowsOf)])
-      return { missing, misplaced, state, rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])), letters }
+      const packed = seen.filter((table) => isPacked(transaction.objectStore(rowStore(shown, table))))
+      return { missing, misplaced, packed, state, rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])), letters }
     })
   } catch (error) {
     if (absent) return undefined

@@ -2,9 +2,10 @@
  * What is stored about a read model, and how it may change: pure, so that the rules of exactly-once are the same on every
  * backend. A backend calls these inside its transaction, with the state as it is there.
  */
-import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { describe, IntegrityError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { workingPosition, type DeadLetterRecord, type FaultOutcome, type ProjectionState, type StoredFault } from '../projection/target.js'
 import type { RowKey, Slot } from './keys.js'
+import type { RowCounts } from './row-counts.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
 export type Side = 0 | 1
@@ -17,12 +18,80 @@ export interface StateRow extends ProjectionState {
   readonly log: string
   /** The tables as declared when the database was made. */
   readonly fingerprint: string
+  /** Which events are handled; absent where a build that did not store it made the database, until the next run. See `handledBy`. */
+  readonly handles?: string
   /** The side that readers see. */
   readonly shown: Side
+  /** How many rows there are, where the backend keeps count of them. */
+  readonly counts?: RowCounts
+}
+
+/** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
+export const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < Number.MAX_SAFE_INTEGER
+
+type Check = (value: unknown) => boolean
+const isText: Check = (value) => typeof value === 'string'
+const isTrue: Check = (value) => value === true
+const orAbsent = (check: Check): Check => (value) => value === undefined || check(value)
+const positions: Check = (value) => Array.isArray(value) && value.every((each) => isWhole(each) && each > 0)
+const parts = (checks: { readonly [name: string]: Check }): Check => (value) =>
+  typeof value === 'object' && value !== null && Object.entries(checks).every(([name, check]) => check((value as Record<string, unknown>)[name]))
+const faultParts = parts({
+  position: isWhole, message: isText, time: (value) => typeof value === 'number', eventId: orAbsent(isText), eventType: orAbsent(isText),
+})
+
+/** What each entry of the state may be. */
+const checks: { readonly [K in keyof StateRow]-?: Check } = {
+  key: (value) => value === 'state',
+  position: isWhole, epoch: isWhole, letters: isWhole,
+  owner: isText, log: isText, fingerprint: isText, handles: orAbsent(isText),
+  paused: (value) => typeof value === 'boolean',
+  shown: (value) => value === 0 || value === 1,
+  holds: orAbsent(isTrue),
+  skipped: orAbsent(positions), carried: orAbsent(positions),
+  rebuild: orAbsent(parts({ position: isWhole, letters: isWhole, holds: orAbsent(isTrue) })),
+  fault: orAbsent(faultParts), rebuildFault: orAbsent(faultParts),
+  unclean: orAbsent(parts({ position: isWhole, ends: isWhole })), trying: orAbsent(parts({ position: isWhole, runs: isWhole })),
+  counts: orAbsent(parts({ of: isText, sides: parts({ 0: orAbsent(parts({})), 1: orAbsent(parts({})) }) })),
+}
+
+/** What is wrong with a stored state, entry by entry: somebody edited it. */
+export function impossibleIn(row: unknown): string[] {
+  if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
+  const wrong = Object.entries(checks).filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
+    .map(([name]) => `The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`)
+  const { skipped = [], position } = row as StateRow
+  // An event that is still to come would be left out without a word.
+  if (wrong.length === 0 && skipped.some((each) => each > position)) wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+  return wrong
+}
+
+/** @throws IntegrityError for a state that no build of this format stored: nothing that follows from it would be true */
+export function assertPossible(key: string, row: StateRow): StateRow {
+  const [problem] = impossibleIn(row)
+  if (problem === undefined) return row
+  const { position } = row as { readonly position?: unknown }
+  throw new IntegrityError(isWhole(position) ? position : 0,
+    `The read model '${key}' was damaged. ${problem} Delete it with deleteReadModel(), or raise 'version': it is folded again from the log.`)
 }
 
 /** How many of them are remembered. */
 const maxSkipped = 1000
+
+/** Which of some names end with an earlier version, the latest of those first. */
+export function earlierVersions(names: readonly string[], prefix: string, version: number): string[] {
+  const versionOf = (name: string) => (name.startsWith(prefix) && /^[1-9]\d*$/.test(name.slice(prefix.length)) ? Number(name.slice(prefix.length)) : version)
+  return names.filter((name) => versionOf(name) < version).sort((left, right) => versionOf(right) - versionOf(left))
+}
+
+/** Whether a run has to look for what earlier versions left out: once, and again where it had stopped. */
+export const looksBack = ({ carried, fault }: StateRow, version: number): boolean => version > 1 && (carried === undefined || fault !== undefined)
+
+/** Adds what an earlier version left out by hand. Returns whether the versions before that one are still to be asked. */
+export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): boolean {
+  if (state?.log === log && impossibleIn(state).length === 0) for (const position of [...(state.carried ?? []), ...(state.skipped ?? [])]) found.add(position)
+  return state?.carried === undefined
+}
 
 /** The side that a runner writes to. */
 export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
@@ -50,8 +119,8 @@ export interface Transition {
 }
 
 /** Before the first event. */
-export const emptyState = (log: string, fingerprint: string): StateRow =>
-  ({ key: 'state', position: 0, epoch: 0, owner: '', paused: false, letters: 0, log, fingerprint, shown: 0 })
+export const emptyState = (log: string, fingerprint: string, handles?: string): StateRow =>
+  ({ key: 'state', position: 0, epoch: 0, owner: '', paused: false, letters: 0, log, fingerprint, ...(handles !== undefined && { handles }), shown: 0 })
 
 /** How far either side has come. */
 const farthest = ({ position, rebuild }: StateRow): number => Math.max(position, rebuild?.position ?? 0)
@@ -67,6 +136,10 @@ export interface TakeOver {
   readonly survived?: number | undefined
   /** Aborts where the runner is not wanted any more. */
   readonly signal?: AbortSignal | undefined
+  /** Which events its definition handles: stored where nothing is, as older builds left it. */
+  readonly handles?: string
+  /** What was left out by hand in earlier versions, where that was looked for. */
+  readonly carried?: readonly number[] | undefined
 }
 
 /**
@@ -74,14 +147,15 @@ export interface TakeOver {
  * are built again from the first event (N36).
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
-  const { owner, seen, head, signal } = how
+  const { owner, seen, head, signal, handles = before.handles, carried } = how
   signal?.throwIfAborted()
   const { fault: _fault, unclean: _unclean, trying: _trying, ...rest } = before
+  const found = carried === undefined ? {} : { carried: [...new Set([...(before.carried ?? []), ...carried])].slice(-maxSkipped) }
   const epoch = before.epoch + 1
   // A leader that went on since `seen` is ahead of that head, not of the log.
   const beyond = farthest(seen) > head && farthest(before) === farthest(seen)
-  if (before.log === log && !beyond) return { after: { ...rest, epoch, owner, ...suspicion(before, how) }, clear: [] }
-  return { after: { ...emptyState(log, before.fingerprint), paused: before.paused, epoch, owner }, clear: [0, 1] }
+  if (before.log === log && !beyond) return { after: { ...rest, ...(handles !== undefined && { handles }), ...found, epoch, owner, ...suspicion(before, how) }, clear: [] }
+  return { after: { ...emptyState(log, before.fingerprint, handles), ...found, paused: before.paused, epoch, owner }, clear: [0, 1] }
 }
 
 /** What is to be thought of the runs before, as long as there is anything to do (N19). */
@@ -159,7 +233,7 @@ export function letterBefore(letter: DeadLetterRecord | undefined, others: reado
 
 /** A letter is gone. `held`: its stream may be free, so that whoever leads has to look again. */
 export function withoutLetter({ holds, ...before }: StateRow, held: boolean): StateRow {
-  const letters = before.letters - 1
+  const letters = Math.max(0, before.letters - 1)
   return { ...before, ...(letters > 0 && holds === true && { holds }), letters, epoch: before.epoch + (held ? 1 : 0) }
 }
 

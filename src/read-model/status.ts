@@ -1,8 +1,8 @@
 /** What a projection says of itself: made from the reports of its run and from the stored state. */
-import { tell } from '../platform/tasks.js'
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
 import type { StorageOccurrence } from '../platform/healing.js'
+import { listenerSet } from '../platform/listeners.js'
 import { stallTimeout } from '../projection/leadership.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { ProjectionState, StoredFault } from '../projection/target.js'
@@ -46,9 +46,13 @@ export interface ProjectionStatus {
   readonly atRisk?: string
 }
 
-/** For `useSyncExternalStore`, or any other way to follow a value. */
+/** For `useSyncExternalStore`, or any other way to follow a value. Each method works detached. */
 export interface StatusStore {
+  /** The same object as long as nothing in it changed. */
   getSnapshot(): ProjectionStatus
+  /** For rendering on a server, and for the first render over its HTML: always the same status, whose phase is `'starting'`. */
+  getServerSnapshot(): ProjectionStatus
+  /** Calls back when the status is another one. Returns how to stop that. */
   subscribe(listener: () => void): () => void
 }
 
@@ -69,9 +73,11 @@ const rateSpan = 3_000
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+const unknown: ProjectionStatus = Object.freeze({ phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 })
+
 export function keepStatus(clock: Clock): StatusKeeper {
-  let status: ProjectionStatus = { phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 }
-  const listeners = new Set<() => void>()
+  let status = unknown
+  const listeners = listenerSet()
   /** Where the projection stood when it last moved, as far as is known: nobody knows how long it stood still before the first look. */
   let moved = { at: clock.monotonic(), position: -1 }
   let measured = { at: clock.monotonic(), position: -1 }
@@ -86,7 +92,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
     const next: Record<string, unknown> = { ...status, ...change }
     for (const key of keys) if (change[key] === undefined) delete next[key]
     status = next as unknown as ProjectionStatus
-    for (const listener of [...listeners]) tell(listener)
+    listeners.tell()
   }
   /** What to say of a run that goes on, with such a change. */
   const running = ({ position = status.position, head = status.head }: Change = {}): Change =>
@@ -101,10 +107,10 @@ export function keepStatus(clock: Clock): StatusKeeper {
 
   return {
     getSnapshot: () => status,
+    getServerSnapshot: () => unknown,
     subscribe(listener) {
-      const own = () => listener()
-      listeners.add(own)
-      return () => void listeners.delete(own)
+      const remove = listeners.add(listener)
+      return () => void remove()
     },
     set,
     storage: (occurrence) => set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined }),
@@ -154,12 +160,14 @@ export function keepStatus(clock: Clock): StatusKeeper {
       if (status.phase === 'stopped' || status.phase === 'faulted') return
       if (state.paused) return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
       if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'waiting-for-leader', reason: undefined })
+      // An error of a follower was that of a look, and this one succeeded.
+      const passed = status.leader ? {} : { lastError: undefined }
       const still = clock.monotonic() - moved.at
       const behind = head > state.position || state.rebuild !== undefined
       if (behind && still >= stallTimeout && status.phase !== 'retrying') {
         const who = status.leader ? 'This context leads, but its handler has not come back' : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
-        set({ phase: 'stalled', rate: 0, reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.` })
-      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader') set(status.leader ? running() : { phase: 'waiting-for-leader', reason: undefined })
+        set({ ...passed, phase: 'stalled', rate: 0, reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.` })
+      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader') set(status.leader ? running() : { ...passed, phase: 'waiting-for-leader', reason: undefined })
     },
   }
 }

@@ -1,4 +1,5 @@
 /** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
+import type { OpenOptions } from '../platform/connection.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
 import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
@@ -7,19 +8,36 @@ import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './s
 export interface QueryOptions<Index extends string = string> {
   /** @default the key of the table */
   readonly index?: Index
-  /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. @default all */
+  /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused. @default every row */
   readonly range?: IDBKeyRange | KeyRange | IDBValidKey
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
-  /** The most rows. @default all */
+  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
+  readonly limit?: number
+}
+
+/** The same, checked. */
+export interface Selection {
+  readonly index?: string | undefined
+  /** @default every key */
+  readonly range?: KeyRange
+  /** @default 'next' */
+  readonly direction?: 'next' | 'prev' | undefined
+  /** Below 2 ** 32, or `Infinity`. @default Infinity */
   readonly limit?: number
 }
 
 /** One question to a table. */
 export type Query =
   | { readonly kind: 'get'; readonly key: RowKey }
-  | { readonly kind: 'all'; readonly options: QueryOptions }
-  | { readonly kind: 'count'; readonly options: QueryOptions }
+  | { readonly kind: 'all'; readonly options: Selection }
+  | { readonly kind: 'count'; readonly options: Selection }
+
+/** A question, and the table that it is put to. */
+export interface TableQuery {
+  readonly table: string
+  readonly query: Query
+}
 
 /** An answer, and the state that it was read in: both in one transaction. */
 export interface Answer {
@@ -30,7 +48,7 @@ export interface Answer {
 /** The rows, letters and state of one projection version. Every method is one transaction, or none. */
 export interface ReadModelStorage {
   /** Resolves once rows can be asked for. */
-  open(): Promise<unknown>
+  open(how?: OpenOptions): Promise<unknown>
   state(): Promise<StateRow>
   /** See `takeOver`. */
   begin(how: TakeOver): Promise<StateRow>
@@ -57,6 +75,8 @@ export interface ReadModelStorage {
   lastKey(side: Side, table: string): Promise<RowKey | undefined>
   /** Asks a table that readers see. */
   query(table: string, query: Query): Promise<Answer>
+  /** Asks several things at one moment: the values in their order, and one state. */
+  queries(asked: readonly TableQuery[]): Promise<{ readonly values: readonly unknown[]; readonly state: StateRow }>
   letters(after: number, limit: number): Promise<DeadLetterRecord[]>
   /** The streams that letters of a side hold. */
   heldStreams(side: Side): Promise<ReadonlySet<string>>

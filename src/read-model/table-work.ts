@@ -1,10 +1,13 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
-import { assertKey, compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
+import { IndexWatch } from './index-watch.js'
+import { assertKey, compareKeys, copyOfKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
-import { kept, type Entry } from './rows.js'
+import { kept, taken, type Entry } from './rows.js'
+import { sameStored } from './same-stored.js'
 
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
@@ -22,8 +25,6 @@ export interface TableSource {
   lastKey(): Promise<RowKey | undefined>
   /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
   readonly onRead?: (key: RowKey, row: unknown) => void
-  /** Whether every row that is put is tried, so that one that cannot be stored fails its own event. */
-  readonly isCareful: () => boolean
 }
 
 export class TableWork {
@@ -33,6 +34,7 @@ export class TableWork {
   readonly #source: TableSource
   readonly #cache: RowCache
   readonly #keyOfRow: string
+  readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
   #pending = new Map<Slot, Entry>()
   /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
@@ -46,9 +48,10 @@ export class TableWork {
   /** How often rows were committed: what was read before is old. */
   #commits = 0
 
-  /** `empty`: nothing is in the table. */
-  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean) {
+  /** `empty`: nothing is in the table. `owner` names the projection in warnings. */
+  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean, owner = '') {
     this.#name = name
+    if (definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
     this.#schema = definition.schema as StandardSchema | undefined
     this.#source = source
@@ -70,7 +73,7 @@ export class TableWork {
   /** A row that needs no reading; nothing where only the storage knows. */
   known(key: RowKey): Entry | undefined {
     const slot = slotOf(key)
-    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key, row: null } : undefined)
+    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key: copyOfKey(key), row: null } : undefined)
   }
 
   /** Reads a row that is not known. */
@@ -119,19 +122,13 @@ export class TableWork {
 
   /** Puts a row that was checked, and whose key is known. */
   stage(key: RowKey, row: object): void {
-    const entry = kept(key, row, this.#name)
-    if (this.#source.isCareful()) {
-      try {
-        structuredClone(row)
-      } catch (cause) {
-        throw new InvalidArgumentError(`A row of '${this.#name}'`, `cannot be stored: ${(cause as Error).message} Put plain copies, not proxies or objects of the page.`)
-      }
-    }
+    const entry = taken(copyOfKey(key), row, this.#name)
+    this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
 
   remove(key: RowKey): void {
-    this.#write({ key, row: null })
+    this.#write({ key: copyOfKey(key), row: null })
   }
 
   /** The event at work is done: its writes stay. */
@@ -160,20 +157,40 @@ export class TableWork {
 
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
-    const key = (row as Record<string, unknown>)[this.#keyName]
+    // What is inherited is not stored.
+    const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)
     return key
   }
 
-  /** What the table's schema makes of a row. */
+  /**
+   * A row as the table's schema makes it, which is stored. The schema must leave that as it is: a row that was read is put again.
+   *
+   * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
+   */
   checked(row: unknown): unknown {
+    if (isRefusedPromise(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
     if (this.#schema === undefined) return row
-    const result = this.#schema['~standard'].validate(row) as StandardResult<unknown> | Promise<unknown>
-    if (result instanceof Promise) throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'answers later; a row must be checked at once.')
+    // A copy, because a schema may change what it is given.
+    const before = shallow(row)
+    const result = this.#validate(row)
     if (result.issues !== undefined) {
       throw new InvalidArgumentError(`A row of '${this.#name}'`, `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`)
     }
-    return result.value
+    const { value } = result
+    if (!sameStored(before, value)) {
+      const again = this.#validate(shallow(value))
+      if (again.issues !== undefined || !sameStored(again.value, value)) {
+        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row is what is stored, and is checked again when it is put again: change values before they are put.')
+      }
+    }
+    return value
+  }
+
+  #validate(row: unknown): StandardResult<unknown> {
+    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as StandardResult<unknown> | Promise<StandardResult<unknown>>
+    if (!isRefusedPromise(result)) return result
+    throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'is asynchronous. A row must be checked synchronously.')
   }
 
   #write(entry: Entry): void {
@@ -183,8 +200,9 @@ export class TableWork {
   }
 
   #remember(key: RowKey, row: unknown): Entry {
-    const entry: Entry = row === undefined ? { key, row: null } : kept(key, row as object, this.#name)
-    this.#source.onRead?.(key, entry.row)
+    const own = copyOfKey(key)
+    const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
+    this.#source.onRead?.(own, entry.row)
     this.#cache.set(slotOf(key), entry)
     return entry
   }
@@ -221,3 +239,5 @@ export class TableWork {
     if (this.#isAfterLast(key)) this.#last = key
   }
 }
+
+const shallow = (row: unknown): unknown => (typeof row === 'object' && row !== null && !Array.isArray(row) ? { ...row } : row)

@@ -7,8 +7,6 @@ import { workingSide, type StateRow } from './state.js'
 import type { ReadModelStorage } from './storage.js'
 import { UnitOfWork } from './unit-of-work.js'
 
-/** What engines say of a row that cannot be stored. */
-const namesUnstorable: ReadonlySet<string> = new Set(['DataCloneError', 'DataError'])
 /** How often a replay that raced with commits is tried. */
 const maxReplays = 10
 
@@ -87,10 +85,7 @@ export function readModelTarget<E extends EventShape>(
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
       const before = from
       const rows = work.pending
-      from = await storage.commit({ from, position, caughtUp, ends, rows, letters }).catch((error: unknown) => {
-        if (namesUnstorable.has((error as { cause?: { name?: string } }).cause?.name ?? '')) work.distrust()
-        throw error
-      })
+      from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       letters = []
       work.committed()
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.

@@ -1,9 +1,10 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { isRefusedPromise } from '../platform/promises.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { Applying } from '../projection/target.js'
-import type { ProjectionDefinition, TableDefinition, TableFold } from './define.js'
+import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from './define.js'
 import { assertKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { handedOut, type Entry } from './rows.js'
 import type { RowChanges, RowsRead, Side } from './state.js'
@@ -36,7 +37,6 @@ export class UnitOfWork<E extends EventShape> {
   readonly #storageErrors = new WeakSet<object>()
   /** Every row that was read of the storage, for one who asked for that. */
   readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
-  #careful = false
   #preparedMuch = false
   #wantsPreparing = false
 
@@ -45,7 +45,7 @@ export class UnitOfWork<E extends EventShape> {
     this.#definition = definition
     this.#storage = storage
     this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[])
-      .map(([table, fold]) => ({ table, key: (event) => fold.key(event), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
+      .map(([table, fold]) => ({ table, key: (event) => notLate(fold.key(event)), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset(0, false)
   }
@@ -60,10 +60,9 @@ export class UnitOfWork<E extends EventShape> {
         rows: (keys) => storage.rows(side, name, keys),
         whole: (most) => storage.wholeTable(side, name, most),
         lastKey: () => storage.lastKey(side, name),
-        isCareful: () => this.#careful,
         ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
       }
-      return [name, new TableWork(name, definition, source, empty)]
+      return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
     }))
   }
 
@@ -75,11 +74,6 @@ export class UnitOfWork<E extends EventShape> {
   /** The error is not the handler's: the storage failed to answer it. */
   isStorageFailure(error: unknown): boolean {
     return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
-  }
-
-  /** A row could not be stored. From here on each is tried when it is put: slower, but then its event is to blame, not the commit. */
-  distrust(): void {
-    this.#careful = true
   }
 
   /** What is to be committed. */
@@ -241,6 +235,9 @@ function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, even
   return [...keys.values()]
 }
 
+/** A promise is refused as a key; its rejection must not come up as unhandled. */
+const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
+
 function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowKey, entry: Entry, event: RecordedEvent<E>): void {
   const before = handedOut(entry)
   const after = fold.evolve(before, event)
@@ -248,6 +245,9 @@ function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowK
   if (after === null) {
     if (before !== undefined) table.remove(key)
     return
+  }
+  if (isRefusedPromise(after)) {
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, 'returned a promise. It must return the row; await things in a handler of `on`.')
   }
   const row = table.checked(after)
   if (slotOf(table.keyOf(row)) !== slotOf(key)) throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")

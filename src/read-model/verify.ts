@@ -2,20 +2,23 @@
 import { describe, InvalidArgumentError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader, ReadOptions } from '../log/event-store.js'
-import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from './define.js'
-import { isFingerprintOf } from './fingerprint.js'
+import { useDefinition } from './definitions.js'
+import { handledBy, isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { MemoryReadModels } from './memory-storage.js'
+import { countedRows } from './row-counts.js'
 import { sameStored } from './same-stored.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
-import type { RowChanges, StateRow } from './state.js'
+import { impossibleIn, isWhole, type RowChanges, type StateRow } from './state.js'
 import { readModelTarget } from './target.js'
 
 /** What can be wrong with a read model. */
@@ -24,7 +27,7 @@ export type ReadModelDefectKind =
   | 'structure'
   /** The row that says how far the rows are is missing, or does not say it. */
   | 'state'
-  /** The rows were made with other tables than those declared. */
+  /** The rows were made with other tables, or from other types of events, than those declared. */
   | 'tables'
   /** The rows were folded from another log than the store's (H31). */
   | 'log'
@@ -85,9 +88,9 @@ const rowsPerTurn = 500
  * The rows that are stored and those that are folded are in memory together until it is done. Handlers are called again for
  * every event, and `onError` for those that fail.
  *
- * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well;
- * one that fails now under the policy `'skip'` or `'park'` is taken for one that failed then. So a model differs, although
- * nobody edited it, if its handlers
+ * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well, and
+ * those that were so in an earlier version where they fail; one that fails now under the policy `'skip'` or `'park'` is taken for
+ * one that failed then. So a model differs, although nobody edited it, if its handlers
  * - are not deterministic: they use the time, chance, or something that they fetch;
  * - were changed since, and `version` was not raised;
  * - depend on the order of events, and a dead letter was replayed after later events;
@@ -98,6 +101,7 @@ const rowsPerTurn = 500
  * @param projection what `defineProjection` answered
  * @param options `signal` ends it: it rejects with the signal's reason
  * @throws InvalidArgumentError for a store or projection that is none
+ * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
  * @throws IntegrityError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
  * @throws UnsupportedFormatError if a newer tidemark wrote the read model
  *
@@ -106,13 +110,27 @@ const rowsPerTurn = 500
  * if (!ok) await projection.rebuild()
  */
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, { signal }: ReadOptions = {},
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
+  onlyKnown(options, ['signal'], 'options')
+  const { signal } = options
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const definition = projection as unknown as ProjectionDefinition<E>
   const erased = definition as unknown as ProjectionDefinition
   signal?.throwIfAborted()
+  const { release } = useDefinition(store.name, parts, erased)
+  try {
+    return await verified(store, parts, definition, signal)
+  } finally {
+    release()
+  }
+}
+
+async function verified<E extends EventShape>(
+  store: TidemarkStore<E>, parts: StoreInternals, definition: ProjectionDefinition<E>, signal: AbortSignal | undefined,
+): Promise<ReadModelVerification> {
+  const erased = definition as unknown as ProjectionDefinition
   const log = await parts.identity()
   const snapshot = await takeSnapshot(store.name, parts, erased)
   // After the rows: they can only be behind it.
@@ -142,8 +160,6 @@ class Findings {
   }
 }
 
-const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
 /** The state, if it says enough to go on. */
 function checkState({ state: row, missing }: Snapshot, log: string, head: number, definition: ProjectionDefinition, found: Findings): StateRow | undefined {
   if (row === undefined) {
@@ -151,23 +167,16 @@ function checkState({ state: row, missing }: Snapshot, log: string, head: number
     if (missing.length === 0) found.add({ kind: 'state', message: 'The row that says how far the rows are is missing.' })
     return undefined
   }
-  const state = row as Partial<Record<keyof StateRow, unknown>>
-  const wants: Partial<Record<keyof StateRow, (value: unknown) => boolean>> = {
-    position: isWhole, epoch: isWhole, letters: isWhole,
-    owner: (value) => typeof value === 'string',
-    paused: (value) => typeof value === 'boolean',
-    log: (value) => typeof value === 'string',
-    fingerprint: (value) => typeof value === 'string',
-    shown: (value) => value === 0 || value === 1,
-    skipped: (value) => value === undefined || (Array.isArray(value) && value.every(isWhole)),
-    rebuild: (value) => value === undefined || (typeof value === 'object' && value !== null && isWhole((value as { position?: unknown }).position) && isWhole((value as { letters?: unknown }).letters)),
-  }
-  const wrong = (Object.keys(wants) as (keyof StateRow)[]).filter((name) => wants[name]?.(state[name]) === false)
-  for (const name of wrong) found.add({ kind: 'state', message: `The state says '${name}' is ${describe(state[name])}, which it cannot be.` })
+  const wrong = impossibleIn(row)
+  for (const message of wrong) found.add({ kind: 'state', message })
   if (wrong.length > 0) return undefined
   const sound = row as StateRow
   if (!isFingerprintOf(definition, sound.fingerprint)) {
     found.add({ kind: 'tables', message: "The rows were made with other tables than those declared. Raise 'version' in defineProjection." })
+    return undefined
+  }
+  if ((sound.handles ?? handledBy(definition)) !== handledBy(definition)) {
+    found.add({ kind: 'tables', message: `The rows were made from other events (${sound.handles}) than those declared. Raise 'version' in defineProjection.` })
     return undefined
   }
   if (sound.log !== log) {
@@ -210,6 +219,7 @@ async function foldAgain<E extends EventShape>(
     changed: () => {},
   })
   const leftOut = new Set([...letters.keys(), ...(state.skipped ?? [])])
+  const carried = new Set(state.carried)
   const unseen = new Set(letters.keys())
   const see = ({ position, id }: { readonly position: number; readonly id: string }) => {
     if (!unseen.delete(position)) return
@@ -226,7 +236,7 @@ async function foldAgain<E extends EventShape>(
       const { event, position, retryCount } = failure
       // Also for one that cannot be read, and so is never applied.
       see(event)
-      if (leftOut.has(position)) return 'skip'
+      if (leftOut.has(position) || carried.has(position)) return 'skip'
       const strategy = await Promise.resolve(definition.onError?.(failure) ?? 'fatal').catch(() => 'fatal')
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
@@ -272,6 +282,10 @@ async function compare(
     if (stored === undefined) continue
     const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
     const wanted = new Map<Slot, unknown>((folded.get(table) ?? []).map((row) => [slotOf(keyOf(row) as RowKey), row]))
+    const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
+    if (count !== undefined && count !== stored.length && count !== wanted.size) {
+      found.add({ kind: 'state', table, message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.` })
+    }
     for (const row of stored) {
       const key = keyOf(row)
       const slot = slotOf(key as RowKey)

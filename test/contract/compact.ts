@@ -107,7 +107,7 @@ export function compactContract(): void {
       expect(await all((await open(name)).read())).toEqual(seen)
       await assertSound(one)
       const byHand = seen.find(({ id }) => id.startsWith('by hand'))
-      expect(await other.append({ stream: byHand?.stream ?? '', events: [{ ...added(0), id: byHand?.id ?? '' }] })).toMatchObject({ duplicate: true })
+      expect(await other.append({ stream: byHand?.stream ?? '', events: [{ type: byHand?.type ?? '', data: byHand?.data, id: byHand?.id ?? '' } as Event] })).toMatchObject({ duplicate: true })
     })
 
     /** Reads on by pages, as a run does. */

@@ -4,7 +4,11 @@ import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
+import { liveContract } from './projection/live.js'
 import { readModelContract } from './projection/read-model.js'
+import { carriedContract } from './projection/carried.js'
+import { replayedContract } from './projection/replayed.js'
+import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
@@ -18,6 +22,10 @@ packedContract(backend)
 readModelContract(backend)
 readModelVerifyContract(backend)
 remadeContract(backend)
+carriedContract(backend)
+replayedContract(backend)
+definitionsContract(backend)
 deleteContract(backend)
 projectionHandleContract(backend)
 heldStreamsContract(backend)
+liveContract(backend)

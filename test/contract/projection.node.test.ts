@@ -6,7 +6,11 @@ import { packedContract } from './projection/packed.js'
 import { plainProjectorContract } from './projection/plain.js'
 import { projectionHandleContract } from './projection/handle.js'
 import { heldStreamsContract } from './projection/held.js'
+import { liveContract } from './projection/live.js'
 import { readModelContract } from './projection/read-model.js'
+import { carriedContract } from './projection/carried.js'
+import { replayedContract } from './projection/replayed.js'
+import { definitionsContract } from './projection/definitions.js'
 import { deleteContract } from './projection/delete.js'
 import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
@@ -21,6 +25,10 @@ for (const backend of [
   readModelVerifyContract(backend)
   if (backend.shared) remadeContract(backend)
   deleteContract(backend)
+  carriedContract(backend)
+  replayedContract(backend)
+  definitionsContract(backend)
   projectionHandleContract(backend)
   heldStreamsContract(backend)
+  liveContract(backend)
 }

@@ -3,6 +3,7 @@ import { openEventStore } from 'tidemark'
 import { expect, test } from 'vitest'
 import { events } from './projection/model.js'
 import { packedContract } from './projection/packed.js'
+import { questionsContract } from './projection/questions.js'
 import { readModelContract } from './projection/read-model.js'
 
 for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) {
@@ -25,3 +26,4 @@ const backend = {
 }
 readModelContract(backend)
 packedContract(backend)
+questionsContract(backend)

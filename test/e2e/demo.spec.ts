@@ -1,9 +1,9 @@
 // The demo, by what a user sees and presses. Only the first test loads the 20,000 flights: the others need a few events.
 import AxeBuilder from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
+import type { Locator, Page } from '@playwright/test'
 import { readFileSync } from 'node:fs'
 import { crash, expect, test } from '../support/e2e.js'
-import { deskReady, foldRecord, onceLoaded, onceSaid, openDesk, rebuild, rowsOf, type Flight } from '../support/flight-desk.js'
+import { deskReady, deskUrl, foldRecord, onceLoaded, onceSaid, openDesk, rebuild, rowsOf, type Flight } from '../support/flight-desk.js'
 
 const record = JSON.parse(readFileSync(new URL('../../node_modules/vega-datasets/data/flights-20k.json', import.meta.url), 'utf8')) as Flight[]
 
@@ -134,8 +134,12 @@ test('offline after the first load: a reload works and an own event is projected
   await press(page, 'Report delay')
   await expect(departure(page, 'TM 520')).toContainText('+25 min')
 
-  await press(page, 'Use service worker')
-  await expect(notice(page)).toHaveText(/The service worker did nothing: a tab leads this projection/)
+  // While a tab leads the button says why it may not.
+  const worker = page.getByRole('button', { name: 'Use service worker' })
+  await expect(worker).toHaveAttribute('aria-disabled', 'true')
+  await expect(page.getByText('The service worker projects when no tab leads: stop the projection in every tab first.')).toBeVisible()
+  await worker.click({ force: true })
+  await expect(notice(page)).toHaveText('This tab leads, and only one may. Stop the projection in every tab, then the service worker can project.')
   await press(page, 'Stop here')
   await expect(lead(page)).toHaveText('Stopped here, and nobody leads.')
   await choose(page, 'TM 417')
@@ -183,11 +187,155 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   await press(page, 'Send a poison event')
   await expect(lead(page)).toHaveText('Nobody leads: the projection stopped at an event.')
   await expect(page.locator('.reason')).toContainText("stopped at position 3 (FlightLanded in 'landings-unknown')")
+  // A bar that is short of the end does not look full, and what to do is right under the words that say what is wrong.
+  const tide = page.getByRole('meter', { name: 'How far the board has read the log' })
+  await expect(tide).toHaveAttribute('data-failing', '')
+  const water = (await tide.locator('.water').boundingBox())!
+  const [bar, reason, skip] = await Promise.all([tide, page.locator('.reason'), page.getByRole('button', { name: 'Skip the event' })].map((part) => part.boundingBox()))
+  expect(water.width).toBeLessThan(bar!.width - 5)
+  expect(skip!.y - (reason!.y + reason!.height)).toBeLessThan(40)
   await press(page, 'Skip the event')
   await expect(fact(page, 'Phase')).toHaveText('live')
   await expect(fact(page, 'Position')).toHaveText('3')
+  await expect(tide).not.toHaveAttribute('data-failing', '')
   expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
 })
+
+test('a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up', async ({ launch }) => {
+  const context = await launch()
+  const page = await openDesk(context)
+  const other = await openDesk(context)
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await expect(fact(page, 'Phase')).toHaveText('faulted')
+  await press(page, 'Build version 2')
+  const again = page.getByRole('button', { name: 'Try again in the new version' })
+  for (const each of [page, other]) {
+    await expect(each.getByText(/Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/)).toBeVisible()
+    await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  await again.click()
+  await expect(notice(page)).toHaveText(/Cannot read properties of null/)
+  await expect(again).toBeVisible()
+  await page.getByRole('button', { name: 'Give it up, the new version' }).click()
+  for (const each of [page, other]) {
+    await expect(each.getByRole('button', { name: 'Build version 2' })).not.toHaveAttribute('aria-disabled')
+    await expect(each.getByText('Every event is folded once more')).toBeVisible()
+  }
+  await press(page, 'Build version 2')
+  await page.getByRole('button', { name: 'Skip the event in the new version' }).click()
+  for (const each of [page, other]) {
+    await expect(fact(each, 'Version')).toHaveText('2')
+    await expect(fact(each, 'Phase')).toHaveText(/live|follows/)
+    await expect(fact(each, 'Behind')).toHaveText('0')
+  }
+  expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
+})
+
+test('an event that was skipped is no dead end for a version that is built later, over a reload either', async ({ launch }) => {
+  const page = await openDesk(await launch())
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await press(page, 'Skip the event')
+  await expect(fact(page, 'Phase')).toHaveText('live')
+  await press(page, 'Build version 2')
+  // The new version leaves the event out by itself, or asks what to do about it.
+  const skip = page.getByRole('button', { name: 'Skip the event in the new version' })
+  await expect(fact(page, 'Version').filter({ hasText: '2' }).or(skip)).toBeVisible()
+  if (await skip.isVisible()) {
+    await page.reload()
+    await deskReady(page)
+    await skip.click()
+  }
+  await expect(fact(page, 'Version')).toHaveText('2')
+  await expect(fact(page, 'Phase')).toHaveText('live')
+  await expect(fact(page, 'Behind')).toHaveText('0')
+  expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
+})
+
+for (const { width, height } of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+  test(`at ${width} px nothing jumps while the page opens, first or again, and no message covers what it speaks of`, async ({ launch }) => {
+    const context = await launch()
+    const page = await context.newPage()
+    await page.setViewportSize({ width, height })
+    await page.addInitScript(() => {
+      const shifts = { sum: 0 }
+      Object.assign(window, { shifts })
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) if (!entry.hadRecentInput) shifts.sum += entry.value
+      }).observe({ type: 'layout-shift', buffered: true })
+    })
+    const shifts = async () => {
+      await deskReady(page)
+      // What comes after the page is ready comes within some frames.
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_000)))
+      return page.evaluate(() => (window as unknown as { shifts: { sum: number } }).shifts.sum)
+    }
+    await page.goto(deskUrl)
+    expect(await shifts(), 'a first visit').toBeLessThan(0.05)
+
+    // The board is filled, and so are the lists that come late.
+    await page.evaluate(async (flights) => {
+      await window.flightDesk!.store.append(flights.map(({ destination, delay, distance }, at) => ({
+        stream: `some-${at}`, events: [{ type: 'FlightLanded' as const, data: { origin: 'SEA', destination, delay, distance, date: '2001-01-01' } }],
+      })))
+    }, record.slice(0, 2_000))
+    await choose(page, 'TM 208')
+    await press(page, 'Report delay')
+    await expect(notice(page)).toHaveText(/on the board/)
+    await expectUncovered(page, departure(page, 'TM 208'), entries(page).first())
+    await press(page, 'Send a poison event')
+    await expect(notice(page)).toHaveText(/it was set aside/)
+    await expectUncovered(page, page.locator('.letters li').last(), page.getByRole('button', { name: 'Send a poison event' }))
+    await page.getByText('Stop there').click()
+    await press(page, 'Send a poison event')
+    await expect(notice(page)).toHaveText(/The projection stopped there/)
+    const skip = page.getByRole('button', { name: 'Skip the event' })
+    await expect(skip).toBeInViewport()
+    await expectUncovered(page, skip, page.locator('.reason'))
+    await skip.click()
+    await expect(fact(page, 'Phase')).toHaveText('live')
+
+    await page.evaluate(() => scrollTo(0, 0))
+    await page.reload()
+    expect(await shifts(), 'a later visit').toBeLessThan(0.05)
+    await expect(page.locator('tbody tr').first()).toBeVisible()
+  })
+}
+
+test('a finger is told to tap, and a mouse to point', async ({ launch }) => {
+  const page = await (await launch()).newPage()
+  const session = await page.context().newCDPSession(page)
+  await session.send('Emulation.setDeviceMetricsOverride', { width: 390, height: 844, deviceScaleFactor: 2, mobile: true })
+  await session.send('Emulation.setTouchEmulationEnabled', { enabled: true })
+  const readout = page.locator('#readout')
+  const land = () => page.evaluate(() => window.flightDesk!.store.append({ stream: 's', events: [{ type: 'FlightLanded', data: { origin: 'SEA', destination: 'LAS', distance: 1, delay: 1, date: '2001-01-01' } }] }))
+  await page.goto(deskUrl)
+  await deskReady(page)
+  expect(await page.evaluate(() => matchMedia('(pointer: coarse)').matches), 'or this proves nothing').toBe(true)
+  await land()
+  await expect(readout).toHaveText('Tap an airport to read its figures.')
+  await expect(page.getByRole('application')).toHaveAccessibleName('Map of airports')
+  await session.send('Emulation.setTouchEmulationEnabled', { enabled: false })
+  await session.send('Emulation.clearDeviceMetricsOverride')
+  await page.reload()
+  await deskReady(page)
+  await expect(readout).toHaveText('Point at an airport, or use the arrow keys.')
+})
+
+/** That the message on show lies over none of these. */
+async function expectUncovered(page: Page, ...parts: Locator[]): Promise<void> {
+  await expect(async () => {
+    const toast = (await page.locator('#toast').boundingBox())!
+    for (const part of parts) {
+      const { x, y, width, height } = (await part.boundingBox())!
+      const covered = x < toast.x + toast.width && toast.x < x + width && y < toast.y + toast.height && toast.y < y + height
+      expect(covered, await part.innerText()).toBe(false)
+    }
+  }).toPass({ timeout: 5_000 })
+}
 
 test('where the stream of a poison event is held, what follows waits behind it, and is replayed in its order', async ({ launch }) => {
   const page = await openDesk(await launch())

@@ -13,7 +13,8 @@ import { startDisplay } from '../../scripts/virtual-display.mjs'
 import { processGroups } from '../support/browser-processes.js'
 import type { Engine, RunningEngine } from './engine.js'
 
-const VERSION_TIMEOUT = 10_000
+/** On a machine that is busy with other engines it took more than ten seconds. */
+const VERSION_TIMEOUT = 120_000
 
 export const webkit: Engine = {
   name: 'webkit',
@@ -53,7 +54,9 @@ export async function startMiniBrowser(profile: string, args: readonly string[])
 }
 
 async function startBrowser(path: string, args: readonly string[], env: NodeJS.ProcessEnv, stopped: () => void): Promise<MiniBrowser> {
-  const { stdout } = await promisify(execFile)(path, ['--version'], { env, timeout: VERSION_TIMEOUT })
+  const { stdout } = await promisify(execFile)(path, ['--version'], { env, timeout: VERSION_TIMEOUT }).catch((cause: { killed?: boolean }) => {
+    throw new Error(`${path} --version ${cause.killed === true ? `took longer than ${VERSION_TIMEOUT} ms` : 'failed'}`, { cause })
+  })
   // In a process group of its own, so that its network and web processes end with it.
   const child = spawn(path, args, { env, detached: true, stdio: 'ignore' })
   const exited = once(child, 'exit')

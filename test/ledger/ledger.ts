@@ -11,6 +11,9 @@ export const roundsPerProfile = 15
 /** Of a whole round, ms. */
 const roundLimit = 300_000
 
+/** How often a browser is started before its engine counts as one that does not run here. */
+const startTries = 3
+
 export interface LedgerOptions {
   readonly engine: LedgerEngine
   /** A page of the harness. */
@@ -36,16 +39,60 @@ export type LedgerLine = Omit<RoundResult, 'evidence'> & {
   readonly ms: number
 }
 
+/** An engine that was asked for, and was not run, or not to its end. */
+export interface NotRun {
+  readonly engine: string
+  readonly reason: string
+  /** It is here, and broke. */
+  readonly failed: boolean
+}
+
+/**
+ * Plays the rounds of several engines, side by side: while one waits for its kill another may have the processor. Returns the engines that
+ * were not run, each with the reason, so that none is left out of the table without a word. `whyMissing` tells what an engine lacks here.
+ */
+export async function keepLedgers(
+  engines: readonly LedgerEngine[], whyMissing: (engine: string) => string | undefined, options: Omit<LedgerOptions, 'engine'>,
+): Promise<NotRun[]> {
+  const results = await Promise.all(engines.map(async (engine): Promise<NotRun[]> => {
+    const not = (reason: string, failed: boolean): NotRun[] => [{ engine: engine.name, reason, failed }]
+    const missing = whyMissing(engine.name)
+    if (missing !== undefined) return not(missing, false)
+    let rounds = 0
+    const record: LedgerOptions['record'] = (line, evidence) => {
+      rounds += 1
+      options.record(line, evidence)
+    }
+    try {
+      await keepLedger({ ...options, engine, record })
+      return rounds === 0 ? not('it was told to end before its first round', false) : []
+    } catch (error) {
+      return not(error instanceof Error ? error.message : String(error), true)
+    }
+  }))
+  return results.flat()
+}
+
 /** Plays the rounds one after another. The same seed plans the same rounds; what the engine makes of the time between is its own. */
 export async function keepLedger(options: LedgerOptions): Promise<void> {
   const { engine, url, rounds, signal } = options
   let left = rounds
   for (let profile = 0; left > 0 && !signal.aborted; profile += 1) {
-    const stage = await Stage.open(engine, url)
+    const stage = await openStage(engine, url)
     try {
       left -= await playProfile(options, stage, profile, Math.min(left, roundsPerProfile))
     } finally {
       await stage.close()
+    }
+  }
+}
+
+async function openStage(engine: LedgerEngine, url: string): Promise<Stage> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await Stage.open(engine, url)
+    } catch (cause) {
+      if (tries === startTries) throw new Error(`it did not start, ${tries} times: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
   }
 }

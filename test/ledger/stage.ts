@@ -41,7 +41,12 @@ export class Stage {
       // A message that an earlier profile sent in its last moment belongs to nobody.
       if (message.profile === profile) account?.add(message)
     })
-    return new Stage(engine, url, profile, await engine.start(profile, url), (made) => {
+    const browser = await engine.start(profile, url).catch(async (error: unknown) => {
+      receiver.close()
+      await removeProfile(profile)
+      throw error
+    })
+    return new Stage(engine, url, profile, browser, (made) => {
       account = made
       return receiver
     })
@@ -93,7 +98,11 @@ export class Stage {
       await limited(this.browser.gone, closeLimit)
     }
     this.receiver.close()
-    // The browser may still write for a moment after it was told to end.
-    await rm(this.profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    await removeProfile(this.profile)
   }
+}
+
+/** The browser may still write for a moment after it was told to end. */
+function removeProfile(profile: string): Promise<void> {
+  return rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }

@@ -1,6 +1,6 @@
 /** The ledger as Markdown. */
 import type { ViolationKind } from './audit.js'
-import type { LedgerLine } from './ledger.js'
+import type { LedgerLine, NotRun } from './ledger.js'
 import type { Kill } from './plan.js'
 
 const kills: readonly Kill[] = ['process tree', 'renderer', 'dedicated worker', 'service worker']
@@ -18,12 +18,17 @@ const columns: readonly (readonly [string, readonly ViolationKind[]])[] = [
   ['anything else', ['contradiction', 'stuck', 'uncaught']],
 ]
 
-/** Two tables: what was done, and what was found wrong; a row for each engine and one for all. */
-export function ledgerTable(all: readonly LedgerLine[]): string {
-  const lines = all.filter(({ unplayed }) => unplayed === undefined)
+/**
+ * Two tables: what was done, and what was found wrong; a row for each engine and one for all. An engine of which no round was played has a
+ * row that says why.
+ */
+export function ledgerTable(all: readonly LedgerLine[], notRun: readonly NotRun[] = []): string {
+  const lines = all.filter(isPlayed)
   const engines = [...new Set(lines.map(({ engine }) => engine))]
   const groups = engines.map((engine) => [engine, lines.filter((line) => line.engine === engine)] as const)
   if (engines.length > 1) groups.push(['all', lines])
+  const absent = enginesNotRun(all, notRun)
+  const early = notRun.filter(({ engine }) => engines.includes(engine))
   const sum = (some: readonly LedgerLine[], of: (line: LedgerLine) => number) => some.reduce((total, line) => total + of(line), 0)
   const count = (value: number) => value.toLocaleString('en-US')
   const done = groups.map(([name, some]) => [
@@ -41,14 +46,35 @@ export function ledgerTable(all: readonly LedgerLine[]): string {
     markdown([
       'engine', 'version', 'rounds', ...kills.map((kill) => `${kill} killed`),
       'events acknowledged', 'unanswered appends found whole', 'unanswered appends absent', 'appends refused',
-    ], done),
+    ], [...absent.map(({ engine, reason }) => [engine, `not run: ${inCell(reason)}`, '0', ...kills.map(() => ''), '', '', '', '']), ...done]),
     '',
     'Rounds in which this was found:',
     '',
-    markdown(['engine', ...columns.map(([name]) => name)], wrong),
+    markdown(['engine', ...columns.map(([name]) => name)], [...absent.map(({ engine }) => [engine, 'not run', ...columns.slice(1).map(() => '')]), ...wrong]),
     ...(all.length > lines.length ? ['', `${all.length - lines.length} rounds could not be played and are not counted.`] : []),
+    ...early.flatMap(({ engine, reason }) => ['', `${engine} was not run to its end: ${inCell(reason)}`]),
   ].join('\n')
 }
+
+/** The last line of a run. */
+export function ledgerTotals(all: readonly LedgerLine[], notRun: readonly NotRun[] = []): string {
+  const played = all.filter(isPlayed).length
+  const violations = all.reduce((sum, line) => sum + line.violations.length, 0)
+  return `${played} rounds, ${violations} violations, ${all.length - played} not played, ${enginesNotRun(all, notRun).length} engines not run`
+}
+
+const isPlayed = ({ unplayed }: LedgerLine): boolean => unplayed === undefined
+
+/** Engines without a single round that was played. */
+function enginesNotRun(all: readonly LedgerLine[], notRun: readonly NotRun[]): Pick<NotRun, 'engine' | 'reason'>[] {
+  const reasons = new Map<string, string>(all.filter((line) => !isPlayed(line)).map(({ engine, unplayed = '' }) => [engine, `no round could be played: ${unplayed}`] as const))
+  for (const { engine, reason } of notRun) reasons.set(engine, reason)
+  for (const { engine } of all.filter(isPlayed)) reasons.delete(engine)
+  return [...reasons].map(([engine, reason]) => ({ engine, reason }))
+}
+
+/** In one line, and without the mark that ends a cell. */
+const inCell = (text: string): string => (text.split('\n')[0] ?? '').replaceAll('|', '\\|')
 
 function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')

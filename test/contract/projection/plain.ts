@@ -1,9 +1,10 @@
 /** Plain projectors over a store of ours: the rules of the runner, with checkpoints that are stored. */
 import { describe, expect, test } from 'vitest'
-import { runProjection, type FailureStrategy, type Projector } from 'tidemark'
+import { runProjection, startProjection, type FailureStrategy, type ProjectionReport, type Projector } from 'tidemark'
+import { virtualClock } from 'tidemark/testing'
 import { added, newName, type Backend, type Event } from './model.js'
 
-export function plainProjectorContract({ name, open }: Backend): void {
+export function plainProjectorContract({ name, open, shared }: Backend): void {
   describe(`plain projectors: ${name}`, () => {
     const fill = async (amounts: number) => {
       const store = await open(newName())
@@ -95,6 +96,59 @@ export function plainProjectorContract({ name, open }: Backend): void {
       for (const config of [{ retry: { backoffMultiplier: 0.5 } }, { retry: { delay: Number.NaN } }, { poll: { maxConsecutiveFailures: 0 } }]) {
         await expect(runProjection(collector().projector, store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
+      await store.close()
+    })
+    // Neither clock moves: only what one tells the other can wake it.
+    const two = async () => {
+      const storeName = newName()
+      const store = await open(storeName)
+      const other = shared ? await open(storeName) : store
+      const seen: number[] = []
+      const plain = (): Projector<Event> => ({ name: 'told', apply: ({ position }) => void seen.push(position) })
+      const stopping = new AbortController()
+      const reports: ProjectionReport['type'][] = []
+      const running = runProjection(plain(), store, { mode: 'continuous', signal: stopping.signal, clock: virtualClock(), onEvent: ({ type }) => void reports.push(type) })
+      await expect.poll(() => reports).toContain('idle')
+      const handle = startProjection(plain(), other, { clock: virtualClock() })
+      await expect.poll(() => handle.status.getSnapshot().phase).toBe('waiting-for-leader')
+      return {
+        store, seen, handle,
+        async end() {
+          await handle.stop()
+          stopping.abort()
+          expect(await running).toMatchObject({ reason: 'aborted' })
+          await store.close()
+          if (other !== store) await other.close()
+        },
+      }
+    }
+    test('commits of runProjection are told: a handle elsewhere follows without looking', async () => {
+      const { store, handle, end } = await two()
+      const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
+      expect(await handle.caughtUp(position)).toMatchObject({ position })
+      const later = await store.append({ stream: 's', events: [added('a', 1)] })
+      await expect.poll(() => handle.status.getSnapshot().position).toBe(later.position)
+      await end()
+    })
+    test('runProjection hears what a handle elsewhere asks for: a rebuild begins at once', async () => {
+      const { store, seen, handle, end } = await two()
+      await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
+      await expect.poll(() => seen).toEqual([1, 2])
+      await expect.poll(() => store.load('told')).toBe(2)
+      await handle.rebuild()
+      await expect.poll(() => seen).toEqual([1, 2, 1, 2])
+      await end()
+    })
+    test.for([Number.NaN, 0.5, -1, '3', {}])('a stored checkpoint that is %j is an integrity error, with its name', async (stored) => {
+      const store = await fill(3)
+      const damaged = { ...store, load: async () => stored as number }
+      const { projector, seen } = collector()
+      const error = { code: 'failed', cause: { code: 'integrity', message: expect.stringContaining("'collector'") } }
+      await expect(runProjection(projector, damaged)).rejects.toMatchObject(error)
+      const handle = startProjection(projector, damaged)
+      await expect(handle.caughtUp(3, { timeout: 20_000 })).rejects.toMatchObject(error)
+      await handle.stop()
+      expect(seen).toEqual([])
       await store.close()
     })
   })

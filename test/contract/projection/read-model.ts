@@ -178,25 +178,26 @@ export function readModelContract({ name, open, shared }: Backend): void {
       let interfered = false
       const definition = sums()
       const stopping = new AbortController()
-      const racing = runProjection({
+      const interrupted: typeof definition = {
         ...definition,
         on: {
           Added: async (event, tables) => {
             // In the middle of its work another runner does all of it.
             if (event.position === 6 && !interfered) {
               interfered = true
-              await runProjection(sums(), free)
+              await runProjection(interrupted, free)
             }
             await definition.on.Added?.(event, tables)
           },
         },
-      }, free, { mode: 'continuous', signal: stopping.signal, onEvent: (report) => {
+      }
+      const racing = runProjection(interrupted, free, { mode: 'continuous', signal: stopping.signal, onEvent: (report) => {
         if (report.type === 'leadership-lost') lost.push(1)
         if (report.type === 'idle') stopping.abort()
       } })
       expect(await racing).toMatchObject({ reason: 'aborted', position: 10 })
       expect(lost).toHaveLength(1)
-      expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 10, total: 10 }])
+      expect(await rowsOf(store, interrupted)).toEqual([{ name: 'a', count: 10, total: 10 }])
       await store.close()
     })
     test('a commit of thousands of rows is stored whole', async () => {

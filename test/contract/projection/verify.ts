@@ -1,6 +1,6 @@
 /** H76: read models that were edited by hand, and sound ones of every kind. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, destroyEventStore, runProjection, startProjection, table, verifyReadModel, type ReadModelDefect } from 'tidemark'
+import { defineProjection, deleteReadModel, destroyEventStore, openReadModel, runProjection, startProjection, table, verifyReadModel, type ReadModelDefect } from 'tidemark'
 import { completed, databaseNames, databaseOf, dumpDatabase, loadDatabase, settled, withDatabase } from '../../support/raw-database.js'
 import { added, events, newName, other, sums, type Backend, type Store } from './model.js'
 
@@ -115,11 +115,12 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
     test('verifies a model that goes on meanwhile, that is paused, and that is being rebuilt', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 400 }, (_, at) => added(`k${at % 50}`, at)) })
-      const slow = sums({ bad: () => false })
-      const projection = startProjection({ ...slow, on: { Added: async (event, tables) => {
-        await new Promise((resolve) => setTimeout(resolve))
-        await slow.on.Added?.(event, tables)
-      } } }, store, { batch: { maxEvents: 10 } })
+      const slow = sums()
+      const slowly: Store = { ...store, async readEvents(filter, page, options) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        return store.readEvents(filter, { ...page, limit: 10 }, options)
+      } }
+      const projection = startProjection(slow, slowly, { batch: { maxEvents: 10 } })
       const positions = new Set<number>()
       for (let looks = 0; looks < 300 && positions.size < 5; looks += 1) {
         positions.add((await sound(store, slow)).position)
@@ -241,8 +242,12 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
 
     test.for<[string, unknown]>([
       ['position', -1], ['position', 1.5], ['position', '5'], ['position', undefined], ['epoch', null], ['owner', 7], ['paused', 'no'], ['letters', -1], ['log', 5],
-      ['shown', 2], ['skipped', [1, 'x']], ['rebuild', { position: 'x' }], ['fingerprint', null],
-    ])('names a state that says %s is %j', async ([property, value]) => {
+      ['shown', 2], ['shown', 7], ['shown', '0'], ['shown', undefined], ['skipped', [1, 'x']], ['skipped', [0.5]], ['skipped', 'all'], ['skipped', [2]], ['carried', [-1]], ['carried', {}],
+      ['rebuild', { position: 'x' }], ['rebuild', { position: 0, letters: Number.NaN }], ['rebuild', null], ['fingerprint', null], ['handles', 1],
+      ['position', Number.NaN], ['position', Infinity], ['position', 2 ** 53 - 1], ['epoch', 0.5], ['epoch', Number.NaN], ['epoch', 2 ** 53 - 1], ['epoch', 2 ** 53], ['letters', 0.5],
+      ['holds', 'yes'], ['fault', 'broken'], ['fault', { position: Number.NaN, message: '', time: 0 }], ['rebuildFault', { position: 1 }],
+      ['unclean', { position: 1, ends: -1 }], ['trying', { position: 1, runs: Number.NaN }], ['trying', []],
+    ])('names a state that says %s is %j, and no run, view or control believes it', async ([property, value]) => {
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1)] })
@@ -251,6 +256,33 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const { ok, position, defects } = await verifyReadModel(store, sums())
       expect([ok, position, brief(defects)]).toEqual([false, 0, [['state']]])
       expect(defects[0]?.message).toContain(`'${property}'`)
+      const integrity = { code: 'integrity', message: expect.stringMatching(new RegExp(`^The read model 'sums@1' was damaged.*'${property}'.*deleteReadModel`)) }
+      await expect(openReadModel(store, sums())).rejects.toMatchObject(integrity)
+      await expect(runProjection(sums(), store)).rejects.toMatchObject({ code: 'failed', cause: integrity })
+      const projection = startProjection(sums(), store)
+      await expect(projection.caughtUp(1, { timeout: 20_000 })).rejects.toMatchObject({ code: 'failed', cause: integrity })
+      expect(projection.status.getSnapshot()).toMatchObject({ phase: 'faulted' })
+      for (const control of [() => projection.resume(), () => projection.rebuild(), () => projection.skip(1)]) await expect(control()).rejects.toMatchObject(integrity)
+      await projection.stop()
+      // What the message says to do.
+      await deleteReadModel(store, sums())
+      expect(await runProjection(sums(), store)).toMatchObject({ applied: 1, position: 1 })
+      await sound(store)
+      await store.close()
+    })
+
+    test('a state that is damaged while a run and a view are at work stops both, with its name', async () => {
+      const name = newName()
+      const store = await open(name)
+      const projection = startProjection(sums(), store)
+      await projection.caughtUp((await store.append({ stream: 's', events: [added('a', 1)] })).position, { timeout: 20_000 })
+      const view = await openReadModel(store, sums())
+      await editState(name, (state) => ({ ...state, shown: 7 }))
+      const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
+      await expect(projection.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({ cause: { code: 'integrity' } })
+      await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'integrity' })
+      await view.close()
+      await projection.stop()
       await store.close()
     })
 

@@ -199,6 +199,64 @@ describe('conflicts', () => {
   })
 })
 
+describe('the initial state belongs to the app', () => {
+  interface Deep { count: number; seen: string[]; by: Map<string, number> }
+  const counting = (initial: Deep, seen: Deep[]): Command<BankEvent, Deep> => ({
+    streams: ['a'],
+    initial,
+    evolve: (state, event) => {
+      state.count += 1
+      state.seen.push(event.id)
+      state.by.set('a', (state.by.get('a') ?? 0) + 1)
+      return state
+    },
+    decide: (state) => (seen.push(structuredClone(state)), []),
+  })
+  const expected = { count: 2, seen: ['id-1', 'id-2'], by: new Map([['a', 2]]) }
+
+  test('an evolve that changes it in place starts from it in each execution and each attempt', async () => {
+    const fake = fakeStore()
+    fake.put('a', deposited(1), deposited(2))
+    const initial: Deep = { count: 0, seen: [], by: new Map() }
+    const seen: Deep[] = []
+    const command = counting(initial, seen)
+    await execute(fake.store, command)
+    fake.conflicts(4)
+    fake.appends.length = 0
+    await execute(fake.store, command, { clock: instantClock().clock })
+    await Promise.all([execute(fake.store, command), execute(fake.store, { ...command })])
+    expect(seen).toEqual(Array.from({ length: 8 }, () => expected))
+    expect(initial).toEqual({ count: 0, seen: [], by: new Map() })
+  })
+
+  test('a decide that changes it in place changes nothing of the app either, and it is not frozen', async () => {
+    const fake = fakeStore()
+    const initial = { list: [1] }
+    await execute(fake.store, { streams: ['a'], initial, evolve: (state) => state, decide: (state) => (state.list.push(2), []) })
+    initial.list.push(3)
+    expect(initial.list).toEqual([1, 3])
+  })
+
+  test('instances of classes keep their methods', async () => {
+    class Account {
+      readonly balance: number
+      constructor(balance = 0) { this.balance = balance }
+      plus(amount: number) { return new Account(this.balance + amount) }
+    }
+    const fake = fakeStore()
+    fake.put('a', deposited(3), deposited(4))
+    const seen: number[] = []
+    const command: Command<BankEvent, { account: Account }> = {
+      streams: ['a'], initial: { account: new Account() },
+      evolve: ({ account }, event) => ({ account: account.plus(event.type === 'Deposited' ? event.data.amount : 0) }),
+      decide: ({ account }) => (seen.push(account.balance), []),
+    }
+    await execute(fake.store, command)
+    await execute(fake.store, command)
+    expect(seen).toEqual([7, 7])
+  })
+})
+
 describe('discovery', () => {
   const linked = (streams = ['order']): Command<BankEvent, { payments: readonly string[]; paid: number }> => ({
     streams,
@@ -255,5 +313,27 @@ describe('aborting', () => {
     await expect(execute(fake.store, deposit(), { clock, signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' })
     expect(cancelled).toHaveBeenCalledTimes(1)
     expect(fake.appends).toHaveLength(1)
+  })
+
+  test('a hundred retries leave no listener on the signal, whether they were waited for or not', async () => {
+    const { signal, abort } = (() => {
+      const controller = new AbortController()
+      return { signal: controller.signal, abort: () => controller.abort() }
+    })()
+    let listeners = 0
+    let most = 0
+    const add = vi.spyOn(signal, 'addEventListener').mockImplementation((...given) => {
+      most = Math.max(most, (listeners += 1))
+      return AbortSignal.prototype.addEventListener.apply(signal, given as Parameters<AbortSignal['addEventListener']>)
+    })
+    vi.spyOn(signal, 'removeEventListener').mockImplementation((...given) => {
+      listeners -= 1
+      return AbortSignal.prototype.removeEventListener.apply(signal, given as Parameters<AbortSignal['removeEventListener']>)
+    })
+    const fake = fakeStore()
+    fake.conflicts(100)
+    await execute(fake.store, deposit(), { clock: instantClock().clock, signal, retry: { maxAttempts: 100 } })
+    expect([add.mock.calls.length, most, listeners]).toEqual([100, 1, 0])
+    abort()
   })
 })

@@ -30,6 +30,7 @@ describe('a write batch', () => {
     batch.participate('a', 3)
     expect(() => batch.participate('a', 4)).toThrow(VersionConflictError)
     expect(() => batch.participate('a', 4)).toThrow(expect.objectContaining({ stream: 'a', expected: 3, actual: 4 }))
+    expect(() => batch.participate(' a ', 2)).toThrow(expect.objectContaining({ stream: 'a', expected: 3, actual: 2 }))
   })
 
   test('V12: an event for a stream that takes no part is refused', () => {

@@ -16,12 +16,12 @@ const flights = () =>
     },
   })
 
-/** Answers later, and must not see the same data twice: doubles it. */
+/** Returns later, and tidies: makes a number positive. */
 const later: StandardSchema<number, number> = {
   '~standard': {
     version: 1,
     vendor: 'test',
-    validate: async (value) => (typeof value === 'number' ? { value: value * 2 } : { issues: [{ message: 'no number', path: [{ key: 'n' }] }] }),
+    validate: async (value) => (typeof value === 'number' ? { value: Math.abs(value) } : { issues: [{ message: 'no number', path: [{ key: 'n' }] }] }),
   },
 }
 
@@ -162,20 +162,99 @@ describe('the core', () => {
 
   test('asynchronous schemas answer a promise', async () => {
     const core = catalogueCore(defineEvents({ A: { schema: later } }))
-    const answer = core.validate('A', 2, 'events[0]')
+    const answer = core.validate('A', -2, 'events[0]')
     expect(answer).toBeInstanceOf(Promise)
-    expect(await answer).toBe(4)
+    expect(await answer).toBe(2)
     await expect(core.validate('A', 'x', 'events[0]')).rejects.toMatchObject({ name: 'InvalidEventError', path: 'events[0].data.n' })
+    // The promise of another library.
+    const foreign = { then: (resolve: (result: object) => void) => resolve({ value: 3 }) }
+    const other = catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => foreign as never } } } }))
+    expect(await other.validate('A', 3, '')).toBe(3)
   })
 
-  test('what a creator validated is not put through the schema again, unless it was changed since', () => {
+  test('an event of a creator whose schema changes its output is stored as it is, unless its data was changed since', () => {
     const events = defineEvents({ A: { schema: z.object({ n: z.string().transform(Number) }) } })
     const core = catalogueCore(events)
     const event = events.A({ n: '7' })
-    expect(event.data).toEqual({ n: 7 })
-    expect(core.validate('A', event.data, 'events[0]')).toBe(event.data)
+    expect(event).toEqual({ type: 'A', data: { n: 7 }, id: expect.any(String), checked: expect.stringMatching(/^1:\w+-\w+$/) })
+    expect(core.validate('A', event.data, 'events[0]', event.checked)).toBe(event.data)
     event.data.n = 8
-    expect(() => core.validate('A', event.data, 'events[0]')).toThrow(InvalidEventError)
+    expect(failure(() => core.validate('A', event.data, 'events[0]', event.checked))).toMatchObject({
+      path: 'events[0].data', message: expect.stringContaining('Make the event again with events.A(…).'),
+    })
+    for (const other of ['', '1', true, null]) expect(() => core.validate('A', { n: 7 }, '', other)).toThrow(InvalidEventError)
+  })
+
+  test('the mark of a creator is the same in every build, and differs by type, version and data', () => {
+    const schema = z.number().transform((euro) => euro * 100)
+    const { Paid, Lent } = defineEvents({ Paid: { schema }, Lent: { schema } })
+    // Written out: events that an app kept must be accepted by the next build.
+    expect(Paid(12).checked).toBe('1:11n9z90-j44mkb')
+    const marks = [Paid(12), Paid(21), Paid(1.2), Lent(12), defineEvents({ Paid: { schema, version: 2, upcast: { 1: (data) => data } } }).Paid(12)].map(({ checked }) => checked)
+    expect(new Set(marks).size).toBe(5)
+  })
+
+  test('a schema that leaves its output as it is marks nothing, whatever it made of its input', () => {
+    const { Tidy } = defineEvents({ Tidy: { schema: z.object({ b: z.string().trim(), a: z.number().default(1) }) } })
+    for (const input of [{ a: 2, b: 'x' }, { b: ' x ' }, { b: 'x', a: 1, more: true } as { b: string }]) {
+      expect(Object.keys(Tidy(input))).toEqual(['type', 'data', 'id'])
+    }
+  })
+
+  test.for<[string, (value: never) => unknown]>([
+    ['throws for it', (value) => { if (typeof value === 'number') throw new Error('not twice'); return { value: 1 } }],
+    ['refuses it', (value) => (typeof value === 'number' ? { issues: [] } : { value: 1 })],
+    ['returns what is no JSON for it', (value) => ({ value: typeof value === 'number' ? Number.NaN : 1 })],
+    ['returns later for it', (value) => (typeof value === 'number' ? Promise.reject(new Error('late')) : { value: 1 })],
+  ])('a schema does not keep its output if it %s', async ([, validate]) => {
+    const events = defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } as StandardSchema } })
+    const event = events.A('x')
+    expect(event).toMatchObject({ data: 1, checked: expect.any(String) })
+    expect(catalogueCore(events).validate('A', 1, '', event.checked)).toBe(1)
+    await expect((async () => catalogueCore(events).validate('A', 'x', ''))()).rejects.toThrow(/changes its own output/)
+  })
+
+  test('a plain event has data as it is stored: what the schema would change again is refused, with what to do', async () => {
+    const types = {
+      Paid: { schema: z.number().transform((euro) => euro * 100) },
+      'Was paid': { schema: z.string().transform(Number) },
+      Popped: { schema: z.array(z.number()).transform((list) => list.slice(0, -1)) },
+      Later: { schema: z.number().transform(async (euro) => euro * 100) },
+    }
+    const core = catalogueCore(defineEvents(types))
+    expect(failure(() => core.validate('Paid', 12, 'events[0]')).message).toMatch(/^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\.$/)
+    expect(failure(() => core.validate('Was paid', '12', 'events[0]')).message).toContain('Make the event with events["Was paid"](…).')
+    expect(failure(() => core.validate('Was paid', 12, 'events[0]'))).toMatchObject({
+      path: 'events[0].data', issues: [expect.objectContaining({ code: 'invalid_type' })], message: expect.stringContaining('make the event with events["Was paid"](…)'),
+    })
+    // No creator can make this one.
+    await expect(core.validate('Later', 12, 'events[0]')).rejects.toMatchObject({ code: 'invalid-event', path: 'events[0].data', message: expect.stringContaining('An asynchronous schema must not') })
+    expect(core.validate('Paid', 0, '')).toBe(0)
+    // What is left is the same as before, and it is less each time.
+    expect(failure(() => core.validate('Popped', [1, 2, 3], '')).message).toContain('changes its own output')
+    expect(core.validate('Popped', [], '')).toEqual([])
+  })
+
+  test('what a schema returns and JSON does not have is refused with its path, also where it is a copy of the input', () => {
+    const cyclic = () => {
+      const cycle: { self?: unknown } = {}
+      return (cycle.self = cycle)
+    }
+    const core = (validate: StandardSchema['~standard']['validate']) => catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }))
+    expect(failure(() => core(() => ({ value: cyclic() })).validate('A', cyclic(), '')).path).toBe('data.self')
+    const throwing = { get a() { throw new Error('mine') } }
+    expect(core(() => ({ value: { a: 1 } })).validate('A', throwing, '')).toEqual({ a: 1 })
+    expect(failure(() => core(() => ({ value: new Date() })).validate('A', 1, 'events[0]')).path).toBe('events[0].data')
+  })
+
+  test('a schema that changes data in place is a schema that changes data', () => {
+    const inPlace = (step: (data: { n: number }) => void): StandardSchema<{ n: number }> =>
+      ({ '~standard': { version: 1, vendor: 'test', validate: (value) => (step(value as { n: number }), { value: value as { n: number } }) } })
+    const events = defineEvents({ Double: { schema: inPlace((data) => (data.n *= 2)) }, Tidy: { schema: inPlace((data) => (data.n = Math.abs(data.n))) } })
+    const core = catalogueCore(events)
+    expect(failure(() => core.validate('Double', { n: 1 }, '')).message).toContain('changes its own output')
+    expect(core.validate('Tidy', { n: -1 }, '')).toEqual({ n: 1 })
+    expect(events.Double({ n: 1 })).toMatchObject({ data: { n: 2 }, checked: expect.any(String) })
   })
 
   test('brings stored data up, step by step', () => {

@@ -20,6 +20,24 @@ const throwing = {
 }
 const named = Object.assign([1], { extra: 2 })
 
+/** With a property that is not enumerable, as MobX and Solid keep their notes. */
+function hide<T extends object>(object: T, key: PropertyKey, value: unknown): T {
+  return Object.defineProperty(object, key, { value, enumerable: false, writable: true, configurable: true })
+}
+
+/** As MobX 6 makes observable objects: accessors, and its administration under a symbol; not a proxy or a proxy of that. */
+function observable(values: Record<string, unknown>): object {
+  const target = hide({}, Symbol('mobx administration'), { values })
+  for (const key of Object.keys(values)) Object.defineProperty(target, key, { configurable: true, enumerable: true, get: () => values[key], set() {} })
+  return target
+}
+
+/** As Solid leaves the raw data of a store: each object has its proxy and its signals under symbols. This is what `unwrap` returns. */
+function unwrapped<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) unwrapped(part as object)
+  return hide(hide(value, Symbol('solid-proxy'), new Proxy(value, {})), Symbol('store-node'), Object.create(null))
+}
+
 function nested(levels: number): unknown {
   let value: unknown = 1
   for (let level = 0; level < levels; level += 1) value = [value]
@@ -57,6 +75,9 @@ const refused: [what: string, value: unknown, path: string][] = [
   ['a setter', { set a(_: unknown) {} }, '.a'],
   ['an own toJSON', { toJSON: () => 1 }, '.toJSON'],
   ['a symbol key', { [Symbol('s')]: 1 }, ''],
+  ['a symbol key after one that is not enumerable', Object.assign(hide({ a: 1 }, Symbol('first'), 1), { [Symbol('s')]: 1 }), ''],
+  ['a name of an array whose first index is not enumerable', Object.assign(hide([1, 2], '0', 1), { extra: 2 }), '.extra'],
+  ['a getter of an observable object', observable({ a: 1 }), '.a'],
   ['a hole', [1, , 3], '[1]'],
   ['undefined in an array', [undefined], '[0]'],
   ['a named property of an array', named, '.extra'],
@@ -152,6 +173,22 @@ describe('what survives', () => {
   test('undefined properties are left out, what is not enumerable too, and -0 becomes 0', () => {
     expect(toJsonText({ a: undefined, b: -0, c: [-0] }, '')).toBe('{"b":0,"c":[0]}')
     expect(toJsonText(Object.defineProperty({ a: 1 }, 'hidden', { value: 2 }), '')).toBe('{"a":1}')
+  })
+
+  test('keys that are not enumerable are not part of the data, strings and symbols alike', () => {
+    expect(toJsonText(hide({ a: 1 }, Symbol('s'), 2), '')).toBe('{"a":1}')
+    expect(toJsonText(hide({ a: 1 }, 'toJSON', () => 'hijacked'), '')).toBe('{"a":1}')
+    expect(toJsonText(hide({ a: 1 }, 'when', new Date()), '')).toBe('{"a":1}')
+    expect(toJsonText(hide(hide([1, 2], Symbol('s'), 2), 'name', 3), '')).toBe('[1,2]')
+    expect(toJsonText(hide([1, 2], '0', 7), '')).toBe('[7,2]')
+    // What JSON would say.
+    expect(JSON.stringify(hide(hide([1, 2], Symbol('s'), 2), '0', 7))).toBe('[7,2]')
+  })
+
+  test('data of Solid and lists of MobX', () => {
+    expect(toJsonText(unwrapped({ a: 1, list: [{ b: 2 }, []] }), '')).toBe('{"a":1,"list":[{"b":2},[]]}')
+    const list = hide([1, 2], Symbol('mobx administration'), { values: [1, 2] })
+    expect(toJsonText(new Proxy(list, { get: (target, key) => Reflect.get(target, key) as unknown }), '')).toBe('[1,2]')
   })
 
   test('H48: an own __proto__ survives, and pollutes nothing', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidNameError } from '../../../src/errors.js'
-import { eventType, projectionName, storeName, streamName, streamPrefix, tableName } from '../../../src/events/names.js'
+import { databaseName, eventType, projectionName, storeName, streamName, streamPrefix, tableName } from '../../../src/events/names.js'
 
 const objectNames = Object.getOwnPropertyNames(Object.prototype)
 
@@ -80,4 +80,12 @@ describe('stream prefixes', () => {
   test('overlong prefixes and other values are refused', () => {
     for (const bad of ['a'.repeat(256), undefined, null, 1]) expect(() => streamPrefix(bad)).toThrow(InvalidNameError)
   })
+})
+
+test('stores and their read models have databases of their own, whatever they are called', () => {
+  const name = fc.string({ unit: fc.constantFrom('a', ':', '%', '3', 'A', '25'), minLength: 1, maxLength: 6 })
+  const model = fc.tuple(name, fc.option(name, { nil: undefined }))
+  fc.assert(fc.property(model, model, (one, other) => {
+    expect(databaseName(...one) === databaseName(...other)).toBe(JSON.stringify(one) === JSON.stringify(other))
+  }), { numRuns: 300, examples: [[['a:a', undefined], ['a%3Aa', undefined]], [['a', 'b'], ['a:b', undefined]], [['%25', undefined], ['%', undefined]]] })
 })

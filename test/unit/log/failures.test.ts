@@ -46,6 +46,18 @@ describe.each([true, false])('warm: %s', (warm) => {
   })
 })
 
+test.each(['NotReadableError', 'NotFoundError', 'DataError'])('H16: an append that meets a %s while it looks is decided once more; after a second one it says that the log is damaged', async (error) => {
+  const { store, append } = await open(false)
+  injection = inject([1, 2, 3, 4].map((at) => ({ kind: 'request fails', at, error })))
+  await expect(append()).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written', cause: { name: error } })
+  injection.stop()
+  injection = inject([{ kind: 'request fails', at: 2, error }])
+  expect(await append()).toMatchObject({ firstPosition: 2, position: 3, duplicate: false })
+  injection.stop()
+  expect(await store.head()).toBe(3)
+  await store.close()
+})
+
 test.each<{ readonly faults: readonly Fault[] }>([
   { faults: [{ kind: 'request fails', at: 1, error: 'UnknownError' }] },
   // As often as it is tried, and what is read between the tries.

@@ -1,15 +1,16 @@
 // Live queries between commits, rebuilds and lost hints.
 import 'fake-indexeddb/auto'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table } from 'tidemark'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, events, gate, lettersOf, memoryStore, model, poison, shown, storesWithoutHints } from './support.js'
 
 /** How often a view looks by itself, ms. */
 const slowPoll = 5_000
 
 // The slow poll comes when a test says so, and otherwise not at all: it would hide that a hint was not heeded.
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
-afterEach(() => void vi.useRealTimers())
+let clock = virtualClock()
+beforeEach(() => void (clock = virtualClock()))
 
 test('a live query sees a commit to a table that it has just begun to read', async () => {
   const store = await memoryStore()
@@ -23,7 +24,7 @@ test('a live query sees a commit to a table that it has just begun to read', asy
       },
     },
   })
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   const [reached, goOn] = [gate(), gate()]
   const live = view.live(async ({ flags, items }) => {
     if ((await flags.get('x'))?.on !== true) return -1
@@ -51,7 +52,7 @@ test('a live query shows a replay in another tab within the slow poll, also when
   let broken = true
   const definition = model({ onError: () => 'park', handler: ({ position }) => broken && position === 1 && poison() })
   await runProjection(definition, there)
-  const view = await openReadModel(here, definition)
+  const view = await openReadModel(here, definition, { clock })
   const live = view.live(({ rows }) => rows.count())
   const unsubscribe = live.subscribe(() => {})
   await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 1)
@@ -60,7 +61,7 @@ test('a live query shows a replay in another tab within the slow poll, also when
   for (const letter of await lettersOf(helper)) await letter.retry()
   await helper.stop()
   expect(live.getSnapshot()).toMatchObject({ value: 1 })
-  await vi.advanceTimersByTimeAsync(slowPoll)
+  await clock.advance(slowPoll)
   await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 2)
   unsubscribe()
   await view.close()
@@ -87,7 +88,7 @@ test('what one run of a live query reads belongs to one commit, also across the 
   })
   const helper = startProjection(definition, store)
   await helper.caughtUp(1)
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   factor = 2
   wall = gate()
   await helper.rebuild()
@@ -109,6 +110,50 @@ test('what one run of a live query reads belongs to one commit, also across the 
   await helper.stop()
 })
 
+test('what was read beforehand for the second try goes to the reads that ask for it, whatever their order', async () => {
+  const store = await memoryStore(1)
+  const definition = defineProjection(events, {
+    name: 'order',
+    tables: { left: table<{ name: string; n: number }>({ key: 'name' }), right: table<{ name: string; n: number }>({ key: 'name' }) },
+    on: {
+      Added: ({ position }, { left, right }) => {
+        for (const name of ['a', 'b']) {
+          left.put({ name, n: position })
+          right.put({ name, n: -position })
+        }
+      },
+    },
+  })
+  await runProjection(definition, store)
+  const view = await openReadModel(store, definition, { clock })
+  let runs = 0
+  const live = view.live(async ({ left, right }) => {
+    runs += 1
+    const reads = [
+      ['left a', async () => (await left.get('a'))?.n], ['right a', async () => (await right.get('a'))?.n], ['left b', async () => (await left.get('b'))?.n],
+      ['left a to a', async () => (await left.getAll({ range: { upper: 'a' } })).length], ['left', async () => (await left.getAll()).length],
+      ['first', async () => (await left.getAll({ limit: 1 })).length], ['right', async () => right.count()],
+      ['before b', async () => (await left.getAll({ range: { upper: 'b', upperOpen: true } })).length], ['to b', async () => (await left.getAll({ range: { upper: 'b' } })).length],
+    ] as const
+    const found: Record<string, unknown> = {}
+    for (const [what, read] of runs % 2 === 1 ? reads : [...reads].reverse()) {
+      found[what] = await read()
+      if (runs === 1 && what === 'left a') {
+        await store.append({ stream: 's', events: [added('a')] })
+        await runProjection(definition, store)
+      }
+    }
+    return found
+  })
+  const unsubscribe = live.subscribe(() => {})
+  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
+    state: 'ready', position: 2,
+    value: { 'left a': 2, 'right a': -2, 'left b': 2, 'left a to a': 1, left: 2, first: 1, right: 2, 'before b': 1, 'to b': 2 },
+  })
+  unsubscribe()
+  await view.close()
+})
+
 test('a live query over a row that contains itself is ready, and stays so', async () => {
   const store = await memoryStore(1)
   const definition = defineProjection(events, {
@@ -123,7 +168,7 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
     },
   })
   await runProjection(definition, store)
-  const view = await openReadModel(store, definition)
+  const view = await openReadModel(store, definition, { clock })
   const begun = [gate(), gate(), gate()]
   let runs = 0
   const live = view.live(({ rows }) => {
@@ -148,10 +193,10 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
 
 test('a live query of a closed view can be subscribed to, and leaves nothing behind', async () => {
   const store = await memoryStore()
-  const view = await openReadModel(store, model())
+  const view = await openReadModel(store, model(), { clock })
   const live = view.live(({ rows }) => rows.getAll())
   await view.close()
   const unsubscribe = live.subscribe(() => {})
-  expect(vi.getTimerCount()).toBe(0)
+  expect(clock.pending).toBe(0)
   unsubscribe()
 })

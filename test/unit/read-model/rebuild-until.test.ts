@@ -18,7 +18,7 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
     } } } as typeof definition
     const projection = startProjection(counted, store)
     await projection.caughtUp(5)
-    const view = await openReadModel(store, definition)
+    const view = await openReadModel(store, counted)
     expect(await view.rows.get('a')).toMatchObject({ total: 5 })
     amount = 2
     let complete = false

@@ -14,7 +14,6 @@ function large({ end = 100_000, small = false, empty = false } = {}) {
     rows: vi.fn(async (keys: readonly unknown[]): Promise<unknown[]> => keys.map(stored)),
     whole: vi.fn(async (): Promise<unknown[] | undefined> => (small ? Array.from({ length: end / 2 }, (_, at) => ({ id: at * 2, n: 0 })) : undefined)),
     lastKey: vi.fn(async (): Promise<number | undefined> => (end === 0 ? undefined : end - 2)),
-    isCareful: () => false,
   }
   const work = new TableWork('rows', table<Row>({ key: 'id' }), source, empty)
   return {
@@ -146,4 +145,81 @@ test.for([['the whole table', true], ['its last key', false]] as const)('nor doe
   answer((small ? [] : 98) as never)
   await looking
   expect([work.isComplete, ...seen(work, 1_000)]).toEqual([false, undefined])
+})
+
+test('a row that is written twice by an event that fails is what it was before the event', () => {
+  const { work, commit } = large({ end: 0, empty: true })
+  commit([{ id: 1, n: 1 }])
+  work.put({ id: 2, n: 2 })
+  work.keep()
+  for (const n of [10, 11, 12]) for (const id of [1, 2, 3]) work.put({ id, n })
+  work.remove(2)
+  work.discard()
+  expect([...work.pending.values()]).toEqual([{ key: 2, row: { id: 2, n: 2 } }])
+  expect(seen(work, 1, 2, 3)).toEqual([{ id: 1, n: 1 }, { id: 2, n: 2 }, null])
+  // Nothing is left of it for the next one to take back.
+  work.put({ id: 3, n: 3 })
+  work.discard()
+  expect(seen(work, 2, 3)).toEqual([{ id: 2, n: 2 }, null])
+})
+
+test('reading the whole table leaves alone what is remembered of it', async () => {
+  const { work, look } = large({ end: 100, small: true })
+  const entry = await work.load(2)
+  work.put({ id: 4, n: 9 })
+  expect(work.needs(4)).toBe(false)
+  await look(11)
+  expect(work.isComplete).toBe(true)
+  expect(work.known(2)).toBe(entry)
+  expect(seen(work, 4, 6)).toEqual([{ id: 4, n: 9 }, { id: 6, n: 0 }])
+})
+
+test('single reads are counted: after so many the whole table is asked for, once', async () => {
+  const { work, source } = large()
+  for (let at = 1; at < 3 * readsBeforeWhole; at += 1) expect((await work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
+  expect([source.whole.mock.calls, source.row.mock.calls.length]).toEqual([[[maxCachedRows / 2]], 3 * readsBeforeWhole - 1])
+  const small = large({ end: 100, small: true })
+  for (let at = 0; at < 50; at += 1) expect((await small.work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
+  expect([small.source.whole.mock.calls.length, small.source.row.mock.calls.length]).toEqual([1, readsBeforeWhole - 1])
+})
+
+test('where every row that is read is told of, rows are read one by one, and no more than asked for', async () => {
+  const { source } = large({ end: 100, small: true })
+  const told: unknown[] = []
+  const work = new TableWork('rows', table<Row>({ key: 'id' }), { ...source, onRead: (key, row) => void told.push([key, row]) }, false)
+  for (let at = 0; at < 2 * readsBeforeWhole; at += 1) await work.load(at)
+  await work.loadAll(Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at))
+  expect(source.whole).not.toHaveBeenCalled()
+  expect(told).toEqual([...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => at), ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at)].map((key) => [key, key % 2 === 0 ? { id: key, n: 0 } : null]))
+})
+
+test('a whole table that cannot be read is read row by row', async () => {
+  const { work, source } = large({ end: 100 })
+  source.whole.mockRejectedValueOnce(new Error('too much for one answer'))
+  await work.loadAll(Array.from({ length: 20 }, (_, at) => at))
+  expect([work.isComplete, seen(work, 18, 19, 20)]).toEqual([false, [{ id: 18, n: 0 }, null, undefined]])
+})
+
+test('a row that was written while it was read stays as it was written', async () => {
+  const { work, source } = large()
+  let answer = (_row: unknown) => {}
+  source.row.mockImplementationOnce(() => new Promise((resolve) => (answer = resolve)))
+  const reading = work.load(6)
+  work.put({ id: 6, n: 5 })
+  answer({ id: 6, n: 0 })
+  expect((await reading).row).toEqual({ id: 6, n: 5 })
+  expect(seen(work, 6)).toEqual([{ id: 6, n: 5 }])
+})
+
+test('a row is an object with a key of its own, and what a schema returns is what is put', () => {
+  const schema = { '~standard': { version: 1 as const, vendor: 'test', validate: (value: unknown) => ((value as Row).n < 0 ? { issues: [{ message: 'too low' }, { message: 'and more' }] } : { value: { ...(value as Row), n: (value as Row).n * 2 } }) } }
+  const work = new TableWork('rows', { key: 'id', schema } as never, large().source, true)
+  work.put({ id: 1, n: 4 })
+  expect(seen(work, 1)).toEqual([{ id: 1, n: 8 }])
+  expect(() => work.put({ id: 1, n: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('too low; and more') }))
+  const plain = large({ empty: true }).work
+  for (const row of [null, undefined, 5, 'text', {}, { id: null }, { id: Number.NaN }, Object.create({ id: 1 }), () => {}]) {
+    expect(() => plain.put(row), String(row)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  }
+  expect(plain.pending.size).toBe(0)
 })

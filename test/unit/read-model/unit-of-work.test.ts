@@ -97,3 +97,38 @@ test('P15: a fold whose key is none, behind one that had to wait for its row, fa
   expect(failure).toMatchObject({ code: 'invalid-argument' })
   expect(unit.isStorageFailure(failure)).toBe(false)
 })
+
+test('a fold that returns null where there is no row writes nothing, and one that returns the same row neither', async () => {
+  let next: Row | null = null
+  const definition = defineProjection(defineEvents<Event>(), {
+    name: 'rows', tables: { rows: table<Row>({ key: 'name' }) },
+    fold: { rows: { key: ({ data }) => data.name, evolve: (row) => (next === null ? null : (row ?? next)) } },
+  })
+  const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, {} as unknown as ReadModelStorage)
+  unit.reset(0, true)
+  await applied(unit.apply(set(1, 'a')))
+  expect(pending(unit)).toEqual([])
+  next = { name: 'a', n: 2 }
+  await applied(unit.apply(set(2, 'a')))
+  expect(pending(unit)).toEqual([['a', 2]])
+  unit.committed()
+  await applied(unit.apply(set(3, 'a')))
+  expect(pending(unit)).toEqual([])
+  next = null
+  await applied(unit.apply(set(4, 'a')))
+  expect(pending(unit)).toEqual([['a', null]])
+})
+
+test('N17: an event that fails takes back its own writes and not those of the event before it', async () => {
+  const unit = work((event, rows) => {
+    rows.put({ name: 'x', n: event.position })
+    rows.put({ name: 'x', n: event.position * 10 })
+    if (event.position === 2) throw new Error('no')
+  })
+  unit.reset(0, true)
+  await applied(unit.apply(set(1, 'a')))
+  await expect(applied(unit.apply(set(2, 'a')))).rejects.toThrow('no')
+  expect(pending(unit)).toEqual([['x', 10]])
+  await applied(unit.apply(set(3, 'a')))
+  expect(pending(unit)).toEqual([['x', 30]])
+})

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defineCommand, defineEvents, defineProjection, ensure, refuse, table } from 'tidemark'
 import { given } from 'tidemark/testing'
+import { z } from 'zod'
 
 type AccountEvent =
   | { type: 'Deposited'; data: { amount: number } }
@@ -52,6 +53,30 @@ describe('given events, when a command', () => {
     await past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }])
     await expect(past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'two', meta: { user: 'u' } }])).rejects.toThrow('two')
     await expect(past.when(stamped).thenEvents([withdrawn('a', 1)])).rejects.toThrow('meta')
+  })
+
+  test('events of creators: schemas run once, in the past, in the decision and in what is expected', async () => {
+    const shop = defineEvents({ Paid: { schema: z.number().transform((euro) => euro * 100) } })
+    const pay = {
+      streams: ['a'], initial: { sum: 0 },
+      evolve: (state: { sum: number }, event: { data: number }) => ((state.sum += event.data), state),
+      decide: ({ sum }: { sum: number }) => [{ ...shop.Paid(sum / 100, { id: 'next' }), stream: 'a' }],
+    }
+    const paid = given([{ ...shop.Paid(12), stream: 'a' }, { ...structuredClone(shop.Paid(1)), stream: 'a' }], shop).when(pay)
+    // Twice, with one command: its state begins anew.
+    for (const _ of [1, 2]) await paid.thenEvents([{ stream: 'a', type: 'Paid', data: 1300 }])
+    await paid.thenEvents([{ ...shop.Paid(13, { id: 'next' }), stream: 'a' }])
+    await expect(paid.thenEvents([{ ...shop.Paid(12, { id: 'next' }), stream: 'a' }])).rejects.toThrow('1200')
+    await given([], shop).when({ ...pay, decide: () => [{ type: 'Paid' as const, data: 12, stream: 'a' }] }).thenThrows('invalid-event')
+    await expect(given([{ type: 'Paid', data: 12, stream: 'a' }], shop).when(pay).thenEvents([])).rejects.toMatchObject({ code: 'invalid-event' })
+  })
+
+  test('what a command returns wrongly is an error by its code', async () => {
+    const sum = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => [] }
+    await past.when({ ...sum, evolve: (async () => 1) as never }).thenThrows('invalid-argument')
+    await past.when({ ...sum, decide: () => [null] as never }).thenThrows('invalid-event')
+    let next = 0
+    await past.when({ ...sum, discover: () => [`more-${(next += 1)}`] }).thenThrows('too-many-streams')
   })
 
   test('a past that the catalogue refuses is an error', async () => {

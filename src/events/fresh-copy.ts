@@ -1,0 +1,32 @@
+/** Copies of what an app gives as a first state, so that changing it in place changes nothing of the app's. */
+import { isPlainPrototype } from './json.js'
+
+/**
+ * A copy in depth of plain objects, arrays, Maps, Sets, Dates and typed arrays. Everything else is kept as it is, since a copy would
+ * lose something of it: functions, and instances of classes with what they hold.
+ */
+export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T {
+  if (typeof value !== 'object' || value === null) return value
+  const known = copies.get(value)
+  if (known !== undefined) return known as T
+  const made = begun(value)
+  // Set before going deeper, so that an object which contains itself ends the walk.
+  copies.set(value, made)
+  if (made === value) return value
+  const copy = (part: unknown): unknown => freshCopy(part, copies)
+  if (made instanceof Map) for (const [key, part] of value as unknown as Map<unknown, unknown>) made.set(copy(key), copy(part))
+  else if (made instanceof Set) for (const part of value as unknown as Set<unknown>) made.add(copy(part))
+  else if (!ArrayBuffer.isView(made)) for (const key of Object.keys(made)) (made as Record<string, unknown>)[key] = copy((made as Record<string, unknown>)[key])
+  return made as T
+}
+
+/** Its copy, whose parts are still to be copied; the value itself if that is not possible. */
+function begun(value: object): object {
+  const prototype = Object.getPrototypeOf(value) as object | null
+  if (prototype === Map.prototype) return new Map()
+  if (prototype === Set.prototype) return new Set()
+  if (prototype === Array.prototype) return [...(value as unknown[])]
+  if (prototype === null) return Object.assign(Object.create(null) as object, value)
+  if (isPlainPrototype(prototype)) return { ...value }
+  return prototype === Date.prototype || ArrayBuffer.isView(value) ? structuredClone(value) : value
+}

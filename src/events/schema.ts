@@ -1,0 +1,130 @@
+/** Running the schemas of events: what comes in is checked, and what is stored must be data that its schema leaves as it is. */
+import { InvalidEventError } from '../errors.js'
+import { isThenable } from '../platform/promises.js'
+import { propertyPath, toJsonText } from './json.js'
+
+/** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+/** What a validator returns: a value, or issues if there are any. */
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
+
+/** One thing that is wrong with a value. */
+export interface StandardIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** The function of a schema that checks a value. */
+export type Validate = StandardSchema['~standard']['validate']
+
+/** Which creator makes events of a type, for messages. */
+export const creatorName = (type: string): string => `${propertyPath('events', type)}(…)`
+
+/**
+ * What the schema returns for a value; a promise if the schema is asynchronous.
+ *
+ * @param plain the type, if this is the data of a plain event: then the message says what that is
+ * @throws InvalidEventError under the path, from the promise if there is one
+ */
+export function runSchema(validate: Validate, value: unknown, path: string, plain?: string): unknown {
+  const failed = (cause: unknown) => new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
+  let result: ReturnType<Validate>
+  try {
+    result = validate(value)
+  } catch (cause) {
+    throw failed(cause)
+  }
+  if (!isThenable(result)) return valueOf(result, path, plain)
+  // A real promise, whatever the library uses.
+  return Promise.resolve(result).then(
+    (settled) => valueOf(settled, path, plain),
+    (cause: unknown) => {
+      throw failed(cause)
+    },
+  )
+}
+
+/**
+ * Checks data of a plain event, which is data as it is stored. A schema may tidy it (defaults, trimmed strings, keys left out); what
+ * it makes of that must stay the same when it is checked again, or the data could have been through the schema already.
+ *
+ * @returns the tidied data; a promise if the schema is asynchronous
+ */
+export function storedData(validate: Validate, type: string, data: unknown, path: string): unknown {
+  const value = runSchema(validate, data, path, type)
+  return next(value, (tidied) => next(keeps(validate, data, tidied, path), (kept) => {
+    if (kept) return tidied
+    const whose = value instanceof Promise ? 'An asynchronous schema must not: change the data before.' : `Make the event with ${creatorName(type)}.`
+    throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
+  }))
+}
+
+/**
+ * Whether a schema returns its output as it is when it is given that. Most outputs are a copy of their input, which says so already;
+ * others are tried. A promise if the schema is asynchronous.
+ *
+ * @throws InvalidEventError if the output is not JSON
+ */
+export function keeps(validate: Validate, input: unknown, output: unknown, path: string): boolean | Promise<boolean> {
+  try {
+    if (isCopy(output, input)) return true
+  } catch {
+    // A cycle, or a getter that throws.
+  }
+  const text = toJsonText(output, path)
+  const isSame = (result: StandardResult<unknown>) => result.issues === undefined && toJsonText(result.value, '') === text
+  try {
+    const result = validate(JSON.parse(text))
+    return isThenable(result) ? Promise.resolve(result).then(isSame).catch(() => false) : isSame(result)
+  } catch {
+    return false
+  }
+}
+
+/** Whether two values are of the same parts and share no object, which a schema might have changed in place. */
+function isCopy(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return one === other
+  if (one === other || Array.isArray(one) !== Array.isArray(other)) return false
+  const keys = Object.keys(one)
+  return keys.length === Object.keys(other).length
+    && keys.every((key) => Object.hasOwn(other, key) && isCopy((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key]))
+}
+
+/**
+ * Says of an event that its creator ran the schema: of this type, in this version, with this data as the result. Events keep it over
+ * reloads, so another text for the same event would refuse them.
+ */
+export function markOf(type: string, version: number, text: string): string {
+  const all = `${type}\n${text}`
+  let [one, other] = [1, 2]
+  for (let at = 0; at < all.length; at += 1) {
+    const unit = all.charCodeAt(at)
+    one = Math.imul(one ^ unit, 2654435761)
+    other = Math.imul(other ^ unit, 1597334677)
+  }
+  return `${version}:${(one >>> 0).toString(36)}-${(other >>> 0).toString(36)}`
+}
+
+function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(then) : then(value)
+}
+
+function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
+  const { issues } = result
+  if (issues === undefined) return result.value
+  const [first] = issues
+  const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
+  const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
+  const advice = plain === undefined ? '' : ` (data is checked as it is stored: if the schema changes its input, make the event with ${creatorName(plain)})`
+  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, { issues })
+}

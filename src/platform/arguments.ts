@@ -1,0 +1,26 @@
+/** Checks of what an app passes, before anything is done with it. */
+import { InvalidArgumentError } from '../errors.js'
+
+/**
+ * Refuses an option bag that holds anything else than the named options: a misspelt one would otherwise be ignored, and so widen what it
+ * should narrow. Without a bag there is nothing to check.
+ *
+ * @param what how the message calls the bag
+ * @throws InvalidArgumentError that names the unknown option, and those that there are
+ */
+export function onlyKnown(options: unknown, names: readonly string[], what = 'options'): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new InvalidArgumentError(what, `must be an object. It may have ${names.join(', ')}.`)
+  }
+  for (const key of Reflect.ownKeys(options)) {
+    if (!names.includes(key as string)) throw new InvalidArgumentError(what, `has no property '${String(key)}'. It may have ${names.join(', ')}.`)
+  }
+}
+
+/** @throws InvalidArgumentError for anything that is there and no AbortSignal, such as an AbortController */
+export function assertSignal(signal: AbortSignal | null | undefined, what = 'signal'): void {
+  if (signal !== undefined && signal !== null && (typeof signal !== 'object' || typeof signal.aborted !== 'boolean')) {
+    throw new InvalidArgumentError(what, 'must be an AbortSignal.')
+  }
+}

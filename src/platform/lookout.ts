@@ -1,0 +1,22 @@
+/** Looking now and then, so that a lost hint is made up for (H66). */
+import type { Clock } from './clock.js'
+import { pageLifecycle } from './page-lifecycle.js'
+
+/** Calls `look` every so many ms, and when the page is shown or comes back. Returns how to stop that. */
+export function lookOut(clock: Pick<Clock, 'schedule'>, every: number, look: () => void): () => void {
+  let cancel = () => {}
+  const arm = () => {
+    cancel = clock.schedule(every, () => {
+      arm()
+      look()
+    })
+  }
+  arm()
+  const unsubscribe = pageLifecycle()?.subscribe((presence) => {
+    if (presence !== 'away') look()
+  })
+  return () => {
+    cancel()
+    unsubscribe?.()
+  }
+}

@@ -1,0 +1,38 @@
+/** Warns once of each index that leaves out rows which its app may look for in it. */
+import { describe } from '../errors.js'
+import { atKeyPath, isIndexKey } from './keys.js'
+
+/** The indexes that were warned of already in this page or worker. */
+const warned = new Set<string>()
+
+/** The indexes of one table. */
+export class IndexWatch {
+  readonly #table: string
+  /** The properties of those that were not warned of yet. */
+  #parts: readonly { readonly index: string; readonly path: string }[]
+
+  constructor(projection: string, table: string, indexes: { readonly [index: string]: string | readonly string[] }) {
+    this.#table = `table '${table}' of projection '${projection}'`
+    this.#parts = Object.entries(indexes).flatMap(([index, paths]) => [paths].flat().map((path) => ({ index, path })))
+  }
+
+  /** Looks at a row that is put. Where a property is missing, the app means the index to leave the row out. */
+  look(key: unknown, row: unknown): void {
+    for (const { index, path } of this.#parts) {
+      const value = atKeyPath(row, path)
+      if (typeof value !== 'string' && value !== undefined && (Array.isArray(value) || !isIndexKey(value))) this.#warn(index, path, key, value)
+    }
+  }
+
+  #warn(index: string, path: string, key: unknown, value: unknown): void {
+    this.#parts = this.#parts.filter((part) => part.index !== index)
+    const label = `index '${index}' of ${this.#table}`
+    if (warned.has(label)) return
+    warned.add(label)
+    const kind = typeof value === 'boolean' ? 'a boolean' : value instanceof Date ? 'an invalid Date' : describe(value)
+    const effect = isIndexKey(value)
+      ? 'the index finds the row by the whole list only, not by what is in the list. Put a row for each, or index a property that is no list.'
+      : 'IndexedDB leaves such a row out of the index. Store a string, a number, a Date or bytes (0 and 1 instead of a boolean), or leave the property out if the index need not find the row.'
+    console.warn(`tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`)
+  }
+}

@@ -1,0 +1,44 @@
+/** How many rows the packed tables hold: part of the state and kept by every commit, so that counting reads no rows. */
+import type { Side, StateRow, Transition } from './state.js'
+
+/** By table; one that is not named is empty. */
+type Counts = { readonly [table: string]: number }
+
+export interface RowCounts {
+  /** The state that this is true of. A tidemark that does not know of counts moves on without them. */
+  readonly of: string
+  /** A side is missing if its rows were not counted from the first one on. */
+  readonly sides: { readonly [S in Side]?: Counts }
+}
+
+const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
+
+const countsOf = (state: StateRow, side: Side): Counts | undefined => (state.counts?.of === momentOf(state) ? state.counts.sides[side] : undefined)
+
+/** How many rows of a packed table readers see; nothing where only its packs can tell. */
+export function countedRows(state: StateRow, table: string): number | undefined {
+  const counts = countsOf(state, state.shown)
+  const count = counts === undefined ? undefined : Object.hasOwn(counts, table) ? counts[table] : 0
+  return Number.isSafeInteger(count) ? count : undefined
+}
+
+/** What becomes of the rows in a transaction. */
+export interface RowsMoved {
+  readonly side: Side
+  /** How many rows more a table of the side holds. */
+  readonly added: Iterable<readonly [table: string, rows: number]>
+}
+
+/** The state after a transition, with its counts. `countable`: every table that may be packed is. */
+export function counted(before: StateRow, { after, clear }: Transition, countable: boolean, moved?: RowsMoved): StateRow {
+  const { counts: _, ...state } = after
+  const sides: { [S in Side]?: Counts } = {}
+  for (const side of [0, 1] as const) {
+    const known = clear.includes(side) && countable ? {} : clear.includes(side) ? undefined : countsOf(before, side)
+    if (known === undefined) continue
+    const counts: { [table: string]: number } = { ...known }
+    if (moved?.side === side) for (const [table, rows] of moved.added) counts[table] = (Object.hasOwn(counts, table) ? (counts[table] as number) : 0) + rows
+    sides[side] = counts
+  }
+  return sides[0] === undefined && sides[1] === undefined ? state : { ...state, counts: { of: momentOf(state), sides } }
+}

@@ -1,0 +1,3 @@
+import { backupContract } from './backup.js'
+
+backupContract()

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { backupContract } from './backup.js'
+
+backupContract()

@@ -1,0 +1,3 @@
+import { editedRecordsContract } from './edited-records.js'
+
+editedRecordsContract()

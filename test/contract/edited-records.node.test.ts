@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { editedRecordsContract } from './edited-records.js'
+
+editedRecordsContract()

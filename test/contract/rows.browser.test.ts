@@ -1,0 +1,16 @@
+import { openEventStore } from 'tidemark'
+import { copiesContract } from './projection/copies.js'
+import { countsContract } from './projection/counts.js'
+import { keysContract } from './projection/keys.js'
+import { events } from './projection/model.js'
+import { declarationsContract, questionsContract } from './projection/questions.js'
+
+const backend = {
+  name: 'IndexedDB', shared: true,
+  open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
+}
+copiesContract(backend)
+countsContract(backend)
+keysContract(backend)
+questionsContract(backend)
+declarationsContract()

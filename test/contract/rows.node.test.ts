@@ -1,0 +1,19 @@
+import 'fake-indexeddb/auto'
+import { openEventStore } from 'tidemark'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { copiesContract } from './projection/copies.js'
+import { countsContract } from './projection/counts.js'
+import { keysContract } from './projection/keys.js'
+import { events } from './projection/model.js'
+import { declarationsContract, questionsContract } from './projection/questions.js'
+
+for (const backend of [
+  { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
+  { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
+] as const) {
+  copiesContract(backend)
+  countsContract(backend)
+  keysContract(backend)
+  questionsContract(backend)
+}
+declarationsContract()
