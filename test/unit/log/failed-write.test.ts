@@ -35,7 +35,8 @@ async function turns(): Promise<void> {
 async function during<T>(work: Promise<T>): Promise<T> {
   let done = false
   work.then(() => (done = true), () => (done = true))
-  while (!done) await pass(50)
+  for (let steps = 0; !done && steps < 2_000; steps += 1) await pass(50)
+  if (!done) throw new Error('Not settled.')
   return work
 }
 
