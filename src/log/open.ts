@@ -14,7 +14,6 @@ import { made, notOurs } from '../platform/copies.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { isMissing } from '../platform/indexeddb.js'
 import { openSignals, type Signals } from '../platform/signals.js'
-import { tell } from '../platform/tasks.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb-log.js'
@@ -113,6 +112,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
     codec,
+    onReport,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
@@ -167,7 +167,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
-  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => tell(() => onReport({ ...occurrence, time: Date.now() })))
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: Date.now() }))
   const leave = healing.join(signals)
   const dispose = () => {
     leave()

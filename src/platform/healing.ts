@@ -9,6 +9,8 @@
 import { deleteDB, openDB } from 'idb'
 import { sleep, systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
+import { feature } from './features.js'
+import { listenerSet } from './listeners.js'
 import type { Signals } from './signals.js'
 import { tell } from './tasks.js'
 
@@ -48,13 +50,13 @@ const related = 10_000
 const deadline = 30_000
 
 /** Only Chromium keeps databases in LevelDB; on SQLite its full disk has another error. */
-export const inChromium = (): boolean => typeof navigator === 'object' && (navigator as { userAgent?: string }).userAgent?.includes('Chrome/') === true
+export const inChromium = (): boolean => feature((here) => here.navigator.userAgent)?.includes('Chrome/') === true
 
 export class Healing {
   readonly #clock: Clock
   /** The channels of the stores that are open here. */
   readonly #stores = new Set<Signals>()
-  readonly #listeners = new Set<(occurrence: StorageOccurrence) => void>()
+  readonly #listeners = listenerSet<[StorageOccurrence]>()
   /** What is told while there is danger. */
   #told: StorageOccurrence | undefined
   #failures = 0
@@ -75,9 +77,10 @@ export class Healing {
     this.#failedAt = this.#clock.now()
     if (this.#told === undefined) {
       this.#told = { type: 'storage-healing', message: danger, ...(error === undefined ? {} : { error }) }
-      flag((storage) => storage.setItem(scratch, ''))
+      // Workers have no such storage.
+      feature((here) => here.localStorage.setItem(scratch, ''))
       this.#post({ kind: 'healing' })
-      this.#tellAll(this.#told)
+      this.#listeners.tell(this.#told)
     }
     this.#plan(this.#pause)
   }
@@ -94,10 +97,10 @@ export class Healing {
 
   /** Calls back with what happens, and at once if there is danger. Returns how to stop that. */
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
-    const own = (occurrence: StorageOccurrence) => listener(occurrence)
-    this.#listeners.add(own)
-    if (this.#told !== undefined) own(this.#told)
-    return () => void this.#listeners.delete(own)
+    const told = this.#told
+    if (told !== undefined) tell(() => listener(told))
+    const remove = this.#listeners.add(listener)
+    return () => void remove()
   }
 
   /** A store is open here: while one is, what is damaged is repaired. Returns how to end that. */
@@ -124,7 +127,7 @@ export class Healing {
 
   /** Whether a page that is gone knew of danger, or was about to end it. */
   async #look(): Promise<void> {
-    const known = flag((storage) => storage.getItem(scratch)) ?? (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
+    const known = feature((here) => here.localStorage.getItem(scratch)) ?? (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
     if (known === undefined || this.#told !== undefined || this.#stores.size === 0) return
     this.failed()
     this.#plan(0)
@@ -142,11 +145,14 @@ export class Healing {
     try {
       const work = () => this.#heal(signal)
       // Of several pages one at a time; the others hear of it.
-      await (navigator.locks?.request(scratch, { signal }, work) ?? work())
-    } catch {
-      // The disk is still full. Who heard nothing so far shall know.
-      this.#pause = Math.min(2 * this.#pause, longestPause)
-      this.#post({ kind: 'healing' })
+      await (feature((here) => here.navigator.locks)?.request(scratch, { signal }, work) ?? work())
+    } catch (error) {
+      // The disk is still full, and this was a write that failed. Who heard nothing so far shall know.
+      if (!signal.aborted) {
+        this.#pause = Math.min(2 * this.#pause, longestPause)
+        this.failed(error)
+        this.#post({ kind: 'healing' })
+      }
     }
     this.#attempt = undefined
     this.#plan(this.#pause)
@@ -176,25 +182,12 @@ export class Healing {
     this.#told = undefined
     this.#pause = firstPause
     this.#cancel()
-    flag((storage) => storage.removeItem(scratch))
-    this.#tellAll({ type: 'storage-healed' })
+    feature((here) => here.localStorage.removeItem(scratch))
+    this.#listeners.tell({ type: 'storage-healed' })
   }
 
   #post(hint: Parameters<Signals['post']>[0]): void {
     for (const store of this.#stores) store.post(hint)
-  }
-
-  #tellAll(occurrence: StorageOccurrence): void {
-    for (const listener of [...this.#listeners]) tell(() => listener(occurrence))
-  }
-}
-
-/** Workers have no such storage, and some pages may not use it. */
-function flag<T>(use: (storage: Storage) => T | null): T | undefined {
-  try {
-    return use(localStorage) ?? undefined
-  } catch {
-    return undefined
   }
 }
 

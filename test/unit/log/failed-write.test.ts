@@ -35,7 +35,8 @@ async function turns(): Promise<void> {
 async function during<T>(work: Promise<T>): Promise<T> {
   let done = false
   work.then(() => (done = true), () => (done = true))
-  while (!done) await pass(50)
+  for (let steps = 0; !done && steps < 2_000; steps += 1) await pass(50)
+  if (!done) throw new Error('Not settled.')
   return work
 }
 
@@ -102,6 +103,12 @@ test('a store that cannot be opened leaves no timer and no listener, and what fa
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test.each([null, 'report', {}])('a listener that cannot be called (%j) is refused before anything is opened', async (onReport) => {
+  const name = `failed-write-${(count += 1)}`
+  await expect(openEventStore({ name, onReport: onReport as never })).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('onReport') })
+  expect(await databaseExists(`tidemark:${name}`)).toBe(false)
+})
+
 test('a listener that throws changes nothing', async () => {
   vi.stubGlobal('reportError', () => {})
   const name = `failed-write-${(count += 1)}`
@@ -109,10 +116,10 @@ test('a listener that throws changes nothing', async () => {
   const store = await during(openEventStore({ name, onReport: () => { throw new Error('in the app') } }))
   const other = await during(openEventStore({ name, onReport: ({ type }) => told.push(type) }))
   healing.failed()
+  const third = await during(openEventStore({ name, onReport: () => { throw new Error('in the app') } }))
   await pass(2_500)
   expect(told).toEqual(['storage-healing', 'storage-healed'])
-  await during(store.close())
-  await during(other.close())
+  for (const each of [store, other, third]) await during(each.close())
 })
 
 test.each(['storage works again', 'storage still fails'])('however often an append failed: the next one is a try of its own (%s), and no more than four a second are made', async (then) => {

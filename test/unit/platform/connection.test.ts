@@ -360,6 +360,17 @@ describe('a page that goes away', () => {
     connection.close()
   })
 
+  test('H75: a connection that was closed does not listen to it any more', async () => {
+    const added = vi.spyOn(document, 'addEventListener')
+    const removed = vi.spyOn(document, 'removeEventListener')
+    const { connection, rows } = connect()
+    await rows()
+    connection.close()
+    const types = (calls: readonly (readonly unknown[])[]) => calls.map(([type]) => type)
+    expect(types(added.mock.calls)).toEqual(['visibilitychange', 'freeze', 'resume'])
+    expect(types(removed.mock.calls)).toEqual(types(added.mock.calls))
+  })
+
   test('H54: it keeps the log, which must take what is appended on the way out', async () => {
     const { name, connection, rows } = connect()
     await rows()

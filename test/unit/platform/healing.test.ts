@@ -410,6 +410,45 @@ describe('several pages', () => {
     expect(clock.pending).toBe(0)
   }, 30_000)
 
+  test('a try that failed is a failure like any other: what another page healed before it does not count', async () => {
+    const clock = virtualClock({ start: 1_000_000 })
+    const { signals } = origin()
+    const { healing, told, leave } = page(clock, signals())
+    const other = signals()
+    healing.failed()
+    full(1)
+    await pass(clock, 1_500)
+    other.post({ kind: 'healed', at: 1_000_500 })
+    await clock.advance(0)
+    expect(told).toEqual(['storage-healing'])
+    await pass(clock, 3_500)
+    expect(told).toEqual(['storage-healing', 'storage-healed'])
+    leave()
+  })
+
+  test('a store that is closed while it waits for the lock, after it heard that all is sound, does not bring the danger back', async () => {
+    const clock = virtualClock()
+    const { signals } = origin()
+    let refuse: (reason: unknown) => void = () => {}
+    vi.stubGlobal('navigator', { userAgent: chromium, locks: {
+      request: (_name: string, { signal }: { signal: AbortSignal }) => new Promise((_granted, reject) => {
+        refuse = reject
+        signal.addEventListener('abort', () => reject(signal.reason))
+      }),
+    } })
+    const { healing, told, leave } = page(clock, signals())
+    const rest = healing.join(signals())
+    healing.failed()
+    await pass(clock, 1_100)
+    signals().post({ kind: 'healed', at: 2_000 })
+    await clock.advance(0)
+    leave()
+    rest()
+    await clock.advance(0)
+    expect([told, clock.pending, stored.size]).toEqual([['storage-healing', 'storage-healed'], 0, 0])
+    refuse(undefined)
+  })
+
   test('what failed after the other page had begun is not healed by it', async () => {
     const clock = virtualClock({ start: 1_000_000 })
     const { signals } = origin()
