@@ -175,7 +175,7 @@ export default [
   { id: 'U12', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'a loop that asks makes a storm of tries',
     find: 'const early = asked() ? lastHurry + hurryPause - clock.monotonic() : 0',
     replace: 'const early = 0' },
-  { id: 'U13', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'an app that asks takes away the pauses of an event\'s retries',
+  { id: 'U13', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'an app that asks takes away the pauses of an event\'s retries', equivalent: 'nothing is failing while an event waits, so that no ask is kept',
     find: 'const asked = () => hurry && why === \'failed\'',
     replace: 'const asked = () => hurry && (why === \'failed\' || why === \'retrying\')' },
   { id: 'U14', file: 'src/projection/runner.ts', tests: ['test/unit/projection/runner.test.ts'], breaks: 'a replay is not seen by an idle run that missed its hint',

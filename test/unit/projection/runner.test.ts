@@ -139,6 +139,21 @@ describe('sleeping', () => {
     expect(backend.reads).toHaveLength(before + 1)
     await run.stop()
   })
+  test('… nor what it asked for while the work was at hand that failed then', async () => {
+    const backend = fakeBackend()
+    backend.append(1)
+    const rows = fakeRows()
+    let hurry = () => {}
+    const target = fakeTarget(rows, { apply: () => hurry(), commit: (n) => (n === 1 ? 'before' : undefined) })
+    const run = started(backend, target, 'continuous', {
+      config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } }, ports: { onHurry: (listener) => (hurry = listener, () => {}) },
+    })
+    await backend.clock.advance(5_000)
+    expect([rows.commits, rows.applied]).toEqual([1, []])
+    await backend.clock.advance(5_100)
+    expect(rows.applied).toEqual([1])
+    await run.stop()
+  })
   test('a control does, and an event that waits for its retry hears it too, but no append and no hurry', async () => {
     const { backend, run, control } = await broken()
     control()
@@ -257,7 +272,7 @@ describe('how a run ends', () => {
 })
 
 test('a run looks at the stored state for moves from outside: epoch, position and rebuild', async () => {
-  for (const move of [{ epoch: 99 }, { position: 0 }, { rebuild: { position: 0, letters: 0 } }, {}] as Partial<ProjectionState>[]) {
+  for (const move of [{ epoch: 99 }, { position: 0 }, { rebuild: { position: 0, letters: 0 } }, { rebuild: { position: 3, letters: 0 } }, {}] as Partial<ProjectionState>[]) {
     const backend = fakeBackend()
     backend.append(3)
     const target = fakeTarget(fakeRows())

@@ -286,3 +286,9 @@ test('a state that a build stored is possible, whatever it says', () => {
   for (const none of [undefined, null, 7]) expect(() => assertPossible('m', none as never)).toThrow(expect.objectContaining({ code: 'integrity', position: 0 }))
   expect(() => assertPossible('m', state({ shown: 7 as never }))).toThrow(expect.objectContaining({ code: 'integrity', position: 10 }))
 })
+
+test.for<[keyof StateRow, unknown]>([
+  ['skipped', [3, 11]], ['skipped', [0]], ['epoch', 2 ** 53 - 1], ['position', 2 ** 53 - 1], ['position', 0.5], ['shown', 2], ['rebuild', { position: 1 }], ['trying', null], ['holds', false], ['log', 7], ['carried', 3],
+])('a state whose %s is %j is impossible, and says so', ([name, value]) => {
+  expect(impossibleIn({ ...state(), [name]: value })).toEqual([expect.stringContaining(`'${name}'`)])
+})
