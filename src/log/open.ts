@@ -112,7 +112,6 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
     codec,
-    onReport,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
