@@ -16,15 +16,16 @@ export interface IdGap {
 const mostGaps = 4
 
 export class IdGaps {
-  #gaps: readonly IdGap[]
+  #gaps: { after: string; before: string }[]
 
   constructor(gaps: readonly IdGap[]) {
-    this.#gaps = widest(gaps)
+    this.#gaps = widest(gaps.map((gap) => ({ ...gap })))
   }
 
   /** Whether the id is known not to be in the log. */
   isNew(id: string): boolean {
-    return this.#gaps.some(({ after, before }) => id > after && id < before) && isUuidV7(id)
+    for (const { after, before } of this.#gaps) if (id > after && id < before) return isUuidV7(id)
+    return false
   }
 
   /** What both know, of the same log. */
@@ -34,20 +35,33 @@ export class IdGaps {
 
   /** These were stored. */
   stored(events: readonly EventText[]): void {
-    const spans = this.#gaps.map((gap) => ({ ...gap, first: gap.before, last: gap.after }))
-    for (const { id, idGiven } of events) {
-      for (const span of spans) {
-        if (id <= span.after || id >= span.before || (idGiven && !isUuidV7(id))) continue
-        if (id < span.first) span.first = id
-        if (id > span.last) span.last = id
+    const more: IdGap[] = []
+    for (const gap of this.#gaps) {
+      const { after, before } = gap
+      let first = before
+      let last = after
+      for (const { id, idGiven } of events) {
+        if (id <= after || id >= before || (idGiven && !isUuidV7(id))) continue
+        if (id < first) first = id
+        if (id > last) last = id
+      }
+      if (last === after) continue
+      // Mostly they follow what was stored before, and what is between is not worth a place. Each append comes here.
+      if (minuteOf(last) === minuteOf(before)) gap.before = first
+      else {
+        if (minuteOf(first) !== minuteOf(after)) more.push({ after, before: first })
+        gap.after = last
       }
     }
-    this.#gaps = widest(spans.flatMap(({ after, before, first, last }) => (first > last ? [{ after, before }] : [{ after, before: first }, { after: last, before }])))
+    if (more.length > 0) this.#gaps = widest([...this.#gaps, ...more])
   }
 }
 
-function widest(gaps: readonly IdGap[]): readonly IdGap[] {
-  return gaps.length <= 1 ? gaps : [...gaps].sort((left, right) => widthOf(right) - widthOf(left)).slice(0, mostGaps)
+/** The same for ids of the same 2 ** 16 ms. */
+const minuteOf = (id: string): string => id.slice(0, 8)
+
+function widest<G extends IdGap>(gaps: readonly G[]): G[] {
+  return [...gaps].sort((left, right) => widthOf(right) - widthOf(left)).slice(0, mostGaps)
 }
 
 /** In ms. */

@@ -11,7 +11,7 @@ export default [
   { id: 'P2', file: 'src/log/repeated.ts', find: 'if (missing >= 0) {', replace: 'if (missing > prepared.events.length) {', tests: contract, breaks: 'of an append of which some ids are known, the rest is dropped' },
   { id: 'R3', file: 'src/log/record.ts', find: 'if (event.idGiven || !event.id.startsWith(lastKey))', replace: 'if (!event.id.startsWith(lastKey))', tests: contract, breaks: 'given ids that begin like the key before them are not indexed, and stored twice' },
   { id: 'R4', file: 'src/log/record.ts', find: 'if (events?.length === record.n && events.every(isObject))', replace: 'if (events !== undefined && events.every(isObject))', tests: edited, breaks: 'a record that holds fewer or more events than it says is read as if sound' },
-  { id: 'W3', file: 'src/log/id-gaps.ts', find: 'id > after && id < before)', replace: 'id >= after && id < before)', tests: [...ids, ...contract], breaks: 'the last event appended again by a warm writer is stored twice' },
+  { id: 'W3', file: 'src/log/id-gaps.ts', find: 'if (id > after && id < before)', replace: 'if (id >= after && id < before)', tests: [...ids, ...contract], breaks: 'the last event appended again by a warm writer is stored twice' },
   { id: 'W6', file: 'src/log/log-writer.ts', find: '    view.ids.stored(prepared.events)\n', replace: '', tests: ids, breaks: 'ids that this writer stored count as new' },
   { id: 'W9', file: 'src/log/log-writer.ts', find: '      return decide()\n', replace: '      throw error\n', tests: failures, breaks: 'an append that meets a lost record once is not decided again' },
   { id: 'W10', file: 'src/log/log-writer.ts', find: 'if (requests.length === 1 && mayCommitEarly())', replace: 'if (mayCommitEarly())', tests: large,
@@ -53,7 +53,7 @@ export default [
   { id: 'W23', file: 'src/log/log-writer.ts', find: 'fresh.ids = fresh.ids.with(gap)', replace: 'void gap', tests: ids, breaks: 'after an id from the future every append looks ids up' },
   { id: 'W24', file: 'src/log/log-writer.ts', find: 'if (left === 0 || !slices.isOver) continue', replace: 'if (left >= 0) continue', tests: large, breaks: 'the records of a large append are written in one task' },
   { id: 'W25', file: 'src/log/log-writer.ts', find: 'if (head >= Number.MAX_SAFE_INTEGER) throw', replace: 'if (head > Number.MAX_SAFE_INTEGER) throw', tests: edited, breaks: 'an append acknowledges 2 ** 53 - 1' },
-  { id: 'W26', file: 'src/log/id-gaps.ts', find: 'if (id < span.first) span.first = id', replace: '', tests: ids, breaks: 'an id of the future and those before it count as new' },
+  { id: 'W26', file: 'src/log/id-gaps.ts', find: 'if (id > last) last = id', replace: 'if (last === after) last = id', tests: ids, breaks: 'an id of the future and those before it count as new' },
   { id: 'W27', file: 'src/log/indexeddb-log.ts', find: ' || now < this.#newer.deafUntil', replace: '', tests: hints, breaks: 'false formats open the database again and again' },
   // Records that were edited.
   { id: 'R20', file: 'src/log/record.ts', find: "if (!Number.isSafeInteger(at) || at < 1)", replace: 'if (!Number.isFinite(at) || at < 1)', tests: edited, breaks: 'a record at 3.5 is read as one' },

@@ -109,3 +109,16 @@ test('what another instance stored meanwhile is found', async () => {
   expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null, id: later }] }, { failIfAny: { filter: { types: ['Never'] }, after: 0 } })).toMatchObject({ duplicate: true, position: 6 })
   expect(await store.head()).toBe(6)
 })
+
+test.for([[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]])('several of one append, in the order %j, are known to the writer that stored them', async (order) => {
+  await using store = await open()
+  // Each by itself: whoever found one looks again.
+  for (const again of order) {
+    for (const ahead of [0, year, -year]) {
+      await append(store, idOf(tick()))
+      const ids = [0, 1, 2].map(() => idOf(tick() + ahead))
+      await append(store, ...order.map((at) => ids[at]))
+      expect(await append(store, ids[again])).toMatchObject({ duplicate: true })
+    }
+  }
+})
