@@ -189,6 +189,13 @@ export function backupContract(): void {
       expect(await copy.head()).toBe(1001)
     })
 
+    test('a header that ends before it begins is refused also where the log is long enough', async () => {
+      const list = (await lines(await tenEvents())).slice(0, 1).map((line) => line.replace('"after":0,"head":10', '"after":100,"head":12'))
+      const copy = await open()
+      await copy.append({ stream: 's', events: many(0, 100) })
+      expect(await importOf(copy, list)).toMatchObject({ code: 'invalid-import', line: 1 })
+    })
+
     test('a whole log begins every stream with its first version, whatever is here', async () => {
       const store = await tenEvents()
       const copy = await open()
