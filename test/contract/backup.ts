@@ -455,6 +455,14 @@ export function backupContract(): void {
       expect(await lines(copy)).toHaveLength(9)
     })
 
+    test('a byte that is no UTF-8 costs its own line', async () => {
+      const bytes = bytesOf((await lines(await tenEvents())).join(''))
+      bytes[bytes.lastIndexOf(10, bytes.length - 2) + 5] = 0xFF
+      const copy = await open()
+      expect(await importOf(copy, bytes)).toMatchObject({ code: 'invalid-import', line: 11 })
+      expect(await copy.head()).toBe(9)
+    })
+
     test('whose lines name no commit, is taken line by line', async () => {
       const list = (await lines(await tenEvents())).map((line) => line.replace(/,?"(commit|end)":\w+/g, ''))
       const copy = await open()
