@@ -189,6 +189,13 @@ export function backupContract(): void {
       expect(await copy.head()).toBe(1001)
     })
 
+    test('a header that ends before it begins is refused also where the log is long enough', async () => {
+      const list = (await lines(await tenEvents())).slice(0, 1).map((line) => line.replace('"after":0,"head":10', '"after":100,"head":12'))
+      const copy = await open()
+      await copy.append({ stream: 's', events: many(0, 100) })
+      expect(await importOf(copy, list)).toMatchObject({ code: 'invalid-import', line: 1 })
+    })
+
     test('a whole log begins every stream with its first version, whatever is here', async () => {
       const store = await tenEvents()
       const copy = await open()
@@ -446,6 +453,14 @@ export function backupContract(): void {
       expect(await copy.head()).toBe(4)
       expect(await importEvents(copy, old)).toMatchObject({ imported: 4, skipped: 4 })
       expect(await lines(copy)).toHaveLength(9)
+    })
+
+    test('a byte that is no UTF-8 costs its own line', async () => {
+      const bytes = bytesOf((await lines(await tenEvents())).join(''))
+      bytes[bytes.lastIndexOf(10, bytes.length - 2) + 5] = 0xFF
+      const copy = await open()
+      expect(await importOf(copy, bytes)).toMatchObject({ code: 'invalid-import', line: 11 })
+      expect(await copy.head()).toBe(9)
     })
 
     test('whose lines name no commit, is taken line by line', async () => {
