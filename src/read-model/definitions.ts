@@ -9,7 +9,8 @@ import { fingerprintOf, handledBy } from './fingerprint.js'
 /** A definition at work, and everything that uses it. */
 export interface InUse {
   readonly definition: object
-  users: number
+  /** The store of each. */
+  readonly users: StoreInternals[]
   /** Runs that wait after a failure of the storage: an app that asks for anything wants them to try again at once. */
   readonly waiting: Set<() => void>
 }
@@ -35,6 +36,15 @@ function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, s
     add(`fold.${table}.evolve`, evolve)
   }
   return parts
+}
+
+function isOpen(parts: StoreInternals): boolean {
+  try {
+    parts.assertOpen()
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** A text from where it differs on. */
@@ -66,10 +76,11 @@ export function useDefinition(store: string, parts: StoreInternals, definition: 
   if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined) inMemory.set(parts, (all = new Map()))
   const id = databaseName(store, key)
   let used = all.get(id)
-  if (used === undefined) all.set(id, (used = { definition, users: 0, waiting: new Set() }))
+  // What was left open over a store that was closed makes no rows any more.
+  if (used === undefined || !used.users.some(isOpen)) all.set(id, (used = { definition, users: [], waiting: new Set() }))
   const mine = used
   assertSame(key, definition.name, mine.definition, definition)
-  mine.users += 1
+  mine.users.push(parts)
   for (const retry of [...mine.waiting]) retry()
   let released = false
   return {
@@ -77,8 +88,8 @@ export function useDefinition(store: string, parts: StoreInternals, definition: 
     release() {
       if (released) return
       released = true
-      mine.users -= 1
-      if (mine.users === 0) all.delete(id)
+      mine.users.splice(mine.users.indexOf(parts), 1)
+      if (mine.users.length === 0 && all.get(id) === mine) all.delete(id)
     },
   }
 }

@@ -36,7 +36,8 @@ export class MemoryReadModels {
   /** The state, rows and letters that readers see, as they are stored. */
   stored(key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
     const database = this.#databases.get(key)
-    if (database === undefined) return undefined
+    // One that was emptied is as good as none.
+    if (database === undefined || database.state.fingerprint === '') return undefined
     const { tables, letters } = database.sides[database.state.shown]
     return {
       state: database.state,

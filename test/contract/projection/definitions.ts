@@ -119,6 +119,22 @@ export function definitionsContract({ name, open, shared }: Backend): void {
         for (const each of [store, again]) await each.close()
       })
     }
+    test('what was left open over a store that was closed is in nobody’s way', async () => {
+      const storeName = newName()
+      const store = await filled(storeName)
+      const first = await started(store)
+      const view = await openReadModel(store, sums())
+      await store.close()
+      const again = shared ? await open(storeName) : await filled(storeName)
+      expect(await runProjection(doubled(), again)).toMatchObject({ reason: 'caught-up' })
+      await expect(runProjection(sums(), again)).resolves.toMatchObject({ position: 3 })
+      const second = startProjection(doubled(), again)
+      await view.close()
+      await first.stop()
+      await expect(runProjection(sums(), again)).rejects.toMatchObject(refused)
+      await second.stop()
+      await again.close()
+    })
     test('one that could not be opened is in nobody’s way afterwards', async () => {
       const store = await filled()
       await runProjection(sums(), store)
@@ -179,6 +195,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       // What it said it would do: another version, or none stored.
       expect(await runProjection({ ...after, version: 2 }, store)).toMatchObject({ position: 3 })
       await deleteReadModel(store, after)
+      expect(await verifyReadModel(store, after)).toMatchObject({ ok: true, rows: 0 })
       expect(await runProjection(after, store)).toMatchObject({ position: 3 })
       await store.close()
     })
