@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { engineNames } from './engines.mjs'
 import { playwrightFailures } from './failures.mjs'
 import { provisionChromium, provisionOtherEngines } from './provision-browser.mjs'
@@ -29,7 +30,7 @@ if (chromium) {
   provisionOtherEngines()
 
   await step('typecheck', async () => {
-    const problem = await runTool(tool('typescript', 'bin/tsc'), ['--noEmit'], 5 * MINUTE)
+    const problem = await runTool(fileURLToPath(new URL('typecheck.mjs', import.meta.url)), [], 5 * MINUTE)
     return { passed: problem ? 0 : 1, failed: problem ? 1 : 0, problem }
   })
   await step('node', async () => {

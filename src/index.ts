@@ -2,11 +2,14 @@
 
 // Events
 export {
-  defineEvents, type CreatorOptions, type DataOf, type DefinedCreators, type EventCatalogue, type EventCreator, type EventCreators, type EventDefinition,
-  type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type StandardIssue, type StandardResult, type StandardSchema,
-  type StoredData, type Upcast,
+  defineEvents, type CreatedEvent, type CreatorOptions, type DataOf, type DataOfType, type DefinedCreators, type EventCatalogue, type EventCreator, type EventCreators,
+  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainCreatorOptions, type PlainEventCreator, type StandardIssue,
+  type StandardResult, type StandardSchema, type StoredData, type Upcast,
 } from './events/catalogue.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'
+export type { FitsStore, Reads } from './events/fits.js'
+export type { NotJson } from './events/json-type.js'
+export type { Literal, Literals } from './events/literals.js'
 
 // The log
 export { destroyEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
@@ -40,9 +43,10 @@ export type { ProjectionStatus, StatusStore } from './read-model/status.js'
 
 // Read models
 export {
-  defineProjection, table, type Handlers, type IndexOf, type PathOf, type ProjectionDefinition, type ProjectionSpecification, type RowOf, type TableDefinition, type TableFold,
-  type TableFolds, type Tables, type TableWriter, type TableWriters,
+  defineProjection, table, type CheckedTables, type Handlers, type IndexOf, type NextRows, type ProjectionDefinition, type ProjectionSpecification, type ReadsOf, type RowOf,
+  type TableDefinition, type TableFold, type TableFolds, type Tables, type TableSpecification, type TableWriter, type TableWriters, type TypedTable,
 } from './read-model/define.js'
+export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './read-model/live.js'
 export { liveProjection, type LiveProjectionSpecification } from './read-model/live-projection.js'
@@ -55,7 +59,7 @@ export { openReadModel, type ReadModel, type TableReader, type TableReaders } fr
 export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator, SaveOptions } from './projection/ports.js'
 
 // Commands
-export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Decision, type ReasonOf, type Refusal } from './commands/command.js'
+export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Constant, type DecidedBy, type DecidedEvent, type Decision, type FitsCommand, type ReasonOf, type Refusal } from './commands/command.js'
 export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type ExecuteOptions } from './commands/execute.js'

@@ -101,7 +101,7 @@ export function defineBoard(version: number, handling: () => Handling) {
     name: boardName,
     version,
     tables: {
-      airports: table<Airport>({ key: 'code', indexes: { byDelay: 'averageDelay', byLanded: 'landed' } }),
+      airports: table<Airport>()({ key: 'code', indexes: { byDelay: 'averageDelay', byLanded: 'landed' } }),
       totals: table<Totals>({ key: 'name' }),
       departures: table<Departure>({ key: 'flight' }),
       gates: table<Gate>({ key: 'gate' }),

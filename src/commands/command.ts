@@ -1,6 +1,7 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
 import { CommandRefusedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
+import type { FitsStore } from '../events/fits.js'
 import { isRefusedPromise } from '../platform/promises.js'
 
 /** An event that a command decided: each one names its own stream. */
@@ -12,8 +13,20 @@ export interface Refusal<R = unknown> {
   readonly reason: R
 }
 
+/** `T` with lists that may be constant, which is what the compiler infers of a list that is written in place. */
+export type Constant<T> =
+  unknown extends T ? T
+  : T extends readonly unknown[] ? (number extends T['length'] ? readonly Constant<T[number]>[] : { readonly [K in keyof T]: Constant<T[K]> })
+  : T extends object ? { readonly [K in keyof T]: Constant<T[K]> }
+  : T
+
+/** As {@link CommandEvent}, with data that is written in place. */
+export type DecidedEvent<E extends EventShape = EventShape> = E extends EventShape
+  ? CommandEvent<Omit<E, 'data' | 'meta'> & { readonly type: E['type']; readonly data: Constant<E['data']> } & Constant<Pick<E, Extract<keyof E, 'meta'>>>>
+  : never
+
 /** What `decide` answers: new events, possibly none, or a refusal. */
-export type Decision<E extends EventShape = EventShape> = readonly CommandEvent<E>[] | Refusal
+export type Decision<E extends EventShape = EventShape> = readonly (CommandEvent<E> | DecidedEvent<E>)[] | Refusal
 
 /** The type of the reasons in a decision; `unknown` if all of them come from {@link ensure}. */
 export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extract<D, Refusal>['reason']
@@ -22,9 +35,11 @@ export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extr
  * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
  * none of these streams, with or without new events, changed in between (C3, C4).
  *
+ * `Next` is for inference: what `evolve` returns, with its literals. Leave it out.
+ *
  * All functions are pure and synchronous. After a conflict they run again, on what is there then.
  */
-export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>> {
+export interface Command<E extends EventShape, S, D extends Decision<E> = Decision<E>, Next = never> {
   /** For messages only. */
   readonly name?: string
   /** What is read first, in this order: at least one, none twice. */
@@ -34,13 +49,21 @@ export interface Command<E extends EventShape, S, D extends Decision<E> = Decisi
    * functions in it are not copied: give a function that makes the state where `evolve` changes those, or where it is large.
    */
   readonly initial: S | (() => S)
-  /** Folds one event into the state. Must not wait. */
-  readonly evolve: (state: NoInfer<S>, event: RecordedEvent<E>) => NoInfer<S>
+  /** Folds one event into the state. It sees every event of its streams: return the state for those it does not know. Must not wait. */
+  readonly evolve: (state: S, event: RecordedEvent<E>) => NoInfer<S> | Next
   /** More streams to read, known from the state so far: 1,000 at most. Asked after each stream; names read already do not count. */
   readonly discover?: (state: NoInfer<S>) => readonly string[]
   /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. Must not wait. */
   readonly decide: (state: NoInfer<S>) => D
 }
+
+/** The events in a decision. */
+export type DecidedBy<D> = Extract<Exclude<D, Refusal>, readonly unknown[]>[number]
+
+/** `unknown` where a command that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. */
+export type FitsCommand<Store extends EventShape, Own extends EventShape, D> =
+  [DecidedBy<D>] extends [CommandEvent<Store> | DecidedEvent<Store>] ? FitsStore<Store, Own>
+  : `It decides '${Exclude<DecidedBy<D>, CommandEvent<Store> | DecidedEvent<Store>> extends { readonly type: infer N extends string } ? N : 'an event'}', which is no event of the store.`
 
 /** What a command said no with, or what it did. */
 export type CommandResult<E extends EventShape = EventShape, R = unknown> =

@@ -1,6 +1,7 @@
 /** Commands for reuse, typed by the events of the app. */
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import type { Literal, Literals } from '../events/literals.js'
 import type { Command, Decision } from './command.js'
 
 /**
@@ -16,11 +17,13 @@ import type { Command, Decision } from './command.js'
  * }))
  * await execute(store, withdraw('account-7', 30))
  */
-export function defineCommand<E extends EventShape, A extends readonly unknown[], S, const D extends Decision<E>>(
-  events: EventCatalogue<E>,
-  command: (...args: A) => Command<E, S, D>,
-): (...args: A) => Command<E, S, D>
-export function defineCommand<E extends EventShape, S, const D extends Decision<E>>(events: EventCatalogue<E>, command: Command<E, S, D>): Command<E, S, D>
+// One signature and not two: a function within the command would be typed by the first, before the second is tried.
+export function defineCommand<
+  E extends EventShape, S, const D extends Decision<E>, A extends readonly unknown[] = never, L extends Literal = Literal,
+  Next extends S & Literals<L> = S & Literals<L>,
+>(
+  events: EventCatalogue<E>, command: Command<E, S, D, Next> | ((...args: A) => Command<E, S, D, Next>),
+): [A] extends [never] ? Command<E, S, D> : (...args: A) => Command<E, S, D>
 export function defineCommand(_events: EventCatalogue, command: unknown): unknown {
   return command
 }

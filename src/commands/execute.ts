@@ -1,9 +1,10 @@
 /** Carries a command out against a store: the shell around the pipeline. */
 import { hasCode, type VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, EventStore } from '../log/event-store.js'
 import { systemClock, type Clock } from '../platform/clock.js'
-import type { Command, CommandResult, Decision, ReasonOf } from './command.js'
+import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
 import { retryPolicy, type RetryOptions } from './retry.js'
 
@@ -34,15 +35,20 @@ export interface ExecuteOptions {
  * @throws InvalidEventError if an event that it decided cannot be stored
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
-export async function execute<E extends EventShape, S, const D extends Decision<E>>(
-  store: CommandStore<E>,
-  command: Command<E, S, D>,
-  options: ExecuteOptions = {},
-): Promise<CommandResult<E, ReasonOf<D>>> {
+export async function execute<E extends EventShape, S, const D extends Decision<E>, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  store: CommandStore<E>, command: Command<E, S, D, Next>, options?: ExecuteOptions,
+): Promise<CommandResult<E, ReasonOf<D>>>
+/** The same, for a command that is typed by its own events: see `FitsCommand`. */
+export async function execute<E extends EventShape, S, const D extends Decision<Own>, Own extends EventShape = E>(
+  store: CommandStore<E>, command: Command<Own, S, D> & FitsCommand<E, Own, D>, options?: ExecuteOptions,
+): Promise<CommandResult<Own, ReasonOf<D>>>
+export async function execute<E extends EventShape, S>(
+  store: CommandStore<E>, command: Command<E, S, Decision<E>, S>, options: ExecuteOptions = {},
+): Promise<CommandResult<E, never>> {
   const { signal, onRetry, durability, clock = systemClock } = options
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
-  const pipeline = commandPipeline(command, { retry: retryPolicy(options.retry), random: () => clock.random() })
+  const pipeline = commandPipeline(command as Command<E, S>, { retry: retryPolicy(options.retry), random: () => clock.random() })
   let step = pipeline.next()
   while (!step.done) {
     signal?.throwIfAborted()
@@ -81,7 +87,7 @@ export async function execute<E extends EventShape, S, const D extends Decision<
         throw effect satisfies never
     }
   }
-  return step.value
+  return step.value as CommandResult<E, never>
 }
 
 function sleep(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -66,7 +66,7 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 ): CommandPipeline<E, CommandResult<E, ReasonOf<D>>> {
   for (let attempts = 1; ; attempts += 1) {
     const { state, versions } = yield* readStreams(command)
-    const decision = decide(command, state)
+    const decision: readonly CommandEvent<E>[] | Refusal = decide(command, state)
     if (!isEvents(decision)) return { type: 'refused', reason: decision.reason as ReasonOf<D>, attempts }
     const batch = createWriteBatch<E>()
     for (const [stream, version] of versions) batch.participate(stream, version)
@@ -128,10 +128,10 @@ function awaited<T>(what: string, value: T): T {
   throw new InvalidArgumentError(what, 'must not return a promise. Await what the command needs before it is executed.')
 }
 
-function decide<E extends EventShape, S>(command: Command<E, S>, state: S): Decision<E> {
-  let decision: Decision<E>
+function decide<E extends EventShape, S>(command: Command<E, S>, state: S): readonly CommandEvent<E>[] | Refusal {
+  let decision: readonly CommandEvent<E>[] | Refusal
   try {
-    decision = awaited('decide', command.decide(state))
+    decision = awaited('decide', command.decide(state)) as readonly CommandEvent<E>[] | Refusal
   } catch (error) {
     // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
     if (hasCode(error, 'refused') && error.name === 'CommandRefusedError') return { type: 'refused', reason: (error as CommandRefusedError).reason }
@@ -147,7 +147,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): Deci
   return decision
 }
 
-function isEvents<E extends EventShape>(decision: Decision<E>): decision is readonly CommandEvent<E>[] {
+function isEvents<E extends EventShape>(decision: readonly CommandEvent<E>[] | Refusal): decision is readonly CommandEvent<E>[] {
   return Array.isArray(decision)
 }
 

@@ -1,4 +1,6 @@
 /** Leadership within one JavaScript realm: first come, first served. For the memory backend and where Web Locks are missing. */
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
+
 export interface Guard {
   readonly lost?: AbortSignal
   release(): void
@@ -8,6 +10,13 @@ export interface Guard {
 export interface Coordinator {
   tryAcquire(name: string): Promise<Guard | undefined>
   acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<Guard>
+}
+
+/** @throws InvalidArgumentError for an option that there is none of: a misspelt signal would never end the wait */
+export function acquireOptions(options: { readonly signal?: AbortSignal }): typeof options {
+  onlyKnown(options, ['signal'], 'options')
+  assertSignal(options.signal)
+  return options
 }
 
 /** A coordinator whose names are its own. */
@@ -31,12 +40,13 @@ export function inProcessCoordinator(): Coordinator {
       queues.set(name, [])
       return guard(name)
     },
-    acquire(name, { signal } = {}) {
-      if (signal?.aborted === true) return Promise.reject(signal.reason)
+    async acquire(name, options = {}) {
+      const { signal } = acquireOptions(options)
+      signal?.throwIfAborted()
       const waiting = queues.get(name)
       if (waiting === undefined) {
         queues.set(name, [])
-        return Promise.resolve(guard(name))
+        return guard(name)
       }
       return new Promise((resolve, reject) => {
         const granted = () => {

@@ -1,5 +1,5 @@
 /** Leadership across tabs and workers of one origin, by Web Locks. It saves work; correctness is in the commit (H54). */
-import type { Coordinator, Guard } from './in-process.js'
+import { acquireOptions, type Coordinator, type Guard } from './in-process.js'
 
 /** A coordinator over a lock manager. Every lock name starts with `prefix`, so none starts with '-' (H49). */
 export function webLocksCoordinator(locks: LockManager, prefix: string): Coordinator {
@@ -19,7 +19,8 @@ export function webLocksCoordinator(locks: LockManager, prefix: string): Coordin
     })
   return {
     tryAcquire: (name) => request(name, { ifAvailable: true }),
-    async acquire(name, { signal } = {}) {
+    async acquire(name, options = {}) {
+      const { signal } = acquireOptions(options)
       signal?.throwIfAborted()
       return (await request(name, signal === undefined ? {} : { signal })) as Guard
     },

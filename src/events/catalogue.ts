@@ -5,6 +5,7 @@ import { made, notOurs } from '../platform/copies.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { EventShape } from './event.js'
 import { createId } from './identifier.js'
+import type { NotJson } from './json-type.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
 import { creatorName, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
@@ -41,15 +42,20 @@ export interface EventDefinitions {
 }
 
 declare const events: unique symbol
+declare const makes: unique symbol
+declare const knows: unique symbol
 
-/** The event types of an app, as `defineEvents` answers them. `E` is the union of its events. */
-export interface EventCatalogue<E extends EventShape = EventShape> {
+/**
+ * The event types of an app, as `defineEvents` answers them. `E` is the union of its events; `Known` says whether the types are
+ * known at run time, which they are where they have definitions.
+ */
+export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
   /** Not there at runtime: carries the type. */
-  readonly [events]: E
+  readonly [events]: { readonly [makes]?: E; readonly [knows]?: Known }
 }
 
 /** The union of events of a catalogue: `EventOf<typeof catalogue>`. */
-export type EventOf<C extends EventCatalogue> = C[typeof events]
+export type EventOf<C extends EventCatalogue> = Exclude<C[typeof events][typeof makes], undefined>
 
 /** Besides data. */
 export type CreatorOptions<E extends EventShape> = {
@@ -59,30 +65,68 @@ export type CreatorOptions<E extends EventShape> = {
   ? { readonly meta: Meta }
   : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
 
+/** As {@link CreatorOptions}, for an event that can do without `meta`. */
+export interface PlainCreatorOptions<E extends EventShape> {
+  /** Unique in the log. @default a new UUIDv7 */
+  readonly id?: string | undefined
+  readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown
+}
+
+/** What a creator makes: an event with an id. `checked`: see {@link NewEvent}. */
+export type CreatedEvent<E extends EventShape> = E & { readonly id: string; readonly meta?: unknown; readonly checked?: string | undefined }
+
+/** What carries types only, and is not there at runtime. */
+interface Carried<E extends EventShape, Known extends boolean> {
+  readonly [makes]?: E
+  readonly [knows]?: Known
+}
+
 /**
  * Makes an event that is ready to append, with an id: appending it again is safe, also a copy of it that was posted to a worker or kept
  * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
  */
-export type EventCreator<E extends EventShape, Input = E['data']> = (
-  data: Input,
-  ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]
-) => E & { readonly id: string; readonly meta?: unknown; readonly checked?: string | undefined }
-
-/** Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise. */
-export type EventCreators<E extends EventShape> = {
-  readonly [T in Exclude<E['type'], 'then'>]: EventCreator<EventOfType<E, T>>
+export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
+  (data: Input, ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]): CreatedEvent<E>
 }
 
+/** As {@link EventCreator}, for an event that can do without `meta`. */
+export interface PlainEventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
+  (data: Input, options?: PlainCreatorOptions<E>): CreatedEvent<E>
+}
+
+/**
+ * Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise.
+ *
+ * Where no event needs `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
+ * `<T extends FlightEvent['type']>(type: T, data: EventOfType<FlightEvent, T>['data'])`.
+ */
+// One mapped type, and what carries `E` is a key of it: the compiler looks through `events[type]` in nothing else.
+export type EventCreators<E extends EventShape> = {
+  readonly [T in Exclude<E['type'], 'then'> | typeof events]: [Extract<E, { readonly meta: unknown }>] extends [never]
+    ? PlainEventCreator<EventOfType<E, T>, DataOfType<E, T>, false>
+    : EventCreator<EventOfType<E, T>, DataOfType<E, T>, false>
+}
+
+/**
+ * The data of one type of events. One type in three spellings, each of which the compiler takes for itself alone while `T` is a parameter:
+ * `EventOfType<E, T>['data']`, `Extract<E, { type: T }>['data']`, and a lookup by type.
+ */
+export type DataOfType<E extends EventShape, T extends string | symbol> =
+  | (E extends EventShape ? EventOfType<E, T>['data'] | Extract<E, { type: T }>['data'] : never)
+  | { readonly [N in E['type'] | T]: EventOfType<E, N>['data'] }[T]
+
 /** The event of a union that has the given type. */
-export type EventOfType<E extends EventShape, T extends string> = E extends { readonly type: T }
+export type EventOfType<E extends EventShape, T extends string | symbol> = E extends { readonly type: T }
   ? E
-  : E extends EventShape
-    ? T extends E['type']
-      ? E & { readonly type: T }
+  : T extends symbol
+    ? E
+    : E extends EventShape
+      ? T extends E['type']
+        ? E & { readonly type: T }
+        : never
       : never
-    : never
 
 /** The data that is stored of a definition's events, and that plain events have: the output of its schema. */
 export type DataOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
@@ -99,11 +143,17 @@ export type EventsDefined<D extends EventDefinitions> = {
   [T in keyof D & string]: { type: T; data: DataOf<D[T] & EventDefinition> }
 }[keyof D & string]
 
+/** The union of events as creators take them: with the input of the schemas. */
+export type InputsDefined<D extends EventDefinitions> = {
+  [T in keyof D & string]: { type: T; data: InputOf<D[T] & EventDefinition> }
+}[keyof D & string]
+
 /** Creators whose arguments are what the schemas take. */
 export type DefinedCreators<D extends EventDefinitions> = {
-  readonly [T in Exclude<keyof D & string, 'then'>]: EventCreator<
-    { type: T; data: DataOf<D[T] & EventDefinition> },
-    InputOf<D[T] & EventDefinition>
+  readonly [T in Exclude<keyof D & string, 'then'> | typeof events]: PlainEventCreator<
+    EventOfType<EventsDefined<D>, T>,
+    DataOfType<InputsDefined<D>, T>,
+    true
   >
 }
 
@@ -114,7 +164,8 @@ export type DefinedCreators<D extends EventDefinitions> = {
  * const events = defineEvents<FlightEvent>()
  * events.FlightLanded({ delay: 12 })
  */
-export function defineEvents<E extends EventShape>(): EventCatalogue<E> & EventCreators<E>
+export function defineEvents(): EventCreators<EventShape>
+export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [never] ? unknown : NotJson<E>): EventCreators<E>
 /**
  * Names the events of an app with their schemas and versions.
  *
@@ -129,7 +180,9 @@ export function defineEvents<E extends EventShape>(): EventCatalogue<E> & EventC
  *   },
  * })
  */
-export function defineEvents<const D extends EventDefinitions>(definitions: D): EventCatalogue<EventsDefined<D>> & DefinedCreators<D>
+export function defineEvents<const D extends EventDefinitions>(
+  this: [NotJson<EventsDefined<D>>] extends [never] ? unknown : NotJson<EventsDefined<D>>, definitions: D,
+): DefinedCreators<D>
 export function defineEvents(definitions?: EventDefinitions): object {
   return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
 }

@@ -168,7 +168,7 @@ function writePlainObject(value: object, walk: Walk): void {
 
 /** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */
 function valueOf(descriptor: PropertyDescriptor): unknown {
-  if (descriptor.get !== undefined || descriptor.set !== undefined) throw new Unfit('is a getter or setter. Copy its value into a plain object.')
+  if (descriptor.get !== undefined || descriptor.set !== undefined) throw new Unfit('is a getter or setter. Copy its value into a plain object, as toJS of MobX and unwrap of Solid do.')
   return descriptor.value
 }
 

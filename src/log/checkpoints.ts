@@ -31,6 +31,11 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
 
 const saveNames = ['expected', 'letters', 'dropLetters']
 
+function checkPage(after: number, limit: number): void {
+  wholeNumber(after, 'after')
+  wholeNumber(limit, 'limit')
+}
+
 const ask = (transaction: IDBTransaction, key: string) =>
   requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
 
@@ -69,9 +74,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {
       const key = projectionName(name)
+      checkPage(after, limit)
       if (limit === 0) return []
       const rows = await connection.transact({ stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), limit))) as { letter: L }[]
+        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)))) as { letter: L }[]
       return rows.map(({ letter }) => letter)
     },
     async countLetters(name) {
@@ -110,6 +116,7 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
       parked.set(key, own)
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {
+      checkPage(after, limit)
       const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
       return own.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
     },

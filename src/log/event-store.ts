@@ -22,7 +22,10 @@ export interface AppendOptions<E extends EventShape = EventShape> {
   readonly durability?: Durability
   /** Refuse with `ConditionFailedError` if an event that matches `filter` stands after position `after`. */
   readonly failIfAny?: { readonly filter: EventFilter<E>; readonly after: number }
-  /** Aborts while nothing was handed to the storage; after that the append settles by what really happened. */
+  /**
+   * Aborts while nothing was handed to the storage, also the wait for an asynchronous schema or codec; after that the append settles by what
+   * really happened.
+   */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -55,6 +58,7 @@ export interface EventPage {
 }
 
 export interface ReadOptions {
+  /** Ends the read with the signal's reason, also while a codec decodes. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -96,10 +100,18 @@ export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadO
 export interface EventStore<E extends EventShape = EventShape> extends EventReader<E> {
   readonly name: string
   /**
-   * Stores events, all or nothing over all streams, and resolves once they are committed. Takes events of creators, and plain ones
-   * (`{ type, data }`), whose data is data as it is stored: a schema checks it, and must not make something else of it each time.
+   * Stores events, all or nothing over all streams, and resolves once they are committed. Appends are stored in the order of their calls; one
+   * that waits for a schema or a codec takes its place when that is done.
    *
+   * Takes events of creators, and plain ones (`{ type, data }`), whose data is data as it is stored: a schema checks it, and must not
+   * change its own output.
+   *
+   * Reads what it is given before it returns, but for the `data` behind the first 1,024 events or 256 Ki characters: leave that alone until it
+   * resolves. Ids that are in the log already are those of the same events (see `duplicate`), or the append is refused.
+   *
+   * @throws InvalidArgumentError for an option that there is none of, and where the clock returns no time: nothing was written
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
+   * @throws IntegrityError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
   append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
@@ -109,14 +121,19 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
   /** One page: what the projection runner uses. */
   readEvents(filter: EventFilter<E>, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
-  /** The position of the last event, 0 for an empty log. */
+  /**
+   * The position of the last event, 0 for an empty log.
+   *
+   * @throws IntegrityError if the last record was edited or damaged, so that it is at no position
+   */
   head(): Promise<number>
   /** The version of a stream, 0 for an unknown one. */
   streamVersion(stream: string): Promise<number>
   /** Calls back with the head after appends of any tab. A hint, coalesced; never a reason not to read. */
   subscribe(listener: (head: number) => void): () => void
   /**
-   * Waits for appends under way, then frees everything. May be called twice. Stop projections and close read models before: a projection
+   * Waits for appends under way, then frees everything; those that wait for a schema or a codec are rejected with a `ClosedError`. May be called
+   * twice. Stop projections and close read models before: a projection
    * that runs on is faulted when it next reads, and says that the store was closed.
    */
   close(): Promise<void>

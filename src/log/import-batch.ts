@@ -96,7 +96,7 @@ export class ImportBatch {
         const there = known.get(id)
         if (there === undefined) {
           const last = versionOf(stream)
-          if (firsts.has(number) && version > last + 1) throw new InvalidImportError(number, `is version ${version} of stream '${stream}', and this log has ${last} of it: versions ${span(last + 1, version - 1)} are missing. Import the parts before this one first.`)
+          if (firsts.has(number) && version > last + 1) throw new InvalidImportError(number, `is version ${version} of stream '${stream}', and this log has ${last} of it: ${missing('version', last + 1, version - 1)}. Import the parts before this one first.`)
           if (begins) starts.add(left.length)
           begins = false
           left.push(line)
@@ -114,8 +114,8 @@ export class ImportBatch {
   }
 }
 
-/** Positions or versions that are missing. */
-export const span = (from: number, to: number): string => (from === to ? String(from) : `${from} to ${to}`)
+/** Which positions or versions are missing, in words. */
+export const missing = (what: string, from: number, to: number): string => (from === to ? `${what} ${from} is missing` : `${what}s ${from} to ${to} are missing`)
 
 const sameEvent = (left: EventText, right: EventText): boolean =>
   left.type === right.type && left.stream === right.stream && left.data === right.data && left.meta === right.meta

@@ -5,7 +5,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { Slices } from '../platform/slices.js'
 import type { ReadOptions } from './event-store.js'
 import type { ExportHeader } from './export.js'
-import { ImportBatch, span, type Stored } from './import-batch.js'
+import { ImportBatch, missing, type Stored } from './import-batch.js'
 import { eventOf, headerOf, parseLine, type ImportedLine } from './import-lines.js'
 import { inspectionOf } from './inspection.js'
 import { linesOf, type LineSource } from './lines.js'
@@ -58,7 +58,7 @@ export interface ImportResult extends ImportProgress {
  * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
-  onlyKnown(options, ['signal', 'onProgress'])
+  onlyKnown(options, ['signal', 'onProgress'], 'options')
   const { signal, onProgress } = options
   const parts = storeInternals(store)
   signal?.throwIfAborted()
@@ -144,7 +144,7 @@ class SourceOrder {
     const next = this.#last + 1
     const wrong = (problem: string) => new InvalidImportError(number, problem)
     if (at > head) throw wrong(`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`)
-    if (at > next) throw wrong(`has position ${at}, where ${next} comes next: position ${span(next, at - 1)} is missing, or out of order.`)
+    if (at > next) throw wrong(`has position ${at}, where ${next} comes next: ${missing('position', next, at - 1)}, or the lines are out of order.`)
     if (at < next) throw wrong(`has position ${at}, where ${next} comes next: lines are out of order, or doubled.`)
     // A part may begin inside of a commit.
     if (commit !== this.#commit && commit !== at && this.#last !== after) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)
@@ -158,7 +158,7 @@ class SourceOrder {
 
   assertWhole(number: number): void {
     const { head } = this.header
-    if (this.#last < head) throw new InvalidImportError(number, `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, position ${span(this.#last + 1, head)} is missing. Import a whole one.`)
+    if (this.#last < head) throw new InvalidImportError(number, `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, ${missing('position', this.#last + 1, head)}. Import a whole one.`)
   }
 }
 
@@ -168,7 +168,7 @@ async function assertContinues<E extends EventShape>(store: TidemarkStore<E>, { 
   const first = 'Import the parts before this one first.'
   if (head < after) {
     const copy = head === 0 ? '' : ` (all up to ${after}, if this log is not a copy of that one up to its head)`
-    throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: position ${span(head + 1, after)} is missing${copy}. ${first}`)
+    throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: ${missing('position', head + 1, after)}${copy}. ${first}`)
   }
   if (previous === undefined || (await inspectionOf(store.name, storeInternals(store)).holds(previous.id, previous.stream))) return
   throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`)

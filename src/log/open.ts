@@ -108,10 +108,10 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
   }
   if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
   return {
+    onReport,
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
     codec,
-    onReport,
     clock: systemClock,
     durability,
     maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),

@@ -16,9 +16,9 @@ import type { KnownEvents } from './repeated.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
 export interface Codec {
-  /** Answers a JSON value. May be asynchronous. */
+  /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
-  /** The inverse. May be asynchronous. */
+  /** The inverse. May be asynchronous; a read that waits for it ends with its `signal`. */
   decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown
 }
 

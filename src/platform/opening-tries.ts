@@ -23,7 +23,7 @@ function mayPass(error: unknown): boolean {
 
 /** Who asks. */
 export interface OpenOptions {
-  /** One try at once, however many failed before, but four a second at most: the app itself asks for it. */
+  /** One try at once, however many failed before, but no more than four a second: the app itself asks for it. */
   readonly urgent?: boolean
   /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
   readonly single?: boolean
@@ -31,12 +31,12 @@ export interface OpenOptions {
 
 export class OpeningTries {
   readonly #clock: Clock
-  #urgentAt = -Infinity
   #left = mostTries
   /** Since when `left` counts. */
   #since: number
   #lastFailure: unknown
   #urgent = false
+  #urgentAt = -Infinity
   #pause: AbortController | undefined
 
   constructor(clock: Clock) {
@@ -58,13 +58,14 @@ export class OpeningTries {
       }
       this.#pause = new AbortController()
       await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
+      this.#pause = undefined
     }
   }
 
   /** The next try is made at once, also where one waits for its pause to end; unless this was asked for a moment ago. */
   hurry(): void {
     const now = this.#clock.monotonic()
-    if (now - this.#urgentAt < urgentEvery) return
+    if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
     this.#urgentAt = now
     this.#urgent = true
     this.#pause?.abort()

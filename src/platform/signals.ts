@@ -6,7 +6,7 @@ import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
-  /** `format`: what the writer stored, where it is newer than the first one (H41). */
+  /** `format`: in which the writer stores, which a build that does not know it must hear of (H41). */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
   | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
   /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */

@@ -1,26 +1,32 @@
 /** Declaring a projection with its read model: tables, handlers, and the version that names its database. */
 import { InvalidArgumentError } from '../errors.js'
-import type { EventCatalogue, EventOfType, StandardSchema } from '../events/catalogue.js'
+import { catalogueCore, type EventCatalogue, type EventOfType, type StandardSchema } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { Reads } from '../events/fits.js'
+import type { Literal, Literals } from '../events/literals.js'
 import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { wholeNumber } from '../log/prepare.js'
 import { onlyKnown } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
+import type { CheckedIndexes, IndexPaths, KeyOf } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
 
 declare const rowType: unique symbol
+declare const reads: unique symbol
 
 /** A table of a read model: an object store. */
 export interface TableDefinition<Row = Record<string, unknown>> {
   /** The property that is the key; a string, a finite number or a Date in every row. */
   readonly key: string
   /**
-   * Index name to the property it sorts by, or to several of them. Every row is then a record of its own; without an index up to
-   * 64 neighbours share one, which makes commits of many rows several times as fast. @default none
+   * Index name to the property it sorts by, or to several of them: strings, numbers, Dates or bytes. A row that lacks one of the properties is not in
+   * the index. A boolean, `null` or an object leaves the row out as well, and a list is found only as a whole: both are warned of in the console, once for
+   * each index. Every row is then a record of its own; without an index up to 64 neighbours share one, which makes commits of many rows several times as
+   * fast. @default none
    */
-  readonly indexes?: { readonly [index: string]: string | readonly string[] }
+  readonly indexes?: IndexPaths
   /**
    * Checks every row that is put, and gives it its type: a row that is put is of the type of the schema's output. It may tidy the row
    * (defaults, trimmed strings, keys left out), which is stored as it returns it, but must leave its own output as it is, because rows that
@@ -39,24 +45,54 @@ export type RowOf<T> =
   : T extends { readonly [rowType]?: infer Row } ? NonNullable<Row>
   : Record<string, unknown>
 
-/** The names of the indexes that a table declares; any, where only the type of its rows is known. */
-export type IndexOf<T> = T extends { readonly indexes: infer Indexes } ? keyof Indexes & string : string
+/** The names of the indexes that a table declares; any, where that is not known. */
+export type IndexOf<T> =
+  T extends { readonly indexes: infer Indexes } ? keyof Indexes & string
+  : 'indexes' extends keyof T ? string
+  : never
 
-/** A property of a row, or one within it. */
-export type PathOf<Row> = Row extends unknown ? (keyof Row & string) | `${keyof Row & string}.${string}` : never
+/** A table whose rows and indexes are known. */
+export type TypedTable<Row, Indexes = {}> = Omit<TableDefinition<Row>, 'indexes'> & { readonly indexes: Indexes }
 
-/** Gives a table the type of its rows: `table<Airport>({ key: 'code' })`. */
+/** What `table<Row>()` takes. */
+export interface TableSpecification<Row, Indexes> {
+  /** The property that is the key; a string, a finite number or a Date in every row. */
+  readonly key: KeyOf<Row>
+  /** See {@link TableDefinition.indexes}. */
+  readonly indexes?: Indexes
+  /** See {@link TableDefinition.schema}. */
+  readonly schema?: StandardSchema<unknown, Row>
+}
+
+/**
+ * Gives a table the type of its rows: `table<Airport>()({ key: 'code', indexes: { byDelay: 'delay' } })`, or, where there are no indexes,
+ * `table<Airport>({ key: 'code' })`. A table with a `schema` needs neither: that says what its rows are.
+ */
+// Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the names of the indexes.
+export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(definition: TableSpecification<Row, Indexes>) => TypedTable<Row, Indexes extends infer Known ? Known : never>
 export function table<Row>(
-  definition: { readonly key: keyof Row & string; readonly indexes?: { readonly [index: string]: PathOf<Row> | readonly PathOf<Row>[] } },
-): TableDefinition<Row> {
-  return definition as TableDefinition<Row>
+  definition: { readonly key: KeyOf<Row>; readonly schema?: StandardSchema<unknown, Row>; readonly indexes?: 'Write table<Row>()({ key, indexes }), which knows the names of the indexes' },
+): TypedTable<Row>
+export function table(definition?: unknown): unknown {
+  return definition ?? ((given: unknown) => given)
+}
+
+/** Tables whose rows a schema describes, held against it. */
+export type CheckedTables<T> = {
+  readonly [N in keyof T]: T[N] extends { readonly schema: StandardSchema<unknown, infer Row> }
+    ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes } ? { readonly indexes: CheckedIndexes<Row, Indexes> } : unknown)
+    : unknown
 }
 
 /** A table as a handler sees it. Rows are frozen: put a changed copy. */
 export interface TableWriter<Row> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
-  /** @throws InvalidArgumentError for a row without a proper key, or one that the table's schema refuses, or would change each time it is put */
+  /**
+   * Stores a copy of the row: it may be changed afterwards.
+   *
+   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses or would change each time it is put, and one that cannot be stored, with the path of what is wrong in it
+   */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
   update(key: RowKey, change: (row: Row | undefined) => Row | null): Promise<void>
@@ -71,25 +107,33 @@ export type Handlers<E extends EventShape, T extends Tables> = {
 }
 
 /** The short form for events that touch one row of a table: which row, and what becomes of it. */
-export interface TableFold<E extends EventShape, Row> {
+export interface TableFold<E extends EventShape, Row, Next = Row | null> {
   /** The key of the row that an event touches; `undefined` if it touches none. */
   key(event: RecordedEvent<E>): RowKey | undefined
   /** What becomes of the row (`undefined` if there is none yet). `null` deletes it; the same row back changes nothing. Must not wait. */
-  evolve(row: Row | undefined, event: RecordedEvent<E>): Row | null
+  evolve(row: Row | undefined, event: RecordedEvent<E>): Next
 }
 
-export type TableFolds<E extends EventShape, T extends Tables> = { readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>> }
+/** What folds may make of the rows of tables. */
+export type NextRows<T extends Tables> = { readonly [N in keyof T]: RowOf<T[N]> | null }
+
+export type TableFolds<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> = {
+  readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>, Next[N]>
+}
 
 /** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
-export interface ProjectionSpecification<E extends EventShape, T extends Tables> {
+export interface ProjectionSpecification<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> {
   readonly name: string
-  /** Raise it when the tables or the fold change: it is built beside the old one. @default 1 */
+  /** Raise it when the tables, the handlers, the fold or the filter change: it is built beside the old one. @default 1 */
   readonly version?: number
   readonly tables: T
   readonly on?: Handlers<E, T>
   /** By table. */
-  readonly fold?: TableFolds<E, T>
-  /** Further narrows which events are read. @default the types of `on`; every type if there is a `fold` */
+  readonly fold?: TableFolds<E, T, Next>
+  /**
+   * Further narrows which events are read. @default the types of `on`; if there is a `fold`, every type that the catalogue has
+   * definitions of, or every event where it has none
+   */
   readonly filter?: EventFilter<E>
   /**
    * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
@@ -98,17 +142,28 @@ export interface ProjectionSpecification<E extends EventShape, T extends Tables>
   onError?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
 
-/** What `defineProjection` returns. */
-export interface ProjectionDefinition<E extends EventShape = EventShape, T extends Tables = Tables> {
+/** What `defineProjection` returns. `R` says which events reach it. */
+export interface ProjectionDefinition<E extends EventShape = EventShape, T extends Tables = Tables, R extends Reads = Reads> {
   readonly kind: 'projection'
   readonly name: string
   readonly version: number
   readonly tables: T
   readonly filter: EventFilter<E>
+  /** There is a `fold`, and no types were named: `filter` names those of the catalogue, if it has definitions. A catalogue may grow under one version. */
+  readonly readsAll?: true
   readonly on: Handlers<E, T>
   readonly fold: TableFolds<E, T>
   readonly onError?: (failure: FailureContext<E>) => ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
+  /** Not there at runtime: carries the type. */
+  readonly [reads]?: R
 }
+
+/** Which events reach a projection: a fold sees all that no filter and no catalogue keeps from it. */
+export type ReadsOf<Fold, Filter, Known> =
+  [keyof Fold] extends [never] ? 'own types'
+  : Filter extends { readonly types: readonly unknown[] } ? 'own types'
+  : [Known] extends [true] ? 'own types'
+  : 'every event'
 
 /** What names a projection's checkpoint, lock and database within its store. */
 export const projectionKey = ({ name, version }: { readonly name: string; readonly version: number }): string => `${name}@${version}`
@@ -122,13 +177,16 @@ export const isDefinition = (value: unknown): value is ProjectionDefinition =>
  *
  * @throws InvalidNameError, InvalidArgumentError for names, versions, keys and filters that are not allowed
  */
-export function defineProjection<E extends EventShape, const T extends Tables>(
-  _events: EventCatalogue<E>, specification: ProjectionSpecification<E, T>,
-): ProjectionDefinition<E, T> {
+export function defineProjection<
+  E extends EventShape, const T extends Tables & CheckedTables<T>, F extends TableFolds<E, T>, G extends TableFolds<E, T> = {}, const X extends EventFilter<E> = {}, Known extends boolean = boolean,
+  L extends Literal = Literal, Next extends { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> } = { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> },
+>(
+  events: EventCatalogue<E, Known>, specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F } & { readonly fold?: G; readonly filter?: X },
+): ProjectionDefinition<E, T, ReadsOf<G, X, Known>> {
   if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
   onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
   // Bound below, and its text is still what tells one definition from another.
-  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification
+  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification as ProjectionSpecification<E, T>
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
@@ -141,11 +199,13 @@ export function defineProjection<E extends EventShape, const T extends Tables>(
     if (typeof (on as Record<string, unknown>)[type] !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   }
   if (handled.length === 0 && Object.keys(fold).length === 0) throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
-  const types = filter.types ?? (Object.keys(fold).length === 0 ? handled : undefined)
-  const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types }) }
+  const readsAll = filter.types === undefined && Object.keys(fold).length > 0
+  const types = filter.types ?? (readsAll ? catalogueCore(events).types : handled)
+  const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types: [...types] }) }
   compileFilter(narrowed)
   return Object.freeze({
-    kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold, filter: narrowed,
+    kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold: fold as TableFolds<E, T>, filter: narrowed,
+    ...(readsAll && { readsAll }),
     ...(onError !== undefined && { onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }) }),
   })
 }

@@ -22,10 +22,10 @@ export const isFingerprintOf = (definition: ProjectionDefinition, stored: string
  * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through. Earlier events of a
  * type that is added later would never be seen. The order in which types are named does not matter, nor that one is named twice.
  */
-export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold }: ProjectionDefinition): string {
+export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold, readsAll }: ProjectionDefinition): string {
   const sorted = (names: readonly string[]) => [...new Set(names)].sort()
   return JSON.stringify({
-    types: types === undefined ? 'all' : sorted(types), on: sorted(Object.keys(on)), fold: sorted(Object.keys(fold)),
+    types: types === undefined || readsAll === true ? 'all' : sorted(types), on: sorted(Object.keys(on)), fold: sorted(Object.keys(fold)),
     ...(streamPrefix !== undefined && streamPrefix !== '' && { streamPrefix }), ...(streamPattern !== undefined && { streamPattern }),
   })
 }

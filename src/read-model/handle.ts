@@ -1,6 +1,7 @@
 /** A running projection, as an app holds it. */
 import { ClosedError, InvalidArgumentError, ProjectionError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { sleep, systemClock } from '../platform/clock.js'
@@ -56,7 +57,8 @@ export interface ProjectionHandle {
   /** Goes on, after `pause` and after a fault. */
   resume(): Promise<void>
   /**
-   * Leaves out the event that the projection stopped at, and goes on.
+   * Leaves out the event that the projection stopped at, and goes on. Rebuilds leave it out as well; a later `version` tries it, and leaves
+   * it out where it fails.
    *
    * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
    */
@@ -82,12 +84,20 @@ const longestPause = 30_000
 const letterPage = 256
 
 /**
- * Starts a projection and answers a handle at once.
+ * Starts a projection and returns a handle at once. If another definition of its name and version is in use in this context, or its read
+ * model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, T extends Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
+  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+): ProjectionHandle
+export function startProjection<E extends EventShape, T extends Tables, C>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
   const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')
@@ -203,9 +213,10 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
         const retrying = new AbortController()
         let soon: Promise<void> | undefined
         try {
-          const { target, backend } = await ready
+          const each = await ready
+          const { target, backend } = each
           failures = 0
-          if (!watching) unwatch = watch(target, backend)
+          if (!watching) unwatch = watch(each)
           watching = true
           const result = await driveTarget(target, { ...backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
@@ -247,7 +258,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
   /** Why nothing runs here any more. */
   let end: string | undefined
   /** Keeps the status true where other contexts do the work. */
-  const watch = (target: Attached<E>['target'], backend: Attached<E>['backend']) => {
+  const watch = ({ target, backend }: Attached<E>) => {
     const { signals } = storeInternals(store)
     let cancel = () => {}
     let headSoon: (() => void) | undefined

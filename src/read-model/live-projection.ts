@@ -2,7 +2,9 @@
 import { InvalidArgumentError } from '../errors.js'
 import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { FitsStore } from '../events/fits.js'
 import { freshCopy } from '../events/fresh-copy.js'
+import type { Literal, Literals } from '../events/literals.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
@@ -14,7 +16,7 @@ import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live.js'
 
 /** What `liveProjection` folds. */
-export interface LiveProjectionSpecification<E extends EventShape, S> {
+export interface LiveProjectionSpecification<E extends EventShape, S, Next = never> {
   /**
    * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
    * place changes nothing of the app's.
@@ -24,7 +26,7 @@ export interface LiveProjectionSpecification<E extends EventShape, S> {
    * By event type: what becomes of the state. Must not wait. Return a new state where something changes: one that is always changed in place
    * works too, but is copied each time it is shown.
    */
-  readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => S }
+  readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => NoInfer<S> | Next }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
   /** For tests. @default the clock of this context */
@@ -46,6 +48,13 @@ const slowPoll = 5_000
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
  * total.subscribe(() => console.log(total.getSnapshot()))
  */
+export function liveProjection<E extends EventShape, S, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S, Next>,
+): LiveQuery<S>
+/** The same, for a fold that is typed by its own events: see `FitsStore`. */
+export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
+): LiveQuery<S>
 export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
@@ -53,6 +62,7 @@ export function liveProjection<E extends EventShape, S>(
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
+  if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
   /** Counts evaluations: one that was given up must not fold beside the next. */
   let latest = 0

@@ -181,6 +181,7 @@ class MemoryStorage implements ReadModelStorage {
     // Copies, as from a database: what an app does to its rows must not reach those of others.
     if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
     const { index, range = {}, direction = 'next', limit = Infinity } = query.options
+    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined) return { state, value: rows.size }
     const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
     const found = [...rows.values()]
       .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))

@@ -1,6 +1,7 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
@@ -27,12 +28,21 @@ export function newOwner(): string {
  * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
  * @throws InvalidArgumentError for a configuration outside its range, before anything is done
+ * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
+ *   read model
  * @throws LeadershipError if another context runs it and `leadership` is 'try'
  * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
+  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function runProjection<E extends EventShape, Own extends EventShape = E, T extends Tables = Tables, C = unknown, R extends Reads = 'own types'>(
+  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+): Promise<ProjectionResult>
+export async function runProjection<E extends EventShape, C>(
+  projector: Projector<E, C> | ProjectionDefinition<E>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }

@@ -70,7 +70,7 @@ export function impossibleIn(row: unknown): string[] {
 export function assertPossible(key: string, row: StateRow): StateRow {
   const [problem] = impossibleIn(row)
   if (problem === undefined) return row
-  const { position } = row as { readonly position?: unknown }
+  const { position } = (row ?? {}) as { readonly position?: unknown }
   throw new IntegrityError(isWhole(position) ? position : 0,
     `The read model '${key}' was damaged. ${problem} Delete it with deleteReadModel(), or raise 'version': it is folded again from the log.`)
 }

@@ -1,6 +1,7 @@
 /** Looking for damage in a read model: what is stored against the same events, folded once more in memory (H76). */
 import { describe, InvalidArgumentError, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import type { EventReader, ReadOptions } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import { storageError } from '../platform/indexeddb.js'
@@ -109,6 +110,13 @@ const rowsPerTurn = 500
  * const { ok, defects } = await verifyReadModel(store, balances)
  * if (!ok) await projection.rebuild()
  */
+export async function verifyReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options?: ReadOptions,
+): Promise<ReadModelVerification>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function verifyReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
+  store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadOptions,
+): Promise<ReadModelVerification>
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {

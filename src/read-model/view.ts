@@ -1,6 +1,7 @@
 /** Reading a read model from any tab, and live queries over it. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -21,10 +22,10 @@ export interface TableReader<Row, Index extends string = string> {
   /**
    * Rows in the order of the key, or of `index`.
    *
-   * @throws InvalidArgumentError for an index that is not declared, and for a range or limit that is none
+   * @throws InvalidArgumentError for an option that there is not, an index that is not declared, and a range or limit that makes no sense
    */
   getAll(options?: QueryOptions<Index>): Promise<Row[]>
-  /** How many rows there are in a range. */
+  /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
   count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
@@ -57,8 +58,15 @@ const maxTries = 3
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
- * @throws ProjectionError with code 'definition-changed' if its tables were declared differently under the same version
+ * @throws InvalidArgumentError for what `defineProjection` did not make
+ * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
+ *   or another definition of its name and version is in use in this context
  */
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options?: ReadModelOptions): Promise<ReadModel<T>>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
+  store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadModelOptions,
+): Promise<ReadModel<T>>
 export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')

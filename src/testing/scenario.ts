@@ -3,6 +3,8 @@ import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '.
 import { execute } from '../commands/execute.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
+import type { Literal, Literals } from '../events/literals.js'
 import { openEventStore, type TidemarkStore } from '../memory/index.js'
 import type { ProjectionDefinition, RowOf, Tables } from '../read-model/define.js'
 import { runProjection } from '../read-model/run.js'
@@ -13,9 +15,11 @@ import { virtualClock } from './virtual-clock.js'
 /** What has happened before; see {@link given}. */
 export interface Given<E extends EventShape> {
   /** A command that is carried out on it. Runs anew for each `then…`. */
-  when<S, const D extends Decision<E>>(command: Command<E, S, D>): WhenCommand<E, ReasonOf<D>>
+  when<S, const D extends Decision<Own>, Own extends EventShape = E, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+    command: Command<Own, S, D, Next> & FitsStore<E, Own>,
+  ): WhenCommand<Own, ReasonOf<D>>
   /** A projection that runs over it. Runs anew for each `then…`. */
-  whenProjected<T extends Tables>(definition: ProjectionDefinition<E, T>): WhenProjected<T>
+  whenProjected<T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>): WhenProjected<T>
 }
 
 /** What may be said of a command. Every promise rejects with an `Error` that tells what was expected and what came. */
@@ -63,15 +67,16 @@ export function given<E extends EventShape = EventShape>(history: readonly Comma
     }
   }
   return {
-    when: (command) => whenCommand(command, within, history.length),
-    whenProjected: (definition) => whenProjected(definition, within),
+    // What is stored and what the command is typed by were held against each other by the types above.
+    when: (command) => whenCommand(command as Command<EventShape, unknown>, within as unknown as Within<EventShape>, history.length) as never,
+    whenProjected: (definition) => whenProjected(definition as unknown as ProjectionDefinition<E>, within) as never,
   }
 }
 
 type Within<E extends EventShape> = <A>(work: (store: TidemarkStore<E>) => Promise<A>) => Promise<A>
 
 function whenCommand<E extends EventShape, S, D extends Decision<E>>(command: Command<E, S, D>, within: Within<E>, past: number): WhenCommand<E, ReasonOf<D>> {
-  const run = (store: TidemarkStore<E>) => execute<E, S, D>(store, command, { retry: { maxAttempts: 0 } })
+  const run = (store: TidemarkStore<E>): Promise<CommandResult<E, ReasonOf<D>>> => execute(store, command as never, { retry: { maxAttempts: 0 } })
   const stored = (store: TidemarkStore<E>) => collect(store.read({ after: past }))
   return {
     thenEvents: (expected) => within(async (store) => {
@@ -99,12 +104,12 @@ function whenCommand<E extends EventShape, S, D extends Decision<E>>(command: Co
 function whenProjected<E extends EventShape, T extends Tables>(definition: ProjectionDefinition<E, T>, within: Within<E>): WhenProjected<T> {
   const run = (store: TidemarkStore<E>) => {
     const clock = virtualClock()
-    return clock.runUntil(runProjection(definition, store, { clock }))
+    return clock.runUntil(runProjection(definition as never, store, { clock }))
   }
   return {
     thenRows: (expected) => within(async (store) => {
       await run(store)
-      const view = await openReadModel(store, definition)
+      const view = await openReadModel<E, T>(store, definition as never)
       for (const [table, rows] of Object.entries(expected)) equal(await view[table as keyof T & string].getAll(), rows, `the rows of '${table}'`)
       await view.close()
     }),

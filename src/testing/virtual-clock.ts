@@ -1,5 +1,6 @@
 /** Time that passes only when a test says so. */
 import type { Clock } from '../platform/clock.js'
+import { realTimeout } from '../platform/tasks.js'
 import { seededRandom } from './random.js'
 
 /**
@@ -98,5 +99,5 @@ export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number;
 
 /** Microtasks, and the tasks of other queues that they asked for. */
 async function settled(): Promise<void> {
-  for (let round = 0; round < 3; round += 1) await new Promise((resolve) => setTimeout(resolve, 0))
+  for (let round = 0; round < 3; round += 1) await new Promise<void>((resolve) => void realTimeout(resolve, 0))
 }

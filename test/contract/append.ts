@@ -335,6 +335,8 @@ export function appendContract(name: string, open: Open): void {
         ['sginal', (store) => store.readEvents({}, { limit: 1 }, { sginal: 1 } as object)],
         ['signal', (store) => store.readEvents({}, { limit: 1 }, { signal: {} as never })],
         ['listener', (store) => store.subscribe(7 as never)],
+        ['sginal', (store) => store.acquire('p', { sginal: 1 } as object)],
+        ['signal', (store) => store.acquire('p', { signal: new AbortController() as never })],
         ['expcted', (store) => store.save('p', 1, { expcted: 0 } as object)],
       ]
       on('that there are none of, or of the wrong kind, are refused by name, and nothing is stored', async (store) => {

@@ -20,7 +20,7 @@ const ofCopy = ['test/unit/events/fresh-copy.test.ts']
 const ofExecute = ['test/unit/commands/execute.test.ts']
 const ofMisuse = ['test/unit/commands/misuse.test.ts']
 const ofPipeline = ['test/unit/commands/pipeline.test.ts']
-const ofLive = ['test/unit/read-model/live-projection.test.ts']
+const ofLive = ['test/unit/read-model/live-projection-states.test.ts']
 
 export default [
   // From the list by hand.

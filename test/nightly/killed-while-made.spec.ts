@@ -14,7 +14,7 @@ test('H43: the browser is killed 50 times while a store and a large read model a
     const define = async (again: boolean) => run(page, 'page', async (tidemark, { name, again }, state) => {
       const events = tidemark.defineEvents<{ type: 'Added'; data: number }>()
       // Many object stores, so that making them takes a while.
-      const tables = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`t${at}`, tidemark.table<{ id: number; a: number; b?: number; c?: number }>({ key: 'id', indexes: { a: 'a', b: 'b', c: 'c' } })]))
+      const tables = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`t${at}`, tidemark.table<{ id: number; a: number; b?: number; c?: number }>()({ key: 'id', indexes: { a: 'a', b: 'b', c: 'c' } })]))
       const definition = tidemark.defineProjection(events, { name: 'large', tables, on: { Added: ({ data }, written) => { for (const each of Object.keys(tables)) written[each]?.put({ id: data, a: data }) } } })
       // The storage of a browser that was just killed may fail to open at first; tidemark tries again by itself.
       let failures = 0

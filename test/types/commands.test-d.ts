@@ -1,10 +1,6 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
-import { ensure, refuse, type Command, type Refusal } from '../../src/commands/command.js'
-import { defineCommand } from '../../src/commands/define-command.js'
-import { execute } from '../../src/commands/execute.js'
-import { defineEvents } from '../../src/events/catalogue.js'
-import type { EventStore } from '../../src/log/event-store.js'
+import { defineCommand, defineEvents, ensure, execute, refuse, type Command, type EventStore, type Refusal } from 'tidemark'
 
 type BankEvent = { type: 'Deposited'; data: { amount: number } } | { type: 'Closed'; data: { by: string } }
 const events = defineEvents<BankEvent>()
@@ -47,28 +43,12 @@ await execute(store, {
   decide: (sum) => (sum > 3 ? refuse({ missing: sum }) : []),
 })
 
-defineCommand(events, {
-  streams: ['account-1'],
-  initial: 0,
-  evolve: (sum) => sum,
-  // @ts-expect-error an event must be of the catalogue
-  decide: () => [{ stream: 'account-1', type: 'Opened', data: {} }],
-})
-
-defineCommand(events, {
-  streams: ['account-1'],
-  initial: 0,
-  // @ts-expect-error the fold answers the state's type
-  evolve: () => 'nothing',
-  decide: () => [],
-})
-
-defineCommand(events, {
-  streams: ['account-1'],
-  initial: 0,
-  evolve: (sum) => sum,
-  // @ts-expect-error each event names its stream
-  decide: () => [{ type: 'Deposited', data: { amount: 1 } }],
-})
+// On one line each: TypeScript 5.4 reports an error of overloads where the call begins.
+// @ts-expect-error an event must be of the catalogue
+defineCommand(events, { streams: ['account-1'], initial: 0, evolve: (sum) => sum, decide: () => [{ stream: 'account-1', type: 'Opened', data: {} }] })
+// @ts-expect-error the fold answers the state's type
+defineCommand(events, { streams: ['account-1'], initial: 0, evolve: () => 'nothing', decide: () => [] })
+// @ts-expect-error each event names its stream
+defineCommand(events, { streams: ['account-1'], initial: 0, evolve: (sum) => sum, decide: () => [{ type: 'Deposited', data: { amount: 1 } }] })
 
 expectTypeOf(refuse('no')).toEqualTypeOf<Refusal<'no'>>()

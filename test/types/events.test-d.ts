@@ -1,8 +1,7 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
-import { defineEvents, type EventCatalogue, type EventOf } from '../../src/events/catalogue.js'
-import type { NewEvent, RecordedEvent } from '../../src/events/event.js'
+import { defineEvents, type DataOfType, type EventCatalogue, type EventOf, type EventOfType, type EventStore, type NewEvent, type RecordedEvent } from 'tidemark'
 
 type FlightEvent =
   | { type: 'FlightScheduled'; data: { origin: string; distance: number } }
@@ -53,6 +52,14 @@ defineEvents({ A: { schema: {} } })
 // @ts-expect-error not a catalogue
 open({ events: {} })
 
+// Plain events have what is stored, the output; what a creator made may be appended, and says so where its schema changes its own output.
+expectTypeOf<{ type: 'FlightScheduled'; data: { origin: string; distance: number } }>().toExtend<NewEvent<Defined>>()
+expectTypeOf<{ type: 'FlightScheduled'; data: { origin: string; distance: string } }>().not.toExtend<NewEvent<Defined>>()
+expectTypeOf<{ type: 'FlightLanded'; data: {} }>().not.toExtend<NewEvent<Defined>>()
+expectTypeOf(defined.FlightScheduled({ origin: 'OSL', distance: '1' })).toExtend<NewEvent<Defined>>()
+expectTypeOf(defined.FlightScheduled({ origin: 'OSL', distance: '1' }).checked).toEqualTypeOf<string | undefined>()
+expectTypeOf({ ...defined.FlightScheduled({ origin: 'OSL', distance: '1' }), meta: { user: 'a' } }).toExtend<NewEvent<Defined>>()
+
 // Narrowing.
 declare const recorded: RecordedEvent<Defined>
 if (recorded.type === 'FlightLanded') expectTypeOf(recorded.data).toEqualTypeOf<{ delay: number }>()
@@ -70,3 +77,27 @@ switch (recorded.type) {
 // One member of a union with several types.
 const several = defineEvents<{ type: 'A' | 'B'; data: { n: number } }>()
 expectTypeOf(several.A({ n: 1 }).type).toEqualTypeOf<'A'>()
+
+// Creators by a type that a function is generic over.
+type LegEvent = { type: 'Landed'; data: { delay: number } } | { type: 'Cancelled'; data: { why: string }; meta?: { user: string } }
+const legs = defineEvents<LegEvent>()
+declare const store: EventStore<LegEvent>
+const make = <T extends LegEvent['type']>(type: T, data: EventOfType<LegEvent, T>['data']) => legs[type](data)
+expectTypeOf(make('Landed', { delay: 1 }).data).toEqualTypeOf<{ delay: number }>()
+// @ts-expect-error the data of another type
+make('Landed', { why: 'fog' })
+export const extracted = <T extends LegEvent['type']>(type: T, data: Extract<LegEvent, { type: T }>['data']) => legs[type](data)
+type Data = { [E in LegEvent as E['type']]: E['data'] }
+export const lookedUp = <T extends LegEvent['type']>(type: T, data: Data[T]) => legs[type](data)
+export const byParameters = <T extends LegEvent['type']>(type: T, data: Parameters<(typeof legs)[T]>[0]) => legs[type](data)
+export const withId = <T extends LegEvent['type']>(type: T, data: DataOfType<LegEvent, T>, id: string) => legs[type](data, { id })
+export async function send<T extends LegEvent['type']>(type: T, data: EventOfType<LegEvent, T>['data']) {
+  await store.append({ stream: 'a', events: [legs[type](data)] })
+}
+// @ts-expect-error any data
+export const wrong = <T extends LegEvent['type']>(type: T, data: unknown) => legs[type](data)
+const described = defineEvents({ Landed: { schema: z.object({ delay: z.number() }) }, Cancelled: { schema: z.object({ why: z.string() }) } })
+export const ofSchemas = <T extends 'Landed' | 'Cancelled'>(type: T, data: EventOfType<EventOf<typeof described>, T>['data']) => described[type](data)
+// A union of types, where their data is the same.
+const alike = defineEvents<{ type: 'Up'; data: { by: number } } | { type: 'Down'; data: { by: number } }>()
+expectTypeOf((['Up', 'Down'] as const).map((type) => alike[type]({ by: 1 }))[0]).toExtend<{ type: 'Up' | 'Down'; data: { by: number } } | undefined>()

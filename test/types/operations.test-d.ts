@@ -2,7 +2,7 @@
 import { expectTypeOf } from 'vitest'
 import {
   exportEvents, importEvents, verifyEventStore, type ImportResult, type LogDefect, type LogDefectKind, type Persistence, type StorageUsage, type TidemarkStore, type Verification,
-} from '../../src/index.js'
+} from 'tidemark'
 
 declare const store: TidemarkStore
 

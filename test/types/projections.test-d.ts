@@ -16,8 +16,9 @@ const store = await openEventStore({ name: 'types', events })
 const board = defineProjection(events, {
   name: 'board',
   tables: {
-    airports: table<Airport>({ key: 'code', indexes: { byLanded: 'landed' } }),
+    airports: table<Airport>()({ key: 'code', indexes: { byLanded: 'landed' } }),
     days: { key: 'day', schema: z.object({ day: z.string(), flights: z.number() }) },
+    tidied: { key: 'day', schema: z.object({ day: z.string().trim(), flights: z.union([z.number(), z.string().transform(Number)]), late: z.number().default(0) }) },
     loose: { key: 'id' },
   },
   on: {
@@ -28,6 +29,8 @@ const board = defineProjection(events, {
       expectTypeOf(await tables.days.get('1')).toEqualTypeOf<{ day: string; flights: number } | undefined>()
       expectTypeOf(await tables.loose.get('1')).toEqualTypeOf<Record<string, unknown> | undefined>()
       tables.airports.put({ code: 'LAS', landed: 1 })
+      // A row that is put is the stored row: the output of its schema.
+      expectTypeOf(tables.tidied.put).parameter(0).toEqualTypeOf<{ day: string; flights: number; late: number }>()
       // @ts-expect-error a row needs all of its properties
       tables.airports.put({ code: 'LAS' })
       // @ts-expect-error there is no such table
@@ -62,8 +65,8 @@ defineProjection(events, {
 // @ts-expect-error the key must be a property of the row
 table<Airport>({ key: 'name' })
 // @ts-expect-error so must what an index sorts by
-table<Airport>({ key: 'code', indexes: { byName: 'name' } })
-table<{ id: string; at: { day: string; hour: number } }>({ key: 'id', indexes: { byTime: ['at.day', 'at.hour'] } })
+table<Airport>()({ key: 'code', indexes: { byName: 'name' } })
+table<{ id: string; at: { day: string; hour: number } }>()({ key: 'id', indexes: { byTime: ['at.day', 'at.hour'] } })
 defineProjection(events, {
   name: 'narrowed', tables: {}, on: { Landed: () => {} },
   // @ts-expect-error there is no such event
@@ -106,6 +109,10 @@ await indexed.days.getAll({ index: 'byFlights' })
 await indexed.days.count({ index: 'byDay' })
 const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A', upperOpen: true } }))
 expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
+expectTypeOf(worst.getServerSnapshot).toEqualTypeOf(worst.getSnapshot)
+expectTypeOf(projection.status.getServerSnapshot).toEqualTypeOf(projection.status.getSnapshot)
+const failed = worst.getSnapshot()
+if (failed.state === 'error') expectTypeOf(failed.value).toEqualTypeOf<Airport[] | undefined>()
 
 expectTypeOf(projection.rebuild({ until: 'complete' })).toEqualTypeOf<Promise<void>>()
 const total = liveProjection(store, { initial: 0, on: { Landed: (sum, event) => sum + event.data.delay } })

@@ -1,6 +1,6 @@
 /** Rows that are put are copies: what the app does to its objects afterwards changes nothing, and nothing of the app is frozen. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, openReadModel, runProjection, table } from 'tidemark'
+import { defineProjection, openReadModel, runProjection, table, type TypedTable } from 'tidemark'
 import { added, events, newName, type Backend } from './model.js'
 
 interface Row { readonly id: unknown; [part: string]: unknown }
@@ -12,7 +12,7 @@ export function copiesContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: count }, (_, at) => added('a', at)) })
       const definition = defineProjection(events, {
-        name: 'copies', tables: { rows: table<Row>({ key: 'id', ...(indexed ? { indexes: { byAt: 'at' } } : {}) }) },
+        name: 'copies', tables: { rows: (indexed ? { key: 'id', indexes: { byAt: 'at' } } : { key: 'id' }) as TypedTable<Row> },
         on: { Added: async ({ data }, { rows }) => void (await put(rows as never, data.amount)) },
         onError: () => 'park',
       })

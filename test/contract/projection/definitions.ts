@@ -4,7 +4,7 @@ import { defineProjection, deleteReadModel, openReadModel, runProjection, startP
 import { databaseOf, withDatabase, completed, settled } from '../../support/raw-database.js'
 import { added, events, newName, other, rowsOf, sums, type Backend, type Event, type Store, type Sum } from './model.js'
 
-const tables = { sums: table<Sum>({ key: 'name', indexes: { byTotal: 'total' } }) }
+const tables = { sums: table<Sum>()({ key: 'name', indexes: { byTotal: 'total' } }) }
 const soon = { timeout: 25_000 }
 const refused = { name: 'ProjectionError', code: 'definition-changed' }
 

@@ -33,7 +33,7 @@ export function sums(options: { version?: number; bad?: (event: RecordedEvent<Ev
   return defineProjection(events, {
     name: 'sums',
     version: options.version ?? 1,
-    tables: { sums: table<Sum>({ key: 'name', indexes: { byTotal: 'total' } }) },
+    tables: { sums: table<Sum>()({ key: 'name', indexes: { byTotal: 'total' } }) },
     on: {
       Added: async (event, { sums }) => {
         const { to, amount } = event.data

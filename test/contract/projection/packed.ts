@@ -83,7 +83,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         const range = {
           ...(random() < 0.7 ? { lower: one, lowerOpen: random() < 0.3 } : {}), ...(random() < 0.7 ? { upper: other, upperOpen: random() < 0.3 } : {}),
         }
-        const options: QueryOptions = {
+        const options: QueryOptions<never> = {
           range, ...(random() < 0.5 ? { direction: 'prev' as const } : {}), ...(random() < 0.6 ? { limit: Math.floor(random() * random() * 300) } : {}),
         }
         expect(await view.rows.getAll(options), JSON.stringify(options)).toEqual(expected.answer(options))
@@ -186,7 +186,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       }
       const definition = defineProjection(events, {
         name: 'large',
-        tables: { rows: table<Row>({ key: 'id' }), indexed: table<Row>({ key: 'id', indexes: { amount: 'amount' } }) },
+        tables: { rows: table<Row>({ key: 'id' }), indexed: table<Row>()({ key: 'id', indexes: { amount: 'amount' } }) },
         fold: { rows: sum, indexed: sum },
       })
       const sums = new Map<string, number>()

@@ -6,7 +6,7 @@ import { added, events, newName, type Backend } from './model.js'
 interface Row { readonly name: string; readonly n: number }
 const both = () => defineProjection(events, {
   name: 'both',
-  tables: { packed: table<Row>({ key: 'name' }), indexed: table<Row>({ key: 'name', indexes: { byN: 'n' } }) },
+  tables: { packed: table<Row>({ key: 'name' }), indexed: table<Row>()({ key: 'name', indexes: { byN: 'n' } }) },
   on: {
     Added: ({ data }, { packed, indexed }) => {
       packed.put({ name: data.to, n: data.amount })
@@ -42,6 +42,12 @@ export function questionsContract({ name, open }: Backend): void {
         const stream = []
         for await (const event of store.readStream('s', { limit })) stream.push(event)
         expect(stream).toHaveLength(150)
+      }
+      await runProjection({ name: 'plain', apply: () => { throw new Error('bad') }, onError: () => 'park' as const }, store)
+      for (const limit of [150, 2 ** 32, Number.MAX_SAFE_INTEGER]) expect(await store.letters('plain', 0, limit)).toHaveLength(150)
+      expect(await store.letters('plain', 148, 0)).toEqual([])
+      for (const [after, limit] of [[0, -1], [0, Number.NaN], [0, Infinity], [Number.NaN, 1], [-1, 1], ['0', 1]] as [number, number][]) {
+        await expect(store.letters('plain', after, limit)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       for (const limit of [-1, 1.5, Number.NaN, -Infinity, '3', null, 3n, true]) {
         for (const reader of [view.packed, view.indexed]) {

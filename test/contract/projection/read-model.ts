@@ -1,6 +1,6 @@
 /** Read models: rows and checkpoint that commit together. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, destroyEventStore, openReadModel, runProjection, table } from 'tidemark'
+import { defineEvents, defineProjection, destroyEventStore, openReadModel, runProjection, table } from 'tidemark'
 import { z } from 'zod'
 import { added, allOf, events, fold, newName, other, rowsOf, sums, type Backend } from './model.js'
 
@@ -59,6 +59,46 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: [added('b', 1)] })
       await runProjection(definition, store)
       expect(await view.sums.get('b')).toEqual({ name: 'b', total: 8 })
+      await view.close()
+      await store.close()
+    })
+    test('fold: of a store that holds more it sees the types that its catalogue has definitions of, that a filter names, or all of them', async () => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: [added('a', 1), other(), added('a', 2)] })
+      const seen: string[] = []
+      const spec = (name: string) => ({
+        name, tables: { types: table<{ id: string }>({ key: 'id' }) },
+        fold: { types: { key: ({ type, position }: { type: string; position: number }) => (seen.push(`${name} ${type} ${position}`), undefined), evolve: () => null } },
+      })
+      const described = defineEvents({ Added: { schema: z.object({ to: z.string(), amount: z.number() }) } })
+      expect(await runProjection(defineProjection(described, spec('described')), store)).toMatchObject({ position: 3, applied: 2 })
+      await runProjection(defineProjection(events, { ...spec('named'), filter: { types: ['Other'] } }), store)
+      await runProjection(defineProjection(described, { ...spec('both'), filter: { types: [] } }), store)
+      await runProjection(defineProjection(events, spec('all')), store)
+      expect(seen).toEqual(['described Added 1', 'described Added 3', 'named Other 2', 'all Added 1', 'all Other 2', 'all Added 3'])
+      await store.close()
+    })
+    test('table: both of its forms give what they were given', async () => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: [added('a', 2), added('b', 1)] })
+      type Sum = { name: string; total: number }
+      const declared = { key: 'name', indexes: { byTotal: 'total' } } as const
+      expect(table<Sum>()(declared)).toBe(declared)
+      // JavaScript may write it in one call.
+      expect(table<Sum>(declared as never)).toBe(declared)
+      const definition = defineProjection(events, {
+        name: 'forms', tables: { one: table<Sum>({ key: 'name' }), two: table<Sum>()(declared) },
+        on: {
+          Added: ({ data }, { one, two }) => {
+            one.put({ name: data.to, total: data.amount })
+            two.put({ name: data.to, total: data.amount })
+          },
+        },
+      })
+      await runProjection(definition, store)
+      const view = await openReadModel(store, definition)
+      expect(await view.one.getAll()).toEqual([{ name: 'a', total: 2 }, { name: 'b', total: 1 }])
+      expect(await view.two.getAll({ index: 'byTotal' })).toEqual([{ name: 'b', total: 1 }, { name: 'a', total: 2 }])
       await view.close()
       await store.close()
     })
@@ -124,7 +164,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       expect(await names({ limit: 0 })).toBe('')
       expect([await view.sums.count(), await view.sums.count({ index: 'byTotal', range: { lower: 4 } })]).toEqual([4, 2])
       expect(await view.sums.get('x')).toBeUndefined()
-      for (const bad of [{ limit: -1 }, { index: 'toString' }, { range: { lower: Number.NaN } }, { direction: 'up' as never }]) {
+      for (const bad of [{ limit: -1 }, { index: 'toString' as never }, { range: { lower: Number.NaN } }, { direction: 'up' as never }]) {
         await expect(view.sums.getAll(bad)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       await expect(view.sums.get(undefined as never)).rejects.toMatchObject({ code: 'invalid-argument' })

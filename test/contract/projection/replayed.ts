@@ -33,7 +33,7 @@ export function replayedContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 10), added('b', 0)] })
       const state = { replaying: false, tries: 0, meanwhile: async (_store: Store) => {} }
       const definition = defineProjection(events, {
-        name: 'kept', tables: { rows: table<Row>(indexed ? { key: 'id', indexes: { byTotal: 'total' } } : { key: 'id' }) },
+        name: 'kept', tables: { rows: indexed ? table<Row>()({ key: 'id', indexes: { byTotal: 'total' } }) : table<Row>({ key: 'id' }) },
         on: {
           Added: async ({ position, data: { to, amount } }, { rows }) => {
             const row = await rows.get(to)

@@ -3,6 +3,7 @@ import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { defineEvents, defineProjection, destroyEventStore, openEventStore, openReadModel, runProjection, startProjection, table, type TidemarkStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { given, virtualClock } from 'tidemark/testing'
 import { feature } from '../../../src/platform/features.js'
 import { nextTask } from '../../../src/platform/tasks.js'
 
@@ -153,6 +154,15 @@ describe.for([['memory', openMemory as typeof openEventStore], ['fake-indexeddb'
     await runProjection(counts, store)
     await view.close()
     await store.close()
+  })
+
+  test('a past of the testing kit, and its clock, need no timer', async () => {
+    await given<Event>([{ stream: 'a', type: 'Added', data: { value: 1 } }]).whenProjected(counts).thenRows({ counts: [{ id: 'a', sum: 1 }] })
+    const clock = virtualClock()
+    let rung = 0
+    clock.schedule(60_000, () => void (rung += 1))
+    await clock.advance(60_000)
+    expect(rung).toBe(1)
   })
 
   test('a long projection gives way all the same, with a message channel or without', async () => {

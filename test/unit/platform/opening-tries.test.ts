@@ -12,6 +12,8 @@ function failing(random = 0.5, error: TidemarkError = failure('UnknownError')) {
   const tries = new OpeningTries(clock)
   const at: number[] = []
   const run = async () => {
+    const refusal = tries.refusal()
+    if (refusal !== undefined) throw refusal
     return tries.run(async () => {
       at.push(clock.monotonic())
       throw error

@@ -1,5 +1,6 @@
 // Who leads, and how that changes, on a virtual clock: several contexts over one set of rows.
 import { describe, expect, test } from 'vitest'
+import { LeadershipLostError } from '../../../src/errors.js'
 import type { PageLifecycle, Presence } from '../../../src/platform/page-lifecycle.js'
 import { driveTarget, stallTimeout, type Backend, type LeadershipHints } from '../../../src/projection/leadership.js'
 import type { ProjectionConfig } from '../../../src/projection/config.js'
@@ -240,4 +241,193 @@ test('a paused projection is not taken for a stalled one', async () => {
   expect([a.leads, b.leads, rows.epoch]).toEqual([true, false, 1])
   await a.stop()
   await b.stop()
+})
+
+describe('the lock', () => {
+  const ports = (backend: FakeBackend, coordinator: Partial<Backend<never>['coordinator']> = {}): Backend<never> =>
+    ({ reader: backend.reader as never, coordinator: { ...backend.coordinator, ...coordinator } })
+  const drive = (backend: FakeBackend, target: ProjectionTarget, given: Backend<never>, config: ProjectionConfig<never> = {}, reports: ProjectionReport[] = []) => {
+    const ended = driveTarget(target as never, given, { clock: backend.clock, mode: 'continuous', ...config }, { mode: 'continuous', owner: 'a', report: (each) => void reports.push(each) })
+    ended.catch(() => {})
+    return ended
+  }
+
+  test('D9: one that is granted after the run was stopped is freed: another context can lead', async () => {
+    for (const late of ['tryAcquire', 'acquire'] as const) {
+      const backend = fakeBackend()
+      let grant = () => {}
+      let freed = 0
+      const granting = new Promise<{ release(): void }>((resolve) => (grant = () => resolve({ release: () => void (freed += 1) })))
+      const stopping = new AbortController()
+      const ended = drive(backend, fakeTarget(fakeRows()), ports(backend, { ...(late === 'acquire' && { tryAcquire: async () => undefined }), [late]: () => granting }), { signal: stopping.signal })
+      await backend.clock.advance(10)
+      stopping.abort()
+      // What hangs is let go of after the grace.
+      await backend.clock.advance(2_100)
+      grant()
+      await backend.clock.advance(10)
+      expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted' })
+      expect([late, freed]).toEqual([late, 1])
+    }
+  })
+  test('D10: a handler that hangs keeps it for two seconds after a stop, and no longer', async () => {
+    const backend = fakeBackend()
+    backend.append(2)
+    const rows = fakeRows()
+    const hangs = new Promise<undefined>(() => {})
+    const stopping = new AbortController()
+    drive(backend, fakeTarget(rows, { commit: () => hangs }), ports(backend), { signal: stopping.signal })
+    await backend.clock.advance(10)
+    stopping.abort()
+    await backend.clock.advance(1_990)
+    expect(await backend.coordinator.tryAcquire('rows@1')).toBeUndefined()
+    await backend.clock.advance(20)
+    expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
+  })
+  test('D10: one that comes back within that time stores what it did', async () => {
+    const backend = fakeBackend()
+    backend.append(2)
+    const rows = fakeRows()
+    let goOn = () => {}
+    const waits = new Promise<undefined>((resolve) => (goOn = () => resolve(undefined)))
+    const stopping = new AbortController()
+    const ended = drive(backend, fakeTarget(rows, { commit: () => waits }), ports(backend), { signal: stopping.signal })
+    await backend.clock.advance(10)
+    stopping.abort()
+    await backend.clock.advance(1_000)
+    goOn()
+    expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted', position: 2 })
+    expect([rows.applied, backend.clock.pending]).toEqual([[1, 2], 0])
+  })
+  test('D5: a target that refuses every commit ends the run after 21 losses, and before that it leads again', async () => {
+    const backend = fakeBackend()
+    backend.append(1)
+    const rows = fakeRows()
+    const target = fakeTarget(rows)
+    const reports: ProjectionReport[] = []
+    // Somebody else takes over each time.
+    const refusing: ProjectionTarget = { ...target, commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+    const ended = drive(backend, refusing, ports(backend), {}, reports)
+    await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'leadership-lost' })
+    expect(reports.filter(({ type }) => type === 'leadership-lost')).toHaveLength(21)
+    expect(reports.filter(({ type }) => type === 'leading')).toHaveLength(21)
+    expect(reports.filter(({ type }) => type === 'resigned')).toHaveLength(21)
+    expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
+  })
+  test('D5: losses between which something is committed have no end', async () => {
+    const backend = fakeBackend()
+    backend.append(60)
+    const rows = fakeRows()
+    const reports: ProjectionReport[] = []
+    const stopping = new AbortController()
+    const ended = drive(backend, fakeTarget(rows, {
+      commit: (n) => {
+        if (n % 2 === 0) {
+          rows.epoch += 1
+          rows.owner = 'another'
+        }
+        return undefined
+      },
+    }), ports(backend), { batch: { maxEvents: 1 }, signal: stopping.signal }, reports)
+    await backend.clock.advance(60_000)
+    stopping.abort()
+    await backend.clock.runUntil(ended)
+    expect(reports.filter(({ type }) => type === 'leadership-lost').length).toBeGreaterThan(25)
+    expect(rows.applied).toEqual(upTo(60))
+  })
+  test('a batch, and one that does not wait, ends with its first loss', async () => {
+    for (const config of [{ mode: 'batch' }, { leadership: 'try' }] as const) {
+      const backend = fakeBackend()
+      backend.append(1)
+      const rows = fakeRows()
+      const refusing: ProjectionTarget = { ...fakeTarget(rows), commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+      const reports: ProjectionReport[] = []
+      await expect(backend.clock.runUntil(drive(backend, refusing, ports(backend), config, reports))).rejects.toMatchObject({ code: 'leadership-lost' })
+      expect(reports.filter(({ type }) => type === 'leading')).toHaveLength(1)
+    }
+  })
+  test('a loss on its own behalf keeps the lock: nobody else leads in between', async () => {
+    const backend = fakeBackend()
+    backend.append(5)
+    const rows = fakeRows()
+    const reports: ProjectionReport[] = []
+    let first = true
+    const target = fakeTarget(rows, {
+      commit: () => {
+        // A replay raised the epoch.
+        if (first) rows.epoch += 1
+        first = false
+        return undefined
+      },
+    })
+    const stopping = new AbortController()
+    const ended = drive(backend, target, ports(backend), { signal: stopping.signal }, reports)
+    await backend.clock.advance(5)
+    expect(rows.applied).toEqual(upTo(5))
+    stopping.abort()
+    await backend.clock.runUntil(ended)
+    expect(reports.filter(({ type }) => type === 'leading')).toHaveLength(1)
+    expect(reports.filter(({ type }) => type === 'leadership-lost')).toHaveLength(1)
+  })
+  test('a fault is kept for others; one of a run that was passed is none, and a rebuild that is given up goes on with the old rows', async () => {
+    for (const outcome of ['stopped', 'moved', 'rebuild-given-up'] as const) {
+      const backend = fakeBackend()
+      backend.append(3)
+      const rows = fakeRows()
+      const faults: unknown[] = []
+      const reports: ProjectionReport[] = []
+      let broken = true
+      const target = fakeTarget(rows, { apply: ({ position }) => { if (broken && position === 2) throw new Error('no') } })
+      const recording: ProjectionTarget = { ...target, recordFault: async (fault) => (faults.push(fault), broken = false, outcome) }
+      const stopping = new AbortController()
+      const ended = drive(backend, recording, ports(backend), { signal: stopping.signal }, reports)
+      await backend.clock.advance(1_000)
+      stopping.abort()
+      if (outcome === 'stopped') await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'failed', position: 2 })
+      else expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted', position: 3 })
+      expect(faults).toMatchObject([{ position: 2, eventId: 'id-2', eventType: 'A', message: expect.stringContaining('no') }])
+      expect([outcome, reports.some(({ type }) => type === 'rebuild-failed')]).toEqual([outcome, outcome === 'rebuild-given-up'])
+      expect(rows.applied).toEqual(outcome === 'stopped' ? [1] : [1, 2, 3])
+    }
+  })
+  test('D7: a follower that did not win doubles its patience, until something is committed', async () => {
+    const backend = fakeBackend()
+    const guard = await backend.coordinator.tryAcquire('rows@1')
+    backend.append(1)
+    const rows = fakeRows()
+    const reports: ProjectionReport[] = []
+    const stopping = new AbortController()
+    const refusing: ProjectionTarget = { ...fakeTarget(rows), commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+    const ended = drive(backend, refusing, ports(backend), { signal: stopping.signal }, reports)
+    await backend.clock.advance(150_000)
+    stopping.abort()
+    await backend.clock.runUntil(ended)
+    const led = reports.flatMap((each) => (each.type === 'leading' ? [each.time] : []))
+    expect(reports.filter(({ type }) => type === 'leading')).toMatchObject(led.map(() => ({ withoutLock: true })))
+    // Each takeover and each loss doubles it: 5 s, then 20 s, then 80 s.
+    const gaps = led.map((time, at) => time - (led[at - 1] ?? 0))
+    expect(led.length).toBe(3)
+    for (const [at, least] of [5_000, 20_000, 80_000].entries()) expect((gaps[at] ?? 0) >= least && (gaps[at] ?? 0) <= least * 1.2 + 1_000).toBe(true)
+    guard?.release()
+  })
+  test('a standing run gives its leadership up while it is away, and a page that asks is told who leads', async () => {
+    const backend = fakeBackend()
+    const rows = fakeRows()
+    const { bus } = hintBus()
+    const heard: string[] = []
+    bus.listen((kind) => heard.push(kind))
+    const [hidden, visible] = [fakePage('hidden'), fakePage('visible')]
+    const a = context(backend, fakeTarget(rows), 'a', hidden, bus)
+    await backend.clock.advance(10)
+    // One that begins to lead while it is hidden says so.
+    expect(heard).toEqual(['hidden-leader'])
+    const b = context(backend, fakeTarget(rows), 'b', visible, bus)
+    await backend.clock.advance(10)
+    // One that would lead says so, and is handed it.
+    expect(heard).toContain('candidate')
+    expect([a.leads, b.leads]).toEqual([false, true])
+    expect(a.reports).toContain('handed-over')
+    await a.stop()
+    await b.stop()
+  })
 })

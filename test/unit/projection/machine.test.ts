@@ -1,7 +1,7 @@
 // The machine alone, stepped by hand: no clock, no storage, no promise.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { EventCrashesError, EventUnreadableError, LeadershipLostError } from '../../../src/errors.js'
+import { ClosedError, EventCrashesError, EventUnreadableError, IntegrityError, LeadershipLostError, StorageLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
 import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
@@ -27,7 +27,7 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
       expect(this.effect).toMatchObject({ kind })
       next = steps.next(result as never)
     },
-    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped'> & { held?: ReadonlySet<string> } = {}) {
+    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'> & { held?: ReadonlySet<string>; rebuilding?: boolean; now?: number } = {}) {
       this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...more } })
     },
     read(after: number, to: number, head = to, now = 0) {
@@ -460,4 +460,334 @@ test('batch.maxTime bounds that wait, too', () => {
   it.read(1, 2, 2, 100)
   it.applied(1, 100)
   expect(it.effect).toMatchObject({ kind: 'commit', position: 2 })
+})
+
+describe('retries', () => {
+  /** The event after `after` fails, and its policy is asked. */
+  const fails = (it: ReturnType<typeof machine>, after: number, head: number, retryCount: number) => {
+    it.read(after, head)
+    it.answer('apply', { next: 0, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+    expect(it.effect).toMatchObject({ kind: 'decide', event: { position: after + 1 }, retryCount })
+    it.answer('decide', { strategy: 'retry' })
+  }
+  test('B9, M7: each event has all of its own, whatever the one before it took', () => {
+    const it = machine({ retry: { maxAttempts: 3, delay: 10, jitter: 0 } }, 'continuous')
+    it.loaded(4)
+    for (const count of [0, 1]) {
+      fails(it, 4, 6, count)
+      expect(it.effect).toEqual({ kind: 'sleep', ms: 10 * 2 ** count, why: 'retrying' })
+      it.answer('sleep', 'on')
+    }
+    it.read(4, 6)
+    it.answer('apply', { next: 1, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+    it.committed()
+    expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 6 }, retryCount: 0 })
+    it.answer('decide', { strategy: 'retry' })
+    expect(it.effect).toMatchObject({ kind: 'sleep', ms: 10 })
+    it.answer('sleep', 'on')
+    for (const count of [1, 2]) {
+      fails(it, 5, 6, count)
+      it.answer('sleep', 'on')
+    }
+    it.read(5, 6)
+    it.answer('apply', { next: 0, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+    expect(it.effect).toMatchObject({ kind: 'decide', retryCount: 3 })
+    expect(() => it.answer('decide', { strategy: 'retry' })).toThrow(expect.objectContaining({ attempts: 4, position: 6 }))
+  })
+  test('B9: a rebuild begins with all of them', () => {
+    const it = machine({ retry: { maxAttempts: 1 } }, 'continuous')
+    it.loaded(4)
+    fails(it, 4, 5, 0)
+    it.answer('sleep', 'control')
+    it.loaded(0, false, { rebuilding: true })
+    it.read(0, 5)
+    it.answer('apply', { next: 4, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+    it.committed()
+    expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 5 }, retryCount: 0 })
+  })
+  test('M20: a control in such a pause is heard: the state is loaded before the event is tried again', () => {
+    const it = machine({}, 'continuous')
+    it.loaded(4)
+    fails(it, 4, 5, 0)
+    it.answer('sleep', 'control')
+    it.loaded(4, true)
+    expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
+  })
+  test('an abort in such a pause ends the run', () => {
+    const it = machine({}, 'continuous')
+    it.loaded(4)
+    fails(it, 4, 5, 0)
+    it.answer('sleep', 'aborted')
+    expect(it.effect).toMatchObject({ reason: 'aborted', position: 4 })
+  })
+  test('pauses grow up to their cap', () => {
+    const it = machine({ retry: { maxAttempts: 9, delay: 100, backoffMultiplier: 3, maxDelay: 2000, jitter: 0 } }, 'continuous')
+    it.loaded()
+    const pauses: number[] = []
+    for (let count = 0; count < 5; count += 1) {
+      fails(it, 0, 1, count)
+      pauses.push((it.effect as { ms: number }).ms)
+      it.answer('sleep', 'on')
+    }
+    expect(pauses).toEqual([100, 300, 900, 2000, 2000])
+  })
+})
+
+describe('a rebuild', () => {
+  test('M12: is complete also where nothing is to be moved: over an empty log, and where no event matches', () => {
+    const it = machine({}, 'continuous')
+    it.loaded(0, false, { rebuilding: true })
+    it.answer('read-events', { value: { events: [], scannedTo: 0, head: 0, now: 0 } })
+    expect(it.effect).toEqual({ kind: 'commit', position: 0, caughtUp: true, events: 0 })
+    it.committed()
+    expect(it.effect).toMatchObject({ kind: 'sleep', why: 'idle' })
+  })
+  test('M11, N42: once complete it commits nothing more until something is appended', () => {
+    const it = machine({}, 'continuous')
+    it.loaded(0, false, { rebuilding: true })
+    it.read(0, 3)
+    it.applied(3)
+    expect(it.effect).toMatchObject({ kind: 'commit', position: 3, caughtUp: true })
+    it.committed()
+    for (const woken of ['on', 'append', 'on'] as const) {
+      it.answer('sleep', woken)
+      it.answer('read-events', { value: { events: [], scannedTo: 3, head: 3, now: 0 } })
+      expect(it.effect).toMatchObject({ kind: 'sleep', why: 'idle' })
+    }
+  })
+  test('commits on its way that have not caught up leave it under way', () => {
+    const it = machine({ batch: { maxEvents: 2 } }, 'continuous')
+    it.loaded(0, false, { rebuilding: true })
+    it.read(0, 4)
+    it.applied(2)
+    expect(it.effect).toMatchObject({ kind: 'commit', position: 2, caughtUp: false })
+    it.committed()
+    it.applied(4)
+    expect(it.effect).toMatchObject({ kind: 'commit', position: 4, caughtUp: true })
+  })
+})
+
+describe('a batch', () => {
+  test('M6: runs up to the head that it saw first, however the log grows', () => {
+    const it = machine()
+    it.loaded()
+    it.read(0, 3, 5)
+    it.applied(3)
+    it.read(3, 5, 9)
+    it.applied(2)
+    expect(it.effect).toEqual({ kind: 'commit', position: 5, caughtUp: true, events: 5 })
+    it.committed()
+    expect(it.effect).toMatchObject({ reason: 'caught-up', position: 5, applied: 5 })
+  })
+  test('M5: commits no further than that, although more was read', () => {
+    const it = machine()
+    it.loaded()
+    it.read(0, 3, 5)
+    it.applied(3)
+    it.read(3, 9)
+    expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 2 })
+    it.applied(2)
+    expect(it.effect).toEqual({ kind: 'commit', position: 5, caughtUp: true, events: 5 })
+    it.committed()
+    expect(it.effect).toMatchObject({ reason: 'caught-up', position: 5, applied: 5 })
+  })
+  test('M3: what was skipped and parked counts for its budget', () => {
+    for (const strategy of ['skip', 'park'] as const) {
+      const it = machine({ budget: { maxEvents: 2 } })
+      it.loaded()
+      it.read(0, 2, 9)
+      for (const at of [0, 1]) {
+        it.answer('apply', { next: at, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+        if (at > 0) it.committed()
+        it.answer('decide', { strategy })
+        if (strategy === 'park') it.answer('park', undefined)
+      }
+      it.committed()
+      expect(it.effect).toMatchObject({ reason: 'budget', position: 2, [strategy === 'skip' ? 'skipped' : 'parked']: 2 })
+    }
+  })
+  test('its budget of time counts from its start', () => {
+    const it = machine({ budget: { maxTime: 100 } })
+    it.loaded(0, false, { now: 50 })
+    it.read(0, 4, 9, 60)
+    it.applied(2, 149)
+    it.applied(3, 151)
+    expect(it.effect).toMatchObject({ kind: 'commit', position: 3 })
+    it.committed(151)
+    expect(it.effect).toMatchObject({ reason: 'budget', position: 3 })
+  })
+  test('ends where it is paused', () => {
+    const it = machine()
+    it.loaded(2, true)
+    expect(it.effect).toMatchObject({ reason: 'paused', position: 2 })
+  })
+})
+
+test('M19: every unreadable event of a page is one', () => {
+  const it = machine({}, 'continuous')
+  it.loaded()
+  const unreadable = [2, 3, 5].map((position) => new EventUnreadableError(position, 'no'))
+  it.answer('read-events', { value: { events: eventsBetween(0, 5), unreadable, scannedTo: 5, head: 5, now: 0 } })
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 1 })
+  it.applied(1)
+  it.committed()
+  for (const error of unreadable) {
+    if (error.position === 5) {
+      expect(it.effect).toEqual({ kind: 'apply', from: 3, to: 4 })
+      it.applied(4)
+    }
+    if (error.position !== 2) it.committed()
+    expect(it.effect).toMatchObject({ kind: 'decide', event: { position: error.position }, error })
+    it.answer('decide', { strategy: 'skip' })
+  }
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 5, caughtUp: true })
+})
+
+test('M15, H66: an idle run looks at the stored state after five seconds, whether it was woken or not, and loads it if it was moved', () => {
+  const it = machine({ poll: { emptyBackoff: 1000 } }, 'continuous')
+  it.loaded(3)
+  const idleAt = (now: number, woken: 'on' | 'append' | 'control' = 'on') => {
+    it.answer('read-events', { value: { events: [], scannedTo: 3, head: 3, now } })
+    it.answer('sleep', woken)
+  }
+  idleAt(1000)
+  idleAt(4999)
+  expect(it.effect).toMatchObject({ kind: 'read-events' })
+  idleAt(5000, 'append')
+  it.answer('look', { paused: false, moved: false, now: 5001 })
+  idleAt(10_000)
+  expect(it.effect).toMatchObject({ kind: 'read-events' })
+  idleAt(10_001)
+  // What cannot be read now is looked at again.
+  it.answer('look', undefined)
+  idleAt(10_002)
+  it.answer('look', { paused: false, moved: true, now: 10_003 })
+  it.loaded(0, false, { now: 10_003 })
+  expect(it.effect).toMatchObject({ kind: 'read-events', after: 0 })
+  it.answer('read-events', { value: { events: [], scannedTo: 3, head: 3, now: 10_004 } })
+  it.committed(10_004)
+  it.answer('sleep', 'control')
+  it.answer('look', { paused: true, moved: false, now: 10_005 })
+  expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
+})
+
+test('M21: the time of a batch begins with its first work, not with the commit before a long idleness', () => {
+  const it = machine({ batch: { maxTime: 300 } }, 'continuous')
+  it.loaded()
+  it.read(0, 2)
+  it.applied(2)
+  it.committed(0)
+  it.answer('sleep', 'append')
+  it.read(2, 6, 100, 4000)
+  it.applied(4, 4100)
+  // Behind, and 100 ms old: no commit yet.
+  expect(it.effect).toMatchObject({ kind: 'read-events', after: 6 })
+  it.read(6, 8, 100, 4200)
+  it.applied(2, 4301)
+  expect(it.effect).toMatchObject({ kind: 'commit', position: 8 })
+})
+
+describe('after a failure of the storage', () => {
+  const failing = (it: ReturnType<typeof machine>) => it.answer('load-checkpoint', { error: new Error('no storage') })
+  test('pauses double up to half a minute, and begin again once it worked', () => {
+    const it = machine({ poll: { failureBackoff: 100 }, retry: { jitter: 0 } }, 'continuous')
+    const pauses: number[] = []
+    for (let tries = 0; tries < 11; tries += 1) {
+      failing(it)
+      pauses.push((it.effect as { ms: number }).ms)
+      expect(it.effect).toMatchObject({ why: 'failed' })
+      it.answer('sleep', 'on')
+    }
+    expect(pauses).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
+    it.loaded()
+    it.answer('read-events', { error: new Error('no storage') })
+    expect(it.effect).toMatchObject({ kind: 'sleep', ms: 100 })
+  })
+  test('a try that the app asked for makes no later pause longer', () => {
+    const it = machine({ poll: { failureBackoff: 100 }, retry: { jitter: 0 } }, 'continuous')
+    for (const [woken, ms] of [['on', 100], ['hurried', 200], ['hurried', 200], ['on', 200], ['on', 400]] as const) {
+      failing(it)
+      expect(it.effect).toMatchObject({ kind: 'sleep', ms })
+      it.answer('sleep', woken)
+    }
+  })
+  test('reading goes on where it was, but after a control with what is stored', () => {
+    const it = machine({}, 'continuous')
+    it.loaded(3)
+    it.answer('read-events', { error: new Error('no storage') })
+    it.answer('sleep', 'hurried')
+    expect(it.effect).toMatchObject({ kind: 'read-events', after: 3 })
+    it.answer('read-events', { error: new Error('no storage') })
+    it.answer('sleep', 'control')
+    it.loaded(0)
+    expect(it.effect).toMatchObject({ kind: 'read-events', after: 0 })
+  })
+  test('a run gives up after so many in a row, a batch at once where it cannot load, and where it will never be better', () => {
+    const it = machine({ poll: { maxConsecutiveFailures: 2 } }, 'continuous')
+    for (let tries = 0; tries < 2; tries += 1) {
+      failing(it)
+      it.answer('sleep', 'on')
+    }
+    expect(() => failing(it)).toThrow(expect.objectContaining({ code: 'failed', attempts: 3 }))
+    expect(() => failing(machine())).toThrow(expect.objectContaining({ attempts: 1 }))
+    for (const error of [new ClosedError('The store'), new IntegrityError(3, 'damaged'), new StorageLostError('gone')]) {
+      expect(() => machine({}, 'continuous').answer('load-checkpoint', { error })).toThrow(expect.objectContaining({ code: 'failed', cause: error }))
+    }
+    // A hole that a reader found may be gone at the next look.
+    const other = machine({}, 'continuous')
+    other.loaded()
+    other.answer('read-events', { error: new IntegrityError(3, 'a hole') })
+    expect(other.effect).toMatchObject({ kind: 'sleep', why: 'failed' })
+  })
+})
+
+test('N36: a checkpoint beyond the head ends the run', () => {
+  const it = machine({}, 'continuous')
+  it.loaded(9)
+  expect(() => it.answer('read-events', { value: { events: [], scannedTo: 9, head: 8, now: 0 } })).toThrow(expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'integrity' }) }))
+})
+
+test('an event that an earlier version left out by hand is left out where it fails, without asking; not one that a newer build can apply', () => {
+  const it = machine({}, 'continuous')
+  it.loaded(0, false, { carried: [2, 3] })
+  it.read(0, 4)
+  expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 4 })
+  it.answer('apply', { next: 1, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
+  it.committed()
+  expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 4 })
+  it.answer('apply', { next: 2, failure: { error: new EventUnreadableError(3, 'newer', undefined, true), storage: false }, now: 0, aborted: false })
+  it.committed()
+  expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 3 } })
+  expect(it.run).toMatchObject({ skipped: 1, position: 2 })
+})
+
+test('the pause between polls is that of the interval after events, and grows while there are none', () => {
+  const it = machine({ poll: { interval: 700, emptyBackoff: 1000 } }, 'continuous')
+  it.loaded()
+  it.read(0, 2)
+  it.applied(2)
+  it.committed()
+  expect(it.effect).toMatchObject({ kind: 'sleep', ms: 700 })
+  it.answer('sleep', 'on')
+  it.read(2, 2)
+  expect(it.effect).toMatchObject({ kind: 'sleep', ms: 1000 })
+})
+
+test('somebody who moves the state again and again makes commits small', () => {
+  const run = newRun()
+  run.hurried = true
+  const steps = projectionMachine('p', settle({}, 'continuous'), () => 0, run)
+  const answer = (result: unknown) => {
+    let step = steps.next(result as never)
+    while (step.done !== true && step.value.kind === 'report') step = steps.next(undefined as never)
+    return step.value
+  }
+  answer(undefined)
+  answer({ value: { position: 0, paused: false, rebuilding: false, now: 0 } })
+  expect(answer({ value: { events: eventsBetween(0, 4), scannedTo: 4, head: 9, now: 0 } })).toMatchObject({ kind: 'apply' })
+  expect(answer({ next: 1, now: 0, aborted: false })).toMatchObject({ kind: 'commit', position: 1 })
+  expect(answer({ value: { paused: false, now: 0, took: 0, pouring: false } })).toMatchObject({ kind: 'apply', from: 1 })
+  expect(run.hurried).toBe(false)
+  // … and large again once one was stored.
+  expect(answer({ next: 3, now: 0, aborted: false })).toMatchObject({ kind: 'apply', from: 3 })
 })

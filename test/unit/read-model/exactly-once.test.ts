@@ -19,7 +19,7 @@ const events = defineEvents<Event>()
 /** Every row lists the positions that made it, so that an effect that is there twice or not at all shows. */
 const definition: ProjectionDefinition<Event> = defineProjection(events, {
   name: 'ledger',
-  tables: { rows: table<Row>({ key: 'name', indexes: { byTotal: 'total' } }), counts: table<{ name: string; n: number }>({ key: 'name' }) },
+  tables: { rows: table<Row>()({ key: 'name', indexes: { byTotal: 'total' } }), counts: table<{ name: string; n: number }>({ key: 'name' }) },
   on: {
     Added: async ({ data: { to, amount }, position }, { rows }) => {
       if (amount === 13) throw new TypeError('unlucky')

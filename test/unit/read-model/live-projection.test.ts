@@ -1,117 +1,84 @@
-import 'fake-indexeddb/auto'
-import { afterEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, liveProjection, openEventStore, type LiveQuery } from 'tidemark'
-import { openEventStore as openMemory } from 'tidemark/memory'
+// A live projection over a store that the test is.
+import { expect, test } from 'vitest'
+import { liveProjection, type EventReader, type EventStore } from 'tidemark'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { memoryStore, shown, type Event } from './support.js'
 
-type Added = { type: 'Added'; data: number } | { type: 'Skipped'; data: null }
-const events = defineEvents<Added>()
-const added = (data: number) => ({ type: 'Added' as const, data })
-const skipped = { type: 'Skipped' as const, data: null }
-let count = 0
-
-/** The value that a live query shows once it is of this position. */
-async function shown<V>(query: LiveQuery<V>, position: number): Promise<V> {
-  const snapshot = await vi.waitUntil(() => {
-    const snapshot = query.getSnapshot()
-    return snapshot.state === 'error' || (snapshot.state === 'ready' && snapshot.position === position) ? snapshot : undefined
-  }, { timeout: 20_000 })
-  if (snapshot.state === 'error') throw snapshot.error
-  return snapshot.value
+/** Counts the events of a store whose reads the test can see and hold up. */
+async function counting(count: number) {
+  const store = await memoryStore(count)
+  const clock = virtualClock()
+  const state = { reads: 0, subscribers: 0, tell: (_head: number) => {} }
+  const read: { before: (after: number) => Promise<void>; limit: number } = { before: async () => {}, limit: 4096 }
+  const readEvents = (async (filter, { after, limit = read.limit }, options) => {
+    state.reads += 1
+    await read.before(after ?? 0)
+    return store.readEvents(filter, { after: after ?? 0, limit: Math.min(limit, read.limit) }, options)
+  }) as EventReader<Event>['readEvents']
+  const subscribe: EventStore<Event>['subscribe'] = (listener) => {
+    state.subscribers += 1
+    state.tell = listener
+    return () => void (state.subscribers -= 1)
+  }
+  const live = liveProjection<Event, number>({ readEvents, subscribe }, { initial: 0, clock, on: { Added: (sum) => sum + 1 } })
+  return { store, clock, state, read, live }
 }
 
-const unhandled = vi.fn()
-process.on('unhandledRejection', unhandled)
-afterEach(async () => {
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(unhandled).not.toHaveBeenCalled()
+test('the last unsubscribe leaves neither timer nor subscription, and the next one goes on from there', async () => {
+  const { store, clock, state, live } = await counting(3)
+  const stop = live.subscribe(() => {})
+  await shown(live, ({ state }) => state === 'ready')
+  expect([state.subscribers, clock.pending]).toEqual([1, 1])
+  stop()
+  expect([state.subscribers, clock.pending]).toEqual([0, 0])
+  await store.append({ stream: 's', events: [{ type: 'Added', data: { to: 'a', amount: 1 } }] })
+  live.subscribe(() => {})
+  expect(await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 4)).toEqual({ state: 'ready', value: 4, position: 4 })
 })
 
-describe.each([['memory', openMemory], ['fake-indexeddb', openEventStore]] as const)('%s', (_backend, open) => {
-  const opened = () => open({ name: `live-${(count += 1)}`, events })
+test('a head that was folded already is not read again; a new one is, and so is what no one told of', async () => {
+  const { clock, state, live } = await counting(3)
+  live.subscribe(() => {})
+  await shown(live, ({ state }) => state === 'ready')
+  const { reads } = state
+  state.tell(3)
+  await clock.advance(0)
+  expect(state.reads).toBe(reads)
+  state.tell(4)
+  await clock.advance(0)
+  expect(state.reads).toBe(reads + 1)
+  await clock.advance(5_000)
+  expect(state.reads).toBe(reads + 2)
+})
 
-  test('the initial state belongs to the app: a fold that changes it in place starts from it in each live projection', async () => {
-    const store = await opened()
-    await store.append({ stream: 's', events: [added(1), added(2)] })
-    const initial = { sum: 0, seen: [] as number[] }
-    const specification = { initial, on: { Added: (state: typeof initial, event: { data: number }) => (state.seen.push(event.data), (state.sum += event.data), state) } }
-    const both = [liveProjection(store, specification), liveProjection(store, specification)]
-    for (const each of both) {
-      const stop = each.subscribe(() => {})
-      expect(await shown(each, 2)).toEqual({ sum: 3, seen: [1, 2] })
-      stop()
-    }
-    expect(initial).toEqual({ sum: 0, seen: [] })
-    await store.close()
-  })
+test('a log that takes minutes to fold is folded to its end, as long as it gets on', async () => {
+  const { clock, read, live } = await counting(10)
+  read.limit = 1
+  read.before = () => new Promise((resolve) => void clock.schedule(20_000, resolve))
+  const states: string[] = []
+  live.subscribe(() => states.push(live.getSnapshot().state))
+  await clock.advance(300_000)
+  expect(live.getSnapshot()).toEqual({ state: 'ready', value: 10, position: 10 })
+  expect(states).toEqual(['ready'])
+})
 
-  test('a state that is changed in place is shown with each change, and what was shown stays as it was', async () => {
-    const store = await opened()
-    await store.append({ stream: 's', events: [skipped] })
-    const total = liveProjection(store, {
-      initial: { sum: 0, by: new Map<string, number>() },
-      on: {
-        Added: (state, event) => {
-          state.sum += event.data
-          return state
-        },
-        Skipped: (state) => state,
+test('a fold that throws is tried again at the event it threw at, and what came before counts once', async () => {
+  const store = await memoryStore(5)
+  const clock = virtualClock()
+  let broken = true
+  const live = liveProjection(store, {
+    initial: [] as readonly number[], clock,
+    on: {
+      Added: (seen, { position }) => {
+        if (position === 3 && broken) throw new Error('three')
+        return [...seen, position]
       },
-    })
-    const values: unknown[] = []
-    const stop = total.subscribe(() => {
-      const snapshot = total.getSnapshot()
-      if (snapshot.state === 'ready') values.push(snapshot.value)
-    })
-    await shown(total, 1)
-    for (const position of [2, 3]) {
-      await store.append({ stream: 's', events: [added(1)] })
-      await shown(total, position)
-    }
-    const by = new Map()
-    expect(values).toEqual([{ sum: 0, by }, { sum: 1, by }, { sum: 2, by }])
-    stop()
-    await store.close()
+    },
   })
-
-  test('folds that return new states show these states, and one that returns the same changes nothing', async () => {
-    const store = await opened()
-    const states: object[] = []
-    const initial = { sum: 0 }
-    const total = liveProjection(store, {
-      initial,
-      on: {
-        Added: (state, event) => {
-          states.push({ sum: state.sum + event.data })
-          return states.at(-1) as typeof initial
-        },
-        Skipped: (state) => state,
-      },
-    })
-    const listener = vi.fn()
-    const stop = total.subscribe(listener)
-    expect(await shown(total, 0)).toBe(initial)
-    await store.append({ stream: 's', events: [added(1)] })
-    expect(await shown(total, 1)).toBe(states[0])
-    await store.append({ stream: 's', events: [skipped] })
-    await store.append({ stream: 's', events: [added(2)] })
-    expect(await shown(total, 3)).toBe(states[1])
-    expect(listener).toHaveBeenCalledTimes(3)
-    stop()
-    await store.close()
-  })
-
-  test.for([async () => 1, async () => { throw new Error('late') }])('a fold that returns a promise is an error that names it, and its state is not taken: %s', async (late) => {
-    const store = await opened()
-    await store.append({ stream: 's', events: [added(1), added(2)] })
-    let broken = true
-    const total = liveProjection(store, { initial: 0, on: { Added: (sum, event) => (broken && event.data === 2 ? (late() as never) : sum + event.data) } })
-    const stop = total.subscribe(() => {})
-    await expect(shown(total, 2)).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(/^on\.Added must not return a promise/) })
-    broken = false
-    await store.append({ stream: 's', events: [added(4)] })
-    await vi.waitUntil(() => total.getSnapshot().state === 'ready', { timeout: 20_000 })
-    expect(await shown(total, 3)).toBe(7)
-    stop()
-    await store.close()
-  })
+  live.subscribe(() => {})
+  expect(await shown(live, ({ state }) => state === 'error')).toMatchObject({ error: { message: 'three' } })
+  broken = false
+  await clock.advance(5_000)
+  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({ state: 'ready', value: [1, 2, 3, 4, 5], position: 5 })
+  await store.close()
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, ensure, refuse, table } from 'tidemark'
+import { defineCommand, defineEvents, defineProjection, ensure, refuse, table, type EventOf, type RecordedEvent } from 'tidemark'
 import { given } from 'tidemark/testing'
 import { z } from 'zod'
 
@@ -59,7 +59,7 @@ describe('given events, when a command', () => {
     const shop = defineEvents({ Paid: { schema: z.number().transform((euro) => euro * 100) } })
     const pay = {
       streams: ['a'], initial: { sum: 0 },
-      evolve: (state: { sum: number }, event: { data: number }) => ((state.sum += event.data), state),
+      evolve: (state: { sum: number }, event: RecordedEvent<EventOf<typeof shop>>) => ((state.sum += event.data), state),
       decide: ({ sum }: { sum: number }) => [{ ...shop.Paid(sum / 100, { id: 'next' }), stream: 'a' }],
     }
     const paid = given([{ ...shop.Paid(12), stream: 'a' }, { ...structuredClone(shop.Paid(1)), stream: 'a' }], shop).when(pay)

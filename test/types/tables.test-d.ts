@@ -1,0 +1,140 @@
+// Tables: keys and indexes that IndexedDB can keep, and names of indexes that readers are held to.
+import { expectTypeOf } from 'vitest'
+import { z } from 'zod'
+import { defineEvents, defineProjection, openEventStore, openReadModel, table } from 'tidemark'
+
+interface Row {
+  id: string; n: number; at: Date; bytes: Uint8Array; buffer: ArrayBuffer; status: 'open' | 'closed'; mixed: string | number; branded: string & { readonly __brand: 'Id' }
+  maybe?: number; undef: number | undefined; deep: { day: string; hour?: number; flag: boolean }; optional?: { x: number }; record: Record<string, number>; parent?: Row
+  done: boolean; due: number | null; gone: { x: number } | null; tags: string[]; pair: [number, number]; call: () => void; big: bigint; map: Map<string, string>; blob: Blob; unknown: unknown
+}
+
+// Keys: a string, a number or a Date, in every row.
+for (const key of ['id', 'n', 'at', 'status', 'mixed', 'branded'] as const) void [table<Row>({ key }), table<Row>()({ key })]
+// @ts-expect-error no such property
+table<Row>({ key: 'name' })
+// @ts-expect-error it may be missing
+table<Row>({ key: 'maybe' })
+// @ts-expect-error it may be undefined
+table<Row>()({ key: 'undef' })
+// @ts-expect-error it may be null
+table<Row>()({ key: 'due' })
+// @ts-expect-error a boolean
+table<Row>()({ key: 'done' })
+// @ts-expect-error bytes
+table<Row>({ key: 'bytes' })
+// @ts-expect-error a list
+table<Row>({ key: 'tags' })
+// @ts-expect-error a path
+table<Row>({ key: 'deep.day' })
+// @ts-expect-error not in every row
+table<{ a: string } | { b: string }>({ key: 'a' })
+
+// Indexes: a string, number, Date or bytes, through objects, optional or not.
+table<Row>()({ key: 'id', indexes: { a: 'n', b: 'at', c: 'bytes', d: 'buffer', e: 'status', f: 'mixed', g: 'branded', h: 'maybe', i: 'undef' } })
+table<Row>()({ key: 'id', indexes: { a: 'deep.day', b: 'deep.hour', c: 'optional.x', d: 'record.any', e: 'parent.parent.parent.n' } })
+table<Row>()({ key: 'id', indexes: { a: ['deep.day', 'n'], b: ['n', 'at', 'optional.x'] } })
+table<{ kind: 'a'; id: string; x: number } | { kind: 'b'; id: string; y?: string }>()({ key: 'id', indexes: { x: 'x', y: 'y', both: ['kind', 'id'] } })
+// @ts-expect-error a boolean
+table<Row>()({ key: 'id', indexes: { a: 'done' } })
+// @ts-expect-error it may be null
+table<Row>()({ key: 'id', indexes: { a: 'due' } })
+// @ts-expect-error a list under a plain index
+table<Row>()({ key: 'id', indexes: { a: 'tags' } })
+// @ts-expect-error a tuple, too
+table<Row>()({ key: 'id', indexes: { a: 'pair' } })
+// @ts-expect-error a boolean within
+table<Row>()({ key: 'id', indexes: { a: 'deep.flag' } })
+// @ts-expect-error through what may be null
+table<Row>()({ key: 'id', indexes: { a: 'gone.x' } })
+// @ts-expect-error an object
+table<Row>()({ key: 'id', indexes: { a: 'deep' } })
+// @ts-expect-error a string is no object
+table<Row>()({ key: 'id', indexes: { a: 'id.length' } })
+// @ts-expect-error neither is a list
+table<Row>()({ key: 'id', indexes: { a: 'tags.length' } })
+// @ts-expect-error nor a Map
+table<Row>()({ key: 'id', indexes: { a: 'map.size' } })
+// @ts-expect-error nor a Blob
+table<Row>()({ key: 'id', indexes: { a: 'blob.size' } })
+// @ts-expect-error a function
+table<Row>()({ key: 'id', indexes: { a: 'call' } })
+// @ts-expect-error a bigint
+table<Row>()({ key: 'id', indexes: { a: 'big' } })
+// @ts-expect-error it may be anything
+table<Row>()({ key: 'id', indexes: { a: 'unknown' } })
+// @ts-expect-error no such property
+table<Row>()({ key: 'id', indexes: { a: 'typo' } })
+// @ts-expect-error no such property within
+table<Row>()({ key: 'id', indexes: { a: 'deep.typo' } })
+// @ts-expect-error a list of one
+table<Row>()({ key: 'id', indexes: { a: ['n'] } })
+// @ts-expect-error a boolean in a list
+table<Row>()({ key: 'id', indexes: { a: ['n', 'done'] } })
+// @ts-expect-error one of two is wrong
+table<Row>()({ key: 'id', indexes: { a: 'n', b: ['n', 'typo'] } })
+// @ts-expect-error a boolean or a string
+table<{ id: string; b: boolean | string }>()({ key: 'id', indexes: { a: 'b' } })
+// @ts-expect-error a boolean that may be missing
+table<{ id: string; b?: boolean }>()({ key: 'id', indexes: { a: 'b' } })
+// @ts-expect-error null or missing
+table<{ id: string; b?: number | null }>()({ key: 'id', indexes: { a: 'b' } })
+// @ts-expect-error misspelt
+table<Row>()({ key: 'id', idexes: { a: 'n' } })
+// @ts-expect-error this form knows no indexes
+table<Row>({ key: 'id', indexes: { a: 'n' } })
+
+// Names of indexes.
+const schema = z.object({ day: z.string(), n: z.number(), flag: z.boolean(), optional: z.string().optional(), nullable: z.number().nullable() })
+const events = defineEvents<{ type: 'A'; data: 1 }>()
+const store = await openEventStore({ name: 'tables', events })
+const view = await openReadModel(store, defineProjection(events, {
+  name: 'tables', on: { A: () => {} },
+  tables: {
+    some: table<Row>()({ key: 'id', indexes: { byN: 'n' } }), none: table<Row>({ key: 'id' }), noneEither: table<Row>()({ key: 'id' }),
+    plain: { key: 'id' }, plainWithIndex: { key: 'id', indexes: { byX: 'x' } },
+    described: { key: 'day', schema, indexes: { byN: 'n', both: ['day', 'optional'] } }, describedWithout: { key: 'day', schema },
+    twice: table<z.infer<typeof schema>>()({ key: 'day', schema, indexes: { byN: 'n' } }),
+  },
+}))
+expectTypeOf(await view.some.getAll({ index: 'byN' })).toEqualTypeOf<Row[]>()
+expectTypeOf(await view.none.getAll()).toEqualTypeOf<Row[]>()
+expectTypeOf(await view.noneEither.getAll()).toEqualTypeOf<Row[]>()
+expectTypeOf(await view.described.getAll({ index: 'both' })).toEqualTypeOf<z.infer<typeof schema>[]>()
+expectTypeOf(await view.twice.getAll({ index: 'byN' })).toEqualTypeOf<z.infer<typeof schema>[]>()
+await view.plainWithIndex.count({ index: 'byX' })
+// @ts-expect-error the table declares no such index
+await view.some.getAll({ index: 'typo' })
+// @ts-expect-error nor does this one
+await view.some.count({ index: 'typo' })
+// @ts-expect-error it has none
+await view.none.getAll({ index: 'typo' })
+// @ts-expect-error it has none, in the other form
+await view.noneEither.getAll({ index: 'typo' })
+// @ts-expect-error it has none, declared without a function
+await view.plain.count({ index: 'typo' })
+// @ts-expect-error no such index
+await view.plainWithIndex.count({ index: 'typo' })
+// @ts-expect-error no such index of a table with a schema
+await view.described.getAll({ index: 'typo' })
+// @ts-expect-error none of a table with a schema
+await view.describedWithout.getAll({ index: 'typo' })
+// @ts-expect-error within a live query
+view.live(({ some }) => some.getAll({ index: 'typo' }))
+
+// Tables that a schema describes are held to the same.
+const on = { A: () => {} }
+// @ts-expect-error no such property
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'dya', schema } } })
+// @ts-expect-error the key is a boolean
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'flag', schema } } })
+// @ts-expect-error the key may be missing
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'optional', schema } } })
+// @ts-expect-error an index of booleans
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: 'flag' } } } })
+// @ts-expect-error an index of what may be null
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: 'nullable' } } } })
+// @ts-expect-error an index of what is not there
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: ['day', 'typo'] } } } })
+// @ts-expect-error the schema makes other rows
+table<Row>()({ key: 'id', schema })
