@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const lists = join(root, 'test', 'mutants')
 const copies = join(root, '.cache', 'mutants')
 /** A mutant whose tests take longer hangs them, which is noticed, too. */
-const TIMEOUT = 90_000
+const TIMEOUT = 180_000
 
 /**
  * @typedef {object} Mutant
