@@ -13,12 +13,12 @@ export interface RowCounts {
 
 const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
 
-const countsOf = (state: StateRow, side: Side): Counts | undefined => (state.counts?.of === momentOf(state) ? state.counts.sides[side] : undefined)
+const countsOf = (state: StateRow, side: Side): Counts | undefined => (state.counts?.of === momentOf(state) ? state.counts.sides?.[side] : undefined)
 
 /** How many rows of a packed table readers see; nothing where only its packs can tell. */
 export function countedRows(state: StateRow, table: string): number | undefined {
   const counts = countsOf(state, state.shown)
-  const count = counts === undefined ? undefined : Object.hasOwn(counts, table) ? counts[table] : 0
+  const count = typeof counts !== 'object' || counts === null ? undefined : Object.hasOwn(counts, table) ? counts[table] : 0
   return Number.isSafeInteger(count) ? count : undefined
 }
 

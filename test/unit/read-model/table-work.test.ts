@@ -212,10 +212,10 @@ test('a row that was written while it was read stays as it was written', async (
 })
 
 test('a row is an object with a key of its own, and what a schema returns is what is put', () => {
-  const schema = { '~standard': { version: 1 as const, vendor: 'test', validate: (value: unknown) => ((value as Row).n < 0 ? { issues: [{ message: 'too low' }, { message: 'and more' }] } : { value: { ...(value as Row), n: (value as Row).n * 2 } }) } }
+  const schema = { '~standard': { version: 1 as const, vendor: 'test', validate: (value: unknown) => ((value as Row).n < 0 ? { issues: [{ message: 'too low' }, { message: 'and more' }] } : { value: { ...(value as Row), n: Math.min((value as Row).n, 3) } }) } }
   const work = new TableWork('rows', { key: 'id', schema } as never, large().source, true)
   work.put({ id: 1, n: 4 })
-  expect(seen(work, 1)).toEqual([{ id: 1, n: 8 }])
+  expect(seen(work, 1)).toEqual([{ id: 1, n: 3 }])
   expect(() => work.put({ id: 1, n: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('too low; and more') }))
   const plain = large({ empty: true }).work
   for (const row of [null, undefined, 5, 'text', {}, { id: null }, { id: Number.NaN }, Object.create({ id: 1 }), () => {}]) {
