@@ -44,7 +44,8 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
       // Hints are sent after the commit, so what they say is true at once or never.
       if (head < claim) pause()
     } catch {
-      // Whoever reads next hears of it.
+      // The hint may be true: it is looked into again.
+      claimed = Math.max(claimed, claim)
       pause()
     } finally {
       looking = false

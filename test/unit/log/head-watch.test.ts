@@ -108,3 +108,18 @@ test('a look that fails is not repeated at once', async () => {
   await clock.advance(500)
   expect(heads).toEqual([3])
 })
+
+test('a hint whose look failed is looked into again, until the storage answers', async () => {
+  const { clock, log, heads, watching } = watch(5)
+  log.failing = true
+  watching.heard(5)
+  await clock.advance(3_500)
+  expect([heads, log.reads]).toEqual([[], 4])
+  log.failing = false
+  await clock.advance(1_000)
+  expect([heads, log.reads]).toEqual([[5], 5])
+  await clock.advance(60_000)
+  expect(log.reads).toBe(5)
+  watching.stop()
+  expect(clock.pending).toBe(0)
+})
