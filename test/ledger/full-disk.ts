@@ -121,6 +121,11 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
 
     const filler = join(folder, 'filler')
     let ended = false
+    const startAgain = async () => {
+      await killed()
+      browser = await engine.start(profile, url)
+      page = await browser.openPage()
+    }
     const fillUp = async (prefix: string) => {
       await fill(filler)
       const appending = { store, prefix, times: 2_000, failures: 12 }
@@ -128,7 +133,7 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
         if (!String(error).includes('The window has gone')) throw error
       })
       if (full === undefined) {
-        // WebKitGTK ends pages that write on a full disk, now and then.
+        // WebKitGTK ends while it writes on a full disk, now and then.
         ended = true
         return []
       }
@@ -140,7 +145,7 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
       return full.failures
     }
     let failures: readonly Failure[] = await fillUp('full')
-    const opening = ended ? 'the page had ended' : await run(page, openAnother, undefined)
+    const opening = ended ? 'the browser had ended' : await run(page, openAnother, undefined)
     let reported = !ended && (await run(page, readReports, undefined)).length > 0
     let worked: FullDiskResult['worked'] = 'not tried'
     let healed: FullDiskResult['healed'] = 'not reported'
@@ -165,8 +170,9 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
       await sleep(2_000)
       reported = (await run(page, readReports, undefined)).length > 0
     }
-    if (situation === 'reloaded' || ended) {
-      if (!ended) await page.close()
+    if (ended && situation !== 'killed when full') await startAgain()
+    else if (situation === 'reloaded') {
+      await page.close()
       page = await browser.openPage()
     }
     if (situation === 'tab closed') {
@@ -178,7 +184,7 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
       ended = false
       failures = [...failures, ...(await fillUp('again'))]
       await rm(filler)
-      if (ended) page = await browser.openPage()
+      if (ended) await startAgain()
     }
     worked = await append('worked-0')
     if (worked < 0) {
