@@ -115,9 +115,15 @@ export class TableWork {
   }
 
   /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */
-  put(row: unknown): void {
+  /** @param expected the key of the row that is updated */
+  put(row: unknown, expected?: RowKey): void {
+    if (row === undefined && expected !== undefined) throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
     const checked = this.checked(row)
-    this.stage(this.keyOf(checked), checked as object)
+    const key = this.keyOf(checked)
+    if (expected !== undefined && slotOf(key) !== slotOf(expected)) {
+      throw new InvalidArgumentError(`update() of '${this.#name}'`, 'returned a row with another key. Delete the one and put the other.')
+    }
+    this.stage(key, checked as object)
   }
 
   /** Puts a row that was checked, and whose key is known. */

@@ -10,6 +10,10 @@ export interface Invocation {
   readonly tables: ReadonlyMap<string, TableWork>
   /** Its handler has not ended. */
   open: boolean
+  /** The table that its handler asked last, if it asked any. */
+  asked: string | undefined
+  /** How many rows its handler waits for, or should. */
+  loading: number
   /** The storage failed to answer it: whatever a handler makes of that is worth nothing. */
   unanswered: { readonly error: unknown } | undefined
   /** Reads what is not known. */
@@ -28,7 +32,7 @@ class RowWriter implements TableWriter<unknown> {
     this.#event = event
   }
 
-  readonly get = async (key: RowKey): Promise<unknown> => handedOut(this.#known(key) ?? (await this.#event.load(this.#event, this.#table, key)))
+  readonly get = async (key: RowKey): Promise<unknown> => handedOut(this.#known(key) ?? (await this.#load(key)))
 
   readonly put = (row: unknown): void => {
     this.#assertOpen()
@@ -38,13 +42,14 @@ class RowWriter implements TableWriter<unknown> {
   readonly update = async (key: RowKey, change: (row: unknown) => unknown): Promise<void> => {
     let entry = this.#known(key)
     if (entry === undefined) {
-      entry = await this.#event.load(this.#event, this.#table, key)
+      entry = await this.#load(key)
       // Updates of one row side by side: each goes on from what the one before it left.
       entry = this.#table.known(key) ?? entry
     }
     const row = change(handedOut(entry))
-    if (row === null) this.delete(key)
-    else this.put(row)
+    if (row === null) return this.delete(key)
+    this.#assertOpen()
+    this.#table.put(row, key)
   }
 
   readonly delete = (key: RowKey): void => {
@@ -56,7 +61,18 @@ class RowWriter implements TableWriter<unknown> {
   #known(key: RowKey): Entry | undefined {
     this.#assertOpen()
     this.#assertKey(key)
+    this.#event.asked = this.#name
     return this.#table.known(key)
+  }
+
+  async #load(key: RowKey): Promise<Entry> {
+    const event = this.#event
+    event.loading += 1
+    try {
+      return await event.load(event, this.#table, key)
+    } finally {
+      event.loading -= 1
+    }
   }
 
   #assertKey(key: RowKey): void {

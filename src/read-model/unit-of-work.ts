@@ -1,7 +1,7 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { isRefusedPromise } from '../platform/promises.js'
+import { isRefusedPromise, isThenable } from '../platform/promises.js'
 import { stackGuard, type StackGuard } from '../projection/stack-guard.js'
 import type { Applying } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from './define.js'
@@ -125,7 +125,12 @@ export class UnitOfWork<E extends EventShape> {
     const handler = Object.hasOwn(on, event.type) ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined) : undefined
     if (handler === undefined && this.#folds.length === 0) return
     const at = new Application(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
-    const handle = (): void | Promise<void> => (handler === undefined ? undefined : this.#handlers.call(() => handler(event, this.#writers(at))))
+    const handle = (): void | Promise<void> => {
+      if (handler === undefined) return
+      const result = this.#handlers.call(() => handler(event, this.#writers(at)))
+      if (at.asked !== undefined && !isThenable(result)) throw notAwaited(at.asked)
+      return result
+    }
     try {
       const folding = this.#fold(event, at)
       const waiting = folding === undefined ? handle() : folding.then(handle)
@@ -184,6 +189,8 @@ class Application implements Invocation, Applying {
   readonly load: Invocation['load']
   readonly #handlers: StackGuard | undefined
   open = true
+  asked: string | undefined
+  loading = 0
   unanswered: Invocation['unanswered']
   done!: Promise<void>
 
@@ -201,6 +208,7 @@ class Application implements Invocation, Applying {
   ended(): void {
     // A handler may have caught it, or taken the row for missing.
     if (this.unanswered !== undefined) this.failed(this.unanswered.error)
+    if (this.loading > 0) this.failed(notAwaited(this.asked))
     this.#close()
     for (const table of this.tables.values()) table.keep()
   }
@@ -216,6 +224,10 @@ class Application implements Invocation, Applying {
     this.#handlers?.leave()
   }
 }
+
+/** What a handler writes after it ended is in no commit, and the checkpoint would move on without it. */
+const notAwaited = (table: string | undefined): InvalidArgumentError =>
+  new InvalidArgumentError(`Table '${table}'`, 'was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.')
 
 /** The keys that the folds of these events touch and that only the storage knows. */
 function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, events: readonly RecordedEvent<E>[]): RowKey[] {

@@ -1,4 +1,5 @@
 import { openEventStore } from 'tidemark'
+import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
 import { keysContract } from './projection/keys.js'
@@ -9,6 +10,7 @@ const backend = {
   name: 'IndexedDB', shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
+awaitedContract(backend)
 copiesContract(backend)
 countsContract(backend)
 keysContract(backend)

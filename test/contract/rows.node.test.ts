@@ -1,6 +1,7 @@
 import 'fake-indexeddb/auto'
 import { openEventStore } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
+import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
 import { keysContract } from './projection/keys.js'
@@ -11,6 +12,7 @@ for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
   { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
 ] as const) {
+  awaitedContract(backend)
   copiesContract(backend)
   countsContract(backend)
   keysContract(backend)
