@@ -1,7 +1,7 @@
 /** Questions that reading and appending both ask of the records. */
 import type { WriteOutcome } from '../errors.js'
 import { lastRecord } from '../platform/backwards.js'
-import { optional } from '../platform/indexeddb.js'
+import { optional } from '../platform/promises.js'
 import { assertPlaced, endOf, type CommitRecord } from './record.js'
 
 /**

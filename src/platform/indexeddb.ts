@@ -1,12 +1,10 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
-import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
 import { danger, healing, inChromium } from './healing.js'
-
-export { optional }
+import { optional } from './promises.js'
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
