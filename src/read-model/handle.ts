@@ -1,12 +1,12 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, InvalidArgumentError, ProjectionError, TidemarkError } from '../errors.js'
+import { ClosedError, hasCode, InvalidArgumentError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
-import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { lookOut } from '../platform/lookout.js'
 import { settle, type ProjectionConfig } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
@@ -78,7 +78,7 @@ const slowPoll = 2_000
 /** How long a follower waits after an append before it looks where the head is, ms. */
 const headDelay = 200
 /** Failures of the storage after which the store is joined again by itself … */
-const passing: ReadonlySet<string> = new Set(['storage-failed', 'storage-busy', 'storage-full', 'storage-damaged'])
+const mayPass = (error: unknown): boolean => hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
 /** … after a pause of so many ms at most. */
 const longestPause = 30_000
 /** Dead letters that are read at once. */
@@ -230,7 +230,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           restarted = new Promise<void>((resolve) => {
             restart = resolve
           })
-          const again = apart && mode === 'continuous' && error instanceof TidemarkError && passing.has(error.code)
+          const again = apart && mode === 'continuous' && mayPass(error)
           if (again) {
             soon = sleep(clock, Math.min(longestPause, failureBackoff * 2 ** failures), retrying.signal)
             failures += 1
@@ -261,13 +261,8 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   /** Keeps the status true where other contexts do the work. */
   const watch = ({ target, backend }: Attached<E>) => {
     const { signals } = storeInternals(store)
-    let cancel = () => {}
     let headSoon: (() => void) | undefined
-    const poll = () => {
-      void refresh()
-      cancel = clock.schedule(slowPoll, poll)
-    }
-    cancel = clock.schedule(slowPoll, poll)
+    const stopLooking = lookOut(clock, slowPoll, () => void refresh())
     const stopListening = signals.listen((hint) => {
       if ('projection' in hint) {
         if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader)) void refresh()
@@ -279,16 +274,12 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         })
       }
     })
-    const unsubscribe = pageLifecycle()?.subscribe((presence) => {
-      if (presence !== 'away') void refresh()
-    })
     // A run reports it as well, but a run may have ended.
     const stopHearing = backend.onStorage?.((occurrence) => status.storage(occurrence))
     return () => {
       stopListening()
-      cancel()
+      stopLooking()
       headSoon?.()
-      unsubscribe?.()
       stopHearing?.()
     }
   }

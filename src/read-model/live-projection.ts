@@ -7,7 +7,7 @@ import { freshCopy } from '../events/fresh-copy.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
-import { closedError } from '../log/open.js'
+import { closedError, internalsOf } from '../log/open.js'
 import type { PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -73,7 +73,7 @@ export function liveProjection<E extends EventShape, S>(
   let isOld = false
   let position = 0
   return liveQuery({
-    end: () => closedError(store),
+    end: () => closedError(internalsOf(store)),
     async evaluate(progress) {
       const mine = (latest += 1)
       const ahead = new RecordsAhead()

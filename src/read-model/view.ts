@@ -104,7 +104,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
         const value = await query(readers<T>(definition, async (table, question) => {
           tables.add(table)
           asked.push({ table, query: question })
-          const at = known.findIndex((one) => one.table === table && equal(comparable(one.query), comparable(question)))
+          const at = known.findIndex((one) => one.table === table && equal(one.query, question))
           const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? await ask(table, question)
           moments.set(momentOf(answer.state), answer.state.position)
           return answer
@@ -181,13 +181,6 @@ function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (tab
 /** An answer that was read beforehand. */
 interface Known extends TableQuery {
   readonly answer: Answer
-}
-
-/** A question in a form that can be compared: the properties of an `IDBKeyRange` are not its own. */
-function comparable(query: Query): unknown {
-  if (query.kind === 'get') return query
-  const { lower, upper, lowerOpen = false, upperOpen = false } = checkedRange(query.options.range)
-  return { ...query, options: { ...query.options, range: [lower, upper, lowerOpen, upperOpen] } }
 }
 
 /** Rows that were read in one such moment belong together. */
