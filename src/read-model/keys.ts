@@ -2,6 +2,7 @@
 import { InvalidArgumentError, describe } from '../errors.js'
 import { isPlainPrototype } from '../events/json.js'
 import { onlyKnown } from '../platform/arguments.js'
+import { bytesOf, tagOf, timeOf } from './kinds.js'
 
 /** What identifies a row. */
 export type RowKey = string | number | Date
@@ -27,29 +28,6 @@ export const slotOf = (key: RowKey): Slot => (key instanceof Date ? BigInt(key.g
 export function assertKey(key: unknown, what: string): asserts key is RowKey {
   const fine = typeof key === 'string' || (typeof key === 'number' && Number.isFinite(key)) || (key instanceof Date && !Number.isNaN(key.getTime()))
   if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
-}
-
-const tagOf = (value: object): string => Object.prototype.toString.call(value)
-
-/** Of a Date, also one of another realm, such as a frame's. NaN for everything else. */
-function timeOf(value: object): number {
-  try {
-    return Date.prototype.getTime.call(value)
-  } catch {
-    return Number.NaN
-  }
-}
-
-/** The bytes of a buffer or of a view of one; nothing for everything else, such as a shared or detached buffer. */
-function bytesOf(value: object): Uint8Array | undefined {
-  const isView = ArrayBuffer.isView(value)
-  const buffer = (isView ? value.buffer : value) as ArrayBuffer
-  if (tagOf(buffer) !== '[object ArrayBuffer]') return undefined
-  try {
-    return isView ? new Uint8Array(buffer, value.byteOffset, value.byteLength) : new Uint8Array(buffer)
-  } catch {
-    return undefined
-  }
 }
 
 /** The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it is one. */
