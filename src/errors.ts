@@ -38,6 +38,7 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'closed'
 
+/** What an error carries besides its message. */
 export interface TidemarkErrorOptions {
   readonly cause?: unknown
   readonly outcome?: WriteOutcome | undefined

@@ -11,6 +11,7 @@ import { retryPolicy, type RetryOptions } from './retry.js'
 /** What a command needs of a store. */
 export type CommandStore<E extends EventShape = EventShape> = Pick<EventStore<E>, 'readStream' | 'append'>
 
+/** How a command is carried out. */
 export interface ExecuteOptions {
   /** What to do about conflicts. */
   readonly retry?: RetryOptions

@@ -1,6 +1,7 @@
 /** How often, and after which pauses, a command that met a conflict starts again (C6). */
 import { InvalidArgumentError } from '../errors.js'
 
+/** How conflicts of a command are retried. */
 export interface RetryOptions {
   /** Attempts after the first one; 0 for none. @default 4 */
   readonly maxAttempts?: number

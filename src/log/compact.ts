@@ -13,6 +13,7 @@ import { decodeRecord, endOf, type CommitRecord } from './record.js'
 import { eventsText, type EventText, type StoredEvent } from './record-text.js'
 import { assertAnswering } from './sentinel.js'
 
+/** What `compactEvents` takes. */
 export interface CompactOptions extends ReadOptions {
   /**
    * How many events one record holds at most, 2 to 256. More make it faster to read the whole log, and slower to read one stream

@@ -12,6 +12,7 @@ import { assertContiguous, decodeRecord } from './record.js'
 /** The format of the text that this build writes, and the newest that it reads. */
 export const exportFormat = 1
 
+/** Which events `exportEvents` writes. */
 export interface ExportOptions extends ReadOptions {
   /** Only events after this position: what came since an earlier export. @default 0 */
   readonly after?: number

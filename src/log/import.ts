@@ -12,11 +12,13 @@ import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
 import { eventEncoder } from './prepare.js'
 
+/** What `importEvents` takes. */
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
   onProgress?(progress: ImportProgress): void
 }
 
+/** How far an import has come. */
 export interface ImportProgress {
   /** Events stored so far. */
   readonly imported: number
@@ -26,6 +28,7 @@ export interface ImportProgress {
   readonly total: number
 }
 
+/** What an import did. */
 export interface ImportResult extends ImportProgress {
   /** The head of the log after the last event that was stored or found. */
   readonly position: number

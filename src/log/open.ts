@@ -22,6 +22,7 @@ import { deviceOperations, memoryOperations, type StoreOperations } from './oper
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { assertDurability, createStore } from './store.js'
 
+/** What `openEventStore` takes. */
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
   readonly name: string

@@ -99,6 +99,7 @@ export interface TableWriter<Row> {
   delete(key: RowKey): void
 }
 
+/** The tables of a read model as a handler sees them. */
 export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
 
 /** Handlers by event type. They may await anything: no transaction is open while they run (H1). */
@@ -117,6 +118,7 @@ export interface TableFold<E extends EventShape, Row, Next = Row | null> {
 /** What folds may make of the rows of tables. */
 export type NextRows<T extends Tables> = { readonly [N in keyof T]: RowOf<T[N]> | null }
 
+/** Folds by table. */
 export type TableFolds<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> = {
   readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>, Next[N]>
 }

@@ -29,6 +29,7 @@ export interface TableReader<Row, Index extends string = string> {
   count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
+/** The tables of a read model as a reader sees them. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
 
 /** A read model, open for reading: its tables by name, and more. */
@@ -45,6 +46,7 @@ export type ReadModel<T extends Tables> = TableReaders<T> & {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** What `openReadModel` takes. */
 export interface ReadModelOptions {
   /** For tests: drives the pauses and limits of live queries. @default the clock of this context */
   readonly clock?: Clock
