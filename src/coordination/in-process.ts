@@ -14,7 +14,7 @@ export interface Coordinator {
 
 /** @throws InvalidArgumentError for an option that there is none of: a misspelt signal would never end the wait */
 export function acquireOptions(options: { readonly signal?: AbortSignal }): typeof options {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   assertSignal(options.signal)
   return options
 }

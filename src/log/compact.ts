@@ -57,7 +57,7 @@ const mostCharacters = 2 * 1024 * 1024
  * requestIdleCallback(() => void compactEvents(store).catch(report))
  */
 export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
-  onlyKnown(options, ['eventsPerRecord', 'signal'], 'options')
+  onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)

@@ -65,7 +65,7 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
  */
 export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
   storeInternals(store).assertOpen()
-  onlyKnown(options, ['after', 'upTo', 'signal'], 'options')
+  onlyKnown(options, ['after', 'upTo', 'signal'])
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
   if (after > upTo) throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)

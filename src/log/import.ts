@@ -61,7 +61,7 @@ export interface ImportResult extends ImportProgress {
  * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
-  onlyKnown(options, ['signal', 'onProgress'], 'options')
+  onlyKnown(options, ['signal', 'onProgress'])
   const { signal, onProgress } = options
   const parts = storeInternals(store)
   signal?.throwIfAborted()

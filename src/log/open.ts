@@ -103,7 +103,7 @@ export function closedError(parts: StoreInternals | undefined): unknown {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'], 'options')
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'])
   const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {

@@ -52,13 +52,13 @@ const pageNames = ['after', 'limit']
 const ownReadOptions = ['unreadable', 'own', 'ahead']
 
 function assertAppendOptions(options: AppendOptions): void {
-  onlyKnown(options, ['durability', 'failIfAny', 'signal'], 'options')
+  onlyKnown(options, ['durability', 'failIfAny', 'signal'])
   if (options.durability !== undefined) assertDurability(options.durability)
   assertSignal(options.signal)
 }
 
 function assertReadOptions(options: ReadOptions | undefined, names: readonly string[]): void {
-  onlyKnown(options, [...names, 'signal'], 'options')
+  onlyKnown(options, [...names, 'signal'])
   assertSignal(options?.signal)
 }
 

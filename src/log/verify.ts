@@ -37,7 +37,7 @@ export interface Verification {
  * if (!ok) report(defects.map(({ message }) => message))
  */
 export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, options: ReadOptions = {}): Promise<Verification> {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)
   parts.assertOpen()

@@ -4,6 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
@@ -308,6 +309,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
+      onlyKnown(options, ['signal', 'timeout', 'onTimeout'])
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
@@ -339,7 +341,9 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         if (page.length < letterPage) return
       }
     },
-    async rebuild({ until = 'begun', signal } = {}) {
+    async rebuild(options = {}) {
+      onlyKnown(options, ['until', 'signal'])
+      const { until = 'begun', signal } = options
       if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)

@@ -10,6 +10,7 @@ import { compileFilter } from '../log/filter.js'
 import { closedError, internalsOf } from '../log/open.js'
 import type { PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -59,6 +60,7 @@ export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
+  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'projection')
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)

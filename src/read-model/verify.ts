@@ -120,7 +120,7 @@ export async function verifyReadModel<E extends EventShape, T extends Tables, Ow
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')

@@ -69,7 +69,9 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
   store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options: ReadModelOptions = {}): Promise<ReadModel<T>> {
+  onlyKnown(options, ['clock'])
+  const { clock = systemClock } = options
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
@@ -154,7 +156,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 /** The tables of a definition, answered by `ask`. */
 function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
   const selected = (name: string, options: QueryOptions, known: readonly string[]): Selection & { readonly isEmpty: boolean } => {
-    onlyKnown(options, known, 'options')
+    onlyKnown(options, known)
     const { index, direction, limit = Infinity } = options
     if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
     if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
