@@ -68,6 +68,9 @@ export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]):
   return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
 }
 
+/** What an app threw may be anything. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 

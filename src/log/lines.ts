@@ -1,5 +1,5 @@
 /** Text from anywhere, as lines. */
-import { InvalidArgumentError, InvalidImportError } from '../errors.js'
+import { InvalidArgumentError, InvalidImportError, messageOf } from '../errors.js'
 import { abortable } from '../platform/promises.js'
 
 /**
@@ -54,7 +54,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   /** Names the line that was being read. */
   const named = (cause: unknown): unknown => {
     if (signal?.aborted === true) return signal.reason
-    return new InvalidImportError(number, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    return new InvalidImportError(number, `cannot be read: ${messageOf(cause)}`, { cause })
   }
   const pieces = piecesOf(source)
   let ended = false

@@ -99,8 +99,7 @@ export class Healing {
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
     const told = this.#told
     if (told !== undefined) tell(() => listener(told))
-    const remove = this.#listeners.add(listener)
-    return () => void remove()
+    return this.#listeners.add(listener)
   }
 
   /** A store is open here: while one is, what is damaged is repaired. Returns how to end that. */

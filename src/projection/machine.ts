@@ -2,7 +2,7 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, hasCode, IntegrityError, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, hasCode, IntegrityError, messageOf, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -169,7 +169,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const before = failures[what]
     if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || final) {
       throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${error instanceof Error ? error.message : String(error)}`,
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${messageOf(error)}`,
         { projector: name, attempts: before + 1, position: run.position }, error,
       )
     }
@@ -296,7 +296,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       return 'next'
     }
     const cause = decision.error ?? error
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = messageOf(cause)
     throw new ProjectionError(
       `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}: ${reason}`,
       { projector: name, attempts, event }, cause,

@@ -1,5 +1,5 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, hasCode, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { ClosedError, hasCode, InvalidArgumentError, messageOf, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
@@ -18,7 +18,7 @@ import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions 
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
-import { keepStatus, messageOf, type StatusStore } from './status.js'
+import { keepStatus, type StatusStore } from './status.js'
 
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
@@ -114,10 +114,6 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   let attached: Attached<E> | undefined
   /** Who waits for a position tells the run, which may wait for more events otherwise. */
   const wanted = listenerSet<[position: number]>()
-  const onWanted = (listener: (position: number) => void) => {
-    const remove = wanted.add(listener)
-    return () => void remove()
-  }
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
   /** The store could not be joined, or another definition of that name is in use: an explicit act tries again. */
@@ -220,7 +216,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           failures = 0
           if (!watching) unwatch = watch(each)
           watching = true
-          const result = await driveTarget(target, { ...backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          const result = await driveTarget(target, { ...backend, onWanted: wanted.add }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
           end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return

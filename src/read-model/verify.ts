@@ -1,5 +1,5 @@
 /** Looking for damage in a read model: what is stored against the same events, folded once more in memory (H76). */
-import { describe, InvalidArgumentError, TidemarkError } from '../errors.js'
+import { describe, InvalidArgumentError, messageOf, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { EventReader, ReadOptions } from '../log/event-store.js'
@@ -248,7 +248,7 @@ async function foldAgain<E extends EventShape>(
       const strategy = await Promise.resolve(definition.onError?.(failure) ?? 'fatal').catch(() => 'fatal')
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
-        const reason = failure.error instanceof Error ? failure.error.message : String(failure.error)
+        const reason = messageOf(failure.error)
         found.add({ kind: 'event', position, message: `The event at position ${position} fails for good (${reason}), and the projection went past it.` })
       }
       return 'skip'
