@@ -279,7 +279,7 @@ export class QueryTimeoutError extends TidemarkError {
   constructor(timeout: number) {
     super(
       'query-timeout',
-      `The live query did not settle within ${timeout} ms and was given up. It runs again at the next change and by itself; let its function await only what ends.`,
+      `The live query did not settle within ${timeout} ms and was given up. It runs again by itself; let its function await only what ends.`,
     )
   }
 }

@@ -47,7 +47,7 @@ declare const makes: unique symbol
 declare const knows: unique symbol
 
 /**
- * The event types of an app, as `defineEvents` answers them. `E` is the union of its events; `Known` says whether the types are
+ * The event types of an app, as `defineEvents` returns them. `E` is the union of its events; `Known` says whether the types are
  * known at run time, which they are where they have definitions.
  */
 export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
@@ -98,7 +98,7 @@ export interface PlainEventCreator<E extends EventShape, Input = E['data'], Know
 }
 
 /**
- * Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise.
+ * Creators by event type, except for a type called `then`, which would turn the catalogue into a promise.
  *
  * Where no event needs `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
  * `<T extends FlightEvent['type']>(type: T, data: EventOfType<FlightEvent, T>['data'])`.

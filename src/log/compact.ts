@@ -50,7 +50,7 @@ const mostCharacters = 2 * 1024 * 1024
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none, and for options that are wrong or misspelt
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for options that are wrong or misspelt
  * @throws ClosedError, StorageLostError, StorageFailedError, StorageFullError and their like; the log is whole all the same
  *
  * @example

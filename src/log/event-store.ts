@@ -115,7 +115,7 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * Reads what it is given before it returns, but for the `data` behind the first 1,024 events or 256 Ki characters: leave that alone until it
    * resolves. Ids that are in the log already are those of the same events (see `duplicate`), or the append is refused.
    *
-   * @throws InvalidArgumentError for an option that there is none of, and where the clock returns no time: nothing was written
+   * @throws InvalidArgumentError for an unknown option, and where the clock does not return a time: nothing was written
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
    * @throws IntegrityError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`

@@ -161,7 +161,7 @@ class SourceOrder {
   }
 }
 
-/** A part goes on where the log is. */
+/** A part continues the log: what comes before it must be there. */
 async function assertContinues<E extends EventShape>(store: TidemarkStore<E>, { log, after, previous }: ExportHeader, head: number, number: number): Promise<void> {
   if (after === 0) return
   const first = 'Import the parts before this one first.'

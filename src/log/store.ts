@@ -85,7 +85,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
 
   /**
    * One append after the other. One that prepares in slices keeps its place meanwhile; one that turns out to wait for the app's code leaves
-   * it, so that nobody else waits for that.
+   * it, so that no other append waits for that.
    */
   const enqueue = <L = never>(preparing: PreparedAppend | Promise<PreparedAppend | L>, options: AppendOptions): Promise<AppendResult | L> => {
     const before = lastAppend
@@ -100,7 +100,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       }
       return result
     })
-    // The queue goes on after a failure; the caller hears of it through `turn`. One that was aborted while it waited lets no other pass.
+    // The queue continues after a failure, which rejects `turn` for the caller. One that was aborted while it waited lets no other pass.
     lastAppend = turn.catch(() => before)
     return turn
   }

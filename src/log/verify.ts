@@ -30,7 +30,7 @@ export interface Verification {
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
  *
  * @example
  * const { ok, defects } = await verifyEventStore(store)

@@ -25,7 +25,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
-  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.${damaging ? ` ${danger}` : ''}`, options)
+  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`, options)
   if (damaging) healing.failed(failed)
   return failed
 }

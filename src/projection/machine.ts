@@ -42,7 +42,7 @@ export type Effect =
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
-  /** An append cuts the `'idle'` and `'pouring'` sleeps short, whoever waits for the rows the latter, and an app that asks for anything the `'failed'` one; an abort and a control cut every one. */
+  /** An append cuts the `'idle'` and `'pouring'` sleeps short, a caller that waits for the rows the latter, and a call of the app the `'failed'` one; an abort and a control cut every one. */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
@@ -188,7 +188,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
       if ('error' in loaded) {
         if (loaded.error instanceof ProjectionError) throw loaded.error
-        // A state that somebody damaged is not repaired by looking at it again.
+        // A damaged state is not repaired by looking at it again.
         if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError)) return true
         continue
       }

@@ -38,7 +38,7 @@ export async function openStorage<E extends EventShape>(
 ): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
-  // Before anything is waited for: whoever asks first is the first.
+  // Synchronously: the first caller's definition is the first one.
   const { waiting, release } = useDefinition(store.name, parts, erased)
   try {
     // The app asks: one try at once, whatever failed before.

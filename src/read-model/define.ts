@@ -126,7 +126,7 @@ export type TableFolds<E extends EventShape, T extends Tables, Next extends { re
 /** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
 export interface ProjectionSpecification<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> {
   readonly name: string
-  /** Raise it when the tables, the handlers, the fold or the filter change: it is built beside the old one. @default 1 */
+  /** Raise it when the tables, the handlers, the fold or the filter change: it is built next to the old one. @default 1 */
   readonly version?: number
   readonly tables: T
   readonly on?: Handlers<E, T>

@@ -52,7 +52,7 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   let from = 0
   while (from < one.length && one[from] === other[from]) from += 1
   throw new ProjectionError(
-    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make the rows. Give the second one another name or version, or stop the projections and close the views of the first one before.`,
+    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
     { projector: name, attempts: 0 }, undefined, 'definition-changed')
 }
 

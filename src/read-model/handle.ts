@@ -59,7 +59,7 @@ export interface ProjectionHandle {
   /** Goes on, after `pause` and after a fault. */
   resume(): Promise<void>
   /**
-   * Leaves out the event that the projection stopped at, and goes on. Rebuilds leave it out as well; a later `version` tries it, and leaves
+   * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later `version` tries it, and leaves
    * it out where it fails.
    *
    * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
@@ -80,7 +80,7 @@ const slowPoll = 2_000
 const headDelay = 200
 /** Failures of the storage after which the store is joined again by itself … */
 const mayPass = (error: unknown): boolean => hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
-/** … after a pause of so many ms at most. */
+/** … after a pause of at most this, ms. */
 const longestPause = 30_000
 /** Dead letters that are read at once. */
 const letterPage = 256
@@ -122,7 +122,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     apart = false
     const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then((each) => {
       attached = each
-      // What waits since it failed goes on.
+      // A run that waits since joining failed continues.
       restart?.()
       return each
     }, (error: unknown) => {

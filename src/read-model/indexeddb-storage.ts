@@ -138,7 +138,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         return this.#finish(transaction, before, transition, { side, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
-      // if somebody else was there: nothing commits before. What fits in a turn waits for no request.
+      // if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
       const moved = { side, added: writes.added() }
       const after = counted(from, expected, false, moved)

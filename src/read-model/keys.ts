@@ -40,7 +40,7 @@ function rank(key: unknown): number {
   return bytesOf(key) === undefined ? 0 : 4
 }
 
-/** How deep a list may be that is a key: the standard has no limit, Firefox takes so many. */
+/** How deep a list may be that is a key: the standard has no limit, Firefox has this one. */
 const deepest = 63
 
 /** Whether IndexedDB takes it as a key of an index: a row is in an index only if what it has there is one. */

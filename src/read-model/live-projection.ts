@@ -66,7 +66,7 @@ export function liveProjection<E extends EventShape, S>(
   compileFilter(filter)
   if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
-  /** Counts evaluations: one that was given up must not fold beside the next. */
+  /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
   let state = freshCopy(specification.initial)
   /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */

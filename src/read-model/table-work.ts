@@ -181,7 +181,7 @@ export class TableWork {
     if (!sameStored(before, value)) {
       const again = this.#validate(shallow(value))
       if (again.issues !== undefined || !sameStored(again.value, value)) {
-        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row is what is stored, and is checked again when it is put again: change values before they are put.')
+        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row that was read is checked again when it is put: change values before they are put.')
       }
     }
     return value

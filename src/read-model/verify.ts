@@ -91,7 +91,7 @@ const rowsPerTurn = 500
  *
  * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well, and
  * those that were so in an earlier version where they fail; one that fails now under the policy `'skip'` or `'park'` is taken for
- * one that failed then. So a model differs, although nobody edited it, if its handlers
+ * one that failed then. So a model differs without having been edited if its handlers
  * - are not deterministic: they use the time, chance, or something that they fetch;
  * - were changed since, and `version` was not raised;
  * - depend on the order of events, and a dead letter was replayed after later events;
