@@ -13,7 +13,7 @@ const projection = ['src/projection/', 'src/read-model/']
 const commands = ['src/commands/']
 const memory = ['src/log/memory-log.ts', 'src/read-model/memory-storage.ts']
 /** What `tidemark/memory` brings along, so that a bundle on IndexedDB need not hold it. */
-const modelsInMemory = [...['memory-storage', 'state', 'define', 'keys', 'equal', 'fingerprint'].map((name) => `src/read-model/${name}.ts`), 'src/projection/target.ts']
+const modelsInMemory = [...['memory-storage', 'state', 'define', 'keys', 'kinds', 'equal', 'fingerprint'].map((name) => `src/read-model/${name}.ts`), 'src/projection/target.ts']
 const core = 'openEventStore, defineEvents, defineProjection, startProjection, openReadModel'
 
 /**

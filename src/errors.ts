@@ -38,6 +38,7 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'closed'
 
+/** What an error carries besides its message. */
 export interface TidemarkErrorOptions {
   readonly cause?: unknown
   readonly outcome?: WriteOutcome | undefined
@@ -66,6 +67,9 @@ export class TidemarkError extends Error {
 export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]): error is TidemarkError {
   return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
 }
+
+/** What an app threw may be anything. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
@@ -275,7 +279,7 @@ export class QueryTimeoutError extends TidemarkError {
   constructor(timeout: number) {
     super(
       'query-timeout',
-      `The live query did not settle within ${timeout} ms and was given up. It runs again at the next change and by itself; let its function await only what ends.`,
+      `The live query did not settle within ${timeout} ms and was given up. It runs again by itself; let its function await only what ends.`,
     )
   }
 }

@@ -3,8 +3,8 @@
 // Events
 export {
   defineEvents, type CreatedEvent, type CreatorOptions, type DataOf, type DataOfType, type DefinedCreators, type EventCatalogue, type EventCreator, type EventCreators,
-  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainCreatorOptions, type PlainEventCreator, type StandardIssue,
-  type StandardResult, type StandardSchema, type StoredData, type Upcast,
+  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainCreatorOptions,
+  type PlainEventCreator, type StandardIssue, type StandardResult, type StandardSchema, type StoredData, type Upcast,
 } from './events/catalogue.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'
 export type { FitsStore, Reads } from './events/fits.js'
@@ -19,6 +19,7 @@ export type {
 } from './log/event-store.js'
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/prepare.js'
+export type { StoredEvent } from './log/record-text.js'
 
 // Looking after a store
 export type { LogDefect, LogDefectKind } from './log/audit.js'
@@ -53,16 +54,20 @@ export { liveProjection, type LiveProjectionSpecification } from './read-model/l
 export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './read-model/delete.js'
 export { verifyReadModel, type ReadModelDefect, type ReadModelDefectKind, type ReadModelVerification } from './read-model/verify.js'
-export { openReadModel, type ReadModel, type TableReader, type TableReaders } from './read-model/view.js'
+export { openReadModel, type ReadModel, type ReadModelOptions, type TableReader, type TableReaders } from './read-model/view.js'
 
 // The ports of a projection
 export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator, SaveOptions } from './projection/ports.js'
 
 // Commands
-export { ensure, refuse, type Command, type CommandEvent, type CommandResult, type Constant, type DecidedBy, type DecidedEvent, type Decision, type FitsCommand, type ReasonOf, type Refusal } from './commands/command.js'
+export {
+  ensure, refuse, type Command, type CommandEvent, type CommandResult, type Constant, type DecidedBy, type DecidedEvent, type Decision, type FitsCommand, type ReasonOf,
+  type Refusal,
+} from './commands/command.js'
 export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
-export { execute, type ExecuteOptions } from './commands/execute.js'
+export { execute, type CommandStore, type ExecuteOptions } from './commands/execute.js'
+export type { CommandRetry } from './commands/pipeline.js'
 export type { RetryOptions } from './commands/retry.js'
 
 export type { Clock } from './platform/clock.js'

@@ -3,6 +3,7 @@ import { hasCode, type VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, EventStore } from '../log/event-store.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
@@ -11,6 +12,7 @@ import { retryPolicy, type RetryOptions } from './retry.js'
 /** What a command needs of a store. */
 export type CommandStore<E extends EventShape = EventShape> = Pick<EventStore<E>, 'readStream' | 'append'>
 
+/** How a command is carried out. */
 export interface ExecuteOptions {
   /** What to do about conflicts. */
   readonly retry?: RetryOptions
@@ -45,6 +47,7 @@ export async function execute<E extends EventShape, S, const D extends Decision<
 export async function execute<E extends EventShape, S>(
   store: CommandStore<E>, command: Command<E, S, Decision<E>, S>, options: ExecuteOptions = {},
 ): Promise<CommandResult<E, never>> {
+  onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }

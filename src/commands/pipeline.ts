@@ -56,7 +56,7 @@ export interface PipelineOptions {
   readonly random: () => number
 }
 
-/** `discover` may add so many streams to those that a command declares. */
+/** How many streams `discover` may add to those that a command declares. */
 export const maxDiscovered = 1_000
 
 /** The whole life of a command: attempts until one is accepted or refused, or until the retries are used up. */

@@ -12,9 +12,9 @@ export interface Coordinator {
   acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<Guard>
 }
 
-/** @throws InvalidArgumentError for an option that there is none of: a misspelt signal would never end the wait */
+/** @throws InvalidArgumentError for an unknown option: a misspelt signal would never end the wait */
 export function acquireOptions(options: { readonly signal?: AbortSignal }): typeof options {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   assertSignal(options.signal)
   return options
 }

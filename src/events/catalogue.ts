@@ -1,5 +1,6 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { made, notOurs } from '../platform/copies.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -46,7 +47,7 @@ declare const makes: unique symbol
 declare const knows: unique symbol
 
 /**
- * The event types of an app, as `defineEvents` answers them. `E` is the union of its events; `Known` says whether the types are
+ * The event types of an app, as `defineEvents` returns them. `E` is the union of its events; `Known` says whether the types are
  * known at run time, which they are where they have definitions.
  */
 export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
@@ -97,7 +98,7 @@ export interface PlainEventCreator<E extends EventShape, Input = E['data'], Know
 }
 
 /**
- * Creators by event type. There is none for a type called `then`, which would turn the catalogue into a promise.
+ * Creators by event type, except for a type called `then`, which would turn the catalogue into a promise.
  *
  * Where no event needs `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
  * `<T extends FlightEvent['type']>(type: T, data: EventOfType<FlightEvent, T>['data'])`.
@@ -287,6 +288,7 @@ interface KnownType {
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
   if (typeof definition !== 'object' || definition === null) throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+  onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
   if (!Number.isSafeInteger(version) || version < 1) throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
   if (typeof upcast !== 'object' || upcast === null) throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
@@ -338,6 +340,8 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
 
 function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 }): AnyCreator {
   return (data, options = {}) => {
+    // What `map` passes besides the data is no options.
+    if (typeof options === 'object') onlyKnown(options, ['id', 'meta'])
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
     const value = validate === undefined ? data : runSchema(validate, data, 'data')

@@ -125,6 +125,6 @@ function valueOf(result: StandardResult<unknown>, path: string, plain: string | 
   const [first] = issues
   const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
   const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
-  const advice = plain === undefined ? '' : ` (data is checked as it is stored: if the schema changes its input, make the event with ${creatorName(plain)})`
+  const advice = plain === undefined ? '' : ` (if the schema changes its input, make the event with ${creatorName(plain)})`
   throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, { issues })
 }

@@ -5,6 +5,7 @@ import { format, type LogMeta } from './format.js'
 import { eventsOf, type StoredEvent } from './record-text.js'
 import { idKey, isKnownFormat, mayBeCut, type CommitRecord } from './record.js'
 
+/** What can be wrong with a log. */
 export type LogDefectKind =
   /** The row that identifies the log is missing, malformed, or another log's. */
   | 'meta'

@@ -53,7 +53,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       return row?.position
     },
     async save(name, position, options = {}) {
-      onlyKnown(options, saveNames, 'options')
+      onlyKnown(options, saveNames)
       const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
@@ -105,7 +105,7 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
       return positions.get(projectionName(name))
     },
     async save(name, position, options = {}) {
-      onlyKnown(options, saveNames, 'options')
+      onlyKnown(options, saveNames)
       const { expected, letters = [], dropLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')

@@ -13,6 +13,7 @@ import { decodeRecord, endOf, type CommitRecord } from './record.js'
 import { eventsText, type EventText, type StoredEvent } from './record-text.js'
 import { assertAnswering } from './sentinel.js'
 
+/** What `compactEvents` takes. */
 export interface CompactOptions extends ReadOptions {
   /**
    * How many events one record holds at most, 2 to 256. More make it faster to read the whole log, and slower to read one stream
@@ -49,14 +50,14 @@ const mostCharacters = 2 * 1024 * 1024
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none, and for options that are wrong or misspelt
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for options that are wrong or misspelt
  * @throws ClosedError, StorageLostError, StorageFailedError, StorageFullError and their like; the log is whole all the same
  *
  * @example
  * requestIdleCallback(() => void compactEvents(store).catch(report))
  */
 export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
-  onlyKnown(options, ['eventsPerRecord', 'signal'], 'options')
+  onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)

@@ -17,6 +17,7 @@ export interface StreamWrite<E extends EventShape = EventShape> {
 /** `'strict'` asks the operating system to flush before the append resolves; `'relaxed'` does not (H18). */
 export type Durability = 'strict' | 'relaxed'
 
+/** Conditions of an append, and how it is stored. */
 export interface AppendOptions<E extends EventShape = EventShape> {
   /** @default the store's, which is 'strict' */
   readonly durability?: Durability
@@ -29,6 +30,7 @@ export interface AppendOptions<E extends EventShape = EventShape> {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Where the events of an append are in the log. */
 export interface AppendResult {
   /** Of the last event; the head of the log if the append had no events. */
   readonly position: number
@@ -50,6 +52,7 @@ export interface EventFilter<E extends EventShape = EventShape> {
   readonly streamPattern?: string
 }
 
+/** Which page of the log is read. */
 export interface EventPage {
   /** Exclusive. @default 0 */
   readonly after?: number
@@ -57,6 +60,7 @@ export interface EventPage {
   readonly limit: number
 }
 
+/** What every way to read takes. */
 export interface ReadOptions {
   /** Ends the read with the signal's reason, also while a codec decodes. */
   readonly signal?: AbortSignal | undefined
@@ -82,6 +86,7 @@ export interface EventReader<E extends EventShape = EventShape> {
   subscribe?(listener: (head: number) => void): () => void
 }
 
+/** Which events of a stream `readStream` returns. */
 export interface ReadStreamOptions extends ReadOptions {
   /** Only events after this version. @default 0 */
   readonly after?: number
@@ -89,6 +94,7 @@ export interface ReadStreamOptions extends ReadOptions {
   readonly limit?: number
 }
 
+/** Which events `read` returns. */
 export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadOptions {
   /** Only events after this position. @default 0 */
   readonly after?: number
@@ -109,7 +115,7 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * Reads what it is given before it returns, but for the `data` behind the first 1,024 events or 256 Ki characters: leave that alone until it
    * resolves. Ids that are in the log already are those of the same events (see `duplicate`), or the append is refused.
    *
-   * @throws InvalidArgumentError for an option that there is none of, and where the clock returns no time: nothing was written
+   * @throws InvalidArgumentError for an unknown option, and where the clock does not return a time: nothing was written
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
    * @throws IntegrityError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`

@@ -12,6 +12,7 @@ import { assertContiguous, decodeRecord } from './record.js'
 /** The format of the text that this build writes, and the newest that it reads. */
 export const exportFormat = 1
 
+/** Which events `exportEvents` writes. */
 export interface ExportOptions extends ReadOptions {
   /** Only events after this position: what came since an earlier export. @default 0 */
   readonly after?: number
@@ -52,7 +53,7 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
  * Parts of a log (`{ upTo: 100 }`, later `{ after: 100 }`) are imported one after the other. With `after` at the head the part is empty,
  * and is valid.
  *
- * @throws InvalidArgumentError, ClosedError at once, for a store or option that is none, for `after` above `upTo`, and for a store that was closed
+ * @throws InvalidArgumentError, ClosedError synchronously: for a store of another kind, for unknown options, for `after` above `upTo`, and for a store that was closed
  * @throws InvalidArgumentError, IntegrityError before the first line, for `after` and `upTo` above the head: it is not the log that they are of
  * @throws EventUnreadableError, IntegrityError while it is read, at the first event that cannot be read, or is not there: an export
  * is never silently incomplete. `upTo` exports what stands before it.
@@ -64,7 +65,7 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
  */
 export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
   storeInternals(store).assertOpen()
-  onlyKnown(options, ['after', 'upTo', 'signal'], 'options')
+  onlyKnown(options, ['after', 'upTo', 'signal'])
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
   if (after > upTo) throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)
@@ -76,7 +77,7 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
   const inspection = inspectionOf(store.name, parts)
   signal?.throwIfAborted()
   const end = await store.head().catch((error: unknown) => {
-    // What stands before a damaged end can be had without it.
+    // What comes before a damaged end can be exported without it.
     if (upTo === undefined || !(error instanceof EventUnreadableError)) throw error
     return Infinity
   })
@@ -87,7 +88,7 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
   yield line({ tidemark: 'export', format: exportFormat, log: await parts.identity(), after, head, ...(previous && { previous }) } satisfies ExportHeader)
   let next = after + 1
   let commit = next
-  /** The event before, of which it shows now whether its commit goes on. */
+  /** The event before: the next one shows whether its commit ends with it. */
   let held: ExportedEvent | undefined
   for (let size = 16; next <= head;) {
     signal?.throwIfAborted()

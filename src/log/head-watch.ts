@@ -64,10 +64,7 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
       claimed = Math.max(claimed, head)
       void lookInto()
     },
-    subscribe(listener) {
-      const remove = listeners.add(listener)
-      return () => void remove()
-    },
+    subscribe: listeners.add,
     stop() {
       stopped = true
       cancelPause?.()

@@ -1,4 +1,4 @@
-/** Where no UUIDv7 of the log stands, so that a given id there need not be looked up. */
+/** Gaps between the UUIDv7 of the log: a given id in one of them need not be looked up. */
 import { isUuidV7 } from '../events/identifier.js'
 import { otherIds } from './record.js'
 import type { EventText } from './record-text.js'
@@ -10,7 +10,7 @@ export interface IdGap {
 }
 
 /**
- * So many are kept: before and behind what a clock that was ahead has made, for several such clocks. The widest, since new ids fall into
+ * How many are kept: before and behind what a clock that was ahead has made, for several such clocks. The widest, since new ids fall into
  * those, and what is between two ids of one moment is not worth a place.
  */
 const mostGaps = 4

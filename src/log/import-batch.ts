@@ -5,9 +5,9 @@ import type { PreparedAppend } from './prepare.js'
 import type { KnownEvents } from './repeated.js'
 import { weightOf, type EventText } from './record-text.js'
 
-/** One transaction stores so many events at least, if there are as many, and goes on to the end of a commit. */
+/** One transaction stores at least this many events, if there are as many, and the rest of the last commit. */
 const batchEvents = 1000
-/** … or so many characters. */
+/** … or this many characters. */
 const batchCharacters = 1024 * 1024
 
 /** What an import stored so far. */

@@ -49,8 +49,8 @@ export function eventOf(value: Record<string, unknown>, number: number, encode: 
     const at = wholeNumber(position, 'position', 1)
     const first = commit === undefined ? at : wholeNumber(commit, 'commit', 1)
     if (first > at) throw new InvalidImportError(number, `has position ${at}, and a commit that begins at ${first}.`)
-    if (!isEventId(id)) throw new InvalidImportError(number, `has the id ${describe(id)}, which is none.`)
-    if (!Number.isFinite(time)) throw new InvalidImportError(number, `has the time ${describe(time)}, which is none.`)
+    if (!isEventId(id)) throw new InvalidImportError(number, `has the id ${describe(id)}, which is not an id.`)
+    if (!Number.isFinite(time)) throw new InvalidImportError(number, `has the time ${describe(time)}, which is not a time.`)
     if (data === undefined) throw new InvalidImportError(number, 'has no data.')
     const event = encode({
       type: eventType(type), stream: streamName(stream), id, idGiven: true, time: time as number, schema: wholeNumber(schema, 'schema', 1), data, meta,

@@ -12,11 +12,13 @@ import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from './open.js'
 import { eventEncoder } from './prepare.js'
 
+/** What `importEvents` takes. */
 export interface ImportOptions extends ReadOptions {
   /** Called after every transaction. */
   onProgress?(progress: ImportProgress): void
 }
 
+/** How far an import has come. */
 export interface ImportProgress {
   /** Events stored so far. */
   readonly imported: number
@@ -26,6 +28,7 @@ export interface ImportProgress {
   readonly total: number
 }
 
+/** What an import did. */
 export interface ImportResult extends ImportProgress {
   /** The head of the log after the last event that was stored or found. */
   readonly position: number
@@ -58,7 +61,7 @@ export interface ImportResult extends ImportProgress {
  * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
-  onlyKnown(options, ['signal', 'onProgress'], 'options')
+  onlyKnown(options, ['signal', 'onProgress'])
   const { signal, onProgress } = options
   const parts = storeInternals(store)
   signal?.throwIfAborted()
@@ -158,7 +161,7 @@ class SourceOrder {
   }
 }
 
-/** A part goes on where the log is. */
+/** A part continues the log: what comes before it must be there. */
 async function assertContinues<E extends EventShape>(store: TidemarkStore<E>, { log, after, previous }: ExportHeader, head: number, number: number): Promise<void> {
   if (after === 0) return
   const first = 'Import the parts before this one first.'

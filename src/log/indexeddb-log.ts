@@ -84,7 +84,7 @@ export class IndexedDbLog {
     return this.#incarnation as string
   }
 
-  /** Somebody says that the log reaches so far, and in which format they write. */
+  /** A hint: the log reaches so far, and its writer stores in that format. */
   headMoved(head: number, otherFormat: number = format): void {
     if (this.#writer.headMoved(head)) this.#recent.headMoved(head)
     const now = this.#clock.monotonic()

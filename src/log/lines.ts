@@ -1,5 +1,6 @@
 /** Text from anywhere, as lines. */
-import { InvalidArgumentError, InvalidImportError } from '../errors.js'
+import { InvalidArgumentError, InvalidImportError, messageOf } from '../errors.js'
+import { abortable } from '../platform/promises.js'
 
 /**
  * What an import reads: a whole text or file, its bytes, a list of lines, or a stream of text or UTF-8 bytes cut anywhere. A byte-order
@@ -53,7 +54,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   /** Names the line that was being read. */
   const named = (cause: unknown): unknown => {
     if (signal?.aborted === true) return signal.reason
-    return new InvalidImportError(number, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    return new InvalidImportError(number, `cannot be read: ${messageOf(cause)}`, { cause })
   }
   const pieces = piecesOf(source)
   let ended = false
@@ -62,7 +63,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
       let piece: IteratorResult<unknown>
       try {
         const next = pieces.next()
-        piece = 'then' in next ? await orAbort(next, signal) : next
+        piece = 'then' in next ? await abortable(next, signal) : next
       } catch (cause) {
         // What failed is over.
         ended = signal?.aborted !== true
@@ -120,17 +121,6 @@ function readerOf(stream: ReadableStream<unknown>): Pieces {
       return cancelled
     },
   }
-}
-
-/** Waits for a promise, but not past an abort. Leaves no listener behind (H75). */
-function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 /** Bytes as text, in whole lines: one that is not UTF-8 must not take those before it along. */

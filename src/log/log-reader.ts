@@ -31,7 +31,7 @@ const maxSearches = 4
 /** How many records of a stream are read at once, at first and at most. */
 const streamPage = [128, 512] as const
 
-/** Records from a position on, and what is where no record can be: it shall be noticed. */
+/** Records from a position on, and before it what is not a whole position, so that it is noticed. */
 const recordsFrom = (from: number): IDBKeyRange | null => (from === 1 ? null : IDBKeyRange.lowerBound(from - 1, true))
 
 const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, { events }) => sum + events.length, 1)

@@ -44,7 +44,7 @@ export class LogWriter {
   #view: WriterView | undefined
   /** The largest head that was heard of since the writer last looked. */
   #claimed = 0
-  /** Hints are not heeded before: one was not true. */
+  /** Hints are ignored until then: one was not true. */
   #deafUntil = -Infinity
 
   constructor(connection: Connection, recent: RecentRecords, about: WriterContext) {
@@ -54,9 +54,9 @@ export class LogWriter {
   }
 
   /**
-   * Somebody says that the log reaches so far. Returns whether that is heeded: the next append then looks before it writes, and what the
-   * writer knows is forgotten only if the head did move. Where it did not, hints are not heeded for a while: the unique keys refuse whoever
-   * is late (H63, H68).
+   * A hint says that the log reaches so far. Returns whether it is followed up: the next append then looks before it writes, and what the
+   * writer knows is forgotten only if the head did move. Where it did not, hints are ignored for a while: the unique keys refuse a
+   * writer that is late (H63, H68).
    */
   headMoved(head: number): boolean {
     if (this.#about.clock.monotonic() < this.#deafUntil) return false
@@ -106,7 +106,7 @@ export class LogWriter {
           this.#claimed = 0
         }
         assertRoom(head + prepared.events.length)
-        // If nobody appended since, what is remembered still holds.
+        // If no other context appended since, what is remembered still holds.
         fresh.ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(remembered?.head === head ? remembered.ids : undefined)
         streams.forEach((stream, index) => {
           const key = heads[index]?.key as [string, number] | undefined
@@ -183,7 +183,7 @@ export class LogWriter {
   }
 }
 
-/** So many requests are made in one go. */
+/** How many requests are made in one go. */
 const askedAtOnce = 256
 
 /** Asks for each. Between many the page gets its turn, while the storage is at work. */
@@ -234,7 +234,7 @@ function assertRoom(head: number): void {
   if (head >= Number.MAX_SAFE_INTEGER) throw editedError(head, 'No position is left behind the last record', 'not-written')
 }
 
-/** @throws IntegrityError for a version that is none, or the last whole number: a record was edited */
+/** @throws IntegrityError for what is not a version, or the last whole number: a record was edited */
 function assertVersion(stream: string, version: number, head: number): void {
   if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
     throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')

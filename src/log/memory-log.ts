@@ -12,7 +12,7 @@ import { rowText, type StoredEvent } from './record-text.js'
 import { idKey, type CommitRecord } from './record.js'
 import { assertSameEvents, duplicateResult } from './repeated.js'
 
-/** The clock is asked after so many events. */
+/** The clock is asked after every 64th event. */
 const stride = 64
 
 const nothingBroken: ReadonlyMap<number, string> = new Map()

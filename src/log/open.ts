@@ -22,6 +22,7 @@ import { deviceOperations, memoryOperations, type StoreOperations } from './oper
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { assertDurability, createStore } from './store.js'
 
+/** What `openEventStore` takes. */
 export interface EventStoreOptions<E extends EventShape> {
   /** What the store is called on this origin; put the user into it where several share a device. */
   readonly name: string
@@ -78,21 +79,23 @@ export const recordsLock = ''
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
 const internals = Symbol('tidemark store')
 
+/** As {@link storeInternals}, of any value. */
+export const internalsOf = (store: unknown): StoreInternals | undefined => (store as { [internals]?: StoreInternals } | null)?.[internals]
+
 /** Whether a backend is a store of `openEventStore`, or a copy of one. */
-export const isTidemarkStore = (store: unknown): store is TidemarkStore => (store as { [internals]?: StoreInternals } | null)?.[internals] !== undefined
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => internalsOf(store) !== undefined
 
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
-  const found = (store as { [internals]?: StoreInternals } | null)?.[internals]
+  const found = internalsOf(store)
   if (found === undefined) throw new InvalidArgumentError('store', notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
   return found
 }
 
-/** The error of a store that was closed. */
-export function closedError(store: object): unknown {
+/** The error of a store that was closed; nothing while it is open. */
+export function closedError(parts: StoreInternals | undefined): unknown {
   try {
-    ;(store as { [internals]?: StoreInternals })[internals]?.assertOpen()
-    return undefined
+    return parts?.assertOpen()
   } catch (error) {
     return error
   }
@@ -100,7 +103,7 @@ export function closedError(store: object): unknown {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'], 'options')
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'])
   const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {

@@ -1,5 +1,5 @@
 /** What both backends share in reading: pages, failures of single events, and iteration over pages. */
-import { EventUnreadableError } from '../errors.js'
+import { EventUnreadableError, messageOf } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
@@ -70,7 +70,7 @@ export async function finishPage<E extends EventShape>(
         options.signal?.throwIfAborted()
         error = cause instanceof EventUnreadableError
           ? cause
-          : new EventUnreadableError(stored.position, `decoding it failed (${cause instanceof Error ? cause.message : String(cause)})`, cause)
+          : new EventUnreadableError(stored.position, `decoding it failed (${messageOf(cause)})`, cause)
       }
     }
     if (options.unreadable === 'collect') {

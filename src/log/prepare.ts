@@ -5,9 +5,9 @@ import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
 import { assertEventId, eventType, streamName } from '../events/names.js'
-import { isThenable, optional } from '../platform/promises.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { wallTime, type Clock } from '../platform/clock.js'
+import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
 import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
@@ -114,18 +114,18 @@ interface LateEvent {
   readonly isEncoded: boolean
 }
 
-/** So many events, and so many characters of JSON, are read at once, however long that takes: who appends less may reuse its objects at once. */
+/** This much of an append is read synchronously, however long that takes: a caller that appends less may reuse its objects immediately. */
 const readAtOnce = { events: 1024, characters: 256 * 1024 }
-/** The clock is asked after encoding so many characters, where an event counts for 256 at least. */
+/** The clock is asked each time this many characters were encoded, where an event counts for 256 at least. */
 const stride = 8 * 1024
-/** So many events of an append may be with an asynchronous codec before the first of them is waited for. */
+/** How many events of an append may be with an asynchronous codec before the first of them is awaited. */
 const encodedAtOnce = 64
 
 /**
  * Checks and encodes. Returns a promise where there is so much to do that the page gets its turn in between, and a {@link LateAppend} where
  * the app's schemas or codec are asynchronous.
  *
- * Lists, events and what stands in them are read before it returns; so is `data`, up to `readAtOnce`. Each event is checked and encoded in one
+ * Lists, events and their properties are read before it returns; so is `data`, up to `readAtOnce`. Each event is checked and encoded in one
  * go, so that what is stored is what was checked, whatever the caller does to its objects meanwhile.
  */
 export function prepareAppend<E extends EventShape>(
@@ -147,7 +147,7 @@ export function prepareAppend<E extends EventShape>(
   const take = ({ path, stream, type, data, meta, id, checked: mark }: GivenEvent) => {
     if (id !== undefined) {
       assertEventId(id, `${path}.id`)
-      if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'stands twice in this append.')
+      if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'is used twice in this append.')
       givenIds.add(id)
     }
     if (!types.has(type)) types.add(eventType(type))

@@ -1,11 +1,11 @@
 /** Questions that reading and appending both ask of the records. */
 import type { WriteOutcome } from '../errors.js'
 import { lastRecord } from '../platform/backwards.js'
-import { optional } from '../platform/indexeddb.js'
+import { optional } from '../platform/promises.js'
 import { assertPlaced, endOf, type CommitRecord } from './record.js'
 
 /**
- * The position of the last event; 0 if there is none, or if nothing answers.
+ * The position of the last event; 0 for an empty log, or if the storage returns nothing.
  *
  * @throws IntegrityError if no event can stand there
  */

@@ -2,9 +2,9 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { abortable } from '../platform/promises.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
 import type { Signals } from '../platform/signals.js'
 import { soon } from '../platform/tasks.js'
 import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
@@ -52,13 +52,13 @@ const pageNames = ['after', 'limit']
 const ownReadOptions = ['unreadable', 'own', 'ahead']
 
 function assertAppendOptions(options: AppendOptions): void {
-  onlyKnown(options, ['durability', 'failIfAny', 'signal'], 'options')
+  onlyKnown(options, ['durability', 'failIfAny', 'signal'])
   if (options.durability !== undefined) assertDurability(options.durability)
   assertSignal(options.signal)
 }
 
 function assertReadOptions(options: ReadOptions | undefined, names: readonly string[]): void {
-  onlyKnown(options, [...names, 'signal'], 'options')
+  onlyKnown(options, [...names, 'signal'])
   assertSignal(options?.signal)
 }
 
@@ -85,7 +85,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
 
   /**
    * One append after the other. One that prepares in slices keeps its place meanwhile; one that turns out to wait for the app's code leaves
-   * it, so that nobody else waits for that.
+   * it, so that no other append waits for that.
    */
   const enqueue = <L = never>(preparing: PreparedAppend | Promise<PreparedAppend | L>, options: AppendOptions): Promise<AppendResult | L> => {
     const before = lastAppend
@@ -100,7 +100,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       }
       return result
     })
-    // The queue goes on after a failure; the caller hears of it through `turn`. One that was aborted while it waited lets no other pass.
+    // The queue continues after a failure, which rejects `turn` for the caller. One that was aborted while it waited lets no other pass.
     lastAppend = turn.catch(() => before)
     return turn
   }

@@ -30,14 +30,14 @@ export interface Verification {
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store that is none, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
  *
  * @example
  * const { ok, defects } = await verifyEventStore(store)
  * if (!ok) report(defects.map(({ message }) => message))
  */
 export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, options: ReadOptions = {}): Promise<Verification> {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)
   parts.assertOpen()

@@ -1,5 +1,6 @@
 /** Reading records from the last on. */
-import { optional, requestedAll } from './indexeddb.js'
+import { requestedAll } from './indexeddb.js'
+import { optional } from './promises.js'
 
 /** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
 export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype

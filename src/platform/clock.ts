@@ -1,6 +1,7 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
 import { InvalidArgumentError, describe } from '../errors.js'
 
+/** Time and chance, as tidemark asks for them. */
 export interface Clock {
   /** Wall clock, ms since the epoch. Information only: it jumps (H52). */
   now(): number

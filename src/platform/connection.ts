@@ -28,8 +28,6 @@ export interface ConnectionOptions {
   readonly clock?: Clock
 }
 
-export type { OpenOptions }
-
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
 const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 

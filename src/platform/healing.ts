@@ -14,7 +14,7 @@ import { listenerSet } from './listeners.js'
 import type { Signals } from './signals.js'
 import { tell } from './tasks.js'
 
-/** What a store tells of the storage that it is in. */
+/** What a store reports of the storage that it is in. */
 export type StorageOccurrence =
   /** A write failed in a way after which the browser may lose everything of this origin when it is closed; see `message`. Repairing that is tried until it succeeds. */
   | { readonly type: 'storage-healing'; readonly message: string; readonly error?: unknown }
@@ -99,8 +99,7 @@ export class Healing {
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
     const told = this.#told
     if (told !== undefined) tell(() => listener(told))
-    const remove = this.#listeners.add(listener)
-    return () => void remove()
+    return this.#listeners.add(listener)
   }
 
   /** A store is open here: while one is, what is damaged is repaired. Returns how to end that. */
@@ -147,7 +146,7 @@ export class Healing {
       // Of several pages one at a time; the others hear of it.
       await (feature((here) => here.navigator.locks)?.request(scratch, { signal }, work) ?? work())
     } catch (error) {
-      // The disk is still full, and this was a write that failed. Who heard nothing so far shall know.
+      // The disk is still full, and this was a write that failed. Pages that missed the first hint are told now.
       if (!signal.aborted) {
         this.#pause = Math.min(2 * this.#pause, longestPause)
         this.failed(error)
@@ -170,7 +169,7 @@ export class Healing {
     if (signal.aborted || this.#told === undefined || failures !== this.#failures) return
     this.#post({ kind: 'healed', at })
     this.#sound()
-    // Whoever waits for the lock shall hear of it first.
+    // Pages that wait for the lock are to receive the hint first.
     await sleep(this.#clock, hearing, signal)
   }
 

@@ -1,12 +1,10 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
 import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
-import { optional } from './promises.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
 import { danger, healing, inChromium } from './healing.js'
-
-export { optional }
+import { optional } from './promises.js'
 
 /** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
 export const storageDeadline = 30_000
@@ -27,7 +25,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
-  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if it goes on.${damaging ? ` ${danger}` : ''}`, options)
+  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`, options)
   if (damaging) healing.failed(failed)
   return failed
 }

@@ -1,7 +1,7 @@
 /** A set of listeners, told in rounds. */
 import { tell } from './tasks.js'
 
-/** Who is told of something. */
+/** Callbacks for something that happens. */
 export interface Listeners<A extends readonly unknown[]> {
   readonly size: number
   /** Adds one from the next round on; the same function twice is two listeners. Returns how to remove it: true the first time. */

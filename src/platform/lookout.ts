@@ -2,7 +2,7 @@
 import type { Clock } from './clock.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
-/** Calls `look` every so many ms, and when the page is shown or comes back. Returns how to stop that. */
+/** Calls `look` every `every` ms, and when the page is shown or comes back. Returns how to stop that. */
 export function lookOut(clock: Pick<Clock, 'schedule'>, every: number, look: () => void): () => void {
   let cancel = () => {}
   const arm = () => {

@@ -69,10 +69,7 @@ export function openSignals(channelName?: string): Signals {
       others?.post(hint)
       soon(() => listeners.tell(hint))
     },
-    listen(listener) {
-      const remove = listeners.add(listener)
-      return () => void remove()
-    },
+    listen: listeners.add,
     close() {
       listeners.clear()
       others?.flush()

@@ -1,5 +1,6 @@
 /** The configuration of a run: what may be said, and what it is when nothing is said. */
 import { InvalidArgumentError } from '../errors.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
 
@@ -94,7 +95,12 @@ export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | '
     if (value !== undefined && !choices.includes(value)) throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
+  onlyKnown(config, ['context', 'mode', 'signal', 'leadership', 'poll', 'retry', 'batch', 'budget', 'checkpoint', 'onEvent', 'clock'], 'config')
   const { poll = {}, retry = {}, batch = {}, budget = {} } = config
+  onlyKnown(poll, ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'], 'poll')
+  onlyKnown(retry, ['maxAttempts', 'delay', 'backoffMultiplier', 'maxDelay', 'jitter'], 'retry')
+  onlyKnown(batch, ['maxEvents', 'maxBytes', 'maxTime'], 'batch')
+  onlyKnown(budget, ['maxTime', 'maxEvents'], 'budget')
   if (retry.jitter !== undefined && retry.jitter > 1) throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
   choice('checkpoint', config.checkpoint, 'each-batch', ['each-event', 'each-batch'])
   const mode = choice('mode', config.mode, defaultMode, ['batch', 'continuous'])

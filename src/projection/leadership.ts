@@ -1,11 +1,11 @@
 /** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
 import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import type { PageReadOptions } from '../log/pages.js'
 import { sleep } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { tell } from '../platform/tasks.js'
-import type { PageReadOptions } from '../log/pages.js'
 import { settle, type ProjectionConfig } from './config.js'
 import { newRun } from './machine.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'

@@ -2,7 +2,7 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, hasCode, IntegrityError, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
+import { EventCrashesError, hasCode, IntegrityError, messageOf, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -42,7 +42,7 @@ export type Effect =
   | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
-  /** An append cuts the `'idle'` and `'pouring'` sleeps short, whoever waits for the rows the latter, and an app that asks for anything the `'failed'` one; an abort and a control cut every one. */
+  /** An append cuts the `'idle'` and `'pouring'` sleeps short, a caller that waits for the rows the latter, and a call of the app the `'failed'` one; an abort and a control cut every one. */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
@@ -169,7 +169,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const before = failures[what]
     if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || final) {
       throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${error instanceof Error ? error.message : String(error)}`,
+        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${messageOf(error)}`,
         { projector: name, attempts: before + 1, position: run.position }, error,
       )
     }
@@ -188,7 +188,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
       if ('error' in loaded) {
         if (loaded.error instanceof ProjectionError) throw loaded.error
-        // A state that somebody damaged is not repaired by looking at it again.
+        // A damaged state is not repaired by looking at it again.
         if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError)) return true
         continue
       }
@@ -296,7 +296,7 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       return 'next'
     }
     const cause = decision.error ?? error
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = messageOf(cause)
     throw new ProjectionError(
       `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}: ${reason}`,
       { projector: name, attempts, event }, cause,

@@ -1,11 +1,11 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, IntegrityError, ProjectionError } from '../errors.js'
+import { hasCode, IntegrityError, messageOf, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
-import type { OpenOptions } from '../platform/connection.js'
+import type { OpenOptions } from '../platform/opening-tries.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { Slices } from '../platform/slices.js'
 import type { Settings } from './config.js'
@@ -174,7 +174,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       if (slices.isOver) await slices.turn()
       target.park({
         position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: clock.now(),
-        errorName: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error), ...(holdsStream && { holdsStream }),
+        errorName: error instanceof Error ? error.name : 'Error', message: messageOf(error), ...(holdsStream && { holdsStream }),
       })
       return undefined
     },

@@ -4,11 +4,11 @@ import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
-import type { OpenOptions } from '../platform/connection.js'
+import type { Listeners } from '../platform/listeners.js'
+import type { OpenOptions } from '../platform/opening-tries.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import type { Signals } from '../platform/signals.js'
-import type { Backend, LeadershipHints } from '../projection/leadership.js'
 import type { ProjectionConfig } from '../projection/config.js'
+import type { Backend, LeadershipHints } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
@@ -35,10 +35,10 @@ interface SharedStorage {
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
 export async function openStorage<E extends EventShape>(
   store: TidemarkStore<E>, definition: ProjectionDefinition<E>,
-): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Set<() => void> }> {
+): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
-  // Before anything is waited for: whoever asks first is the first.
+  // Synchronously: the first caller's definition is the first one.
   const { waiting, release } = useDefinition(store.name, parts, erased)
   try {
     // The app asks: one try at once, whatever failed before.
@@ -154,44 +154,35 @@ async function attachPlain<E extends EventShape, C>(projector: Projector<E, C>, 
   return attached(store, { ...target, ...telling }, waiting)
 }
 
+/** The target with what a run needs of its store. */
 function attached<E extends EventShape>(
-  store: TidemarkStore<E>, target: Attached<E>['target'], waiting: Set<() => void>, openRows?: (how: OpenOptions) => Promise<unknown>,
+  store: TidemarkStore<E>, target: Attached<E>['target'], waiting: Listeners<[]>, openRows?: (how: OpenOptions) => Promise<unknown>,
 ): Attached<E> {
   const parts = storeInternals(store)
-  const backend: Backend<E> = {
-    ...backendOf(store, target.key, parts.signals),
-    reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
-    onHurry(listener) {
-      const own = () => listener()
-      waiting.add(own)
-      return () => void waiting.delete(own)
-    },
-  }
-  return { target, backend, hurry: () => { for (const retry of [...waiting]) retry() } }
-}
-
-/** What a run needs of a store, under the key of its projection. */
-function backendOf<E extends EventShape>(store: TidemarkStore<E>, key: string, signals: Signals): Backend<E> {
+  const { signals } = parts
+  const { key } = target
   const hints: LeadershipHints = {
     post: (kind) => signals.post({ kind, projection: key }),
     listen: (listener) => signals.listen((hint) => {
       if ((hint.kind === 'hidden-leader' || hint.kind === 'candidate') && hint.projection === key) listener(hint.kind)
     }),
   }
-  const parts = storeInternals(store)
-  return {
+  const backend: Backend<E> = {
     reader: store,
     coordinator: store,
-    onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
     lifecycle: pageLifecycle(),
     hints,
+    onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
     onControl: (listener) => signals.listen((hint) => {
       if (hint.kind === 'control' && hint.projection === key) listener()
     }),
     onHint: (listener) => signals.listen((hint) => {
       if (hint.kind === 'head') listener(hint.head)
     }),
+    reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
+    onHurry: waiting.add,
   }
+  return { target, backend, hurry: waiting.tell }
 }
 
 /** Finds one event. The answer rejects with InvalidArgumentError if it is not in the log. */

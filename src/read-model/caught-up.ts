@@ -6,6 +6,7 @@ import { stallTimeout } from '../projection/leadership.js'
 import type { Invocation } from '../projection/stack-guard.js'
 import type { StatusStore } from './status.js'
 
+/** How long `caughtUp` waits. */
 export interface CaughtUpOptions {
   /** Ends the wait with the signal's reason. */
   readonly signal?: AbortSignal | undefined

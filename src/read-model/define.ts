@@ -99,6 +99,7 @@ export interface TableWriter<Row> {
   delete(key: RowKey): void
 }
 
+/** The tables of a read model as a handler sees them. */
 export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
 
 /** Handlers by event type. They may await anything: no transaction is open while they run (H1). */
@@ -117,6 +118,7 @@ export interface TableFold<E extends EventShape, Row, Next = Row | null> {
 /** What folds may make of the rows of tables. */
 export type NextRows<T extends Tables> = { readonly [N in keyof T]: RowOf<T[N]> | null }
 
+/** Folds by table. */
 export type TableFolds<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> = {
   readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>, Next[N]>
 }
@@ -124,7 +126,7 @@ export type TableFolds<E extends EventShape, T extends Tables, Next extends { re
 /** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
 export interface ProjectionSpecification<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> {
   readonly name: string
-  /** Raise it when the tables, the handlers, the fold or the filter change: it is built beside the old one. @default 1 */
+  /** Raise it when the tables, the handlers, the fold or the filter change: it is built next to the old one. @default 1 */
   readonly version?: number
   readonly tables: T
   readonly on?: Handlers<E, T>

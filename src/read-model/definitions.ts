@@ -1,7 +1,8 @@
 /** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them (H51). */
 import { ProjectionError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import type { StoreInternals } from '../log/open.js'
+import { closedError, type StoreInternals } from '../log/open.js'
+import { listenerSet, type Listeners } from '../platform/listeners.js'
 import type { Projector } from '../projection/projector.js'
 import { isDefinition, projectionKey, type ProjectionDefinition } from './define.js'
 import { fingerprintOf, handledBy } from './fingerprint.js'
@@ -12,7 +13,7 @@ export interface InUse {
   /** The store of each. */
   readonly users: StoreInternals[]
   /** Runs that wait after a failure of the storage: an app that asks for anything wants them to try again at once. */
-  readonly waiting: Set<() => void>
+  readonly waiting: Listeners<[]>
 }
 
 const onDevice = new Map<string, InUse>()
@@ -38,15 +39,6 @@ function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, s
   return parts
 }
 
-function isOpen(parts: StoreInternals): boolean {
-  try {
-    parts.assertOpen()
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** A text from where it differs on. */
 const excerpt = (text = 'nothing', from = 0): string => `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
 
@@ -60,7 +52,7 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   let from = 0
   while (from < one.length && one[from] === other[from]) from += 1
   throw new ProjectionError(
-    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make the rows. Give the second one another name or version, or stop the projections and close the views of the first one before.`,
+    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
     { projector: name, attempts: 0 }, undefined, 'definition-changed')
 }
 
@@ -70,18 +62,18 @@ function assertSame(key: string, name: string, before: object, definition: Proje
  *
  * @throws ProjectionError with code 'definition-changed' if another definition is in use under that name
  */
-export function useDefinition(store: string, parts: StoreInternals, definition: ProjectionDefinition | Projector<never>): { readonly waiting: Set<() => void>; release(): void } {
+export function useDefinition(store: string, parts: StoreInternals, definition: ProjectionDefinition | Projector<never>): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   let all = onDevice
   if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined) inMemory.set(parts, (all = new Map()))
   const id = databaseName(store, key)
   let used = all.get(id)
   // What was left open over a store that was closed makes no rows any more.
-  if (used === undefined || !used.users.some(isOpen)) all.set(id, (used = { definition, users: [], waiting: new Set() }))
+  if (used === undefined || used.users.every(closedError)) all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
   const mine = used
   assertSame(key, definition.name, mine.definition, definition)
   mine.users.push(parts)
-  for (const retry of [...mine.waiting]) retry()
+  mine.waiting.tell()
   let released = false
   return {
     waiting: mine.waiting,

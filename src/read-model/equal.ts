@@ -1,29 +1,32 @@
-/** Telling whether two rows, or lists of rows, are the same. */
+/** Telling whether two values are the same, such as rows and lists of rows. */
+import { bytesOf, tagOf } from './kinds.js'
 
 /**
  * Equal in every part, maps, sets and bytes included. What cannot be looked into, such as an object with a class of its own, a Blob or a
  * CryptoKey, equals only itself.
  */
-export function equal(left: unknown, right: unknown): boolean {
-  try {
-    return same(left, right, 0, new Map())
-  } catch {
-    return false
-  }
-}
+export const equal = (left: unknown, right: unknown): boolean => compared(left, right, false)
 
-/** Below this depth it is remembered what was compared with what: a row may contain itself. */
-const deep = 3
+/**
+ * The same once they are stored, in every part that structured clone keeps: of an instance of a class what a plain object has, of an Error
+ * name and message. Of a Blob or a File only size and type are looked at, and what cannot be looked into at all, such as a CryptoKey, is the
+ * same as any other of its kind.
+ */
+export const sameStored = (left: unknown, right: unknown): boolean => compared(left, right, true)
 
-const bytesOf = (value: ArrayBuffer | ArrayBufferView): Uint8Array =>
-  ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value)
-
-function same(left: unknown, right: unknown, depth: number, met: Map<object, Set<object>>): boolean {
-  if (Object.is(left, right)) return true
-  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false
-  const prototype = Object.getPrototypeOf(left) as unknown
-  if (prototype !== Object.getPrototypeOf(right)) return false
-  if (prototype === Object.prototype || prototype === Array.prototype) {
+function compared(left: unknown, right: unknown, stored: boolean): boolean {
+  const met = new Map<object, Set<object>>()
+  const same = (left: unknown, right: unknown, depth: number): boolean => {
+    if (Object.is(left, right)) return true
+    if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false
+    const prototype = Object.getPrototypeOf(left) as unknown
+    if (stored ? tagOf(left) !== tagOf(right) : prototype !== Object.getPrototypeOf(right)) return false
+    if (prototype !== Object.prototype && prototype !== Array.prototype) {
+      // Structured clone keeps the order of both.
+      if (left instanceof Map || left instanceof Set) return same([...left], [...(right as Set<unknown>)], depth)
+      const alike = sameContent(left, right) ?? (stored ? sameOnceStored(left, right) : false)
+      if (alike !== undefined) return alike
+    }
     if (depth > deep) {
       let others = met.get(left)
       if (others === undefined) met.set(left, (others = new Set()))
@@ -33,14 +36,30 @@ function same(left: unknown, right: unknown, depth: number, met: Map<object, Set
     }
     const keys = Object.keys(left)
     return keys.length === Object.keys(right).length && (!Array.isArray(left) || left.length === (right as unknown[]).length)
-      && keys.every((key) => Object.hasOwn(right, key) && same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key], depth + 1, met))
+      && keys.every((key) => Object.hasOwn(right, key) && same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key], depth + 1))
   }
+  try {
+    return same(left, right, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Below this depth it is remembered what was compared with what: a row may contain itself. */
+const deep = 3
+
+/** Of two objects of one kind, which hold something else than properties; nothing if they do not. */
+function sameContent(left: object, right: object): boolean | undefined {
   if (left instanceof Date) return Object.is(left.getTime(), (right as Date).getTime())
-  // Structured clone keeps the order of both.
-  if (left instanceof Map || left instanceof Set) return same([...left], [...(right as Set<unknown>)], depth, met)
-  if (left instanceof ArrayBuffer || ArrayBuffer.isView(left)) {
-    const [one, other] = [bytesOf(left), bytesOf(right as ArrayBuffer)]
-    return one.length === other.length && one.every((byte, at) => byte === other[at])
-  }
-  return left instanceof RegExp && String(left) === String(right)
+  if (left instanceof RegExp) return String(left) === String(right)
+  const [one, other] = [bytesOf(left), bytesOf(right)]
+  return one && (one.length === other?.length && one.every((byte, at) => byte === other[at]))
+}
+
+/** The same for what structured clone reduces. */
+function sameOnceStored(left: object, right: object): boolean | undefined {
+  if (left instanceof Error) return left.name === (right as Error).name && left.message === (right as Error).message
+  const tag = tagOf(left)
+  if (/ (Blob|File)]/.test(tag)) return (left as Blob).size === (right as Blob).size && (left as Blob).type === (right as Blob).type
+  return / (Boolean|Number|String|BigInt)]/.test(tag) ? Object.is(left.valueOf(), right.valueOf()) : undefined
 }

@@ -37,6 +37,6 @@ export function assertSameDefinition(definition: ProjectionDefinition, stored: {
   if (what === undefined) return
   const how = what === 'tables' ? '' : `: it was built from ${stored.handles}, and this definition handles ${handles}`
   throw new ProjectionError(
-    `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built beside the old one. Or delete what is stored with deleteReadModel().`,
+    `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
     { projector: definition.name, attempts: 1 }, new IntegrityError(stored.position, `the declared ${what} changed`), 'definition-changed')
 }

@@ -1,12 +1,13 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, InvalidArgumentError, ProjectionError, TidemarkError } from '../errors.js'
+import { ClosedError, hasCode, InvalidArgumentError, messageOf, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
-import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { lookOut } from '../platform/lookout.js'
 import { settle, type ProjectionConfig } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
@@ -17,7 +18,7 @@ import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions 
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
-import { keepStatus, messageOf, type StatusStore } from './status.js'
+import { keepStatus, type StatusStore } from './status.js'
 
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
@@ -58,7 +59,7 @@ export interface ProjectionHandle {
   /** Goes on, after `pause` and after a fault. */
   resume(): Promise<void>
   /**
-   * Leaves out the event that the projection stopped at, and goes on. Rebuilds leave it out as well; a later `version` tries it, and leaves
+   * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later `version` tries it, and leaves
    * it out where it fails.
    *
    * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
@@ -78,8 +79,8 @@ const slowPoll = 2_000
 /** How long a follower waits after an append before it looks where the head is, ms. */
 const headDelay = 200
 /** Failures of the storage after which the store is joined again by itself … */
-const passing: ReadonlySet<string> = new Set(['storage-failed', 'storage-busy', 'storage-full', 'storage-damaged'])
-/** … after a pause of so many ms at most. */
+const mayPass = (error: unknown): boolean => hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
+/** … after a pause of at most this, ms. */
 const longestPause = 30_000
 /** Dead letters that are read at once. */
 const letterPage = 256
@@ -113,10 +114,6 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   let attached: Attached<E> | undefined
   /** Who waits for a position tells the run, which may wait for more events otherwise. */
   const wanted = listenerSet<[position: number]>()
-  const onWanted = (listener: (position: number) => void) => {
-    const remove = wanted.add(listener)
-    return () => void remove()
-  }
   /** Ends the wait of a faulted run. */
   let restart: (() => void) | undefined
   /** The store could not be joined, or another definition of that name is in use: an explicit act tries again. */
@@ -125,7 +122,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     apart = false
     const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then((each) => {
       attached = each
-      // What waits since it failed goes on.
+      // A run that waits since joining failed continues.
       restart?.()
       return each
     }, (error: unknown) => {
@@ -219,7 +216,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           failures = 0
           if (!watching) unwatch = watch(each)
           watching = true
-          const result = await driveTarget(target, { ...backend, onWanted }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          const result = await driveTarget(target, { ...backend, onWanted: wanted.add }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
           await refresh()
           end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return
@@ -230,7 +227,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           restarted = new Promise<void>((resolve) => {
             restart = resolve
           })
-          const again = apart && mode === 'continuous' && error instanceof TidemarkError && passing.has(error.code)
+          const again = apart && mode === 'continuous' && mayPass(error)
           if (again) {
             soon = sleep(clock, Math.min(longestPause, failureBackoff * 2 ** failures), retrying.signal)
             failures += 1
@@ -261,13 +258,8 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   /** Keeps the status true where other contexts do the work. */
   const watch = ({ target, backend }: Attached<E>) => {
     const { signals } = storeInternals(store)
-    let cancel = () => {}
     let headSoon: (() => void) | undefined
-    const poll = () => {
-      void refresh()
-      cancel = clock.schedule(slowPoll, poll)
-    }
-    cancel = clock.schedule(slowPoll, poll)
+    const stopLooking = lookOut(clock, slowPoll, () => void refresh())
     const stopListening = signals.listen((hint) => {
       if ('projection' in hint) {
         if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader)) void refresh()
@@ -279,16 +271,12 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         })
       }
     })
-    const unsubscribe = pageLifecycle()?.subscribe((presence) => {
-      if (presence !== 'away') void refresh()
-    })
     // A run reports it as well, but a run may have ended.
     const stopHearing = backend.onStorage?.((occurrence) => status.storage(occurrence))
     return () => {
       stopListening()
-      cancel()
+      stopLooking()
       headSoon?.()
-      unsubscribe?.()
       stopHearing?.()
     }
   }
@@ -317,6 +305,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
+      onlyKnown(options, ['signal', 'timeout', 'onTimeout'])
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
@@ -348,7 +337,9 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         if (page.length < letterPage) return
       }
     },
-    async rebuild({ until = 'begun', signal } = {}) {
+    async rebuild(options = {}) {
+      onlyKnown(options, ['until', 'signal'])
+      const { until = 'begun', signal } = options
       if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)

@@ -17,7 +17,7 @@ type Opaque =
 
 type IsAny<T> = 0 extends 1 & T ? true : false
 
-/** What stands at a path, in a list of one; what some rows lack does not count. Only plain objects lead further, and `null` does not. */
+/** The type at a path, in a list of one; what some rows lack does not count. Only plain objects lead further, and `null` does not. */
 type At<Row, Path extends string> =
   IsAny<Row> extends true ? [any]
   : Row extends undefined ? never
@@ -27,7 +27,7 @@ type At<Row, Path extends string> =
   : Path extends `${infer First}.${infer Rest}` ? (First extends keyof Row ? At<Row[First], Rest> : never)
   : never
 
-/** What is wrong with what stands at the end of a path, if it is. */
+/** What is wrong with the value at the end of a path, if anything. */
 type Problem<Found> =
   IsAny<Found> extends true ? never
   : unknown extends Found ? 'may be anything'

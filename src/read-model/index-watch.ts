@@ -31,8 +31,8 @@ export class IndexWatch {
     warned.add(label)
     const kind = typeof value === 'boolean' ? 'a boolean' : value instanceof Date ? 'an invalid Date' : describe(value)
     const effect = isIndexKey(value)
-      ? 'the index finds the row by the whole list only, not by what is in the list. Put a row for each, or index a property that is no list.'
-      : 'IndexedDB leaves such a row out of the index. Store a string, a number, a Date or bytes (0 and 1 instead of a boolean), or leave the property out if the index need not find the row.'
+      ? 'the index finds the row by the whole list only. Put a row for each item, or index a property that is not a list.'
+      : 'the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.'
     console.warn(`tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`)
   }
 }

@@ -1,26 +1,27 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { StorageDamagedError, StorageFailedError } from '../errors.js'
 import { databaseName } from '../events/names.js'
-import { Connection, type OpenOptions } from '../platform/connection.js'
+import { readBackwards, readsBackwards } from '../platform/backwards.js'
+import { Connection } from '../platform/connection.js'
 import { commitWritten, requested, requestedAll, transact } from '../platform/indexeddb.js'
+import type { OpenOptions } from '../platform/opening-tries.js'
 import { Slices } from '../platform/slices.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
-import { readBackwards, readsBackwards } from '../platform/backwards.js'
-import { nativeRange, type RowKey } from './keys.js'
-import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
-import {
-  assertPossible, committed, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
-  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
-} from './state.js'
 import { equal } from './equal.js'
 import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from './fingerprint.js'
+import { nativeRange, type RowKey } from './keys.js'
+import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import { leftOutBefore } from './old-versions.js'
 import { PackMemory, standingOf } from './pack-memory.js'
 import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
 import { counted, countedRows, type RowsMoved } from './row-counts.js'
 import { ordered, RowWrites } from './row-writes.js'
+import {
+  assertPossible, committed, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
+  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
+} from './state.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
 /** How often the places of packs are asked for before rows are found without. */
@@ -137,7 +138,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         return this.#finish(transaction, before, transition, { side, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
-      // if somebody else was there: nothing commits before. What fits in a turn waits for no request.
+      // if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
       const moved = { side, added: writes.added() }
       const after = counted(from, expected, false, moved)

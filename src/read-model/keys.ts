@@ -2,6 +2,7 @@
 import { InvalidArgumentError, describe } from '../errors.js'
 import { isPlainPrototype } from '../events/json.js'
 import { onlyKnown } from '../platform/arguments.js'
+import { bytesOf, tagOf, timeOf } from './kinds.js'
 
 /** What identifies a row. */
 export type RowKey = string | number | Date
@@ -29,29 +30,6 @@ export function assertKey(key: unknown, what: string): asserts key is RowKey {
   if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
-const tagOf = (value: object): string => Object.prototype.toString.call(value)
-
-/** Of a Date, also one of another realm, such as a frame's. NaN for everything else. */
-function timeOf(value: object): number {
-  try {
-    return Date.prototype.getTime.call(value)
-  } catch {
-    return Number.NaN
-  }
-}
-
-/** The bytes of a buffer or of a view of one; nothing for everything else, such as a shared or detached buffer. */
-function bytesOf(value: object): Uint8Array | undefined {
-  const isView = ArrayBuffer.isView(value)
-  const buffer = (isView ? value.buffer : value) as ArrayBuffer
-  if (tagOf(buffer) !== '[object ArrayBuffer]') return undefined
-  try {
-    return isView ? new Uint8Array(buffer, value.byteOffset, value.byteLength) : new Uint8Array(buffer)
-  } catch {
-    return undefined
-  }
-}
-
 /** The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it is one. */
 function rank(key: unknown): number {
   if (typeof key === 'string') return 3
@@ -62,7 +40,7 @@ function rank(key: unknown): number {
   return bytesOf(key) === undefined ? 0 : 4
 }
 
-/** How deep a list may be that is a key: the standard has no limit, Firefox takes so many. */
+/** How deep a list may be that is a key: the standard has no limit, Firefox has this one. */
 const deepest = 63
 
 /** Whether IndexedDB takes it as a key of an index: a row is in an index only if what it has there is one. */

@@ -7,9 +7,10 @@ import { freshCopy } from '../events/fresh-copy.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
+import { closedError, internalsOf } from '../log/open.js'
 import type { PageReadOptions } from '../log/pages.js'
-import { closedError } from '../log/open.js'
 import { RecordsAhead } from '../log/records-ahead.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -59,12 +60,13 @@ export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
+  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'projection')
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
   if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
-  /** Counts evaluations: one that was given up must not fold beside the next. */
+  /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
   let state = freshCopy(specification.initial)
   /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
@@ -73,7 +75,7 @@ export function liveProjection<E extends EventShape, S>(
   let isOld = false
   let position = 0
   return liveQuery({
-    end: () => closedError(store),
+    end: () => closedError(internalsOf(store)),
     async evaluate(progress) {
       const mine = (latest += 1)
       const ahead = new RecordsAhead()

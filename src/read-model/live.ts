@@ -38,9 +38,9 @@ export interface LiveSource<V> {
   end(): unknown
 }
 
-/** A run that failed is made again after so many ms, at first and at most. */
+/** The pause before a failed run is repeated, at first and at most, ms. */
 const pauses = [5_000, 60_000] as const
-/** A run that did not settle within so many ms is given up. */
+/** A run that does not settle within that is given up, ms. */
 const runTimeout = 30_000
 
 const loading = Object.freeze({ state: 'loading' as const })

@@ -86,7 +86,7 @@ class MemoryStorage implements ReadModelStorage {
     this.#assertSame()
   }
 
-  /** An empty one is for whoever comes first. */
+  /** The first definition that opens an empty one owns it. */
   #assertSame(): void {
     const { state } = this.#database
     if (state.fingerprint === '') this.#database.state = { ...state, fingerprint: fingerprintOf(this.#definition), handles: handledBy(this.#definition) }

@@ -30,7 +30,7 @@ export async function leftOutBefore(store: string, definition: Pick<ProjectionDe
   return [...found]
 }
 
-/** The state of a read model whose definition nobody needs to know. */
+/** The state of a read model, without its definition. */
 async function stateOf(name: string, label: string): Promise<StateRow | undefined> {
   let gone = false
   const connection = new Connection({

@@ -1,7 +1,7 @@
 /** Packs in IndexedDB: an object store with keys of its own, each the first that may be in its pack. */
 import { StorageDamagedError } from '../errors.js'
-import { requested, requestedAll } from '../platform/indexeddb.js'
 import { lastRecord, readBackwards } from '../platform/backwards.js'
+import { requested, requestedAll } from '../platform/indexeddb.js'
 import { compareKeys, inRange, nativeRange, type KeyRange, type RowKey } from './keys.js'
 import { keyIn, rowIn, TablePacks } from './packs.js'
 import type { Query, Selection } from './storage.js'

@@ -1,6 +1,7 @@
 /** Rows in memory: copies of what the app put, so that nothing can change what the cache and later events rely on. */
 import { InvalidArgumentError, describe } from '../errors.js'
 import type { RowKey } from './keys.js'
+import { tagOf } from './kinds.js'
 
 /** A row in memory; `null` for one that is not there. */
 export interface Entry {
@@ -23,10 +24,8 @@ export function isExotic(value: object): boolean {
   return prototype !== null && Object.getPrototypeOf(prototype) !== null
 }
 
-const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
-
 /** What structured clone copies, but does not store. */
-const unstorable = /^(SharedArrayBuffer|WebAssembly\..*|VideoFrame|AudioData)$/
+const unstorable = /^\[object (SharedArrayBuffer|WebAssembly\..*|VideoFrame|AudioData)\]$/
 
 /** Returns the name of what is in a value and cannot be stored, if anything is. */
 function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
@@ -34,7 +33,7 @@ function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
   met.add(value)
   const isView = ArrayBuffer.isView(value)
   const tag = tagOf(isView ? value.buffer : value)
-  if (unstorable.test(tag)) return tag
+  if (unstorable.test(tag)) return tag.slice(8, -1)
   const parts: Iterable<unknown> = value instanceof Map ? [...value].flat() : value instanceof Set ? value : isView ? [] : Object.values(value)
   for (const part of parts) {
     const found = unstorableIn(part, met)
@@ -94,7 +93,7 @@ function sealIn(part: object, key: string, walk: Walk): object {
     return known
   }
   // Of an instance of a class structured clone keeps what a plain object has.
-  if (isExotic(part) && tagOf(part) !== 'Object') {
+  if (isExotic(part) && tagOf(part) !== '[object Object]') {
     walk.changeable = true
     return walk.copies ? cloned(part, key, walk) : part
   }

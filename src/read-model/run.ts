@@ -1,14 +1,14 @@
 /** Running a projection until it is done. */
 import type { EventShape } from '../events/event.js'
-import { randomId } from '../events/identifier.js'
 import type { FitsStore, Reads } from '../events/fits.js'
+import { randomId } from '../events/identifier.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
+import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend } from '../projection/ports.js'
 import type { ProjectionResult, Projector } from '../projection/projector.js'
-import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { attach } from './attach.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 

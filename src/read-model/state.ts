@@ -56,7 +56,7 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
   counts: () => true,
 }
 
-/** What is wrong with a stored state, entry by entry: somebody edited it. */
+/** What is wrong with a stored state, entry by entry: it was edited. */
 export function impossibleIn(row: unknown): string[] {
   if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks).filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
@@ -73,7 +73,7 @@ export function assertPossible(key: string, row: StateRow): StateRow {
   if (problem === undefined) return row
   const { position } = (row ?? {}) as { readonly position?: unknown }
   throw new IntegrityError(isWhole(position) ? position : 0,
-    `The read model '${key}' was damaged. ${problem} Delete it with deleteReadModel(), or raise 'version': it is folded again from the log.`)
+    `The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`)
 }
 
 /** How many of them are remembered. */

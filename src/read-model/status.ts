@@ -1,4 +1,5 @@
 /** What a projection says of itself: made from the reports of its run and from the stored state. */
+import { messageOf } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
 import type { StorageOccurrence } from '../platform/healing.js'
@@ -71,8 +72,6 @@ type Change = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | u
 /** The rate is measured over about so long, ms. */
 const rateSpan = 3_000
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 const unknown: ProjectionStatus = Object.freeze({ phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 })
 
 export function keepStatus(clock: Clock): StatusKeeper {
@@ -108,10 +107,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
   return {
     getSnapshot: () => status,
     getServerSnapshot: () => unknown,
-    subscribe(listener) {
-      const remove = listeners.add(listener)
-      return () => void remove()
-    },
+    subscribe: listeners.add,
     set,
     storage: (occurrence) => set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined }),
     report(report) {

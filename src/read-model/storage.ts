@@ -1,5 +1,5 @@
 /** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
-import type { OpenOptions } from '../platform/connection.js'
+import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
 import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'

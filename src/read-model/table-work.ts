@@ -3,11 +3,11 @@ import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
+import { sameStored } from './equal.js'
 import { IndexWatch } from './index-watch.js'
 import { assertKey, compareKeys, copyOfKey, slotOf, type RowKey, type Slot } from './keys.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
-import { sameStored } from './same-stored.js'
 
 /** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
@@ -187,7 +187,7 @@ export class TableWork {
     if (!sameStored(before, value)) {
       const again = this.#validate(shallow(value))
       if (again.issues !== undefined || !sameStored(again.value, value)) {
-        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row is what is stored, and is checked again when it is put again: change values before they are put.')
+        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row that was read is checked again when it is put: change values before they are put.')
       }
     }
     return value

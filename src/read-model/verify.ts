@@ -1,23 +1,23 @@
 /** Looking for damage in a read model: what is stored against the same events, folded once more in memory (H76). */
-import { describe, InvalidArgumentError, TidemarkError } from '../errors.js'
+import { describe, InvalidArgumentError, messageOf, TidemarkError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { EventReader, ReadOptions } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
-import { onlyKnown } from '../platform/arguments.js'
 import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from './define.js'
 import { useDefinition } from './definitions.js'
+import { sameStored } from './equal.js'
 import { handledBy, isFingerprintOf } from './fingerprint.js'
 import { compareKeys, slotOf, type RowKey, type Slot } from './keys.js'
 import { MemoryReadModels } from './memory-storage.js'
 import { countedRows } from './row-counts.js'
-import { sameStored } from './same-stored.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
 import { impossibleIn, isWhole, type RowChanges, type StateRow } from './state.js'
 import { readModelTarget } from './target.js'
@@ -91,7 +91,7 @@ const rowsPerTurn = 500
  *
  * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well, and
  * those that were so in an earlier version where they fail; one that fails now under the policy `'skip'` or `'park'` is taken for
- * one that failed then. So a model differs, although nobody edited it, if its handlers
+ * one that failed then. So a model differs without having been edited if its handlers
  * - are not deterministic: they use the time, chance, or something that they fetch;
  * - were changed since, and `version` was not raised;
  * - depend on the order of events, and a dead letter was replayed after later events;
@@ -120,7 +120,7 @@ export async function verifyReadModel<E extends EventShape, T extends Tables, Ow
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
-  onlyKnown(options, ['signal'], 'options')
+  onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
@@ -248,7 +248,7 @@ async function foldAgain<E extends EventShape>(
       const strategy = await Promise.resolve(definition.onError?.(failure) ?? 'fatal').catch(() => 'fatal')
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
-        const reason = failure.error instanceof Error ? failure.error.message : String(failure.error)
+        const reason = messageOf(failure.error)
         found.add({ kind: 'event', position, message: `The event at position ${position} fails for good (${reason}), and the projection went past it.` })
       }
       return 'skip'

@@ -29,6 +29,7 @@ export interface TableReader<Row, Index extends string = string> {
   count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
 }
 
+/** The tables of a read model as a reader sees them. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
 
 /** A read model, open for reading: its tables by name, and more. */
@@ -45,6 +46,7 @@ export type ReadModel<T extends Tables> = TableReaders<T> & {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** What `openReadModel` takes. */
 export interface ReadModelOptions {
   /** For tests: drives the pauses and limits of live queries. @default the clock of this context */
   readonly clock?: Clock
@@ -67,7 +69,9 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
   store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options: ReadModelOptions = {}): Promise<ReadModel<T>> {
+  onlyKnown(options, ['clock'])
+  const { clock = systemClock } = options
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
@@ -104,7 +108,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
         const value = await query(readers<T>(definition, async (table, question) => {
           tables.add(table)
           asked.push({ table, query: question })
-          const at = known.findIndex((one) => one.table === table && equal(comparable(one.query), comparable(question)))
+          const at = known.findIndex((one) => one.table === table && equal(one.query, question))
           const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? await ask(table, question)
           moments.set(momentOf(answer.state), answer.state.position)
           return answer
@@ -152,7 +156,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 /** The tables of a definition, answered by `ask`. */
 function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
   const selected = (name: string, options: QueryOptions, known: readonly string[]): Selection & { readonly isEmpty: boolean } => {
-    onlyKnown(options, known, 'options')
+    onlyKnown(options, known)
     const { index, direction, limit = Infinity } = options
     if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
     if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
@@ -181,13 +185,6 @@ function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (tab
 /** An answer that was read beforehand. */
 interface Known extends TableQuery {
   readonly answer: Answer
-}
-
-/** A question in a form that can be compared: the properties of an `IDBKeyRange` are not its own. */
-function comparable(query: Query): unknown {
-  if (query.kind === 'get') return query
-  const { lower, upper, lowerOpen = false, upperOpen = false } = checkedRange(query.options.range)
-  return { ...query, options: { ...query.options, range: [lower, upper, lowerOpen, upperOpen] } }
 }
 
 /** Rows that were read in one such moment belong together. */

@@ -52,7 +52,7 @@ export default [
   { id: 'view-4', file: view, find: 'known = asked.map(', replace: 'asked.map(', tests: contract, breaks: 'the second try is torn as the first' },
   { id: 'view-5', file: view, find: 'one.table === table && equal(', replace: 'equal(', tests: reads, breaks: 'a read of one table is answered with the rows of another' },
   { id: 'view-6', file: view, find: 'known.splice(at, at < 0 ? 0 : 1)[0]', replace: 'known.at(at)', tests: reads, breaks: 'a read is answered with that of another question' },
-  { id: 'view-7', file: view, find: 'range: [lower, upper, lowerOpen, upperOpen] } }', replace: 'range: [] } }', tests: reads, breaks: 'a read of one range is answered with that of another' },
+  { id: 'view-7', file: view, find: 'equal(one.query, question)', replace: 'equal(one.query.kind, question.kind)', tests: reads, breaks: 'a read of one range is answered with that of another' },
   { id: 'view-8', file: view, find: 'momentOf, () => seen ?? \'\')', replace: 'momentOf, () => seen)', tests: leaks, breaks: 'what happened before the first look that succeeds is missed' },
   { id: 'view-9', file: view, find: '    if (!first) changed(\'unknown\')', replace: '    if (first) changed(\'unknown\')', tests: leaks, breaks: 'a lost hint is never made up for' },
   { id: 'view-10', file: view, find: '    stopListening()\n', replace: '', tests: leaks, breaks: 'a query at rest listens to the signals' },
@@ -94,7 +94,7 @@ export default [
 
   // live-projection.ts
   { id: 'fold-1', file: projection, find: '          if (mine !== latest) return undefined\n', replace: '', tests: contract, breaks: 'what comes late is folded twice' },
-  { id: 'fold-2', file: projection, find: 'end: () => closedError(store)', replace: 'end: () => undefined', tests: contract, breaks: 'a live projection of a closed store stays ready' },
+  { id: 'fold-2', file: projection, find: 'end: () => closedError(internalsOf(store))', replace: 'end: () => undefined', tests: contract, breaks: 'a live projection of a closed store stays ready' },
   { id: 'fold-3', file: projection, find: '        unsubscribe()\n', replace: '', tests: folds, breaks: 'a live projection at rest listens to the store' },
   { id: 'fold-4', file: projection, find: '        stopLooking()\n', replace: '', tests: leaks, breaks: 'a live projection at rest reads every 5 s' },
   { id: 'fold-5', file: projection, find: '        progress()\n        for', replace: '        for', tests: folds, breaks: 'a long log is never folded to its end' },
