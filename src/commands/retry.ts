@@ -1,5 +1,6 @@
 /** How often, and after which pauses, a command that met a conflict starts again (C6). */
 import { InvalidArgumentError } from '../errors.js'
+import { onlyKnown } from '../platform/arguments.js'
 
 export interface RetryOptions {
   /** Attempts after the first one; 0 for none. @default 4 */
@@ -18,6 +19,7 @@ export type RetryPolicy = Required<RetryOptions>
 
 /** Checks options and fills in the defaults. */
 export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
+  onlyKnown(options, ['maxAttempts', 'delay', 'backoff'], 'retry')
   const { maxAttempts = 4, delay = 10, backoff = 'exponential' } = options
   if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 0) throw new InvalidArgumentError('retry.maxAttempts', 'must be a whole number of at least 0.')
   if (!Number.isFinite(delay) || delay < 0) throw new InvalidArgumentError('retry.delay', 'must be a number of ms, at least 0.')

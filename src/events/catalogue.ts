@@ -1,5 +1,6 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { made, notOurs } from '../platform/copies.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -86,6 +87,7 @@ interface Carried<E extends EventShape, Known extends boolean> {
  * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
+ * @throws InvalidArgumentError for an option that there is none of
  */
 export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
   (data: Input, ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]): CreatedEvent<E>
@@ -169,7 +171,7 @@ export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [n
 /**
  * Names the events of an app with their schemas and versions.
  *
- * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, and for a missing or superfluous upcaster
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for a property that there is none of
  *
  * @example
  * const events = defineEvents({
@@ -287,6 +289,7 @@ interface KnownType {
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
   if (typeof definition !== 'object' || definition === null) throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+  onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
   if (!Number.isSafeInteger(version) || version < 1) throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
   if (typeof upcast !== 'object' || upcast === null) throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
@@ -336,9 +339,12 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
   }
 }
 
+const creatorNames = ['id', 'meta']
+
 function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 }): AnyCreator {
-  return (data, options = {}) => {
-    const { id, meta } = options
+  return (data, options) => {
+    onlyKnown(options, creatorNames)
+    const { id, meta } = options ?? {}
     if (id !== undefined) assertEventId(id, 'id')
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
     if (isRefusedPromise(value)) {

@@ -1,7 +1,7 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requestedAll } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
@@ -58,6 +58,7 @@ const mostCharacters = 2 * 1024 * 1024
 export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
   onlyKnown(options, ['eventsPerRecord', 'signal'], 'options')
   const { eventsPerRecord = 16, signal } = options
+  assertSignal(signal)
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)
   parts.assertOpen()

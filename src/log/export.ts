@@ -1,7 +1,7 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
 import { EventUnreadableError, IntegrityError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { ReadOptions } from './event-store.js'
 import { inspectionOf, nextPageSize, type LogInspection } from './inspection.js'
 import { storeInternals, type TidemarkStore } from './open.js'
@@ -65,6 +65,7 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
 export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
   storeInternals(store).assertOpen()
   onlyKnown(options, ['after', 'upTo', 'signal'], 'options')
+  assertSignal(options.signal)
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
   if (after > upTo) throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)

@@ -10,6 +10,7 @@ import { compileFilter } from '../log/filter.js'
 import type { PageReadOptions } from '../log/pages.js'
 import { closedError } from '../log/open.js'
 import { RecordsAhead } from '../log/records-ahead.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -58,6 +59,8 @@ export function liveProjection<E extends EventShape, S, Own extends EventShape =
 export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
+  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'specification')
+  if (typeof specification.on !== 'object' || specification.on === null) throw new InvalidArgumentError('on', 'must be functions by event type.')
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
