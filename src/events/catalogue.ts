@@ -9,7 +9,7 @@ import { createId } from './identifier.js'
 import type { NotJson } from './json-type.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
-import { creatorName, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
+import { creatorName, keeps, markOf, runSchema, storedData, textBefore, type StandardSchema, type Validate } from './schema.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -346,6 +346,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     onlyKnown(options, creatorNames)
     const { id, meta } = options ?? {}
     if (id !== undefined) assertEventId(id, 'id')
+    const given = validate === undefined ? undefined : textBefore(data)
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
     if (isRefusedPromise(value)) {
       throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
@@ -354,7 +355,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
     // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
-    return validate === undefined || keeps(validate, data, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
+    return validate === undefined || keeps(validate, data, given, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
   }
 }
 
