@@ -97,13 +97,14 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
     for (const record of records) {
       if (next > head) break
       const { events, problem } = decodeRecord(record)
+      const commits = Array.isArray(record.commits) ? record.commits as readonly number[] : []
       const hole = record.at > next
       if (hole || problem !== undefined) {
-        if (held !== undefined) yield line(!hole && record.commits[0] === next ? ended(held) : held)
+        if (held !== undefined) yield line(!hole && commits[0] === next ? ended(held) : held)
         assertContiguous(record, next)
         throw new EventUnreadableError(next, problem as string)
       }
-      const starts = new Set(record.commits)
+      const starts = new Set(commits)
       for (const event of events) {
         if (event.position < next || event.position > head) continue
         const begins = starts.has(event.position)
