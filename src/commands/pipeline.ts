@@ -91,6 +91,7 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
+  if (typeof command !== 'object' || command === null) throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   // An instance of a class may hold what it likes.
   if (isPlainPrototype(Object.getPrototypeOf(command))) onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
   const { initial, evolve, decide } = command

@@ -241,6 +241,14 @@ export function appendContract(name: string, open: Open): void {
           }
         })
       })
+      test.for<Codec['decode']>([() => undefined, async () => undefined])('a decode that answers nothing: the event is unreadable', async (decode) => {
+        await within({ codec: { encode: (data) => data, decode } }, async (store) => {
+          await store.append({ stream: 'a', events: [added()] })
+          const unreadable = { code: 'event-unreadable', position: 1, message: expect.stringContaining('decoding it answered undefined') }
+          await expect(all(store.read())).rejects.toMatchObject(unreadable)
+          await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)
+        })
+      })
       on('appends are stored in the order of their calls, large ones and those with a signal as well', async (store) => {
         const { signal } = new AbortController()
         const many = Array.from({ length: 3000 }, () => added('many'))
@@ -296,6 +304,19 @@ export function appendContract(name: string, open: Open): void {
           expect(await unhandledOf(() => expect(store.append({ stream: 'a', events: [added(1), added(2), added(3)] })).rejects.toThrow('no key'))).toEqual([])
         })
       })
+      on('data, or a part of it, that is a promise: it is not waited for, and its rejection is no unhandled one', async (store) => {
+        const late = () => Promise.reject(new Error('late'))
+        expect(await unhandledOf(async () => {
+          for (const [data, path] of [[late(), 'data'], [Promise.resolve(1), 'data'], [{ part: late() }, 'data.part']] as const) {
+            await expect(store.append({ stream: 'a', events: [{ type: 'Added', data: data as never }] })).rejects.toMatchObject({ code: 'invalid-event', message: expect.stringContaining(`${path} is an instance of Promise`) })
+          }
+          await expect(store.append({ stream: 'a', events: [{ ...added(1), meta: late() }] })).rejects.toMatchObject({ code: 'invalid-event', message: expect.stringContaining('meta is an instance of Promise') })
+          const { proxy, revoke } = Proxy.revocable({}, {})
+          revoke()
+          await expect(store.append({ stream: 'a', events: [{ type: 'Added', data: proxy as never }] })).rejects.toMatchObject({ code: 'invalid-event' })
+        })).toEqual([])
+        expect(await store.head()).toBe(0)
+      })
       test('while the append was aborted already', async () => {
         let refuse = (_error: Error) => {}
         const codec: Codec = { encode: () => new Promise((_, reject) => (refuse = reject)), decode: (stored) => stored }
@@ -346,6 +367,13 @@ export function appendContract(name: string, open: Open): void {
         }
         expect(await store.head()).toBe(0)
         expect(await store.load('p')).toBeUndefined()
+      })
+      on('that are not enumerable, as state libraries keep their notes, do not count', async (store) => {
+        const observed = <T extends object>(value: T): T => Object.defineProperty(Object.defineProperty(value, Symbol('administration'), { value: 1 }), 'hidden', { value: 1 })
+        await store.append(observed({ stream: 'a', events: [added()] }), observed({ durability: 'strict', failIfAny: observed({ filter: observed({ types: ['No'] }), after: 0 }) }) as object)
+        expect(await all(store.read(observed({ after: 0 })))).toHaveLength(1)
+        expect((await store.readEvents(observed({}), observed({ limit: 5 }))).events).toHaveLength(1)
+        for (const options of [{ [Symbol('own')]: 1 }, { hidden: 1 }]) await expect(store.append({ stream: 'a', events: [added()] }, options as object)).rejects.toMatchObject({ code: 'invalid-argument' })
       })
       test.for([
         ['durabilty', { durabilty: 'strict' }], ['durability', { durability: 'Strict' }], ['codec', { codec: { encode: () => 1 } }], ['codec', { codec: null }], ['schema', { schema: {} }],

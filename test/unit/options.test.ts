@@ -26,6 +26,7 @@ const misspelt: Record<string, () => unknown> = {
   'a definition of an event': () => defineEvents({ A: { schem: {} } as never }),
   execute: () => execute(store, command as never, { durabilty: 'strict' } as never),
   'the retries of execute': () => execute(store, command as never, { retry: { maxAttempt: 1 } as never }),
+  'no command': () => execute(store, null as never),
   'a command': () => execute(store, { ...command, discovr: () => ['t'] } as never),
   liveProjection: () => liveProjection(store, { initial: 0, on: {}, filtr: {} } as never),
   'liveProjection without folds': () => liveProjection(store, { initial: 0 } as never),
