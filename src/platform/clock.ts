@@ -1,5 +1,6 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { feature } from './features.js'
 
 export interface Clock {
   /** Wall clock, ms since the epoch. Information only: it jumps (H52). */
@@ -19,7 +20,7 @@ const longestTimer = 2 ** 31 - 1
 export const systemClock: Clock = {
   now: () => Date.now(),
   // Where there is nothing better, what jumps (H52).
-  monotonic: () => (globalThis.performance ?? Date).now(),
+  monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
   random: () => Math.random(),
   schedule(ms, callback) {
     let left = Math.max(0, ms)
