@@ -53,6 +53,12 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   return Math.trunc(now) + 0
 }
 
+/** The wall clock for what is told and kept of a failure, which must not fail over its time: 0 where the clock returns none. */
+export function timeTold(clock: Pick<Clock, 'now'>): number {
+  const now = clock.now()
+  return Number.isFinite(now) ? now : 0
+}
+
 /** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind (H75). */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /** What an append does with clocks, ids, options and code of the app that misbehave. Run against memory, fake-indexeddb and real browsers. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, importEvents, type Codec, type EventStoreOptions, type RecordedEvent, type StandardSchema, type TidemarkStore } from 'tidemark'
+import { defineEvents, defineProjection, importEvents, startProjection, table, type Codec, type EventStoreOptions, type RecordedEvent, type StandardSchema, type TidemarkStore } from 'tidemark'
 import { seededRandom } from '../../src/testing/random.js'
 
 type Open = (options?: Partial<EventStoreOptions<any>> & { readonly name?: string }) => Promise<TidemarkStore>
@@ -74,6 +74,34 @@ export function appendContract(name: string, open: Open): void {
           clock.mockRestore()
           expect(await store.append({ stream: 'a', events: [made] })).toMatchObject({ position: 2, duplicate: false })
           expect(await values(store)).toEqual(['before', 'made'])
+        })
+      })
+      test.for([Number.NaN, Infinity, undefined, null, '7', 10n, {}])('a projection that stops, or sets events aside, while the clock returns %s goes on afterwards', async (time) => {
+        await within({}, async (store) => {
+          for (const value of [1, 2, 3]) await store.append({ stream: 'a', events: [added(value)] })
+          const failing = (name: string, onError: 'fatal' | 'park') => defineProjection(defineEvents<{ type: 'Added'; data: { value: number } }>(), {
+            name, tables: { rows: table<{ id: number }>({ key: 'id' }) }, onError: () => onError,
+            on: { Added({ position }, { rows }) { if (position === 2) throw new Error('no'); rows.put({ id: position }) } },
+          })
+          const clock = vi.spyOn(Date, 'now').mockReturnValue(time as number)
+          for (const onError of ['fatal', 'park'] as const) {
+            const times: unknown[] = []
+            const run = () => startProjection(failing(onError, onError) as never, store, { retry: { maxAttempts: 0 }, onEvent: (report) => void times.push(report.time) })
+            const first = run()
+            if (onError === 'park') await first.caughtUp(3)
+            else await expect(first.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+            await first.stop()
+            const second = run()
+            if (onError === 'fatal') {
+              await expect(second.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+              await second.skip(2)
+            }
+            await second.caughtUp(3)
+            for await (const letter of second.deadLetters()) expect(letter.time).toBe(0)
+            await second.stop()
+            expect(new Set(times)).toEqual(new Set([0]))
+          }
+          clock.mockRestore()
         })
       })
       test.for([[1.75, 1], [-1.5, -1], [-0, 0], [0, 0], [8.64e15, 8.64e15], [-86_400_000, -86_400_000]])('of a clock that returns %d, whole milliseconds are stored', async ([time, stored]) => {
