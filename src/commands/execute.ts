@@ -1,9 +1,9 @@
 /** Carries a command out against a store: the shell around the pipeline. */
-import { hasCode, type VersionConflictError } from '../errors.js'
+import { hasCode, InvalidArgumentError, type VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, EventStore } from '../log/event-store.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
@@ -33,7 +33,7 @@ export interface ExecuteOptions {
  * @throws CommandConflictError if conflicts outlive the retries
  * @throws UndeclaredStreamError if an event is for a stream that was not read
  * @throws TooManyStreamsError if `discover` names more than 1,000 streams
- * @throws InvalidArgumentError if a function of the command returns a promise or something else than it should
+ * @throws InvalidArgumentError if a function of the command returns a promise or something else than it should, and for an option that there is none of
  * @throws InvalidEventError if an event that it decided cannot be stored
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
@@ -49,6 +49,8 @@ export async function execute<E extends EventShape, S>(
 ): Promise<CommandResult<E, never>> {
   onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options
+  assertSignal(signal)
+  if (onRetry !== undefined && typeof onRetry !== 'function') throw new InvalidArgumentError('onRetry', 'must be a function.')
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
   const pipeline = commandPipeline(command as Command<E, S>, { retry: retryPolicy(options.retry), random: () => clock.random() })

@@ -5,8 +5,10 @@
 import { hasCode, IntegrityError, InvalidArgumentError, InvalidEventError, TooManyStreamsError, type CommandRefusedError, type VersionConflictError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
+import { isPlainPrototype } from '../events/json.js'
 import { streamName } from '../events/names.js'
 import type { AppendResult, StreamWrite } from '../log/event-store.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
 import { CommandConflictError } from './conflict.js'
@@ -89,7 +91,11 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
+  if (typeof command !== 'object' || command === null) throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+  // An instance of a class may hold what it likes.
+  if (isPlainPrototype(Object.getPrototypeOf(command))) onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
   const { initial, evolve, decide } = command
+  if (command.discover !== undefined && typeof command.discover !== 'function') throw new InvalidArgumentError('discover', 'must be a function.')
   if (typeof evolve !== 'function' || typeof decide !== 'function') throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   const versions = new Map<string, number>()
   // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.

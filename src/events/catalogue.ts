@@ -9,7 +9,7 @@ import { createId } from './identifier.js'
 import type { NotJson } from './json-type.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
-import { creatorName, keeps, markOf, runSchema, storedData, type StandardSchema, type Validate } from './schema.js'
+import { creatorName, keeps, markOf, runSchema, storedData, textBefore, type StandardSchema, type Validate } from './schema.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -87,6 +87,7 @@ interface Carried<E extends EventShape, Known extends boolean> {
  * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
+ * @throws InvalidArgumentError for an option that there is none of
  */
 export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
   (data: Input, ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]): CreatedEvent<E>
@@ -170,7 +171,7 @@ export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [n
 /**
  * Names the events of an app with their schemas and versions.
  *
- * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, and for a missing or superfluous upcaster
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for a property that there is none of
  *
  * @example
  * const events = defineEvents({
@@ -344,6 +345,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     if (typeof options === 'object') onlyKnown(options, ['id', 'meta'])
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
+    const given = validate === undefined ? undefined : textBefore(data)
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
     if (isRefusedPromise(value)) {
       throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
@@ -352,7 +354,7 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
     // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
-    return validate === undefined || keeps(validate, data, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
+    return validate === undefined || keeps(validate, data, given, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
   }
 }
 

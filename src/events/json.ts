@@ -1,5 +1,6 @@
 /** What may be stored: only what survives JSON unchanged (H47). */
 import { InvalidEventError } from '../errors.js'
+import { isRefusedPromise } from '../platform/promises.js'
 
 /** How deep data may be nested. Far below where engines run out of stack. */
 const deepest = 1000
@@ -183,6 +184,7 @@ function isArrayPrototype(prototype: unknown): boolean {
 }
 
 function instanceProblem(value: object): string {
+  isRefusedPromise(value)
   const { name } = (value.constructor ?? {}) as { name?: unknown }
   const what = typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object with a prototype of its own'
   return `is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`

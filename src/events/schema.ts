@@ -1,5 +1,5 @@
 /** Running the schemas of events: what comes in is checked, and what is stored must be data that its schema leaves as it is. */
-import { InvalidEventError } from '../errors.js'
+import { describe, InvalidEventError } from '../errors.js'
 import { isThenable } from '../platform/promises.js'
 import { propertyPath, toJsonText } from './json.js'
 
@@ -61,8 +61,9 @@ export function runSchema(validate: Validate, value: unknown, path: string, plai
  * @returns the tidied data; a promise if the schema is asynchronous
  */
 export function storedData(validate: Validate, type: string, data: unknown, path: string): unknown {
+  const given = textBefore(data)
   const value = runSchema(validate, data, path, type)
-  return next(value, (tidied) => next(keeps(validate, data, tidied, path), (kept) => {
+  return next(value, (tidied) => next(keeps(validate, data, given, tidied, path), (kept) => {
     if (kept) return tidied
     const whose = value instanceof Promise ? 'An asynchronous schema must not: change the data before.' : `Make the event with ${creatorName(type)}.`
     throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
@@ -73,11 +74,12 @@ export function storedData(validate: Validate, type: string, data: unknown, path
  * Whether a schema returns its output as it is when it is given that. Most outputs are a copy of their input, which says so already;
  * others are tried. A promise if the schema is asynchronous.
  *
+ * @param given what {@link textBefore} said of the input, which the schema may have changed in place
  * @throws InvalidEventError if the output is not JSON
  */
-export function keeps(validate: Validate, input: unknown, output: unknown, path: string): boolean | Promise<boolean> {
+export function keeps(validate: Validate, input: unknown, given: string | undefined, output: unknown, path: string): boolean | Promise<boolean> {
   try {
-    if (isCopy(output, input)) return true
+    if (isCopy(output, input) && given === textBefore(input)) return true
   } catch {
     // A cycle, or a getter that throws.
   }
@@ -88,6 +90,17 @@ export function keeps(validate: Validate, input: unknown, output: unknown, path:
     return isThenable(result) ? Promise.resolve(result).then(isSame).catch(() => false) : isSame(result)
   } catch {
     return false
+  }
+}
+
+/** A value before a schema is given it, so as to see whether that changed it; nothing for primitives, and for what has no text. */
+export function textBefore(value: unknown): string | undefined {
+  if (typeof value !== 'object') return undefined
+  try {
+    return JSON.stringify(value)
+  } catch {
+    // Told apart from nothing: such a value may have been changed.
+    return `${Math.random()}`
   }
 }
 
@@ -120,6 +133,7 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
 }
 
 function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
+  if (typeof result !== 'object' || result === null) throw new InvalidEventError(path, `cannot be validated: its schema returned ${describe(result)}.`)
   const { issues } = result
   if (issues === undefined) return result.value
   const [first] = issues

@@ -1,7 +1,7 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
 import { commitWritten, requestedAll } from '../platform/indexeddb.js'
 import type { ReadOptions } from './event-store.js'
@@ -9,7 +9,7 @@ import { assertSupported, raiseFormat } from './format.js'
 import { inspectionOf } from './inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from './open.js'
 import { eventEncoder, wholeNumber } from './prepare.js'
-import { decodeRecord, endOf, type CommitRecord } from './record.js'
+import { decodeRecord, endOf, sizeOf, type CommitRecord } from './record.js'
 import { eventsText, type EventText, type StoredEvent } from './record-text.js'
 import { assertAnswering } from './sentinel.js'
 
@@ -59,6 +59,7 @@ const mostCharacters = 2 * 1024 * 1024
 export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
   onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
+  assertSignal(signal)
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)
   parts.assertOpen()
@@ -87,7 +88,7 @@ export async function compactEvents<E extends EventShape>(store: TidemarkStore<E
       before += here
       after += rewritten ? groups.reduce((sum, group) => sum - group.length + 1, here) : here
       next = isEnd ? head + 1 : (open[0]?.at ?? endOf(last) + 1)
-      const isMuch = records.reduce((sum, { events }) => sum + events.length, 0) > mostCharacters
+      const isMuch = records.reduce((sum, record) => sum + sizeOf(record), 0) > mostCharacters
       size = isMuch ? Math.max(1, size >> 1) : Math.min(size * 2, mostRecords)
     } finally {
       guard.release()
@@ -108,19 +109,26 @@ function grouped(records: readonly CommitRecord[], most: number): { groups: Comm
   }
   for (const record of records) {
     const isSound = isJoinable(record)
-    if (!isSound || record.at !== endOf(open.at(-1)) + 1 || count + record.n > most || characters + record.events.length > maxCharacters) close()
+    if (!isSound || record.at !== endOf(open.at(-1)) + 1 || count + record.n > most || characters + sizeOf(record) > maxCharacters) close()
     if (!isSound) continue
     open.push(record)
     count += record.n
-    characters += record.events.length
+    characters += sizeOf(record)
     if (count >= most) close()
   }
   return { groups, open }
 }
 
 /** Whether it is as a build of today stores it: what is joined to something damaged would be lost with it. */
-const isJoinable = (record: CommitRecord): boolean =>
-  [record.heads, record.commits, record.ids].every(Array.isArray) && decodeRecord(record).problem === undefined
+function isJoinable(record: CommitRecord): boolean {
+  if (![record.heads, record.commits, record.ids].every(Array.isArray) || !record.heads.every(Array.isArray)) return false
+  const { events, problem } = decodeRecord(record)
+  return problem === undefined && events.every(isWhole)
+}
+
+/** What is put into JSON by hand is what it should be, and the rest is there. */
+const isWhole = ({ type, stream, id, time, schema = 1, version, data }: StoredEvent): boolean =>
+  [type, stream, id].every((part) => typeof part === 'string') && [time, schema, version].every(Number.isFinite) && data !== undefined
 
 function joined(group: readonly CommitRecord[]): CommitRecord {
   const events = group.flatMap((record) => decodeRecord(record).events)

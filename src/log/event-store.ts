@@ -121,7 +121,11 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
   append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
-  /** The events of one stream in version order; none for an unknown stream (S4). */
+  /**
+   * The events of one stream in version order; none for an unknown stream (S4).
+   *
+   * @throws IntegrityError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
+   */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>

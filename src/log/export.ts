@@ -1,7 +1,7 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
 import { EventUnreadableError, IntegrityError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { ReadOptions } from './event-store.js'
 import { inspectionOf, nextPageSize, type LogInspection } from './inspection.js'
 import { storeInternals, type TidemarkStore } from './open.js'
@@ -66,6 +66,7 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
 export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
   storeInternals(store).assertOpen()
   onlyKnown(options, ['after', 'upTo', 'signal'])
+  assertSignal(options.signal)
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
   if (after > upTo) throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)
@@ -97,13 +98,14 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
     for (const record of records) {
       if (next > head) break
       const { events, problem } = decodeRecord(record)
+      const commits = Array.isArray(record.commits) ? record.commits as readonly number[] : []
       const hole = record.at > next
       if (hole || problem !== undefined) {
-        if (held !== undefined) yield line(!hole && record.commits[0] === next ? ended(held) : held)
+        if (held !== undefined) yield line(!hole && commits[0] === next ? ended(held) : held)
         assertContiguous(record, next)
         throw new EventUnreadableError(next, problem as string)
       }
-      const starts = new Set(record.commits)
+      const starts = new Set(commits)
       for (const event of events) {
         if (event.position < next || event.position > head) continue
         const begins = starts.has(event.position)

@@ -1,7 +1,7 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
-import { hasCode, InvalidImportError, describe } from '../errors.js'
+import { hasCode, InvalidArgumentError, InvalidImportError, describe } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { Slices } from '../platform/slices.js'
 import type { ReadOptions } from './event-store.js'
 import type { ExportHeader } from './export.js'
@@ -63,6 +63,8 @@ export interface ImportResult extends ImportProgress {
 export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
   onlyKnown(options, ['signal', 'onProgress'])
   const { signal, onProgress } = options
+  assertSignal(signal)
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new InvalidArgumentError('onProgress', 'must be a function.')
   const parts = storeInternals(store)
   signal?.throwIfAborted()
   let position = await store.head()

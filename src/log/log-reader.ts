@@ -1,5 +1,5 @@
 /** Reading the log on IndexedDB: pages, streams, and the head. */
-import { EventUnreadableError, IntegrityError } from '../errors.js'
+import { describe, EventUnreadableError, IntegrityError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
@@ -16,7 +16,7 @@ import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { RecordsAhead } from './records-ahead.js'
 import type { StoredEvent } from './record-text.js'
-import { assertContiguous, assertPlaced, decodeRecord, endOf, type CommitRecord } from './record.js'
+import { assertContiguous, assertPlaced, decodeRecord, editedError, endOf, sizeOf, type CommitRecord } from './record.js'
 import { assertAnswering } from './sentinel.js'
 
 /** What one request reads at most, in characters of JSON and in records (H14). */
@@ -34,7 +34,7 @@ const streamPage = [128, 512] as const
 /** Records from a position on, and before it what is not a whole position, so that it is noticed. */
 const recordsFrom = (from: number): IDBKeyRange | null => (from === 1 ? null : IDBKeyRange.lowerBound(from - 1, true))
 
-const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, { events }) => sum + events.length, 1)
+const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, record) => sum + sizeOf(record), 1)
 
 export class LogReader {
   readonly #connection: Connection
@@ -69,7 +69,7 @@ export class LogReader {
     let last: CommitRecord | undefined
     const take = (record: CommitRecord) => {
       assertContiguous(record, scannedTo + 1)
-      bytes += record.events.length
+      bytes += sizeOf(record)
       const decoded = decodeRecord(record)
       for (const event of decoded.events) {
         if (event.position <= scannedTo) continue
@@ -181,7 +181,7 @@ export class LogReader {
       if (scannedTo < endOf(record)) break
       ahead.done()
       // Asking the clock takes as long as decoding a small record.
-      unclocked += record.events.length
+      unclocked += sizeOf(record)
       if (unclocked < stride) continue
       unclocked = 0
       if (options.ahead !== undefined && slices.halfOver) break
@@ -213,6 +213,8 @@ export class LogReader {
     const stream = streamName(name)
     let after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
+    /** The version that comes next; none behind an event that cannot be read. */
+    let next: number | undefined = after + 1
     const slices = new Slices()
     let found: StoredEvent[] = []
     let broken = new Map<number, string>()
@@ -231,11 +233,22 @@ export class LogReader {
         const { events, problem } = decodeRecord(record)
         for (const event of events) {
           if (left === 0 || (problem === undefined && (event.stream !== stream || event.version <= after))) continue
+          if (problem !== undefined) {
+            broken.set(event.position, problem)
+            next = undefined
+          } else if (next !== undefined && event.version !== next) {
+            yield* finishStream<E>(found, broken, this.#about, signal)
+            throw editedError(event.position, `Stream '${stream}' has version ${describe(event.version)} at position ${event.position}, where ${next} comes next`)
+          } else if (next !== undefined) next += 1
           found.push(event)
-          if (problem !== undefined) broken.set(event.position, problem)
           left -= 1
         }
-        after = Math.max(after, record.heads.find(([name]) => name === stream)?.[1] ?? after)
+        const last: unknown = record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream)?.[1]
+        if (last !== undefined && !Number.isSafeInteger(last)) {
+          yield* finishStream<E>(found, broken, this.#about, signal)
+          throw editedError(record.at, `A record says that stream '${stream}' is at version ${describe(last)}`)
+        }
+        after = Math.max(after, (last as number | undefined) ?? after)
         if (!slices.isOver && record !== records.at(-1)) continue
         yield* finishStream<E>(found, broken, this.#about, signal)
         found = []

@@ -8,7 +8,7 @@ import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { systemClock } from '../platform/clock.js'
+import { systemClock, timeTold } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
@@ -169,7 +169,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
-  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: Date.now() }))
+  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: timeTold(systemClock) }))
   const leave = healing.join(signals)
   const dispose = () => {
     leave()

@@ -63,6 +63,8 @@ export async function finishPage<E extends EventShape>(
         if (codec !== undefined) {
           const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
           plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
+          // Nothing that was encoded was this; most often it is a forgotten return.
+          if (plain.data === undefined) throw new EventUnreadableError(stored.position, 'decoding it answered undefined.')
         }
         events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
         continue

@@ -18,7 +18,7 @@ import type { KnownEvents } from './repeated.js'
 export interface Codec {
   /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
-  /** The inverse. May be asynchronous; a read that waits for it ends with its `signal`. */
+  /** The inverse, so never `undefined`. May be asynchronous; a read that waits for it ends with its `signal`. */
   decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown
 }
 
@@ -155,7 +155,8 @@ export function prepareAppend<E extends EventShape>(
     const draft: EventDraft = {
       type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
     }
-    const waits = checked instanceof Promise
+    // Of an asynchronous schema: data that is a promise is refused as what it is.
+    const waits = checked !== data && checked instanceof Promise
     if (codec === undefined && !waits) return events.push(encode(draft, path))
     const copy = (part: unknown, name: string): unknown => (part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`)))
     const kept = waits ? optional(checked) : copy(checked, 'data')

@@ -29,6 +29,9 @@ export interface CommitRecord {
 /** The position of a record's last event; 0 without a record. */
 export const endOf = (record: CommitRecord | undefined): number => (record === undefined ? 0 : record.at + record.n - 1)
 
+/** How much text a record holds: none where something else was put there by hand. */
+export const sizeOf = ({ events }: CommitRecord): number => (typeof events === 'string' ? events.length : 0)
+
 /** A record holds at most so many events … */
 const maxRecordEvents = 512
 /** … and those of format 1 were cut at fewer. */

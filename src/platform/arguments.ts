@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '../errors.js'
 
 /**
  * Refuses an option bag that holds anything else than the named options: a misspelt one would otherwise be ignored, and so widen what it
- * should narrow. Without a bag there is nothing to check.
+ * should narrow. Without a bag there is nothing to check. What is not enumerable does not count: state libraries keep their own notes there.
  *
  * @param what how the message calls the bag
  * @throws InvalidArgumentError that names the unknown option, and those that there are
@@ -14,7 +14,7 @@ export function onlyKnown(options: unknown, names: readonly string[], what = 'op
     throw new InvalidArgumentError(what, `must be an object. It may have ${names.join(', ')}.`)
   }
   for (const key of Reflect.ownKeys(options)) {
-    if (!names.includes(key as string)) throw new InvalidArgumentError(what, `has no property '${String(key)}'. It may have ${names.join(', ')}.`)
+    if (!names.includes(key as string) && Object.prototype.propertyIsEnumerable.call(options, key)) throw new InvalidArgumentError(what, `has no property '${String(key)}'. It may have ${names.join(', ')}.`)
   }
 }
 

@@ -1,5 +1,6 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { feature } from './features.js'
 
 /** Time and chance, as tidemark asks for them. */
 export interface Clock {
@@ -20,7 +21,7 @@ const longestTimer = 2 ** 31 - 1
 export const systemClock: Clock = {
   now: () => Date.now(),
   // Where there is nothing better, what jumps (H52).
-  monotonic: () => (globalThis.performance ?? Date).now(),
+  monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
   random: () => Math.random(),
   schedule(ms, callback) {
     let left = Math.max(0, ms)
@@ -51,6 +52,12 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   }
   // Not -0.
   return Math.trunc(now) + 0
+}
+
+/** The wall clock for what is told and kept of a failure, which must not fail over its time: 0 where the clock returns none. */
+export function timeTold(clock: Pick<Clock, 'now'>): number {
+  const now = clock.now()
+  return Number.isFinite(now) ? now : 0
 }
 
 /** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind (H75). */

@@ -1,6 +1,6 @@
 /** The configuration of a run: what may be said, and what it is when nothing is said. */
 import { InvalidArgumentError } from '../errors.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
 
@@ -81,9 +81,22 @@ export interface Settings {
   readonly clock: Clock
 }
 
-/** @throws InvalidArgumentError for a value outside its range (V19) */
+/** By the part of the configuration that they stand in. */
+const names: Readonly<Record<string, readonly string[]>> = {
+  poll: ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'],
+  retry: ['maxAttempts', 'delay', 'backoffMultiplier', 'maxDelay', 'jitter'],
+  batch: ['maxEvents', 'maxBytes', 'maxTime'],
+  budget: ['maxTime', 'maxEvents'],
+}
+const configNames = [...Object.keys(names), 'context', 'mode', 'signal', 'leadership', 'checkpoint', 'onEvent', 'clock']
+
+/** @throws InvalidArgumentError for a value outside its range (V19), and for an option that there is none of */
 export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | 'continuous'): Settings {
   if (typeof config !== 'object' || config === null) throw new InvalidArgumentError('config', 'must be an object such as { mode: \'continuous\' }.')
+  onlyKnown(config, configNames, 'config')
+  for (const [part, known] of Object.entries(names)) onlyKnown(config[part as keyof typeof config], known, part)
+  assertSignal(config.signal)
+  if (config.onEvent !== undefined && typeof config.onEvent !== 'function') throw new InvalidArgumentError('onEvent', 'must be a function.')
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
     if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value))) {
@@ -95,12 +108,7 @@ export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | '
     if (value !== undefined && !choices.includes(value)) throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
-  onlyKnown(config, ['context', 'mode', 'signal', 'leadership', 'poll', 'retry', 'batch', 'budget', 'checkpoint', 'onEvent', 'clock'], 'config')
   const { poll = {}, retry = {}, batch = {}, budget = {} } = config
-  onlyKnown(poll, ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'], 'poll')
-  onlyKnown(retry, ['maxAttempts', 'delay', 'backoffMultiplier', 'maxDelay', 'jitter'], 'retry')
-  onlyKnown(batch, ['maxEvents', 'maxBytes', 'maxTime'], 'batch')
-  onlyKnown(budget, ['maxTime', 'maxEvents'], 'budget')
   if (retry.jitter !== undefined && retry.jitter > 1) throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
   choice('checkpoint', config.checkpoint, 'each-batch', ['each-event', 'each-batch'])
   const mode = choice('mode', config.mode, defaultMode, ['batch', 'continuous'])

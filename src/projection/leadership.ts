@@ -2,7 +2,7 @@
 import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { PageReadOptions } from '../log/pages.js'
-import { sleep } from '../platform/clock.js'
+import { sleep, timeTold } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { tell } from '../platform/tasks.js'
@@ -64,7 +64,7 @@ export async function driveTarget<E extends EventShape>(
   let losses = 0
   const report = (occurrence: ProjectionOccurrence) => {
     if (occurrence.type === 'committed') contests = losses = 0
-    const full: ProjectionReport = { ...occurrence, projection: target.name, time: clock.now() }
+    const full: ProjectionReport = { ...occurrence, projection: target.name, time: timeTold(clock) }
     options.report?.(full)
     if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
   }
@@ -123,7 +123,7 @@ export async function driveTarget<E extends EventShape>(
       report({ type: 'leading', withoutLock: !lock.held })
       if (backend.lifecycle?.presence() === 'hidden') backend.hints?.post('hidden-leader')
       const result = await runOwn(context, attempt.signal, async (error) => {
-        const outcome = await recordFault(target, error, clock.now())
+        const outcome = await recordFault(target, error, timeTold(clock))
         onlyRebuild = outcome === 'rebuild-given-up'
         return outcome
       })

@@ -5,6 +5,7 @@ import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
+import { timeTold } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { Slices } from '../platform/slices.js'
@@ -173,7 +174,7 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       // A held stream may bring thousands.
       if (slices.isOver) await slices.turn()
       target.park({
-        position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: clock.now(),
+        position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: timeTold(clock),
         errorName: error instanceof Error ? error.name : 'Error', message: messageOf(error), ...(holdsStream && { holdsStream }),
       })
       return undefined

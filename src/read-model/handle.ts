@@ -4,7 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
@@ -306,6 +306,8 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
       onlyKnown(options, ['signal', 'timeout', 'onTimeout'])
+      assertSignal(options.signal)
+      if (options.onTimeout !== undefined && options.onTimeout !== 'throw' && options.onTimeout !== 'stale') throw new InvalidArgumentError('onTimeout', "must be 'throw' or 'stale'.")
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
@@ -340,6 +342,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     async rebuild(options = {}) {
       onlyKnown(options, ['until', 'signal'])
       const { until = 'begun', signal } = options
+      assertSignal(signal)
       if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)

@@ -59,8 +59,9 @@ export function liveProjection<E extends EventShape, S, Own extends EventShape =
 export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
+  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'specification')
+  if (typeof specification.on !== 'object' || specification.on === null) throw new InvalidArgumentError('on', 'must be functions by event type.')
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
-  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'projection')
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)

@@ -1,6 +1,7 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../errors.js'
 import type { StandardResult, StandardSchema } from '../events/catalogue.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { TableDefinition } from './define.js'
 import { sameStored } from './equal.js'
@@ -178,14 +179,14 @@ export class TableWork {
     if (isRefusedPromise(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
     if (this.#schema === undefined) return row
     // A copy, because a schema may change what it is given.
-    const before = shallow(row)
+    const before = freshCopy(row)
     const result = this.#validate(row)
     if (result.issues !== undefined) {
       throw new InvalidArgumentError(`A row of '${this.#name}'`, `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`)
     }
     const { value } = result
     if (!sameStored(before, value)) {
-      const again = this.#validate(shallow(value))
+      const again = this.#validate(freshCopy(value))
       if (again.issues !== undefined || !sameStored(again.value, value)) {
         throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row that was read is checked again when it is put: change values before they are put.')
       }
@@ -245,5 +246,3 @@ export class TableWork {
     if (this.#isAfterLast(key)) this.#last = key
   }
 }
-
-const shallow = (row: unknown): unknown => (typeof row === 'object' && row !== null && !Array.isArray(row) ? { ...row } : row)

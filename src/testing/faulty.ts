@@ -4,6 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { EventReader, EventStore, ReadAllOptions, StreamWrite } from '../log/event-store.js'
 import { EventIterator } from '../log/iterate.js'
 import { readPages } from '../log/pages.js'
+import { onlyKnown } from '../platform/arguments.js'
 import type { CheckpointStore, LeadershipGuard, ProjectorCoordinator } from '../projection/ports.js'
 import { seededRandom, seedFor } from './random.js'
 
@@ -66,6 +67,7 @@ type Call = (...args: never[]) => unknown
  * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen (V19)
  */
 export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
+  onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])
   const { seed = Math.floor(Math.random() * 2 ** 32), conflicts = 0 } = options
   if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError('seed', 'must be a whole number.')
   if (!Number.isSafeInteger(conflicts) || conflicts < 0) throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
@@ -175,6 +177,7 @@ function checkedProbabilities(given: NonNullable<FaultOptions['probabilities']>)
     const path = `probabilities.${name}`
     if (name !== 'conflict' && !Object.hasOwn(purposes, name)) throw new InvalidArgumentError(path, `is no call. There are ${[...Object.keys(purposes), 'conflict'].join(', ')}.`)
     if (typeof value === 'object' && value !== null && name !== 'conflict') {
+      onlyKnown(value, ['before', 'after'], path)
       for (const side of ['before', 'after'] as const) add(name, side, value[side] ?? 0, `${path}.${side}`)
     } else if (value !== undefined) add(name, 'before', value as number, path)
   }
@@ -184,6 +187,7 @@ function checkedProbabilities(given: NonNullable<FaultOptions['probabilities']>)
 function checkedScript(failures: readonly ScriptedFault[]): ReadonlyMap<string, ScriptedFault> {
   const table = new Map<string, ScriptedFault>()
   for (const [index, fault] of failures.entries()) {
+    onlyKnown(fault, ['call', 'at', 'side', 'error'], `failures[${index}]`)
     const { call, at, side = 'before' } = fault
     if (!Object.hasOwn(purposes, call)) throw new InvalidArgumentError(`failures[${index}].call`, `must be one of ${Object.keys(purposes).join(', ')}.`)
     if (side !== 'before' && side !== 'after') throw new InvalidArgumentError(`failures[${index}].side`, "must be 'before' or 'after'.")

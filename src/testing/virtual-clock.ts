@@ -1,5 +1,6 @@
 /** Time that passes only when a test says so. */
 import type { Clock } from '../platform/clock.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { realTimeout } from '../platform/tasks.js'
 import { seededRandom } from './random.js'
 
@@ -40,8 +41,11 @@ interface Timer {
  *
  * @param options.start wall clock at the beginning, ms since the epoch. @default 0
  * @param options.seed of the random numbers, which are the same for the same seed. @default 1
+ * @throws InvalidArgumentError for an option that there is none of
  */
-export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number; readonly seed?: number } = {}): VirtualClock {
+export function virtualClock(options: { readonly start?: number; readonly seed?: number } = {}): VirtualClock {
+  onlyKnown(options, ['start', 'seed'])
+  const { start = 0, seed = 1 } = options
   let elapsed = 0
   const random = seededRandom(seed)
   // In the order of scheduling, which decides between timers that are due at once.
@@ -77,7 +81,9 @@ export function virtualClock({ start = 0, seed = 1 }: { readonly start?: number;
       for (let timer = next(until); timer !== undefined; timer = next(until)) await fire(timer)
       elapsed = until
     },
-    async runUntil(promise, { maxMs = 3_600_000 } = {}) {
+    async runUntil(promise, options = {}) {
+      onlyKnown(options, ['maxMs'])
+      const { maxMs = 3_600_000 } = options
       let finished = false
       const finish = () => {
         finished = true

@@ -1,6 +1,6 @@
 /** What an append does with clocks, ids, options and code of the app that misbehave. Run against memory, fake-indexeddb and real browsers. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, importEvents, type Codec, type EventStoreOptions, type RecordedEvent, type StandardSchema, type TidemarkStore } from 'tidemark'
+import { defineEvents, defineProjection, importEvents, startProjection, table, type Codec, type EventStoreOptions, type RecordedEvent, type StandardSchema, type TidemarkStore } from 'tidemark'
 import { seededRandom } from '../../src/testing/random.js'
 
 type Open = (options?: Partial<EventStoreOptions<any>> & { readonly name?: string }) => Promise<TidemarkStore>
@@ -74,6 +74,34 @@ export function appendContract(name: string, open: Open): void {
           clock.mockRestore()
           expect(await store.append({ stream: 'a', events: [made] })).toMatchObject({ position: 2, duplicate: false })
           expect(await values(store)).toEqual(['before', 'made'])
+        })
+      })
+      test.for([Number.NaN, Infinity, undefined, null, '7', 10n, {}])('a projection that stops, or sets events aside, while the clock returns %s goes on afterwards', async (time) => {
+        await within({}, async (store) => {
+          for (const value of [1, 2, 3]) await store.append({ stream: 'a', events: [added(value)] })
+          const failing = (name: string, onError: 'fatal' | 'park') => defineProjection(defineEvents<{ type: 'Added'; data: { value: number } }>(), {
+            name, tables: { rows: table<{ id: number }>({ key: 'id' }) }, onError: () => onError,
+            on: { Added({ position }, { rows }) { if (position === 2) throw new Error('no'); rows.put({ id: position }) } },
+          })
+          const clock = vi.spyOn(Date, 'now').mockReturnValue(time as number)
+          for (const onError of ['fatal', 'park'] as const) {
+            const times: unknown[] = []
+            const run = () => startProjection(failing(onError, onError) as never, store, { retry: { maxAttempts: 0 }, onEvent: (report) => void times.push(report.time) })
+            const first = run()
+            if (onError === 'park') await first.caughtUp(3)
+            else await expect(first.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+            await first.stop()
+            const second = run()
+            if (onError === 'fatal') {
+              await expect(second.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+              await second.skip(2)
+            }
+            await second.caughtUp(3)
+            for await (const letter of second.deadLetters()) expect(letter.time).toBe(0)
+            await second.stop()
+            expect(new Set(times)).toEqual(new Set([0]))
+          }
+          clock.mockRestore()
         })
       })
       test.for([[1.75, 1], [-1.5, -1], [-0, 0], [0, 0], [8.64e15, 8.64e15], [-86_400_000, -86_400_000]])('of a clock that returns %d, whole milliseconds are stored', async ([time, stored]) => {
@@ -241,6 +269,14 @@ export function appendContract(name: string, open: Open): void {
           }
         })
       })
+      test.for<Codec['decode']>([() => undefined, async () => undefined])('a decode that answers nothing: the event is unreadable', async (decode) => {
+        await within({ codec: { encode: (data) => data, decode } }, async (store) => {
+          await store.append({ stream: 'a', events: [added()] })
+          const unreadable = { code: 'event-unreadable', position: 1, message: expect.stringContaining('decoding it answered undefined') }
+          await expect(all(store.read())).rejects.toMatchObject(unreadable)
+          await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)
+        })
+      })
       on('appends are stored in the order of their calls, large ones and those with a signal as well', async (store) => {
         const { signal } = new AbortController()
         const many = Array.from({ length: 3000 }, () => added('many'))
@@ -296,6 +332,19 @@ export function appendContract(name: string, open: Open): void {
           expect(await unhandledOf(() => expect(store.append({ stream: 'a', events: [added(1), added(2), added(3)] })).rejects.toThrow('no key'))).toEqual([])
         })
       })
+      on('data, or a part of it, that is a promise: it is not waited for, and its rejection is no unhandled one', async (store) => {
+        const late = () => Promise.reject(new Error('late'))
+        expect(await unhandledOf(async () => {
+          for (const [data, path] of [[late(), 'data'], [Promise.resolve(1), 'data'], [{ part: late() }, 'data.part']] as const) {
+            await expect(store.append({ stream: 'a', events: [{ type: 'Added', data: data as never }] })).rejects.toMatchObject({ code: 'invalid-event', message: expect.stringContaining(`${path} is an instance of Promise`) })
+          }
+          await expect(store.append({ stream: 'a', events: [{ ...added(1), meta: late() }] })).rejects.toMatchObject({ code: 'invalid-event', message: expect.stringContaining('meta is an instance of Promise') })
+          const { proxy, revoke } = Proxy.revocable({}, {})
+          revoke()
+          await expect(store.append({ stream: 'a', events: [{ type: 'Added', data: proxy as never }] })).rejects.toMatchObject({ code: 'invalid-event' })
+        })).toEqual([])
+        expect(await store.head()).toBe(0)
+      })
       test('while the append was aborted already', async () => {
         let refuse = (_error: Error) => {}
         const codec: Codec = { encode: () => new Promise((_, reject) => (refuse = reject)), decode: (stored) => stored }
@@ -346,6 +395,13 @@ export function appendContract(name: string, open: Open): void {
         }
         expect(await store.head()).toBe(0)
         expect(await store.load('p')).toBeUndefined()
+      })
+      on('that are not enumerable, as state libraries keep their notes, do not count', async (store) => {
+        const observed = <T extends object>(value: T): T => Object.defineProperty(Object.defineProperty(value, Symbol('administration'), { value: 1 }), 'hidden', { value: 1 })
+        await store.append(observed({ stream: 'a', events: [added()] }), observed({ durability: 'strict', failIfAny: observed({ filter: observed({ types: ['No'] }), after: 0 }) }) as object)
+        expect(await all(store.read(observed({ after: 0 })))).toHaveLength(1)
+        expect((await store.readEvents(observed({}), observed({ limit: 5 }))).events).toHaveLength(1)
+        for (const options of [{ [Symbol('own')]: 1 }, { hidden: 1 }]) await expect(store.append({ stream: 'a', events: [added()] }, options as object)).rejects.toMatchObject({ code: 'invalid-argument' })
       })
       test.for([
         ['durabilty', { durabilty: 'strict' }], ['durability', { durability: 'Strict' }], ['codec', { codec: { encode: () => 1 } }], ['codec', { codec: null }], ['schema', { schema: {} }],

@@ -1,6 +1,6 @@
 /** H50, N37: records that were edited by hand, where no record can be. Each is an error with a name, wherever it is met, and nothing is stored on top of it. */
 import { describe, expect, test } from 'vitest'
-import { openEventStore, verifyEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import { compactEvents, exportEvents, openEventStore, verifyEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
 import { editRecord, editRows } from '../support/raw-database.js'
 
 const event = { type: 'A', data: null }
@@ -108,6 +108,68 @@ export function editedRecordsContract(): void {
         await expect(all(store.readStream('z'))).rejects.toMatchObject({ code: 'event-unreadable', position: 7 })
       })
     })
+  })
+
+  /** A log of ten events in records of one, the third of which was changed. */
+  const changed = async (change: (record: any) => unknown) => {
+    const name = `edited-${(count += 1)}-${Math.random()}`
+    const store = await openEventStore({ name })
+    for (let at = 0; at < 10; at += 1) await store.append({ stream: 'a', events: [event] })
+    await editRecord(name, 3, change)
+    return store
+  }
+  const withEvent = (change: object) => (record: any) => ({ ...record, events: JSON.stringify(JSON.parse(record.events).map((one: object) => ({ ...one, ...change }))) })
+
+  test.for<[string, unknown]>([['nothing', undefined], ['null', null], ['a number', 3], ['a date', new Date(0)], ['an object', {}], ['bytes', new Uint8Array(3)]])('a record whose events are %s is unreadable, and others are not', async ([, events]) => {
+    const store = await changed((record) => ({ ...record, events }))
+    for (let time = 0; time < 2; time += 1) {
+      await expect(store.readEvents({}, { after: 2, limit: 5 })).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
+      await expect(all(store.read())).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
+      await expect(all(store.readStream('a'))).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
+      expect(await all(store.read({ after: 3 }))).toEqual([4, 5, 6, 7, 8, 9, 10])
+      expect(await all(store.readStream('a', { after: 3 }))).toEqual([4, 5, 6, 7, 8, 9, 10])
+    }
+    await compactEvents(store)
+    expect(await verifyEventStore(store)).toMatchObject({ ok: false, events: 9 })
+    await store.close()
+  })
+
+  test.for<[string, (record: any) => unknown]>([
+    ['is of no stream', (record) => ({ ...record, heads: [] })], ['has no versions', (record) => ({ ...record, heads: null })], ['is of another stream', (record) => ({ ...record, heads: [['b', 3]] })],
+    ['names an earlier version', (record) => ({ ...record, heads: [['a', 1]] })], ['names half a version', (record) => ({ ...record, heads: [['a', 3.5]] })], ['names no version', (record) => ({ ...record, heads: [['a', '3']] })],
+    ['holds an event of version 0', withEvent({ version: 0 })], ['holds an event of version 99', withEvent({ version: 99 })], ['holds an event of no version', withEvent({ version: null })],
+    ['holds an event of no stream', withEvent({ stream: null })],
+  ])('a stream of which one record %s is not read past what is missing', async ([, change]) => {
+    const store = await changed(change)
+    const read: number[] = []
+    await expect((async () => {
+      for await (const { position } of store.readStream('a')) read.push(position)
+    })()).rejects.toMatchObject(integrity)
+    expect([1, 2, 3]).toEqual(expect.arrayContaining(read))
+    expect(await all(store.readStream('a', { after: 5, limit: 2 }))).toEqual([6, 7])
+    await store.close()
+  })
+
+  test('what stands beside the versions of streams does not matter', async () => {
+    const store = await changed((record) => ({ ...record, heads: [null, ...record.heads] }))
+    expect(await all(store.readStream('a'))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    await store.close()
+  })
+
+  test.for([undefined, null, 3, {}, 'x'])('a record whose commits are %s is exported', async (commits) => {
+    const store = await changed((record) => ({ ...record, commits }))
+    const lines: string[] = []
+    for await (const line of exportEvents(store)) lines.push(line)
+    expect(lines.length).toBe(11)
+    await store.close()
+  })
+
+  test.for([{ time: 'x' }, { schema: 'x' }, { version: '3' }, { id: null }, { data: undefined }])('compaction joins nothing with an event that has %o', async (change) => {
+    const store = await changed(withEvent(change))
+    await compactEvents(store, { eventsPerRecord: 2 })
+    for (const after of [0, 3]) expect((await store.readEvents({}, { after, limit: 20 })).events.length).toBe(10 - after)
+    expect(await verifyEventStore(store)).toMatchObject({ ok: false, defects: [expect.objectContaining({ position: 3 })] })
+    await store.close()
   })
 
   test('a sound record in columns whose columns differ in length is unreadable', async () => {

@@ -200,11 +200,22 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     const inPlace: StandardSchema<unknown, unknown> = {
       '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: Object.assign(value as { n: number }, { n: (value as { n: number }).n * 2 }) }) },
     }
+    const inside: StandardSchema<unknown, unknown> = {
+      '~standard': {
+        version: 1, vendor: 'test',
+        validate(value) {
+          const { of } = value as { of: { n: number } }
+          of.n *= 2
+          return { value: { ...(value as object) } }
+        },
+      },
+    }
     test.for<[string, StandardSchema<unknown, unknown>, unknown]>([
       ['euros into cents', cents, { id: 'a', cents: 12 }],
       ['a string into a number', text, { id: 'a', n: '7' }],
       ['a list into a Map', bytes, { id: 'a', list: [1] }],
       ['in place', inPlace, { id: 'a', n: 1 }],
+      ['in place, deep inside of a copy', inside, { id: 'a', of: { n: 1 } }],
     ])('a schema that changes its own output is refused, with its table: %s', async ([, schema, row]) => {
       for (const how of ['on', 'fold'] as const) {
         await expect(projected(schema, [put(row)], how)).rejects.toMatchObject({

@@ -257,6 +257,28 @@ describe('the core', () => {
     expect(events.Double({ n: 1 })).toMatchObject({ data: { n: 2 }, checked: expect.any(String) })
   })
 
+  test('a schema that changes its input in place, and returns a copy of that, changes data', async () => {
+    const copying = (validate: (data: { n: number; of: { n: number } }) => unknown) =>
+      ({ schema: { '~standard': { version: 1, vendor: 'test', validate } } as unknown as StandardSchema })
+    const doubled = (data: { n: number; of: { n: number } }) => {
+      data.of.n *= 2
+      return { value: structuredClone(data) }
+    }
+    const events = defineEvents({ Double: copying(doubled), Late: copying(async (data) => doubled(data)) })
+    const core = catalogueCore(events)
+    const event = events.Double({ n: 1, of: { n: 1 } })
+    expect(event).toMatchObject({ data: { n: 1, of: { n: 2 } }, checked: expect.any(String) })
+    expect(core.validate('Double', event.data, '', event.checked)).toEqual({ n: 1, of: { n: 2 } })
+    expect(failure(() => core.validate('Double', { n: 1, of: { n: 1 } }, '')).message).toContain('changes its own output')
+    await expect(core.validate('Late', { n: 1, of: { n: 1 } }, '')).rejects.toThrow(/changes its own output/)
+    expect(core.validate('Double', { n: 1, of: { n: 0 } }, '')).toEqual({ n: 1, of: { n: 0 } })
+  })
+
+  test.for([undefined, null, true])('a schema that returns no result, but %s, is named', (result) => {
+    const core = catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => result as never } } } }))
+    expect(failure(() => core.validate('A', 1, 'events[0]'))).toMatchObject({ path: 'events[0].data', message: expect.stringContaining(`its schema returned ${result}`) })
+  })
+
   test('brings stored data up, step by step', () => {
     const core = catalogueCore(flights())
     expect(core.identity).toBe(false)

@@ -68,8 +68,8 @@ const features: [string, (value: unknown) => void][] = [
   ['scheduler', (value) => give(globalThis, 'scheduler', value)],
   ['crypto.randomUUID', (value) => give(globalThis, 'crypto', { getRandomValues: (array: Uint32Array) => array.fill(7), ...(value === missing ? {} : { randomUUID: value === throwing ? () => { throw new Error('insecure') } : value }) })],
   ['indexedDB.databases', (value) => give(globalThis.indexedDB, 'databases', value === throwing ? () => Promise.reject(new DOMException('no', 'UnknownError')) : value === missing ? undefined : value)],
-  // Nobody has one that throws.
-  ['performance', (value) => give(globalThis, 'performance', value === throwing ? null : value)],
+  ['performance', (value) => give(globalThis, 'performance', value)],
+  ['performance.now', (value) => give(globalThis, 'performance', value === throwing ? { now: () => { throw new Error('blocked') } } : value === missing ? {} : { now: value })],
 ]
 function giveNavigator(name: string, value: unknown): void {
   const navigator = { userAgent: 'test' }
