@@ -1,5 +1,6 @@
 /** The configuration of a run: what may be said, and what it is when nothing is said. */
 import { InvalidArgumentError } from '../errors.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
 
@@ -80,9 +81,23 @@ export interface Settings {
   readonly clock: Clock
 }
 
-/** @throws InvalidArgumentError for a value outside its range (V19) */
+/** What may be in a configuration, and in its parts. */
+const known = ['context', 'mode', 'signal', 'leadership', 'poll', 'retry', 'batch', 'budget', 'checkpoint', 'onEvent', 'clock']
+const knownOf = {
+  poll: ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'],
+  retry: ['maxAttempts', 'delay', 'backoffMultiplier', 'maxDelay', 'jitter'],
+  batch: ['maxEvents', 'maxBytes', 'maxTime'],
+  budget: ['maxTime', 'maxEvents'],
+} as const
+
+/** @throws InvalidArgumentError for an unknown option, and for a value outside its range (V19) */
 export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | 'continuous'): Settings {
   if (typeof config !== 'object' || config === null) throw new InvalidArgumentError('config', 'must be an object such as { mode: \'continuous\' }.')
+  onlyKnown(config, known, 'config')
+  for (const [part, names] of Object.entries(knownOf)) onlyKnown(config[part as keyof typeof knownOf], names, part)
+  assertSignal(config.signal)
+  if (config.onEvent !== undefined && typeof config.onEvent !== 'function') throw new InvalidArgumentError('onEvent', 'must be a function.')
+  if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function') throw new InvalidArgumentError('clock', 'must be a Clock.')
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
     if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value))) {

@@ -4,6 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { wholeNumber } from '../log/prepare.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
@@ -13,7 +14,7 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import { attach, type Attached } from './attach.js'
-import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
+import { assertCaughtUpOptions, waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
@@ -89,7 +90,7 @@ const letterPage = 256
  * model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
- * @throws InvalidArgumentError for a configuration outside its range
+ * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
@@ -317,6 +318,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
+      assertCaughtUpOptions(options)
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
@@ -348,7 +350,10 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         if (page.length < letterPage) return
       }
     },
-    async rebuild({ until = 'begun', signal } = {}) {
+    async rebuild(options = {}) {
+      onlyKnown(options, ['until', 'signal'])
+      const { until = 'begun', signal } = options
+      assertSignal(signal)
       if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)

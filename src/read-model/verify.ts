@@ -6,7 +6,7 @@ import type { EventReader, ReadOptions } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
@@ -122,6 +122,7 @@ export async function verifyReadModel<E extends EventShape, T extends Tables>(
 ): Promise<ReadModelVerification> {
   onlyKnown(options, ['signal'], 'options')
   const { signal } = options
+  assertSignal(signal)
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const definition = projection as unknown as ProjectionDefinition<E>

@@ -58,7 +58,7 @@ const maxTries = 3
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
- * @throws InvalidArgumentError for what `defineProjection` did not make
+ * @throws InvalidArgumentError for what `defineProjection` did not make, and for an unknown option
  * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
  *   or another definition of its name and version is in use in this context
  */
@@ -67,7 +67,9 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
 export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
   store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, { clock = systemClock }: ReadModelOptions = {}): Promise<ReadModel<T>> {
+export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options: ReadModelOptions = {}): Promise<ReadModel<T>> {
+  onlyKnown(options, ['clock'])
+  const { clock = systemClock } = options
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
