@@ -5,7 +5,7 @@
 import { describe, IntegrityError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { workingPosition, type DeadLetterRecord, type FaultOutcome, type ProjectionState, type StoredFault } from '../projection/target.js'
 import type { RowKey, Slot } from './keys.js'
-import type { RowCounts } from './row-counts.js'
+import { momentOf, type RowCounts } from './row-counts.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
 export type Side = 0 | 1
@@ -61,9 +61,13 @@ export function impossibleIn(row: unknown): string[] {
   if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks).filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
     .map(([name]) => `The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`)
-  const { skipped = [], position } = row as StateRow
+  const { skipped = [], position, shown, counts } = row as StateRow
   // An event that is still to come would be left out without a word.
   if (wrong.length === 0 && skipped.some((each) => each > position)) wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+  // A rebuild that sends readers to the other side changes more than that.
+  if (wrong.length === 0 && counts?.of === momentOf({ ...(row as StateRow), shown: other(shown) })) {
+    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other side, which it cannot do.`)
+  }
   return wrong
 }
 
