@@ -92,10 +92,9 @@ export function earlierVersions(names: readonly string[], prefix: string, versio
 /** Whether a run has to look for what earlier versions left out: once, and again where it had stopped. */
 export const looksBack = ({ carried, fault }: StateRow, version: number): boolean => version > 1 && (carried === undefined || fault !== undefined)
 
-/** Adds what an earlier version left out by hand. Returns whether the versions before that one are still to be asked. */
-export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): boolean {
+/** Adds what an earlier version left out by hand. All of them are asked: one may go on, and leave out more, after the next one has looked. */
+export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): void {
   if (state?.log === log && impossibleIn(state).length === 0) for (const position of [...(state.carried ?? []), ...(state.skipped ?? [])]) found.add(position)
-  return state?.carried === undefined
 }
 
 /** The side that a runner writes to. */
