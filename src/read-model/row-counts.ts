@@ -1,5 +1,5 @@
 /** How many rows the packed tables hold: part of the state and kept by every commit, so that counting reads no rows. */
-import type { Side, StateRow, Transition } from './state.js'
+import { momentOf, type Side, type StateRow, type Transition } from './state.js'
 
 /** By table; one that is not named is empty. */
 type Counts = { readonly [table: string]: number }
@@ -10,9 +10,6 @@ export interface RowCounts {
   /** A side is missing if its rows were not counted from the first one on. */
   readonly sides: { readonly [S in Side]?: Counts }
 }
-
-/** Names a state: none that comes after it has the same name. */
-export const momentOf = ({ epoch, position, rebuild, shown }: Pick<StateRow, 'epoch' | 'position' | 'rebuild' | 'shown'>): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
 
 /** Nothing where somebody edited them, so that they cannot be counts. */
 function countsOf(state: StateRow, side: Side): Counts | undefined {

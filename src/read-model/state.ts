@@ -5,7 +5,7 @@
 import { describe, IntegrityError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { workingPosition, type DeadLetterRecord, type FaultOutcome, type ProjectionState, type StoredFault } from '../projection/target.js'
 import type { RowKey, Slot } from './keys.js'
-import { momentOf, type RowCounts } from './row-counts.js'
+import type { RowCounts } from './row-counts.js'
 
 /** Rows live on one of two sides: readers see one, a rebuild fills the other. */
 export type Side = 0 | 1
@@ -25,6 +25,9 @@ export interface StateRow extends ProjectionState {
   /** How many rows there are, where the backend keeps count of them. */
   readonly counts?: RowCounts
 }
+
+/** Names a state: none that comes after it has the same name. */
+export const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
 
 /** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
 export const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < Number.MAX_SAFE_INTEGER
