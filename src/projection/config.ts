@@ -97,6 +97,7 @@ export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | '
   for (const [part, known] of Object.entries(names)) onlyKnown(config[part as keyof typeof config], known, part)
   assertSignal(config.signal)
   if (config.onEvent !== undefined && typeof config.onEvent !== 'function') throw new InvalidArgumentError('onEvent', 'must be a function.')
+  if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function') throw new InvalidArgumentError('clock', 'must be a Clock.')
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
     if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value))) {

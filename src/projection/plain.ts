@@ -44,6 +44,8 @@ export function plainTarget<E extends EventShape, C>(
   }
   const state = async (): Promise<ProjectionState> => {
     const [position, letters] = await Promise.all([load(), checkpoints.countLetters?.(name)])
+    // Another context came past it.
+    if (fault !== undefined && fault.position <= position) fault = undefined
     return { position, epoch: 0, owner: '', paused, letters: letters ?? 0, ...(fault === undefined ? {} : { fault }) }
   }
   const save = async (position: number) => {

@@ -1,5 +1,6 @@
 /** Waiting until a projection covers a position: read your own writes. */
 import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { stallTimeout } from '../projection/leadership.js'
@@ -24,6 +25,15 @@ export interface CaughtUp {
   readonly stale: boolean
 }
 
+/** @throws InvalidArgumentError for an unknown option, and for a value that makes no sense */
+export function assertCaughtUpOptions(options: CaughtUpOptions): void {
+  onlyKnown(options, ['signal', 'timeout', 'onTimeout'])
+  const { signal, timeout, onTimeout = 'throw' } = options
+  assertSignal(signal)
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
+  if (onTimeout !== 'throw' && onTimeout !== 'stale') throw new InvalidArgumentError('onTimeout', "must be 'throw' or 'stale'.")
+}
+
 /** A handler that waits for its own projection would wait for ever (N28). */
 export const waitsForItself = (name: string) =>
   new InvalidArgumentError('caughtUp', `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`)
@@ -38,7 +48,6 @@ export function waitUntilCaughtUp(
   const { signal, timeout, onTimeout = 'throw' } = options
   // Nobody may come to hear of it.
   refreshed.catch(() => {})
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
   return new Promise((resolve, reject) => {
     const here = (stale: boolean): CaughtUp => {
       const { position, head } = status.getSnapshot()

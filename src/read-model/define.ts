@@ -189,12 +189,17 @@ export function defineProjection<
   onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
   // Bound below, and its text is still what tells one definition from another.
   const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification as ProjectionSpecification<E, T>
+  for (const [part, value] of Object.entries({ on, fold, filter }) as [string, unknown][]) {
+    if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, 'must be an object.')
+  }
+  if (onError !== undefined && typeof onError !== 'function') throw new InvalidArgumentError('onError', 'must be a function.')
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
   for (const [key, each] of Object.entries(fold) as [string, TableFold<E, unknown>][]) {
     if (!Object.hasOwn(tables, key)) throw new InvalidArgumentError(`fold.${key}`, 'names no table of this projection.')
-    if (typeof each?.key !== 'function' || typeof each.evolve !== 'function') throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
+    onlyKnown(each ?? null, ['key', 'evolve'], `fold.${key}`)
+    if (typeof each.key !== 'function' || typeof each.evolve !== 'function') throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
   }
   const handled = Object.keys(on).map(eventType)
   for (const type of handled) {

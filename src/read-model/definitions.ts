@@ -19,14 +19,21 @@ export interface InUse {
 const onDevice = new Map<string, InUse>()
 const inMemory = new WeakMap<StoreInternals, Map<string, InUse>>()
 
+/** A function as text. Of one that was bound, or made by the engine, there is only its name. */
+function textOf(given: () => unknown): string {
+  const text = String(given)
+  return /\{\s*\[native code\]\s*\}$/.test(text) ? `${given.name}: ${text}` : text
+}
+
 /** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
 function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, string> {
   const parts = new Map<string, string>()
-  const add = (name: string, part: unknown) => part !== undefined && parts.set(name, typeof part === 'string' ? part : String(part))
+  const add = (name: string, part: unknown) => part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
   add('onError', source.onError)
   if (!isDefinition(source)) {
     add('apply', source.apply)
-    add('filter', JSON.stringify(source.filter ?? {}))
+    const { types, ...filter } = source.filter ?? {}
+    add('filter', JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, ['types', 'streamPrefix', 'streamPattern']))
     return parts
   }
   add('tables', fingerprintOf(source))

@@ -14,7 +14,7 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import { attach, type Attached } from './attach.js'
-import { waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
+import { assertCaughtUpOptions, waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
@@ -90,7 +90,7 @@ const letterPage = 256
  * model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
- * @throws InvalidArgumentError for a configuration outside its range
+ * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
@@ -305,9 +305,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
-      onlyKnown(options, ['signal', 'timeout', 'onTimeout'])
-      assertSignal(options.signal)
-      if (options.onTimeout !== undefined && options.onTimeout !== 'throw' && options.onTimeout !== 'stale') throw new InvalidArgumentError('onTimeout', "must be 'throw' or 'stale'.")
+      assertCaughtUpOptions(options)
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()

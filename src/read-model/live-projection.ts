@@ -43,7 +43,7 @@ const slowPoll = 5_000
  * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
  * `{ state: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
  *
- * @throws InvalidArgumentError, InvalidNameError for a filter or fold that is none
+ * @throws InvalidArgumentError, InvalidNameError for an unknown option, and for a filter or fold that is none
  *
  * @example
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
@@ -59,8 +59,8 @@ export function liveProjection<E extends EventShape, S, Own extends EventShape =
 export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
-  onlyKnown(specification, ['initial', 'on', 'filter', 'clock'], 'specification')
-  if (typeof specification.on !== 'object' || specification.on === null) throw new InvalidArgumentError('on', 'must be functions by event type.')
+  onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
+  if (typeof specification.on !== 'object' || specification.on === null) throw new InvalidArgumentError('on', 'must be { type: fold }.')
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }

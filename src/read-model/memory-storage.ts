@@ -97,7 +97,7 @@ class MemoryStorage implements ReadModelStorage {
   #leftOutBefore(): readonly number[] {
     const { name, version } = this.#definition
     const found = new Set<number>()
-    earlierVersions([...this.#databases.keys()], `${name}@`, version).every((key) => addLeftOut(found, this.#databases.get(key)?.state, this.#log))
+    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version)) addLeftOut(found, this.#databases.get(key)?.state, this.#log)
     return [...found]
   }
 

@@ -25,7 +25,7 @@ async function databasesBefore(store: string, { name, version }: Pick<Projection
 export async function leftOutBefore(store: string, definition: Pick<ProjectionDefinition, 'name' | 'version'>, log: string): Promise<readonly number[]> {
   const found = new Set<number>()
   for (const [database, version] of await databasesBefore(store, definition)) {
-    if (!addLeftOut(found, await stateOf(database, `The read model '${definition.name}@${version}'`), log)) break
+    addLeftOut(found, await stateOf(database, `The read model '${definition.name}@${version}'`), log)
   }
   return [...found]
 }

@@ -1,5 +1,5 @@
 /** How many rows the packed tables hold: part of the state and kept by every commit, so that counting reads no rows. */
-import type { Side, StateRow, Transition } from './state.js'
+import { momentOf, type Side, type StateRow, type Transition } from './state.js'
 
 /** By table; one that is not named is empty. */
 type Counts = { readonly [table: string]: number }
@@ -11,15 +11,17 @@ export interface RowCounts {
   readonly sides: { readonly [S in Side]?: Counts }
 }
 
-const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
-
-const countsOf = (state: StateRow, side: Side): Counts | undefined => (state.counts?.of === momentOf(state) ? state.counts.sides?.[side] : undefined)
+/** Nothing where somebody edited them, so that they cannot be counts. */
+function countsOf(state: StateRow, side: Side): Counts | undefined {
+  const counts: unknown = state.counts?.of === momentOf(state) ? state.counts.sides?.[side] : undefined
+  if (typeof counts !== 'object' || counts === null || Array.isArray(counts)) return undefined
+  return Object.values(counts).every((count) => Number.isSafeInteger(count) && (count as number) >= 0) ? (counts as Counts) : undefined
+}
 
 /** How many rows of a packed table readers see; nothing where only its packs can tell. */
 export function countedRows(state: StateRow, table: string): number | undefined {
   const counts = countsOf(state, state.shown)
-  const count = typeof counts !== 'object' || counts === null ? undefined : Object.hasOwn(counts, table) ? counts[table] : 0
-  return Number.isSafeInteger(count) ? count : undefined
+  return counts === undefined ? undefined : Object.hasOwn(counts, table) ? counts[table] : 0
 }
 
 /** What becomes of the rows in a transaction. */

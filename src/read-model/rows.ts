@@ -42,6 +42,9 @@ function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
   return undefined
 }
 
+/** How deep a row may be nested, as the data of an event. Far below where engines run out of stack, also where they store it. */
+const deepest = 1000
+
 /** A walk through a row. */
 interface Walk {
   /** The row is the app's: what is kept are copies. */
@@ -61,8 +64,8 @@ const refuse = (walk: Walk, key: string, problem: string): never => {
 
 /** Freezes a plain object or list in depth, or a copy of it. */
 function seal(value: object, walk: Walk, isPart: boolean): object {
-  // `Object.assign`, since an object made by spreading takes several times as long to freeze.
-  const own = (!walk.copies ? value : Array.isArray(value) ? value.slice() : Object.assign({}, value)) as Record<string, unknown>
+  // `Object.assign`, since an object made by spreading takes several times as long to freeze; but it loses a property of this name.
+  const own = (!walk.copies ? value : Array.isArray(value) ? value.slice() : Object.hasOwn(value, '__proto__') ? { ...value } : Object.assign({}, value)) as Record<string, unknown>
   if (isPart) {
     // Before going deeper, so that an object which contains itself ends the walk.
     sealed.set(own, false)
@@ -101,6 +104,7 @@ function sealIn(part: object, key: string, walk: Walk): object {
   walk.changeable = false
   const path = (walk.path ??= [])
   path.push(key)
+  if (path.length >= deepest) throw new InvalidArgumentError(`A row of '${walk.table}'`, `is nested more than ${deepest} levels deep.`)
   const own = seal(part, walk, true)
   path.pop()
   if (walk.changeable) sealed.set(own, true)

@@ -4,7 +4,7 @@ import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import type { ProjectionConfig } from '../projection/config.js'
+import { settle, type ProjectionConfig } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend } from '../projection/ports.js'
@@ -27,7 +27,7 @@ export function newOwner(): string {
  *
  * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
- * @throws InvalidArgumentError for a configuration outside its range, before anything is done
+ * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range, before anything is done
  * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
  *   read model
  * @throws LeadershipError if another context runs it and `leadership` is 'try'
@@ -46,6 +46,7 @@ export async function runProjection<E extends EventShape, C>(
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
+  settle(settings, options.mode)
   if (!isDefinition(projector) && !isTidemarkStore(backend)) {
     const target = plainTarget(projector as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)

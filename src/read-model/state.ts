@@ -26,6 +26,9 @@ export interface StateRow extends ProjectionState {
   readonly counts?: RowCounts
 }
 
+/** Names a state: none that comes after it has the same name. */
+export const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string => `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
+
 /** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
 export const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < Number.MAX_SAFE_INTEGER
 
@@ -61,9 +64,13 @@ export function impossibleIn(row: unknown): string[] {
   if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks).filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
     .map(([name]) => `The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`)
-  const { skipped = [], position } = row as StateRow
+  const { skipped = [], position, shown, counts } = row as StateRow
   // An event that is still to come would be left out without a word.
   if (wrong.length === 0 && skipped.some((each) => each > position)) wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+  // A rebuild that sends readers to the other side changes more than that.
+  if (wrong.length === 0 && counts?.of === momentOf({ ...(row as StateRow), shown: other(shown) })) {
+    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other side, which it cannot do.`)
+  }
   return wrong
 }
 
@@ -88,10 +95,9 @@ export function earlierVersions(names: readonly string[], prefix: string, versio
 /** Whether a run has to look for what earlier versions left out: once, and again where it had stopped. */
 export const looksBack = ({ carried, fault }: StateRow, version: number): boolean => version > 1 && (carried === undefined || fault !== undefined)
 
-/** Adds what an earlier version left out by hand. Returns whether the versions before that one are still to be asked. */
-export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): boolean {
+/** Adds what an earlier version left out by hand. All of them are asked: one may go on, and leave out more, after the next one has looked. */
+export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): void {
   if (state?.log === log && impossibleIn(state).length === 0) for (const position of [...(state.carried ?? []), ...(state.skipped ?? [])]) found.add(position)
-  return state?.carried === undefined
 }
 
 /** The side that a runner writes to. */

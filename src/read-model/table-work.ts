@@ -130,6 +130,7 @@ export class TableWork {
   /** Puts a row that was checked, and whose key is known. */
   stage(key: RowKey, row: object): void {
     const entry = taken(copyOfKey(key), row, this.#name)
+    if (slotOf(this.keyOf(entry.row)) !== slotOf(key)) throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
     this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
@@ -163,7 +164,7 @@ export class TableWork {
   }
 
   keyOf(row: unknown): RowKey {
-    if (typeof row !== 'object' || row === null) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
+    if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
     // What is inherited is not stored.
     const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)

@@ -60,7 +60,7 @@ const maxTries = 3
 /**
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
- * @throws InvalidArgumentError for what `defineProjection` did not make
+ * @throws InvalidArgumentError for what `defineProjection` did not make, and for an unknown option
  * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
  *   or another definition of its name and version is in use in this context
  */

@@ -107,6 +107,18 @@ export function carriedContract({ name, open }: Backend): void {
       for (const each of [old, next]) await each.stop()
       await store.close()
     })
+    test('what is skipped in the old version after the next one looked reaches the one after that', async () => {
+      broken = true
+      const store = await open(newName())
+      await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
+      const [old, next] = [startProjection(version(1), store), startProjection(version(2), store)]
+      for (const each of [old, next]) await expect(each.caughtUp(3, soon)).rejects.toMatchObject({ position: 2 })
+      await next.stop()
+      await old.skip(2)
+      await old.stop()
+      expect(await run(store, 3)).toMatchObject({ result: { position: 3, skipped: 1 } })
+      await store.close()
+    })
     test('an event that cannot be decoded is left out again, too', async () => {
       let unlucky = false
       const codec = { encode: (data: unknown) => data, decode: (stored: unknown) => { if (unlucky && (stored as { amount?: number } | null)?.amount === 2) throw new Error('unlucky'); return stored } }

@@ -217,10 +217,26 @@ export function copiesContract({ name, open }: Backend): void {
     test.for<[string, unknown]>([
       ['that it inherits', Object.create({ id: 'a' })], ['of an accessor of its class', new (class { get id() { return 'a' } })()], ['that is not there', { n: 1 }], ['that is NaN', { id: Number.NaN }],
       ['that is Infinity', { id: Infinity }], ['that is a boolean', { id: true }], ['that is a list', { id: ['a'] }], ['that is bytes', { id: new Uint8Array([1]) }], ['that is an invalid Date', { id: new Date(Number.NaN) }],
-      ['that is null', { id: null }],
+      ['that is null', { id: null }], ['of a list', Object.assign([1], { id: 'a' })],
     ])('a row with a key %s is refused', async ([, row]) => {
       const { rows, result } = await rowsAfter((rows) => rows.put(row as Row))
       expect([rows, result]).toMatchObject([[], { applied: 0, parked: 1 }])
+    })
+    test('a row whose key is another one each time it is read is refused', async () => {
+      let reads = 0
+      const { rows, result } = await rowsAfter((rows) => rows.put({ get id() { return (reads += 1) } }))
+      expect([rows, result]).toMatchObject([[], { applied: 0, parked: 1 }])
+    })
+    test('a row may be nested as deep as the data of an event', async () => {
+      const nested = (levels: number): unknown => (levels === 0 ? 'end' : { in: nested(levels - 1) })
+      const { rows, result } = await rowsAfter((rows, at) => rows.put({ id: at, nested: nested(at === 0 ? 900 : 3_000) }), 2)
+      expect(result).toMatchObject({ applied: 1, parked: 1 })
+      expect(rows).toHaveLength(1)
+    })
+    test('a property named __proto__ is kept as any other', async () => {
+      const text = '{"id":0,"__proto__":1,"words":{"__proto__":{"n":2},"constructor":3}}'
+      const { rows } = await rowsAfter((rows) => rows.put(JSON.parse(text) as Row))
+      expect(rows.map((row) => JSON.stringify(row))).toEqual([text])
     })
   })
 }

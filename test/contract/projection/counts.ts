@@ -1,6 +1,6 @@
 /** Counting the rows of a table that lies in packs: without reading them. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, openReadModel, runProjection, startProjection, table, verifyReadModel } from 'tidemark'
+import { defineProjection, deleteReadModel, openReadModel, runProjection, startProjection, table, verifyReadModel } from 'tidemark'
 import { seededRandom } from '../../../src/testing/random.js'
 import { completed, databaseOf, settled, withDatabase } from '../../support/raw-database.js'
 import { added, events, newName, type Backend, type Store } from './model.js'
@@ -134,6 +134,34 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       await view.rows.get('new')
       expect(await counts()).toEqual({ value: 501, requests: ['transaction', 'get of tidemark:state'] })
       await view.close()
+      await store.close()
+    })
+
+    test.for([null, 5, 'ab', [3], { rows: -5 }, { rows: 1.5 }, { rows: '3' }])('counts that somebody edited to %o are no counts, nor is anything added to them', async (side) => {
+      const { name, store, view } = await filled(100)
+      await editState(name, (state) => ({ ...state, counts: { ...state.counts, sides: { ...state.counts.sides, 0: side } } }))
+      expect(await view.rows.count()).toBe(100)
+      await store.append({ stream: 's', events: [added('new', 1)] })
+      await runProjection(rows(), store)
+      expect(await view.rows.count()).toBe(101)
+      await view.close()
+      await store.close()
+    })
+
+    test('a state that sends readers to the other side, by hand, is an integrity error with its name', async () => {
+      const { name, store, view } = await filled(100)
+      await editState(name, (state) => ({ ...state, shown: 1 }))
+      const error = { code: 'integrity', message: expect.stringContaining("'shown' is 1") }
+      await expect(view.rows.getAll()).rejects.toMatchObject(error)
+      await view.close()
+      await expect(openReadModel(store, rows())).rejects.toMatchObject(error)
+      await expect(runProjection(rows(), store)).rejects.toMatchObject({ cause: error })
+      expect((await verifyReadModel(store, rows())).defects).toMatchObject([{ kind: 'state', message: expect.stringContaining("'shown' is 1") }])
+      await deleteReadModel(store, rows())
+      await runProjection(rows(), store)
+      const again = await openReadModel(store, rows())
+      expect(await again.rows.count()).toBe(100)
+      await again.close()
       await store.close()
     })
 

@@ -99,6 +99,18 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       await stopped(first, second)
       await store.close()
     })
+    test('of functions that were bound only the names can be told apart', async () => {
+      const store = await filled()
+      function one() {}
+      function two() {}
+      const bound = (handler: () => void) => defineProjection(events, { name: 'sums', tables, on: { Added: handler.bind(undefined) } })
+      const first = startProjection(bound(one), store)
+      await first.caughtUp(3, soon)
+      await expect(openReadModel(store, bound(two))).rejects.toMatchObject({ ...refused, message: expect.stringContaining('bound one') })
+      await (await openReadModel(store, bound(one))).close()
+      await first.stop()
+      await store.close()
+    })
     test('other names, versions and stores are in nobody’s way', async () => {
       const [store, elsewhere] = [await filled(), await filled()]
       const first = await started(store)
@@ -142,6 +154,17 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       await expect(openReadModel(store, changed)).rejects.toMatchObject(refused)
       await expect(runProjection(changed, store)).rejects.toMatchObject(refused)
       expect(await rowsOf(store, sums())).toHaveLength(1)
+      await store.close()
+    })
+    test('plain projectors: the order of the types in a filter makes no other one', async () => {
+      const store = await filled()
+      const plain = (...types: Event['type'][]) => ({ name: 'plain', apply() {}, filter: { types } })
+      const first = startProjection<Event, never>(plain('Added', 'Other'), store)
+      await first.caughtUp(3, soon)
+      const second = startProjection<Event, never>(plain('Other', 'Added'), store)
+      await second.caughtUp(3, soon)
+      await expect(runProjection(plain('Other'), store)).rejects.toMatchObject({ ...refused, message: expect.stringContaining('filter') })
+      await stopped(first, second)
       await store.close()
     })
     test('plain projectors: another function under one name is refused, the same text is not', async () => {

@@ -130,6 +130,20 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       await expect.poll(() => handle.status.getSnapshot().position).toBe(later.position)
       await end()
     })
+    test('a handle that stopped at an event goes on once another one has left it out', async () => {
+      const store = await fill(3)
+      const { projector, seen } = collector((amount) => amount === 2)
+      const [first, second] = [startProjection(projector, store), startProjection(projector, store)]
+      for (const each of [first, second]) await expect(each.caughtUp(3)).rejects.toMatchObject({ position: 2 })
+      await second.skip(2)
+      for (const each of [first, second]) await each.caughtUp(3)
+      await expect.poll(() => [first, second].map(({ status }) => status.getSnapshot().phase).sort()).toEqual(['live', 'waiting-for-leader'])
+      await second.stop()
+      await first.caughtUp((await store.append({ stream: 's', events: [added('a', 4)] })).position)
+      expect(seen).toEqual([1, 3, 4])
+      await first.stop()
+      await store.close()
+    })
     test('runProjection hears what a handle elsewhere asks for: a rebuild begins at once', async () => {
       const { store, seen, handle, end } = await two()
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })

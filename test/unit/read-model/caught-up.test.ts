@@ -1,7 +1,7 @@
 // Waiting for a position, on a status that the test keeps.
 import { expect, test, vi } from 'vitest'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { waitUntilCaughtUp, type CaughtUpOptions } from '../../../src/read-model/caught-up.js'
+import { assertCaughtUpOptions, waitUntilCaughtUp, type CaughtUpOptions } from '../../../src/read-model/caught-up.js'
 import { keepStatus } from '../../../src/read-model/status.js'
 import type { Invocation } from '../../../src/projection/stack-guard.js'
 import { gate } from './support.js'
@@ -148,7 +148,7 @@ test('a timeout of 0 ends at once, and one that is no number is refused', async 
   const { clock, ended } = waiting({ timeout: 0, onTimeout: 'stale' })
   await clock.advance(0)
   expect(await ended()).toEqual(here(3, 9, true))
-  for (const timeout of [-1, NaN, '5' as never]) expect(() => waiting({ timeout })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  for (const timeout of [-1, NaN, '5' as never]) expect(() => assertCaughtUpOptions({ timeout })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
 })
 
 test('its signal ends it with the reason, in the middle or before, and no listener stays on it', async () => {
