@@ -341,8 +341,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
 
 function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 }): AnyCreator {
   return (data, options = {}) => {
-    // What `map` passes besides the data is no options.
-    if (typeof options === 'object') onlyKnown(options, ['id', 'meta'])
+    onlyKnown(options, ['id', 'meta'])
     const { id, meta } = options
     if (id !== undefined) assertEventId(id, 'id')
     const given = validate === undefined ? undefined : textBefore(data)

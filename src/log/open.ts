@@ -13,6 +13,7 @@ import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
 import { isMissing } from '../platform/indexeddb.js'
+import { isThenable } from '../platform/promises.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -88,7 +89,7 @@ export const isTidemarkStore = (store: unknown): store is TidemarkStore => inter
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = internalsOf(store)
-  if (found === undefined) throw new InvalidArgumentError('store', notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
+  if (found === undefined) throw new InvalidArgumentError('store', isThenable(store) ? 'is a promise. Await openEventStore() first.' : notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
   return found
 }
 

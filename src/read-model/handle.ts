@@ -102,6 +102,7 @@ export function startProjection<E extends EventShape, T extends Tables, C = unkn
 export function startProjection<E extends EventShape, T extends Tables, C>(
   projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
+  storeInternals(store)
   const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')
   const clock = config.clock ?? systemClock
   const stopping = new AbortController()

@@ -37,7 +37,3 @@ test.each<[string, () => Promise<unknown>, string]>([
 ])('%s refuses an option that there is none of', async (_, act, message) => {
   await expect(act()).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining(message) as unknown })
 })
-
-test('a creator may be given to map', () => {
-  expect([{ n: 1 }, { n: 2 }].map(events.Added as (data: { n: number }) => { data: unknown }).map(({ data }) => data)).toEqual([{ n: 1 }, { n: 2 }])
-})

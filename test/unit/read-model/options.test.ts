@@ -7,7 +7,7 @@ const invalid = (message: string) => expect.objectContaining({ name: 'InvalidArg
 const signal = new AbortController()
 
 test.for<[given: unknown, message: string]>([
-  [{ Mode: 'continuous' }, "config has no property 'Mode'. It may have context, mode, signal,"],
+  [{ Mode: 'continuous' }, "config has no property 'Mode'. It may have poll, retry, batch, budget,"],
   [[], 'config must be an object'],
   [{ poll: { intervall: 4 } }, "poll has no property 'intervall'. It may have interval, emptyBackoff, failureBackoff, maxConsecutiveFailures."],
   [{ retry: { max: 3 } }, "retry has no property 'max'. It may have maxAttempts, delay, backoffMultiplier, maxDelay, jitter."],
