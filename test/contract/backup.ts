@@ -351,6 +351,17 @@ export function backupContract(): void {
       }
     })
 
+    test('lines of a commit that is cut off do not count as skipped', async () => {
+      const from = await open()
+      await from.append({ stream: 's', events: many(1, 2) })
+      await from.append({ stream: 's', events: many(3, 3) })
+      const to = await open()
+      const told: unknown[] = []
+      const cut = (await lines(from)).slice(0, -1)
+      await expect(importEvents(to, cut, { onProgress: ({ imported, skipped }) => void told.push({ imported, skipped }) })).rejects.toMatchObject({ code: 'invalid-import' })
+      expect(told.at(-1)).toEqual({ imported: 2, skipped: 0 })
+    })
+
     test('whatever it is, the longest run of whole commits before it is stored', { timeout: 240_000 }, async () => {
       const damages = ['cut', 'garbage', 'no UTF-8', 'missing line', 'failure'] as const
       const forms = ['text', 'lines', 'async lines', 'bytes', 'byte stream', 'text stream', 'blob', 'byte iterator'] as const

@@ -94,6 +94,10 @@ export function storedFormatContract(): void {
       expect(await all(store.read())).toEqual(expected.events)
       expect(await verifyEventStore(store)).toMatchObject({ ok: true, head: expected.head })
       await store.close()
+      // Joined records may be in columns, which builds of format 1 would misread: they are kept away in the same transaction.
+      const { commits, meta } = (await dumpDatabase(databaseOf(name))).stores
+      const joined = commits?.rows.length !== database.stores['commits']?.rows.length
+      expect(meta?.rows).toEqual([{ ...database.stores['meta']?.rows[0] as object, ...(joined && { format: 2, minReader: 2, minWriter: 2 }) }])
     })
 
     test('has the layout that this build makes', async () => {

@@ -2,6 +2,7 @@
 import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { exportEvents, importEvents, openEventStore, runProjection, verifyEventStore, type RecordedEvent } from 'tidemark'
+import { editRecord } from '../../support/raw-database.js'
 import { inject, type Injection } from './inject-faults.js'
 
 let count = 0
@@ -94,4 +95,22 @@ test('H16: an id is not taken for new where the record that may hold it is lost'
   injection = inject([{ kind: 'value lost', at: 1, error: 'NotReadableError' }])
   await expect(store.append({ stream: 'a', events: [{ ...added(1), id: 'mine' }] })).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written' })
   expect(await store.append({ stream: 'a', events: [{ ...added(3), id: 'another' }] })).toMatchObject({ position: 3 })
+})
+
+test('H16: what is known of streams before two lost records still counts behind both', async () => {
+  const store = await openEventStore({ name: `lost-${(count += 1)}` })
+  await store.append({ stream: 'a', events: [added(1), added(2), added(3)] })
+  await store.append({ stream: 'b', events: [added(4)] })
+  await store.append({ stream: 'b', events: [added(5)] })
+  await store.append({ stream: 'c', events: [added(6)] })
+  await store.close()
+  await editRecord(store.name, 6, (record: { events: string }) => {
+    const [event] = JSON.parse(record.events) as [object]
+    return { ...record, events: JSON.stringify([{ ...event, stream: 'a', version: 2 }]), heads: [['a', 2]] }
+  })
+  const again = await openEventStore({ name: store.name })
+  injection = inject([{ kind: 'value lost', at: 4, error: 'NotReadableError' }, { kind: 'value lost', at: 5, error: 'NotReadableError' }])
+  const { defects } = await verifyEventStore(again)
+  expect(defects).toContainEqual(expect.objectContaining({ kind: 'version', position: 6, message: expect.stringContaining("Stream 'a' has version 2 at position 6, where 4 comes next") as unknown }))
+  await again.close()
 })
