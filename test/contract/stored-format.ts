@@ -90,7 +90,7 @@ export function storedFormatContract(): void {
     test('is compacted, and read as it was', async () => {
       await loadDatabase(databaseOf(name), database)
       const store = await openEventStore({ name, ...options })
-      await compactEvents(store, { eventsPerRecord: 256 })
+      for (const eventsPerRecord of [256, 4]) await compactEvents(store, { eventsPerRecord })
       expect(await all(store.read())).toEqual(expected.events)
       expect(await verifyEventStore(store)).toMatchObject({ ok: true, head: expected.head })
       await store.close()
