@@ -90,7 +90,7 @@ export function replayedContract({ name, open }: Backend): void {
         await end()
       })
     }
-    test('S13: one whose row is changed each time is given up after ten tries, and its letter stays', async () => {
+    test('one whose row is changed each time is given up after ten tries, and its letter stays', async () => {
       const { state, view, commit, letter, end } = await parked(() => null, false)
       state.meanwhile = () => commit('a', 1)
       await expect((await letter()).retry()).rejects.toMatchObject({ code: 'leadership-lost' })

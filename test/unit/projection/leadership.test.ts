@@ -252,7 +252,7 @@ describe('the lock', () => {
     return ended
   }
 
-  test('D9: one that is granted after the run was stopped is freed: another context can lead', async () => {
+  test('one that is granted after the run was stopped is freed: another context can lead', async () => {
     for (const late of ['tryAcquire', 'acquire'] as const) {
       const backend = fakeBackend()
       let grant = () => {}
@@ -270,7 +270,7 @@ describe('the lock', () => {
       expect([late, freed]).toEqual([late, 1])
     }
   })
-  test('D10: a handler that hangs keeps it for two seconds after a stop, and no longer', async () => {
+  test('a handler that hangs keeps it for two seconds after a stop, and no longer', async () => {
     const backend = fakeBackend()
     backend.append(2)
     const rows = fakeRows()
@@ -284,7 +284,7 @@ describe('the lock', () => {
     await backend.clock.advance(20)
     expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
   })
-  test('D10: one that comes back within that time stores what it did', async () => {
+  test('one that comes back within that time stores what it did', async () => {
     const backend = fakeBackend()
     backend.append(2)
     const rows = fakeRows()
@@ -299,7 +299,7 @@ describe('the lock', () => {
     expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted', position: 2 })
     expect([rows.applied, backend.clock.pending]).toEqual([[1, 2], 0])
   })
-  test('D5: a target that refuses every commit ends the run after 21 losses, and before that it leads again', async () => {
+  test('a target that refuses every commit ends the run after 21 losses, and before that it leads again', async () => {
     const backend = fakeBackend()
     backend.append(1)
     const rows = fakeRows()
@@ -314,7 +314,7 @@ describe('the lock', () => {
     expect(reports.filter(({ type }) => type === 'resigned')).toHaveLength(21)
     expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
   })
-  test('D5: losses between which something is committed have no end', async () => {
+  test('losses between which something is committed have no end', async () => {
     const backend = fakeBackend()
     backend.append(60)
     const rows = fakeRows()
@@ -390,7 +390,7 @@ describe('the lock', () => {
       expect(rows.applied).toEqual(outcome === 'stopped' ? [1] : [1, 2, 3])
     }
   })
-  test('D7: a follower that did not win doubles its patience, until something is committed', async () => {
+  test('a follower that did not win doubles its patience, until something is committed', async () => {
     const backend = fakeBackend()
     const guard = await backend.coordinator.tryAcquire('rows@1')
     backend.append(1)

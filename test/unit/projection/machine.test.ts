@@ -505,7 +505,7 @@ describe('retries', () => {
     it.committed()
     expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 5 }, retryCount: 0 })
   })
-  test('M20: a control in such a pause is heard: the state is loaded before the event is tried again', () => {
+  test('a control in such a pause is heard: the state is loaded before the event is tried again', () => {
     const it = machine({}, 'continuous')
     it.loaded(4)
     fails(it, 4, 5, 0)
@@ -534,7 +534,7 @@ describe('retries', () => {
 })
 
 describe('a rebuild', () => {
-  test('M12: is complete also where nothing is to be moved: over an empty log, and where no event matches', () => {
+  test('is complete also where nothing is to be moved: over an empty log, and where no event matches', () => {
     const it = machine({}, 'continuous')
     it.loaded(0, false, { rebuilding: true })
     it.answer('read-events', { value: { events: [], scannedTo: 0, head: 0, now: 0 } })
@@ -542,7 +542,7 @@ describe('a rebuild', () => {
     it.committed()
     expect(it.effect).toMatchObject({ kind: 'sleep', why: 'idle' })
   })
-  test('M11, N42: once complete it commits nothing more until something is appended', () => {
+  test('N42: once complete it commits nothing more until something is appended', () => {
     const it = machine({}, 'continuous')
     it.loaded(0, false, { rebuilding: true })
     it.read(0, 3)
@@ -568,7 +568,7 @@ describe('a rebuild', () => {
 })
 
 describe('a batch', () => {
-  test('M6: runs up to the head that it saw first, however the log grows', () => {
+  test('runs up to the head that it saw first, however the log grows', () => {
     const it = machine()
     it.loaded()
     it.read(0, 3, 5)
@@ -579,7 +579,7 @@ describe('a batch', () => {
     it.committed()
     expect(it.effect).toMatchObject({ reason: 'caught-up', position: 5, applied: 5 })
   })
-  test('M5: commits no further than that, although more was read', () => {
+  test('commits no further than that, although more was read', () => {
     const it = machine()
     it.loaded()
     it.read(0, 3, 5)
@@ -591,7 +591,7 @@ describe('a batch', () => {
     it.committed()
     expect(it.effect).toMatchObject({ reason: 'caught-up', position: 5, applied: 5 })
   })
-  test('M3: what was skipped and parked counts for its budget', () => {
+  test('what was skipped and parked counts for its budget', () => {
     for (const strategy of ['skip', 'park'] as const) {
       const it = machine({ budget: { maxEvents: 2 } })
       it.loaded()
@@ -623,7 +623,7 @@ describe('a batch', () => {
   })
 })
 
-test('M19: every unreadable event of a page is one', () => {
+test('every unreadable event of a page is one', () => {
   const it = machine({}, 'continuous')
   it.loaded()
   const unreadable = [2, 3, 5].map((position) => new EventUnreadableError(position, 'no'))
@@ -643,7 +643,7 @@ test('M19: every unreadable event of a page is one', () => {
   expect(it.effect).toMatchObject({ kind: 'commit', position: 5, caughtUp: true })
 })
 
-test('M15, H66: an idle run looks at the stored state after five seconds, whether it was woken or not, and loads it if it was moved', () => {
+test('H66: an idle run looks at the stored state after five seconds, whether it was woken or not, and loads it if it was moved', () => {
   const it = machine({ poll: { emptyBackoff: 1000 } }, 'continuous')
   it.loaded(3)
   const idleAt = (now: number, woken: 'on' | 'append' | 'control' = 'on') => {
@@ -671,7 +671,7 @@ test('M15, H66: an idle run looks at the stored state after five seconds, whethe
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
 })
 
-test('M21: the time of a batch begins with its first work, not with the commit before a long idleness', () => {
+test('the time of a batch begins with its first work, not with the commit before a long idleness', () => {
   const it = machine({ batch: { maxTime: 300 } }, 'continuous')
   it.loaded()
   it.read(0, 2)

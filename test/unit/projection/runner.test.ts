@@ -29,7 +29,7 @@ function started(backend: FakeBackend, target: ProjectionTarget, mode: 'batch' |
 }
 
 describe('pages that are read ahead', () => {
-  test('U5: after a retry in the middle of a page the next one is not applied before its rest', async () => {
+  test('after a retry in the middle of a page the next one is not applied before its rest', async () => {
     const backend = fakeBackend()
     backend.append(6000)
     const rows = fakeRows()
@@ -40,7 +40,7 @@ describe('pages that are read ahead', () => {
     expect(rows.applied).toEqual(upTo(6000))
     expect(failed).toBe(2)
   })
-  test('U6: none is used after a reset: what was read before it may be of another log', async () => {
+  test('none is used after a reset: what was read before it may be of another log', async () => {
     const backend = fakeBackend()
     backend.append(6000)
     const rows = fakeRows()
@@ -64,7 +64,7 @@ describe('pages that are read ahead', () => {
   })
 })
 
-test.for([['batch', false], ['continuous', true]] as const)('U2: a %s asks for what this context remembers of its own: %s', async ([mode, own]) => {
+test.for([['batch', false], ['continuous', true]] as const)('a %s asks for what this context remembers of its own: %s', async ([mode, own]) => {
   const backend = fakeBackend()
   backend.append(3)
   const asked: unknown[] = []
@@ -75,7 +75,7 @@ test.for([['batch', false], ['continuous', true]] as const)('U2: a %s asks for w
   expect(new Set(asked)).toEqual(new Set([own]))
 })
 
-test('U7: a reader that does not move is an error with its name, in a batch and after some tries', async () => {
+test('a reader that does not move is an error with its name, in a batch and after some tries', async () => {
   const backend = fakeBackend()
   const reader: EventReader = { readEvents: async () => ({ events: [], scannedTo: 0, head: 5 }) }
   const { ended } = started(backend, fakeTarget(fakeRows()), 'batch', { ports: { reader: reader as never } })
@@ -97,7 +97,7 @@ describe('sleeping', () => {
     expect(backend.reads).toHaveLength(1)
     return { backend, run, hurry: () => hurry(), control: () => control() }
   }
-  test('U8: an append does not shorten the pause after a failure', async () => {
+  test('an append does not shorten the pause after a failure', async () => {
     const { backend, run } = await broken()
     backend.append(5)
     await backend.clock.advance(9_000)
@@ -202,7 +202,7 @@ describe('N19: an event that runs died of', () => {
     const more: Partial<ProjectionState> = { unclean: { position: 0, ends: 5 }, trying: { position: 1, runs: 2 } }
     return { ...target, begin: async (...given) => ({ ...await target.begin(...given), ...more }), tries: async (position) => void notes.push(position) }
   }
-  test('U9: is blamed by who holds the lock, and not by who works beside a run that may be alive', async () => {
+  test('is blamed by who holds the lock, and not by who works beside a run that may be alive', async () => {
     for (const holds of [true, false]) {
       const backend = fakeBackend()
       backend.append(2)
@@ -218,7 +218,7 @@ describe('N19: an event that runs died of', () => {
 })
 
 describe('how a run ends', () => {
-  test('U10: its target is left without anything pending, however it ended', async () => {
+  test('its target is left without anything pending, however it ended', async () => {
     const ends: Record<string, { failing?: number; lost?: true; aborted?: true }> = { done: {}, failed: { failing: 2 }, lost: { lost: true }, aborted: { aborted: true } }
     for (const [how, { failing, lost, aborted }] of Object.entries(ends)) {
       const backend = fakeBackend()

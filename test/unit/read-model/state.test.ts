@@ -64,11 +64,11 @@ describe('a commit', () => {
       const next = committed('m', after, commit(after, 10)).after
       expect(next.rebuild).toEqual({ position: 10, letters: 3, holds: true })
     })
-    test('S6: a commit beyond the rows shown that has not caught up flips nothing', () => {
+    test('a commit beyond the rows shown that has not caught up flips nothing', () => {
       const from = rebuilding()
       expect(committed('m', from, commit(from, 99)).after).toMatchObject({ shown: 0, position: 10, rebuild: { position: 99 } })
     })
-    test('S7: never back: one that has caught up with less than the rows shown know flips nothing', () => {
+    test('never back: one that has caught up with less than the rows shown know flips nothing', () => {
       const from = rebuilding()
       const { after, clear } = committed('m', from, commit(from, 9, { caughtUp: true }))
       expect([after.shown, after.position, after.rebuild, clear]).toEqual([0, 10, { position: 9, letters: 2 }, []])
@@ -102,7 +102,7 @@ describe('taking over', () => {
       expect([after, clear]).toEqual([{ ...emptyState(log, 'tables', 'types'), paused: true, epoch: 6, owner: 'b' }, [0, 1]])
     }
   })
-  test('S4: rows that a leader committed after the head was read are beyond that head, and stay', () => {
+  test('rows that a leader committed after the head was read are beyond that head, and stay', () => {
     const seen = state({ position: 10 })
     expect(takeOver(state({ position: 12 }), 'log', how(seen, 10)).clear).toEqual([])
     // Also where what was seen lay beyond it: the leader goes on, so it is not beyond the log.
@@ -151,7 +151,7 @@ describe('which event is applied alone', () => {
 })
 
 describe('a rebuild', () => {
-  test('S9: raises the epoch, so that a leader in its first batch is refused', () => {
+  test('raises the epoch, so that a leader in its first batch is refused', () => {
     const from = state({ position: 0 })
     const { after, clear } = rebuildStarted(from)
     expect([after, clear]).toEqual([{ ...from, epoch: 6, rebuild: { position: 0, letters: 0 } }, [1]])
@@ -171,7 +171,7 @@ describe('a fault', () => {
     const { after, clear } = faulted(state(), state(), why)
     expect([after, clear, faultOutcome(after, why)]).toEqual([state({ fault: why }), [], 'stopped'])
   })
-  test('S10: of a run that was passed changes nothing', () => {
+  test('of a run that was passed changes nothing', () => {
     const why = fault(11)
     for (const now of [rebuildStarted(state()).after, state({ epoch: 6 })]) {
       const { after, clear } = faulted(now, state(), why)
@@ -194,7 +194,7 @@ describe('a fault', () => {
 })
 
 describe('skipping an event', () => {
-  test('S12: moves on, remembers it, and raises the epoch, so that a runner before it is refused', () => {
+  test('moves on, remembers it, and raises the epoch, so that a runner before it is refused', () => {
     const before = state({ fault: fault(11), skipped: [3] })
     const after = skipped(before, 11)
     expect(after).toEqual(state({ position: 11, epoch: 6, skipped: [3, 11] }))
@@ -204,7 +204,7 @@ describe('skipping an event', () => {
     expect(() => skipped(state(), 11)).toThrow(expect.objectContaining({ message: expect.stringContaining('has not stopped') }))
     expect(() => skipped(state({ fault: fault(12) }), 11)).toThrow(expect.objectContaining({ message: expect.stringContaining('stopped at 12') }))
   })
-  test('S11: not one that the checkpoint passed, although its fault is still stored', () => {
+  test('not one that the checkpoint passed, although its fault is still stored', () => {
     for (const position of [11, 15]) expect(() => skipped(state({ position, fault: fault(11) }), 11)).toThrow(refusal)
   })
   test('remembers the last thousand', () => {
@@ -219,7 +219,7 @@ describe('a letter that is replayed', () => {
   test('goes, raises the epoch, and moves nothing', () => {
     expect(replayed('m', state({ letters: 2 }), state({ letters: 2 }), found)).toEqual(state({ letters: 1, epoch: 6 }))
   })
-  test('S13: is refused where its rows were changed meanwhile; not where others were, nor where nothing was', () => {
+  test('is refused where its rows were changed meanwhile; not where others were, nor where nothing was', () => {
     const from = state({ letters: 2 })
     for (const now of [state({ letters: 2, position: 11 }), state({ letters: 2, epoch: 6 })]) {
       expect(() => replayed('m', now, from, { ...found, rowsAsRead: false })).toThrow(lost)
