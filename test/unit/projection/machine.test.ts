@@ -470,7 +470,7 @@ describe('retries', () => {
     expect(it.effect).toMatchObject({ kind: 'decide', event: { position: after + 1 }, retryCount })
     it.answer('decide', { strategy: 'retry' })
   }
-  test('B9, M7: each event has all of its own, whatever the one before it took', () => {
+  test('B9: each event has all of its own, whatever the one before it took', () => {
     const it = machine({ retry: { maxAttempts: 3, delay: 10, jitter: 0 } }, 'continuous')
     it.loaded(4)
     for (const count of [0, 1]) {
