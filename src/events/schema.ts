@@ -104,10 +104,10 @@ export function textBefore(value: unknown): string | undefined {
   }
 }
 
-/** Whether two values are of the same parts and share no object, which a schema might have changed in place. */
+/** Whether two values are of the same parts. One that a schema changed in place is the same as itself: its text before tells. */
 function isCopy(one: unknown, other: unknown): boolean {
-  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return one === other
-  if (one === other || Array.isArray(one) !== Array.isArray(other)) return false
+  if (one === other) return true
+  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null || Array.isArray(one) !== Array.isArray(other)) return false
   const keys = Object.keys(one)
   return keys.length === Object.keys(other).length
     && keys.every((key) => Object.hasOwn(other, key) && isCopy((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key]))

@@ -77,8 +77,7 @@ describe.each([['memory', openMemory], ['IndexedDB', openEventStore]] as const)(
     pause = () => {}
     const stored: string[] = []
     for await (const event of store.read()) stored.push(JSON.stringify(event.data))
-    // Each is checked twice, as the schema returns what it was given: the second time says whether it changes its own output.
-    expect([0, 1].map((nth) => seen.filter((_, at) => at % 2 === nth))).toEqual([stored, stored])
+    expect(stored).toEqual(seen)
   })
 
   test('an append that is aborted in a pause ends there, and the next one is stored', async () => {
