@@ -101,8 +101,6 @@ export class ImportBatch {
           begins = false
           left.push(line)
           grown.add(stream)
-        } else if (there.stream !== stream) {
-          throw new InvalidImportError(number, `has the id '${id}' in stream '${stream}', and this log has it in stream '${there.stream}', at position ${there.position}: they are different events.`)
         } else if (there.position < stored.first && (grown.has(stream) || stored.streams.has(stream))) {
           throw new InvalidImportError(number, `has the id '${id}' of stream '${stream}', which is in this log already, at position ${there.position}, and events of that stream that come before it are not: they would be out of order. Import into an empty store.`)
         }
