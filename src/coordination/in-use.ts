@@ -10,7 +10,11 @@ export const lockManager = (): LockManager | undefined => feature(({ navigator }
  * is made again, as is what was deleted under a frozen page. A page that goes away lets go of it, because a held lock keeps pages
  * out of the back/forward cache (H54), and takes it again when it comes back.
  */
-export function holdInUse(locks: LockManager | undefined, name: string, lifecycle: PageLifecycle | undefined): () => void {
+export function holdInUse(
+  locks: LockManager | undefined,
+  name: string,
+  lifecycle: PageLifecycle | undefined,
+): () => void {
   if (locks === undefined) return () => {}
   let release: (() => void) | undefined
   const hold = () => {

@@ -77,11 +77,27 @@ export class LogAudit {
 
   /** The next record in the order of keys. */
   record(row: unknown): void {
-    const { at, n, heads, commits, ids, events: text, format: stored, lost } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
-    if (!isCount(at)) return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
+    const {
+      at,
+      n,
+      heads,
+      commits,
+      ids,
+      events: text,
+      format: stored,
+      lost,
+    } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
+    if (!isCount(at))
+      return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
     if (typeof lost === 'string') return this.#lost(at, n as number, lost)
     if (!isKnownFormat(stored)) return this.#newer(at, n, heads, stored)
-    if (!isCount(n) || !Array.isArray(heads) || !Array.isArray(commits) || !Array.isArray(ids) || typeof text !== 'string') {
+    if (
+      !isCount(n) ||
+      !Array.isArray(heads) ||
+      !Array.isArray(commits) ||
+      !Array.isArray(ids) ||
+      typeof text !== 'string'
+    ) {
       this.#malformed(at, `The record at ${at} does not have the properties of a record.`)
     }
     const events = parse(text, at, stored as number | undefined)
@@ -90,16 +106,28 @@ export class LogAudit {
     this.#index('commits', commits, String)
     this.#index('ids', ids, String)
     if (events === undefined && typeof text === 'string') {
-      this.#add({ kind: 'json', position: at, message: `The events of the record at ${at} are not the JSON that they should be: none of them can be read.` })
+      this.#add({
+        kind: 'json',
+        position: at,
+        message: `The events of the record at ${at} are not the JSON that they should be: none of them can be read.`,
+      })
     }
     if (isCount(n) && events !== undefined && events.length !== n) {
-      this.#add({ kind: 'count', position: at, message: `The record at ${at} says that it holds ${n} events, and holds ${events.length}.` })
+      this.#add({
+        kind: 'count',
+        position: at,
+        message: `The record at ${at} says that it holds ${n} events, and holds ${events.length}.`,
+      })
     }
     if (events === undefined || !this.#inside(at, events, { heads, ids })) {
       // What the record says of its streams is believed, so that one defect is not reported as many.
       for (const [stream, version] of entries(heads)) this.#versions.set(stream, version)
     }
-    if (events !== undefined && Array.isArray(commits) && !this.#beginsCommits(at, events.length, text as string, commits)) {
+    if (
+      events !== undefined &&
+      Array.isArray(commits) &&
+      !this.#beginsCommits(at, events.length, text as string, commits)
+    ) {
       this.#add({ kind: 'index', position: at, message: `The record at ${at} does not say where its commits begin.` })
     }
     this.#before = { n: events?.length ?? 0, events: String(text), format: stored as number }
@@ -111,22 +139,34 @@ export class LogAudit {
     if (indexes !== undefined && this.#entriesKnown) {
       for (const name of Object.keys(this.#entries) as IndexName[]) {
         if (indexes[name] === this.#entries[name]) continue
-        this.#add({ kind: 'index', message: `The index '${name}' has ${indexes[name]} entries, and the records ask for ${this.#entries[name]}: the browser's storage is damaged.` })
+        this.#add({
+          kind: 'index',
+          message: `The index '${name}' has ${indexes[name]} entries, and the records ask for ${this.#entries[name]}: the browser's storage is damaged.`,
+        })
       }
     }
     for (const row of checkpoints) {
       const { name, position } = row as { name?: unknown; position?: unknown }
       const what = `The checkpoint ${describe(name)}`
-      if (position !== 0 && !isCount(position)) this.#add({ kind: 'checkpoint', message: `${what} is ${describe(position)}, which is no position.` })
+      if (position !== 0 && !isCount(position))
+        this.#add({ kind: 'checkpoint', message: `${what} is ${describe(position)}, which is no position.` })
       else if (position > this.head) {
-        this.#add({ kind: 'checkpoint', position, message: `${what} is at ${position}, beyond the head ${this.head}: it would miss what comes next. It belongs to another log, or was edited.` })
+        this.#add({
+          kind: 'checkpoint',
+          position,
+          message: `${what} is at ${position}, beyond the head ${this.head}: it would miss what comes next. It belongs to another log, or was edited.`,
+        })
       }
     }
   }
 
   /** An id that stands in two records. */
   duplicateId(id: string, first: number, position: number): void {
-    this.#add({ kind: 'duplicate-id', position, message: `The event id '${id}' stands at position ${first} and again at ${position}.` })
+    this.#add({
+      kind: 'duplicate-id',
+      position,
+      message: `The event id '${id}' stands at position ${first} and again at ${position}.`,
+    })
   }
 
   /** Checks the events against each other and against what their record says of them. False if one of them is none. */
@@ -157,19 +197,37 @@ export class LogAudit {
     if (wrongHead !== undefined || (Array.isArray(said.heads) && said.heads.length !== heads.size)) {
       const stream = wrongHead ?? ''
       this.#add({
-        kind: 'heads', position: at, ...(stream === '' ? {} : { stream }),
+        kind: 'heads',
+        position: at,
+        ...(stream === '' ? {} : { stream }),
         message: `The record at ${at} does not name the last versions of its streams${stream === '' ? '' : `: stream '${stream}' is ${heads.has(stream) ? `at ${heads.get(stream)}` : 'not'} in it`}. Reading single streams misses events.`,
       })
     }
-    if (Array.isArray(said.ids) && (said.ids.length !== keys.size || said.ids.some((key) => !keys.has(key as string)))) {
-      this.#add({ kind: 'index', position: at, message: `The record at ${at} is indexed under other ids than its events have: a repeated append could store them twice.` })
+    if (
+      Array.isArray(said.ids) &&
+      (said.ids.length !== keys.size || said.ids.some((key) => !keys.has(key as string)))
+    ) {
+      this.#add({
+        kind: 'index',
+        position: at,
+        message: `The record at ${at} is indexed under other ids than its events have: a repeated append could store them twice.`,
+      })
     }
     return true
   }
 
   /** Whether a list of commits can be right: ascending, inside, and none at the start only where a commit was split. */
   #beginsCommits(at: number, length: number, text: string, commits: readonly unknown[]): boolean {
-    if (!commits.every((start, index) => isCount(start) && start >= at && start < at + length && (index === 0 || start > (commits[index - 1] as number)))) return false
+    if (
+      !commits.every(
+        (start, index) =>
+          isCount(start) &&
+          start >= at &&
+          start < at + length &&
+          (index === 0 || start > (commits[index - 1] as number)),
+      )
+    )
+      return false
     if (commits[0] === at) return true
     // The commit goes on from the record before, if that is known.
     return this.#before === undefined ? at !== 1 : mayBeCut(this.#before, text)
@@ -181,18 +239,27 @@ export class LogAudit {
       this.#before = undefined
       this.#add({ kind: 'hole', position: expected, message: `Positions ${expected} to ${at - 1} are missing.` })
     } else if (at < expected) {
-      this.#add({ kind: 'overlap', position: at, message: `The record at ${at} begins inside the one before it, which ends at ${this.head}.` })
+      this.#add({
+        kind: 'overlap',
+        position: at,
+        message: `The record at ${at} begins inside the one before it, which ends at ${this.head}.`,
+      })
     }
     this.head = Math.max(this.head, at + length - 1)
   }
 
   #version(stream: string, version: number, position: number): void {
     const before = this.#versions.get(stream)
-    const atLeast = before === undefined ? this.#atLeast?.get(stream) ?? 0 : undefined
+    const atLeast = before === undefined ? (this.#atLeast?.get(stream) ?? 0) : undefined
     const expected = (before ?? atLeast ?? 0) + 1
     const follows = this.#atLeast !== undefined && before === undefined ? version >= expected : version === expected
     if (!follows) {
-      this.#add({ kind: 'version', position, stream, message: `Stream '${stream}' has version ${version} at position ${position}, where ${expected} comes next.` })
+      this.#add({
+        kind: 'version',
+        position,
+        stream,
+        message: `Stream '${stream}' has version ${version} at position ${position}, where ${expected} comes next.`,
+      })
     }
     this.#versions.set(stream, version)
   }
@@ -206,10 +273,13 @@ export class LogAudit {
     const add = (problem: string) => this.#add({ kind: 'meta', message: `The row that identifies the log ${problem}.` })
     if (typeof row !== 'object' || row === null) return add('is missing')
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
-    if (meta.incarnation !== incarnation) add(`says ${describe(meta.incarnation)}, and this store was opened as '${incarnation}'`)
+    if (meta.incarnation !== incarnation)
+      add(`says ${describe(meta.incarnation)}, and this store was opened as '${incarnation}'`)
     const { format: stored, minReader, minWriter } = meta
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
-      add(`has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`)
+      add(
+        `has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`,
+      )
     } else if (minReader > format || minWriter > format) add('asks for a newer version of this app')
   }
 
@@ -217,9 +287,13 @@ export class LogAudit {
     this.#entriesKnown = false
     this.#place(at, n)
     this.#before = undefined
-    this.#atLeast = new Map([...this.#atLeast ?? [], ...this.#versions])
+    this.#atLeast = new Map([...(this.#atLeast ?? []), ...this.#versions])
     this.#versions = new Map()
-    this.#add({ kind: 'unreadable', position: at, message: `The record at ${at} cannot be read: ${reason}. Its events are gone unless there is an export.` })
+    this.#add({
+      kind: 'unreadable',
+      position: at,
+      message: `The record at ${at} cannot be read: ${reason}. Its events are gone unless there is an export.`,
+    })
   }
 
   #newer(at: number, n: unknown, heads: unknown, stored: unknown): void {
@@ -227,7 +301,11 @@ export class LogAudit {
     this.#place(at, isCount(n) ? n : 1)
     this.#before = undefined
     for (const [stream, version] of entries(heads)) this.#versions.set(stream, version)
-    this.#add({ kind: 'record', position: at, message: `The record at ${at} has the format ${describe(stored)}: a newer version of this app stored it, and only that one can check it.` })
+    this.#add({
+      kind: 'record',
+      position: at,
+      message: `The record at ${at} has the format ${describe(stored)}: a newer version of this app stored it, and only that one can check it.`,
+    })
   }
 
   #malformed(position: number | undefined, message: string): void {
@@ -257,7 +335,10 @@ function parse(text: unknown, at: number, format: number | undefined): readonly 
 /** The well-formed entries of a record's `heads`. */
 function entries(heads: unknown): [string, number][] {
   if (!Array.isArray(heads)) return []
-  return heads.filter((entry): entry is [string, number] => Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string' && isCount(entry[1]))
+  return heads.filter(
+    (entry): entry is [string, number] =>
+      Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string' && isCount(entry[1]),
+  )
 }
 
 const headsText = (entry: unknown) => JSON.stringify(entry) ?? ''

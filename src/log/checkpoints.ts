@@ -15,7 +15,11 @@ export interface Letter {
 /** Loads and saves one position per name, and dead letters beside it; see the port `CheckpointStore`. */
 export interface Checkpoints {
   load(name: string): Promise<number | undefined>
-  save(name: string, position: number, options?: { readonly expected?: number; readonly letters?: readonly Letter[]; readonly dropLetters?: boolean }): Promise<void>
+  save(
+    name: string,
+    position: number,
+    options?: { readonly expected?: number; readonly letters?: readonly Letter[]; readonly dropLetters?: boolean },
+  ): Promise<void>
   /** After a position, in order. */
   letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
   countLetters(name: string): Promise<number>
@@ -46,7 +50,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
   return {
     async load(name) {
       const key = projectionName(name)
-      const row = await connection.transact({ stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` }, (transaction) => ask(transaction, key))
+      const row = await connection.transact(
+        { stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` },
+        (transaction) => ask(transaction, key),
+      )
       // One that only seems to be missing would start its projection from the first event again (H25).
       if (row === undefined) await assertAnswering(connection)
       // What was edited by hand is for its reader to refuse.
@@ -58,41 +65,58 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       const key = projectionName(name)
       wholeNumber(position, 'position')
       const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
-      await connection.transact({ stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` }, async (transaction) => {
-        const checkpoints = transaction.objectStore('checkpoints')
-        if (expected !== undefined) {
-          const row = await ask(transaction, key)
-          if (row === undefined) await assertAnswering(transaction)
-          assertExpected(key, row?.position, expected)
-        }
-        await commitWritten(transaction, [
-          ...(dropLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
-          checkpoints.put({ name: key, position }),
-          ...letters.map((letter) => transaction.objectStore('letters').put({ name: key, position: letter.position, letter })),
-        ])
-      })
+      await connection.transact(
+        { stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` },
+        async (transaction) => {
+          const checkpoints = transaction.objectStore('checkpoints')
+          if (expected !== undefined) {
+            const row = await ask(transaction, key)
+            if (row === undefined) await assertAnswering(transaction)
+            assertExpected(key, row?.position, expected)
+          }
+          await commitWritten(transaction, [
+            ...(dropLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
+            checkpoints.put({ name: key, position }),
+            ...letters.map((letter) =>
+              transaction.objectStore('letters').put({ name: key, position: letter.position, letter }),
+            ),
+          ])
+        },
+      )
     },
     async letters<L extends Letter>(name: string, after: number, limit: number) {
       const key = projectionName(name)
       checkPage(after, limit)
       if (limit === 0) return []
-      const rows = await connection.transact({ stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('letters').getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)))) as { letter: L }[]
+      const rows = (await connection.transact(
+        { stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` },
+        (transaction) =>
+          requested(
+            transaction
+              .objectStore('letters')
+              .getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)),
+          ),
+      )) as { letter: L }[]
       return rows.map(({ letter }) => letter)
     },
     async countLetters(name) {
       const key = projectionName(name)
-      return connection.transact({ stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` }, (transaction) =>
-        requested(transaction.objectStore('letters').count(lettersOf(key))))
+      return connection.transact(
+        { stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` },
+        (transaction) => requested(transaction.objectStore('letters').count(lettersOf(key))),
+      )
     },
     async removeLetter(name, position) {
       const key = projectionName(name)
-      return connection.transact({ stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` }, async (transaction) => {
-        const rows = transaction.objectStore('letters')
-        const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
-        await commitWritten(transaction, [rows.delete([key, position])])
-        return wasThere
-      })
+      return connection.transact(
+        { stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` },
+        async (transaction) => {
+          const rows = transaction.objectStore('letters')
+          const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
+          await commitWritten(transaction, [rows.delete([key, position])])
+          return wasThere
+        },
+      )
     },
   }
 }
@@ -118,7 +142,10 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     async letters<L extends Letter>(name: string, after: number, limit: number) {
       checkPage(after, limit)
       const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
-      return own.filter(({ position }) => position > after).sort((left, right) => left.position - right.position).slice(0, limit)
+      return own
+        .filter(({ position }) => position > after)
+        .sort((left, right) => left.position - right.position)
+        .slice(0, limit)
     },
     async countLetters(name) {
       return parked.get(projectionName(name))?.size ?? 0

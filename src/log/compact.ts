@@ -56,11 +56,15 @@ const mostCharacters = 2 * 1024 * 1024
  * @example
  * requestIdleCallback(() => void compactEvents(store).catch(report))
  */
-export async function compactEvents<E extends EventShape>(store: TidemarkStore<E>, options: CompactOptions = {}): Promise<Compaction> {
+export async function compactEvents<E extends EventShape>(
+  store: TidemarkStore<E>,
+  options: CompactOptions = {},
+): Promise<Compaction> {
   onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
   assertSignal(signal)
-  if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256) throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
+  if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256)
+    throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
   const parts = storeInternals(store)
   parts.assertOpen()
   signal?.throwIfAborted()
@@ -109,7 +113,13 @@ function grouped(records: readonly CommitRecord[], most: number): { groups: Comm
   }
   for (const record of records) {
     const isSound = isJoinable(record)
-    if (!isSound || record.at !== endOf(open.at(-1)) + 1 || count + record.n > most || characters + sizeOf(record) > maxCharacters) close()
+    if (
+      !isSound ||
+      record.at !== endOf(open.at(-1)) + 1 ||
+      count + record.n > most ||
+      characters + sizeOf(record) > maxCharacters
+    )
+      close()
     if (!isSound) continue
     open.push(record)
     count += record.n
@@ -121,14 +131,17 @@ function grouped(records: readonly CommitRecord[], most: number): { groups: Comm
 
 /** Whether it is as a build of today stores it: what is joined to something damaged would be lost with it. */
 function isJoinable(record: CommitRecord): boolean {
-  if (![record.heads, record.commits, record.ids].every(Array.isArray) || !record.heads.every(Array.isArray)) return false
+  if (![record.heads, record.commits, record.ids].every(Array.isArray) || !record.heads.every(Array.isArray))
+    return false
   const { events, problem } = decodeRecord(record)
   return problem === undefined && events.every(isWhole)
 }
 
 /** What is put into JSON by hand is what it should be, and the rest is there. */
 const isWhole = ({ type, stream, id, time, schema = 1, version, data }: StoredEvent): boolean =>
-  [type, stream, id].every((part) => typeof part === 'string') && [time, schema, version].every(Number.isFinite) && data !== undefined
+  [type, stream, id].every((part) => typeof part === 'string') &&
+  [time, schema, version].every(Number.isFinite) &&
+  data !== undefined
 
 function joined(group: readonly CommitRecord[]): CommitRecord {
   const events = group.flatMap((record) => decodeRecord(record).events)
@@ -138,36 +151,50 @@ function joined(group: readonly CommitRecord[]): CommitRecord {
     heads: [...new Map(group.flatMap(({ heads }) => heads))],
     commits: group.flatMap(({ commits }) => commits),
     ids: [...new Set(group.flatMap(({ ids }) => ids))],
-    ...eventsText(events.map(textOf), events.map(({ version }) => version)),
+    ...eventsText(
+      events.map(textOf),
+      events.map(({ version }) => version),
+    ),
   }
 }
 
 /** What was JSON is the same JSON again. It was not too large when it was appended. */
 const encode = eventEncoder(Infinity)
-const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText => encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')
+const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText =>
+  encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')
 
 /** In one transaction, so that whoever reads sees them as they were or as they are. Answers false if they are not what was read any more. */
-async function rewrite(connection: Connection, name: string, groups: readonly (readonly CommitRecord[])[]): Promise<boolean> {
+async function rewrite(
+  connection: Connection,
+  name: string,
+  groups: readonly (readonly CommitRecord[])[],
+): Promise<boolean> {
   const first = groups[0]?.[0]
   const last = groups.at(-1)?.at(-1)
   if (first === undefined || last === undefined) return false
   // Out here: whoever wants to append waits for the transaction.
   const records = groups.map(joined)
-  return connection.transact({ stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` }, async (transaction) => {
-    const commits = transaction.objectStore('commits')
-    const [found, meta] = await Promise.all([requestedAll(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>, assertAnswering(transaction)])
-    assertSupported(meta, name)
-    // Records only change by being joined: another compaction may have been here, where locks do not keep it away.
-    const lengths = new Map(found.map(({ at, n }) => [at, n]))
-    if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false
-    raiseFormat(transaction, meta)
-    const writes: IDBRequest[] = []
-    for (const [index, group] of groups.entries()) {
-      // First, since positions of commits are unique.
-      commits.delete(IDBKeyRange.bound(group[1]?.at, group.at(-1)?.at))
-      writes.push(commits.put(records[index]))
-    }
-    await commitWritten(transaction, writes)
-    return true
-  })
+  return connection.transact(
+    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` },
+    async (transaction) => {
+      const commits = transaction.objectStore('commits')
+      const [found, meta] = await Promise.all([
+        requestedAll(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>,
+        assertAnswering(transaction),
+      ])
+      assertSupported(meta, name)
+      // Records only change by being joined: another compaction may have been here, where locks do not keep it away.
+      const lengths = new Map(found.map(({ at, n }) => [at, n]))
+      if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false
+      raiseFormat(transaction, meta)
+      const writes: IDBRequest[] = []
+      for (const [index, group] of groups.entries()) {
+        // First, since positions of commits are unique.
+        commits.delete(IDBKeyRange.bound(group[1]?.at, group.at(-1)?.at))
+        writes.push(commits.put(records[index]))
+      }
+      await commitWritten(transaction, writes)
+      return true
+    },
+  )
 }

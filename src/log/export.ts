@@ -63,17 +63,24 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
  * for await (const line of exportEvents(store)) lines.push(line)
  * const backup = new Blob(lines, { type: 'application/x-ndjson' })
  */
-export function exportEvents<E extends EventShape>(store: TidemarkStore<E>, options: ExportOptions = {}): AsyncIterable<string> {
+export function exportEvents<E extends EventShape>(
+  store: TidemarkStore<E>,
+  options: ExportOptions = {},
+): AsyncIterable<string> {
   storeInternals(store).assertOpen()
   onlyKnown(options, ['after', 'upTo', 'signal'])
   assertSignal(options.signal)
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
-  if (after > upTo) throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)
+  if (after > upTo)
+    throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)
   return lines(store, { ...options, after })
 }
 
-async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, upTo, signal }: ExportOptions & { after: number }): AsyncGenerator<string, void, undefined> {
+async function* lines<E extends EventShape>(
+  store: TidemarkStore<E>,
+  { after, upTo, signal }: ExportOptions & { after: number },
+): AsyncGenerator<string, void, undefined> {
   const parts = storeInternals(store)
   const inspection = inspectionOf(store.name, parts)
   signal?.throwIfAborted()
@@ -82,11 +89,22 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
     if (upTo === undefined || !(error instanceof EventUnreadableError)) throw error
     return Infinity
   })
-  if (after > end) throw new InvalidArgumentError('after', `is ${after}, and the log ends at ${end}. Is it another log than that of the export before?`)
+  if (after > end)
+    throw new InvalidArgumentError(
+      'after',
+      `is ${after}, and the log ends at ${end}. Is it another log than that of the export before?`,
+    )
   const head = upTo ?? end
   if (head > end) throw missing(end + 1, head)
   const previous = after === 0 ? undefined : await identityAt(inspection, after)
-  yield line({ tidemark: 'export', format: exportFormat, log: await parts.identity(), after, head, ...(previous && { previous }) } satisfies ExportHeader)
+  yield line({
+    tidemark: 'export',
+    format: exportFormat,
+    log: await parts.identity(),
+    after,
+    head,
+    ...(previous && { previous }),
+  } satisfies ExportHeader)
   let next = after + 1
   let commit = next
   /** The event before: the next one shows whether its commit ends with it. */
@@ -98,7 +116,7 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
     for (const record of records) {
       if (next > head) break
       const { events, problem } = decodeRecord(record)
-      const commits = Array.isArray(record.commits) ? record.commits as readonly number[] : []
+      const commits = Array.isArray(record.commits) ? (record.commits as readonly number[]) : []
       const hole = record.at > next
       if (hole || problem !== undefined) {
         if (held !== undefined) yield line(!hole && commits[0] === next ? ended(held) : held)
@@ -133,12 +151,14 @@ async function* lines<E extends EventShape>(store: TidemarkStore<E>, { after, up
 
 const ended = (event: ExportedEvent): ExportedEvent => ({ ...event, end: true })
 
-const missing = (position: number, head: number) => new IntegrityError(position, `There is no event at position ${position}, but the export is to go up to ${head}.`)
+const missing = (position: number, head: number) =>
+  new IntegrityError(position, `There is no event at position ${position}, but the export is to go up to ${head}.`)
 
 /** What an import knows the event at a position by. */
 async function identityAt(inspection: LogInspection, position: number): Promise<ExportHeader['previous']> {
   const [record] = await inspection.recordsFrom(position, 1)
-  const event = record === undefined ? undefined : decodeRecord(record).events.find((event) => event.position === position)
+  const event =
+    record === undefined ? undefined : decodeRecord(record).events.find((event) => event.position === position)
   return event === undefined || event.id === '' ? undefined : { id: event.id, stream: event.stream }
 }
 

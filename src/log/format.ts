@@ -20,7 +20,12 @@ export interface LogMeta {
   readonly incarnation: string
 }
 
-const shape: Readonly<Record<string, readonly string[]>> = { meta: [], commits: ['heads', 'commits', 'ids'], checkpoints: [], letters: [] }
+const shape: Readonly<Record<string, readonly string[]>> = {
+  meta: [],
+  commits: ['heads', 'commits', 'ids'],
+  checkpoints: [],
+  letters: [],
+}
 
 /**
  * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores (H43).
@@ -28,9 +33,10 @@ const shape: Readonly<Record<string, readonly string[]>> = { meta: [], commits: 
  * @throws StorageDamagedError if something is missing
  */
 export function assertWhole(database: IDBDatabase, store: string): void {
-  const missing = (what: string) => new StorageDamagedError(
-    `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after destroyEventStore.`,
-  )
+  const missing = (what: string) =>
+    new StorageDamagedError(
+      `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after destroyEventStore.`,
+    )
   for (const [name, indexes] of Object.entries(shape)) {
     if (!database.objectStoreNames.contains(name)) throw missing(`object store '${name}'`)
     if (indexes.length === 0) continue
@@ -42,11 +48,20 @@ export function assertWhole(database: IDBDatabase, store: string): void {
 /** @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row is none */
 export function assertSupported(meta: LogMeta, store: string): void {
   const { minReader, minWriter, incarnation } = meta
-  if (!Number.isSafeInteger(minReader) || !Number.isSafeInteger(minWriter) || typeof incarnation !== 'string' || incarnation === '') {
-    throw new StorageDamagedError(`The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after destroyEventStore.`)
+  if (
+    !Number.isSafeInteger(minReader) ||
+    !Number.isSafeInteger(minWriter) ||
+    typeof incarnation !== 'string' ||
+    incarnation === ''
+  ) {
+    throw new StorageDamagedError(
+      `The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after destroyEventStore.`,
+    )
   }
   if (minReader > format || minWriter > format) {
-    throw new UnsupportedFormatError(`The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`)
+    throw new UnsupportedFormatError(
+      `The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`,
+    )
   }
 }
 
@@ -54,5 +69,10 @@ export function assertSupported(meta: LogMeta, store: string): void {
 export function raiseFormat(transaction: IDBTransaction, meta: LogMeta): void {
   if (meta.minReader >= format && meta.minWriter >= format) return
   const atLeast = (given: number) => Math.max(given, format)
-  transaction.objectStore('meta').put({ ...meta, format: atLeast(meta.format), minReader: atLeast(meta.minReader), minWriter: atLeast(meta.minWriter) } satisfies LogMeta)
+  transaction.objectStore('meta').put({
+    ...meta,
+    format: atLeast(meta.format),
+    minReader: atLeast(meta.minReader),
+    minWriter: atLeast(meta.minWriter),
+  } satisfies LogMeta)
 }

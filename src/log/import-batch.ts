@@ -35,7 +35,9 @@ export class ImportBatch {
 
   /** It is large enough, and ends with a commit. */
   get isDue(): boolean {
-    return this.#whole.lines === this.lines && (this.#lines.length >= batchEvents || this.#characters >= batchCharacters)
+    return (
+      this.#whole.lines === this.lines && (this.#lines.length >= batchEvents || this.#characters >= batchCharacters)
+    )
   }
 
   /** Whether this line is known to begin a commit, which ends the one before. */
@@ -56,7 +58,10 @@ export class ImportBatch {
       this.#lines.push(line)
       this.#characters += weightOf(event)
     } else if (!sameEvent((this.#lines[before] as ImportedLine).event, event)) {
-      throw new InvalidImportError(line.number, `has the id '${event.id}' of line ${this.#lines[before]?.number}, and is another event.`)
+      throw new InvalidImportError(
+        line.number,
+        `has the id '${event.id}' of line ${this.#lines[before]?.number}, and is another event.`,
+      )
     }
     if (line.ends) this.#wholeNow()
   }
@@ -73,7 +78,8 @@ export class ImportBatch {
 
   /** Which line of the source a message is about: the one whose id it names. */
   numberOf(message: string): number {
-    return (this.#lines.find(({ event }) => message.includes(`'${event.id}'`)) ?? (this.#lines[0] as ImportedLine)).number
+    return (this.#lines.find(({ event }) => message.includes(`'${event.id}'`)) ?? (this.#lines[0] as ImportedLine))
+      .number
   }
 
   /** What to append. `firsts`: the lines of the source with which a stream begins there. */
@@ -92,17 +98,28 @@ export class ImportBatch {
       let begins = false
       for (const [index, line] of this.#lines.entries()) {
         begins ||= this.#starts.has(index)
-        const { event: { id, stream }, number, version } = line
+        const {
+          event: { id, stream },
+          number,
+          version,
+        } = line
         const there = known.get(id)
         if (there === undefined) {
           const last = versionOf(stream)
-          if (firsts.has(number) && version > last + 1) throw new InvalidImportError(number, `is version ${version} of stream '${stream}', and this log has ${last} of it: ${missing('version', last + 1, version - 1)}. Import the parts before this one first.`)
+          if (firsts.has(number) && version > last + 1)
+            throw new InvalidImportError(
+              number,
+              `is version ${version} of stream '${stream}', and this log has ${last} of it: ${missing('version', last + 1, version - 1)}. Import the parts before this one first.`,
+            )
           if (begins) starts.add(left.length)
           begins = false
           left.push(line)
           grown.add(stream)
         } else if (there.position < stored.first && (grown.has(stream) || stored.streams.has(stream))) {
-          throw new InvalidImportError(number, `has the id '${id}' of stream '${stream}', which is in this log already, at position ${there.position}, and events of that stream that come before it are not: they would be out of order. Import into an empty store.`)
+          throw new InvalidImportError(
+            number,
+            `has the id '${id}' of stream '${stream}', which is in this log already, at position ${there.position}, and events of that stream that come before it are not: they would be out of order. Import into an empty store.`,
+          )
         }
       }
       this.grown = grown
@@ -113,7 +130,8 @@ export class ImportBatch {
 }
 
 /** Which positions or versions are missing, in words. */
-export const missing = (what: string, from: number, to: number): string => (from === to ? `${what} ${from} is missing` : `${what}s ${from} to ${to} are missing`)
+export const missing = (what: string, from: number, to: number): string =>
+  from === to ? `${what} ${from} is missing` : `${what}s ${from} to ${to} are missing`
 
 const sameEvent = (left: EventText, right: EventText): boolean =>
   left.type === right.type && left.stream === right.stream && left.data === right.data && left.meta === right.meta

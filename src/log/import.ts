@@ -60,11 +60,16 @@ export interface ImportResult extends ImportProgress {
  * @example
  * await importEvents(store, (await fetch('/backup.ndjson')).body!)
  */
-export async function importEvents<E extends EventShape>(store: TidemarkStore<E>, source: LineSource, options: ImportOptions = {}): Promise<ImportResult> {
+export async function importEvents<E extends EventShape>(
+  store: TidemarkStore<E>,
+  source: LineSource,
+  options: ImportOptions = {},
+): Promise<ImportResult> {
   onlyKnown(options, ['signal', 'onProgress'])
   const { signal, onProgress } = options
   assertSignal(signal)
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new InvalidArgumentError('onProgress', 'must be a function.')
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new InvalidArgumentError('onProgress', 'must be a function.')
   const parts = storeInternals(store)
   signal?.throwIfAborted()
   let position = await store.head()
@@ -79,11 +84,15 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
     if (batch.lines === 0) return
     const flushed = batch
     batch = new ImportBatch()
-    const result = await parts.appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal }).catch((cause: unknown) => {
-      // What the log refuses, such as the id of another event, is the fault of the source.
-      if (!hasCode(cause, 'invalid-event')) throw cause
-      throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, { cause })
-    })
+    const result = await parts
+      .appendPrepared(flushed.prepared(stored, order?.firsts ?? new Set()), signal === undefined ? {} : { signal })
+      .catch((cause: unknown) => {
+        // What the log refuses, such as the id of another event, is the fault of the source.
+        if (!hasCode(cause, 'invalid-event')) throw cause
+        throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, {
+          cause,
+        })
+      })
     const count = result.duplicate ? 0 : result.position - result.firstPosition + 1
     if (count > 0) stored.first = Math.min(stored.first, result.firstPosition)
     for (const stream of flushed.grown) stored.streams.add(stream)
@@ -113,7 +122,8 @@ export async function importEvents<E extends EventShape>(store: TidemarkStore<E>
       if (batch.isDue) await flush()
       if (slices.isOver) await slices.turn()
     }
-    if (order === undefined) throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
+    if (order === undefined)
+      throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
     order.assertWhole(number)
   } catch (error) {
     if (signal?.aborted === true) throw error
@@ -144,14 +154,20 @@ class SourceOrder {
     const { after, head } = this.header
     const next = this.#last + 1
     const wrong = (problem: string) => new InvalidImportError(number, problem)
-    if (at > head) throw wrong(`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`)
-    if (at > next) throw wrong(`has position ${at}, where ${next} comes next: ${missing('position', next, at - 1)}, or the lines are out of order.`)
+    if (at > head)
+      throw wrong(`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`)
+    if (at > next)
+      throw wrong(
+        `has position ${at}, where ${next} comes next: ${missing('position', next, at - 1)}, or the lines are out of order.`,
+      )
     if (at < next) throw wrong(`has position ${at}, where ${next} comes next: lines are out of order, or doubled.`)
     // A part may begin inside of a commit.
-    if (commit !== this.#commit && commit !== at && this.#last !== after) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)
+    if (commit !== this.#commit && commit !== at && this.#last !== after)
+      throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)
     const before = this.#versions.get(stream)
     if (before === undefined && after > 0) this.firsts.add(number)
-    else if (version !== (before ?? 0) + 1) throw wrong(`is version ${version} of stream '${stream}', where ${(before ?? 0) + 1} comes next.`)
+    else if (version !== (before ?? 0) + 1)
+      throw wrong(`is version ${version} of stream '${stream}', where ${(before ?? 0) + 1} comes next.`)
     this.#versions.set(stream, version)
     this.#last = at
     this.#commit = commit
@@ -159,18 +175,37 @@ class SourceOrder {
 
   assertWhole(number: number): void {
     const { head } = this.header
-    if (this.#last < head) throw new InvalidImportError(number, `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, ${missing('position', this.#last + 1, head)}. Import a whole one.`)
+    if (this.#last < head)
+      throw new InvalidImportError(
+        number,
+        `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, ${missing('position', this.#last + 1, head)}. Import a whole one.`,
+      )
   }
 }
 
 /** A part continues the log: what comes before it must be there. */
-async function assertContinues<E extends EventShape>(store: TidemarkStore<E>, { log, after, previous }: ExportHeader, head: number, number: number): Promise<void> {
+async function assertContinues<E extends EventShape>(
+  store: TidemarkStore<E>,
+  { log, after, previous }: ExportHeader,
+  head: number,
+  number: number,
+): Promise<void> {
   if (after === 0) return
   const first = 'Import the parts before this one first.'
   if (head < after) {
     const copy = head === 0 ? '' : ` (all up to ${after}, if this log is not a copy of that one up to its head)`
-    throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: ${missing('position', head + 1, after)}${copy}. ${first}`)
+    throw new InvalidImportError(
+      number,
+      `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: ${missing('position', head + 1, after)}${copy}. ${first}`,
+    )
   }
-  if (previous === undefined || (await inspectionOf(store.name, storeInternals(store)).holds(previous.id, previous.stream))) return
-  throw new InvalidImportError(number, `announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`)
+  if (
+    previous === undefined ||
+    (await inspectionOf(store.name, storeInternals(store)).holds(previous.id, previous.stream))
+  )
+    return
+  throw new InvalidImportError(
+    number,
+    `announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`,
+  )
 }

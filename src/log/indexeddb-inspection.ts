@@ -10,25 +10,36 @@ import { anyHolds, idKey, type CommitRecord } from './record.js'
 const walkAtOnce = 4096
 
 /** `incarnation` answers the identity under which the store was opened. */
-export function indexedDbInspection(connection: Connection, name: string, incarnation: () => Promise<string>): LogInspection {
+export function indexedDbInspection(
+  connection: Connection,
+  name: string,
+  incarnation: () => Promise<string>,
+): LogInspection {
   const what = `reading all of '${name}'`
   const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns: 'one' | 'several' = 'one') =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', turns, what }, (transaction) => work(transaction.objectStore('commits')))
+    connection.transact({ stores: ['commits'], mode: 'readonly', turns, what }, (transaction) =>
+      work(transaction.objectStore('commits')),
+    )
   return {
     async page(after, limit) {
       const identity = await incarnation()
       const range = after === undefined ? null : IDBKeyRange.lowerBound(after, true)
       // One transaction, though not in one turn: what stands beside the last records must be of the same moment.
       const inspect = <T>(list: (commits: IDBObjectStore) => IDBRequest<T[]>) =>
-        connection.transact({ stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what }, async (transaction) => {
-          const found = await requestedAll(list(transaction.objectStore('commits')))
-          return { found, beside: found.length === limit ? undefined : await besideOf(transaction, identity) }
-        })
-      const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(async (error: unknown) => {
-        if (!mayBeLoss(error)) throw error
-        const { found, beside } = await inspect((commits) => commits.getAllKeys(range, limit))
-        return { found: await readOneByOne(connection, found, what), beside }
-      })
+        connection.transact(
+          { stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what },
+          async (transaction) => {
+            const found = await requestedAll(list(transaction.objectStore('commits')))
+            return { found, beside: found.length === limit ? undefined : await besideOf(transaction, identity) }
+          },
+        )
+      const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(
+        async (error: unknown) => {
+          if (!mayBeLoss(error)) throw error
+          const { found, beside } = await inspect((commits) => commits.getAllKeys(range, limit))
+          return { found: await readOneByOne(connection, found, what), beside }
+        },
+      )
       return { records: all.found, ...(all.beside === undefined ? {} : { beside: all.beside }) }
     },
     async *sharedIdKeys() {
@@ -40,22 +51,39 @@ export function indexedDbInspection(connection: Connection, name: string, incarn
       } while (after !== undefined)
     },
     async records(at) {
-      const found = await read((commits) => Promise.all(at.map((key) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)))
-        .catch((error: unknown): Promise<(CommitRecord | undefined)[]> => {
-          if (!mayBeLoss(error)) throw error
-          return readOneByOne(connection, at, what)
-        })
+      const found = await read((commits) =>
+        Promise.all(at.map((key) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)),
+      ).catch((error: unknown): Promise<(CommitRecord | undefined)[]> => {
+        if (!mayBeLoss(error)) throw error
+        return readOneByOne(connection, at, what)
+      })
       return found.filter((record) => record !== undefined)
     },
     async holds(id, stream) {
       const key = IDBKeyRange.only(idKey(id))
-      return anyHolds(await readAround(connection, what, (commits) => commits.index('ids').getAll(key), (commits) => commits.index('ids').getAllKeys(key)), id, stream)
+      return anyHolds(
+        await readAround(
+          connection,
+          what,
+          (commits) => commits.index('ids').getAll(key),
+          (commits) => commits.index('ids').getAllKeys(key),
+        ),
+        id,
+        stream,
+      )
     },
     async recordsFrom(position, limit) {
       for (;;) {
-        const inside = await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))
+        const inside = await read((commits) =>
+          requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')),
+        )
         const range = IDBKeyRange.lowerBound(inside?.key ?? position)
-        const records = await readAround(connection, what, (commits) => commits.getAll(range, limit), (commits) => commits.getAllKeys(range, limit))
+        const records = await readAround(
+          connection,
+          what,
+          (commits) => commits.getAll(range, limit),
+          (commits) => commits.getAllKeys(range, limit),
+        )
         // Between the two, compaction may have put it into a record that begins before it.
         if (inside === null || records[0]?.at === inside.key) return records
       }
@@ -69,13 +97,18 @@ async function besideOf(transaction: IDBTransaction, incarnation: string): Promi
   const [row, checkpoints, heads, commits, ids] = await Promise.all([
     requested(transaction.objectStore('meta').get('log')) as Promise<unknown>,
     requested(transaction.objectStore('checkpoints').getAll()) as Promise<unknown[]>,
-    entries('heads'), entries('commits'), entries('ids'),
+    entries('heads'),
+    entries('commits'),
+    entries('ids'),
   ])
   return { meta: { row, incarnation }, indexes: { heads, commits, ids }, checkpoints }
 }
 
 /** Keys of UUIDs that several records share. Other ids have a key each, so that one shared by records is a duplicate as well. */
-function walk(index: IDBIndex, after: IDBValidKey | undefined): Promise<{ shared: SharedIdKey[]; next: IDBValidKey | undefined }> {
+function walk(
+  index: IDBIndex,
+  after: IDBValidKey | undefined,
+): Promise<{ shared: SharedIdKey[]; next: IDBValidKey | undefined }> {
   return new Promise((resolve, reject) => {
     const shared: SharedIdKey[] = []
     let key: IDBValidKey | undefined

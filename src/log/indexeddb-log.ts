@@ -7,7 +7,14 @@ import { databaseName } from '../events/names.js'
 import type { Clock } from '../platform/clock.js'
 import { Connection } from '../platform/connection.js'
 import { requested, transact } from '../platform/indexeddb.js'
-import type { AppendOptions, AppendResult, Durability, EventFilter, EventPage, ReadStreamOptions } from './event-store.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  Durability,
+  EventFilter,
+  EventPage,
+  ReadStreamOptions,
+} from './event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { distrustFor } from './head-watch.js'
 import { LogReader } from './log-reader.js'
@@ -48,24 +55,34 @@ export class IndexedDbLog {
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
         database.createObjectStore('letters', { keyPath: ['name', 'position'] })
-        meta.put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta).catch(() => {})
+        meta
+          .put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta)
+          .catch(() => {})
       },
       verify: async (database) => {
         assertWhole(database, options.name)
         let meta: LogMeta | undefined
-        await transact(database, { stores: ['meta'], mode: 'readonly', what: `opening '${options.name}'` }, async (transaction) => {
-          meta = await requested(transaction.objectStore('meta').get('log'))
-        }).catch((error: TidemarkError) => {
+        await transact(
+          database,
+          { stores: ['meta'], mode: 'readonly', what: `opening '${options.name}'` },
+          async (transaction) => {
+            meta = await requested(transaction.objectStore('meta').get('log'))
+          },
+        ).catch((error: TidemarkError) => {
           // Where it was read, how its transaction ended says nothing.
           if (meta === undefined) throw error.cause ?? error
         })
         // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
         if (meta === undefined) {
-          throw new StorageFailedError(`The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`, { outcome: 'not-written' })
+          throw new StorageFailedError(
+            `The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`,
+            { outcome: 'not-written' },
+          )
         }
         assertSupported(meta, options.name)
         // A connection stays with one database for life, so asking once per connection is enough (H31).
-        if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation) throw new StorageLostError('replaced')
+        if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation)
+          throw new StorageLostError('replaced')
         this.#incarnation = meta.incarnation
       },
       lost: () => {
@@ -99,11 +116,18 @@ export class IndexedDbLog {
     return this.#writer.append(prepared, options)
   }
 
-  readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: PageReadOptions): Promise<CollectedRead<E>> {
+  readEvents<E extends EventShape>(
+    filter: EventFilter,
+    page: EventPage,
+    options?: PageReadOptions,
+  ): Promise<CollectedRead<E>> {
     return this.#reader.readEvents<E>(filter, page, options)
   }
 
-  readStream<E extends EventShape>(name: string, options?: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  readStream<E extends EventShape>(
+    name: string,
+    options?: ReadStreamOptions,
+  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     return this.#reader.readStream<E>(name, options)
   }
 

@@ -8,7 +8,10 @@ import { anyHolds, endOf, type CommitRecord } from './record.js'
 /** The log as it is stored, for looking at. */
 export interface LogInspection {
   /** Records in the order of keys, after a key or from the first. With the last ones also what stands beside them, of the same moment. */
-  page(after: IDBValidKey | undefined, limit: number): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
+  page(
+    after: IDBValidKey | undefined,
+    limit: number,
+  ): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
   /** Keys of the index `ids` under which more than one record stands, a bounded number at a time. */
   sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>
   /** The records at some keys, where they are. */
@@ -26,7 +29,9 @@ export interface SharedIdKey {
 
 /** The log of a store, for looking at. */
 export function inspectionOf(name: string, parts: StoreInternals): LogInspection {
-  return parts.medium === 'memory' ? memoryInspection(parts.log, parts.checkpoints) : indexedDbInspection(parts.connection, name, parts.identity)
+  return parts.medium === 'memory'
+    ? memoryInspection(parts.log, parts.checkpoints)
+    : indexedDbInspection(parts.connection, name, parts.identity)
 }
 
 /** A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map. */
@@ -37,7 +42,10 @@ function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: Readonly
       const again = after === undefined ? 0 : 1
       const page = (await log.records(again === 0 ? 1 : (after as number), limit + again)).slice(again)
       if (page.length === limit) return { records: page }
-      return { records: page, beside: { checkpoints: [...checkpoints].map(([name, position]) => ({ name, position })) } }
+      return {
+        records: page,
+        beside: { checkpoints: [...checkpoints].map(([name, position]) => ({ name, position })) },
+      }
     },
     async *sharedIdKeys() {},
     records: async () => [],
@@ -60,6 +68,9 @@ const mostCharacters = 512 * 1024
 
 /** How many records to read next, after a page of some. */
 export function nextPageSize(size: number, records: readonly unknown[]): number {
-  const characters = records.reduce<number>((sum, record) => sum + String((record as { events?: unknown } | null)?.events).length, 0)
+  const characters = records.reduce<number>(
+    (sum, record) => sum + String((record as { events?: unknown } | null)?.events).length,
+    0,
+  )
   return characters < mostCharacters ? Math.min(size * 2, mostRecords) : Math.max(1, Math.floor(size / 2))
 }

@@ -7,9 +7,14 @@ import { abortable } from '../platform/promises.js'
  * mark at the beginning, line ends of Windows and a last line without a line feed are all right.
  */
 export type LineSource =
-  | string | Blob | Uint8Array
-  | Iterable<string> | AsyncIterable<string> | AsyncIterable<Uint8Array>
-  | ReadableStream<string> | ReadableStream<Uint8Array>
+  | string
+  | Blob
+  | Uint8Array
+  | Iterable<string>
+  | AsyncIterable<string>
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<string>
+  | ReadableStream<Uint8Array>
 
 /** A line that is longer is no line of an export: what has no line feeds must not be collected for ever. */
 const longestLine = 128 * 1024 * 1024
@@ -77,7 +82,15 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
         continue
       }
       if (!ended && !ArrayBuffer.isView(value)) throw new InvalidArgumentError('source', 'must yield text or bytes.')
-      const texts = ended ? bytes.rest() : bytes.add(new Uint8Array((value as Uint8Array).buffer, (value as Uint8Array).byteOffset, (value as Uint8Array).byteLength))
+      const texts = ended
+        ? bytes.rest()
+        : bytes.add(
+            new Uint8Array(
+              (value as Uint8Array).buffer,
+              (value as Uint8Array).byteOffset,
+              (value as Uint8Array).byteLength,
+            ),
+          )
       try {
         for (const text of texts) yield* cut(text)
       } catch (cause) {
@@ -95,18 +108,22 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   }
 }
 
-const withoutMark = (line: string, number: number): string => (number === 1 && line.startsWith('\uFEFF') ? line.slice(1) : line)
+const withoutMark = (line: string, number: number): string =>
+  number === 1 && line.startsWith('\uFEFF') ? line.slice(1) : line
 
 function piecesOf(source: LineSource): Pieces {
   if (typeof source === 'string' || ArrayBuffer.isView(source)) {
     const one = [source][Symbol.iterator]()
     return { next: () => one.next() }
   }
-  const given = (typeof source === 'object' && source !== null ? source : {}) as Partial<Blob & ReadableStream<unknown> & Iterable<unknown> & AsyncIterable<unknown>>
+  const given = (typeof source === 'object' && source !== null ? source : {}) as Partial<
+    Blob & ReadableStream<unknown> & Iterable<unknown> & AsyncIterable<unknown>
+  >
   if (typeof given.getReader === 'function') return readerOf(given as ReadableStream<unknown>)
   if (typeof given.stream === 'function') return readerOf(given.stream())
   const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.()
-  if (iterator === undefined) throw new InvalidArgumentError('source', 'must be a string, a Blob, bytes, lines of text, or a ReadableStream.')
+  if (iterator === undefined)
+    throw new InvalidArgumentError('source', 'must be a string, a Blob, bytes, lines of text, or a ReadableStream.')
   return { next: () => iterator.next(), close: (early) => (early ? iterator.return?.() : undefined), areLines: true }
 }
 

@@ -16,7 +16,15 @@ import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
 import { RecordsAhead } from './records-ahead.js'
 import type { StoredEvent } from './record-text.js'
-import { assertContiguous, assertPlaced, decodeRecord, editedError, endOf, sizeOf, type CommitRecord } from './record.js'
+import {
+  assertContiguous,
+  assertPlaced,
+  decodeRecord,
+  editedError,
+  endOf,
+  sizeOf,
+  type CommitRecord,
+} from './record.js'
 import { assertAnswering } from './sentinel.js'
 
 /** What one request reads at most, in characters of JSON and in records (H14). */
@@ -34,7 +42,8 @@ const streamPage = [128, 512] as const
 /** Records from a position on, and before it what is not a whole position, so that it is noticed. */
 const recordsFrom = (from: number): IDBKeyRange | null => (from === 1 ? null : IDBKeyRange.lowerBound(from - 1, true))
 
-const charactersOf = (records: readonly CommitRecord[]): number => records.reduce((sum, record) => sum + sizeOf(record), 1)
+const charactersOf = (records: readonly CommitRecord[]): number =>
+  records.reduce((sum, record) => sum + sizeOf(record), 1)
 
 export class LogReader {
   readonly #connection: Connection
@@ -47,13 +56,21 @@ export class LogReader {
   /** How many records of a stream to ask for: by how large those were that were read last. */
   #streamPage: number = streamPage[0]
 
-  constructor(connection: Connection, recent: RecentRecords, about: { readonly name: string; readonly catalogue: CatalogueCore; readonly codec: Codec | undefined }) {
+  constructor(
+    connection: Connection,
+    recent: RecentRecords,
+    about: { readonly name: string; readonly catalogue: CatalogueCore; readonly codec: Codec | undefined },
+  ) {
     this.#connection = connection
     this.#recent = recent
     this.#about = about
   }
 
-  async readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options: PageReadOptions = {}): Promise<CollectedRead<E>> {
+  async readEvents<E extends EventShape>(
+    filter: EventFilter,
+    page: EventPage,
+    options: PageReadOptions = {},
+  ): Promise<CollectedRead<E>> {
     const compiled = compileFilter(filter)
     const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
     const limit = wholeNumber(page.limit, 'page.limit')
@@ -93,11 +110,14 @@ export class LogReader {
     // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
     const what = `reading '${this.#about.name}'`
     const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
-      this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => work(transaction.objectStore('commits')))
-    const endNow = () => read(headOf).catch(async (error: unknown) => {
-      if (!mayBeLoss(error)) throw error
-      return endOf(await this.#lastRecord())
-    })
+      this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+        work(transaction.objectStore('commits')),
+      )
+    const endNow = () =>
+      read(headOf).catch(async (error: unknown) => {
+        if (!mayBeLoss(error)) throw error
+        return endOf(await this.#lastRecord())
+      })
     const arrived = (records: readonly CommitRecord[]) => {
       ahead.arrived(records)
       from = ahead.through + 1
@@ -111,7 +131,8 @@ export class LogReader {
     }
     /** The first position that is not here yet. */
     let from = after + 1
-    const keyBefore = (commits: IDBObjectStore) => requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
+    const keyBefore = (commits: IDBObjectStore) =>
+      requested(commits.openKeyCursor(IDBKeyRange.upperBound(from), 'prev'))
     let searches = maxSearches
     /** Whether records begin where they should, or could not be found to. Compaction may have put what comes next into a record that begins before it. */
     const begins = async (records: readonly CommitRecord[]): Promise<boolean> => {
@@ -131,12 +152,16 @@ export class LogReader {
         return finish(endOf(own.at(-1)))
       }
       const atBoundary = this.#recent.isBoundary(after)
-      const [inside, first, end] = await read((commits) => Promise.all([
-        atBoundary ? undefined : keyBefore(commits),
-        atBoundary ? requestedAll(this.#ask(commits, from, this.#recordsFor(limit))) as Promise<CommitRecord[]> : undefined,
-        // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
-        headOf(commits),
-      ])).catch(async (error: unknown) => {
+      const [inside, first, end] = await read((commits) =>
+        Promise.all([
+          atBoundary ? undefined : keyBefore(commits),
+          atBoundary
+            ? (requestedAll(this.#ask(commits, from, this.#recordsFor(limit))) as Promise<CommitRecord[]>)
+            : undefined,
+          // Last: were it rejected while one of the others throws, nobody would hear of it (H5).
+          headOf(commits),
+        ]),
+      ).catch(async (error: unknown) => {
         if (!mayBeLoss(error)) throw error
         // In this order: what is found up to an end is there also when the log has grown since.
         const end = endOf(await this.#lastRecord())
@@ -158,10 +183,22 @@ export class LogReader {
       if (missing <= 0) return
       const next = from
       const count = this.#recordsFor(Math.min((options.ahead === undefined ? missing : limit) / share, maxScan))
-      ahead.ask(readAround(this.#connection, what, (commits) => this.#ask(commits, next, count), (commits) => commits.getAllKeys(recordsFrom(next), count)))
+      ahead.ask(
+        readAround(
+          this.#connection,
+          what,
+          (commits) => this.#ask(commits, next, count),
+          (commits) => commits.getAllKeys(recordsFrom(next), count),
+        ),
+      )
     }
     let unclocked = 0
-    while (scannedTo < ahead.end && found.length < limit && scannedTo - after < maxScan && options.signal?.aborted !== true) {
+    while (
+      scannedTo < ahead.end &&
+      found.length < limit &&
+      scannedTo - after < maxScan &&
+      options.signal?.aborted !== true
+    ) {
       const record = ahead.next
       if (record === undefined) {
         askAhead()
@@ -171,7 +208,10 @@ export class LogReader {
         if (!(await begins(records))) continue
         if (records.length === 0) {
           await assertAnswering(this.#connection)
-          throw new IntegrityError(scannedTo + 1, `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`)
+          throw new IntegrityError(
+            scannedTo + 1,
+            `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`,
+          )
         }
         arrived(records)
         continue
@@ -187,7 +227,8 @@ export class LogReader {
       if (options.ahead !== undefined && slices.halfOver) break
       if (slices.isOver) await slices.turn()
     }
-    if (!fresh && (options.ahead === undefined || scannedTo >= ahead.end)) ahead.end = Math.max(scannedTo, await endNow())
+    if (!fresh && (options.ahead === undefined || scannedTo >= ahead.end))
+      ahead.end = Math.max(scannedTo, await endNow())
     return finish(ahead.end)
   }
 
@@ -195,7 +236,10 @@ export class LogReader {
   #recordsFor(events: number): number {
     const affordable = Math.ceil(maxReadCharacters / Math.max(1, this.#density.characters))
     const quick = Math.ceil(maxArrival / this.#arrival)
-    return Math.max(1, Math.min(Math.ceil(events / Math.max(1, this.#density.events)), affordable, quick, maxReadRecords))
+    return Math.max(
+      1,
+      Math.min(Math.ceil(events / Math.max(1, this.#density.events)), affordable, quick, maxReadRecords),
+    )
   }
 
   /** Records from a position on. Measures how long they take to arrive: the first look at a result is what makes it. */
@@ -209,7 +253,10 @@ export class LogReader {
     return request
   }
 
-  async *readStream<E extends EventShape>(name: string, { signal, ...options }: ReadStreamOptions = {}): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  async *readStream<E extends EventShape>(
+    name: string,
+    { signal, ...options }: ReadStreamOptions = {},
+  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     const stream = streamName(name)
     let after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
     let left = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
@@ -223,9 +270,17 @@ export class LogReader {
       const range = streamRange(stream, after + 1)
       // Each holds at least one event of the stream.
       const most = Math.min(this.#streamPage, left)
-      const records = await readAround(this.#connection, `reading stream '${stream}'`,
-        (commits) => commits.index('heads').getAll(range, most), (commits) => commits.index('heads').getAllKeys(range, most))
-      if (records.length > 0) this.#streamPage = Math.max(1, Math.min(streamPage[1], Math.floor(maxReadCharacters * records.length / charactersOf(records))))
+      const records = await readAround(
+        this.#connection,
+        `reading stream '${stream}'`,
+        (commits) => commits.index('heads').getAll(range, most),
+        (commits) => commits.index('heads').getAllKeys(range, most),
+      )
+      if (records.length > 0)
+        this.#streamPage = Math.max(
+          1,
+          Math.min(streamPage[1], Math.floor((maxReadCharacters * records.length) / charactersOf(records))),
+        )
       if (records.length === 0) await assertAnswering(this.#connection)
       slices.began()
       for (const record of records) {
@@ -238,12 +293,17 @@ export class LogReader {
             next = undefined
           } else if (next !== undefined && event.version !== next) {
             yield* finishStream<E>(found, broken, this.#about, signal)
-            throw editedError(event.position, `Stream '${stream}' has version ${describe(event.version)} at position ${event.position}, where ${next} comes next`)
+            throw editedError(
+              event.position,
+              `Stream '${stream}' has version ${describe(event.version)} at position ${event.position}, where ${next} comes next`,
+            )
           } else if (next !== undefined) next += 1
           found.push(event)
           left -= 1
         }
-        const last: unknown = record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream)?.[1]
+        const last: unknown = record.heads.find(
+          (head: CommitRecord['heads'][number] | null) => head?.[0] === stream,
+        )?.[1]
         if (last !== undefined && !Number.isSafeInteger(last)) {
           yield* finishStream<E>(found, broken, this.#about, signal)
           throw editedError(record.at, `A record says that stream '${stream}' is at version ${describe(last)}`)
@@ -260,14 +320,22 @@ export class LogReader {
   }
 
   async head(): Promise<number> {
-    const head = await this.#connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#about.name}'` }, (transaction) =>
-      headOf(transaction.objectStore('commits'))).catch(async (error: unknown) => {
-      if (!isLoss(error)) throw error
-      const last = await this.#lastRecord()
-      // What can be read now was not lost.
-      if (last?.lost === undefined) return endOf(last)
-      throw new EventUnreadableError(last.at, 'the browser lost the last record of the log, and nobody knows how many events it held.', error.cause)
-    })
+    const head = await this.#connection
+      .transact(
+        { stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#about.name}'` },
+        (transaction) => headOf(transaction.objectStore('commits')),
+      )
+      .catch(async (error: unknown) => {
+        if (!isLoss(error)) throw error
+        const last = await this.#lastRecord()
+        // What can be read now was not lost.
+        if (last?.lost === undefined) return endOf(last)
+        throw new EventUnreadableError(
+          last.at,
+          'the browser lost the last record of the log, and nobody knows how many events it held.',
+          error.cause,
+        )
+      })
     if (head === 0) await assertAnswering(this.#connection)
     return head
   }
@@ -275,14 +343,19 @@ export class LogReader {
   /** The last record, read on its own; of one that is lost, what its key tells. */
   async #lastRecord(): Promise<CommitRecord | undefined> {
     const what = `reading the head of '${this.#about.name}'`
-    const last = await this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => requested(transaction.objectStore('commits').openKeyCursor(null, 'prev')))
+    const last = await this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+      requested(transaction.objectStore('commits').openKeyCursor(null, 'prev')),
+    )
     return last === null ? undefined : (await readOneByOne(this.#connection, [last.key], what))[0]
   }
 
   async streamVersion(name: string): Promise<number> {
     const stream = streamName(name)
-    const cursor = await this.#connection.transact({ stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` }, (transaction) =>
-      requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')))
+    const cursor = await this.#connection.transact(
+      { stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` },
+      (transaction) =>
+        requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')),
+    )
     if (cursor === null) await assertAnswering(this.#connection)
     return (cursor?.key as [string, number] | undefined)?.[1] ?? 0
   }

@@ -22,12 +22,17 @@ export function mayBeLoss(error: unknown): error is TidemarkError {
 
 /** Several records in one request; if that fails over one of them, one by one. */
 export async function readAround(
-  connection: Connection, what: string, list: (commits: IDBObjectStore) => IDBRequest<unknown[]>, keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
+  connection: Connection,
+  what: string,
+  list: (commits: IDBObjectStore) => IDBRequest<unknown[]>,
+  keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
 ): Promise<CommitRecord[]> {
   const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => ask(transaction.objectStore('commits')))
+    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+      ask(transaction.objectStore('commits')),
+    )
   try {
-    return await read((commits) => requestedAll(list(commits))) as CommitRecord[]
+    return (await read((commits) => requestedAll(list(commits)))) as CommitRecord[]
   } catch (error) {
     if (!mayBeLoss(error)) throw error
     return readOneByOne(connection, await read((commits) => requested(keysOf(commits))), what)
@@ -35,9 +40,15 @@ export async function readAround(
 }
 
 /** The records at some keys, one by one. Of one that cannot be had, what the keys tell: where it is, how long, and `lost`. */
-export async function readOneByOne(connection: Connection, keys: readonly IDBValidKey[], what: string): Promise<CommitRecord[]> {
+export async function readOneByOne(
+  connection: Connection,
+  keys: readonly IDBValidKey[],
+  what: string,
+): Promise<CommitRecord[]> {
   const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) => ask(transaction.objectStore('commits')))
+    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+      ask(transaction.objectStore('commits')),
+    )
   const records: CommitRecord[] = []
   for (const key of keys) {
     try {
@@ -53,7 +64,15 @@ export async function readOneByOne(connection: Connection, keys: readonly IDBVal
       const next = (await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.lowerBound(key, true)))))?.key
       const at = key as number
       const n = typeof next === 'number' ? next - at : 1
-      records.push({ at, n, heads: [], commits: [], ids: [], events: '', lost: `the browser lost its record (${(error.cause as Error).message})` })
+      records.push({
+        at,
+        n,
+        heads: [],
+        commits: [],
+        ids: [],
+        events: '',
+        lost: `the browser lost its record (${(error.cause as Error).message})`,
+      })
     }
   }
   return records

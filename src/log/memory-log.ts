@@ -74,10 +74,19 @@ export class MemoryLog {
       if (positions.length > 0) this.#streams.set(stream, positions)
       versions[stream] = positions.length
     }
-    return { position: this.#events.length, firstPosition: before + (texts.length > 0 ? 1 : 0), versions, duplicate: false }
+    return {
+      position: this.#events.length,
+      firstPosition: before + (texts.length > 0 ? 1 : 0),
+      versions,
+      duplicate: false,
+    }
   }
 
-  async readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options: PageReadOptions = {}): Promise<CollectedRead<E>> {
+  async readEvents<E extends EventShape>(
+    filter: EventFilter,
+    page: EventPage,
+    options: PageReadOptions = {},
+  ): Promise<CollectedRead<E>> {
     const compiled = compileFilter(filter)
     const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
     const limit = wholeNumber(page.limit, 'page.limit')
@@ -93,13 +102,21 @@ export class MemoryLog {
     return finishPage<E>(found, nothingBroken, scannedTo, head, this.#context, options)
   }
 
-  async *readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  async *readStream<E extends EventShape>(
+    name: string,
+    options: ReadStreamOptions = {},
+  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     const stream = streamName(name)
     const after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
     const limit = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
     const positions = this.#streams.get(stream)?.slice(after, limit === Infinity ? undefined : after + limit) ?? []
     options.signal?.throwIfAborted()
-    yield* finishStream<E>(positions.map((position) => this.#at(position)), nothingBroken, this.#context, options.signal)
+    yield* finishStream<E>(
+      positions.map((position) => this.#at(position)),
+      nothingBroken,
+      this.#context,
+      options.signal,
+    )
   }
 
   async head(): Promise<number> {
@@ -124,7 +141,10 @@ export class MemoryLog {
       const events = this.#events.slice(at - 1, next - 1)
       const stored = events.map((_, offset) => this.#at(at + offset))
       return {
-        at, n: events.length, commits: [at], events: `[${events.join(',')}]`,
+        at,
+        n: events.length,
+        commits: [at],
+        events: `[${events.join(',')}]`,
         heads: [...new Map(stored.map(({ stream, version }) => [stream, version]))],
         ids: [...new Set(stored.map(({ id }) => idKey(id)))],
       }

@@ -10,10 +10,12 @@ import { assertPlaced, endOf, type CommitRecord } from './record.js'
  * @throws IntegrityError if no event can stand there
  */
 export function headOf(commits: IDBObjectStore, outcome?: WriteOutcome): Promise<number> {
-  return optional(lastRecord(commits).then((record) => {
-    if (record !== undefined) assertPlaced(record as CommitRecord, outcome)
-    return endOf(record as CommitRecord | undefined)
-  }))
+  return optional(
+    lastRecord(commits).then((record) => {
+      if (record !== undefined) assertPlaced(record as CommitRecord, outcome)
+      return endOf(record as CommitRecord | undefined)
+    }),
+  )
 }
 
 /** The `heads` entries of a stream from a version on. An array sorts after every number. */

@@ -33,7 +33,8 @@ export class RecentRecords {
       tail.push(record)
       this.#tailCharacters += record.events.length
     }
-    while (tail.length > maxTailRecords || this.#tailCharacters > maxTailCharacters) this.#tailCharacters -= (tail.shift() as CommitRecord).events.length
+    while (tail.length > maxTailRecords || this.#tailCharacters > maxTailCharacters)
+      this.#tailCharacters -= (tail.shift() as CommitRecord).events.length
   }
 
   /** The own records that follow a position without a gap, up to the last one. */

@@ -46,12 +46,17 @@ const list = (texts: readonly (string | number)[]): string => `[${texts.join(','
 export function rowText(event: EventText, version: number): string {
   const { type, stream, time, schema, data, meta } = event
   return `{"type":${JSON.stringify(type)},"data":${data}${meta === undefined ? '' : `,"meta":${meta}`},"stream":${JSON.stringify(stream)},"id":${idText(event)},"time":${time}${
-    schema === 1 ? '' : `,"schema":${schema}`},"version":${version}}`
+    schema === 1 ? '' : `,"schema":${schema}`
+  },"version":${version}}`
 }
 
 /** The events of a record, with the version of each. Records of today's columns name their format, others need not (H53). */
-export function eventsText(events: readonly EventText[], versions: readonly number[]): { events: string; format?: number } {
-  if (events.length < fewestInColumns) return { events: list(events.map((event, index) => rowText(event, versions[index] as number))) }
+export function eventsText(
+  events: readonly EventText[],
+  versions: readonly number[],
+): { events: string; format?: number } {
+  if (events.length < fewestInColumns)
+    return { events: list(events.map((event, index) => rowText(event, versions[index] as number))) }
   const types = dictionary(events.map(({ type }) => type))
   const streams = dictionary(events.map(({ stream }) => stream))
   const schema = oneOrList(events.map(({ schema }) => schema))
@@ -59,9 +64,11 @@ export function eventsText(events: readonly EventText[], versions: readonly numb
   for (const [index, { meta }] of events.entries()) if (meta !== undefined) metas.push(`"${index}":${meta}`)
   return {
     // Put together by hand: `JSON.stringify` would ask arrays for a `toJSON` that a library may have given them (H2).
-    events: `{"types":${types.words},"type":${types.places},"streams":${streams.words},"stream":${streams.places},"version":${list(versions)},"id":${
-      list(events.map(idText))},"time":${oneOrList(events.map(({ time }) => time))}${schema === '1' ? '' : `,"schema":${schema}`},"data":${
-      list(events.map(({ data }) => data))}${metas.length === 0 ? '' : `,"meta":{${metas.join(',')}}`}}`,
+    events: `{"types":${types.words},"type":${types.places},"streams":${streams.words},"stream":${streams.places},"version":${list(versions)},"id":${list(
+      events.map(idText),
+    )},"time":${oneOrList(events.map(({ time }) => time))}${schema === '1' ? '' : `,"schema":${schema}`},"data":${list(
+      events.map(({ data }) => data),
+    )}${metas.length === 0 ? '' : `,"meta":{${metas.join(',')}}`}}`,
     format: columnsFormat,
   }
 }
@@ -110,7 +117,8 @@ export function eventsOf(text: string, at: number, format: number = rowsFormat):
   const parsed: unknown = JSON.parse(text)
   if (format === columnsFormat) return fromColumns(parsed, at)
   if (!Array.isArray(parsed)) return undefined
-  for (let index = 0; index < parsed.length; index += 1) if (isObject(parsed[index])) (parsed[index] as StoredEvent).position = at + index
+  for (let index = 0; index < parsed.length; index += 1)
+    if (isObject(parsed[index])) (parsed[index] as StoredEvent).position = at + index
   return parsed as StoredEvent[]
 }
 
@@ -122,7 +130,11 @@ function fromColumns(parsed: unknown, at: number): StoredEvent[] | undefined {
   if (![types, streams].every(Array.isArray) || !Array.isArray(data)) return undefined
   const { length } = data
   const fits = (column: unknown) => Array.isArray(column) && column.length === length
-  if (![type, stream, version, id].every(fits) || ![time, schema].every((column) => typeof column === 'number' || fits(column))) return undefined
+  if (
+    ![type, stream, version, id].every(fits) ||
+    ![time, schema].every((column) => typeof column === 'number' || fits(column))
+  )
+    return undefined
   const events: StoredEvent[] = []
   for (let index = 0; index < length; index += 1) {
     const name = types[type[index] as number]
@@ -130,9 +142,27 @@ function fromColumns(parsed: unknown, at: number): StoredEvent[] | undefined {
     if (name === undefined || where === undefined) return undefined
     const when = typeof time === 'number' ? time : (time[index] as number)
     // Written out twice: an object that is made with all of its properties is smaller, and its kin look the same to the engine.
-    const event: StoredEvent = meta === undefined || !Object.hasOwn(meta, index)
-      ? { type: name, data: data[index], stream: where, id: id[index] as string, time: when, version: version[index] as number, position: at + index }
-      : { type: name, data: data[index], meta: meta[index], stream: where, id: id[index] as string, time: when, version: version[index] as number, position: at + index }
+    const event: StoredEvent =
+      meta === undefined || !Object.hasOwn(meta, index)
+        ? {
+            type: name,
+            data: data[index],
+            stream: where,
+            id: id[index] as string,
+            time: when,
+            version: version[index] as number,
+            position: at + index,
+          }
+        : {
+            type: name,
+            data: data[index],
+            meta: meta[index],
+            stream: where,
+            id: id[index] as string,
+            time: when,
+            version: version[index] as number,
+            position: at + index,
+          }
     const kept = typeof schema === 'number' ? schema : (schema[index] as number)
     if (kept !== 1) event.schema = kept
     events.push(event)

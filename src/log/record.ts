@@ -4,7 +4,16 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { RecordedEvent } from '../events/event.js'
 import { isUuidV7 } from '../events/identifier.js'
 import type { PreparedAppend } from './prepare.js'
-import { columnsFormat, eventsOf, eventsText, isObject, rowsFormat, weightOf, type EventText, type StoredEvent } from './record-text.js'
+import {
+  columnsFormat,
+  eventsOf,
+  eventsText,
+  isObject,
+  rowsFormat,
+  weightOf,
+  type EventText,
+  type StoredEvent,
+} from './record-text.js'
 
 /** Some events of one commit, or of several after compaction. */
 export interface CommitRecord {
@@ -41,7 +50,10 @@ const maxRecordCharacters = 256 * 1024
 
 /** Whether a commit may go on in a second record: records are cut only where the next event does not fit any more. */
 export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events' | 'format'>, next: string): boolean {
-  return before.n >= (before.format === columnsFormat ? maxRecordEvents : maxRowEvents) || before.events.length + next.length > maxRecordCharacters
+  return (
+    before.n >= (before.format === columnsFormat ? maxRecordEvents : maxRowEvents) ||
+    before.events.length + next.length > maxRecordCharacters
+  )
 }
 
 /** Sorts after the keys of all UUIDv7. */
@@ -60,7 +72,9 @@ export function idKey(id: string): string {
  * for the versions before it. Returns those after it.
  */
 export function* encodeRecords(
-  prepared: PreparedAppend, at: number, versionOf: (stream: string) => number,
+  prepared: PreparedAppend,
+  at: number,
+  versionOf: (stream: string) => number,
 ): Generator<CommitRecord, ReadonlyMap<string, number>, undefined> {
   const versions = new Map<string, number>()
   for (const stream of prepared.expected.keys()) versions.set(stream, versionOf(stream))
@@ -74,7 +88,14 @@ export function* encodeRecords(
   /** What ids begin with that have the key added last. */
   let lastKey = otherIds
   const flush = (): CommitRecord => {
-    const record = { at: first, n: events.length, heads: [...heads], commits, ids: [...ids], ...eventsText(events, eventVersions) }
+    const record = {
+      at: first,
+      n: events.length,
+      heads: [...heads],
+      commits,
+      ids: [...ids],
+      ...eventsText(events, eventVersions),
+    }
     first += events.length
     events = []
     weight = 0
@@ -88,7 +109,8 @@ export function* encodeRecords(
   for (const [index, event] of prepared.events.entries()) {
     const version = (versions.get(event.stream) ?? 0) + 1
     versions.set(event.stream, version)
-    if (events.length > 0 && (events.length >= maxRecordEvents || weight + weightOf(event) > maxRecordCharacters)) yield flush()
+    if (events.length > 0 && (events.length >= maxRecordEvents || weight + weightOf(event) > maxRecordCharacters))
+      yield flush()
     if (index === 0 || prepared.imported?.starts.has(index) === true) commits.push(first + events.length)
     events.push(event)
     eventVersions.push(version)
@@ -102,7 +124,8 @@ export function* encodeRecords(
 }
 
 /** Whether this build can read it. */
-export const isKnownFormat = (format: unknown): boolean => format === undefined || format === rowsFormat || format === columnsFormat
+export const isKnownFormat = (format: unknown): boolean =>
+  format === undefined || format === rowsFormat || format === columnsFormat
 
 /** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
@@ -120,7 +143,13 @@ export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; pro
   }
   const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= mostEvents ? record.n : 1
   const events = Array.from({ length: count }, (_, index) => ({
-    type: '', data: null, stream: '', version: 0, position: record.at + index, id: '', time: 0,
+    type: '',
+    data: null,
+    stream: '',
+    version: 0,
+    position: record.at + index,
+    id: '',
+    time: 0,
   }))
   return { events, problem }
 }
@@ -141,7 +170,11 @@ const mostEvents = 65_536
 
 /** @param outcome for what fails over it, if that is a write */
 export const editedError = (position: unknown, problem: string, outcome?: WriteOutcome): IntegrityError =>
-  new IntegrityError(Number(position), `${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`, outcome)
+  new IntegrityError(
+    Number(position),
+    `${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`,
+    outcome,
+  )
 
 /**
  * Positions are whole numbers, and a next one is always left: all else was edited by hand, or damaged.
@@ -149,9 +182,14 @@ export const editedError = (position: unknown, problem: string, outcome?: WriteO
  * @throws IntegrityError
  */
 export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutcome): void {
-  if (!Number.isSafeInteger(at) || at < 1) throw editedError(at, `A record has the key ${describe(at)}, which is no position`, outcome)
+  if (!Number.isSafeInteger(at) || at < 1)
+    throw editedError(at, `A record has the key ${describe(at)}, which is no position`, outcome)
   if (!Number.isSafeInteger(n) || n < 1 || (n > mostEvents && lost === undefined) || at + n > Number.MAX_SAFE_INTEGER) {
-    throw editedError(at, `The record at position ${at} says that it holds ${describe(n)} events, which cannot be`, outcome)
+    throw editedError(
+      at,
+      `The record at position ${at} says that it holds ${describe(n)} events, which cannot be`,
+      outcome,
+    )
   }
 }
 
@@ -159,6 +197,9 @@ export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutco
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
   if (record.at > expectedAt) {
-    throw new IntegrityError(expectedAt, `The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`)
+    throw new IntegrityError(
+      expectedAt,
+      `The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`,
+    )
   }
 }

@@ -20,7 +20,10 @@ export class RecordsAhead {
   /** Whether a page behind this position begins with what is here, or comes next. */
   follows(position: number): boolean {
     const { next } = this
-    return position < this.end && (next === undefined ? position === this.#through : next.at <= position + 1 && position < endOf(next))
+    return (
+      position < this.end &&
+      (next === undefined ? position === this.#through : next.at <= position + 1 && position < endOf(next))
+    )
   }
 
   /** The record whose turn it is stays until it is done. */

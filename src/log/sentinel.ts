@@ -12,9 +12,13 @@ import type { LogMeta } from './format.js'
  * @throws StorageFailedError if it is not
  */
 export async function assertAnswering(storage: IDBTransaction | Connection): Promise<LogMeta> {
-  const meta = 'objectStore' in storage
-    ? await askSentinel(storage)
-    : await storage.transact({ stores: ['meta'], mode: 'readonly', what: 'making sure that there is nothing' }, askSentinel)
+  const meta =
+    'objectStore' in storage
+      ? await askSentinel(storage)
+      : await storage.transact(
+          { stores: ['meta'], mode: 'readonly', what: 'making sure that there is nothing' },
+          askSentinel,
+        )
   if (meta !== undefined) return meta
   throw new StorageFailedError(
     "The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.",
@@ -22,4 +26,5 @@ export async function assertAnswering(storage: IDBTransaction | Connection): Pro
   )
 }
 
-const askSentinel = (transaction: IDBTransaction): Promise<LogMeta | undefined> => requested(transaction.objectStore('meta').get('log'))
+const askSentinel = (transaction: IDBTransaction): Promise<LogMeta | undefined> =>
+  requested(transaction.objectStore('meta').get('log'))

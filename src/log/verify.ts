@@ -36,7 +36,10 @@ export interface Verification {
  * const { ok, defects } = await verifyEventStore(store)
  * if (!ok) report(defects.map(({ message }) => message))
  */
-export async function verifyEventStore<E extends EventShape>(store: TidemarkStore<E>, options: ReadOptions = {}): Promise<Verification> {
+export async function verifyEventStore<E extends EventShape>(
+  store: TidemarkStore<E>,
+  options: ReadOptions = {},
+): Promise<Verification> {
   onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)
@@ -69,7 +72,12 @@ export async function verifyEventStore<E extends EventShape>(store: TidemarkStor
 }
 
 /** Ids of one key that stand in more than one record. Those within a record were found with it. */
-async function findDuplicates(inspection: LogInspection, { key, at }: SharedIdKey, audit: LogAudit, signal: AbortSignal | undefined): Promise<void> {
+async function findDuplicates(
+  inspection: LogInspection,
+  { key, at }: SharedIdKey,
+  audit: LogAudit,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const seen = new Map<string, { position: number; record: number }>()
   for (let from = 0; from < at.length; from += 16) {
     signal?.throwIfAborted()

@@ -21,7 +21,8 @@ import type { ReadModelStorage } from './storage.js'
 import { readModelTarget } from './target.js'
 
 /** The read models of a store in memory, which brings them along: so only the bundles that have such a store hold their code. */
-export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels => parts.readModels as MemoryReadModels
+export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels =>
+  parts.readModels as MemoryReadModels
 
 /** The storages that are open, by store and read model: those who run it and those who read it share one connection. */
 const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
@@ -34,7 +35,8 @@ interface SharedStorage {
 
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
 export async function openStorage<E extends EventShape>(
-  store: TidemarkStore<E>, definition: ProjectionDefinition<E>,
+  store: TidemarkStore<E>,
+  definition: ProjectionDefinition<E>,
 ): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
   const parts = storeInternals(store)
   const erased = definition as unknown as ProjectionDefinition
@@ -44,14 +46,22 @@ export async function openStorage<E extends EventShape>(
     // The app asks: one try at once, whatever failed before.
     if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
     const log = await parts.identity()
-    return { storage: use(sharedStorage(store, parts, erased, log), `The read model '${projectionKey(erased)}'`, release), waiting }
+    return {
+      storage: use(sharedStorage(store, parts, erased, log), `The read model '${projectionKey(erased)}'`, release),
+      waiting,
+    }
   } catch (error) {
     release()
     throw error
   }
 }
 
-function sharedStorage<E extends EventShape>(store: TidemarkStore<E>, parts: StoreInternals, definition: ProjectionDefinition, log: string): SharedStorage {
+function sharedStorage<E extends EventShape>(
+  store: TidemarkStore<E>,
+  parts: StoreInternals,
+  definition: ProjectionDefinition,
+  log: string,
+): SharedStorage {
   if (parts.medium === 'memory') {
     const storage = memoryReadModels(parts).open(definition, log)
     return { storage, users: 0, end: () => storage.close() }
@@ -64,14 +74,18 @@ function sharedStorage<E extends EventShape>(store: TidemarkStore<E>, parts: Sto
     const others = all
     const letGo = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
     const storage = new IndexedDbStorage(store.name, definition, log, () => store.head())
-    all.set(key, (shared = {
-      storage, users: 0,
-      end: () => {
-        others.delete(key)
-        storage.close()
-        letGo()
-      },
-    }))
+    all.set(
+      key,
+      (shared = {
+        storage,
+        users: 0,
+        end: () => {
+          others.delete(key)
+          storage.close()
+          letGo()
+        },
+      }),
+    )
   }
   return shared
 }
@@ -113,13 +127,22 @@ export interface Attached<E extends EventShape> {
  * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
  */
 export function attach<E extends EventShape, C>(
-  projector: ProjectionDefinition<E> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C>,
+  projector: ProjectionDefinition<E> | Projector<E, C>,
+  store: TidemarkStore<E>,
+  config: ProjectionConfig<C>,
 ): Promise<Attached<E>> {
   if (isDefinition(projector)) return attachModel(projector as unknown as ProjectionDefinition<E>, store)
-  return attachPlain(projector as Projector<E, C>, plainTarget(projector as Projector<E, C>, store, config, eventFinder(store)), store)
+  return attachPlain(
+    projector as Projector<E, C>,
+    plainTarget(projector as Projector<E, C>, store, config, eventFinder(store)),
+    store,
+  )
 }
 
-async function attachModel<E extends EventShape>(definition: ProjectionDefinition<E>, store: TidemarkStore<E>): Promise<Attached<E>> {
+async function attachModel<E extends EventShape>(
+  definition: ProjectionDefinition<E>,
+  store: TidemarkStore<E>,
+): Promise<Attached<E>> {
   const { signals } = storeInternals(store)
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
@@ -133,17 +156,25 @@ async function attachModel<E extends EventShape>(definition: ProjectionDefinitio
 }
 
 /** Its controls and commits are told to other contexts, as those of a read model are. */
-async function attachPlain<E extends EventShape, C>(projector: Projector<E, C>, target: Attached<E>['target'], store: TidemarkStore<E>): Promise<Attached<E>> {
+async function attachPlain<E extends EventShape, C>(
+  projector: Projector<E, C>,
+  target: Attached<E>['target'],
+  store: TidemarkStore<E>,
+): Promise<Attached<E>> {
   const parts = storeInternals(store)
   const { signals } = parts
   const { waiting, release } = useDefinition(store.name, parts, projector as unknown as Projector<never>)
   const changed = () => signals.post({ kind: 'control', projection: target.key })
-  const told = <A extends unknown[]>(change: (...given: A) => Promise<void>) => async (...given: A) => {
-    await change(...given)
-    changed()
-  }
+  const told =
+    <A extends unknown[]>(change: (...given: A) => Promise<void>) =>
+    async (...given: A) => {
+      await change(...given)
+      changed()
+    }
   const telling: Partial<Attached<E>['target']> = {
-    setPaused: told(target.setPaused), rebuild: told(target.rebuild), skip: told(target.skip),
+    setPaused: told(target.setPaused),
+    rebuild: told(target.rebuild),
+    skip: told(target.skip),
     async commit(position, options) {
       const result = await target.commit(position, options)
       signals.post({ kind: 'committed', projection: target.key, position, tables: [] })
@@ -156,16 +187,20 @@ async function attachPlain<E extends EventShape, C>(projector: Projector<E, C>, 
 
 /** The target with what a run needs of its store. */
 function attached<E extends EventShape>(
-  store: TidemarkStore<E>, target: Attached<E>['target'], waiting: Listeners<[]>, openRows?: (how: OpenOptions) => Promise<unknown>,
+  store: TidemarkStore<E>,
+  target: Attached<E>['target'],
+  waiting: Listeners<[]>,
+  openRows?: (how: OpenOptions) => Promise<unknown>,
 ): Attached<E> {
   const parts = storeInternals(store)
   const { signals } = parts
   const { key } = target
   const hints: LeadershipHints = {
     post: (kind) => signals.post({ kind, projection: key }),
-    listen: (listener) => signals.listen((hint) => {
-      if ((hint.kind === 'hidden-leader' || hint.kind === 'candidate') && hint.projection === key) listener(hint.kind)
-    }),
+    listen: (listener) =>
+      signals.listen((hint) => {
+        if ((hint.kind === 'hidden-leader' || hint.kind === 'candidate') && hint.projection === key) listener(hint.kind)
+      }),
   }
   const backend: Backend<E> = {
     reader: store,
@@ -173,12 +208,14 @@ function attached<E extends EventShape>(
     lifecycle: pageLifecycle(),
     hints,
     onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
-    onControl: (listener) => signals.listen((hint) => {
-      if (hint.kind === 'control' && hint.projection === key) listener()
-    }),
-    onHint: (listener) => signals.listen((hint) => {
-      if (hint.kind === 'head') listener(hint.head)
-    }),
+    onControl: (listener) =>
+      signals.listen((hint) => {
+        if (hint.kind === 'control' && hint.projection === key) listener()
+      }),
+    onHint: (listener) =>
+      signals.listen((hint) => {
+        if (hint.kind === 'head') listener(hint.head)
+      }),
     reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
     onHurry: waiting.add,
   }
@@ -190,7 +227,8 @@ function eventFinder<E extends EventShape>(reader: EventReader<E>): (position: n
   return async (position) => {
     const { events } = await reader.readEvents({}, { after: position - 1, limit: 1 })
     const event = events[0]
-    if (event === undefined || event.position !== position) throw new InvalidArgumentError('letter', 'names an event that is not in the log.')
+    if (event === undefined || event.position !== position)
+      throw new InvalidArgumentError('letter', 'names an event that is not in the log.')
     return event
   }
 }

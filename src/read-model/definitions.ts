@@ -28,18 +28,28 @@ function textOf(given: () => unknown): string {
 /** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
 function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, string> {
   const parts = new Map<string, string>()
-  const add = (name: string, part: unknown) => part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
+  const add = (name: string, part: unknown) =>
+    part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
   add('onError', source.onError)
   if (!isDefinition(source)) {
     add('apply', source.apply)
     const { types, ...filter } = source.filter ?? {}
-    add('filter', JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, ['types', 'streamPrefix', 'streamPattern']))
+    add(
+      'filter',
+      JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, [
+        'types',
+        'streamPrefix',
+        'streamPattern',
+      ]),
+    )
     return parts
   }
   add('tables', fingerprintOf(source))
   add('filter', handledBy(source))
   for (const [type, handler] of Object.entries(source.on)) add(`on.${type}`, handler)
-  for (const [table, { key, evolve }] of Object.entries(source.fold as Record<string, { key: unknown; evolve: unknown }>)) {
+  for (const [table, { key, evolve }] of Object.entries(
+    source.fold as Record<string, { key: unknown; evolve: unknown }>,
+  )) {
     add(`fold.${table}.key`, key)
     add(`fold.${table}.evolve`, evolve)
   }
@@ -47,9 +57,15 @@ function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, s
 }
 
 /** A text from where it differs on. */
-const excerpt = (text = 'nothing', from = 0): string => `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
+const excerpt = (text = 'nothing', from = 0): string =>
+  `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
 
-function assertSame(key: string, name: string, before: object, definition: ProjectionDefinition | Projector<never>): void {
+function assertSame(
+  key: string,
+  name: string,
+  before: object,
+  definition: ProjectionDefinition | Projector<never>,
+): void {
   if (before === definition) return
   const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
   const differing = [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
@@ -60,7 +76,10 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   while (from < one.length && one[from] === other[from]) from += 1
   throw new ProjectionError(
     `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
-    { projector: name, attempts: 0 }, undefined, 'definition-changed')
+    { projector: name, attempts: 0 },
+    undefined,
+    'definition-changed',
+  )
 }
 
 /**
@@ -69,14 +88,20 @@ function assertSame(key: string, name: string, before: object, definition: Proje
  *
  * @throws ProjectionError with code 'definition-changed' if another definition is in use under that name
  */
-export function useDefinition(store: string, parts: StoreInternals, definition: ProjectionDefinition | Projector<never>): { readonly waiting: Listeners<[]>; release(): void } {
+export function useDefinition(
+  store: string,
+  parts: StoreInternals,
+  definition: ProjectionDefinition | Projector<never>,
+): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   let all = onDevice
-  if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined) inMemory.set(parts, (all = new Map()))
+  if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined)
+    inMemory.set(parts, (all = new Map()))
   const id = databaseName(store, key)
   let used = all.get(id)
   // What was left open over a store that was closed makes no rows any more.
-  if (used === undefined || used.users.every(closedError)) all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
+  if (used === undefined || used.users.every(closedError))
+    all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
   const mine = used
   assertSame(key, definition.name, mine.definition, definition)
   mine.users.push(parts)

@@ -20,12 +20,21 @@ import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } f
  * @throws StorageBusyError if another tab does not let go of it within 30 s: it is then deleted once that tab does, or is closed
  * @throws StorageLostError, ClosedError where the store is gone or closed
  */
-export async function deleteReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>): Promise<void>
-/** The same, for a definition that is typed by its own events: see `FitsStore`. */
-export async function deleteReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+export async function deleteReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
 ): Promise<void>
-export async function deleteReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>): Promise<void> {
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function deleteReadModel<
+  E extends EventShape,
+  T extends Tables,
+  Own extends EventShape = E,
+  R extends Reads = Reads,
+>(store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>): Promise<void>
+export async function deleteReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
+): Promise<void> {
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must be made by defineProjection.')
   const parts = storeInternals(store)
   const key = projectionKey(projection)

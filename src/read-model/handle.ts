@@ -14,7 +14,13 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import { attach, type Attached } from './attach.js'
-import { assertCaughtUpOptions, waitsForItself, waitUntilCaughtUp, type CaughtUp, type CaughtUpOptions } from './caught-up.js'
+import {
+  assertCaughtUpOptions,
+  waitsForItself,
+  waitUntilCaughtUp,
+  type CaughtUp,
+  type CaughtUpOptions,
+} from './caught-up.js'
 import { isDefinition, type ProjectionDefinition, type Tables } from './define.js'
 import { removeOldVersions } from './old-versions.js'
 import { newOwner } from './run.js'
@@ -79,7 +85,8 @@ const slowPoll = 2_000
 /** How long a follower waits after an append before it looks where the head is, ms. */
 const headDelay = 200
 /** Failures of the storage after which the store is joined again by itself … */
-const mayPass = (error: unknown): boolean => hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
+const mayPass = (error: unknown): boolean =>
+  hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
 /** … after a pause of at most this, ms. */
 const longestPause = 30_000
 /** Dead letters that are read at once. */
@@ -93,14 +100,26 @@ const letterPage = 256
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+  projector: ProjectionDefinition<E, T> | Projector<E, C>,
+  store: TidemarkStore<E>,
+  config?: ProjectionConfig<C>,
 ): ProjectionHandle
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
-export function startProjection<E extends EventShape, T extends Tables, C = unknown, Own extends EventShape = E, R extends Reads = 'own types'>(
-  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>, store: TidemarkStore<E>, config?: ProjectionConfig<C>,
+export function startProjection<
+  E extends EventShape,
+  T extends Tables,
+  C = unknown,
+  Own extends EventShape = E,
+  R extends Reads = 'own types',
+>(
+  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>,
+  store: TidemarkStore<E>,
+  config?: ProjectionConfig<C>,
 ): ProjectionHandle
 export function startProjection<E extends EventShape, T extends Tables, C>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>, store: TidemarkStore<E>, config: ProjectionConfig<C> = {},
+  projector: ProjectionDefinition<E, T> | Projector<E, C>,
+  store: TidemarkStore<E>,
+  config: ProjectionConfig<C> = {},
 ): ProjectionHandle {
   storeInternals(store)
   const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')
@@ -121,15 +140,18 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   let apart = false
   const join = () => {
     apart = false
-    const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then((each) => {
-      attached = each
-      // A run that waits since joining failed continues.
-      restart?.()
-      return each
-    }, (error: unknown) => {
-      apart = true
-      throw error
-    })
+    const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then(
+      (each) => {
+        attached = each
+        // A run that waits since joining failed continues.
+        restart?.()
+        return each
+      },
+      (error: unknown) => {
+        apart = true
+        throw error
+      },
+    )
     joining.catch(() => {})
     return joining
   }
@@ -158,12 +180,16 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       status.stored(state, head, told !== before)
       if (status.getSnapshot().phase !== 'faulted') return
       // Somebody skipped the event, rebuilt, deleted the rows, or another context came past it.
-      const passed = faultAt !== undefined && state.fault === undefined && (state.position >= faultAt || state.rebuild !== undefined || state.owner === '')
+      const passed =
+        faultAt !== undefined &&
+        state.fault === undefined &&
+        (state.position >= faultAt || state.rebuild !== undefined || state.owner === '')
       if (state.fault !== undefined) faultAt = state.fault.position
       if (passed) restart?.()
     } catch (error) {
       // Closing, or a storage failure that the run itself reports: once it runs.
-      if (!stopping.signal.aborted && ['starting', 'waiting-for-leader'].includes(status.getSnapshot().phase)) status.set({ reason: messageOf(error), lastError: error })
+      if (!stopping.signal.aborted && ['starting', 'waiting-for-leader'].includes(status.getSnapshot().phase))
+        status.set({ reason: messageOf(error), lastError: error })
     }
   }
   let looking: Promise<void> | undefined
@@ -188,7 +214,11 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     if (each.type === 'loaded' || each.type === 'committed') told += 1
     // A leader knows where it stands; who leads is stored, and how many letters of a plain projector wait.
     if (each.type === 'parked') parked = true
-    if (each.type === 'waiting' || each.type === 'loaded' || (each.type === 'committed' && parked && each.letters === undefined)) {
+    if (
+      each.type === 'waiting' ||
+      each.type === 'loaded' ||
+      (each.type === 'committed' && parked && each.letters === undefined)
+    ) {
       parked = false
       void refresh()
     }
@@ -202,7 +232,9 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   }
 
   const supervise = async () => {
-    const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
+    const stopped = new Promise<void>((resolve) =>
+      stopping.signal.addEventListener('abort', () => resolve(), { once: true }),
+    )
     let watching = false
     /** How often in a row the store could not be joined. */
     let failures = 0
@@ -217,7 +249,12 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           failures = 0
           if (!watching) unwatch = watch(each)
           watching = true
-          const result = await driveTarget(target, { ...backend, onWanted: wanted.add }, { ...config, signal: stopping.signal } as ProjectionConfig<never>, { mode, owner, report })
+          const result = await driveTarget(
+            target,
+            { ...backend, onWanted: wanted.add },
+            { ...config, signal: stopping.signal } as ProjectionConfig<never>,
+            { mode, owner, report },
+          )
           await refresh()
           end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
           return
@@ -233,7 +270,13 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
             soon = sleep(clock, Math.min(longestPause, failureBackoff * 2 ** failures), retrying.signal)
             failures += 1
           }
-          status.set({ phase: again ? 'retrying' : 'faulted', reason: messageOf(error), lastError: error, leader: false, rate: 0 })
+          status.set({
+            phase: again ? 'retrying' : 'faulted',
+            reason: messageOf(error),
+            lastError: error,
+            leader: false,
+            rate: 0,
+          })
           await refresh()
         }
         await Promise.race([stopped, restarted, ...(soon === undefined ? [] : [soon])])
@@ -263,7 +306,8 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     const stopLooking = lookOut(clock, slowPoll, () => void refresh())
     const stopListening = signals.listen((hint) => {
       if ('projection' in hint) {
-        if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader)) void refresh()
+        if (hint.projection === target.key && !(hint.kind === 'committed' && status.getSnapshot().leader))
+          void refresh()
       } else if (hint.kind === 'head' && !status.getSnapshot().leader) {
         // A leader reads the head with every page; others need it for show only, and appends may come by the thousand.
         headSoon ??= clock.schedule(headDelay, () => {
@@ -281,16 +325,18 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       stopHearing?.()
     }
   }
-  const running = supervise().catch((error: unknown) => {
-    if (stopping.signal.aborted) return
-    status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false })
-    return new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
-  }).then(() => {
-    status.set({ phase: 'stopped', reason: end, leader: false, rate: 0 })
-    // A batch that is done can still be asked for its letters, and to pause.
-    if (stopping.signal.aborted) free()
-    else stopping.signal.addEventListener('abort', free, { once: true })
-  })
+  const running = supervise()
+    .catch((error: unknown) => {
+      if (stopping.signal.aborted) return
+      status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false })
+      return new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
+    })
+    .then(() => {
+      status.set({ phase: 'stopped', reason: end, leader: false, rate: 0 })
+      // A batch that is done can still be asked for its letters, and to pause.
+      if (stopping.signal.aborted) free()
+      else stopping.signal.addEventListener('abort', free, { once: true })
+    })
   /** What the status says is of this very run, and true. */
   const runs = () => {
     const { leader, phase } = status.getSnapshot()
@@ -303,7 +349,11 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
 
   // `Symbol.asyncDispose` is added below, where the engine has it.
   const methods: Omit<ProjectionHandle, typeof Symbol.asyncDispose> = {
-    status: { getSnapshot: status.getSnapshot, getServerSnapshot: status.getServerSnapshot, subscribe: status.subscribe },
+    status: {
+      getSnapshot: status.getSnapshot,
+      getServerSnapshot: status.getServerSnapshot,
+      subscribe: status.subscribe,
+    },
     async caughtUp(position, options = {}) {
       wholeNumber(position, 'position')
       assertCaughtUpOptions(options)
@@ -312,7 +362,15 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       options.signal?.throwIfAborted()
       if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
       wanted.tell(position)
-      return waitUntilCaughtUp(name, status, position, options, clock, caller, runs() ? Promise.resolve() : joined().then(refresh))
+      return waitUntilCaughtUp(
+        name,
+        status,
+        position,
+        options,
+        clock,
+        caller,
+        runs() ? Promise.resolve() : joined().then(refresh),
+      )
     },
     async pause() {
       await (await controls()).setPaused(true)
@@ -329,10 +387,14 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     },
     async *deadLetters() {
       const target = await controls()
-      for (let after = 0; ; ) {
+      for (let after = 0; ;) {
         const page = await target.letters(after, letterPage)
         for (const letter of page) {
-          yield { ...letter, retry: () => target.replay(letter.position), discard: () => target.discard(letter.position) }
+          yield {
+            ...letter,
+            retry: () => target.replay(letter.position),
+            discard: () => target.discard(letter.position),
+          }
           after = letter.position
         }
         if (page.length < letterPage) return
@@ -342,7 +404,8 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       onlyKnown(options, ['until', 'signal'])
       const { until = 'begun', signal } = options
       assertSignal(signal)
-      if (until !== 'begun' && until !== 'complete') throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
+      if (until !== 'begun' && until !== 'complete')
+        throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)
       signal?.throwIfAborted()
@@ -359,7 +422,11 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         if (state.rebuild !== undefined || state.position < position) continue
         const { rebuildFault } = state
         if (rebuildFault === undefined) return
-        throw new ProjectionError(rebuildFault.message, { projector: name, attempts: 1, position: rebuildFault.position }, undefined)
+        throw new ProjectionError(
+          rebuildFault.message,
+          { projector: name, attempts: 1, position: rebuildFault.position },
+          undefined,
+        )
       }
     },
     async stop() {
@@ -376,6 +443,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     },
   }
   const handle = methods as ProjectionHandle
-  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
+  if (typeof Symbol.asyncDispose === 'symbol')
+    Object.defineProperty(handle, Symbol.asyncDispose, { value: () => handle.stop() })
   return handle
 }

@@ -14,13 +14,42 @@ import { nativeRange, type RowKey } from './keys.js'
 import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
 import { leftOutBefore } from './old-versions.js'
 import { PackMemory, standingOf } from './pack-memory.js'
-import { askPacked, assertThere, isPacked, lastPackedKey, packedRow, readPacks, readRows, rowsOf } from './packed-rows.js'
+import {
+  askPacked,
+  assertThere,
+  isPacked,
+  lastPackedKey,
+  packedRow,
+  readPacks,
+  readRows,
+  rowsOf,
+} from './packed-rows.js'
 import { maxRemembered, rowIn, rowsPerPack } from './packs.js'
 import { counted, countedRows, type RowsMoved } from './row-counts.js'
 import { ordered, RowWrites } from './row-writes.js'
 import {
-  assertPossible, committed, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped, takeOver, tried, withoutLetter, workingSide,
-  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
+  assertPossible,
+  committed,
+  emptyState,
+  faulted,
+  faultOutcome,
+  letterBefore,
+  looksBack,
+  pausedOrNot,
+  rebuildStarted,
+  replayed,
+  skipped,
+  takeOver,
+  tried,
+  withoutLetter,
+  workingSide,
+  type Commit,
+  type RowChanges,
+  type RowsRead,
+  type Side,
+  type StateRow,
+  type TakeOver,
+  type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
@@ -31,7 +60,10 @@ const lettersAtOnce = 1024
 
 /** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
 const silent = (key: string) =>
-  new StorageFailedError(`The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`, { outcome: 'not-written' })
+  new StorageFailedError(
+    `The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`,
+    { outcome: 'not-written' },
+  )
 
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
@@ -54,7 +86,9 @@ export class IndexedDbStorage implements ReadModelStorage {
     this.#log = log
     this.#key = projectionKey(definition)
     this.#keyNames = new Map(Object.entries(definition.tables).map(([name, { key }]) => [name, key]))
-    this.#mayBePacked = new Set(Object.keys(definition.tables).filter((name) => mayBePacked(definition.tables[name] ?? {})))
+    this.#mayBePacked = new Set(
+      Object.keys(definition.tables).filter((name) => mayBePacked(definition.tables[name] ?? {})),
+    )
     const fingerprint = storedFingerprintOf(definition)
     this.#connection = new Connection({
       name: databaseName(storeName, this.#key),
@@ -64,22 +98,35 @@ export class IndexedDbStorage implements ReadModelStorage {
       upgrade: (database) => {
         for (const side of sides) {
           for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
-            const store = database.createObjectStore(rowStore(side, name), this.#mayBePacked.has(name) ? {} : { keyPath: key })
-            for (const [index, keyPath] of Object.entries(indexes)) store.createIndex(index, keyPath as string | string[])
+            const store = database.createObjectStore(
+              rowStore(side, name),
+              this.#mayBePacked.has(name) ? {} : { keyPath: key },
+            )
+            for (const [index, keyPath] of Object.entries(indexes))
+              store.createIndex(index, keyPath as string | string[])
           }
           database.createObjectStore(letterStore(side), { keyPath: 'position' })
         }
         // By chance, so that no runner takes a database that was made again for the one before it.
         const epoch = Math.floor(Math.random() * 2 ** 32)
         const state = { ...emptyState(log, fingerprint, handledBy(definition)), epoch }
-        database.createObjectStore(stateStore, { keyPath: 'key' }).put(counted(state, { after: state, clear: sides }, true)).catch(() => {})
+        database
+          .createObjectStore(stateStore, { keyPath: 'key' })
+          .put(counted(state, { after: state, clear: sides }, true))
+          .catch(() => {})
       },
       verify: async (database) => {
-        const damaged = (part: string) => new StorageDamagedError(`The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`)
+        const damaged = (part: string) =>
+          new StorageDamagedError(
+            `The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`,
+          )
         // Before anything is asked of the others: they may be those of another declaration.
         if (!database.objectStoreNames.contains(stateStore)) throw damaged('state')
-        const row = await transact(database, { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` }, (transaction) =>
-          requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
+        const row = (await transact(
+          database,
+          { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` },
+          (transaction) => requested(transaction.objectStore(stateStore).get('state')),
+        )) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
         assertSameDefinition(definition, assertPossible(this.#key, row))
         const [part] = missingParts(database, definition.tables)
@@ -100,7 +147,9 @@ export class IndexedDbStorage implements ReadModelStorage {
   async begin(how: TakeOver): Promise<StateRow> {
     const definition = this.#definition
     // Where they cannot be read a later run looks again.
-    const carried = looksBack(how.seen, definition.version) ? await leftOutBefore(this.#store, definition, this.#log).catch(() => undefined) : undefined
+    const carried = looksBack(how.seen, definition.version)
+      ? await leftOutBefore(this.#store, definition, this.#log).catch(() => undefined)
+      : undefined
     return this.#move(`taking over '${this.#key}'`, (before) => {
       // A run of another definition may have been the first one to say which events it handles.
       assertSameDefinition(definition, before)
@@ -109,14 +158,17 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   tries(from: StateRow, position?: number): Promise<StateRow> {
-    return this.#change(`noting which event '${this.#key}' applies`, (before) => tried(this.#key, before, from, position))
+    return this.#change(`noting which event '${this.#key}' applies`, (before) =>
+      tried(this.#key, before, from, position),
+    )
   }
 
   async commit(change: Commit): Promise<StateRow> {
     const { from, rows, letters, caughtUp } = change
     const side = workingSide(from)
     // Only what is written is locked; the end of a rebuild empties the side that it leaves.
-    const stores = from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
+    const stores =
+      from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
     // What the state will be, unless somebody touched it.
     const expected = committed(this.#key, from, change)
     const changes = await ordered(rows)
@@ -155,15 +207,27 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
     const changes = await ordered(rows)
-    const stores = new Set([...read.map(({ table }) => rowStore(from.shown, table)), ...this.#storesOf(from.shown, rows, true)])
+    const stores = new Set([
+      ...read.map(({ table }) => rowStore(from.shown, table)),
+      ...this.#storesOf(from.shown, rows, true),
+    ])
     await this.#write(`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(from.shown))
       const found = (await requested(letters.get(letter))) as DeadLetterRecord | undefined
-      const others = found?.holdsStream === true ? (await requested(letters.getAll(IDBKeyRange.upperBound(letter)))) as DeadLetterRecord[] : []
-      const now = await Promise.all(read.map(({ table, key }) => this.#row(transaction.objectStore(rowStore(from.shown, table)), table, key)))
+      const others =
+        found?.holdsStream === true
+          ? ((await requested(letters.getAll(IDBKeyRange.upperBound(letter)))) as DeadLetterRecord[])
+          : []
+      const now = await Promise.all(
+        read.map(({ table, key }) => this.#row(transaction.objectStore(rowStore(from.shown, table)), table, key)),
+      )
       const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
-      const after = replayed(this.#key, before, from, { letter: found !== undefined, waitsFor: letterBefore(found, others), rowsAsRead })
+      const after = replayed(this.#key, before, from, {
+        letter: found !== undefined,
+        waitsFor: letterBefore(found, others),
+        rowsAsRead,
+      })
       const writes = new RowWrites(new Map(), this.#keyNames)
       writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
@@ -177,7 +241,10 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome> {
-    return faultOutcome(await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived)), fault)
+    return faultOutcome(
+      await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived)),
+      fault,
+    )
   }
 
   async skip(position: number): Promise<void> {
@@ -216,7 +283,8 @@ export class IndexedDbStorage implements ReadModelStorage {
           else others.push(index)
         }
         const read = readRows(store, packs, wanted.keys(), (first, pack) => {
-          for (const index of wanted.get(first) ?? []) found[index] = rowIn(pack, this.#keyNames.get(table) as string, keys[index])
+          for (const index of wanted.get(first) ?? [])
+            found[index] = rowIn(pack, this.#keyNames.get(table) as string, keys[index])
           if (recent.length < maxRemembered) recent.push([first, pack])
         })
         const [at, there] = await Promise.all([state, read])
@@ -262,33 +330,58 @@ export class IndexedDbStorage implements ReadModelStorage {
   async query(table: string, query: Query): Promise<Answer> {
     if (query.kind === 'count' && this.#mayBePacked.has(table) && nativeRange(query.options.range ?? {}) === null) {
       const keyName = this.#keyNames.get(table) as string
-      const { state, values: [value] } = await this.#shownRows(`reading '${table}'`, (side) => [rowStore(side, table)], (stores) =>
-        Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))), 'one')
+      const {
+        state,
+        values: [value],
+      } = await this.#shownRows(
+        `reading '${table}'`,
+        (side) => [rowStore(side, table)],
+        (stores) => Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))),
+        'one',
+      )
       const count = value ?? countedRows(state, table)
       if (count !== undefined) return { state, value: count }
     }
-    const { values: [value], state } = await this.queries([{ table, query }])
+    const {
+      values: [value],
+      state,
+    } = await this.queries([{ table, query }])
     return { value, state }
   }
 
   async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
     const turns = asked.some(({ table, query }) => this.#turnsOf(table, query) === 'several') ? 'several' : 'one'
-    return this.#shownRows(`reading '${asked[0]?.table}'`, (side) => asked.map(({ table }) => rowStore(side, table)), (stores) =>
-      Promise.all(asked.map(({ table, query }, at) => ask(stores[at] as IDBObjectStore, this.#keyNames.get(table) as string, query))), turns)
+    return this.#shownRows(
+      `reading '${asked[0]?.table}'`,
+      (side) => asked.map(({ table }) => rowStore(side, table)),
+      (stores) =>
+        Promise.all(
+          asked.map(({ table, query }, at) =>
+            ask(stores[at] as IDBObjectStore, this.#keyNames.get(table) as string, query),
+          ),
+        ),
+      turns,
+    )
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
     if (limit === 0) return []
-    const { values } = await this.#shownRows(`reading dead letters of '${this.#key}'`, (side) => [letterStore(side)], ([letters]) =>
-      requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)))
+    const { values } = await this.#shownRows(
+      `reading dead letters of '${this.#key}'`,
+      (side) => [letterStore(side)],
+      ([letters]) => requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)),
+    )
     return values as DeadLetterRecord[]
   }
 
   async heldStreams(side: Side): Promise<ReadonlySet<string>> {
     const held = new Set<string>()
     for (let after = 0, page: DeadLetterRecord[]; ; after = (page.at(-1) as DeadLetterRecord).position) {
-      page = await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(side)], (transaction) =>
-        requested(transaction.objectStore(letterStore(side)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce))) as DeadLetterRecord[]
+      page = (await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(side)], (transaction) =>
+        requested(
+          transaction.objectStore(letterStore(side)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce),
+        ),
+      )) as DeadLetterRecord[]
       for (const { stream, holdsStream } of page) if (holdsStream === true) held.add(stream)
       if (page.length < lettersAtOnce) return held
     }
@@ -300,7 +393,10 @@ export class IndexedDbStorage implements ReadModelStorage {
       const letters = transaction.objectStore(letterStore(before.shown))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
       letters.delete(position)
-      return this.#finish(transaction, before, { after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true), clear: [] })
+      return this.#finish(transaction, before, {
+        after: letter === undefined ? before : withoutLetter(before, letter.holdsStream === true),
+        clear: [],
+      })
     })
   }
 
@@ -319,20 +415,32 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
   async #shownRows(
-    what: string, storesOf: (side: Side) => readonly string[], work: (stores: IDBObjectStore[]) => Promise<unknown[]>, turns?: 'one' | 'several',
+    what: string,
+    storesOf: (side: Side) => readonly string[],
+    work: (stores: IDBObjectStore[]) => Promise<unknown[]>,
+    turns?: 'one' | 'several',
   ): Promise<{ values: unknown[]; state: StateRow }> {
     for (;;) {
       const side = this.#shown
       const names = storesOf(side)
-      const [state, values] = await this.#read(what, names, (transaction) =>
-        Promise.all([this.#state(transaction), work(names.map((name) => transaction.objectStore(name)))]), turns)
+      const [state, values] = await this.#read(
+        what,
+        names,
+        (transaction) =>
+          Promise.all([this.#state(transaction), work(names.map((name) => transaction.objectStore(name)))]),
+        turns,
+      )
       if (state.shown === side) return { values, state }
       this.#shown = state.shown
     }
   }
 
   /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
-  async #rowsOf<T>(side: Side, table: string, work: (rows: IDBObjectStore, state: Promise<StateRow>) => Promise<T>): Promise<T> {
+  async #rowsOf<T>(
+    side: Side,
+    table: string,
+    work: (rows: IDBObjectStore, state: Promise<StateRow>) => Promise<T>,
+  ): Promise<T> {
     const [value] = await this.#read(`reading '${table}'`, [rowStore(side, table)], (transaction) => {
       let answer: (state: Promise<StateRow>) => void = () => {}
       const state = new Promise<StateRow>((resolve) => (answer = resolve))
@@ -350,7 +458,10 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   get #everything(): readonly string[] {
-    return sides.flatMap((side) => [...[...this.#keyNames.keys()].map((table) => rowStore(side, table)), letterStore(side)])
+    return sides.flatMap((side) => [
+      ...[...this.#keyNames.keys()].map((table) => rowStore(side, table)),
+      letterStore(side),
+    ])
   }
 
   #storesOf(side: Side, rows: RowChanges, letters: boolean): readonly string[] {
@@ -370,10 +481,17 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  async #finish(transaction: IDBTransaction, before: StateRow, transition: Transition, moved?: RowsMoved): Promise<StateRow> {
+  async #finish(
+    transaction: IDBTransaction,
+    before: StateRow,
+    transition: Transition,
+    moved?: RowsMoved,
+  ): Promise<StateRow> {
     const { clear } = transition
     // Read models that are older than packs have rows that nothing counts.
-    const countable = clear.every((side) => [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(side, table)))))
+    const countable = clear.every((side) =>
+      [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(side, table)))),
+    )
     const after = counted(before, transition, countable, moved)
     for (const side of clear) {
       for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(side, table)).clear()
@@ -386,18 +504,26 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async #state(transaction: IDBTransaction): Promise<StateRow> {
-    const row = await requested(transaction.objectStore(stateStore).get('state')) as StateRow | undefined
+    const row = (await requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
     if (row === undefined) throw silent(this.#key)
     return assertPossible(this.#key, row)
   }
 
-  #read<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>, turns: 'one' | 'several' = 'one'): Promise<T> {
+  #read<T>(
+    what: string,
+    stores: readonly string[],
+    work: (transaction: IDBTransaction) => Promise<T>,
+    turns: 'one' | 'several' = 'one',
+  ): Promise<T> {
     return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readonly', turns, what }, work)
   }
 
   #write<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     // What is derived can be derived again, so it need not be flushed (H18).
-    return this.#connection.transact({ stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what }, work)
+    return this.#connection.transact(
+      { stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what },
+      work,
+    )
   }
 }
 
@@ -408,5 +534,7 @@ function ask(store: IDBObjectStore, keyName: string, query: Query): Promise<unkn
   const source = index === undefined ? store : store.index(index)
   const span = nativeRange(range)
   if (query.kind === 'count') return requested(source.count(span ?? undefined))
-  return direction === 'next' ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit)) : readBackwards(source, span, limit)
+  return direction === 'next'
+    ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit))
+    : readBackwards(source, span, limit)
 }

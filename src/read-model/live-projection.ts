@@ -49,23 +49,34 @@ const slowPoll = 5_000
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
  * total.subscribe(() => console.log(total.getSnapshot()))
  */
-export function liveProjection<E extends EventShape, S, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S, Next>,
+export function liveProjection<
+  E extends EventShape,
+  S,
+  L extends Literal = Literal,
+  Next extends S & Literals<L> = S & Literals<L>,
+>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<E, S, Next>,
 ): LiveQuery<S>
 /** The same, for a fold that is typed by its own events: see `FitsStore`. */
 export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
 ): LiveQuery<S>
 export function liveProjection<E extends EventShape, S>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpecification<E, S>,
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<E, S>,
 ): LiveQuery<S> {
   onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
-  if (typeof specification.on !== 'object' || specification.on === null) throw new InvalidArgumentError('on', 'must be { type: fold }.')
+  if (typeof specification.on !== 'object' || specification.on === null)
+    throw new InvalidArgumentError('on', 'must be { type: fold }.')
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
-  for (const [type, fold] of Object.entries(on)) if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+  for (const [type, fold] of Object.entries(on))
+    if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
-  if (isRefusedPromise(specification.initial)) throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
+  if (isRefusedPromise(specification.initial))
+    throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
   const { clock = systemClock } = specification
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
@@ -75,49 +86,56 @@ export function liveProjection<E extends EventShape, S>(
   let valueOf = state
   let isOld = false
   let position = 0
-  return liveQuery({
-    end: () => closedError(internalsOf(store)),
-    async evaluate(progress) {
-      const mine = (latest += 1)
-      const ahead = new RecordsAhead()
-      const options: PageReadOptions = { ahead }
-      for (;;) {
-        await ahead.slices.turn()
-        const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
-        progress()
-        for (const event of page.events) {
+  return liveQuery(
+    {
+      end: () => closedError(internalsOf(store)),
+      async evaluate(progress) {
+        const mine = (latest += 1)
+        const ahead = new RecordsAhead()
+        const options: PageReadOptions = { ahead }
+        for (;;) {
+          await ahead.slices.turn()
+          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+          progress()
+          for (const event of page.events) {
+            if (mine !== latest) return undefined
+            const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
+            if (fold !== undefined) {
+              const folded = fold(state, event)
+              if (isRefusedPromise(folded))
+                throw new InvalidArgumentError(
+                  `on.${event.type}`,
+                  'must not return a promise: a fold returns the next state.',
+                )
+              state = folded
+              isOld = true
+            }
+            position = event.position
+            if (ahead.slices.isOver) {
+              progress()
+              await ahead.slices.turn()
+            }
+          }
           if (mine !== latest) return undefined
-          const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
-          if (fold !== undefined) {
-            const folded = fold(state, event)
-            if (isRefusedPromise(folded)) throw new InvalidArgumentError(`on.${event.type}`, 'must not return a promise: a fold returns the next state.')
-            state = folded
-            isOld = true
-          }
-          position = event.position
-          if (ahead.slices.isOver) {
-            progress()
-            await ahead.slices.turn()
-          }
+          position = Math.max(position, page.scannedTo)
+          if (position < page.head) continue
+          if (isOld) value = state === valueOf ? freshCopy(state) : state
+          valueOf = state
+          isOld = false
+          return { value, position }
         }
-        if (mine !== latest) return undefined
-        position = Math.max(position, page.scannedTo)
-        if (position < page.head) continue
-        if (isOld) value = state === valueOf ? freshCopy(state) : state
-        valueOf = state
-        isOld = false
-        return { value, position }
-      }
+      },
+      watch(changed) {
+        const unsubscribe = store.subscribe((head) => {
+          if (head > position) changed()
+        })
+        const stopLooking = lookOut(clock, slowPoll, changed)
+        return () => {
+          unsubscribe()
+          stopLooking()
+        }
+      },
     },
-    watch(changed) {
-      const unsubscribe = store.subscribe((head) => {
-        if (head > position) changed()
-      })
-      const stopLooking = lookOut(clock, slowPoll, changed)
-      return () => {
-        unsubscribe()
-        stopLooking()
-      }
-    },
-  }, clock)
+    clock,
+  )
 }

@@ -8,7 +8,11 @@ import { equal } from './equal.js'
 /** What a live query shows. */
 export type LiveSnapshot<V> =
   | { readonly state: 'loading' }
-  | { readonly state: 'ready'; readonly value: V; /** Where this answer was first read: it may hold for later positions, too. */ readonly position: number }
+  | {
+      readonly state: 'ready'
+      readonly value: V
+      /** Where this answer was first read: it may hold for later positions, too. */ readonly position: number
+    }
   /** `value`: the last answer, if there was one. Runs again by itself, unless `error` is a ClosedError: the view or store was closed. */
   | { readonly state: 'error'; readonly error: unknown; readonly value?: V }
 
@@ -62,7 +66,11 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     snapshot = next
     listeners.tell()
   }
-  const failed = (error: unknown): LiveSnapshot<V> => ({ state: 'error', error, ...('value' in snapshot ? { value: snapshot.value } : {}) })
+  const failed = (error: unknown): LiveSnapshot<V> => ({
+    state: 'error',
+    error,
+    ...('value' in snapshot ? { value: snapshot.value } : {}),
+  })
   const rest = () => {
     stop?.()
     stop = undefined
@@ -115,10 +123,19 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     again = false
     const mine = (run = { since: clock.monotonic() })
     limit(mine)
-    source.evaluate(() => (mine.since = clock.monotonic())).then(
-      (answer) => finish(mine, answer && (snapshot.state === 'ready' && equal(snapshot.value, answer.value) ? snapshot : { state: 'ready', ...answer })),
-      (error: unknown) => finish(mine, failed(error)),
-    )
+    source
+      .evaluate(() => (mine.since = clock.monotonic()))
+      .then(
+        (answer) =>
+          finish(
+            mine,
+            answer &&
+              (snapshot.state === 'ready' && equal(snapshot.value, answer.value)
+                ? snapshot
+                : { state: 'ready', ...answer }),
+          ),
+        (error: unknown) => finish(mine, failed(error)),
+      )
   }
   return {
     subscribe(listener) {

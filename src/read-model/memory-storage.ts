@@ -6,9 +6,30 @@ import { equal } from './equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from './fingerprint.js'
 import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from './keys.js'
 import {
-  addLeftOut, assertPossible, committed, earlierVersions, emptyState, faulted, faultOutcome, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped,
-  takeOver, tried, withoutLetter, workingSide,
-  type Commit, type RowChanges, type RowsRead, type Side, type StateRow, type TakeOver, type Transition,
+  addLeftOut,
+  assertPossible,
+  committed,
+  earlierVersions,
+  emptyState,
+  faulted,
+  faultOutcome,
+  letterBefore,
+  looksBack,
+  pausedOrNot,
+  rebuildStarted,
+  replayed,
+  skipped,
+  takeOver,
+  tried,
+  withoutLetter,
+  workingSide,
+  type Commit,
+  type RowChanges,
+  type RowsRead,
+  type Side,
+  type StateRow,
+  type TakeOver,
+  type Transition,
 } from './state.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from './storage.js'
 
@@ -62,7 +83,8 @@ export class MemoryReadModels {
 
 type MemoryDatabases = Map<string, MemoryDatabase>
 
-const inOrder = (letters: ReadonlyMap<number, DeadLetterRecord>): DeadLetterRecord[] => [...letters.values()].sort((left, right) => left.position - right.position)
+const inOrder = (letters: ReadonlyMap<number, DeadLetterRecord>): DeadLetterRecord[] =>
+  [...letters.values()].sort((left, right) => left.position - right.position)
 
 const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
@@ -81,7 +103,8 @@ class MemoryStorage implements ReadModelStorage {
     this.#key = projectionKey(definition)
     this.#log = log
     let database = databases.get(this.#key)
-    if (database === undefined) databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
+    if (database === undefined)
+      databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
     this.#database = database
     this.#assertSame()
   }
@@ -89,7 +112,12 @@ class MemoryStorage implements ReadModelStorage {
   /** The first definition that opens an empty one owns it. */
   #assertSame(): void {
     const { state } = this.#database
-    if (state.fingerprint === '') this.#database.state = { ...state, fingerprint: fingerprintOf(this.#definition), handles: handledBy(this.#definition) }
+    if (state.fingerprint === '')
+      this.#database.state = {
+        ...state,
+        fingerprint: fingerprintOf(this.#definition),
+        handles: handledBy(this.#definition),
+      }
     assertSameDefinition(this.#definition, assertPossible(this.#key, this.#database.state))
   }
 
@@ -97,7 +125,8 @@ class MemoryStorage implements ReadModelStorage {
   #leftOutBefore(): readonly number[] {
     const { name, version } = this.#definition
     const found = new Set<number>()
-    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version)) addLeftOut(found, this.#databases.get(key)?.state, this.#log)
+    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version))
+      addLeftOut(found, this.#databases.get(key)?.state, this.#log)
     return [...found]
   }
 
@@ -127,8 +156,14 @@ class MemoryStorage implements ReadModelStorage {
 
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
     const { letters } = this.#database.sides[from.shown]
-    const rowsAsRead = read.every(({ table, key, row }) => equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null))
-    const after = replayed(this.#key, this.#state, from, { letter: letters.has(letter), waitsFor: letterBefore(letters.get(letter), inOrder(letters)), rowsAsRead })
+    const rowsAsRead = read.every(({ table, key, row }) =>
+      equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null),
+    )
+    const after = replayed(this.#key, this.#state, from, {
+      letter: letters.has(letter),
+      waitsFor: letterBefore(letters.get(letter), inOrder(letters)),
+      rowsAsRead,
+    })
     this.#put(from.shown, rows)
     letters.delete(letter)
     this.#finish({ after, clear: [] })
@@ -165,7 +200,10 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async lastKey(side: Side, table: string): Promise<RowKey | undefined> {
-    return [...this.#table(side, table).values()].map(({ key }) => key).sort(compareKeys).at(-1)
+    return [...this.#table(side, table).values()]
+      .map(({ key }) => key)
+      .sort(compareKeys)
+      .at(-1)
   }
 
   async query(table: string, query: Query): Promise<Answer> {
@@ -182,7 +220,8 @@ class MemoryStorage implements ReadModelStorage {
     // Copies, as from a database: what an app does to its rows must not reach those of others.
     if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
     const { index, range = {}, direction = 'next', limit = Infinity } = query.options
-    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined) return { state, value: rows.size }
+    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
+      return { state, value: rows.size }
     const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
     const found = [...rows.values()]
       .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
@@ -194,11 +233,17 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
-    return inOrder(this.#database.sides[this.#state.shown].letters).filter(({ position }) => position > after).slice(0, limit)
+    return inOrder(this.#database.sides[this.#state.shown].letters)
+      .filter(({ position }) => position > after)
+      .slice(0, limit)
   }
 
   async heldStreams(side: Side): Promise<ReadonlySet<string>> {
-    return new Set(inOrder(this.#database.sides[side].letters).filter(({ holdsStream }) => holdsStream === true).map(({ stream }) => stream))
+    return new Set(
+      inOrder(this.#database.sides[side].letters)
+        .filter(({ holdsStream }) => holdsStream === true)
+        .map(({ stream }) => stream),
+    )
   }
 
   async discardLetter(position: number): Promise<void> {

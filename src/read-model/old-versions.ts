@@ -13,7 +13,10 @@ import { addLeftOut, earlierVersions, type StateRow } from './state.js'
 export const inUseName = (store: string, key: string): string => `${databaseName(store, key)}:in-use`
 
 /** The databases of earlier versions, the latest first; none where the engine does not list its databases. */
-async function databasesBefore(store: string, { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>): Promise<[database: string, version: string][]> {
+async function databasesBefore(
+  store: string,
+  { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>,
+): Promise<[database: string, version: string][]> {
   const factory: Partial<IDBFactory> | undefined = feature(({ indexedDB }) => indexedDB)
   if (typeof factory?.databases !== 'function') return []
   const prefix = databaseName(store, `${name}@`)
@@ -22,7 +25,11 @@ async function databasesBefore(store: string, { name, version }: Pick<Projection
 }
 
 /** What earlier versions of a projection left out by hand, as far as their databases are still there. Rejects where one cannot be read. */
-export async function leftOutBefore(store: string, definition: Pick<ProjectionDefinition, 'name' | 'version'>, log: string): Promise<readonly number[]> {
+export async function leftOutBefore(
+  store: string,
+  definition: Pick<ProjectionDefinition, 'name' | 'version'>,
+  log: string,
+): Promise<readonly number[]> {
   const found = new Set<number>()
   for (const [database, version] of await databasesBefore(store, definition)) {
     addLeftOut(found, await stateOf(database, `The read model '${definition.name}@${version}'`), log)
@@ -34,7 +41,9 @@ export async function leftOutBefore(store: string, definition: Pick<ProjectionDe
 async function stateOf(name: string, label: string): Promise<StateRow | undefined> {
   let gone = false
   const connection = new Connection({
-    name, version: 1, label,
+    name,
+    version: 1,
+    label,
     upgrade: (_database, transaction) => {
       // It was deleted in this moment, and is not made again.
       gone = true
@@ -45,8 +54,10 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
   try {
     await connection.open()
     if (gone) return undefined
-    return await connection.transact({ stores: [stateStore], mode: 'readonly', what: `reading what '${name}' left out` }, (transaction) =>
-      requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
+    return (await connection.transact(
+      { stores: [stateStore], mode: 'readonly', what: `reading what '${name}' left out` },
+      (transaction) => requested(transaction.objectStore(stateStore).get('state')),
+    )) as StateRow | undefined
   } catch (error) {
     // Nor is one that only a newer build may open.
     if (gone || (error as { code?: string }).code === 'unsupported-format') return undefined
@@ -60,7 +71,10 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
  * Deletes the databases of lower versions of a projection that no tab or worker has open. Rows can always be folded again, so
  * what fails here is left for another time. Without Web Locks nobody can tell what is in use, and nothing is removed.
  */
-export async function removeOldVersions(store: string, { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>): Promise<void> {
+export async function removeOldVersions(
+  store: string,
+  { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>,
+): Promise<void> {
   const locks = lockManager()
   if (locks === undefined) return
   for (const [database, old] of await databasesBefore(store, { name, version })) {

@@ -4,7 +4,8 @@ import type { TablePacks } from './packs.js'
 import { workingSide, type Side, type StateRow } from './state.js'
 
 /** Names the state of the rows on a side: as long as it is the same, so are they. A rebuild may end where it began, so both sides are named. */
-export const standingOf = (state: StateRow, side: Side): string => `${side}${state.shown}:${state.epoch}:${side === workingSide(state) ? workingPosition(state) : state.position}`
+export const standingOf = (state: StateRow, side: Side): string =>
+  `${side}${state.shown}:${state.epoch}:${side === workingSide(state) ? workingPosition(state) : state.position}`
 
 /** Tables of one and the same state; what is of another is forgotten. */
 export class PackMemory {

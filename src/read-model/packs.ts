@@ -122,7 +122,8 @@ export class TablePacks {
         if (pack.rows !== undefined) this.remember(pack.first, pack.rows)
       }
     }
-    if (gone.size + added.length > 0) this.#firsts = [...this.#firsts.filter((first) => !gone.has(slotOf(first))), ...added].sort(compareKeys)
+    if (gone.size + added.length > 0)
+      this.#firsts = [...this.#firsts.filter((first) => !gone.has(slotOf(first))), ...added].sort(compareKeys)
   }
 
   #at(key: RowKey): number {
@@ -157,18 +158,27 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
 }
 
 /** Makes the changes to the rows of a pack. Answers what stands in its place, if any row is left; of many changes, as it is asked for. */
-export function repack(keyName: string, rows: readonly unknown[], { first, isLast, changes }: PackChange): Iterable<NewPack> {
+export function repack(
+  keyName: string,
+  rows: readonly unknown[],
+  { first, isLast, changes }: PackChange,
+): Iterable<NewPack> {
   // Of what was not there a first pack is made.
   const begin = first ?? lowest
   const last = changes.at(-1)?.key
   const atEnd = isLast && (rows.length === 0 || compareKeys(keyIn(rows.at(-1), keyName), last) <= 0)
-  if (changes.length > manyChanges) return packed(keyName, begin, parts(changed(keyName, rows, changes), atEnd ? rowsPerPack : filled))
+  if (changes.length > manyChanges)
+    return packed(keyName, begin, parts(changed(keyName, rows, changes), atEnd ? rowsPerPack : filled))
   const lightly = changes.every(({ row }) => row === null || weightOf(row) <= light)
   return packed(keyName, begin, cut([...changed(keyName, rows, changes)], atEnd, lightly))
 }
 
 /** Rows after the changes. */
-function* changed(keyName: string, rows: readonly unknown[], changes: readonly RowChange[]): Generator<unknown, void, undefined> {
+function* changed(
+  keyName: string,
+  rows: readonly unknown[],
+  changes: readonly RowChange[],
+): Generator<unknown, void, undefined> {
   let from = 0
   for (const { key, row } of changes) {
     const at = placeOf(rows, keyName, key)
@@ -179,7 +189,11 @@ function* changed(keyName: string, rows: readonly unknown[], changes: readonly R
   for (; from < rows.length; from += 1) yield rows[from]
 }
 
-function* packed(keyName: string, begin: RowKey, parts: Iterable<readonly unknown[]>): Generator<NewPack, void, undefined> {
+function* packed(
+  keyName: string,
+  begin: RowKey,
+  parts: Iterable<readonly unknown[]>,
+): Generator<NewPack, void, undefined> {
   let first: RowKey | undefined = begin
   for (const rows of parts) {
     yield { first: first ?? (keyIn(rows[0], keyName) as RowKey), rows }
@@ -194,7 +208,8 @@ function* packed(keyName: string, begin: RowKey, parts: Iterable<readonly unknow
 function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (readonly unknown[])[] {
   if (rows.length === 0) return []
   if (lightly && rows.length <= rowsPerPack) return [rows]
-  if (rows.length <= rowsPerPack && rows.reduce<number>((sum, row) => sum + weightOf(row), 0) <= weightPerPack) return [rows]
+  if (rows.length <= rowsPerPack && rows.reduce<number>((sum, row) => sum + weightOf(row), 0) <= weightPerPack)
+    return [rows]
   return [...parts(rows, atEnd ? rowsPerPack : Math.ceil(rows.length / Math.ceil(rows.length / filled)))]
 }
 

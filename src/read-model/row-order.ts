@@ -19,7 +19,8 @@ export async function inKeyOrder(changes: Iterable<RowChange>, slices: Slices): 
   }
   while (runs.length > 1) {
     const longer: RowChange[][] = []
-    for (let at = 0; at < runs.length; at += 2) longer.push(await merged(runs[at] as RowChange[], runs[at + 1] ?? [], slices))
+    for (let at = 0; at < runs.length; at += 2)
+      longer.push(await merged(runs[at] as RowChange[], runs[at + 1] ?? [], slices))
     runs = longer
   }
   return runs[0] as RowChange[]
@@ -30,7 +31,7 @@ async function merged(left: RowChange[], right: RowChange[], slices: Slices): Pr
   // New keys come in ascending order, as often as not.
   if (first === undefined || last === undefined || byKey(last, first) < 0) return left.concat(right)
   const all: RowChange[] = []
-  for (let [at, other] = [0, 0]; at < left.length || other < right.length; ) {
+  for (let [at, other] = [0, 0]; at < left.length || other < right.length;) {
     const [one, two] = [left[at], right[other]]
     if (two === undefined || (one !== undefined && byKey(one, two) < 0)) {
       all.push(one as RowChange)

@@ -4,7 +4,15 @@ import { Slices } from '../platform/slices.js'
 import type { RowKey } from './keys.js'
 import { rowStore } from './layout.js'
 import { assertThere, isPacked, readPacks, readRows } from './packed-rows.js'
-import { manyChanges, maxRemembered, repack, type PackChange, type RowChange, type Stored, type TablePacks } from './packs.js'
+import {
+  manyChanges,
+  maxRemembered,
+  repack,
+  type PackChange,
+  type RowChange,
+  type Stored,
+  type TablePacks,
+} from './packs.js'
 import { inKeyOrder } from './row-order.js'
 import type { RowChanges, Side } from './state.js'
 
@@ -56,7 +64,15 @@ export class RowWrites {
     this.#tables = [...changes].map(([table, rows]) => {
       const store = transaction.objectStore(rowStore(side, table))
       const packs = isPacked(store) ? this.#remembered.get(table) : undefined
-      return { table, store, rows, packs, planned: packs !== undefined && rows.length <= manyChanges ? [...packs.changesOf(rows)] : undefined, stored: [], added: 0 }
+      return {
+        table,
+        store,
+        rows,
+        packs,
+        planned: packs !== undefined && rows.length <= manyChanges ? [...packs.changesOf(rows)] : undefined,
+        stored: [],
+        added: 0,
+      }
     })
   }
 
@@ -66,7 +82,8 @@ export class RowWrites {
     for (const { store, rows, packs, planned } of this.#tables) {
       if (!isPacked(store)) effort += rows.length
       else if (packs === undefined || planned === undefined) return false
-      else if (planned.every(({ first }) => first === undefined || packs.rowsOf(first) !== undefined)) effort += planned.length * packEffort
+      else if (planned.every(({ first }) => first === undefined || packs.rowsOf(first) !== undefined))
+        effort += planned.length * packEffort
       else return false
     }
     return effort <= rowsPerTurn
@@ -99,7 +116,9 @@ export class RowWrites {
 
   /** How many rows more each packed table holds. */
   added(): [string, number][] {
-    return this.#tables.flatMap(({ table, packs, added }) => (packs === undefined || added === 0 ? [] : [[table, added]]))
+    return this.#tables.flatMap(({ table, packs, added }) =>
+      packs === undefined || added === 0 ? [] : [[table, added]],
+    )
   }
 
   async #repack(writes: TableWrites, shows: () => Promise<unknown>, slices: Slices | undefined): Promise<void> {
@@ -111,11 +130,16 @@ export class RowWrites {
     let room = maxRemembered
     const readPart = () => {
       const changes: PackChange[] = []
-      for (let next; changes.length < packsAtATime && (next = planned.next()).done !== true; ) changes.push(next.value)
-      const firsts = changes.map(({ first }) => first).filter((first) => first !== undefined && packs.rowsOf(first) === undefined)
+      for (let next; changes.length < packsAtATime && (next = planned.next()).done !== true;) changes.push(next.value)
+      const firsts = changes
+        .map(({ first }) => first)
+        .filter((first) => first !== undefined && packs.rowsOf(first) === undefined)
       if (firsts.length === 0) return { changes }
       const found = new Map<RowKey, readonly unknown[]>()
-      const reading = Promise.all([readRows(store, packs, firsts, (first, rows) => void found.set(first, rows)), shows()]).then(([there]) => {
+      const reading = Promise.all([
+        readRows(store, packs, firsts, (first, rows) => void found.set(first, rows)),
+        shows(),
+      ]).then(([there]) => {
         assertThere(there, store)
         return found
       })
@@ -123,7 +147,7 @@ export class RowWrites {
       return { changes, reading }
     }
     // Those of the next part are on their way while this one is written.
-    for (let coming = readPart(); coming.changes.length > 0; ) {
+    for (let coming = readPart(); coming.changes.length > 0;) {
       const { changes, reading } = coming
       const read = await reading
       coming = readPart()

@@ -34,7 +34,8 @@ function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
   const isView = ArrayBuffer.isView(value)
   const tag = tagOf(isView ? value.buffer : value)
   if (unstorable.test(tag)) return tag.slice(8, -1)
-  const parts: Iterable<unknown> = value instanceof Map ? [...value].flat() : value instanceof Set ? value : isView ? [] : Object.values(value)
+  const parts: Iterable<unknown> =
+    value instanceof Map ? [...value].flat() : value instanceof Set ? value : isView ? [] : Object.values(value)
   for (const part of parts) {
     const found = unstorableIn(part, met)
     if (found !== undefined) return found
@@ -65,7 +66,15 @@ const refuse = (walk: Walk, key: string, problem: string): never => {
 /** Freezes a plain object or list in depth, or a copy of it. */
 function seal(value: object, walk: Walk, isPart: boolean): object {
   // `Object.assign`, since an object made by spreading takes several times as long to freeze; but it loses a property of this name.
-  const own = (!walk.copies ? value : Array.isArray(value) ? value.slice() : Object.hasOwn(value, '__proto__') ? { ...value } : Object.assign({}, value)) as Record<string, unknown>
+  const own = (
+    !walk.copies
+      ? value
+      : Array.isArray(value)
+        ? value.slice()
+        : Object.hasOwn(value, '__proto__')
+          ? { ...value }
+          : Object.assign({}, value)
+  ) as Record<string, unknown>
   if (isPart) {
     // Before going deeper, so that an object which contains itself ends the walk.
     sealed.set(own, false)
@@ -104,7 +113,8 @@ function sealIn(part: object, key: string, walk: Walk): object {
   walk.changeable = false
   const path = (walk.path ??= [])
   path.push(key)
-  if (path.length >= deepest) throw new InvalidArgumentError(`A row of '${walk.table}'`, `is nested more than ${deepest} levels deep.`)
+  if (path.length >= deepest)
+    throw new InvalidArgumentError(`A row of '${walk.table}'`, `is nested more than ${deepest} levels deep.`)
   const own = seal(part, walk, true)
   path.pop()
   if (walk.changeable) sealed.set(own, true)
@@ -119,7 +129,11 @@ function cloned(part: object, key: string, walk: Walk): object {
     found = unstorableIn(part, new Set())
     if (found === undefined) return structuredClone(part)
   } catch (cause) {
-    return refuse(walk, key, `cannot be stored: ${(cause as Error).message} Put plain data, without objects of the page.`)
+    return refuse(
+      walk,
+      key,
+      `cannot be stored: ${(cause as Error).message} Put plain data, without objects of the page.`,
+    )
   }
   return refuse(walk, key, `holds ${found}, which cannot be stored. Put a copy of its bytes.`)
 }
@@ -138,7 +152,9 @@ function entryOf(key: RowKey, row: object, table: string, copies: boolean): Entr
 export const taken = (key: RowKey, row: object, table: string): Entry => entryOf(key, row, table, true)
 
 /** A row that the storage returned, as the cache may keep it. */
-export const kept = (key: RowKey, row: object, table: string): Entry => (isExotic(row) ? { key, row, copied: true } : entryOf(key, row, table, false))
+export const kept = (key: RowKey, row: object, table: string): Entry =>
+  isExotic(row) ? { key, row, copied: true } : entryOf(key, row, table, false)
 
 /** A row as a handler may have it. */
-export const handedOut = ({ row, copied }: Entry): unknown => (copied === true ? structuredClone(row) : (row ?? undefined))
+export const handedOut = ({ row, copied }: Entry): unknown =>
+  copied === true ? structuredClone(row) : (row ?? undefined)

@@ -35,14 +35,26 @@ export function newOwner(): string {
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  projector: Projector<E, C> | ProjectionDefinition<E, T>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+  projector: Projector<E, C> | ProjectionDefinition<E, T>,
+  backend: ProjectionBackend<E>,
+  config?: ProjectionConfig<C>,
 ): Promise<ProjectionResult>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
-export async function runProjection<E extends EventShape, Own extends EventShape = E, T extends Tables = Tables, C = unknown, R extends Reads = 'own types'>(
-  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>, backend: ProjectionBackend<E>, config?: ProjectionConfig<C>,
+export async function runProjection<
+  E extends EventShape,
+  Own extends EventShape = E,
+  T extends Tables = Tables,
+  C = unknown,
+  R extends Reads = 'own types',
+>(
+  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>,
+  backend: ProjectionBackend<E>,
+  config?: ProjectionConfig<C>,
 ): Promise<ProjectionResult>
 export async function runProjection<E extends EventShape, C>(
-  projector: Projector<E, C> | ProjectionDefinition<E>, backend: ProjectionBackend<E>, config: ProjectionConfig<C> = {},
+  projector: Projector<E, C> | ProjectionDefinition<E>,
+  backend: ProjectionBackend<E>,
+  config: ProjectionConfig<C> = {},
 ): Promise<ProjectionResult> {
   const settings = config as ProjectionConfig<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
@@ -51,7 +63,11 @@ export async function runProjection<E extends EventShape, C>(
     const target = plainTarget(projector as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
-  const attached = await attach(projector as ProjectionDefinition<E> | Projector<E, C>, backend as TidemarkStore<E>, config)
+  const attached = await attach(
+    projector as ProjectionDefinition<E> | Projector<E, C>,
+    backend as TidemarkStore<E>,
+    config,
+  )
   try {
     return await driveTarget(attached.target, attached.backend, settings, options)
   } finally {

@@ -26,12 +26,18 @@ export interface Snapshot {
 }
 
 /** Answers `undefined` if there is no such read model (yet). */
-export async function takeSnapshot(storeName: string, parts: StoreInternals, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
+export async function takeSnapshot(
+  storeName: string,
+  parts: StoreInternals,
+  definition: ProjectionDefinition,
+): Promise<Snapshot | undefined> {
   if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
   const stored = memoryReadModels(parts).stored(projectionKey(definition))
   if (stored === undefined) return undefined
   // As a database would give them; and nobody may change them while they are looked at.
-  const rows = Object.keys(definition.tables).map((name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const)
+  const rows = Object.keys(definition.tables).map(
+    (name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const,
+  )
   return { missing: [], misplaced: [], packed: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
 }
 
@@ -42,7 +48,9 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
   let missing: readonly string[] = []
   let there: readonly string[] = []
   const connection = new Connection({
-    name: databaseName(storeName, key), version: 1, label: `The read model '${key}'`,
+    name: databaseName(storeName, key),
+    version: 1,
+    label: `The read model '${key}'`,
     upgrade: (_database, transaction) => {
       absent = true
       transaction.abort()
@@ -55,24 +63,45 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
   })
   try {
     await connection.open()
-    const stores = [stateStore, ...sides.flatMap((side) => [...tables.map((table) => rowStore(side, table)), letterStore(side)])].filter((name) => there.includes(name))
-    if (stores.length === 0) return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
-    return await connection.transact({ stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` }, async (transaction) => {
-      const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
-      const state: unknown = there.includes(stateStore) ? await requested(transaction.objectStore(stateStore).get('state')) : undefined
-      const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
-      const seen = tables.filter((table) => there.includes(rowStore(shown, table)))
-      const misplaced: { table: string; message: string }[] = []
-      const rowsOf = async (table: string) => {
-        const store = transaction.objectStore(rowStore(shown, table))
-        const records = await requested(store.getAll())
-        if (!isPacked(store)) return records as unknown[]
-        return unpack(await requested(store.getAllKeys()), records, definition.tables[table]?.key ?? '', (message) => misplaced.push({ table, message: `Table '${table}' ${message}` }))
-      }
-      const [letters, ...rows] = await Promise.all([there.includes(letterStore(shown)) ? all(letterStore(shown)) : [], ...seen.map(rowsOf)])
-      const packed = seen.filter((table) => isPacked(transaction.objectStore(rowStore(shown, table))))
-      return { missing, misplaced, packed, state, rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])), letters }
-    })
+    const stores = [
+      stateStore,
+      ...sides.flatMap((side) => [...tables.map((table) => rowStore(side, table)), letterStore(side)]),
+    ].filter((name) => there.includes(name))
+    if (stores.length === 0)
+      return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
+    return await connection.transact(
+      { stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` },
+      async (transaction) => {
+        const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
+        const state: unknown = there.includes(stateStore)
+          ? await requested(transaction.objectStore(stateStore).get('state'))
+          : undefined
+        const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
+        const seen = tables.filter((table) => there.includes(rowStore(shown, table)))
+        const misplaced: { table: string; message: string }[] = []
+        const rowsOf = async (table: string) => {
+          const store = transaction.objectStore(rowStore(shown, table))
+          const records = await requested(store.getAll())
+          if (!isPacked(store)) return records as unknown[]
+          return unpack(await requested(store.getAllKeys()), records, definition.tables[table]?.key ?? '', (message) =>
+            misplaced.push({ table, message: `Table '${table}' ${message}` }),
+          )
+        }
+        const [letters, ...rows] = await Promise.all([
+          there.includes(letterStore(shown)) ? all(letterStore(shown)) : [],
+          ...seen.map(rowsOf),
+        ])
+        const packed = seen.filter((table) => isPacked(transaction.objectStore(rowStore(shown, table))))
+        return {
+          missing,
+          misplaced,
+          packed,
+          state,
+          rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])),
+          letters,
+        }
+      },
+    )
   } catch (error) {
     if (absent) return undefined
     throw error
@@ -82,7 +111,12 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
 }
 
 /** The rows of packs, those left out that nobody finds where they are. */
-function unpack(firsts: readonly IDBValidKey[], records: readonly unknown[], keyName: string, complain: (message: string) => void): unknown[] {
+function unpack(
+  firsts: readonly IDBValidKey[],
+  records: readonly unknown[],
+  keyName: string,
+  complain: (message: string) => void,
+): unknown[] {
   const rows: unknown[] = []
   for (const [at, record] of records.entries()) {
     if (!Array.isArray(record)) {

@@ -21,7 +21,16 @@ export interface ProjectionStatus {
    * - `'faulted'`: stopped for good until `resume`, `skip` or `rebuild`; see `lastError`
    * - `'stopped'`: by `stop()` or the signal, in this context
    */
-  readonly phase: 'starting' | 'waiting-for-leader' | 'catching-up' | 'live' | 'retrying' | 'stalled' | 'paused' | 'faulted' | 'stopped'
+  readonly phase:
+    | 'starting'
+    | 'waiting-for-leader'
+    | 'catching-up'
+    | 'live'
+    | 'retrying'
+    | 'stalled'
+    | 'paused'
+    | 'faulted'
+    | 'stopped'
   /** Why it does not move, in words; absent while it does. */
   readonly reason?: string
   /** Everything up to here is in the rows that readers see. */
@@ -72,7 +81,16 @@ type Change = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | u
 /** The rate is measured over about so long, ms. */
 const rateSpan = 3_000
 
-const unknown: ProjectionStatus = Object.freeze({ phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 })
+const unknown: ProjectionStatus = Object.freeze({
+  phase: 'starting',
+  position: 0,
+  head: 0,
+  behind: 0,
+  rate: 0,
+  leader: false,
+  owner: '',
+  deadLetters: 0,
+})
 
 export function keepStatus(clock: Clock): StatusKeeper {
   let status = unknown
@@ -94,12 +112,15 @@ export function keepStatus(clock: Clock): StatusKeeper {
     listeners.tell()
   }
   /** What to say of a run that goes on, with such a change. */
-  const running = ({ position = status.position, head = status.head }: Change = {}): Change =>
-    ({ phase: head > position || status.rebuilding !== undefined ? 'catching-up' : 'live', reason: undefined })
+  const running = ({ position = status.position, head = status.head }: Change = {}): Change => ({
+    phase: head > position || status.rebuilding !== undefined ? 'catching-up' : 'live',
+    reason: undefined,
+  })
   const movedTo = (position: number) => {
     const now = clock.monotonic()
     if (position !== moved.position) moved = { at: now, position }
-    if (measured.position < 0 || position < measured.position || now - measured.at > rateSpan) measured = { at: now, position }
+    if (measured.position < 0 || position < measured.position || now - measured.at > rateSpan)
+      measured = { at: now, position }
     const seconds = (now - measured.at) / 1000
     return seconds < 0.05 ? status.rate : Math.round((position - measured.position) / seconds)
   }
@@ -112,14 +133,27 @@ export function keepStatus(clock: Clock): StatusKeeper {
     storage: (occurrence) => set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined }),
     report(report) {
       switch (report.type) {
-        case 'waiting': return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })
+        case 'waiting':
+          return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })
         // Where it stands is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the reason.
-        case 'leading': return set({ leader: true, phase: 'starting', reason: status.phase === 'starting' ? status.reason : undefined })
+        case 'leading':
+          return set({
+            leader: true,
+            phase: 'starting',
+            reason: status.phase === 'starting' ? status.reason : undefined,
+          })
         case 'loaded': {
           movedTo(report.position)
           // Where the head is nobody knows before the first read.
-          const phase = report.paused || (status.phase === 'starting' && status.head <= report.position && !report.rebuilding) ? {} : running()
-          return set(report.rebuilding ? { rebuilding: { position: report.position }, ...phase } : { position: report.position, ...phase })
+          const phase =
+            report.paused || (status.phase === 'starting' && status.head <= report.position && !report.rebuilding)
+              ? {}
+              : running()
+          return set(
+            report.rebuilding
+              ? { rebuilding: { position: report.position }, ...phase }
+              : { position: report.position, ...phase },
+          )
         }
         case 'read': {
           const { head } = report
@@ -129,18 +163,47 @@ export function keepStatus(clock: Clock): StatusKeeper {
           const rate = movedTo(report.position)
           const { position } = report
           const change = status.rebuilding === undefined ? { position } : { rebuilding: { position } }
-          return set({ ...change, ...running(change), rate, lastError: undefined, deadLetters: report.letters ?? status.deadLetters })
+          return set({
+            ...change,
+            ...running(change),
+            rate,
+            lastError: undefined,
+            deadLetters: report.letters ?? status.deadLetters,
+          })
         }
-        case 'idle': return set({ phase: 'live', rate: 0, reason: undefined, lastError: undefined, position: report.position, rebuilding: undefined })
-        case 'paused': return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
-        case 'event-failed': return set({ lastError: report.error })
-        case 'retrying': return set({ phase: 'retrying', reason: `The event at ${report.position} failed and is tried again.`, lastError: report.error })
+        case 'idle':
+          return set({
+            phase: 'live',
+            rate: 0,
+            reason: undefined,
+            lastError: undefined,
+            position: report.position,
+            rebuilding: undefined,
+          })
+        case 'paused':
+          return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
+        case 'event-failed':
+          return set({ lastError: report.error })
+        case 'retrying':
+          return set({
+            phase: 'retrying',
+            reason: `The event at ${report.position} failed and is tried again.`,
+            lastError: report.error,
+          })
         case 'storage-failed':
-          return set({ phase: 'retrying', reason: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`, lastError: report.error })
-        case 'leadership-lost': return set({ rate: 0 })
-        case 'rebuild-failed': return set({ rebuilding: undefined, lastError: report.error })
-        case 'resigned': return set({ leader: false, rate: 0 })
-        default: return undefined
+          return set({
+            phase: 'retrying',
+            reason: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`,
+            lastError: report.error,
+          })
+        case 'leadership-lost':
+          return set({ rate: 0 })
+        case 'rebuild-failed':
+          return set({ rebuilding: undefined, lastError: report.error })
+        case 'resigned':
+          return set({ leader: false, rate: 0 })
+        default:
+          return undefined
       }
     },
     stored(state, head, late = false) {
@@ -149,8 +212,12 @@ export function keepStatus(clock: Clock): StatusKeeper {
       const rate = movedTo(working)
       if (prerendered() !== undefined) moved = { ...moved, at: clock.monotonic() }
       set({
-        position: state.position, head, owner: state.owner, deadLetters: state.letters,
-        rebuilding: state.rebuild === undefined ? undefined : { position: state.rebuild.position }, rebuildFault: state.rebuildFault,
+        position: state.position,
+        head,
+        owner: state.owner,
+        deadLetters: state.letters,
+        rebuilding: state.rebuild === undefined ? undefined : { position: state.rebuild.position },
+        rebuildFault: state.rebuildFault,
         ...(status.leader ? {} : { rate: working >= head ? 0 : rate }),
       })
       if (status.phase === 'stopped' || status.phase === 'faulted') return
@@ -161,9 +228,17 @@ export function keepStatus(clock: Clock): StatusKeeper {
       const still = clock.monotonic() - moved.at
       const behind = head > state.position || state.rebuild !== undefined
       if (behind && still >= stallTimeout && status.phase !== 'retrying') {
-        const who = status.leader ? 'This context leads, but its handler has not come back' : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
-        set({ ...passed, phase: 'stalled', rate: 0, reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.` })
-      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader') set(status.leader ? running() : { ...passed, phase: 'waiting-for-leader', reason: undefined })
+        const who = status.leader
+          ? 'This context leads, but its handler has not come back'
+          : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
+        set({
+          ...passed,
+          phase: 'stalled',
+          rate: 0,
+          reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.`,
+        })
+      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader')
+        set(status.leader ? running() : { ...passed, phase: 'waiting-for-leader', reason: undefined })
     },
   }
 }

@@ -74,7 +74,13 @@ export class TableWork {
   /** A row that needs no reading; nothing where only the storage knows. */
   known(key: RowKey): Entry | undefined {
     const slot = slotOf(key)
-    return this.#pending.get(slot) ?? this.#cache.get(slot) ?? (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key)) ? { key: copyOfKey(key), row: null } : undefined)
+    return (
+      this.#pending.get(slot) ??
+      this.#cache.get(slot) ??
+      (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key))
+        ? { key: copyOfKey(key), row: null }
+        : undefined)
+    )
   }
 
   /** Reads a row that is not known. */
@@ -118,11 +124,15 @@ export class TableWork {
   /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */
   /** @param expected the key of the row that is updated */
   put(row: unknown, expected?: RowKey): void {
-    if (row === undefined && expected !== undefined) throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
+    if (row === undefined && expected !== undefined)
+      throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
     const checked = this.checked(row)
     const key = this.keyOf(checked)
     if (expected !== undefined && slotOf(key) !== slotOf(expected)) {
-      throw new InvalidArgumentError(`update() of '${this.#name}'`, 'returned a row with another key. Delete the one and put the other.')
+      throw new InvalidArgumentError(
+        `update() of '${this.#name}'`,
+        'returned a row with another key. Delete the one and put the other.',
+      )
     }
     this.stage(key, checked as object)
   }
@@ -130,7 +140,8 @@ export class TableWork {
   /** Puts a row that was checked, and whose key is known. */
   stage(key: RowKey, row: object): void {
     const entry = taken(copyOfKey(key), row, this.#name)
-    if (slotOf(this.keyOf(entry.row)) !== slotOf(key)) throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
+    if (slotOf(this.keyOf(entry.row)) !== slotOf(key))
+      throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
     this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
@@ -164,7 +175,8 @@ export class TableWork {
   }
 
   keyOf(row: unknown): RowKey {
-    if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
+    if (typeof row !== 'object' || row === null || Array.isArray(row))
+      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
     // What is inherited is not stored.
     const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)
@@ -177,28 +189,40 @@ export class TableWork {
    * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
    */
   checked(row: unknown): unknown {
-    if (isRefusedPromise(row)) throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
+    if (isRefusedPromise(row))
+      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
     if (this.#schema === undefined) return row
     // A copy, because a schema may change what it is given.
     const before = freshCopy(row)
     const result = this.#validate(row)
     if (result.issues !== undefined) {
-      throw new InvalidArgumentError(`A row of '${this.#name}'`, `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`)
+      throw new InvalidArgumentError(
+        `A row of '${this.#name}'`,
+        `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`,
+      )
     }
     const { value } = result
     if (!sameStored(before, value)) {
       const again = this.#validate(freshCopy(value))
       if (again.issues !== undefined || !sameStored(again.value, value)) {
-        throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'changes its own output. A row that was read is checked again when it is put: change values before they are put.')
+        throw new InvalidArgumentError(
+          `tables.${this.#name}.schema`,
+          'changes its own output. A row that was read is checked again when it is put: change values before they are put.',
+        )
       }
     }
     return value
   }
 
   #validate(row: unknown): StandardResult<unknown> {
-    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as StandardResult<unknown> | Promise<StandardResult<unknown>>
+    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as
+      | StandardResult<unknown>
+      | Promise<StandardResult<unknown>>
     if (!isRefusedPromise(result)) return result
-    throw new InvalidArgumentError(`tables.${this.#name}.schema`, 'is asynchronous. A row must be checked synchronously.')
+    throw new InvalidArgumentError(
+      `tables.${this.#name}.schema`,
+      'is asynchronous. A row must be checked synchronously.',
+    )
   }
 
   #write(entry: Entry): void {

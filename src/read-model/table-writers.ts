@@ -81,7 +81,11 @@ class RowWriter implements TableWriter<unknown> {
 
   #assertOpen(): void {
     // Its event is done with: a write now would be counted to another one.
-    if (!this.#event.open) throw new InvalidArgumentError(`Table '${this.#name}'`, 'is used after its handler ended. Await everything inside the handler.')
+    if (!this.#event.open)
+      throw new InvalidArgumentError(
+        `Table '${this.#name}'`,
+        'is used after its handler ended. Await everything inside the handler.',
+      )
   }
 }
 

@@ -1,7 +1,13 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { applied, isForNewerBuilds, type DeadLetterRecord, type ProjectionControls, type ProjectionTarget } from '../projection/target.js'
+import {
+  applied,
+  isForNewerBuilds,
+  type DeadLetterRecord,
+  type ProjectionControls,
+  type ProjectionTarget,
+} from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from './define.js'
 import { workingSide, type StateRow } from './state.js'
 import type { ReadModelStorage } from './storage.js'
@@ -24,7 +30,9 @@ export interface TargetPorts<E extends EventShape> {
 
 /** A projection over the storage of its read model. Closing it closes the storage. */
 export function readModelTarget<E extends EventShape>(
-  definition: ProjectionDefinition<E>, storage: ReadModelStorage, ports: TargetPorts<E>,
+  definition: ProjectionDefinition<E>,
+  storage: ReadModelStorage,
+  ports: TargetPorts<E>,
 ): ProjectionTarget<E> & ProjectionControls {
   const work = new UnitOfWork(definition, storage)
   const allTables = Object.keys(definition.tables)
@@ -71,7 +79,8 @@ export function readModelTarget<E extends EventShape>(
     apply: (event) => work.apply(event),
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {
-      if (from === undefined || (dropped && position !== undefined)) throw new InvalidArgumentError('tries', 'comes before begin.')
+      if (from === undefined || (dropped && position !== undefined))
+        throw new InvalidArgumentError('tries', 'comes before begin.')
       const before = alone
       // Also where it fails: it may be noted all the same (N4).
       alone = position ?? alone
@@ -89,7 +98,8 @@ export function readModelTarget<E extends EventShape>(
       letters = []
       work.committed()
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
-      if (from.rebuild === undefined) ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
+      if (from.rebuild === undefined)
+        ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
       return { paused: from.paused, letters: from.letters }
     },
     reset() {
@@ -127,7 +137,11 @@ export function readModelTarget<E extends EventShape>(
 }
 
 /** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
-async function replayLetter<E extends EventShape>(definition: ProjectionDefinition<E>, storage: ReadModelStorage, event: RecordedEvent<E>) {
+async function replayLetter<E extends EventShape>(
+  definition: ProjectionDefinition<E>,
+  storage: ReadModelStorage,
+  event: RecordedEvent<E>,
+) {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
     const work = new UnitOfWork(definition, storage, { remembersReads: true })

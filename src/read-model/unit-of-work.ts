@@ -40,12 +40,22 @@ export class UnitOfWork<E extends EventShape> {
   #preparedMuch = false
   #wantsPreparing = false
 
-  constructor(definition: ProjectionDefinition<E>, storage: ReadModelStorage, options: { readonly remembersReads?: boolean } = {}) {
+  constructor(
+    definition: ProjectionDefinition<E>,
+    storage: ReadModelStorage,
+    options: { readonly remembersReads?: boolean } = {},
+  ) {
     if (options.remembersReads === true) this.#read = []
     this.#definition = definition
     this.#storage = storage
-    this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[])
-      .map(([table, fold]) => ({ table, key: (event) => notLate(fold.key(event)), evolve: (row, event) => fold.evolve(row, event), label: `The key of fold '${table}'` }))
+    this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[]).map(
+      ([table, fold]) => ({
+        table,
+        key: (event) => notLate(fold.key(event)),
+        evolve: (row, event) => fold.evolve(row, event),
+        label: `The key of fold '${table}'`,
+      }),
+    )
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset(0, false)
   }
@@ -54,16 +64,18 @@ export class UnitOfWork<E extends EventShape> {
   reset(side: Side, empty: boolean): void {
     const storage = this.#storage
     const read = this.#read
-    this.#tables = new Map(Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
-      const source: TableSource = {
-        row: (key) => storage.row(side, name, key),
-        rows: (keys) => storage.rows(side, name, keys),
-        whole: (most) => storage.wholeTable(side, name, most),
-        lastKey: () => storage.lastKey(side, name),
-        ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
-      }
-      return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
-    }))
+    this.#tables = new Map(
+      Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
+        const source: TableSource = {
+          row: (key) => storage.row(side, name, key),
+          rows: (keys) => storage.rows(side, name, keys),
+          whole: (most) => storage.wholeTable(side, name, most),
+          lastKey: () => storage.lastKey(side, name),
+          ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
+        }
+        return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
+      }),
+    )
   }
 
   /** Whether a handler asks; see `StackGuard`. */
@@ -122,7 +134,9 @@ export class UnitOfWork<E extends EventShape> {
   /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds (N17). */
   apply(event: RecordedEvent<E>): void | Applying {
     const { on } = this.#definition
-    const handler = Object.hasOwn(on, event.type) ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined) : undefined
+    const handler = Object.hasOwn(on, event.type)
+      ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined)
+      : undefined
     if (handler === undefined && this.#folds.length === 0) return
     const at = new Application(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
     const handle = (): void | Promise<void> => {
@@ -227,10 +241,17 @@ class Application implements Invocation, Applying {
 
 /** What a handler writes after it ended is in no commit, and the checkpoint would move on without it. */
 const notAwaited = (table: string | undefined): InvalidArgumentError =>
-  new InvalidArgumentError(`Table '${table}'`, 'was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.')
+  new InvalidArgumentError(
+    `Table '${table}'`,
+    'was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.',
+  )
 
 /** The keys that the folds of these events touch and that only the storage knows. */
-function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, events: readonly RecordedEvent<E>[]): RowKey[] {
+function unknownKeys<E extends EventShape>(
+  table: TableWork,
+  fold: Fold<E>,
+  events: readonly RecordedEvent<E>[],
+): RowKey[] {
   const keys = new Map<Slot, RowKey>()
   for (const event of events) {
     let key: RowKey | undefined
@@ -250,7 +271,13 @@ function unknownKeys<E extends EventShape>(table: TableWork, fold: Fold<E>, even
 /** A promise is refused as a key; its rejection must not come up as unhandled. */
 const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
 
-function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowKey, entry: Entry, event: RecordedEvent<E>): void {
+function evolve<E extends EventShape>(
+  table: TableWork,
+  fold: Fold<E>,
+  key: RowKey,
+  entry: Entry,
+  event: RecordedEvent<E>,
+): void {
   const before = handedOut(entry)
   const after = fold.evolve(before, event)
   if (after === before && after !== undefined && entry.copied !== true) return
@@ -259,9 +286,13 @@ function evolve<E extends EventShape>(table: TableWork, fold: Fold<E>, key: RowK
     return
   }
   if (isRefusedPromise(after)) {
-    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, 'returned a promise. It must return the row; await things in a handler of `on`.')
+    throw new InvalidArgumentError(
+      `fold.${fold.table}.evolve`,
+      'returned a promise. It must return the row; await things in a handler of `on`.',
+    )
   }
   const row = table.checked(after)
-  if (slotOf(table.keyOf(row)) !== slotOf(key)) throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
+  if (slotOf(table.keyOf(row)) !== slotOf(key))
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
   table.stage(key, row as object)
 }

@@ -111,14 +111,25 @@ const rowsPerTurn = 500
  * if (!ok) await projection.rebuild()
  */
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options?: ReadOptions,
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
+  options?: ReadOptions,
 ): Promise<ReadModelVerification>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
-export async function verifyReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadOptions,
+export async function verifyReadModel<
+  E extends EventShape,
+  T extends Tables,
+  Own extends EventShape = E,
+  R extends Reads = Reads,
+>(
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+  options?: ReadOptions,
 ): Promise<ReadModelVerification>
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
-  store: TidemarkStore<E>, projection: ProjectionDefinition<E, T>, options: ReadOptions = {},
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
+  options: ReadOptions = {},
 ): Promise<ReadModelVerification> {
   onlyKnown(options, ['signal'])
   const { signal } = options
@@ -137,7 +148,10 @@ export async function verifyReadModel<E extends EventShape, T extends Tables>(
 }
 
 async function verified<E extends EventShape>(
-  store: TidemarkStore<E>, parts: StoreInternals, definition: ProjectionDefinition<E>, signal: AbortSignal | undefined,
+  store: TidemarkStore<E>,
+  parts: StoreInternals,
+  definition: ProjectionDefinition<E>,
+  signal: AbortSignal | undefined,
 ): Promise<ReadModelVerification> {
   const erased = definition as unknown as ProjectionDefinition
   const log = await parts.identity()
@@ -145,11 +159,22 @@ async function verified<E extends EventShape>(
   // After the rows: they can only be behind it.
   const head = await store.head()
   const found = new Findings()
-  const report = (position: number, rows: number): ReadModelVerification =>
-    ({ ok: found.defects.length === 0, position, head, rows, defects: found.defects, unlisted: found.unlisted })
+  const report = (position: number, rows: number): ReadModelVerification => ({
+    ok: found.defects.length === 0,
+    position,
+    head,
+    rows,
+    defects: found.defects,
+    unlisted: found.unlisted,
+  })
   if (snapshot === undefined) return report(0, 0)
-  for (const part of snapshot.missing) found.add({ kind: 'structure', message: `The database lacks its ${part}. It is made again, empty, when the projection is run.` })
-  for (const { table, message } of snapshot.misplaced) found.add({ kind: 'structure', table, message: `${message} Rebuild the projection.` })
+  for (const part of snapshot.missing)
+    found.add({
+      kind: 'structure',
+      message: `The database lacks its ${part}. It is made again, empty, when the projection is run.`,
+    })
+  for (const { table, message } of snapshot.misplaced)
+    found.add({ kind: 'structure', table, message: `${message} Rebuild the projection.` })
   const state = checkState(snapshot, log, head, erased, found)
   if (state === undefined) return report(0, 0)
   if (state.position > head) return report(state.position, 0)
@@ -170,10 +195,17 @@ class Findings {
 }
 
 /** The state, if it says enough to go on. */
-function checkState({ state: row, missing }: Snapshot, log: string, head: number, definition: ProjectionDefinition, found: Findings): StateRow | undefined {
+function checkState(
+  { state: row, missing }: Snapshot,
+  log: string,
+  head: number,
+  definition: ProjectionDefinition,
+  found: Findings,
+): StateRow | undefined {
   if (row === undefined) {
     // Its object store is named already.
-    if (missing.length === 0) found.add({ kind: 'state', message: 'The row that says how far the rows are is missing.' })
+    if (missing.length === 0)
+      found.add({ kind: 'state', message: 'The row that says how far the rows are is missing.' })
     return undefined
   }
   const wrong = impossibleIn(row)
@@ -181,41 +213,82 @@ function checkState({ state: row, missing }: Snapshot, log: string, head: number
   if (wrong.length > 0) return undefined
   const sound = row as StateRow
   if (!isFingerprintOf(definition, sound.fingerprint)) {
-    found.add({ kind: 'tables', message: "The rows were made with other tables than those declared. Raise 'version' in defineProjection." })
+    found.add({
+      kind: 'tables',
+      message: "The rows were made with other tables than those declared. Raise 'version' in defineProjection.",
+    })
     return undefined
   }
   if ((sound.handles ?? handledBy(definition)) !== handledBy(definition)) {
-    found.add({ kind: 'tables', message: `The rows were made from other events (${sound.handles}) than those declared. Raise 'version' in defineProjection.` })
+    found.add({
+      kind: 'tables',
+      message: `The rows were made from other events (${sound.handles}) than those declared. Raise 'version' in defineProjection.`,
+    })
     return undefined
   }
   if (sound.log !== log) {
-    found.add({ kind: 'log', position: sound.position, message: 'The rows were folded from another log. They are dropped, and folded anew, when the projection is run.' })
+    found.add({
+      kind: 'log',
+      position: sound.position,
+      message: 'The rows were folded from another log. They are dropped, and folded anew, when the projection is run.',
+    })
     return undefined
   }
-  for (const [what, position] of [['checkpoint', sound.position], ['checkpoint of the rebuild', sound.rebuild?.position ?? 0]] as const) {
-    if (position > head) found.add({ kind: 'checkpoint', position, message: `The ${what} is ${position}, beyond the head ${head}. All rows are dropped, and folded anew, when the projection is run.` })
+  for (const [what, position] of [
+    ['checkpoint', sound.position],
+    ['checkpoint of the rebuild', sound.rebuild?.position ?? 0],
+  ] as const) {
+    if (position > head)
+      found.add({
+        kind: 'checkpoint',
+        position,
+        message: `The ${what} is ${position}, beyond the head ${head}. All rows are dropped, and folded anew, when the projection is run.`,
+      })
   }
   return sound
 }
 
 /** The letters that are some, by position. */
-function checkLetters(rows: readonly unknown[], state: StateRow, found: Findings): ReadonlyMap<number, DeadLetterRecord> {
+function checkLetters(
+  rows: readonly unknown[],
+  state: StateRow,
+  found: Findings,
+): ReadonlyMap<number, DeadLetterRecord> {
   const letters = new Map<number, DeadLetterRecord>()
   for (const row of rows) {
     const { position, eventId, eventType, stream } = row as Partial<Record<keyof DeadLetterRecord, unknown>>
-    if (!isWhole(position) || position === 0) found.add({ kind: 'letter', message: `A dead letter is for ${describe(position)}, which is no position.` })
-    else if (position > state.position) found.add({ kind: 'letter', position, message: `A dead letter is for position ${position}, beyond the checkpoint ${state.position}.` })
+    if (!isWhole(position) || position === 0)
+      found.add({ kind: 'letter', message: `A dead letter is for ${describe(position)}, which is no position.` })
+    else if (position > state.position)
+      found.add({
+        kind: 'letter',
+        position,
+        message: `A dead letter is for position ${position}, beyond the checkpoint ${state.position}.`,
+      })
     else if (typeof eventId !== 'string' || typeof eventType !== 'string' || typeof stream !== 'string') {
-      found.add({ kind: 'letter', position, message: `The dead letter for position ${position} does not name its event.` })
+      found.add({
+        kind: 'letter',
+        position,
+        message: `The dead letter for position ${position} does not name its event.`,
+      })
     } else letters.set(position, row as DeadLetterRecord)
   }
-  if (rows.length !== state.letters) found.add({ kind: 'letter', message: `The state says that ${state.letters} dead letters wait, and there are ${rows.length}.` })
+  if (rows.length !== state.letters)
+    found.add({
+      kind: 'letter',
+      message: `The state says that ${state.letters} dead letters wait, and there are ${rows.length}.`,
+    })
   return letters
 }
 
 /** Folds what the stored rows were folded from. */
 async function foldAgain<E extends EventShape>(
-  definition: ProjectionDefinition<E>, store: EventReader<E>, state: StateRow, letters: ReadonlyMap<number, DeadLetterRecord>, found: Findings, signal: AbortSignal | undefined,
+  definition: ProjectionDefinition<E>,
+  store: EventReader<E>,
+  state: StateRow,
+  letters: ReadonlyMap<number, DeadLetterRecord>,
+  found: Findings,
+  signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, readonly unknown[]>> {
   const models = new MemoryReadModels()
   const storage = models.open(definition as unknown as ProjectionDefinition, state.log)
@@ -233,7 +306,12 @@ async function foldAgain<E extends EventShape>(
   const see = ({ position, id }: { readonly position: number; readonly id: string }) => {
     if (!unseen.delete(position)) return
     const named = (letters.get(position) as DeadLetterRecord).eventId
-    if (named !== id) found.add({ kind: 'letter', position, message: `The dead letter for position ${position} is for the event '${named}', and '${id}' stands there.` })
+    if (named !== id)
+      found.add({
+        kind: 'letter',
+        position,
+        message: `The dead letter for position ${position} is for the event '${named}', and '${id}' stands there.`,
+      })
   }
   const again: ProjectionTarget<E> = {
     ...target,
@@ -250,7 +328,11 @@ async function foldAgain<E extends EventShape>(
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
         const reason = messageOf(failure.error)
-        found.add({ kind: 'event', position, message: `The event at position ${position} fails for good (${reason}), and the projection went past it.` })
+        found.add({
+          kind: 'event',
+          position,
+          message: `The event at position ${position} fails for good (${reason}), and the projection went past it.`,
+        })
       }
       return 'skip'
     },
@@ -261,13 +343,20 @@ async function foldAgain<E extends EventShape>(
   const settings = settle({ retry: { maxAttempts: maxRetries, delay: 0 } }, 'batch')
   try {
     const reader: EventReader<E> = { readEvents: (...asked) => store.readEvents(...asked) }
-    await runMachine({ target: again, ports: { reader }, settings, owner: '', run, report: () => {} }, signal ?? new AbortController().signal)
+    await runMachine(
+      { target: again, ports: { reader }, settings, owner: '', run, report: () => {} },
+      signal ?? new AbortController().signal,
+    )
   } catch (error) {
     const { cause } = error as { cause?: unknown }
     throw cause instanceof TidemarkError ? cause : error
   }
   for (const position of signal?.aborted === true ? [] : unseen) {
-    found.add({ kind: 'letter', position, message: `A dead letter is for position ${position}, where the log has no event for this projection.` })
+    found.add({
+      kind: 'letter',
+      position,
+      message: `A dead letter is for position ${position}, where the log has no event for this projection.`,
+    })
   }
   return models.stored(projectionKey(definition))?.rows ?? new Map()
 }
@@ -275,7 +364,12 @@ async function foldAgain<E extends EventShape>(
 /** Rows as a database would keep them; one that it would refuse fails here as there. */
 function asStored(changes: RowChanges): RowChanges {
   try {
-    return new Map([...changes].map(([table, rows]) => [table, new Map([...rows].map(([slot, { key, row }]) => [slot, { key, row: structuredClone(row) }]))]))
+    return new Map(
+      [...changes].map(([table, rows]) => [
+        table,
+        new Map([...rows].map(([slot, { key, row }]) => [slot, { key, row: structuredClone(row) }])),
+      ]),
+    )
   } catch (error) {
     throw storageError(error, 'folding again')
   }
@@ -283,7 +377,11 @@ function asStored(changes: RowChanges): RowChanges {
 
 /** Compares row by row. Answers how many stored rows there are. */
 async function compare(
-  definition: ProjectionDefinition, snapshot: Snapshot, folded: ReadonlyMap<string, readonly unknown[]>, found: Findings, signal: AbortSignal | undefined,
+  definition: ProjectionDefinition,
+  snapshot: Snapshot,
+  folded: ReadonlyMap<string, readonly unknown[]>,
+  found: Findings,
+  signal: AbortSignal | undefined,
 ): Promise<number> {
   let compared = 0
   for (const [table, { key: name }] of Object.entries(definition.tables)) {
@@ -293,14 +391,28 @@ async function compare(
     const wanted = new Map<Slot, unknown>((folded.get(table) ?? []).map((row) => [slotOf(keyOf(row) as RowKey), row]))
     const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
     if (count !== undefined && count !== stored.length && count !== wanted.size) {
-      found.add({ kind: 'state', table, message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.` })
+      found.add({
+        kind: 'state',
+        table,
+        message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.`,
+      })
     }
     for (const row of stored) {
       const key = keyOf(row)
       const slot = slotOf(key as RowKey)
       const at = { table, key }
-      if (!wanted.has(slot)) found.add({ kind: 'unexpected-row', ...at, message: `Table '${table}' has a row ${describe(key)} that the events do not make.` })
-      else if (!sameStored(wanted.get(slot), row)) found.add({ kind: 'wrong-row', ...at, message: `The row ${describe(key)} of table '${table}' is not what the events make of it.` })
+      if (!wanted.has(slot))
+        found.add({
+          kind: 'unexpected-row',
+          ...at,
+          message: `Table '${table}' has a row ${describe(key)} that the events do not make.`,
+        })
+      else if (!sameStored(wanted.get(slot), row))
+        found.add({
+          kind: 'wrong-row',
+          ...at,
+          message: `The row ${describe(key)} of table '${table}' is not what the events make of it.`,
+        })
       wanted.delete(slot)
       compared += 1
       if (compared % rowsPerTurn === 0) {
@@ -309,7 +421,13 @@ async function compare(
       }
     }
     const missing = [...wanted.values()].map(keyOf).sort(compareKeys)
-    for (const key of missing) found.add({ kind: 'missing-row', table, key, message: `Table '${table}' lacks the row ${describe(key)} that the events make.` })
+    for (const key of missing)
+      found.add({
+        kind: 'missing-row',
+        table,
+        key,
+        message: `Table '${table}' lacks the row ${describe(key)} that the events make.`,
+      })
   }
   return compared
 }

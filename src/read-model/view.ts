@@ -9,7 +9,14 @@ import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
 import { openStorage } from './attach.js'
-import { isDefinition, projectionKey, type IndexOf, type ProjectionDefinition, type RowOf, type Tables } from './define.js'
+import {
+  isDefinition,
+  projectionKey,
+  type IndexOf,
+  type ProjectionDefinition,
+  type RowOf,
+  type Tables,
+} from './define.js'
 import { equal } from './equal.js'
 import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from './keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live.js'
@@ -64,12 +71,27 @@ const maxTries = 3
  * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
  *   or another definition of its name and version is in use in this context
  */
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options?: ReadModelOptions): Promise<ReadModel<T>>
-/** The same, for a definition that is typed by its own events: see `FitsStore`. */
-export async function openReadModel<E extends EventShape, T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
-  store: TidemarkStore<E>, definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>, options?: ReadModelOptions,
+export async function openReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  definition: ProjectionDefinition<E, T>,
+  options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
-export async function openReadModel<E extends EventShape, T extends Tables>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, options: ReadModelOptions = {}): Promise<ReadModel<T>> {
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function openReadModel<
+  E extends EventShape,
+  T extends Tables,
+  Own extends EventShape = E,
+  R extends Reads = Reads,
+>(
+  store: TidemarkStore<E>,
+  definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+  options?: ReadModelOptions,
+): Promise<ReadModel<T>>
+export async function openReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  definition: ProjectionDefinition<E, T>,
+  options: ReadModelOptions = {},
+): Promise<ReadModel<T>> {
   onlyKnown(options, ['clock'])
   const { clock = systemClock } = options
   const { signals } = storeInternals(store)
@@ -105,14 +127,16 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
         reading = tables
         const asked: TableQuery[] = []
         const moments = new Map<string, number>()
-        const value = await query(readers<T>(definition, async (table, question) => {
-          tables.add(table)
-          asked.push({ table, query: question })
-          const at = known.findIndex((one) => one.table === table && equal(one.query, question))
-          const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? await ask(table, question)
-          moments.set(momentOf(answer.state), answer.state.position)
-          return answer
-        }))
+        const value = await query(
+          readers<T>(definition, async (table, question) => {
+            tables.add(table)
+            asked.push({ table, query: question })
+            const at = known.findIndex((one) => one.table === table && equal(one.query, question))
+            const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
+            moments.set(momentOf(answer.state), answer.state.position)
+            return answer
+          }),
+        )
         // Another evaluation, if this one was given up meanwhile, knows better.
         if (reading === tables) touched = tables
         if (moments.size < 2) return { value, position: [...moments.values()][0] ?? (await storage.state()).position }
@@ -127,7 +151,12 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
       watch(changed, ended) {
         // Nothing is known to be touched before the first answer.
         const stop = watchCommits(key, storage, signals, clock, (tables) => {
-          if (touched.size === 0 || tables === 'unknown' || tables.some((table) => touched.has(table) || reading.has(table))) changed()
+          if (
+            touched.size === 0 ||
+            tables === 'unknown' ||
+            tables.some((table) => touched.has(table) || reading.has(table))
+          )
+            changed()
         })
         const remove = watching.add(ended)
         return () => {
@@ -149,21 +178,38 @@ export async function openReadModel<E extends EventShape, T extends Tables>(stor
       storage.close()
     },
   }
-  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(view, Symbol.asyncDispose, { value: () => view.close() })
+  if (typeof Symbol.asyncDispose === 'symbol')
+    Object.defineProperty(view, Symbol.asyncDispose, { value: () => view.close() })
   return view as unknown as ReadModel<T>
 }
 
 /** The tables of a definition, answered by `ask`. */
-function readers<T extends Tables>({ tables }: { readonly tables: T }, ask: (table: string, query: Query) => Promise<Answer>): TableReaders<T> {
-  const selected = (name: string, options: QueryOptions, known: readonly string[]): Selection & { readonly isEmpty: boolean } => {
+function readers<T extends Tables>(
+  { tables }: { readonly tables: T },
+  ask: (table: string, query: Query) => Promise<Answer>,
+): TableReaders<T> {
+  const selected = (
+    name: string,
+    options: QueryOptions,
+    known: readonly string[],
+  ): Selection & { readonly isEmpty: boolean } => {
     onlyKnown(options, known)
     const { index, direction, limit = Infinity } = options
-    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
-    if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index)) throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
-    if (direction !== undefined && direction !== 'next' && direction !== 'prev') throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
+    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0))
+      throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
+    if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index))
+      throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
+    if (direction !== undefined && direction !== 'next' && direction !== 'prev')
+      throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
     const range = checkedRange(options.range)
     // `getAll(range, 0)` would return everything (H15), and IndexedDB takes no count of 2 ** 32.
-    return { index, range, direction, limit: limit < 2 ** 32 ? limit : Infinity, isEmpty: limit === 0 || isEmptyRange(range) }
+    return {
+      index,
+      range,
+      direction,
+      limit: limit < 2 ** 32 ? limit : Infinity,
+      isEmpty: limit === 0 || isEmptyRange(range),
+    }
   }
   const reader = (name: string): TableReader<unknown> => ({
     async get(key) {
@@ -192,7 +238,11 @@ const momentOf = ({ epoch, position, shown }: StateRow): string => `${epoch}:${p
 
 /** Tells of commits: by hints, and where those were lost by looking now and then. */
 function watchCommits(
-  key: string, storage: ReadModelStorage, signals: Signals, clock: Clock, changed: (tables: readonly string[] | 'unknown') => void,
+  key: string,
+  storage: ReadModelStorage,
+  signals: Signals,
+  clock: Clock,
+  changed: (tables: readonly string[] | 'unknown') => void,
 ): () => void {
   let seen: string | undefined
   const look = async () => {

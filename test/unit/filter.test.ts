@@ -15,14 +15,24 @@ test('an empty filter matches all, and says so', () => {
 test('types: one of the list, and none for an empty list', () => {
   const { matches, all } = compileFilter({ types: ['A', '__proto__'] })
   expect(all).toBe(false)
-  expect(['A', '__proto__', 'B', 'constructor'].map((type) => matches(event('x', type)))).toEqual([true, true, false, false])
+  expect(['A', '__proto__', 'B', 'constructor'].map((type) => matches(event('x', type)))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
   expect(compileFilter({ types: [] })).toMatchObject({ all: false })
   expect(compileFilter({ types: [] }).matches(event('x'))).toBe(false)
 })
 
 test('V5: a pattern is for the whole name, and holds together with types', () => {
   const { matches } = compileFilter({ types: ['A'], streamPattern: 'account-*' })
-  expect([event('account-1'), event('account-1/sub'), event('order-1'), event('account-1', 'B')].map(matches)).toEqual([true, true, false, false])
+  expect([event('account-1'), event('account-1/sub'), event('order-1'), event('account-1', 'B')].map(matches)).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
 })
 
 test('V6: ? in a pattern is exactly one character', () => {
@@ -61,15 +71,32 @@ describe('N9: a prefix is exact to the code unit', () => {
   })
 })
 
-test.for([undefined, null, 'A', 7, [], ['A'], { type: 'A' }, { types: 'A' }, { types: [1] }, { types: [, 'A'] }, { types: null }, { [Symbol('s')]: 1 }, { streamPrefix: 'a', streamPattern: 'a*' }])(
-  'refused: %j',
-  (filter) => {
-    expect(() => compileFilter(filter as never)).toThrow(InvalidArgumentError)
-  },
-)
+test.for([
+  undefined,
+  null,
+  'A',
+  7,
+  [],
+  ['A'],
+  { type: 'A' },
+  { types: 'A' },
+  { types: [1] },
+  { types: [, 'A'] },
+  { types: null },
+  { [Symbol('s')]: 1 },
+  { streamPrefix: 'a', streamPattern: 'a*' },
+])('refused: %j', (filter) => {
+  expect(() => compileFilter(filter as never)).toThrow(InvalidArgumentError)
+})
 
 test('V3, V4: a bad prefix or pattern is a bad name', () => {
-  for (const filter of [{ streamPrefix: 'a*' }, { streamPrefix: 7 }, { streamPattern: 'a[' }, { streamPattern: '' }, { streamPattern: null }]) {
+  for (const filter of [
+    { streamPrefix: 'a*' },
+    { streamPrefix: 7 },
+    { streamPattern: 'a[' },
+    { streamPattern: '' },
+    { streamPattern: null },
+  ]) {
     expect(() => compileFilter(filter as never)).toThrow(InvalidNameError)
   }
 })

@@ -4,7 +4,9 @@ import { webLocksCoordinator } from '../../../src/coordination/web-locks.js'
 
 /** Web Locks as far as exclusive locks go: a queue per name, `ifAvailable`, `signal` while waiting, and stealing. */
 function fakeLocks() {
-  interface Request { readonly grant: () => void }
+  interface Request {
+    readonly grant: () => void
+  }
   const held = new Map<string, { reject: (error: unknown) => void }>()
   const queues = new Map<string, Request[]>()
   const next = (name: string) => {
@@ -95,7 +97,19 @@ describe.for([
 
   test('L6: odd names do not collide, and none is refused', async () => {
     const coordinator = open()
-    for (const name of ['a', 'A', ' a', 'a/b', 'a%2Fb', '-a', '__proto__', 'constructor', '\u{1f600}', 'é', 'e\u0301']) {
+    for (const name of [
+      'a',
+      'A',
+      ' a',
+      'a/b',
+      'a%2Fb',
+      '-a',
+      '__proto__',
+      'constructor',
+      '\u{1f600}',
+      'é',
+      'e\u0301',
+    ]) {
       expect(await coordinator.tryAcquire(name)).toBeDefined()
     }
   })
@@ -119,6 +133,8 @@ test('H55, H60: a stolen lock aborts lost, without an unhandled rejection', asyn
 })
 
 test('H60: a lock manager that refuses rejects the request', async () => {
-  const manager = { request: () => Promise.reject(new DOMException('Inactive', 'InvalidStateError')) } as unknown as LockManager
+  const manager = {
+    request: () => Promise.reject(new DOMException('Inactive', 'InvalidStateError')),
+  } as unknown as LockManager
   await expect(webLocksCoordinator(manager, 'x:').tryAcquire('a')).rejects.toMatchObject({ name: 'InvalidStateError' })
 })

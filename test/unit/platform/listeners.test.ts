@@ -34,13 +34,17 @@ const places: readonly Place[] = [
     make() {
       let value = 0
       let changed = () => {}
-      const live = liveQuery<number>({
-        evaluate: async () => ({ value, position: 0 }), end: () => undefined,
-        watch(told) {
-          changed = told
-          return () => {}
+      const live = liveQuery<number>(
+        {
+          evaluate: async () => ({ value, position: 0 }),
+          end: () => undefined,
+          watch(told) {
+            changed = told
+            return () => {}
+          },
         },
-      }, systemClock)
+        systemClock,
+      )
       return {
         subscribe: live.subscribe,
         async round() {
@@ -137,10 +141,12 @@ describe.each(places)('$name', ({ make }) => {
     await soon()
     const called: string[] = []
     let armed = false
-    const stops: (() => void)[] = [subscribe(() => {
-      called.push('first')
-      if (armed && stops.length === 1) stops.push(subscribe(() => void called.push('added')))
-    })]
+    const stops: (() => void)[] = [
+      subscribe(() => {
+        called.push('first')
+        if (armed && stops.length === 1) stops.push(subscribe(() => void called.push('added')))
+      }),
+    ]
     await soon()
     called.length = 0
     armed = true

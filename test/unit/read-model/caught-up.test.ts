@@ -32,9 +32,14 @@ function waiting({ wanted = 5, caller, refreshed = Promise.resolve(), built, ...
   }
   const outcome = vi.fn()
   const wait = waitUntilCaughtUp('p', counted, wanted, options, clock, caller, refreshed, built)
-  wait.then((value) => outcome('resolved', value), (error: unknown) => outcome('rejected', error))
+  wait.then(
+    (value) => outcome('resolved', value),
+    (error: unknown) => outcome('rejected', error),
+  )
   return {
-    clock, status, outcome,
+    clock,
+    status,
+    outcome,
     /** How it ended, if it did, once promises settled. */
     async ended() {
       await clock.advance(0)
@@ -89,7 +94,10 @@ test('where nothing moves it, it rejects at once with the reason', async () => {
   for (const [change, error] of [
     [{ phase: 'faulted', lastError: why }, why],
     [{ phase: 'stopped' }, { code: 'closed', message: expect.stringContaining("'p'") }],
-    [{ phase: 'paused' }, { code: 'failed', projector: 'p', position: 3, message: expect.stringContaining('paused at 3') }],
+    [
+      { phase: 'paused' },
+      { code: 'failed', projector: 'p', position: 3, message: expect.stringContaining('paused at 3') },
+    ],
   ] as const) {
     const { status, ended, left } = waiting({ timeout: 1_000 })
     await ended()
@@ -124,7 +132,10 @@ test('its timeout tells where the projection is: as an error, or as a stale answ
   late.status.set({ position: 4, head: 12 })
   expect(await late.ended()).toBeUndefined()
   await late.clock.advance(1)
-  expect(await late.ended()).toMatchObject(['rejected', { code: 'caught-up-timeout', position: 4, head: 12, message: expect.stringContaining('4 of 12') }])
+  expect(await late.ended()).toMatchObject([
+    'rejected',
+    { code: 'caught-up-timeout', position: 4, head: 12, message: expect.stringContaining('4 of 12') },
+  ])
   expect(late.left()).toEqual([0, 0])
   const stale = waiting({ timeout: 1_000, onTimeout: 'stale' })
   await stale.clock.advance(1_000)
@@ -148,7 +159,8 @@ test('a timeout of 0 ends at once, and one that is no number is refused', async 
   const { clock, ended } = waiting({ timeout: 0, onTimeout: 'stale' })
   await clock.advance(0)
   expect(await ended()).toEqual(here(3, 9, true))
-  for (const timeout of [-1, NaN, '5' as never]) expect(() => assertCaughtUpOptions({ timeout })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  for (const timeout of [-1, NaN, '5' as never])
+    expect(() => assertCaughtUpOptions({ timeout })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
 })
 
 test('its signal ends it with the reason, in the middle or before, and no listener stays on it', async () => {
@@ -183,7 +195,10 @@ test('N28: a handler that waits for its own projection is refused after 5 s, one
   await clock.advance(4_999)
   expect(await ended()).toBeUndefined()
   await clock.advance(1)
-  expect(await ended()).toMatchObject(['rejected', { code: 'invalid-argument', message: expect.stringContaining('wait for itself') }])
+  expect(await ended()).toMatchObject([
+    'rejected',
+    { code: 'invalid-argument', message: expect.stringContaining('wait for itself') },
+  ])
   expect(left()).toEqual([0, 0])
   const other = waiting({ caller: { ended: true } as Invocation })
   await other.clock.advance(60_000)

@@ -7,7 +7,16 @@ import { newRun } from '../../../src/projection/machine.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
 import { readModelTarget } from '../../../src/read-model/target.js'
-import { takeOver, tried, emptyState, committed, faulted, rebuildStarted, pausedOrNot, type StateRow } from '../../../src/read-model/state.js'
+import {
+  takeOver,
+  tried,
+  emptyState,
+  committed,
+  faulted,
+  rebuildStarted,
+  pausedOrNot,
+  type StateRow,
+} from '../../../src/read-model/state.js'
 import { added, indexedDbStore, memoryStore, model, newName } from './support.js'
 
 const at = (state: Partial<StateRow>): StateRow => ({ ...emptyState('log', ''), position: 36, owner: 'dead', ...state })
@@ -37,9 +46,14 @@ test('N19: status names the event and says what to do, the log and other project
   const store = await storeWithSuspect(3, 5)
   const seen: number[] = []
   const projection = startProjection(model({ handler: ({ position }) => void seen.push(position) }), store)
-  await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({
-    phase: 'faulted', position: 2, reason: expect.stringMatching(/position 3 .*resume\(\).*skip\(3\)/s), lastError: { cause: { code: 'event-crashes', position: 3 } },
-  }))
+  await vi.waitFor(() =>
+    expect(projection.status.getSnapshot()).toMatchObject({
+      phase: 'faulted',
+      position: 2,
+      reason: expect.stringMatching(/position 3 .*resume\(\).*skip\(3\)/s),
+      lastError: { cause: { code: 'event-crashes', position: 3 } },
+    }),
+  )
   expect(seen).toEqual([])
   await store.append({ stream: 's', events: [added()] })
   await projection.resume()
@@ -53,7 +67,11 @@ test('N19: a run that starts later blames it again without calling the handler, 
   const store = await storeWithSuspect(3, 5)
   const seen: number[] = []
   const definition = model({ handler: ({ position }) => void seen.push(position) })
-  for (let times = 0; times < 3; times += 1) await expect(runProjection(definition, store)).rejects.toMatchObject({ position: 3, cause: { code: 'event-crashes' } })
+  for (let times = 0; times < 3; times += 1)
+    await expect(runProjection(definition, store)).rejects.toMatchObject({
+      position: 3,
+      cause: { code: 'event-crashes' },
+    })
   expect(seen).toEqual([])
   const projection = startProjection(definition, store)
   await vi.waitFor(() => expect(projection.status.getSnapshot().phase).toBe('faulted'))
@@ -84,7 +102,10 @@ test('N19: ends are counted from the same position, of other runs, that said not
   const second = begins({ ...first, owner: 'dead' })
   expect(second.unclean).toEqual({ position: 36, ends: 1 })
   expect(begins(second).unclean).toEqual({ position: 36, ends: 1 })
-  expect(begins({ ...second, owner: 'dead', fault: { position: 37, message: '', time: 0 } }).unclean).toEqual({ position: 36, ends: 1 })
+  expect(begins({ ...second, owner: 'dead', fault: { position: 37, message: '', time: 0 } }).unclean).toEqual({
+    position: 36,
+    ends: 1,
+  })
   expect(begins({ ...second, owner: 'dead', position: 40 }).unclean).toEqual({ position: 40, ends: 0 })
   expect(begins({ ...second, owner: 'dead' }, { head: 36 })).not.toHaveProperty('unclean')
 })
@@ -100,12 +121,15 @@ test('N19: a run that lived through an event takes its suspicion back, also when
   const fault = { position: 37, message: '', time: 0 }
   expect(faulted(marked, marked, fault, 37)?.after).toEqual({ ...at({}), fault })
   expect(faulted(marked, marked, fault)?.after).toEqual({ ...marked, fault })
-  expect(() => tried('p', at({ epoch: 2 }), at({ epoch: 1 }), 37)).toThrow(expect.objectContaining({ code: 'leadership-lost' }))
+  expect(() => tried('p', at({ epoch: 2 }), at({ epoch: 1 }), 37)).toThrow(
+    expect.objectContaining({ code: 'leadership-lost' }),
+  )
 })
 
 test('N19: a commit past the event, a rebuild and resume() forget it; pause() does not', () => {
   const marked = tried('p', begins(at({})), begins(at({})), 37)
-  const commit = (position: number, caughtUp: boolean, ends?: number) => committed('p', marked, { from: marked, position, caughtUp, ends, rows: new Map(), letters: [] }).after
+  const commit = (position: number, caughtUp: boolean, ends?: number) =>
+    committed('p', marked, { from: marked, position, caughtUp, ends, rows: new Map(), letters: [] }).after
   expect(commit(37, false)).not.toHaveProperty('trying')
   expect(commit(36, false).trying).toEqual(marked.trying)
   expect(commit(37, false, 2).unclean).toEqual({ position: 37, ends: 2 })
@@ -123,7 +147,13 @@ test('N19: a commit past the event, a rebuild and resume() forget it; pause() do
 function contexts(definition = model()) {
   const models = new MemoryReadModels()
   const open = () => models.open(definition as never, 'log')
-  const target = () => readModelTarget(definition as never, open(), { head: async () => 5, event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+  const target = () =>
+    readModelTarget(definition as never, open(), {
+      head: async () => 5,
+      event: () => Promise.reject(new Error('not asked for')),
+      committed() {},
+      changed() {},
+    })
   return { target, trying: async () => (await open().state()).trying }
 }
 
@@ -152,9 +182,19 @@ test('N19: who works beside another one, which may only be slow, blames no event
     await dead.begin(owner)
     await dead.tries?.(1)
   }
-  const run = (holdsLock?: () => boolean) => runMachine({
-    target: target(), ports: { reader: store as never }, settings: settle({}, 'batch'), owner: 'c', run: newRun(), report() {}, ...(holdsLock && { holdsLock }),
-  }, new AbortController().signal)
+  const run = (holdsLock?: () => boolean) =>
+    runMachine(
+      {
+        target: target(),
+        ports: { reader: store as never },
+        settings: settle({}, 'batch'),
+        owner: 'c',
+        run: newRun(),
+        report() {},
+        ...(holdsLock && { holdsLock }),
+      },
+      new AbortController().signal,
+    )
   await expect(run(() => true)).rejects.toMatchObject({ position: 1, cause: { code: 'event-crashes' } })
   expect(await trying()).toEqual({ position: 1, runs: 2 })
   expect(await run()).toMatchObject({ applied: 5, reason: 'caught-up' })

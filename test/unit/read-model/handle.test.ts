@@ -5,7 +5,19 @@ import { runProjection, startProjection } from 'tidemark'
 import { stopGrace } from '../../../src/projection/leadership.js'
 import { sleep } from '../../../src/platform/clock.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { added, codeOf, gate, lettersOf, listener, memoryStore, model, newName, plain, poison, shown } from './support.js'
+import {
+  added,
+  codeOf,
+  gate,
+  lettersOf,
+  listener,
+  memoryStore,
+  model,
+  newName,
+  plain,
+  poison,
+  shown,
+} from './support.js'
 
 /** A plain projection of three events that set the second one aside, until its handler is mended. */
 async function withLetter() {
@@ -13,10 +25,17 @@ async function withLetter() {
   const store = await memoryStore(3)
   const seen: number[] = []
   let broken = true
-  const projection = startProjection(plain(({ position }) => {
-    if (broken && position === 2) poison()
-    seen.push(position)
-  }, () => 'park'), store, { clock })
+  const projection = startProjection(
+    plain(
+      ({ position }) => {
+        if (broken && position === 2) poison()
+        seen.push(position)
+      },
+      () => 'park',
+    ),
+    store,
+    { clock },
+  )
   await clock.runUntil(projection.caughtUp(3))
   return { clock, projection, seen, mend: () => void (broken = false) }
 }
@@ -26,10 +45,14 @@ describe('a plain projector', () => {
     const clock = virtualClock()
     const store = await memoryStore(3)
     let calls = 0
-    const projection = startProjection(plain(() => {
-      calls += 1
-      poison()
-    }), store, { clock })
+    const projection = startProjection(
+      plain(() => {
+        calls += 1
+        poison()
+      }),
+      store,
+      { clock },
+    )
     await clock.advance(60_000)
     expect(projection.status.getSnapshot().phase).toBe('faulted')
     expect(calls).toBe(1)
@@ -40,10 +63,14 @@ describe('a plain projector', () => {
     const clock = virtualClock()
     const store = await memoryStore(50)
     const seen: number[] = []
-    const projection = startProjection(plain(({ position }) => {
-      if (position === 5) poison()
-      seen.push(position)
-    }), store, { clock })
+    const projection = startProjection(
+      plain(({ position }) => {
+        if (position === 5) poison()
+        seen.push(position)
+      }),
+      store,
+      { clock },
+    )
     await clock.advance(100)
     expect(projection.status.getSnapshot().phase).toBe('faulted')
     expect(await clock.runUntil(codeOf(projection.skip(40)))).toBe('invalid-argument')
@@ -55,7 +82,11 @@ describe('a plain projector', () => {
   test('refuses to skip beyond the head', async () => {
     const clock = virtualClock()
     const store = await memoryStore(1)
-    const projection = startProjection(plain(() => {}), store, { clock })
+    const projection = startProjection(
+      plain(() => {}),
+      store,
+      { clock },
+    )
     await clock.advance(100)
     expect(await clock.runUntil(codeOf(projection.skip(1_000_000)))).toBe('invalid-argument')
     await clock.advance(100)
@@ -87,7 +118,11 @@ describe('a plain projector', () => {
   test('counts all of its letters in the status', async () => {
     const clock = virtualClock()
     const store = await memoryStore(1500)
-    const projection = startProjection(plain(poison, () => 'park'), store, { clock })
+    const projection = startProjection(
+      plain(poison, () => 'park'),
+      store,
+      { clock },
+    )
     await clock.runUntil(projection.caughtUp(1500))
     await clock.advance(100)
     expect(projection.status.getSnapshot().deadLetters).toBe(1500)
@@ -99,16 +134,26 @@ describe('a plain projector', () => {
     const store = await openMemoryEventStore<{ type: 'A'; data: { items: string[] } }>({ name: newName() })
     await store.append({ stream: 's', events: [{ type: 'A', data: { items: ['x', 'y'] } }] })
     const seen: string[][] = []
-    await clock.runUntil(runProjection({
-      name: 'p',
-      apply({ data }) {
-        seen.push([...data.items])
-        data.items.pop()
-        if (seen.length < 3) poison()
-      },
-      onError: () => 'retry',
-    }, store, { clock }))
-    expect(seen).toEqual([['x', 'y'], ['x', 'y'], ['x', 'y']])
+    await clock.runUntil(
+      runProjection(
+        {
+          name: 'p',
+          apply({ data }) {
+            seen.push([...data.items])
+            data.items.pop()
+            if (seen.length < 3) poison()
+          },
+          onError: () => 'retry',
+        },
+        store,
+        { clock },
+      ),
+    )
+    expect(seen).toEqual([
+      ['x', 'y'],
+      ['x', 'y'],
+      ['x', 'y'],
+    ])
   })
 })
 
@@ -129,18 +174,26 @@ describe('a batch that has ended', () => {
     const store = await memoryStore(30)
     const projection = startProjection(model(), store, { mode: 'batch', budget: { maxEvents: 5 }, clock })
     await clock.advance(100)
-    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'stopped', reason: 'The batch ended: budget.', leader: false, position: 5, behind: 25 })
+    expect(projection.status.getSnapshot()).toMatchObject({
+      phase: 'stopped',
+      reason: 'The batch ended: budget.',
+      leader: false,
+      position: 5,
+      behind: 25,
+    })
     await clock.runUntil(projection.stop())
   })
 })
 
 describe('while the storage does not answer', () => {
-  const hanging = async () => ({ ...await memoryStore(3), head: () => new Promise<number>(() => {}) })
+  const hanging = async () => ({ ...(await memoryStore(3)), head: () => new Promise<number>(() => {}) })
 
   test('the timeout of caughtUp holds', async () => {
     const clock = virtualClock()
     const projection = startProjection(model(), await hanging(), { clock })
-    expect(await clock.runUntil(projection.caughtUp(3, { timeout: 50, onTimeout: 'stale' }))).toMatchObject({ stale: true })
+    expect(await clock.runUntil(projection.caughtUp(3, { timeout: 50, onTimeout: 'stale' }))).toMatchObject({
+      stale: true,
+    })
     expect(clock.monotonic()).toBe(50)
     await clock.runUntil(projection.stop())
   })
@@ -160,7 +213,10 @@ describe('what ends a run', () => {
   test('store.close() ends a continuous one, and nothing goes on after it', async () => {
     const clock = virtualClock()
     const store = await memoryStore(3)
-    const ended = expect(runProjection(model(), store, { mode: 'continuous', clock })).rejects.toMatchObject({ code: 'failed', cause: { code: 'closed' } })
+    const ended = expect(runProjection(model(), store, { mode: 'continuous', clock })).rejects.toMatchObject({
+      code: 'failed',
+      cause: { code: 'closed' },
+    })
     await clock.advance(100)
     await store.close()
     await clock.runUntil(ended)
@@ -171,13 +227,17 @@ describe('what ends a run', () => {
     const clock = virtualClock()
     const store = await memoryStore(3)
     let returned = false
-    const projection = startProjection(model({
-      handler: async ({ position }) => {
-        if (position !== 2) return
-        await projection.stop()
-        returned = true
-      },
-    }), store, { clock })
+    const projection = startProjection(
+      model({
+        handler: async ({ position }) => {
+          if (position !== 2) return
+          await projection.stop()
+          returned = true
+        },
+      }),
+      store,
+      { clock },
+    )
     await clock.advance(100)
     expect(returned).toBe(true)
     await clock.runUntil(projection.stop())
@@ -207,7 +267,11 @@ describe('what ends a run', () => {
       load: (name: string) => orDown(() => store.load(name)),
     }
     const held = await store.tryAcquire('plain')
-    const projection = startProjection(plain(() => {}), failing, { signal: controller.signal, clock })
+    const projection = startProjection(
+      plain(() => {}),
+      failing,
+      { signal: controller.signal, clock },
+    )
     await clock.advance(100)
     expect(projection.status.getSnapshot().phase).toBe('waiting-for-leader')
     down = true
@@ -242,7 +306,8 @@ test('rebuild() while a failed read waits for its retry begins without an append
   let failing = false
   const flaky = {
     ...store,
-    readEvents: (...given: Parameters<typeof store.readEvents>) => (failing ? Promise.reject(new Error('read')) : store.readEvents(...given)),
+    readEvents: (...given: Parameters<typeof store.readEvents>) =>
+      failing ? Promise.reject(new Error('read')) : store.readEvents(...given),
   }
   const { reports, onEvent } = listener()
   const projection = startProjection(model(), flaky, { clock, poll: { failureBackoff: 1000 }, onEvent })
@@ -261,12 +326,16 @@ test('a handler that hangs keeps stop() for two seconds at most', async () => {
   const clock = virtualClock()
   const store = await memoryStore(1)
   const begun = gate()
-  const projection = startProjection(model({
-    handler: () => {
-      begun.open()
-      return new Promise(() => {})
-    },
-  }), store, { clock })
+  const projection = startProjection(
+    model({
+      handler: () => {
+        begun.open()
+        return new Promise(() => {})
+      },
+    }),
+    store,
+    { clock },
+  )
   await begun.passed
   await clock.runUntil(projection.stop())
   expect(clock.monotonic()).toBe(stopGrace)
@@ -276,11 +345,18 @@ test('while events pour in, what somebody waits for in caughtUp is stored withou
   const clock = virtualClock()
   const store = await memoryStore(0)
   const took = 20
-  const slow = { ...store, save: async (...given: Parameters<typeof store.save>) => {
-    await sleep(clock, took)
-    return store.save(...given)
-  } }
-  const projection = startProjection(plain(() => {}), slow, { clock })
+  const slow = {
+    ...store,
+    save: async (...given: Parameters<typeof store.save>) => {
+      await sleep(clock, took)
+      return store.save(...given)
+    },
+  }
+  const projection = startProjection(
+    plain(() => {}),
+    slow,
+    { clock },
+  )
   await clock.advance(1000)
   /** One more comes in while the one before it is stored; that one may then wait as long as storing took. */
   const pour = async (position: number) => {

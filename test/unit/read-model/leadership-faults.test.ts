@@ -14,9 +14,19 @@ import { fakeBackend, fakeRows, fakeTarget, type FakeBackend } from '../projecti
 import { added, fakePage, lettersOf, memoryStore, model, poison } from './support.js'
 
 /** Runs a target for so long. */
-async function follow(backend: FakeBackend, target: ProjectionTarget, ms: number, config: ProjectionConfig<never> = {}) {
+async function follow(
+  backend: FakeBackend,
+  target: ProjectionTarget,
+  ms: number,
+  config: ProjectionConfig<never> = {},
+) {
   const controller = new AbortController()
-  const run = driveTarget(target, backend, { clock: backend.clock, signal: controller.signal, ...config }, { mode: 'continuous', owner: 'follower' })
+  const run = driveTarget(
+    target,
+    backend,
+    { clock: backend.clock, signal: controller.signal, ...config },
+    { mode: 'continuous', owner: 'follower' },
+  )
   run.catch(() => {})
   await backend.clock.advance(ms)
   controller.abort()
@@ -28,26 +38,35 @@ describe('replays', () => {
     const clock = virtualClock()
     const store = await memoryStore()
     const letters = 80
-    await store.append({ stream: 's', events: Array.from({ length: 600 }, (_, at) => added(at < letters ? 'bad' : 'good')) })
+    await store.append({
+      stream: 's',
+      events: Array.from({ length: 600 }, (_, at) => added(at < letters ? 'bad' : 'good')),
+    })
     let broken = true
-    const projection = startProjection(model({
-      onError: () => 'park',
-      handler: async ({ data: { to } }) => {
-        if (to === 'good') return sleep(clock, 20)
-        if (broken) poison()
-      },
-    }), store, { clock })
+    const projection = startProjection(
+      model({
+        onError: () => 'park',
+        handler: async ({ data: { to } }) => {
+          if (to === 'good') return sleep(clock, 20)
+          if (broken) poison()
+        },
+      }),
+      store,
+      { clock },
+    )
     await clock.advance(1_000)
     broken = false
     const { position: before } = projection.status.getSnapshot()
     let replayed = 0
-    await clock.runUntil((async () => {
-      for await (const letter of projection.deadLetters()) {
-        await letter.retry()
-        replayed += 1
-        await sleep(clock, 30)
-      }
-    })())
+    await clock.runUntil(
+      (async () => {
+        for await (const letter of projection.deadLetters()) {
+          await letter.retry()
+          replayed += 1
+          await sleep(clock, 30)
+        }
+      })(),
+    )
     expect(replayed).toBe(letters)
     const { phase, position, lastError } = projection.status.getSnapshot()
     expect([phase, lastError]).toEqual(['catching-up', undefined])
@@ -69,7 +88,11 @@ describe('replays', () => {
     await clock.runUntil(runProjection(definition, store, { budget: { maxEvents: 5 }, clock }))
     broken = false
     // It never gets the lock, so that it only shows and controls.
-    const helper = startProjection(definition, { ...store, tryAcquire: async () => undefined, acquire: () => new Promise(() => {}) }, { clock })
+    const helper = startProjection(
+      definition,
+      { ...store, tryAcquire: async () => undefined, acquire: () => new Promise(() => {}) },
+      { clock },
+    )
     const run = runProjection(definition, store, { clock })
     await clock.advance(50)
     const waiting = startProjection(definition, store, { clock })
@@ -107,7 +130,12 @@ describe('a follower', () => {
     backend.append(3)
     // A gave up at the head, because its reads failed.
     backend.faults.read = (n) => (n > 1 ? new Error('down') : undefined)
-    const first = driveTarget(fakeTarget(rows), backend, { clock: backend.clock, poll: { maxConsecutiveFailures: 1 } }, { mode: 'continuous', owner: 'a' })
+    const first = driveTarget(
+      fakeTarget(rows),
+      backend,
+      { clock: backend.clock, poll: { maxConsecutiveFailures: 1 } },
+      { mode: 'continuous', owner: 'a' },
+    )
     await expect(backend.clock.runUntil(first)).rejects.toMatchObject({ code: 'failed' })
     expect(rows.fault).toBeDefined()
     delete backend.faults.read
@@ -126,7 +154,8 @@ describe('a follower', () => {
     const minute = 60_000
     const clock = {
       ...backend.clock,
-      schedule: (ms: number, callback: () => void) => backend.clock.schedule(Math.ceil(Math.max(ms, 1) / minute) * minute, callback),
+      schedule: (ms: number, callback: () => void) =>
+        backend.clock.schedule(Math.ceil(Math.max(ms, 1) / minute) * minute, callback),
     }
     backend.append(3)
     await follow(backend, fakeTarget(rows), 60 * minute, { clock })
@@ -146,7 +175,12 @@ describe('a follower', () => {
         return guard
       },
     }
-    const run = driveTarget(fakeTarget(rows), { ...backend, coordinator }, { clock: backend.clock, signal: controller.signal }, { mode: 'continuous', owner: 'a' })
+    const run = driveTarget(
+      fakeTarget(rows),
+      { ...backend, coordinator },
+      { clock: backend.clock, signal: controller.signal },
+      { mode: 'continuous', owner: 'a' },
+    )
     expect(await backend.clock.runUntil(run)).toMatchObject({ reason: 'aborted' })
     expect(rows.epoch).toBe(0)
   })
@@ -155,7 +189,9 @@ describe('a follower', () => {
 describe('each-event', () => {
   const drive = (backend: FakeBackend, projector: Projector) => {
     const config = { clock: backend.clock, checkpoint: 'each-event' } as const
-    return backend.clock.runUntil(driveTarget(plainTarget(projector, backend.checkpoints, config), backend, config, { mode: 'batch', owner: 'a' }))
+    return backend.clock.runUntil(
+      driveTarget(plainTarget(projector, backend.checkpoints, config), backend, config, { mode: 'batch', owner: 'a' }),
+    )
   }
 
   test('a checkpoint that cannot be saved is no failure of the event', async () => {
@@ -212,14 +248,18 @@ describe('a page', () => {
     const clock = virtualClock()
     const store = await memoryStore(1)
     let broken = true
-    const projection = startProjection(model({
-      handler: () => {
-        if (!broken) return
-        // A request of the handler fails because the page is going away.
-        page.hide()
-        throw new TypeError('Failed to fetch')
-      },
-    }), store, { clock })
+    const projection = startProjection(
+      model({
+        handler: () => {
+          if (!broken) return
+          // A request of the handler fails because the page is going away.
+          page.hide()
+          throw new TypeError('Failed to fetch')
+        },
+      }),
+      store,
+      { clock },
+    )
     await clock.advance(1_000)
     expect(projection.status.getSnapshot().phase).toBe('faulted')
     broken = false

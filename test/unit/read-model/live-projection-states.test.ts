@@ -11,10 +11,15 @@ let count = 0
 
 /** The value that a live query shows once it is of this position. */
 async function shown<V>(query: LiveQuery<V>, position: number): Promise<V> {
-  const snapshot = await vi.waitUntil(() => {
-    const snapshot = query.getSnapshot()
-    return snapshot.state === 'error' || (snapshot.state === 'ready' && snapshot.position === position) ? snapshot : undefined
-  }, { timeout: 20_000 })
+  const snapshot = await vi.waitUntil(
+    () => {
+      const snapshot = query.getSnapshot()
+      return snapshot.state === 'error' || (snapshot.state === 'ready' && snapshot.position === position)
+        ? snapshot
+        : undefined
+    },
+    { timeout: 20_000 },
+  )
   if (snapshot.state === 'error') throw snapshot.error
   return snapshot.value
 }
@@ -26,14 +31,26 @@ afterEach(async () => {
   expect(unhandled).not.toHaveBeenCalled()
 })
 
-describe.each([['memory', openMemory], ['fake-indexeddb', openEventStore]] as const)('%s', (_backend, open) => {
+describe.each([
+  ['memory', openMemory],
+  ['fake-indexeddb', openEventStore],
+] as const)('%s', (_backend, open) => {
   const opened = () => open({ name: `live-${(count += 1)}`, events })
 
   test('the initial state belongs to the app: a fold that changes it in place starts from it in each live projection', async () => {
     const store = await opened()
     await store.append({ stream: 's', events: [added(1), added(2)] })
     const initial = { sum: 0, seen: [] as number[] }
-    const specification = { initial, on: { Added: (state: typeof initial, event: { data: number }) => (state.seen.push(event.data), (state.sum += event.data), state) } }
+    const specification = {
+      initial,
+      on: {
+        Added: (state: typeof initial, event: { data: number }) => (
+          state.seen.push(event.data),
+          (state.sum += event.data),
+          state
+        ),
+      },
+    }
     const both = [liveProjection(store, specification), liveProjection(store, specification)]
     for (const each of both) {
       const stop = each.subscribe(() => {})
@@ -68,7 +85,11 @@ describe.each([['memory', openMemory], ['fake-indexeddb', openEventStore]] as co
       await shown(total, position)
     }
     const by = new Map()
-    expect(values).toEqual([{ sum: 0, by }, { sum: 1, by }, { sum: 2, by }])
+    expect(values).toEqual([
+      { sum: 0, by },
+      { sum: 1, by },
+      { sum: 2, by },
+    ])
     stop()
     await store.close()
   })
@@ -103,18 +124,34 @@ describe.each([['memory', openMemory], ['fake-indexeddb', openEventStore]] as co
   test('an initial state that is a promise is refused', async () => {
     const store = await opened()
     for (const initial of [Promise.resolve(1), Promise.reject(new Error('late'))]) {
-      expect(() => liveProjection(store, { initial, on: { Added: (state) => state } })).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringMatching(/^initial must not be a promise/) }))
+      expect(() => liveProjection(store, { initial, on: { Added: (state) => state } })).toThrow(
+        expect.objectContaining({
+          code: 'invalid-argument',
+          message: expect.stringMatching(/^initial must not be a promise/),
+        }),
+      )
     }
     await store.close()
   })
 
-  test.for([async () => 1, async () => { throw new Error('late') }])('a fold that returns a promise is an error that names it, and its state is not taken: %s', async (late) => {
+  test.for([
+    async () => 1,
+    async () => {
+      throw new Error('late')
+    },
+  ])('a fold that returns a promise is an error that names it, and its state is not taken: %s', async (late) => {
     const store = await opened()
     await store.append({ stream: 's', events: [added(1), added(2)] })
     let broken = true
-    const total = liveProjection(store, { initial: 0, on: { Added: (sum, event) => (broken && event.data === 2 ? (late() as never) : sum + event.data) } })
+    const total = liveProjection(store, {
+      initial: 0,
+      on: { Added: (sum, event) => (broken && event.data === 2 ? (late() as never) : sum + event.data) },
+    })
     const stop = total.subscribe(() => {})
-    await expect(shown(total, 2)).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(/^on\.Added must not return a promise/) })
+    await expect(shown(total, 2)).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^on\.Added must not return a promise/),
+    })
     broken = false
     await store.append({ stream: 's', events: [added(4)] })
     await vi.waitUntil(() => total.getSnapshot().state === 'ready', { timeout: 20_000 })

@@ -18,7 +18,10 @@ async function counting(count: number) {
     state.tell = listener
     return () => void (state.subscribers -= 1)
   }
-  const live = liveProjection<Event, number>({ readEvents, subscribe }, { initial: 0, clock, on: { Added: (sum) => sum + 1 } })
+  const live = liveProjection<Event, number>(
+    { readEvents, subscribe },
+    { initial: 0, clock, on: { Added: (sum) => sum + 1 } },
+  )
   return { store, clock, state, live }
 }
 
@@ -31,7 +34,11 @@ test('the last unsubscribe leaves neither timer nor subscription, and the next o
   expect([state.subscribers, clock.pending]).toEqual([0, 0])
   await store.append({ stream: 's', events: [{ type: 'Added', data: { to: 'a', amount: 1 } }] })
   live.subscribe(() => {})
-  expect(await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 4)).toEqual({ state: 'ready', value: 4, position: 4 })
+  expect(await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 4)).toEqual({
+    state: 'ready',
+    value: 4,
+    position: 4,
+  })
 })
 
 test('a head that was folded already is not read again; a new one is, and so is what no one told of', async () => {
@@ -56,7 +63,10 @@ test('a log that takes minutes to fold is folded to its end, as long as it gets 
     await new Promise<void>((resolve) => void clock.schedule(20_000, resolve))
     return { events: [], scannedTo: after + 1, head: 10 }
   }) as EventReader<Event>['readEvents']
-  const live = liveProjection<Event, number>({ readEvents, subscribe: () => () => {} }, { initial: 0, clock, on: { Added: (sum) => sum + 1 } })
+  const live = liveProjection<Event, number>(
+    { readEvents, subscribe: () => () => {} },
+    { initial: 0, clock, on: { Added: (sum) => sum + 1 } },
+  )
   const states: string[] = []
   live.subscribe(() => states.push(live.getSnapshot().state))
   await clock.advance(300_000)
@@ -69,7 +79,8 @@ test('a fold that throws is tried again at the event it threw at, and what came 
   const clock = virtualClock()
   let broken = true
   const live = liveProjection(store, {
-    initial: [] as readonly number[], clock,
+    initial: [] as readonly number[],
+    clock,
     on: {
       Added: (seen, { position }) => {
         if (position === 3 && broken) throw new Error('three')
@@ -81,6 +92,10 @@ test('a fold that throws is tried again at the event it threw at, and what came 
   expect(await shown(live, ({ state }) => state === 'error')).toMatchObject({ error: { message: 'three' } })
   broken = false
   await clock.advance(5_000)
-  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({ state: 'ready', value: [1, 2, 3, 4, 5], position: 5 })
+  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
+    state: 'ready',
+    value: [1, 2, 3, 4, 5],
+    position: 5,
+  })
   await store.close()
 })

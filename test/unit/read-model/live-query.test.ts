@@ -19,20 +19,34 @@ function query() {
   const clock = virtualClock()
   const runs: Run[] = []
   const source = { watches: 0, changed: () => {}, ended: () => {}, error: undefined as unknown }
-  const live = liveQuery<number>({
-    evaluate: (progress) => new Promise<Outcome>((resolve, reject) => {
-      runs.push({ at: clock.monotonic(), resolve: (value) => resolve({ value, position: value }), tear: () => resolve(undefined), reject, progress })
-    }),
-    end: () => source.error,
-    watch(changed, ended) {
-      source.watches += 1
-      Object.assign(source, { changed, ended })
-      return () => void (source.watches -= 1)
+  const live = liveQuery<number>(
+    {
+      evaluate: (progress) =>
+        new Promise<Outcome>((resolve, reject) => {
+          runs.push({
+            at: clock.monotonic(),
+            resolve: (value) => resolve({ value, position: value }),
+            tear: () => resolve(undefined),
+            reject,
+            progress,
+          })
+        }),
+      end: () => source.error,
+      watch(changed, ended) {
+        source.watches += 1
+        Object.assign(source, { changed, ended })
+        return () => void (source.watches -= 1)
+      },
     },
-  }, clock)
+    clock,
+  )
   const shown: LiveSnapshot<number>[] = []
   return {
-    clock, runs, live, shown, source,
+    clock,
+    runs,
+    live,
+    shown,
+    source,
     subscribe: () => live.subscribe(() => void shown.push(live.getSnapshot())),
     /** Settles the last run, and lets the query hear of it. */
     async settle(how: (run: Run) => void) {
@@ -114,7 +128,11 @@ test('a run that does not settle is given up after 30 s, its late result is drop
   expect(live.getSnapshot()).toEqual(ready(1))
   await clock.advance(1)
   expect(live.getSnapshot()).toEqual({ state: 'error', error: expect.any(QueryTimeoutError), value: 1 })
-  expect((live.getSnapshot() as { error: unknown }).error).toMatchObject({ code: 'query-timeout', name: 'QueryTimeoutError', message: expect.stringContaining('30000 ms') })
+  expect((live.getSnapshot() as { error: unknown }).error).toMatchObject({
+    code: 'query-timeout',
+    name: 'QueryTimeoutError',
+    message: expect.stringContaining('30000 ms'),
+  })
   source.changed()
   hung.resolve(2)
   await clock.advance(0)
@@ -299,7 +317,10 @@ test('a run that fails because its source ended is the end, also where the sourc
 })
 
 test('for a server the snapshot is one constant, whatever happens; every method works detached', async () => {
-  const { live: { subscribe, getSnapshot, getServerSnapshot }, settle } = query()
+  const {
+    live: { subscribe, getSnapshot, getServerSnapshot },
+    settle,
+  } = query()
   const constant = getServerSnapshot()
   expect(constant).toStrictEqual({ state: 'loading' })
   expect(Object.isFrozen(constant)).toBe(true)

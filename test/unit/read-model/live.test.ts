@@ -16,7 +16,10 @@ test('a live query sees a commit to a table that it has just begun to read', asy
   const store = await memoryStore()
   const definition = defineProjection(events, {
     name: 'two',
-    tables: { flags: table<{ name: string; on: boolean }>({ key: 'name' }), items: table<{ name: string }>({ key: 'name' }) },
+    tables: {
+      flags: table<{ name: string; on: boolean }>({ key: 'name' }),
+      items: table<{ name: string }>({ key: 'name' }),
+    },
     on: {
       Added: ({ data: { to } }, { flags, items }) => {
         if (to === 'flag') flags.put({ name: 'x', on: true })
@@ -76,7 +79,10 @@ test('what one run of a live query reads belongs to one commit, also across the 
   const held = gate()
   const definition = defineProjection(events, {
     name: 'pair',
-    tables: { left: table<{ name: string; n: number }>({ key: 'name' }), right: table<{ name: string; n: number }>({ key: 'name' }) },
+    tables: {
+      left: table<{ name: string; n: number }>({ key: 'name' }),
+      right: table<{ name: string; n: number }>({ key: 'name' }),
+    },
     on: {
       Added: async ({ data: { to } }, { left, right }) => {
         if (wall !== undefined) held.open()
@@ -114,7 +120,10 @@ test('what was read beforehand for the second try goes to the reads that ask for
   const store = await memoryStore(1)
   const definition = defineProjection(events, {
     name: 'order',
-    tables: { left: table<{ name: string; n: number }>({ key: 'name' }), right: table<{ name: string; n: number }>({ key: 'name' }) },
+    tables: {
+      left: table<{ name: string; n: number }>({ key: 'name' }),
+      right: table<{ name: string; n: number }>({ key: 'name' }),
+    },
     on: {
       Added: ({ position }, { left, right }) => {
         for (const name of ['a', 'b']) {
@@ -130,10 +139,15 @@ test('what was read beforehand for the second try goes to the reads that ask for
   const live = view.live(async ({ left, right }) => {
     runs += 1
     const reads = [
-      ['left a', async () => (await left.get('a'))?.n], ['right a', async () => (await right.get('a'))?.n], ['left b', async () => (await left.get('b'))?.n],
-      ['left a to a', async () => (await left.getAll({ range: { upper: 'a' } })).length], ['left', async () => (await left.getAll()).length],
-      ['first', async () => (await left.getAll({ limit: 1 })).length], ['right', async () => right.count()],
-      ['before b', async () => (await left.getAll({ range: { upper: 'b', upperOpen: true } })).length], ['to b', async () => (await left.getAll({ range: { upper: 'b' } })).length],
+      ['left a', async () => (await left.get('a'))?.n],
+      ['right a', async () => (await right.get('a'))?.n],
+      ['left b', async () => (await left.get('b'))?.n],
+      ['left a to a', async () => (await left.getAll({ range: { upper: 'a' } })).length],
+      ['left', async () => (await left.getAll()).length],
+      ['first', async () => (await left.getAll({ limit: 1 })).length],
+      ['right', async () => right.count()],
+      ['before b', async () => (await left.getAll({ range: { upper: 'b', upperOpen: true } })).length],
+      ['to b', async () => (await left.getAll({ range: { upper: 'b' } })).length],
     ] as const
     const found: Record<string, unknown> = {}
     for (const [what, read] of runs % 2 === 1 ? reads : [...reads].reverse()) {
@@ -149,8 +163,20 @@ test('what was read beforehand for the second try goes to the reads that ask for
   })
   const unsubscribe = live.subscribe(() => {})
   expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
-    state: 'ready', position: 2,
-    value: { 'left a': 2, 'right a': -2, 'left b': 2, 'left a to a': 1, left: 2, first: 1, right: 2, 'before b': 1, 'to b': 2, 'right b': -2 },
+    state: 'ready',
+    position: 2,
+    value: {
+      'left a': 2,
+      'right a': -2,
+      'left b': 2,
+      'left a to a': 1,
+      left: 2,
+      first: 1,
+      right: 2,
+      'before b': 1,
+      'to b': 2,
+      'right b': -2,
+    },
   })
   unsubscribe()
   await view.close()

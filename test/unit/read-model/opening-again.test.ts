@@ -30,7 +30,10 @@ async function pass(ms: number, step = 10) {
 async function timeOf(promise: Promise<unknown>): Promise<number> {
   const before = performance.now()
   let over = false
-  promise.then(() => (over = true), () => (over = true))
+  promise.then(
+    () => (over = true),
+    () => (over = true),
+  )
   while (!over && performance.now() - before < 60_000) await pass(10)
   await promise
   return performance.now() - before
@@ -64,7 +67,11 @@ async function brokenFromTheStart(ms: number) {
   const projection = startProjection(model(), store, { onEvent: (report) => void reports.push(report) })
   await pass(ms, ms > 100_000 ? 200 : 10)
   return {
-    store, tries, mend, projection, reports,
+    store,
+    tries,
+    mend,
+    projection,
+    reports,
     async end() {
       await timeOf(projection.stop())
       await store.close()
@@ -75,7 +82,10 @@ const isLive = { phase: 'live', position: 1 }
 
 test('a failure of 1.5 s at the start costs 1.5 s and one pause, not half a minute', async () => {
   const { mend, projection, end } = await brokenFromTheStart(1_500)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: expect.stringContaining('loading failed') })
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'retrying',
+    reason: expect.stringContaining('loading failed'),
+  })
   mend()
   await pass(1_500)
   expect(projection.status.getSnapshot()).toMatchObject(isLive)
@@ -88,7 +98,8 @@ test('in ten minutes the run tries some thirty times, and nothing makes a storm'
   expect([failures > 20, failures < 30]).toEqual([true, true])
   // Those who look for the status have the budget of the connection: 29.
   expect(tries.length - failures).toBeLessThan(32)
-  for (const time of tries) expect(tries.filter((other) => other >= time && other < time + 1000).length).toBeLessThan(15)
+  for (const time of tries)
+    expect(tries.filter((other) => other >= time && other < time + 1000).length).toBeLessThan(15)
   await end()
 }, 60_000)
 
@@ -125,7 +136,9 @@ describe('after half a minute of failures', () => {
     const { store, mend, projection, end } = await brokenFromTheStart(29_000)
     await timeOf(projection.stop())
     mend()
-    expect(await timeOf(runProjection(model(), store).then((result) => expect(result).toMatchObject({ position: 1 })))).toBeLessThan(100)
+    expect(
+      await timeOf(runProjection(model(), store).then((result) => expect(result).toMatchObject({ position: 1 }))),
+    ).toBeLessThan(100)
     await end()
   })
   test('tries that the app asks for make no later pause longer, and a loop that asks makes no storm', async () => {
@@ -156,7 +169,9 @@ test('an event that waits for its retry is not hurried: only what the storage re
   const handler = () => {
     if (calls.push(performance.now() - start) < 3) throw new Error('not yet')
   }
-  const projection = startProjection(model({ handler, onError: () => 'retry' }), store, { retry: { delay: 1000, jitter: 0 } })
+  const projection = startProjection(model({ handler, onError: () => 'retry' }), store, {
+    retry: { delay: 1000, jitter: 0 },
+  })
   await pass(10)
   for (let asked = 0; asked < 20; asked += 1) {
     projection.caughtUp(1).catch(() => {})
@@ -169,22 +184,25 @@ test('an event that waits for its retry is not hurried: only what the storage re
   await store.close()
 })
 
-test.for([true, false])('a log that does not open when a projection starts is joined once that works, and at once when the app asks (%s)', async (asks) => {
-  const store = await indexedDbStore(1, `opening-${(stores += 1)}`)
-  let broken = true
-  const { open } = Connection.prototype
-  vi.spyOn(Connection.prototype, 'open').mockImplementation(function (this: Connection, how) {
-    return broken ? Promise.reject(new StorageFailedError('no')) : open.call(this, how)
-  })
-  const projection = startProjection(model(), store)
-  await pass(1_450)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: 'no' })
-  broken = false
-  if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
-  else await pass(1_500)
-  expect(projection.status.getSnapshot()).toMatchObject(isLive)
-  await timeOf(projection.stop())
-  expect(await codeOf(projection.caughtUp(1))).toBe('closed')
-  expect(vi.getTimerCount()).toBe(0)
-  await store.close()
-})
+test.for([true, false])(
+  'a log that does not open when a projection starts is joined once that works, and at once when the app asks (%s)',
+  async (asks) => {
+    const store = await indexedDbStore(1, `opening-${(stores += 1)}`)
+    let broken = true
+    const { open } = Connection.prototype
+    vi.spyOn(Connection.prototype, 'open').mockImplementation(function (this: Connection, how) {
+      return broken ? Promise.reject(new StorageFailedError('no')) : open.call(this, how)
+    })
+    const projection = startProjection(model(), store)
+    await pass(1_450)
+    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: 'no' })
+    broken = false
+    if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
+    else await pass(1_500)
+    expect(projection.status.getSnapshot()).toMatchObject(isLive)
+    await timeOf(projection.stop())
+    expect(await codeOf(projection.caughtUp(1))).toBe('closed')
+    expect(vi.getTimerCount()).toBe(0)
+    await store.close()
+  },
+)

@@ -3,19 +3,40 @@ import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
 import { openReadModel, startProjection } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { added, codeOf, gate, indexedDbStore, memoryStore, model, plain, poison, shown, storesWithoutHints } from './support.js'
+import {
+  added,
+  codeOf,
+  gate,
+  indexedDbStore,
+  memoryStore,
+  model,
+  plain,
+  poison,
+  shown,
+  storesWithoutHints,
+} from './support.js'
 
-describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as const)('%s', ([, open]) => {
+describe.for([
+  ['memory', memoryStore],
+  ['fake-indexeddb', indexedDbStore],
+] as const)('%s', ([, open]) => {
   test('N31: rebuild({ until: complete }) resolves when readers see the new rows, and not before', async () => {
     const store = await open(5)
     const held = gate()
     let amount = 1
-    const definition = model({ handler: async ({ position }) => (amount === 2 && position === 4 ? await held.passed : undefined) })
+    const definition = model({
+      handler: async ({ position }) => (amount === 2 && position === 4 ? await held.passed : undefined),
+    })
     // The row tells which fold it is of.
-    const counted = { ...definition, on: { Added: async (event, { rows }) => {
-      await definition.on.Added?.(event, { rows })
-      await rows.update('a', (row) => (row === undefined ? null : { ...row, total: row.total + amount - 1 }))
-    } } } as typeof definition
+    const counted = {
+      ...definition,
+      on: {
+        Added: async (event, { rows }) => {
+          await definition.on.Added?.(event, { rows })
+          await rows.update('a', (row) => (row === undefined ? null : { ...row, total: row.total + amount - 1 }))
+        },
+      },
+    } as typeof definition
     const projection = startProjection(counted, store)
     await projection.caughtUp(5)
     const view = await openReadModel(store, counted)
@@ -37,11 +58,21 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
   test('N33: it rejects with the reason if the rebuild is given up, and the rows are as they were', async () => {
     const store = await open(3)
     let broken = false
-    const projection = startProjection(model({ handler: ({ position }) => broken && position === 2 && poison() }), store)
+    const projection = startProjection(
+      model({ handler: ({ position }) => broken && position === 2 && poison() }),
+      store,
+    )
     await projection.caughtUp(3)
     broken = true
-    await expect(projection.rebuild({ until: 'complete' })).rejects.toMatchObject({ name: 'ProjectionError', position: 2, message: expect.stringContaining('poison') })
-    await shown(projection.status, ({ phase, position, rebuildFault }) => phase === 'live' && position === 3 && rebuildFault !== undefined)
+    await expect(projection.rebuild({ until: 'complete' })).rejects.toMatchObject({
+      name: 'ProjectionError',
+      position: 2,
+      message: expect.stringContaining('poison'),
+    })
+    await shown(
+      projection.status,
+      ({ phase, position, rebuildFault }) => phase === 'live' && position === 3 && rebuildFault !== undefined,
+    )
     // The next one is judged by itself.
     broken = false
     await projection.rebuild({ until: 'complete' })
@@ -52,7 +83,10 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
 
   test('N20, N21: whoever waited for a position finds the letters counted', async () => {
     const store = await open(3)
-    const projection = startProjection(model({ handler: ({ position }) => position === 2 && poison(), onError: () => 'park' }), store)
+    const projection = startProjection(
+      model({ handler: ({ position }) => position === 2 && poison(), onError: () => 'park' }),
+      store,
+    )
     await projection.caughtUp(3)
     expect(projection.status.getSnapshot().deadLetters).toBe(1)
     await projection.rebuild({ until: 'complete' })
@@ -65,10 +99,13 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
 test('of a plain projector it resolves when it is where it was', async () => {
   const store = await memoryStore(4)
   const seen: number[] = []
-  const projection = startProjection(plain(async ({ position }) => {
-    await Promise.resolve()
-    seen.push(position)
-  }), store)
+  const projection = startProjection(
+    plain(async ({ position }) => {
+      await Promise.resolve()
+      seen.push(position)
+    }),
+    store,
+  )
   await projection.caughtUp(4)
   await projection.rebuild({ until: 'complete' })
   expect(seen).toEqual([1, 2, 3, 4, 1, 2, 3, 4])
@@ -80,14 +117,17 @@ test('it rejects where nothing goes on, ends with its signal without ending the 
   const [asked, held] = [gate(), gate()]
   const answers: string[] = []
   let again = false
-  const projection = startProjection(model({
-    handler: async ({ position }) => {
-      if (!again || position !== 2) return
-      answers.push(await codeOf(projection.rebuild({ until: 'complete' })))
-      asked.open()
-      await held.passed
-    },
-  }), store)
+  const projection = startProjection(
+    model({
+      handler: async ({ position }) => {
+        if (!again || position !== 2) return
+        answers.push(await codeOf(projection.rebuild({ until: 'complete' })))
+        asked.open()
+        await held.passed
+      },
+    }),
+    store,
+  )
   await projection.caughtUp(3)
   await projection.pause()
   expect(await codeOf(projection.rebuild({ until: 'complete' }))).toBe('failed')
@@ -119,7 +159,10 @@ test('H66: a tab that does not lead hears of the end of its rebuild, also when e
   leader.status.subscribe(() => (built += leader.status.getSnapshot().rebuilding === undefined ? 0 : 1))
   await clock.runUntil(panel.rebuild({ until: 'complete' }), { maxMs: 60_000 })
   expect(built).toBeGreaterThan(0)
-  await clock.runUntil(shown(leader.status, ({ phase, position }) => phase === 'live' && position === 2), { maxMs: 60_000 })
+  await clock.runUntil(
+    shown(leader.status, ({ phase, position }) => phase === 'live' && position === 2),
+    { maxMs: 60_000 },
+  )
   await clock.runUntil(panel.stop())
   await clock.runUntil(leader.stop())
 })

@@ -2,17 +2,42 @@
 import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import {
-  defineProjection, deleteReadModel, runProjection, startProjection, table, verifyReadModel, type ProjectionHandle, type RecordedEvent, type TidemarkStore,
+  defineProjection,
+  deleteReadModel,
+  runProjection,
+  startProjection,
+  table,
+  verifyReadModel,
+  type ProjectionHandle,
+  type RecordedEvent,
+  type TidemarkStore,
 } from 'tidemark'
 import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
 import { readModelTarget } from '../../../src/read-model/target.js'
 import { emptyState, rebuildStarted } from '../../../src/read-model/state.js'
 import { standingOf } from '../../../src/read-model/pack-memory.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { added, codeOf, events, gate, indexedDbStore, lettersOf, memoryStore, model, plain, poison, shown, type Event } from './support.js'
+import {
+  added,
+  codeOf,
+  events,
+  gate,
+  indexedDbStore,
+  lettersOf,
+  memoryStore,
+  model,
+  plain,
+  poison,
+  shown,
+  type Event,
+} from './support.js'
 
 /** Begins a rebuild while the handler is at work on an event, which then fails for good; the rebuild finds it mended. */
-async function rebuiltWhileFailing(store: TidemarkStore<Event>, start: (handler: (event: RecordedEvent<Event>) => Promise<void>) => ProjectionHandle, failing: number) {
+async function rebuiltWhileFailing(
+  store: TidemarkStore<Event>,
+  start: (handler: (event: RecordedEvent<Event>) => Promise<void>) => ProjectionHandle,
+  failing: number,
+) {
   const [begun, fails] = [gate(), gate()]
   let broken = true
   const projection = start(async ({ position }) => {
@@ -30,14 +55,20 @@ async function rebuiltWhileFailing(store: TidemarkStore<Event>, start: (handler:
   await projection.stop()
 }
 
-describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as const)('%s', ([, open]) => {
+describe.for([
+  ['memory', memoryStore],
+  ['fake-indexeddb', indexedDbStore],
+] as const)('%s', ([, open]) => {
   test('N19: an event that no run came to apply, since each was stopped before, is not blamed', async () => {
     const store = await open(5)
     const seen: number[] = []
     const definition = model({ handler: ({ position }) => void seen.push(position) })
     for (let run = 0; run < 8; run += 1) {
       const stopping = new AbortController()
-      await runProjection(definition, store, { signal: stopping.signal, onEvent: ({ type }) => (type === 'read' ? stopping.abort() : undefined) })
+      await runProjection(definition, store, {
+        signal: stopping.signal,
+        onEvent: ({ type }) => (type === 'read' ? stopping.abort() : undefined),
+      })
     }
     expect(seen).toEqual([])
     expect(await runProjection(definition, store)).toMatchObject({ position: 5, applied: 5 })
@@ -47,14 +78,19 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
   test('N41: resume() called by whoever hears of the fault is heard', async () => {
     const store = await open(3)
     let broken = true
-    const projection = startProjection(model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) }), store)
+    const projection = startProjection(
+      model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) }),
+      store,
+    )
     let resumed: Promise<void> | undefined
     projection.status.subscribe(() => {
       if (projection.status.getSnapshot().phase !== 'faulted') return
       broken = false
       resumed ??= projection.resume()
     })
-    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), { timeout: 5_000 })
+    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), {
+      timeout: 5_000,
+    })
     await resumed
     await projection.stop()
     await store.close()
@@ -64,14 +100,20 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
     const store = await open(3)
     let failing = 2
     const counts: number[] = []
-    const projection = startProjection(model({
-      handler: ({ position }) => (position === 2 && failing-- > 0 ? poison() : undefined),
-      onError: (retryCount) => (counts.push(retryCount), 'retry'),
-    }), store, { retry: { delay: 1 } })
+    const projection = startProjection(
+      model({
+        handler: ({ position }) => (position === 2 && failing-- > 0 ? poison() : undefined),
+        onError: (retryCount) => (counts.push(retryCount), 'retry'),
+      }),
+      store,
+      { retry: { delay: 1 } },
+    )
     await projection.caughtUp(3)
     failing = 2
     await projection.rebuild()
-    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), { timeout: 5_000 })
+    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), {
+      timeout: 5_000,
+    })
     await vi.waitFor(() => expect(counts).toEqual([0, 1, 0, 1]), { timeout: 5_000 })
     await projection.stop()
     await store.close()
@@ -81,10 +123,17 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
     const store = await open(3)
     let broken = true
     const calls: number[] = []
-    const definition = model({ handler: ({ position }) => (calls.push(position), broken && poison()), onError: () => 'retry' })
+    const definition = model({
+      handler: ({ position }) => (calls.push(position), broken && poison()),
+      onError: () => 'retry',
+    })
     for (let run = 0; run < 8; run += 1) {
       const stopping = new AbortController()
-      await runProjection(definition, store, { signal: stopping.signal, retry: { delay: 60_000 }, onEvent: ({ type }) => (type === 'retrying' ? stopping.abort() : undefined) })
+      await runProjection(definition, store, {
+        signal: stopping.signal,
+        retry: { delay: 60_000 },
+        onEvent: ({ type }) => (type === 'retrying' ? stopping.abort() : undefined),
+      })
     }
     expect(calls).toEqual(Array<number>(8).fill(1))
     broken = false
@@ -120,11 +169,21 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
     await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
     let broken = true
     const definition = defineProjection(events, {
-      name: 'exotic', tables: { rows: table<{ name: string; seen: Map<number, Uint8Array>; pattern: RegExp; days: Set<number> }>({ key: 'name' }) },
+      name: 'exotic',
+      tables: {
+        rows: table<{ name: string; seen: Map<number, Uint8Array>; pattern: RegExp; days: Set<number> }>({
+          key: 'name',
+        }),
+      },
       on: {
         Added: async ({ position, data }, { rows }) => {
           if (broken && position === 2) poison()
-          await rows.update(data.to, (row) => ({ name: data.to, seen: new Map([...(row?.seen ?? []), [position, new Uint8Array([position])]]), pattern: /a/, days: new Set([position]) }))
+          await rows.update(data.to, (row) => ({
+            name: data.to,
+            seen: new Map([...(row?.seen ?? []), [position, new Uint8Array([position])]]),
+            pattern: /a/,
+            days: new Set([position]),
+          }))
         },
       },
       onError: () => 'park',
@@ -174,7 +233,8 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
     let end = 0
     const definition = model({ handler: ({ position }) => void (position === end && stopping.abort()) })
     const result = await runProjection(definition, store, {
-      signal: stopping.signal, batch: { maxEvents: 100_000, maxTime: 600_000 },
+      signal: stopping.signal,
+      batch: { maxEvents: 100_000, maxTime: 600_000 },
       onEvent: (report) => void (report.type === 'read' && end === 0 && (end = report.scannedTo)),
     })
     expect(end).toBeLessThan(5000)
@@ -185,12 +245,18 @@ describe.for([['memory', memoryStore], ['fake-indexeddb', indexedDbStore]] as co
 
 test('a plain projector keeps the letters of a rebuild, whatever is parked while the old ones go', async () => {
   const store = await memoryStore(600)
-  const removing = { ...store, removeLetter: async (...given: Parameters<typeof store.removeLetter>) => {
-    // The run gets its turn in between.
-    await new Promise((resolve) => setTimeout(resolve))
-    return store.removeLetter(...given)
-  } }
-  const projection = startProjection(plain(poison, () => 'park'), removing)
+  const removing = {
+    ...store,
+    removeLetter: async (...given: Parameters<typeof store.removeLetter>) => {
+      // The run gets its turn in between.
+      await new Promise((resolve) => setTimeout(resolve))
+      return store.removeLetter(...given)
+    },
+  }
+  const projection = startProjection(
+    plain(poison, () => 'park'),
+    removing,
+  )
   await projection.caughtUp(600)
   await Promise.all([projection.rebuild(), store.append({ stream: 's', events: [added()] })])
   await shown(projection.status, ({ phase, position }) => phase === 'live' && position === 601)
@@ -210,18 +276,25 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
   let slow = false
   let rebuilding = false
   const heads: (() => void)[] = []
-  const lagging = { ...store, head: async () => {
-    const head = await store.head()
-    if (slow) await new Promise<void>((resolve) => heads.push(resolve))
-    return head
-  } }
-  const projection = startProjection(model({
-    handler: async ({ position }) => {
-      if (!rebuilding || position !== 3) return
-      built.open()
-      await slowly.passed
+  const lagging = {
+    ...store,
+    head: async () => {
+      const head = await store.head()
+      if (slow) await new Promise<void>((resolve) => heads.push(resolve))
+      return head
     },
-  }), lagging, { clock })
+  }
+  const projection = startProjection(
+    model({
+      handler: async ({ position }) => {
+        if (!rebuilding || position !== 3) return
+        built.open()
+        await slowly.passed
+      },
+    }),
+    lagging,
+    { clock },
+  )
   await clock.runUntil(projection.caughtUp(3))
   slow = true
   // The poll of the handle begins its look before the rebuild.
@@ -269,9 +342,15 @@ test('H75: stop() leaves no timer and no listener, also where a handler hangs; a
   const clock = virtualClock()
   const store = await memoryStore(1)
   const controller = new AbortController()
-  const [add, remove] = [vi.spyOn(controller.signal, 'addEventListener'), vi.spyOn(controller.signal, 'removeEventListener')]
+  const [add, remove] = [
+    vi.spyOn(controller.signal, 'addEventListener'),
+    vi.spyOn(controller.signal, 'removeEventListener'),
+  ]
   const begun = gate()
-  const hanging = startProjection(model({ handler: () => (begun.open(), new Promise(() => {})) }), store, { clock, signal: controller.signal })
+  const hanging = startProjection(model({ handler: () => (begun.open(), new Promise(() => {})) }), store, {
+    clock,
+    signal: controller.signal,
+  })
   await begun.passed
   await clock.runUntil(hanging.stop())
   expect(clock.pending).toBe(0)
@@ -293,7 +372,12 @@ test('N4, N19: a note that was stored although storing it failed is taken back b
     await tries.apply(storage, given)
     throw new Error('nobody knows whether it happened')
   })
-  const target = readModelTarget(definition as never, storage, { head: async () => 9, event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+  const target = readModelTarget(definition as never, storage, {
+    head: async () => 9,
+    event: () => Promise.reject(new Error('not asked for')),
+    committed() {},
+    changed() {},
+  })
   for (const _again of [1, 2]) {
     await target.begin('run')
     await expect(target.tries?.(1)).rejects.toThrow('nobody knows')

@@ -19,7 +19,10 @@ test('skip() also counts in a rebuild: a projection with a skipped event can be 
   const clock = virtualClock()
   const store = await memoryStore(3)
   const { reports, onEvent } = listener()
-  const projection = startProjection(model({ handler: ({ position }) => position === 2 && poison() }), store, { clock, onEvent })
+  const projection = startProjection(model({ handler: ({ position }) => position === 2 && poison() }), store, {
+    clock,
+    onEvent,
+  })
   await clock.advance(100)
   await clock.runUntil(projection.skip(2))
   await clock.advance(100)
@@ -38,16 +41,20 @@ test('a letter can be replayed while the projection goes on', async () => {
   await store.append({ stream: 's', events: [added('bad'), added()] })
   let broken = true
   let calls = 0
-  const projection = startProjection(model({
-    onError: () => 'park',
-    handler: async ({ position }) => {
-      if (position !== 1) return
-      if (broken) poison()
-      calls += 1
-      // A request.
-      await sleep(clock, 200)
-    },
-  }), store, { clock })
+  const projection = startProjection(
+    model({
+      onError: () => 'park',
+      handler: async ({ position }) => {
+        if (position !== 1) return
+        if (broken) poison()
+        calls += 1
+        // A request.
+        await sleep(clock, 200)
+      },
+    }),
+    store,
+    { clock },
+  )
   await clock.advance(100)
   broken = false
   let writing = true
@@ -75,13 +82,19 @@ test('an idle leader sees that another context paused, resumed or rebuilt, also 
   // A control panel that does not follow the projection itself.
   const panel = startProjection(model(), there, { leadership: 'try' })
   await shown(panel.status, ({ phase }) => phase === 'faulted')
-  const seen = { paused: next(({ type }) => type === 'paused'), rebuilding: next((report) => report.type === 'loaded' && report.rebuilding) }
+  const seen = {
+    paused: next(({ type }) => type === 'paused'),
+    rebuilding: next((report) => report.type === 'loaded' && report.rebuilding),
+  }
   await panel.pause()
   await clock.runUntil(seen.paused, { maxMs: 60_000 })
   await panel.resume()
   await panel.rebuild()
   await clock.runUntil(seen.rebuilding, { maxMs: 60_000 })
-  await clock.runUntil(shown(leader.status, ({ phase, rebuilding }) => phase === 'live' && rebuilding === undefined), { maxMs: 60_000 })
+  await clock.runUntil(
+    shown(leader.status, ({ phase, rebuilding }) => phase === 'live' && rebuilding === undefined),
+    { maxMs: 60_000 },
+  )
   expect(await codeOf(leader.caughtUp(1))).toBe('fulfilled')
   await panel.stop()
   await clock.runUntil(leader.stop())

@@ -74,7 +74,11 @@ test('tables that are declared otherwise share nothing, and are refused', async 
   const store = await indexedDbStore(1)
   await runProjection(model(), store)
   const view = await openReadModel(store, model())
-  const changed = defineProjection(events, { name: 'model', tables: { rows: table<Row & { id: string }>({ key: 'id' }) }, on: { Added: () => {} } })
+  const changed = defineProjection(events, {
+    name: 'model',
+    tables: { rows: table<Row & { id: string }>({ key: 'id' }) },
+    on: { Added: () => {} },
+  })
   expect(await codeOf(openReadModel(store, changed))).toBe('definition-changed')
   expect(await view.rows.getAll()).toMatchObject([{ total: 1 }])
   await view.close()

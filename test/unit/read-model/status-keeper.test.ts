@@ -11,7 +11,8 @@ function keeper() {
   let told = 0
   status.subscribe(() => (told += 1))
   return {
-    clock, status,
+    clock,
+    status,
     now: status.getSnapshot,
     told: () => told,
     report: (report: object) => status.report(report as ProjectionReport),
@@ -121,7 +122,12 @@ test('an event that is tried again shows as that: neither a page nor a look hide
   lead(1, 5)
   report({ type: 'retrying', position: 2, error: why })
   report({ type: 'read', events: 1, scannedTo: 2, head: 6 })
-  expect(now()).toMatchObject({ phase: 'retrying', head: 6, lastError: why, reason: expect.stringContaining('event at 2') })
+  expect(now()).toMatchObject({
+    phase: 'retrying',
+    head: 6,
+    lastError: why,
+    reason: expect.stringContaining('event at 2'),
+  })
   await clock.advance(60_000)
   look({ position: 1 }, 6)
   expect(now()).toMatchObject({ phase: 'retrying' })

@@ -34,7 +34,12 @@ test('N45: behind a leader that does not move, the status says that it stalled a
   const held = await store.tryAcquire('sum@1')
   const projection = startProjection(sum(), store, { clock, signal: new AbortController().signal })
   await clock.advance(1_000)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', position: 0, head: 3, behind: 3 })
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'waiting-for-leader',
+    position: 0,
+    head: 3,
+    behind: 3,
+  })
   await clock.advance(4_500)
   // Nobody holds it up any more after that: this follower works beside the lock.
   const phases: string[] = []
@@ -51,10 +56,24 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
   const clock = virtualClock()
   const store = await storeWith(3)
   let comeBack = () => {}
-  const projection = startProjection(sum(({ position }) => (position === 2 ? new Promise<void>((resolve) => { comeBack = resolve }) : undefined)), store, { clock })
+  const projection = startProjection(
+    sum(({ position }) =>
+      position === 2
+        ? new Promise<void>((resolve) => {
+            comeBack = resolve
+          })
+        : undefined,
+    ),
+    store,
+    { clock },
+  )
   await clock.advance(12_000)
   const { phase, reason, leader } = projection.status.getSnapshot()
-  expect([phase, leader, reason]).toEqual(['stalled', true, expect.stringMatching(/handler has not come back for \d+ s; the event after position 0/)])
+  expect([phase, leader, reason]).toEqual([
+    'stalled',
+    true,
+    expect.stringMatching(/handler has not come back for \d+ s; the event after position 0/),
+  ])
   comeBack()
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
@@ -69,15 +88,19 @@ test('N28: a handler that waits for its own projection after it waited for somet
   const store = await storeWith(1)
   const refused: unknown[] = []
   const base = sum()
-  const projection = startProjection({
-    ...base,
-    on: {
-      Added: async (_event: unknown, { sums }: { sums: { get(key: string): Promise<unknown> } }) => {
-        await sums.get('all')
-        await projection.caughtUp(1).catch((error: unknown) => refused.push(error))
+  const projection = startProjection(
+    {
+      ...base,
+      on: {
+        Added: async (_event: unknown, { sums }: { sums: { get(key: string): Promise<unknown> } }) => {
+          await sums.get('all')
+          await projection.caughtUp(1).catch((error: unknown) => refused.push(error))
+        },
       },
-    },
-  } as typeof base, store, { clock })
+    } as typeof base,
+    store,
+    { clock },
+  )
   const outside = projection.caughtUp(1)
   await clock.runUntil(outside)
   expect(refused).toMatchObject([{ code: 'invalid-argument', message: expect.stringContaining('wait for itself') }])
@@ -109,14 +132,20 @@ test('onEvent tells everything that happens, in order; what it throws changes no
   const clock = virtualClock()
   const store = await storeWith(4)
   const reports: ProjectionReport[] = []
-  const running = runProjection(sum(({ position }) => { if (position === 3) throw new TypeError('three') }), store, {
-    clock,
-    retry: { delay: 10, jitter: 0 },
-    onEvent: (report) => {
-      reports.push(report)
-      throw new Error('a broken logger')
+  const running = runProjection(
+    sum(({ position }) => {
+      if (position === 3) throw new TypeError('three')
+    }),
+    store,
+    {
+      clock,
+      retry: { delay: 10, jitter: 0 },
+      onEvent: (report) => {
+        reports.push(report)
+        throw new Error('a broken logger')
+      },
     },
-  })
+  )
   const silent = console.error
   console.error = () => {}
   try {
@@ -125,18 +154,44 @@ test('onEvent tells everything that happens, in order; what it throws changes no
     console.error = silent
   }
   expect(reports.map(({ type }) => type)).toEqual([
-    'leading', 'loaded', 'read', 'committed', 'event-failed', 'retrying', 'read', 'event-failed', 'retrying', 'read', 'event-failed', 'parked', 'committed', 'resigned',
+    'leading',
+    'loaded',
+    'read',
+    'committed',
+    'event-failed',
+    'retrying',
+    'read',
+    'event-failed',
+    'retrying',
+    'read',
+    'event-failed',
+    'parked',
+    'committed',
+    'resigned',
   ])
   expect(reports.find(({ type }) => type === 'parked')).toMatchObject({
-    projection: 'sum', position: 3, eventType: 'Added', stream: 's', attempts: 3, error: { message: 'three' },
+    projection: 'sum',
+    position: 3,
+    eventType: 'Added',
+    stream: 's',
+    attempts: 3,
+    error: { message: 'three' },
   })
-  expect(reports.filter(({ type }) => type === 'committed')).toMatchObject([{ position: 2, events: 2 }, { position: 4 }])
+  expect(reports.filter(({ type }) => type === 'committed')).toMatchObject([
+    { position: 2, events: 2 },
+    { position: 4 },
+  ])
   await store.close()
 })
 
 test('an invalid configuration is refused before anything is started', async () => {
   const store = await storeWith(0)
-  for (const config of [{ mode: 'often' as never }, { leadership: 'steal' as never }, { batch: { maxBytes: 0 } }, { checkpoint: 'never' as never }]) {
+  for (const config of [
+    { mode: 'often' as never },
+    { leadership: 'steal' as never },
+    { batch: { maxBytes: 0 } },
+    { checkpoint: 'never' as never },
+  ]) {
     expect(() => startProjection(sum(), store, config)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
     await expect(runProjection(sum(), store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
   }
@@ -164,7 +219,10 @@ test('a run whose storage fails says what failed in its reason, and not any more
   }
   const projection = startProjection(sum(), { ...store, readEvents }, { clock })
   await clock.advance(10)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: expect.stringContaining('the disk is asleep') })
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'retrying',
+    reason: expect.stringContaining('the disk is asleep'),
+  })
   works = true
   await clock.runUntil(projection.caughtUp(1))
   await clock.advance(10)
@@ -185,7 +243,12 @@ test('who waits for a leader says why nothing is known of it, until something is
   }
   const projection = startProjection(sum(), { ...store, head }, { clock })
   await clock.advance(10)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', reason: 'the disk is asleep', lastError: { message: 'the disk is asleep' }, head: 0 })
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'waiting-for-leader',
+    reason: 'the disk is asleep',
+    lastError: { message: 'the disk is asleep' },
+    head: 0,
+  })
   works = true
   await clock.advance(2_500)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', head: 1 })

@@ -45,34 +45,49 @@ function emptyOnce(matches: (store: IDBObjectStore) => boolean) {
   return { fired, stop: () => void vi.restoreAllMocks() }
 }
 
-test.for([1, 2])('H25: a row that is read as nothing while the page goes away, at question %i, is not taken for a missing row', async (question) => {
-  const store = await indexedDbStore(2)
-  await runProjection(model(), store)
-  await store.append({ stream: 's', events: [added()] })
-  const asked = new Set<IDBTransaction>()
-  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readonly' && asked.add(transaction).size === question)
-  await runProjection(model(), store, quick)
-  await injection.fired
-  injection.stop()
-  expect(await rowsOf(store)).toEqual([{ name: 'a', total: 3, seen: [1, 2, 3] }])
-  await store.close()
-})
+test.for([1, 2])(
+  'H25: a row that is read as nothing while the page goes away, at question %i, is not taken for a missing row',
+  async (question) => {
+    const store = await indexedDbStore(2)
+    await runProjection(model(), store)
+    await store.append({ stream: 's', events: [added()] })
+    const asked = new Set<IDBTransaction>()
+    const injection = emptyOnce(
+      ({ name, transaction }) =>
+        name === 'rows' && transaction.mode === 'readonly' && asked.add(transaction).size === question,
+    )
+    await runProjection(model(), store, quick)
+    await injection.fired
+    injection.stop()
+    expect(await rowsOf(store)).toEqual([{ name: 'a', total: 3, seen: [1, 2, 3] }])
+    await store.close()
+  },
+)
 
-test.for([1, 2])('H25: rows that are read as nothing inside a commit, at question %i, are not written over', async (question) => {
-  const blind = defineProjection(events, { name: 'blind', tables: { rows: table<{ name: string }>({ key: 'name' }) }, on: { Added: ({ position }, { rows }) => rows.put({ name: `row ${position}` }) } })
-  const store = await indexedDbStore(2)
-  await runProjection(blind, store)
-  await store.append({ stream: 's', events: [added()] })
-  let asked = 0
-  const injection = emptyOnce(({ name, transaction }) => name === 'rows' && transaction.mode === 'readwrite' && ++asked === question)
-  await runProjection(blind, store, quick)
-  await injection.fired
-  injection.stop()
-  const view = await openReadModel(store, blind)
-  expect(await view.rows.getAll()).toEqual([1, 2, 3].map((position) => ({ name: `row ${position}` })))
-  await view.close()
-  await store.close()
-})
+test.for([1, 2])(
+  'H25: rows that are read as nothing inside a commit, at question %i, are not written over',
+  async (question) => {
+    const blind = defineProjection(events, {
+      name: 'blind',
+      tables: { rows: table<{ name: string }>({ key: 'name' }) },
+      on: { Added: ({ position }, { rows }) => rows.put({ name: `row ${position}` }) },
+    })
+    const store = await indexedDbStore(2)
+    await runProjection(blind, store)
+    await store.append({ stream: 's', events: [added()] })
+    let asked = 0
+    const injection = emptyOnce(
+      ({ name, transaction }) => name === 'rows' && transaction.mode === 'readwrite' && ++asked === question,
+    )
+    await runProjection(blind, store, quick)
+    await injection.fired
+    injection.stop()
+    const view = await openReadModel(store, blind)
+    expect(await view.rows.getAll()).toEqual([1, 2, 3].map((position) => ({ name: `row ${position}` })))
+    await view.close()
+    await store.close()
+  },
+)
 
 test('H25: a projection whose state is read as nothing at opening goes on when it shows again', async () => {
   const store = await indexedDbStore(2)
@@ -94,7 +109,10 @@ test('a row that cannot be cloned fails its event, not the storage', async () =>
   const definition = defineProjection(events, {
     name: 'proxies',
     tables: { rows: table<{ name: string; part?: unknown }>({ key: 'name' }) },
-    on: { Added: ({ position }, { rows }) => rows.put(position === 2 ? { name: 'x', part: new WeakMap() } : { name: String(position) }) },
+    on: {
+      Added: ({ position }, { rows }) =>
+        rows.put(position === 2 ? { name: 'x', part: new WeakMap() } : { name: String(position) }),
+    },
     onError: ({ position }) => {
       asked.push(position)
       return 'park'
@@ -110,11 +128,15 @@ test.for([
   ['a key with a space', { key: 'my key' }],
   ['an index over what is no identifier', { key: 'name', indexes: { byX: 'a-b' } }],
 ] as const)('%s is refused when it is declared', ([, rows]) => {
-  expect(() => defineProjection(events, { name: 'odd', tables: { rows }, on: { Added: () => {} } }))
-    .toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  expect(() => defineProjection(events, { name: 'odd', tables: { rows }, on: { Added: () => {} } })).toThrow(
+    expect.objectContaining({ code: 'invalid-argument' }),
+  )
 })
 
-test.for([['in memory', memoryStore], ['on IndexedDB', indexedDbStore]] as const)('%s, a range whose ends are the wrong way round holds nothing', async ([, open]) => {
+test.for([
+  ['in memory', memoryStore],
+  ['on IndexedDB', indexedDbStore],
+] as const)('%s, a range whose ends are the wrong way round holds nothing', async ([, open]) => {
   const store = await open(1)
   await runProjection(model(), store)
   const view = await openReadModel(store, model())
@@ -137,7 +159,9 @@ test('a table too large to be read at once does not stop a projection (H14)', as
     refused += 1
     throw new DOMException('Maximum IPC message size exceeded.', 'UnknownError')
   })
-  expect(await runProjection(model(), store, { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } })).toMatchObject({ applied: 40, reason: 'caught-up' })
+  expect(
+    await runProjection(model(), store, { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } }),
+  ).toMatchObject({ applied: 40, reason: 'caught-up' })
   expect(refused).toBeGreaterThan(0)
   await store.close()
 })
