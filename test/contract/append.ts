@@ -122,7 +122,7 @@ export function appendContract(name: string, open: Open): void {
               const times: unknown[] = []
               const run = () =>
                 startProjection(failing(onError, onError) as never, store, {
-                  retry: { maxAttempts: 0 },
+                  retry: { maxRetries: 0 },
                   onEvent: (report) => void times.push(report.time),
                 })
               const first = run()
