@@ -45,7 +45,7 @@ export function ledgerTable(all: readonly LedgerLine[], notRun: readonly NotRun[
   return [
     markdown([
       'engine', 'version', 'rounds', ...kills.map((kill) => `${kill} killed`),
-      'events acknowledged', 'unanswered appends found whole', 'unanswered appends absent', 'appends refused',
+      'events acknowledged', 'unacknowledged appends found whole', 'unacknowledged appends absent', 'appends refused',
     ], [...absent.map(({ engine, reason }) => [engine, `not run: ${inCell(reason)}`, '0', ...kills.map(() => ''), '', '', '', '']), ...done]),
     '',
     'Rounds in which this was found:',
