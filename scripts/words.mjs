@@ -24,7 +24,10 @@ export const words = [
   ['events? that kills?|kills whoever', 'poison event'],
   ['EventCrashesError|event-crashes', 'PoisonEventError, poison-event'],
   ['(?<!dead |dead-|capital |lower-case |upper-case )letters?', 'dead letter'],
-  ['holds (?:its|their|the|a) stream|holdsStream|held streams?|stream-held|streams? (?:is|are|was) held|held letters?', 'blocks its stream, blocked stream, stream-blocked'],
+  [
+    'holds (?:its|their|the|a) stream|holdsStream|held streams?|stream-held|streams? (?:is|are|was) held|held letters?',
+    'blocks its stream, blocked stream, stream-blocked',
+  ],
   ['(?:told|tells?|telling) of', 'reported, is notified of'],
   ['goes unheard|hears?|heard|heeds?|heeded|deaf', 'is noticed, receives, ignores'],
   ['hurry|hurries|hurried|distrusts?|pour|pours|pouring', 'say what happens'],
@@ -34,12 +37,15 @@ export const words = [
   ['seams?', 'safe point, boundary'],
   ['makes? room|gives? (?:its |their )?(?:room|space) back', 'frees space'],
   ['lets? go of|letting go of', 'releases'],
-  ['(?:gives?|giving|gave) (?:the|a|its|their) (?:page|caller) (?:its|a) turn|has its turn|in its turn', 'yields to the page; when it is its turn'],
+  [
+    '(?:gives?|giving|gave) (?:the|a|its|their) (?:page|caller) (?:its|a) turn|has its turn|in its turn',
+    'yields to the page; when it is its turn',
+  ],
   ['hangs? on', 'depends on'],
   ['without a word|without complaint', 'silently, without an error'],
   ['takes? along|brings? along|keeps? away|keeps? its hands off|hands off', 'say what is lost, included or refused'],
   ['died of|dies of|die of', 'crashed in'],
-  ['in the way of|in (?:anybody|everybody|no one)(?:\'s)? way', 'blocks'],
+  ["in the way of|in (?:anybody|everybody|no one)(?:'s)? way", 'blocks'],
   ['anybody|everybody', 'name the actor: any context, every tab'],
   ['asks? the clock|ask the clock|no clock', 'reads the clock; depends on the time'],
   ['exactly once read models?|that are exactly once', 'read models updated exactly once'],
@@ -143,7 +149,10 @@ export function proseOfMarkdown(source) {
     if (open !== undefined) blocks.push(open)
     open = undefined
   }
-  for (const [index, raw] of source.replace(/<!--[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, '')).split('\n').entries()) {
+  for (const [index, raw] of source
+    .replace(/<!--[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, ''))
+    .split('\n')
+    .entries()) {
     const line = index + 1
     const mark = /^\s*(```+|~~~+)/.exec(raw)?.[1]
     if (fence !== undefined) {
@@ -156,7 +165,12 @@ export function proseOfMarkdown(source) {
     } else if (raw.trim() === '' || /^\s*(?:-{3,}|\*{3,})\s*$/.test(raw)) close()
     else if (/^\s*\|/.test(raw)) {
       close()
-      if (!/^\s*\|[\s|:-]+$/.test(raw)) for (const cell of raw.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/)) blocks.push({ kind: 'cell', line, lines: [cell.trim()] })
+      if (!/^\s*\|[\s|:-]+$/.test(raw))
+        for (const cell of raw
+          .trim()
+          .replace(/^\||\|$/g, '')
+          .split(/(?<!\\)\|/))
+          blocks.push({ kind: 'cell', line, lines: [cell.trim()] })
     } else if (/^#{1,6} /.test(raw)) {
       close()
       blocks.push({ kind: 'heading', line, lines: [raw] })
@@ -170,19 +184,32 @@ export function proseOfMarkdown(source) {
 }
 
 const found = (text, line) =>
-  words.flatMap(({ pattern, use }) => [...text.matchAll(pattern)].map((match) => ({ line: line + text.slice(0, match.index).split('\n').length - 1, found: match[0], use })))
+  words
+    .flatMap(({ pattern, use }) =>
+      [...text.matchAll(pattern)].map((match) => ({ at: match.index, found: match[0], use })),
+    )
+    .sort((a, b) => a.at - b.at)
+    .map(({ at, ...finding }) => ({ line: line + text.slice(0, at).split('\n').length - 1, ...finding }))
 
 /** What is to be changed in the text of a file, in the order of its lines. */
 export function wordFindings(path, text) {
-  if (!path.endsWith('.md')) return proseOfSource(text).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), line))
+  if (!path.endsWith('.md'))
+    return proseOfSource(text).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), line))
   return proseOfMarkdown(text).flatMap(({ kind, line, lines }) => {
     const findings = found(withoutCode(lines.join('\n')), line)
     const whole = lines.join(' ')
     const count = whole.split(/\s+/).filter((word) => /\w/.test(word)).length
-    if (kind === 'paragraph' && count > longestParagraph) findings.push({ line, found: `a paragraph of ${count} words`, use: `${longestParagraph} at most` })
-    if (kind === 'cell' && whole.length > longestCell) findings.push({ line, found: `a table cell of ${whole.length} characters`, use: `${longestCell} at most` })
+    if (kind === 'paragraph' && count > longestParagraph)
+      findings.push({ line, found: `a paragraph of ${count} words`, use: `${longestParagraph} at most` })
+    if (kind === 'cell' && whole.length > longestCell)
+      findings.push({ line, found: `a table cell of ${whole.length} characters`, use: `${longestCell} at most` })
     for (const [index, before] of lines.slice(0, -1).entries())
-      if (!/(?:[.!?:;]|<br>)["'”’)\]*_`]*\s*$|^\s*<[^>]*>\s*$/.test(before)) findings.push({ line: line + index, found: 'a line break within a sentence', use: 'one line for a sentence, or for a paragraph' })
+      if (!/(?:[.!?:;]|<br>)["'”’)\]*_`]*\s*$|^\s*<[^>]*>\s*$/.test(before))
+        findings.push({
+          line: line + index,
+          found: 'a line break within a sentence',
+          use: 'one line for a sentence, or for a paragraph',
+        })
     return findings
   })
 }
@@ -192,7 +219,10 @@ export function checkedFiles(from = '') {
   const at = join(root, from)
   if (statSync(at).isFile()) return /\.(?:md|ts|mts|mjs)$/.test(from) ? [from] : []
   return readdirSync(at, { withFileTypes: true })
-    .filter(({ name }) => !/^(?:node_modules|dist|results|\.git|\.cache|\.dist|\.work|test-results|playwright-report)$/.test(name))
+    .filter(
+      ({ name }) =>
+        !/^(?:node_modules|dist|results|\.git|\.cache|\.dist|\.work|test-results|playwright-report)$/.test(name),
+    )
     .flatMap(({ name }) => checkedFiles(from === '' ? name : `${from}/${name}`))
 }
 
