@@ -47,7 +47,7 @@ export const words = [
   ['died of|dies of|die of', 'crashed in'],
   ["in the way of|in (?:anybody|everybody|no one)(?:'s)? way", 'blocks'],
   ['anybody|everybody', 'name the actor: any context, every tab'],
-  ['asks? the clock|ask the clock|no clock', 'reads the clock; depends on the time'],
+  ['asks? the clock|ask the clock', 'reads the clock; depends on the time'],
   ['exactly once read models?|that are exactly once', 'read models updated exactly once'],
   ['sooner or later|as good|a good (?:second|minute)', 'give the number, or the condition'],
   ['by turns', 'alternately'],
