@@ -21,11 +21,13 @@ const numbers = String.raw`[A-Z]\d{1,2}(?:(?:, | and |–|-)[A-Z]\d{1,2})*`
 const otherNames = [
   // Mutants, in their lists.
   { files: /^test\/mutants\//, text: /\bid: '[A-Z]\d+'/g },
-  { files: /^docs\/mutants\.md$/, text: /^\| [A-Z]\d+ \|/gm },
-  // Layouts and projections that the benchmarks have written by hand.
-  { files: /^(?:bench\/|docs\/bench\.md$)/, text: /\b(?:L[126]|P[14])\b/g },
+  { files: /^docs\/mutants\.md$/, text: /^\| [A-Z]\d+ \||\bfor [A-Z]\d+ the\b/gm },
+  // Layouts, projections and cases of the benchmarks.
+  { files: /^(?:bench\/|docs\/bench\.md$)/, text: /\b(?:A[123]|L[126]|P[14])\b/g },
   // Gates of the airport in the demo, and an article in the guide.
   { files: /^(?:demo\/|docs\/guide\.md$|test\/e2e\/|test\/support\/)/, text: /\bgate-[A-Z]\d\b|(['"])[ABC]\d\1/g },
+  // A variable of Windows.
+  { files: /^scripts\//, text: /PROGRAMFILES\(X\d+\)/g },
   // The path of a drawing.
   { files: /\.html$/, text: /\bd='[^']*'/g },
 ]

@@ -1,9 +1,20 @@
 // The books of rules, docs/rules.md and docs/hazards.md: what is cited is there, and what is there has a test or says why not.
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { citationsIn, coverage, coveredIn, readBooks, readTexts } from '../../scripts/rules.mjs'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
 const books = readBooks()
-const texts = readTexts()
+// This file is about citations, and makes some up.
+const texts = readTexts().filter(({ file }) => !file.endsWith('/rules.test.ts'))
 const letters = new Set(books.map(({ id }) => id.slice(0, 1)))
 
 test('each rule has one number, and its anchor is that number', () => {
@@ -17,6 +28,19 @@ test('every number that is cited anywhere is in one of the books', () => {
   const known = new Set(books.map(({ id }) => id))
   const unknown = texts.flatMap((text) => citationsIn(text, letters).filter((id) => !known.has(id)).map((id) => `${id} in ${text.file}`))
   expect(unknown).toEqual([])
+})
+
+test('no published declaration cites a number: users have no book', { timeout: 60_000 }, async () => {
+  const outDir = await mkdtemp(join(tmpdir(), 'tidemark-declarations-'))
+  try {
+    await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', outDir], { cwd: root })
+    const declarations = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.d.ts'))
+    expect(declarations).toContain('index.d.ts')
+    const cited = declarations.flatMap((file) => citationsIn({ file, text: readFileSync(join(outDir, file), 'utf8') }, letters).map((id) => `${id} in ${file}`))
+    expect(cited, 'say the reason in words, or cite it in a comment with //').toEqual([])
+  } finally {
+    await rm(outDir, { recursive: true, force: true })
+  }
 })
 
 test('no text refers to a book that is not in this project', () => {
