@@ -50,16 +50,16 @@ export type {
 } from './log/event-store.js'
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/prepare.js'
-export type { StoredEvent } from './log/record-text.js'
+export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
-export type { LogDefect, LogDefectKind } from './log/audit.js'
-export { compactEvents, type Compaction, type CompactOptions } from './log/compact.js'
-export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './log/export.js'
-export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './log/import.js'
-export type { LineSource } from './log/lines.js'
+export type { LogDefect, LogDefectKind } from './maintenance/audit.js'
+export { compactEvents, type Compaction, type CompactOptions } from './maintenance/compact.js'
+export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './maintenance/export.js'
+export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './maintenance/import.js'
+export type { LineSource } from './maintenance/lines.js'
 export type { StoreOperations } from './log/operations.js'
-export { verifyEventStore, type Verification } from './log/verify.js'
+export { verifyEventStore, type Verification } from './maintenance/verify-store.js'
 export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
@@ -74,10 +74,15 @@ export type {
   ReadModelFailureStrategy,
   StoredFault,
 } from './projection/target.js'
-export { runProjection } from './read-model/run.js'
-export { startProjection, type DeadLetter, type ProjectionHandle, type RebuildOptions } from './read-model/handle.js'
-export type { CaughtUp, CaughtUpOptions } from './read-model/caught-up.js'
-export type { ProjectionStatus, StatusStore } from './read-model/status.js'
+export { runProjection } from './running/run-projection.js'
+export {
+  startProjection,
+  type DeadLetter,
+  type ProjectionHandle,
+  type RebuildOptions,
+} from './running/start-projection.js'
+export type { CaughtUp, CaughtUpOptions } from './running/caught-up.js'
+export type { ProjectionStatus, StatusStore } from './running/status.js'
 
 // Read models
 export {
@@ -102,23 +107,23 @@ export {
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'
-export type { LiveQuery, LiveSnapshot } from './read-model/live.js'
-export { liveProjection, type LiveProjectionSpecification } from './read-model/live-projection.js'
+export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
+export { liveProjection, type LiveProjectionSpecification } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
-export { deleteReadModel } from './read-model/delete.js'
+export { deleteReadModel } from './maintenance/delete-read-model.js'
 export {
   verifyReadModel,
   type ReadModelDefect,
   type ReadModelDefectKind,
   type ReadModelVerification,
-} from './read-model/verify.js'
+} from './maintenance/verify-read-model.js'
 export {
   openReadModel,
   type ReadModel,
   type ReadModelOptions,
   type TableReader,
   type TableReaders,
-} from './read-model/view.js'
+} from './reading/read-model-view.js'
 
 // The ports of a projection
 export type {

@@ -5,9 +5,9 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
-import type { StoredEvent } from './record-text.js'
-import { restoreEvent } from './record.js'
-import { RecordsAhead } from './records-ahead.js'
+import type { StoredEvent } from './record/record-text.js'
+import { restoreEvent } from './record/record.js'
+import { RecordsAhead } from './indexeddb/records-ahead.js'
 
 /** How a page reports events that cannot be decoded. */
 export interface PageReadOptions extends ReadOptions {

@@ -11,7 +11,7 @@ import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
 import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
-import { rowText, weightOf, type EventText } from './record-text.js'
+import { rowText, weightOf, type EventText } from './record/record-text.js'
 import type { KnownEvents } from './repeated.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */

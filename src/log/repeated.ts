@@ -2,7 +2,7 @@
 import { InvalidEventError } from '../errors.js'
 import type { AppendResult } from './event-store.js'
 import type { PreparedAppend } from './prepare.js'
-import type { EventText, StoredEvent } from './record-text.js'
+import type { EventText, StoredEvent } from './record/record-text.js'
 
 /** Events of the log by their ids, as they are stored. */
 export type KnownEvents = ReadonlyMap<string, StoredEvent>

@@ -19,7 +19,7 @@ import type {
   ReadStreamOptions,
   StreamWrite,
 } from './event-store.js'
-import { format } from './format.js'
+import { format } from './indexeddb/format.js'
 import { headWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
 import { readPages } from './pages.js'

@@ -1,7 +1,7 @@
 /** `tidemark/memory`: the in-memory backend. */
 import type { EventShape } from '../events/event.js'
 import { openMemoryEventStore, type EventStoreOptions, type TidemarkStore } from '../log/open.js'
-import { MemoryReadModels } from '../read-model/memory-storage.js'
+import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 
 export type { EventStoreOptions, TidemarkStore }
 

@@ -10,7 +10,7 @@ export default [
   },
   {
     id: 'R3',
-    file: 'src/log/record.ts',
+    file: 'src/log/record/record.ts',
     find: 'if (event.idGiven || !event.id.startsWith(lastKey))',
     replace: 'if (!event.id.startsWith(lastKey))',
     tests: ['test/contract/append.node.test.ts'],
@@ -18,7 +18,7 @@ export default [
   },
   {
     id: 'R4',
-    file: 'src/log/record.ts',
+    file: 'src/log/record/record.ts',
     find: 'if (events?.length === record.n && events.every(isObject))',
     replace: 'if (events !== undefined && events.every(isObject))',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -26,7 +26,7 @@ export default [
   },
   {
     id: 'W3',
-    file: 'src/log/id-gaps.ts',
+    file: 'src/log/record/id-gaps.ts',
     find: 'if (id > after && id < before)',
     replace: 'if (id >= after && id < before)',
     tests: ['test/unit/log/given-ids.test.ts', 'test/contract/append.node.test.ts'],
@@ -34,7 +34,7 @@ export default [
   },
   {
     id: 'W6',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: `    view.ids.stored(prepared.events)
 `,
     replace: '',
@@ -43,7 +43,7 @@ export default [
   },
   {
     id: 'W9',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: `      return decide()
 `,
     replace: `      throw error
@@ -53,7 +53,7 @@ export default [
   },
   {
     id: 'W10',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: 'if (requests.length === 1 && mayCommitEarly())',
     replace: 'if (mayCommitEarly())',
     tests: ['test/unit/log/large-appends.test.ts'],
@@ -157,7 +157,7 @@ export default [
   },
   {
     id: 'P26',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: `        assertSameEvents(prepared, known, this.#about.codec === undefined)
 `,
     replace: '',
@@ -166,7 +166,7 @@ export default [
   },
   {
     id: 'P27',
-    file: 'src/log/memory-log.ts',
+    file: 'src/log/memory/memory-log.ts',
     find: `    assertSameEvents(wanted, known, this.#context.codec === undefined)
 `,
     replace: '',
@@ -283,7 +283,7 @@ export default [
   },
   {
     id: 'W20',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: 'if (this.#about.clock.monotonic() < this.#deafUntil) return false',
     replace: '',
     tests: ['test/unit/log/hints.test.ts'],
@@ -291,7 +291,7 @@ export default [
   },
   {
     id: 'W21',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: 'view !== undefined && this.#claimed <= view.head && ',
     replace: 'view !== undefined && ',
     tests: ['test/unit/log/hints.test.ts'],
@@ -299,7 +299,7 @@ export default [
   },
   {
     id: 'W22',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: `          fresh.ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(
             remembered?.head === head ? remembered.ids : undefined,
           )`,
@@ -309,7 +309,7 @@ export default [
   },
   {
     id: 'W23',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: 'fresh.ids = fresh.ids.with(gap)',
     replace: 'void gap',
     tests: ['test/unit/log/given-ids.test.ts'],
@@ -317,7 +317,7 @@ export default [
   },
   {
     id: 'W24',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: 'if (left === 0 || !slices.isOver) continue',
     replace: 'if (left >= 0) continue',
     tests: ['test/unit/log/large-appends.test.ts'],
@@ -325,7 +325,7 @@ export default [
   },
   {
     id: 'W25',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: '  if (head >= Number.MAX_SAFE_INTEGER)',
     replace: '  if (head > Number.MAX_SAFE_INTEGER)',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -333,7 +333,7 @@ export default [
   },
   {
     id: 'W26',
-    file: 'src/log/id-gaps.ts',
+    file: 'src/log/record/id-gaps.ts',
     find: 'if (id > last) last = id',
     replace: 'if (last === after) last = id',
     tests: ['test/unit/log/given-ids.test.ts'],
@@ -341,7 +341,7 @@ export default [
   },
   {
     id: 'W27',
-    file: 'src/log/indexeddb-log.ts',
+    file: 'src/log/indexeddb/indexeddb-log.ts',
     find: ' || now < this.#newer.deafUntil',
     replace: '',
     tests: ['test/unit/log/hints.test.ts'],
@@ -349,7 +349,7 @@ export default [
   },
   {
     id: 'R20',
-    file: 'src/log/record.ts',
+    file: 'src/log/record/record.ts',
     find: 'if (!Number.isSafeInteger(at) || at < 1)',
     replace: 'if (!Number.isFinite(at) || at < 1)',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -357,7 +357,7 @@ export default [
   },
   {
     id: 'R21',
-    file: 'src/log/log-reader.ts',
+    file: 'src/log/indexeddb/log-reader.ts',
     find: 'IDBKeyRange.lowerBound(from - 1, true)',
     replace: 'IDBKeyRange.lowerBound(from)',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -365,7 +365,7 @@ export default [
   },
   {
     id: 'R22',
-    file: 'src/log/queries.ts',
+    file: 'src/log/indexeddb/queries.ts',
     find: 'if (record !== undefined) assertPlaced(record as CommitRecord, outcome)',
     replace: '',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -373,7 +373,7 @@ export default [
   },
   {
     id: 'R23',
-    file: 'src/log/log-reader.ts',
+    file: 'src/log/indexeddb/log-reader.ts',
     find: `        assertPlaced(record)
 `,
     replace: '',

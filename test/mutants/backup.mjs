@@ -2,7 +2,7 @@
 export default [
   {
     id: 'O3',
-    file: 'src/log/compact.ts',
+    file: 'src/maintenance/compact.ts',
     find: 'if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false',
     replace: '',
     tests: ['test/contract/compact.node.test.ts'],
@@ -10,7 +10,7 @@ export default [
   },
   {
     id: 'I2',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: 'begins ||= this.#starts.has(index)',
     replace: 'begins = this.#starts.has(index)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -18,7 +18,7 @@ export default [
   },
   {
     id: 'I4',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: `    this.lines += 1
 `,
     replace: `    if (!this.#places.has(line.event.id)) this.lines += 1
@@ -28,7 +28,7 @@ export default [
   },
   {
     id: 'backup-1',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: 'this.#whole.lines === this.lines && (',
     replace: '(',
     tests: ['test/contract/backup.node.test.ts', 'test/contract/export.node.test.ts'],
@@ -36,7 +36,7 @@ export default [
   },
   {
     id: 'backup-2',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: `    if (begins) this.#wholeNow()
 `,
     replace: '',
@@ -45,7 +45,7 @@ export default [
   },
   {
     id: 'backup-3',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: `    if (line.ends) this.#wholeNow()
 `,
     replace: '',
@@ -54,7 +54,7 @@ export default [
   },
   {
     id: 'backup-4',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: 'left.type === right.type && left.stream === right.stream && left.data === right.data && left.meta === right.meta',
     replace: 'left.type === right.type && left.stream === right.stream',
     tests: ['test/contract/backup.node.test.ts'],
@@ -62,7 +62,7 @@ export default [
   },
   {
     id: 'backup-5',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: 'if (firsts.has(number) && version > last + 1)',
     replace: 'if (firsts.has(number) && version > last + 3)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -70,7 +70,7 @@ export default [
   },
   {
     id: 'backup-7',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: 'there.position < stored.first && (',
     replace: '(',
     tests: ['test/contract/backup.node.test.ts'],
@@ -78,7 +78,7 @@ export default [
   },
   {
     id: 'backup-8',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: '(grown.has(stream) || stored.streams.has(stream))',
     replace: 'grown.has(stream)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -86,7 +86,7 @@ export default [
   },
   {
     id: 'backup-9',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: '(grown.has(stream) || stored.streams.has(stream))',
     replace: 'stored.streams.has(stream)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -94,7 +94,7 @@ export default [
   },
   {
     id: 'backup-10',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: `    this.#lines.length = this.#whole.events
 `,
     replace: '',
@@ -103,7 +103,7 @@ export default [
   },
   {
     id: 'backup-11',
-    file: 'src/log/import-batch.ts',
+    file: 'src/maintenance/import-batch.ts',
     find: `    this.lines = this.#whole.lines
 `,
     replace: '',
@@ -112,7 +112,7 @@ export default [
   },
   {
     id: 'backup-12',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: `    batch.cut()
     await flush()
 `,
@@ -122,7 +122,7 @@ export default [
   },
   {
     id: 'backup-14',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '  if (head < after) {',
     replace: '  if (head < after - 1) {',
     tests: ['test/contract/backup.node.test.ts'],
@@ -130,7 +130,7 @@ export default [
   },
   {
     id: 'backup-15',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '    previous === undefined ||',
     replace: '    previous !== undefined ||',
     tests: ['test/contract/backup.node.test.ts'],
@@ -138,7 +138,7 @@ export default [
   },
   {
     id: 'backup-16',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '    if (at > head)',
     replace: '    if (at > head + 1)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -146,7 +146,7 @@ export default [
   },
   {
     id: 'backup-17',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '    else if (version !== (before ?? 0) + 1)',
     replace: '    else if (version < (before ?? 0) + 1)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -154,7 +154,7 @@ export default [
   },
   {
     id: 'backup-18',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '    if (commit !== this.#commit && commit !== at && this.#last !== after)\n      throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
     replace: '    if (false) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -162,7 +162,7 @@ export default [
   },
   {
     id: 'backup-19',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: '    if (this.#last < head)',
     replace: '    if (this.#last < head - 1)',
     tests: ['test/contract/backup.node.test.ts', 'test/contract/export.node.test.ts'],
@@ -170,7 +170,7 @@ export default [
   },
   {
     id: 'backup-20',
-    file: 'src/log/import.ts',
+    file: 'src/maintenance/import.ts',
     find: 'if (before === undefined && after > 0) this.firsts.add(number)',
     replace: 'if (before === undefined) this.firsts.add(number)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -178,7 +178,7 @@ export default [
   },
   {
     id: 'backup-21',
-    file: 'src/log/import-lines.ts',
+    file: 'src/maintenance/import-lines.ts',
     find: 'ends: commit === undefined || end === true',
     replace: 'ends: end === true',
     tests: ['test/contract/backup.node.test.ts'],
@@ -186,7 +186,7 @@ export default [
   },
   {
     id: 'backup-22',
-    file: 'src/log/import-lines.ts',
+    file: 'src/maintenance/import-lines.ts',
     find: '  if (header.after > header.head)',
     replace: '  if (header.after > header.head + 100)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -194,7 +194,7 @@ export default [
   },
   {
     id: 'backup-23',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: "number === 1 && line.startsWith('\\uFEFF')",
     replace: "number === 0 && line.startsWith('\\uFEFF')",
     tests: ['test/contract/backup.node.test.ts'],
@@ -202,7 +202,7 @@ export default [
   },
   {
     id: 'backup-24',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: 'this.#pieces.push(bytes.slice(end))',
     replace: 'this.#pieces.push(bytes.subarray(end))',
     tests: ['test/contract/backup.node.test.ts'],
@@ -210,7 +210,7 @@ export default [
   },
   {
     id: 'backup-25',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: `      text = this.#decoder.decode(bytes)
     } catch {
 `,
@@ -223,7 +223,7 @@ export default [
   },
   {
     id: 'backup-26',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: `piece = 'then' in next ? await abortable(next, signal) : next`,
     replace: `piece = 'then' in next ? await next : next`,
     tests: ['test/contract/backup.node.test.ts'],
@@ -231,7 +231,7 @@ export default [
   },
   {
     id: 'backup-27',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: 'if (signal?.aborted !== true) await closed',
     replace: 'await closed',
     tests: ['test/contract/backup.node.test.ts'],
@@ -239,7 +239,7 @@ export default [
   },
   {
     id: 'backup-28',
-    file: 'src/log/lines.ts',
+    file: 'src/maintenance/lines.ts',
     find: "if (pieces.areLines === true && !value.endsWith('\\n')) yield* cut('\\n')",
     replace: "if (pieces.areLines === true) yield* cut('\\n')",
     tests: ['test/contract/backup.node.test.ts'],
@@ -247,7 +247,7 @@ export default [
   },
   {
     id: 'backup-29',
-    file: 'src/log/export.ts',
+    file: 'src/maintenance/export.ts',
     find: '  if (after > end)',
     replace: '  if (after > end + 1)',
     tests: ['test/contract/backup.node.test.ts'],
@@ -255,7 +255,7 @@ export default [
   },
   {
     id: 'backup-30',
-    file: 'src/log/export.ts',
+    file: 'src/maintenance/export.ts',
     find: 'if (held !== undefined) yield line(!hole && commits[0] === next ? ended(held) : held)',
     replace: 'if (false) yield line(held as never)',
     tests: ['test/contract/backup.node.test.ts', 'test/contract/export.node.test.ts'],
@@ -263,7 +263,7 @@ export default [
   },
   {
     id: 'backup-31',
-    file: 'src/log/export.ts',
+    file: 'src/maintenance/export.ts',
     find: 'yield line(begins ? ended(held) : held)',
     replace: 'yield line(ended(held))',
     tests: ['test/contract/backup.node.test.ts', 'test/contract/export.node.test.ts'],
@@ -271,7 +271,7 @@ export default [
   },
   {
     id: 'backup-32',
-    file: 'src/log/export.ts',
+    file: 'src/maintenance/export.ts',
     find: 'yield line(head === end ? ended(held) : held)',
     replace: 'yield line(ended(held))',
     tests: ['test/contract/backup.node.test.ts'],
@@ -279,7 +279,7 @@ export default [
   },
   {
     id: 'backup-33',
-    file: 'src/log/record.ts',
+    file: 'src/log/record/record.ts',
     find: 'event.id === id && event.stream === stream',
     replace: 'event.id === id',
     tests: ['test/contract/backup.node.test.ts'],
@@ -288,7 +288,7 @@ export default [
   },
   {
     id: 'backup-34',
-    file: 'src/log/export.ts',
+    file: 'src/maintenance/export.ts',
     find: 'if (upTo === undefined || !(error instanceof EventUnreadableError)) throw error',
     replace: 'throw error',
     tests: [
@@ -300,7 +300,7 @@ export default [
   },
   {
     id: 'backup-35',
-    file: 'src/log/log-writer.ts',
+    file: 'src/log/indexeddb/log-writer.ts',
     find: `    if (prepared.events.length === 0 || prepared.condition !== undefined || prepared.imported !== undefined)
       return false`,
     replace: '    if (prepared.events.length === 0 || prepared.condition !== undefined) return false',
@@ -333,7 +333,7 @@ export default [
   },
   {
     id: 'backup-39',
-    file: 'src/coordination/in-use.ts',
+    file: 'src/locks/in-use.ts',
     find: 'const request = async () => locks.request',
     replace: 'const request = () => locks.request',
     tests: ['test/unit/platform/features.test.ts'],
@@ -344,7 +344,7 @@ export default [
     file: 'src/commands/execute.ts',
     find: `hasCode(error, 'version-conflict')`,
     replace: `hasCode(error, 'condition-failed')`,
-    tests: ['test/unit/copies.test.ts'],
+    tests: ['test/unit/platform/copies.test.ts'],
     breaks: 'conflicts of a store of another copy are not retried',
   },
   {
@@ -352,12 +352,12 @@ export default [
     file: 'src/commands/pipeline.ts',
     find: ` && error.name === 'CommandRefusedError'`,
     replace: '',
-    tests: ['test/unit/copies.test.ts'],
+    tests: ['test/unit/platform/copies.test.ts'],
     breaks: 'an error of the app with a code counts as a refusal',
   },
   {
     id: 'backup-42',
-    file: 'src/log/audit.ts',
+    file: 'src/maintenance/audit.ts',
     find: 'else if (position > this.head) {',
     replace: 'else if (position > this.head + 1) {',
     tests: ['test/contract/verify.node.test.ts'],
@@ -365,7 +365,7 @@ export default [
   },
   {
     id: 'backup-43',
-    file: 'src/log/audit.ts',
+    file: 'src/maintenance/audit.ts',
     find: '    } else if (at < expected) {',
     replace: '    } else if (at < expected - 1) {',
     tests: ['test/contract/verify.node.test.ts'],
@@ -373,7 +373,7 @@ export default [
   },
   {
     id: 'backup-44',
-    file: 'src/log/audit.ts',
+    file: 'src/maintenance/audit.ts',
     find: 'const follows = this.#atLeast !== undefined && before === undefined ? version >= expected : version === expected',
     replace: 'const follows = version >= expected',
     tests: ['test/contract/verify.node.test.ts'],
@@ -381,7 +381,7 @@ export default [
   },
   {
     id: 'backup-45',
-    file: 'src/log/audit.ts',
+    file: 'src/maintenance/audit.ts',
     find: '    this.#atLeast = new Map([...(this.#atLeast ?? []), ...this.#versions])',
     replace: '    this.#atLeast = new Map(this.#versions)',
     tests: ['test/unit/log/lost-records.test.ts'],
@@ -389,7 +389,7 @@ export default [
   },
   {
     id: 'backup-46',
-    file: 'src/log/verify.ts',
+    file: 'src/maintenance/verify-store.ts',
     find: 'else if (first.record !== record.at) audit.duplicateId',
     replace: 'else audit.duplicateId',
     tests: ['test/contract/verify.node.test.ts'],
@@ -397,7 +397,7 @@ export default [
   },
   {
     id: 'backup-47',
-    file: 'src/log/verify.ts',
+    file: 'src/maintenance/verify-store.ts',
     find: `if (id === '' || idKey(id) !== key) continue`,
     replace: `if (id === '') continue`,
     tests: ['test/contract/verify.node.test.ts'],
@@ -406,7 +406,7 @@ export default [
   },
   {
     id: 'backup-48',
-    file: 'src/log/verify.ts',
+    file: 'src/maintenance/verify-store.ts',
     find: 'ok: defects.length === 0',
     replace: 'ok: defects.length < 2',
     tests: ['test/contract/verify.node.test.ts'],
@@ -414,7 +414,7 @@ export default [
   },
   {
     id: 'backup-49',
-    file: 'src/log/compact.ts',
+    file: 'src/maintenance/compact.ts',
     find: `    if (
       !isSound ||
       record.at !== endOf(open.at(-1)) + 1 ||
@@ -428,7 +428,7 @@ export default [
   },
   {
     id: 'backup-50',
-    file: 'src/log/compact.ts',
+    file: 'src/maintenance/compact.ts',
     find: 'const isEnd = endOf(last) >= head',
     replace: 'const isEnd = endOf(last) > head',
     tests: ['test/contract/compact.node.test.ts'],
@@ -436,7 +436,7 @@ export default [
   },
   {
     id: 'backup-51',
-    file: 'src/log/compact.ts',
+    file: 'src/maintenance/compact.ts',
     find: `    raiseFormat(transaction, meta)
 `,
     replace: '',

@@ -338,7 +338,7 @@ export default [
   },
   {
     id: 'D37',
-    file: 'src/read-model/handle.ts',
+    file: 'src/running/start-projection.ts',
     find: `      stopHearing?.()
 `,
     replace: '',
@@ -347,7 +347,7 @@ export default [
   },
   {
     id: 'D38',
-    file: 'src/read-model/attach.ts',
+    file: 'src/running/attach.ts',
     find: `parts.medium === 'indexeddb' ? parts.onStorage : undefined`,
     replace: 'undefined',
     tests: ['test/unit/log/failed-write.test.ts'],

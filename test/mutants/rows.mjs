@@ -2,7 +2,7 @@
 export default [
   {
     id: 'T4',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'for (let at = this.#before.length - 2; at >= 0; at -= 2) {',
     replace: 'for (let at = 0; at < this.#before.length; at += 2) {',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -10,7 +10,7 @@ export default [
   },
   {
     id: 'T6',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept',
     replace: 'this.#cache.set(slot, kept',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -18,7 +18,7 @@ export default [
   },
   {
     id: 'rows-1',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: `if (this.#commits !== commits) return
     if (rows === undefined)`,
     replace: 'if (rows === undefined)',
@@ -27,7 +27,7 @@ export default [
   },
   {
     id: 'rows-2',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: '(this.#commits === commits ? this.#remember(key, row) : this.load(key))',
     replace: 'this.#remember(key, row)',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -35,7 +35,7 @@ export default [
   },
   {
     id: 'rows-3',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'return this.known(key) ?? (this.#commits',
     replace: 'return (this.#commits',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -43,7 +43,7 @@ export default [
   },
   {
     id: 'rows-4',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (missing.length >= readsBeforeWhole && this.#source.onRead === undefined) {',
     replace: 'if (missing.length >= readsBeforeWhole) {',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -51,7 +51,7 @@ export default [
   },
   {
     id: 'rows-5',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'for (const { key, row } of this.#pending.values()) if (row !== null) this.#sawKey(key)',
     replace: 'for (const { key } of this.#pending.values()) this.#sawKey(key)',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -59,7 +59,7 @@ export default [
   },
   {
     id: 'rows-6',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (last !== undefined) this.#sawKey(last)',
     replace: 'void last',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -67,7 +67,7 @@ export default [
   },
   {
     id: 'rows-7',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (pending !== undefined) this.#cache.set(slot, pending)',
     replace: '',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -75,7 +75,7 @@ export default [
   },
   {
     id: 'rows-8',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'missing.sort(compareKeys)',
     replace: '',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -83,7 +83,7 @@ export default [
   },
   {
     id: 'rows-9',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'Object.hasOwn(row, this.#keyName) ? ',
     replace: '',
     tests: ['test/unit/read-model/table-work.test.ts'],
@@ -91,7 +91,7 @@ export default [
   },
   {
     id: 'rows-10',
-    file: 'src/read-model/table-work.ts',
+    file: 'src/read-model/unit-of-work/table-work.ts',
     find: 'if (this.#before.length > 0) this.#before = []',
     replace: '',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
@@ -99,7 +99,7 @@ export default [
   },
   {
     id: 'rows-11',
-    file: 'src/read-model/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/unit-of-work.ts',
     find: 'if (after === before && after !== undefined && entry.copied !== true) return',
     replace: 'if (after === before && after !== undefined) return',
     tests: ['test/contract/rows.node.test.ts'],
@@ -107,7 +107,7 @@ export default [
   },
   {
     id: 'rows-12',
-    file: 'src/read-model/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/unit-of-work.ts',
     find: 'if (before !== undefined) table.remove(key)',
     replace: 'table.remove(key)',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
@@ -115,7 +115,7 @@ export default [
   },
   {
     id: 'rows-13',
-    file: 'src/read-model/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/unit-of-work.ts',
     find: 'if (this.unanswered !== undefined) this.failed(this.unanswered.error)',
     replace: '',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
@@ -123,7 +123,7 @@ export default [
   },
   {
     id: 'rows-14',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: 'if (compareKeys(this.#firsts[middle], key) <= 0) low = middle + 1',
     replace: 'if (compareKeys(this.#firsts[middle], key) < 0) low = middle + 1',
     tests: ['test/unit/read-model/packs.test.ts'],
@@ -131,7 +131,7 @@ export default [
   },
   {
     id: 'rows-15',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: 'while (to < changes.length && compareKeys((changes[to] as RowChange).key, next) < 0) to += 1',
     replace: 'while (to < changes.length && compareKeys((changes[to] as RowChange).key, next) <= 0) to += 1',
     tests: ['test/unit/read-model/packs.test.ts'],
@@ -139,7 +139,7 @@ export default [
   },
   {
     id: 'rows-16',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: 'if (first !== undefined && packs.length === 0) gone.add(slotOf(first))',
     replace: '',
     tests: ['test/unit/read-model/packs.test.ts'],
@@ -147,7 +147,7 @@ export default [
   },
   {
     id: 'rows-17',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: 'if (part.length > 0 && (part.length >= longest || weight + own > weightPerPack)) {',
     replace: 'if (part.length > 0 && part.length >= longest) {',
     tests: ['test/unit/read-model/packs.test.ts'],
@@ -155,7 +155,7 @@ export default [
   },
   {
     id: 'rows-18',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: `if (isExotic(value)) weight = weightPerPack
 `,
     replace: '',
@@ -164,7 +164,7 @@ export default [
   },
   {
     id: 'rows-19',
-    file: 'src/read-model/packs.ts',
+    file: 'src/read-model/indexeddb/packs.ts',
     find: 'if (first !== undefined) this.#rows.delete(slotOf(first))',
     replace: '',
     tests: ['test/unit/read-model/packs.test.ts'],
@@ -172,7 +172,7 @@ export default [
   },
   {
     id: 'rows-20',
-    file: 'src/read-model/rows.ts',
+    file: 'src/read-model/unit-of-work/rows.ts',
     find: 'walk.copied?.set(value, own)',
     replace: '',
     tests: ['test/contract/rows.node.test.ts'],
@@ -180,7 +180,7 @@ export default [
   },
   {
     id: 'rows-21',
-    file: 'src/read-model/rows.ts',
+    file: 'src/read-model/unit-of-work/rows.ts',
     find: 'if (walk.changeable) sealed.set(own, true)',
     replace: '',
     tests: ['test/contract/rows.node.test.ts'],
@@ -188,7 +188,7 @@ export default [
   },
   {
     id: 'rows-22',
-    file: 'src/read-model/rows.ts',
+    file: 'src/read-model/unit-of-work/rows.ts',
     find: 'if (unstorable.test(tag)) return tag',
     replace: '',
     tests: ['test/contract/rows.node.test.ts'],
@@ -196,7 +196,7 @@ export default [
   },
   {
     id: 'rows-23',
-    file: 'src/read-model/rows.ts',
+    file: 'src/read-model/unit-of-work/rows.ts',
     find: 'return Object.freeze(own)',
     replace: 'return own',
     tests: ['test/contract/rows.node.test.ts'],
@@ -261,7 +261,7 @@ export default [
   },
   {
     id: 'rows-31',
-    file: 'src/read-model/memory-storage.ts',
+    file: 'src/read-model/memory/memory-storage.ts',
     find: '|| compareKeys(left.key, right.key))',
     replace: ')',
     tests: ['test/contract/rows.node.test.ts'],
@@ -269,7 +269,7 @@ export default [
   },
   {
     id: 'rows-32',
-    file: 'src/read-model/memory-storage.ts',
+    file: 'src/read-model/memory/memory-storage.ts',
     find: 'return { state, value: structuredClone(found.slice(0, limit).map(({ row }) => row)) }',
     replace: 'return { state, value: found.slice(0, limit).map(({ row }) => row) }',
     tests: ['test/contract/rows.node.test.ts'],
@@ -277,7 +277,7 @@ export default [
   },
   {
     id: 'rows-33',
-    file: 'src/read-model/view.ts',
+    file: 'src/reading/read-model-view.ts',
     find: 'limit: limit < 2 ** 32 ? limit : Infinity,',
     replace: 'limit,',
     tests: ['test/contract/rows.node.test.ts'],
@@ -301,7 +301,7 @@ export default [
   },
   {
     id: 'rows-36',
-    file: 'src/read-model/indexeddb-storage.ts',
+    file: 'src/read-model/indexeddb/indexeddb-storage.ts',
     find: 'return this.#finish(transaction, before, { after, clear: [] }, { side: from.shown, added: writes.added() })',
     replace: 'return this.#finish(transaction, before, { after, clear: [] })',
     tests: ['test/contract/rows.node.test.ts'],
@@ -309,7 +309,7 @@ export default [
   },
   {
     id: 'rows-37',
-    file: 'src/read-model/indexeddb-storage.ts',
+    file: 'src/read-model/indexeddb/indexeddb-storage.ts',
     find: 'if (!equal(before, from)) return this.#finish(transaction, before, transition, moved)',
     replace: 'if (!equal(before, from)) return this.#finish(transaction, before, transition)',
     tests: ['test/contract/rows.node.test.ts'],

@@ -1,7 +1,7 @@
 // How the events of a record stand in its text: whatever stands there is what was put there, in rows or in columns.
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { eventsOf, eventsText, rowText, type EventText } from '../../../src/log/record-text.js'
+import { eventsOf, eventsText, rowText, type EventText } from '../../../src/log/record/record-text.js'
 
 const word = fc.oneof(
   fc.constantFrom('A', 'B', '__proto__', '0', 'größe 😀', '"\\', '\ud800'),

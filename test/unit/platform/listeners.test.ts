@@ -6,8 +6,8 @@ import { systemClock } from '../../../src/platform/clock.js'
 import { listenerSet } from '../../../src/platform/listeners.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
 import { openSignals } from '../../../src/platform/signals.js'
-import { liveQuery } from '../../../src/read-model/live.js'
-import { keepStatus } from '../../../src/read-model/status.js'
+import { liveQuery } from '../../../src/reading/live-query.js'
+import { keepStatus } from '../../../src/running/status.js'
 import { fakePage } from '../read-model/support.js'
 
 afterEach(() => {

@@ -1,5 +1,5 @@
 /** A log in an array, checkpoints in a map, and everything a test may want to break. */
-import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
+import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import type { EventReader } from '../../../src/log/event-store.js'

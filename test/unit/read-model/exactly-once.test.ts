@@ -4,13 +4,13 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
-import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
+import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
 import { applied, applying } from '../../../src/projection/target.js'
-import { IndexedDbStorage } from '../../../src/read-model/indexeddb-storage.js'
-import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
+import { IndexedDbStorage } from '../../../src/read-model/indexeddb/indexeddb-storage.js'
+import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
-import { readModelTarget } from '../../../src/read-model/target.js'
+import { readModelTarget } from '../../../src/running/read-model-target.js'
 
 type Event =
   | { type: 'Added'; data: { to: string; amount: number } }

@@ -14,8 +14,8 @@ import {
   weightPerPack,
   type NewPack,
   type RowChange,
-} from '../../../src/read-model/packs.js'
-import { inKeyOrder } from '../../../src/read-model/row-order.js'
+} from '../../../src/read-model/indexeddb/packs.js'
+import { inKeyOrder } from '../../../src/read-model/indexeddb/row-order.js'
 import { Slices } from '../../../src/platform/slices.js'
 
 interface Row {

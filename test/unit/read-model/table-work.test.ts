@@ -1,8 +1,8 @@
 // One table under the hands of a runner: what it must read of a table, and what it knows without.
 import { expect, test, vi } from 'vitest'
 import { table } from 'tidemark'
-import { maxCachedRows } from '../../../src/read-model/row-cache.js'
-import { readsBeforeWhole, TableWork } from '../../../src/read-model/table-work.js'
+import { maxCachedRows } from '../../../src/read-model/unit-of-work/row-cache.js'
+import { readsBeforeWhole, TableWork } from '../../../src/read-model/unit-of-work/table-work.js'
 
 interface Row {
   readonly id: number

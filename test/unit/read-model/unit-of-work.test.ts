@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { applied } from '../../../src/projection/target.js'
-import { UnitOfWork } from '../../../src/read-model/unit-of-work.js'
+import { UnitOfWork } from '../../../src/read-model/unit-of-work/unit-of-work.js'
 
 interface Row {
   readonly name: string
