@@ -217,7 +217,7 @@ function attached<E extends EventShape>(
         if (hint.kind === 'head') listener(hint.head)
       }),
     reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
-    onHurry: waiting.add,
+    onRetryNow: waiting.add,
   }
   return { target, backend, hurry: waiting.tell }
 }

@@ -130,7 +130,7 @@ describe('sleeping', () => {
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
       ports: {
-        onHurry: (listener) => ((hurry = listener), () => {}),
+        onRetryNow: (listener) => ((hurry = listener), () => {}),
         onControl: (listener) => ((control = listener), () => {}),
       },
     })
@@ -170,7 +170,7 @@ describe('sleeping', () => {
     let hurry = () => {}
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
-      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
+      ports: { onRetryNow: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5)
     hurry()
@@ -189,7 +189,7 @@ describe('sleeping', () => {
     const target = fakeTarget(rows, { apply: () => hurry(), commit: (n) => (n === 1 ? 'before' : undefined) })
     const run = started(backend, target, 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
-      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
+      ports: { onRetryNow: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5_000)
     expect([rows.commits, rows.applied]).toEqual([1, []])
@@ -220,7 +220,7 @@ describe('sleeping', () => {
       config: { retry: { delay: 5000, jitter: 0 } },
       ports: {
         onControl: (listener) => ((tell = listener), () => {}),
-        onHurry: (listener) => ((hurry = listener), () => {}),
+        onRetryNow: (listener) => ((hurry = listener), () => {}),
       },
     })
     await retried.clock.advance(10)
@@ -242,7 +242,7 @@ describe('sleeping', () => {
       return () => void listening.delete(name)
     }
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
-      ports: { onHurry: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') },
+      ports: { onRetryNow: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') },
     })
     await backend.clock.advance(10)
     expect([...listening].sort()).toEqual(['control', 'hint', 'hurry', 'wanted'])
