@@ -64,7 +64,7 @@ export class OpeningTries {
   }
 
   /** Makes the next try immediately, and ends a pause that a try waits in; unless this was asked for a moment ago. */
-  hurry(): void {
+  tryNow(): void {
     const now = this.#clock.monotonic()
     if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
     this.#urgentAt = now

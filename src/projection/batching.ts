@@ -9,7 +9,7 @@ export const longPageSize = 2 * pageSize
 /** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
 export interface RunProgress {
   /** Its work was lost because the state was changed from outside: commit as soon as anything is done, so that something is stored. */
-  hurried: boolean
+  commitSoon: boolean
   position: number
   applied: number
   skipped: number
@@ -21,7 +21,7 @@ export interface RunProgress {
 
 /** A run that has done nothing yet. */
 export const newRun = (): RunProgress => ({
-  hurried: false,
+  commitSoon: false,
   position: 0,
   applied: 0,
   skipped: 0,
@@ -78,7 +78,7 @@ export class Batch {
   /** A commit is due, also while the run is behind. */
   isFull(now: number, limit: number): boolean {
     return (
-      this.#run.hurried ||
+      this.#run.commitSoon ||
       this.size >= this.most(limit) ||
       this.#characters >= this.#settings.batchBytes ||
       now - this.#since >= this.#time
@@ -114,7 +114,7 @@ export class Batch {
     this.stored(position)
     this.#time = Math.min(most, Math.max(least, 9 * took))
     this.#burst = inBurst ? took : undefined
-    this.#run.hurried = false
+    this.#run.commitSoon = false
     this.begin(now)
   }
 

@@ -1,5 +1,5 @@
 /** Where a run is: loads the checkpoint, commits, and recovers after a failure of the storage. Pure: effects are yielded. */
-import { hasCode, IntegrityError, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, ProjectionError } from '../errors.js'
 import { Batch, type RunProgress } from './batching.js'
 import type { Settings } from './config.js'
 import { perform, report, sleep, type Steps } from './effects.js'
@@ -44,17 +44,17 @@ export class Checkpoint {
         const { error } = loaded
         if (error instanceof ProjectionError) throw error
         // Another look does not repair a damaged state.
-        if (yield* this.failed('loading', error, isFinal(error) || error instanceof IntegrityError)) return true
+        if (yield* this.failed('loading', error, isFinal(error) || error instanceof LogInconsistentError)) return true
         continue
       }
-      const { position, paused, rebuilding, now, held } = loaded.value
+      const { position, paused, rebuilding, now, blocked } = loaded.value
       this.failures.worked('loading')
       if (position < this.run.position) this.retries.forget()
       this.run.position = this.cursor = position
       this.paused = paused
       this.rebuilding = rebuilding
       this.now = this.checkedAt = now
-      this.aside.begin(loaded.value, held)
+      this.aside.begin(loaded.value, blocked)
       this.poison.begin(loaded.value)
       this.batch.begin(now)
       return false
@@ -66,7 +66,7 @@ export class Checkpoint {
     const next = this.failures.failed(what, error, final, this.run.position, this.random())
     yield* report({ type: 'storage-failed', what, error, ...next })
     const slept = yield* sleep(next.delay, 'failed')
-    if (slept === 'hurried') this.failures.forgetLast(what)
+    if (slept === 'retry-now') this.failures.forgetLast(what)
     // After a failure of loading or storing the checkpoint is loaded in any case.
     return slept === 'control' && what === 'reading' ? yield* this.load() : slept === 'aborted'
   }
@@ -75,7 +75,7 @@ export class Checkpoint {
   assertNotBeyond(head: number): void {
     const { position } = this.run
     if (position <= head) return
-    const cause = new IntegrityError(
+    const cause = new LogInconsistentError(
       position,
       `The checkpoint of '${this.name}' is ${position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
     )
@@ -101,12 +101,12 @@ export class Checkpoint {
       ...(ends !== undefined && { ends }),
     })
     if ('error' in outcome) return yield* this.lost('storing', outcome.error, position)
-    const { paused, now, took, pouring } = outcome.value
+    const { paused, now, took, burst } = outcome.value
     this.failures.worked('storing', 'reading')
     this.cursor = position
     this.paused = paused
     this.now = this.checkedAt = now
-    this.batch.committed(position, took, pouring, now)
+    this.batch.committed(position, took, burst, now)
     if (caughtUp) {
       this.rebuilding = false
       this.poison.caughtUp()

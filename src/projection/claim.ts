@@ -1,5 +1,5 @@
 /** One attempt at the lock of a projection: granted, waited for, or given up. */
-import { LeadershipError, LeadershipLostError } from '../errors.js'
+import { AlreadyRunningError, LeadershipLostError } from '../errors.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
 
 /** The part of a target that a claim needs. */
@@ -29,19 +29,19 @@ export class Claim {
     return this.#guard !== undefined
   }
 
-  /** @throws LeadershipError if the coordinator failed */
+  /** @throws AlreadyRunningError if the coordinator failed */
   async tryNow(): Promise<boolean> {
     try {
       return this.#take(await this.#coordinator.tryAcquire(this.#target.key))
     } catch (error) {
-      throw new LeadershipError(this.#target.name, 'the coordinator failed. See the cause.', error)
+      throw new AlreadyRunningError(this.#target.name, 'the coordinator failed. See the cause.', error)
     }
   }
 
   /**
    * Waits for the lock, also while this context works without it, so that it gets the lock when that is free.
    *
-   * @throws LeadershipError if the coordinator failed
+   * @throws AlreadyRunningError if the coordinator failed
    */
   async wait(): Promise<void> {
     const { signal } = this.#attempt
@@ -53,7 +53,7 @@ export class Claim {
     } catch (error) {
       signal.throwIfAborted()
       if (this.#released) return
-      throw new LeadershipError(this.#target.name, 'waiting for leadership failed. See the cause.', error)
+      throw new AlreadyRunningError(this.#target.name, 'waiting for leadership failed. See the cause.', error)
     } finally {
       signal.removeEventListener('abort', leave)
     }

@@ -17,8 +17,8 @@ export interface Page {
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
-/** Why the run waits. `'failed'`: the storage failed. `'retrying'`: an event failed. `'pouring'`: more events are likely to follow soon, and go into the same commit. */
-export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'pouring'
+/** Why the run waits. `'failed'`: the storage failed. `'retrying'`: an event failed. `'burst'`: more events are likely to follow soon, and go into the same commit. */
+export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'burst'
 
 /** What the machine asks of its shell. */
 export type Effect =
@@ -33,7 +33,7 @@ export type Effect =
       readonly event: RecordedEvent
       readonly error: unknown
       readonly attempts: number
-      readonly holdsStream: boolean
+      readonly blocksStream: boolean
     }
   /** Store that this event is applied next, alone. */
   | { readonly kind: 'try'; readonly position: number }
@@ -48,9 +48,9 @@ export type Effect =
       readonly ends?: number
     }
   /** Read what is stored, without taking over. */
-  | { readonly kind: 'look' }
+  | { readonly kind: 'read-state' }
   /**
-   * An abort and a control end every sleep early. An append ends `'idle'` and `'pouring'`, a caller that waits for the rows ends `'pouring'`,
+   * An abort and a control end every sleep early. An append ends `'idle'` and `'burst'`, a caller that waits for the rows ends `'burst'`,
    * and a call of the app ends `'failed'`.
    */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
@@ -60,18 +60,18 @@ export type Effect =
 
 /** What the machine is resumed with after each effect. */
 export interface EffectResults {
-  /** `rebuilding`: a commit at the head shows readers the rows that are being built. `held`: streams whose events are parked without being tried. */
+  /** `rebuilding`: a commit at the head shows readers the rows that are being built. `blocked`: streams whose events are parked without being tried. */
   'load-checkpoint': Outcome<
     {
       readonly position: number
       readonly paused: boolean
       readonly rebuilding: boolean
       readonly now: number
-      readonly held?: ReadonlySet<string> | undefined
+      readonly blocked?: ReadonlySet<string> | undefined
     } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'>
   >
   /** `moved`: it is not the state that this run left: a rebuild, a skip, a replay or another run changed it. */
-  look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
+  'read-state': { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page> | 'aborted'
   /** `storage`: the handler did not fail, but a read that it asked for. */
   apply: {
@@ -85,10 +85,10 @@ export interface EffectResults {
   park: undefined
   try: Outcome<undefined>
   survived: undefined
-  /** `pouring`: more was appended during the commit, and no caller waits for the rows. */
-  commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
-  /** What ended it: `'hurried'` is a call of the app, `'on'` the time or a caller that waits for rows. */
-  sleep: 'aborted' | 'control' | 'append' | 'hurried' | 'on'
+  /** `burst`: more was appended during the commit, and no caller waits for the rows. */
+  commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly burst: boolean }>
+  /** What ended it: `'retry-now'` is a call of the app, `'on'` the time or a caller that waits for rows. */
+  sleep: 'aborted' | 'control' | 'append' | 'retry-now' | 'on'
   report: undefined
   reset: undefined
 }

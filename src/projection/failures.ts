@@ -1,5 +1,5 @@
 /** What a failure means: another try after a pause, or the end of the run. Pure. */
-import { EventCrashesError, hasCode, messageOf, ProjectionError } from '../errors.js'
+import { PoisonEventError, hasCode, messageOf, ProjectionError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Settings } from './config.js'
@@ -80,7 +80,7 @@ export class Retries {
   next(position: number, error: unknown, random: number): number | undefined {
     const { retry } = this.#settings
     const count = this.of(position)
-    if (count >= retry.maxRetries || error instanceof EventCrashesError) return undefined
+    if (count >= retry.maxRetries || error instanceof PoisonEventError) return undefined
     this.#position = position
     this.#count = count + 1
     return pauseBefore(count, retry, random)

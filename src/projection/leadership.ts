@@ -1,5 +1,5 @@
 /** Who runs a projection: the context that has the lock, one that works without it because the leader makes no progress, or one that a page handed over to. */
-import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, timeTold } from '../platform/clock.js'
@@ -7,7 +7,7 @@ import type { StorageOccurrence } from '../platform/healing.js'
 import { tell } from '../platform/tasks.js'
 import { newRun } from './batching.js'
 import { Claim } from './claim.js'
-import { settle, type ProjectionConfig, type Settings } from './config.js'
+import { settle, type ProjectionOptions, type Settings } from './config.js'
 import { followPage, HandedOver, whenHere, type LeadershipHints } from './hand-over.js'
 import type { ProjectorCoordinator } from './ports.js'
 import type { ProjectionResult } from './projector.js'
@@ -46,7 +46,7 @@ export interface DriveOptions {
 export async function driveTarget<E extends EventShape>(
   target: ProjectionTarget<E>,
   backend: Backend<E>,
-  config: ProjectionConfig<never>,
+  config: ProjectionOptions<never>,
   options: DriveOptions,
 ): Promise<ProjectionResult> {
   return new Drive(target, backend, config, options).run()
@@ -69,7 +69,7 @@ class Drive<E extends EventShape> {
   constructor(
     target: ProjectionTarget<E>,
     backend: Backend<E>,
-    config: ProjectionConfig<never>,
+    config: ProjectionOptions<never>,
     { mode, owner, report }: DriveOptions,
   ) {
     const settings = settle(config, mode)
@@ -89,7 +89,7 @@ class Drive<E extends EventShape> {
         if (occurrence.type === 'committed') this.#contests = this.#losses = 0
         const full: ProjectionReport = { ...occurrence, projection: target.name, time: timeTold(settings.clock) }
         report?.(full)
-        if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
+        if (config.onReport !== undefined) tell(() => config.onReport?.(full))
       },
     }
   }
@@ -166,7 +166,7 @@ class Drive<E extends EventShape> {
    */
   async #wait(claim: Claim, signal: AbortSignal): Promise<void> {
     if (this.#settings.leadership === 'try')
-      throw new LeadershipError(
+      throw new AlreadyRunningError(
         this.#target.name,
         "another tab or worker runs it. Use leadership: 'wait', or try again later.",
       )
@@ -206,7 +206,7 @@ class Drive<E extends EventShape> {
         if (state === undefined || state.owner !== owner || owner === '') throw error
         this.#report({ type: 'leadership-lost', error: error as LeadershipLostError })
         // Otherwise a state that is changed again and again would keep the work from being stored.
-        run.hurried = true
+        run.commitSoon = true
       }
     }
   }

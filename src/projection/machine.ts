@@ -56,7 +56,7 @@ class Machine {
     if (this.#isBatch) return 'paused'
     do {
       if ((yield* sleep(maxIdle, 'paused')) === 'aborted') return 'aborted'
-      const state = yield* perform({ kind: 'look' })
+      const state = yield* perform({ kind: 'read-state' })
       this.#at.paused = state?.paused ?? true
     } while (this.#at.paused)
     return (yield* this.#at.load()) ? 'aborted' : undefined
@@ -74,7 +74,7 @@ class Machine {
     if (slept === 'aborted') return 'aborted'
     // A hint of a pause or a rebuild may be lost, so only the stored state tells (H66).
     if (slept !== 'control' && this.#at.now - this.#at.checkedAt < maxIdle) return undefined
-    const state = yield* perform({ kind: 'look' })
+    const state = yield* perform({ kind: 'read-state' })
     // What cannot be read now is read later.
     if (state === undefined) return undefined
     this.#at.checkedAt = state.now
@@ -122,7 +122,7 @@ class Machine {
     let stopped = false
     if (burst !== undefined) {
       this.#at.cursor = through
-      const slept = yield* sleep(burst, 'pouring')
+      const slept = yield* sleep(burst, 'burst')
       if (slept === 'append') return undefined
       stopped = slept === 'aborted'
     }

@@ -1,5 +1,5 @@
 /** Applies the events of one page, and does what is to be done with those that fail or are set aside. Pure: effects are yielded. */
-import { EventCrashesError, StreamHeldError } from '../errors.js'
+import { PoisonEventError, StreamBlockedError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Counts } from './batching.js'
 import type { Checkpoint, Turn } from './checkpoint.js'
@@ -50,14 +50,14 @@ export class PageWork {
 
   *#setAside(event: RecordedEvent, why: 'skipped' | 'blocked'): Steps<void> {
     if (why === 'skipped') yield* this.#skip(event, undefined, 0)
-    else yield* this.#park(event, new StreamHeldError(event.stream), 0, true)
+    else yield* this.#park(event, new StreamBlockedError(event.stream), 0, true)
   }
 
   /** Why an event fails without being applied. */
   #knownFailure({ position }: RecordedEvent, broken: ReadonlyMap<number, unknown>): { error: unknown } | undefined {
     if (broken.has(position)) return { error: broken.get(position) }
     const runs = this.#at.poison.runsEndedBy(position)
-    return runs === undefined ? undefined : { error: new EventCrashesError(position, runs) }
+    return runs === undefined ? undefined : { error: new PoisonEventError(position, runs) }
   }
 
   /** Applies events from `at` on, as many as one step takes. */
@@ -119,10 +119,10 @@ export class PageWork {
     return yield* this.#passed('skipped', event, error, attempts)
   }
 
-  /** Puts an event aside, and with `holdsStream` those of its stream that follow. */
-  *#park(event: RecordedEvent, error: unknown, attempts: number, holdsStream: boolean): Steps<'done'> {
-    yield { kind: 'park', event, error, attempts, holdsStream }
-    if (holdsStream) this.#at.aside.block(event.stream)
+  /** Puts an event aside, and with `blocksStream` those of its stream that follow. */
+  *#park(event: RecordedEvent, error: unknown, attempts: number, blocksStream: boolean): Steps<'done'> {
+    yield { kind: 'park', event, error, attempts, blocksStream }
+    if (blocksStream) this.#at.aside.block(event.stream)
     return yield* this.#passed('parked', event, error, attempts)
   }
 

@@ -1,7 +1,7 @@
 /** Reads pages, and the next page while one is applied and committed: its records, or all of it. Holds two pages at most. */
 import type { EventShape } from '../events/event.js'
 import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
-import type { CollectedRead, PageReadOptions } from '../log/pages.js'
+import type { CollectedPage, PageReadOptions } from '../log/pages.js'
 import type { Slices } from '../platform/slices.js'
 import type { RunContext } from './runner.js'
 
@@ -15,9 +15,9 @@ export class ReadAhead<E extends EventShape> {
   readonly #reading: () => void
   /** What a reader that can keep records reads ahead. Other readers read events ahead. */
   readonly #records: RecordsAhead
-  #ahead: { readonly after: number; readonly limit: number; readonly page: Promise<CollectedRead<E>> } | undefined
+  #ahead: { readonly after: number; readonly limit: number; readonly page: Promise<CollectedPage<E>> } | undefined
   /** The last page. */
-  page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
+  page: CollectedPage<E> = { events: [], scannedTo: 0, head: 0 }
 
   /** `reading` is called before each read. */
   constructor(context: RunContext<E>, signal: AbortSignal, slices: Slices, reading: () => void) {
@@ -28,7 +28,7 @@ export class ReadAhead<E extends EventShape> {
     this.#records = new RecordsAhead(slices)
   }
 
-  async next(after: number, limit: number, most: number): Promise<CollectedRead<E>> {
+  async next(after: number, limit: number, most: number): Promise<CollectedPage<E>> {
     const { target } = this.#context
     const records = this.#records
     const ahead = this.#ahead
@@ -61,7 +61,7 @@ export class ReadAhead<E extends EventShape> {
     this.#records.forget()
   }
 
-  #read(after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedRead<E>> {
+  #read(after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedPage<E>> {
     const { target, ports, settings } = this.#context
     // A batch runs up to the head as it is now, whichever context appended last.
     const own = settings.mode === 'continuous'
@@ -72,7 +72,7 @@ export class ReadAhead<E extends EventShape> {
 }
 
 /** Two pages that follow each other. */
-function joined<E extends EventShape>(page: CollectedRead<E>, next: CollectedRead<E>): CollectedRead<E> {
+function joined<E extends EventShape>(page: CollectedPage<E>, next: CollectedPage<E>): CollectedPage<E> {
   const unreadable = [...(page.unreadable ?? []), ...(next.unreadable ?? [])]
   return {
     events: [...page.events, ...next.events],

@@ -1,5 +1,5 @@
 /** The shell of a run: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, IntegrityError, messageOf, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, messageOf, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { timeTold } from '../platform/clock.js'
@@ -128,14 +128,14 @@ class Shell<E extends EventShape> implements Performer {
       // Without the lock, another run may be alive, and its slow handler looks like one that ends its run.
       const { trying, ...rest } = state
       const suspect = trying !== undefined && holdsLock?.() === true ? { trying } : {}
-      return { value: { ...rest, ...suspect, position, rebuilding, held: target.held, now: this.#now() } }
+      return { value: { ...rest, ...suspect, position, rebuilding, blocked: target.blockedStreams, now: this.#now() } }
     } catch (error) {
       this.#signal.throwIfAborted()
       return this.#failed(error)
     }
   }
 
-  async look(): Promise<EffectResults['look']> {
+  async 'read-state'(): Promise<EffectResults['read-state']> {
     const { target, run } = this.#context
     const now = this.#now()
     const state = await target.state().catch(() => undefined)
@@ -162,7 +162,7 @@ class Shell<E extends EventShape> implements Performer {
       const page = await this.#reads.next(after, limit, most)
       const { scannedTo, head, events } = page
       if (scannedTo <= after && head > after) {
-        throw new IntegrityError(
+        throw new LogInconsistentError(
           after,
           `The reader found nothing after position ${after} of ${head} and did not say that it looked further: 'scannedTo' must grow.`,
         )
@@ -227,13 +227,13 @@ class Shell<E extends EventShape> implements Performer {
     const { target } = this.#context
     try {
       const failure = { error, event: event as never, position: event.position, retryCount }
-      return { strategy: await target.onError(failure) }
+      return { strategy: await target.onFailure(failure) }
     } catch (thrown) {
       return { strategy: 'fatal', error: thrown }
     }
   }
 
-  async park({ event, error, attempts, holdsStream }: Extract<Effect, { kind: 'park' }>): Promise<undefined> {
+  async park({ event, error, attempts, blocksStream }: Extract<Effect, { kind: 'park' }>): Promise<undefined> {
     const { target, settings } = this.#context
     // A blocked stream may bring thousands.
     await this.#slices.turn()
@@ -246,7 +246,7 @@ class Shell<E extends EventShape> implements Performer {
       time: timeTold(settings.clock),
       errorName: error instanceof Error ? error.name : 'Error',
       message: messageOf(error),
-      ...(holdsStream && { holdsStream }),
+      ...(blocksStream && { holdsStream: blocksStream }),
     })
   }
 
@@ -278,14 +278,20 @@ class Shell<E extends EventShape> implements Performer {
     const { target, settings, report } = this.#context
     const start = this.#now()
     try {
-      const { paused, letters } = await target.commit(position, { caughtUp, ends })
+      const { paused, deadLetterCount } = await target.commit(position, { caughtUp, ends })
       this.#slices.began()
       if (caughtUp) this.#known = { ...this.#known, rebuilding: false }
       const now = this.#now()
       const took = now - start
-      report({ type: 'committed', position, events, duration: took, ...(letters !== undefined && { letters }) })
+      report({
+        type: 'committed',
+        position,
+        events,
+        duration: took,
+        ...(deadLetterCount !== undefined && { deadLetterCount }),
+      })
       const inBurst = this.#waker.inBurst(position)
-      return { value: { paused, now, took, pouring: settings.mode === 'continuous' && inBurst } }
+      return { value: { paused, now, took, burst: settings.mode === 'continuous' && inBurst } }
     } catch (error) {
       return this.#failed(error)
     }

@@ -1,5 +1,5 @@
 /** The sleeps of a run, and what ends them early: an abort, a control, an append, a caller that waits for rows, a call of the app. */
-import { distrustFor } from '../log/head-watch.js'
+import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import type { EffectResults, Rest } from './effects.js'
 import type { EventShape } from '../events/event.js'
@@ -59,7 +59,7 @@ class HeadHints {
 
   #pause(): void {
     this.stop()
-    this.#endPause = this.#clock.schedule(distrustFor, () => {
+    this.#endPause = this.#clock.schedule(hintPause, () => {
       this.#endPause = undefined
       // A hint that came meanwhile may be true.
       if (this.#claimed > 0) this.hinted(this.#claimed)
@@ -142,8 +142,8 @@ export class WakeUp {
       const wake = () => {
         this.#check = undefined
         cancel()
-        const reason = this.#reason(why) ?? (this.#asked(why) ? 'hurried' : 'on')
-        if (reason === 'hurried') this.#lastRetry = this.#clock.monotonic()
+        const reason = this.#reason(why) ?? (this.#asked(why) ? 'retry-now' : 'on')
+        if (reason === 'retry-now') this.#lastRetry = this.#clock.monotonic()
         this.#controlled = this.#retryAsked = false
         resolve(reason)
       }
@@ -168,8 +168,8 @@ export class WakeUp {
   #reason(why: Rest): EffectResults['sleep'] | undefined {
     if (this.#signal.aborted) return 'aborted'
     if (this.#controlled) return 'control'
-    if (why === 'pouring' && this.#wanted > this.#stored) return 'on'
-    return this.#hints.appended && (why === 'idle' || why === 'pouring') ? 'append' : undefined
+    if (why === 'burst' && this.#wanted > this.#stored) return 'on'
+    return this.#hints.appended && (why === 'idle' || why === 'burst') ? 'append' : undefined
   }
 
   stop(): void {

@@ -99,7 +99,7 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'tries that the app asks for make later pauses longer',
-    find: `if (slept === 'hurried') failures[what] = before`,
+    find: `if (slept === 'retry-now') failures[what] = before`,
     replace: '',
   },
   {
@@ -124,7 +124,7 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a damaged state is asked for ever',
-    find: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError))
+    find: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof LogInconsistentError))
           return true`,
     replace: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error))) return true`,
   },
@@ -339,7 +339,7 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'a leader goes on parking a stream that is free',
-    find: 'epoch: before.epoch + (held ? 1 : 0) }',
+    find: 'epoch: before.epoch + (unblocks ? 1 : 0) }',
     replace: 'epoch: before.epoch }',
   },
   {
@@ -451,7 +451,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'appends make a storm of tries where the storage fails',
-    find: `const following = () => appended && (why === 'idle' || why === 'pouring')`,
+    find: `const following = () => appended && (why === 'idle' || why === 'burst')`,
     replace: `const following = () => appended && why !== 'paused'`,
   },
   {

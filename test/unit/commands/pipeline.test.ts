@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { refuse, type Command } from '../../../src/commands/command.js'
 import { commandPipeline } from '../../../src/commands/pipeline.js'
-import { IntegrityError, VersionConflictError } from '../../../src/errors.js'
+import { LogInconsistentError, VersionConflictError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { commandRetry, pauseBefore } from '../../../src/platform/backoff.js'
 import { deposited, type BankEvent } from './fake-store.js'
@@ -85,7 +85,7 @@ test('N37: a hole in the versions of a stream is an integrity error', () => {
   const pipeline = commandPipeline(counting as Command<BankEvent, number[]>, options)
   pipeline.next()
   pipeline.next({ kind: 'event', event: recorded(1) })
-  expect(() => pipeline.next({ kind: 'event', event: recorded(3) })).toThrow(IntegrityError)
+  expect(() => pipeline.next({ kind: 'event', event: recorded(3) })).toThrow(LogInconsistentError)
 })
 
 test('X9, C6: pauses double up to five seconds, 0.8 to 1.2 of that by chance, in whole ms', () => {
