@@ -51,7 +51,7 @@ export class PageScan {
    * Takes what the page needs of a record. Returns whether that was all of it. Events that cannot be decoded are part of every page, as
    * it is not known whether the filter matches them.
    *
-   * @throws IntegrityError if positions are missing before the record
+   * @throws LogInconsistentError if positions are missing before the record
    */
   takeRecord(record: CommitRecord): boolean {
     assertContiguous(record, this.scannedTo + 1)

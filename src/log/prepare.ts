@@ -85,13 +85,13 @@ class Preparation {
   readonly #slices = new Slices()
   readonly #left = { ...readAtOnce }
 
-  constructor({ given, expected }: GivenAppend, { failIfAny }: AppendOptions, context: PrepareContext) {
+  constructor({ given, expected }: GivenAppend, { condition }: AppendOptions, context: PrepareContext) {
     this.#context = context
     this.#given = given
     this.#prepared = {
       events: this.#events,
       expected,
-      condition: failIfAny === undefined ? undefined : readCondition(failIfAny),
+      condition: condition === undefined ? undefined : readCondition(condition),
       pathOf: (index) => given[index]?.path ?? 'events',
     }
     this.#encode = eventEncoder(context.maxEventBytes)

@@ -74,10 +74,10 @@ export function readStreamAppend(name: string, events: unknown, version: unknown
 }
 
 /** @throws InvalidArgumentError, InvalidNameError for what is not a condition */
-export function readCondition(failIfAny: unknown): PreparedAppend['condition'] {
-  onlyKnown(failIfAny, ['filter', 'after'], 'failIfAny')
-  const { filter, after } = failIfAny as NonNullable<AppendOptions['failIfAny']>
-  return { filter: compileFilter(filter), after: wholeNumber(after, 'failIfAny.after') }
+export function readCondition(condition: unknown): PreparedAppend['condition'] {
+  onlyKnown(condition, ['failIfEventsMatch', 'after'], 'condition')
+  const { failIfEventsMatch: filter, after = 0 } = condition as NonNullable<AppendOptions['condition']>
+  return { filter: compileFilter(filter), after: wholeNumber(after, 'condition.after') }
 }
 
 function expectedVersion(value: unknown, path: string): ExpectedVersion {

@@ -10,9 +10,9 @@ import type {
   AppendOptions,
   AppendResult,
   EventFilter,
-  EventPage,
+  PageRequest,
   EventStore,
-  EventsRead,
+  EventPage,
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
@@ -32,7 +32,7 @@ import { readStreamAppend, readWrites } from './read-writes.js'
 /** What a store needs of where its events are. */
 export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
-  readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents<E extends EventShape>(filter: EventFilter, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
   /** In pages. */
   readStream<E extends EventShape>(
     stream: string,
@@ -67,7 +67,7 @@ const pageNames = ['after', 'limit']
 /** What the runner and iterators say besides `signal`; see `PageReadOptions`. */
 const ownReadOptions = ['unreadable', 'own', 'ahead']
 
-const appendNames = ['durability', 'failIfAny', 'signal']
+const appendNames = ['durability', 'condition', 'signal']
 
 function assertAppendOptions(options: AppendOptions, isShort: boolean): void {
   onlyKnown(options, isShort ? ['expectedVersion', ...appendNames] : appendNames)
@@ -154,7 +154,7 @@ class StoreCore {
     this.queue = new AppendQueue((prepared, options) => this.#store(prepared, options))
     this.watch = headWatch(parts.clock, () => log.head())
     this.#stopListening = signals.listen((hint) => {
-      if (hint.kind === 'head') this.watch.heard(hint.head)
+      if (hint.kind === 'head') this.watch.hinted(hint.head)
     })
   }
 

@@ -7,9 +7,9 @@ import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { Slices } from '../../platform/slices.js'
 import type { Codec } from '../encode.js'
-import type { EventFilter, EventPage, ReadStreamOptions } from '../event-store.js'
+import type { EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, type CollectedRead, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
 import { PageScan } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
@@ -38,9 +38,9 @@ export class LogReader {
 
   async readEvents<E extends EventShape>(
     filter: EventFilter,
-    { after = 0, limit }: EventPage,
+    { after = 0, limit }: PageRequest,
     options: PageReadOptions = {},
-  ): Promise<CollectedRead<E>> {
+  ): Promise<CollectedPage<E>> {
     const { signal } = options
     const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
     signal?.throwIfAborted()

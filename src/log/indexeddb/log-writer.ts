@@ -7,7 +7,7 @@ import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
 import type { AppendOptions, AppendResult, Durability } from '../event-store.js'
-import { distrustFor } from '../head-watch.js'
+import { hintPause } from '../head-watch.js'
 import type { PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
@@ -146,7 +146,7 @@ export class LogWriter {
     const state = await readLogState(commits, prepared, remembered)
     const { head, known, match } = state
     if (head < claimed) {
-      this.#deafUntil = this.#about.clock.monotonic() + distrustFor
+      this.#deafUntil = this.#about.clock.monotonic() + hintPause
       this.#claimed = 0
     }
     // Every writer that was not first comes here, so no older build appends once a newer one did (H41).

@@ -1,5 +1,5 @@
 /** One page of the log on its way: asks for records, a request ahead of the one that is decoded, until the page is full or the log ends. */
-import { IntegrityError } from '../../errors.js'
+import { LogInconsistentError } from '../../errors.js'
 import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { requestedAll } from '../../platform/indexeddb.js'
@@ -152,7 +152,7 @@ export class PageReading {
     if (records.length > 0) return this.#arrived(records)
     await assertAnswering(this.#source.connection)
     const next = this.#scan.scannedTo + 1
-    throw new IntegrityError(
+    throw new LogInconsistentError(
       next,
       `The log ends at position ${this.#ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
     )

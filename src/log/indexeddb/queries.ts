@@ -23,7 +23,7 @@ export const readCommits = <T>(
 /**
  * The position of the last event; 0 for an empty log, or if the storage returns nothing.
  *
- * @throws IntegrityError if no event can be at that position
+ * @throws LogInconsistentError if no event can be at that position
  */
 export function headOf(commits: IDBObjectStore, outcome?: WriteOutcome): Promise<number> {
   return optional(

@@ -54,13 +54,13 @@ async function askEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>):
   return answers
 }
 
-/** @throws IntegrityError if the last position would be the last whole number: a record was edited */
+/** @throws LogInconsistentError if the last position would be the last whole number: a record was edited */
 export function assertSpace(head: number): void {
   if (head >= Number.MAX_SAFE_INTEGER)
     throw editedError(head, 'No position is left behind the last record', 'not-written')
 }
 
-/** @throws IntegrityError for what is not a version, or the last whole number: a record was edited */
+/** @throws LogInconsistentError for what is not a version, or the last whole number: a record was edited */
 export function assertVersion(stream: string, version: number, head: number): void {
   if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
     throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')

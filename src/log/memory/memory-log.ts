@@ -6,10 +6,10 @@ import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
-import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from '../event-store.js'
+import type { AppendOptions, AppendResult, EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
-import { finishPage, finishStream, type CollectedRead, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -88,9 +88,9 @@ export class MemoryLog {
 
   async readEvents<E extends EventShape>(
     filter: EventFilter,
-    { after = 0, limit }: EventPage,
+    { after = 0, limit }: PageRequest,
     options: PageReadOptions = {},
-  ): Promise<CollectedRead<E>> {
+  ): Promise<CollectedPage<E>> {
     const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
     options.signal?.throwIfAborted()
     const head = this.#events.length
