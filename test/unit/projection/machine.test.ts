@@ -272,7 +272,7 @@ const turns = (from: number, to: number) =>
 
 test('N22: events of a held stream are parked without being tried, and applying stops before each', () => {
   const it = machine()
-  it.loaded(0, false, { held: new Set(['s']) })
+  it.loaded(0, false, { blocked: new Set(['s']) })
   it.answer('read-events', { value: { events: turns(0, 4), scannedTo: 4, head: 4, now: 0 } })
   for (const position of [1, 3]) {
     expect(it.effect).toEqual({ kind: 'apply', from: position - 1, to: position })
@@ -394,13 +394,13 @@ test('P29: where each event is stored by itself, those before a save that failed
 
 test('N22, N41: what was left out by hand is left out again before it is applied, also in a stream that is held', () => {
   const it = machine()
-  it.loaded(0, false, { skipped: [2], held: new Set() })
+  it.loaded(0, false, { skipped: [2], blocked: new Set() })
   it.read(0, 3)
   expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 1 })
   it.applied(1)
   expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 3 })
   const behind = machine()
-  behind.loaded(0, false, { skipped: [1], held: new Set(['s']) })
+  behind.loaded(0, false, { skipped: [1], blocked: new Set(['s']) })
   behind.read(0, 2)
   expect(behind.effect).toMatchObject({ kind: 'park', event: { position: 2 } })
 })

@@ -195,7 +195,10 @@ test.for([true, false])(
     })
     const projection = startProjection(store, model())
     await pass(1_450)
-    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', message: 'no' })
+    expect(projection.status.getSnapshot()).toMatchObject({
+      phase: 'retrying',
+      message: expect.stringMatching(/^no\./),
+    })
     broken = false
     if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
     else await pass(1_500)
