@@ -49,7 +49,7 @@ export type {
   StreamWrite,
 } from './log/event-store.js'
 export type { CollectedPage, PageReadOptions } from './log/pages.js'
-export type { Codec } from './log/prepare.js'
+export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store

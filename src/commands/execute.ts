@@ -1,8 +1,8 @@
 /** Carries a command out against a store: the shell around the pipeline. */
 import { hasCode, InvalidArgumentError, type VersionConflictError } from '../errors.js'
-import type { EventShape } from '../events/event.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
-import type { AppendOptions, EventStore } from '../log/event-store.js'
+import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { commandRetry, retryPolicy, type RetryOptions } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -10,7 +10,10 @@ import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './
 import { commandPipeline, type CommandRetry } from './pipeline.js'
 
 /** What a command needs of a store. */
-export type CommandStore<E extends EventShape = EventShape> = Pick<EventStore<E>, 'readStream' | 'append'>
+export interface CommandStore<E extends EventShape = EventShape> {
+  readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
+  append(writes: readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
+}
 
 /** How a command is carried out. */
 export interface ExecuteOptions {

@@ -417,7 +417,7 @@ export function appendContract(name: string, open: Open): void {
             const unreadable = {
               code: 'event-unreadable',
               position: 1,
-              message: expect.stringContaining('decoding it answered undefined'),
+              message: expect.stringContaining('decoding it returned undefined'),
             }
             await expect(all(store.read())).rejects.toMatchObject(unreadable)
             await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)
