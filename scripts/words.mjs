@@ -57,7 +57,7 @@ export const words = [
   ['torn', 'inconsistent, half-written'],
   ['doubled (?:effect|hint|message)s?', 'duplicate'],
   ['upside down|in the middle of whatever', 'say when'],
-  ['is so|it is so', 'is true'],
+  ['(?:it )?is so(?=[.,;:)]|$)', 'is true'],
   ['there (?:is|are) none of', 'unknown, does not exist'],
   ['does harm|do harm', 'damages'],
   ['must not be believed|is believed|believed', 'trusted, accepted as true'],
