@@ -5,6 +5,7 @@ import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { brotliCompressSync, constants } from 'node:zlib'
 import { build } from 'vite'
+import { readAs } from './builds.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const entries = {
@@ -159,6 +160,7 @@ export async function bundle(source) {
       })),
     },
     plugins: [
+      readAs('production'),
       {
         name: 'size-entry',
         resolveId: (asked) => (asked === 'size-entry' ? id : undefined),

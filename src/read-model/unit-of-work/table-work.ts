@@ -52,7 +52,7 @@ export class TableWork {
   /** `empty`: nothing is in the table. `owner` names the projection in warnings. */
   constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean, owner = '') {
     this.#name = name
-    if (definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
+    if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
     this.#schema = definition.schema as StandardSchema | undefined
     this.#source = source
@@ -142,7 +142,7 @@ export class TableWork {
     const entry = taken(copyOfKey(key), row, this.#name)
     if (slotOf(this.keyOf(entry.row)) !== slotOf(key))
       throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
-    this.#indexes?.look(entry.key, entry.row)
+    if (__DEV__) this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
 

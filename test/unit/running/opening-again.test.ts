@@ -195,7 +195,7 @@ test.for([true, false])(
     })
     const projection = startProjection(model(), store)
     await pass(1_450)
-    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: 'no' })
+    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: expect.stringMatching(/^no\./) })
     broken = false
     if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
     else await pass(1_500)
