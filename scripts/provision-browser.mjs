@@ -54,7 +54,8 @@ export function provisionOtherEngines() {
   for (const [name, packages] of missing) {
     const problem = aptGet(['install', '--yes', '--no-install-recommends', ...packages], left())
     const reason = whyMissing(name)
-    if (reason) console.error(`${name} could not be installed (${problem ?? reason}), so the suite continues without it.`)
+    if (reason)
+      console.error(`${name} could not be installed (${problem ?? reason}), so the suite continues without it.`)
   }
 }
 
