@@ -1,6 +1,6 @@
 // Plain English, checked: `node scripts/words.mjs [file or folder …]` prints what test/unit/words.test.ts would refuse.
-// Markdown is checked for words, for the length of paragraphs and table cells, and for line breaks within a sentence;
-// .ts, .mts and .mjs files for the words of their comments and strings. Code in Markdown is not checked.
+// Markdown is checked for words, for the length of paragraphs and table cells, and for line breaks within a sentence,
+// .ts, .mts and .mjs files for the words of their comments and strings, and so are the examples (`ts`, `js`) in Markdown.
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { argv } from 'node:process'
@@ -193,9 +193,13 @@ const found = (text, line) =>
 
 /** What is to be changed in the text of a file, in the order of its lines. */
 export function wordFindings(path, text) {
-  if (!path.endsWith('.md'))
-    return proseOfSource(text).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), line))
-  return proseOfMarkdown(text).flatMap(({ kind, line, lines }) => {
+  const inSource = (source, from) =>
+    proseOfSource(source).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), from + line))
+  if (!path.endsWith('.md')) return inSource(text, 0)
+  const examples = [...text.matchAll(/^(```+)[tj]s\n([\s\S]*?)^\1/gm)].flatMap(({ index, 2: code }) =>
+    inSource(code, text.slice(0, index).split('\n').length),
+  )
+  const prose = proseOfMarkdown(text).flatMap(({ kind, line, lines }) => {
     const findings = found(withoutCode(lines.join('\n')), line)
     const whole = lines.join(' ')
     const count = whole.split(/\s+/).filter((word) => /\w/.test(word)).length
@@ -212,6 +216,7 @@ export function wordFindings(path, text) {
         })
     return findings
   })
+  return [...prose, ...examples]
 }
 
 /** Files under a path of this checkout that are checked, as paths with slashes. */
