@@ -75,12 +75,9 @@ export type {
   StoredFault,
 } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
-export {
-  startProjection,
-  type DeadLetter,
-  type ProjectionHandle,
-  type RebuildOptions,
-} from './running/start-projection.js'
+export { startProjection } from './running/start-projection.js'
+export type { DeadLetter, ProjectionHandle } from './running/handle.js'
+export type { RebuildOptions } from './running/rebuild.js'
 export type { CaughtUpResult, CaughtUpOptions } from './running/caught-up.js'
 export type { ProjectionStatus, StatusStore } from './running/status.js'
 

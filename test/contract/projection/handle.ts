@@ -211,7 +211,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const first = startProjection(store, sums())
       await first.caughtUp(120, soon)
       await first.pause()
-      await first.rebuild()
+      await first.rebuild({ wait: false })
       await first.stop()
       await append(40)
       const seen: number[] = []
@@ -252,7 +252,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.caughtUp(2, soon)
       const live = await openReadModel(store, definition)
       broken = true
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect
         .poll(() => projection.status.getSnapshot().rebuildFault, soon)
         .toMatchObject({ position: 2, message: expect.stringContaining('bad 2') })
@@ -261,7 +261,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.caughtUp(position, soon)
       expect(await live.sums.getAll()).toEqual([{ name: 'a', count: 3, total: 7 }])
       broken = false
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect.poll(() => projection.status.getSnapshot().rebuildFault, soon).toBeUndefined()
       await expect.poll(() => projection.status.getSnapshot().rebuilding, soon).toBeUndefined()
       expect(await live.sums.getAll()).toEqual([{ name: 'a', count: 3, total: 7 }])
@@ -273,7 +273,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       const projection = startProjection(store, sums())
       await expect.poll(() => phase(projection), soon).toBe('live')
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 0 })
       await expect.poll(() => projection.status.getSnapshot().rebuilding, soon).toBeUndefined()
       await projection.stop()
