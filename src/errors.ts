@@ -4,7 +4,7 @@
  *
  * Properties are declared and not defined, so that one which says nothing is absent, and not there as `undefined`.
  */
-import { messageFor } from './messages.js'
+import { messageFor, say } from './messages.js'
 
 /** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
 export type WriteOutcome = 'not-written' | 'unknown'
@@ -84,14 +84,13 @@ export class VersionConflictError extends TidemarkError {
 
   constructor(conflict: { stream: string; expected: ExpectedVersion; actual: number }) {
     const { stream, expected, actual } = conflict
-    const is = actual === 0 ? 'has no events' : `is at version ${actual}`
-    const not =
-      expected === 'no-stream'
-        ? 'but was expected to be new'
-        : expected === 'stream-exists'
-          ? 'but was expected to exist'
-          : `not at version ${expected}`
-    super('version-conflict', `Stream '${stream}' ${is}, ${not}. Read it again and retry.`, { outcome: 'not-written' })
+    const found = actual === 0 ? say`${actual}, which is without events` : say`${actual}`
+    const wanted = typeof expected === 'number' ? say`version ${expected}` : say`'${expected}'`
+    super(
+      'version-conflict',
+      say`Stream '${stream}' is at version ${found}, but the append expected ${wanted}. Read the stream again and retry.`,
+      { outcome: 'not-written' },
+    )
     this.stream = stream
     this.expected = expected
     this.actual = actual
