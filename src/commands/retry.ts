@@ -1,5 +1,6 @@
 /** How often, and after which pauses, a command that met a conflict starts again (C6). */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 
 /** How conflicts of a command are retried. */
@@ -23,11 +24,11 @@ export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
   onlyKnown(options, ['maxAttempts', 'delay', 'backoff'], 'retry')
   const { maxAttempts = 4, delay = 10, backoff = 'exponential' } = options
   if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 0)
-    throw new InvalidArgumentError('retry.maxAttempts', 'must be a whole number of at least 0.')
+    throw new InvalidArgumentError('retry.maxAttempts', say`must be a whole number of at least 0.`)
   if (!Number.isFinite(delay) || delay < 0)
-    throw new InvalidArgumentError('retry.delay', 'must be a number of ms, at least 0.')
+    throw new InvalidArgumentError('retry.delay', say`must be a number of ms, at least 0.`)
   if (backoff !== 'exponential' && backoff !== 'fixed')
-    throw new InvalidArgumentError('retry.backoff', "must be 'exponential' or 'fixed'.")
+    throw new InvalidArgumentError('retry.backoff', say`must be 'exponential' or 'fixed'.`)
   return { maxAttempts, delay, backoff }
 }
 

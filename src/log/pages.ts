@@ -1,5 +1,6 @@
 /** What both backends share in reading: pages, failures of single events, and iteration over pages. */
 import { EventUnreadableError, messageOf } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
@@ -70,7 +71,7 @@ export async function finishPage<E extends EventShape>(
           plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
           // Nothing that was encoded was this; most often it is a forgotten return.
           if (plain.data === undefined)
-            throw new EventUnreadableError(stored.position, 'decoding it answered undefined.')
+            throw new EventUnreadableError(stored.position, say`decoding it answered undefined.`)
         }
         events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
         continue
@@ -79,7 +80,7 @@ export async function finishPage<E extends EventShape>(
         error =
           cause instanceof EventUnreadableError
             ? cause
-            : new EventUnreadableError(stored.position, `decoding it failed (${messageOf(cause)})`, cause)
+            : new EventUnreadableError(stored.position, say`decoding it failed (${messageOf(cause)})`, cause)
       }
     }
     if (options.unreadable === 'collect') {

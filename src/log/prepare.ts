@@ -1,5 +1,6 @@
 /** An append, checked and encoded before any transaction opens (H1, H2, H47): from here on nothing of the caller's is touched. */
 import { InvalidArgumentError, InvalidEventError, VersionConflictError, type ExpectedVersion } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { createId } from '../events/identifier.js'
@@ -26,8 +27,8 @@ export interface PreparedAppend {
   readonly events: readonly EventText[]
   readonly expected: ReadonlyMap<string, ExpectedVersion>
   readonly condition: { readonly filter: CompiledFilter; readonly after: number } | undefined
-  /** How messages call an event, by its index in `events`. @default by its id */
-  readonly pathOf?: (index: number) => string
+  /** What messages call an event, by its index in `events`. */
+  readonly pathOf: (index: number) => string
   /** Set for an import: several commits of another log, stored in one transaction. */
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */
@@ -67,7 +68,7 @@ export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: s
     if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
       throw new InvalidEventError(
         path,
-        `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+        say`is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
       )
     }
     return text
@@ -84,7 +85,7 @@ export interface PrepareContext {
 /** A position or version from outside (H50). */
 export function wholeNumber(value: unknown, argument: string, least = 0): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
-    throw new InvalidArgumentError(argument, `must be a whole number of at least ${least}.`)
+    throw new InvalidArgumentError(argument, say`must be a whole number of at least ${least}.`)
   }
   return value + 0
 }
@@ -93,7 +94,7 @@ function expectedVersion(value: unknown, path: string): ExpectedVersion {
   if (value === undefined || value === 'any') return 'any'
   if (value === 'no-stream' || value === 'stream-exists') return value
   if (typeof value === 'string')
-    throw new InvalidArgumentError(path, "must be a version, 'any', 'no-stream' or 'stream-exists'.")
+    throw new InvalidArgumentError(path, say`must be a version, 'any', 'no-stream' or 'stream-exists'.`)
   return wholeNumber(value, path)
 }
 
@@ -158,7 +159,7 @@ export function prepareAppend<E extends EventShape>(
   const take = ({ path, stream, type, data, meta, id, checked: mark }: GivenEvent) => {
     if (id !== undefined) {
       assertEventId(id, `${path}.id`)
-      if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, 'is used twice in this append.')
+      if (givenIds.has(id)) throw new InvalidEventError(`${path}.id`, say`is used twice in this append.`)
       givenIds.add(id)
     }
     if (!types.has(type)) types.add(eventType(type))
@@ -241,7 +242,7 @@ const writeNames = ['stream', 'events', 'expectedVersion']
 function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly StreamWrite<E>[]) {
   const many = Array.isArray(writes)
   const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
-  if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
+  if (list.length === 0) throw new InvalidArgumentError('writes', say`must name at least one stream.`)
   const given: GivenEvent[] = []
   const expected = new Map<string, ExpectedVersion>()
   /** Names of streams as they were given, and as they are stored. */
@@ -250,7 +251,8 @@ function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly Stre
     const write = list[at] as StreamWrite<E>
     const here = many ? `writes[${at}].` : ''
     const what = many ? `writes[${at}]` : 'writes'
-    if (typeof write !== 'object' || write === null) throw new InvalidArgumentError(what, 'must be { stream, events }.')
+    if (typeof write !== 'object' || write === null)
+      throw new InvalidArgumentError(what, say`must be { stream, events }.`)
     // A misspelt `expectedVersion` would be none.
     onlyKnown(write, writeNames, what)
     const name = write.stream
@@ -262,11 +264,11 @@ function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly Stre
     else if (wanted !== 'any' && wanted !== before) {
       throw new InvalidArgumentError(
         `${here}expectedVersion`,
-        `contradicts another write to stream '${stream}': ${before} and ${wanted}.`,
+        say`contradicts another write to stream '${stream}': ${before} and ${wanted}.`,
       )
     }
     const { events } = write
-    if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
+    if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, say`must be a list of events.`)
     for (let index = 0; index < events.length; index += 1)
       given.push(partsOf(events[index], `${here}events[${index}]`, stream))
   }
@@ -274,7 +276,7 @@ function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly Stre
 }
 
 function readCondition(condition: unknown): PreparedAppend['condition'] {
-  if (condition === null) throw new InvalidArgumentError('condition', 'must be { failIfEventsMatch, after }.')
+  if (condition === null) throw new InvalidArgumentError('condition', say`must be { failIfEventsMatch, after }.`)
   onlyKnown(condition, ['failIfEventsMatch', 'after'], 'condition')
   const { failIfEventsMatch: filter, after = 0 } = condition as NonNullable<AppendOptions['condition']>
   return { filter: compileFilter(filter), after: wholeNumber(after, 'condition.after') }
@@ -294,12 +296,12 @@ const nothingYet: EventText = {
 
 /** What an event consists of; each property is read once. */
 function partsOf(event: unknown, path: string, stream: string): GivenEvent {
-  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
+  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, say`must be { type, data }.`)
   try {
     const { type, data, meta, id, checked } = event as GivenEvent
     return { path, stream, type, data, meta, id, checked }
   } catch (cause) {
-    throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
+    throw new InvalidEventError(path, say`has a property that throws when it is read.`, { cause })
   }
 }
 

@@ -1,14 +1,12 @@
 /** Appends that were made before: the same event ids are the same events, stored once (H17). */
 import { InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import type { AppendResult } from './event-store.js'
 import type { PreparedAppend } from './prepare.js'
 import type { EventText, StoredEvent } from './record/record-text.js'
 
 /** Events of the log by their ids, as they are stored. */
 export type KnownEvents = ReadonlyMap<string, StoredEvent>
-
-const pathOf = ({ pathOf, events }: PreparedAppend, index: number): string =>
-  pathOf === undefined ? `The event with id '${events[index]?.id}'` : `${pathOf(index)}.id`
 
 /**
  * Refuses an append that gives the id of a stored event to another one, which would be dropped without a word. Stream and type are
@@ -25,17 +23,17 @@ export function assertSameEvents(prepared: PreparedAppend, known: KnownEvents, i
     const differs = stored === undefined ? undefined : difference(event, stored, isPlain)
     if (differs === undefined) continue
     throw new InvalidEventError(
-      pathOf(prepared, index),
-      `is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`,
+      `${prepared.pathOf(index)}.id`,
+      say`is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`,
     )
   }
 }
 
 function difference(event: EventText, stored: StoredEvent, isPlain: boolean): string | undefined {
-  if (stored.stream !== event.stream) return `is in stream '${stored.stream}', not '${event.stream}'`
-  if (stored.type !== event.type) return `is of type '${stored.type}', not '${event.type}'`
+  if (stored.stream !== event.stream) return say`is in stream '${stored.stream}', not '${event.stream}'`
+  if (stored.type !== event.type) return say`is of type '${stored.type}', not '${event.type}'`
   if (!isPlain || (stored.schema ?? 1) !== event.schema || JSON.stringify(stored.data) === event.data) return undefined
-  return isSame(stored.data, JSON.parse(event.data)) ? undefined : 'holds other data'
+  return isSame(stored.data, JSON.parse(event.data)) ? undefined : say`holds other data`
 }
 
 /** Compares JSON values. */
@@ -81,8 +79,8 @@ export function duplicateResult(
     const index = prepared.events.findIndex(({ id }) => known.has(id))
     const id = prepared.events[index]?.id as string
     throw new InvalidEventError(
-      pathOf(prepared, index),
-      `is '${id}', which is in the log already, at position ${known.get(id)?.position}, but not all events of this append are. Append the others alone.`,
+      `${prepared.pathOf(index)}.id`,
+      say`is '${id}', which is in the log already, at position ${known.get(id)?.position}, but not all events of this append are. Append the others alone.`,
     )
   }
   const versions: Record<string, number> = Object.create(null)

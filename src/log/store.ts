@@ -1,5 +1,6 @@
 /** The event store around a log: checks, the queue of appends, signals and the end. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
@@ -79,13 +80,13 @@ function assertReadOptions(options: ReadOptions | undefined, names: readonly str
 /** @throws InvalidArgumentError for anything else than the two ways to store */
 export function assertDurability(durability: unknown): void {
   if (durability !== 'strict' && durability !== 'relaxed')
-    throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+    throw new InvalidArgumentError('durability', say`must be 'strict' or 'relaxed'.`)
 }
 
 /** Builds a store over a log. */
 export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
   const { name, log, signals } = parts
-  const label = `The event store '${name}'`
+  const label = say`The event store '${name}'`
   let closing: Promise<void> | undefined
   /** Aborts what waits for the app's code when the store is closed. */
   const closed = new AbortController()
@@ -171,7 +172,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
     subscribe(listener) {
       assertOpen()
-      if (typeof listener !== 'function') throw new InvalidArgumentError('listener', 'must be a function.')
+      if (typeof listener !== 'function') throw new InvalidArgumentError('listener', say`must be a function.`)
       return watch.subscribe(listener)
     },
     close() {

@@ -1,5 +1,12 @@
 /** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
-import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionError } from '../errors.js'
+import {
+  AlreadyRunningError,
+  CoordinationFailedError,
+  hasCode,
+  LeadershipLostError,
+  ProjectionFailedError,
+} from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { PageReadOptions } from '../log/pages.js'
 import { sleep, timeTold } from '../platform/clock.js'
@@ -119,11 +126,7 @@ export async function driveTarget<E extends EventShape>(
         }),
       )
       if (!(await lock.tryNow())) {
-        if (settings.leadership === 'try')
-          throw new AlreadyRunningError(
-            target.name,
-            "another tab or worker runs it. Use leadership: 'wait', or try again later.",
-          )
+        if (settings.leadership === 'try') throw new AlreadyRunningError(target.name)
         report({ type: 'waiting' })
         if (backend.lifecycle?.presence() === 'visible') backend.hints?.post('candidate')
         const watch = new AbortController()
@@ -151,13 +154,13 @@ export async function driveTarget<E extends EventShape>(
       return result
     } catch (error) {
       const reason: unknown = attempt.signal.reason
-      if (isAborted() && !(error instanceof ProjectionError)) return await aborted()
-      if (reason instanceof HandedOver && !(error instanceof ProjectionError)) {
+      if (isAborted() && !(error instanceof ProjectionFailedError)) return await aborted()
+      if (reason instanceof HandedOver && !(error instanceof ProjectionFailedError)) {
         lastHandOver = clock.monotonic()
         if (lock.leads) report({ type: 'handed-over', reason: reason.to })
         continue
       }
-      if (error instanceof ProjectionError) {
+      if (error instanceof ProjectionFailedError) {
         if (!onlyRebuild) throw error
         report({ type: 'rebuild-failed', error })
         if (settings.mode === 'batch') throw error
@@ -187,7 +190,7 @@ export async function driveTarget<E extends EventShape>(
 async function runOwn<E extends EventShape>(
   context: RunContext<E>,
   signal: AbortSignal,
-  failed: (error: ProjectionError) => Promise<FaultOutcome>,
+  failed: (error: ProjectionFailedError) => Promise<FaultOutcome>,
 ): Promise<ProjectionResult> {
   const { target, owner, run, report } = context
   for (;;) {
@@ -195,10 +198,10 @@ async function runOwn<E extends EventShape>(
       return await runMachine(context, signal)
     } catch (thrown) {
       let error = thrown
-      if (thrown instanceof ProjectionError) {
+      if (thrown instanceof ProjectionFailedError) {
         if ((await failed(thrown)) !== 'moved') throw thrown
         // It failed at what nobody asks for any more.
-        error = new LeadershipLostError(target.name, `it was moved while an event failed: ${thrown.message}`, thrown)
+        error = new LeadershipLostError(target.name, say`it was moved while an event failed: ${thrown.message}`, thrown)
       }
       if (!hasCode(error, 'leadership-lost') || signal.aborted) throw error
       const state = await target.state().catch(() => undefined)
@@ -224,7 +227,7 @@ function claim<E extends EventShape>(
     if (released) freeGuard(granted)
     else {
       guard = granted
-      const lost = () => attempt.abort(new LeadershipLostError(target.name, 'its lock was taken away.'))
+      const lost = () => attempt.abort(new LeadershipLostError(target.name, say`its lock was taken away.`))
       if (granted.lost?.aborted === true) lost()
       granted.lost?.addEventListener('abort', lost, { once: true })
     }
@@ -240,7 +243,7 @@ function claim<E extends EventShape>(
       try {
         return take(await coordinator.tryAcquire(target.key))
       } catch (error) {
-        throw new AlreadyRunningError(target.name, 'the coordinator failed. See the cause.', error)
+        throw new CoordinationFailedError(target.name, error)
       }
     },
     /** Stays in the queue also while this context works without the lock, so that it holds it when it comes free. */
@@ -253,7 +256,7 @@ function claim<E extends EventShape>(
       } catch (error) {
         attempt.signal.throwIfAborted()
         if (released) return
-        throw new AlreadyRunningError(target.name, 'waiting for leadership failed. See the cause.', error)
+        throw new CoordinationFailedError(target.name, error)
       } finally {
         attempt.signal.removeEventListener('abort', leave)
       }
@@ -349,7 +352,7 @@ async function stalled<E extends EventShape>(
 /** Keeps why a run stopped, so that other contexts can say so. */
 async function recordFault<E extends EventShape>(
   target: ProjectionTarget<E>,
-  error: ProjectionError,
+  error: ProjectionFailedError,
   time: number,
 ): Promise<FaultOutcome> {
   try {

@@ -7,10 +7,11 @@ import {
   hasCode,
   LogInconsistentError,
   messageOf,
-  ProjectionError,
+  ProjectionFailedError,
   StreamBlockedError,
   type EventUnreadableError,
 } from '../errors.js'
+import { say } from '../messages.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -227,8 +228,8 @@ export function* projectionMachine(
   ): Generator<Effect, boolean, never> {
     const before = failures[what]
     if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || final) {
-      throw new ProjectionError(
-        `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${messageOf(error)}`,
+      throw new ProjectionFailedError(
+        say`Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? say`for good` : say`${before + 1} times in a row`}: ${messageOf(error)}`,
         { projector: name, attempts: before + 1, position: run.position },
         error,
       )
@@ -250,7 +251,7 @@ export function* projectionMachine(
     for (;;) {
       const loaded = (yield { kind: 'load-checkpoint' }) as EffectResults['load-checkpoint']
       if ('error' in loaded) {
-        if (loaded.error instanceof ProjectionError) throw loaded.error
+        if (loaded.error instanceof ProjectionFailedError) throw loaded.error
         // A damaged state is not repaired by looking at it again.
         if (
           yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof LogInconsistentError)
@@ -382,8 +383,8 @@ export function* projectionMachine(
     }
     const cause = decision.error ?? error
     const reason = messageOf(cause)
-    throw new ProjectionError(
-      `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}: ${reason}`,
+    throw new ProjectionFailedError(
+      say`Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? say`one attempt` : say`${attempts} attempts`}: ${reason}`,
       { projector: name, attempts, event },
       cause,
     )
@@ -505,9 +506,9 @@ export function* projectionMachine(
     if (run.position > head) {
       const cause = new LogInconsistentError(
         run.position,
-        `The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
+        say`The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
       )
-      throw new ProjectionError(cause.message, { projector: name, attempts: 1, position: run.position }, cause)
+      throw new ProjectionFailedError(cause.message, { projector: name, attempts: 1, position: run.position }, cause)
     }
     const goal = (run.goal ??= head)
     const beyond = settings.mode === 'batch' ? events.findIndex((event) => event.position > goal) : -1

@@ -1,5 +1,6 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, LogInconsistentError, messageOf, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, messageOf, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
@@ -57,7 +58,7 @@ export interface RunContext<E extends EventShape> {
 /**
  * Drives the machine to its end. Answers `'aborted'` for a signal that aborted, whatever else failed on the way.
  *
- * @throws ProjectionError, LeadershipLostError
+ * @throws ProjectionFailedError, LeadershipLostError
  */
 export async function runMachine<E extends EventShape>(
   context: RunContext<E>,
@@ -130,7 +131,7 @@ export async function runMachine<E extends EventShape>(
         if (page.scannedTo <= after && page.head > after) {
           throw new LogInconsistentError(
             after,
-            `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`,
+            say`The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`,
           )
         }
         waker.sawHead(page.head, page.scannedTo >= page.head)
@@ -282,7 +283,7 @@ export async function runMachine<E extends EventShape>(
     }
     return step.value
   } catch (error) {
-    if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {
+    if (signal.aborted && !(error instanceof ProjectionFailedError) && !hasCode(error, 'leadership-lost')) {
       return {
         position: run.position,
         applied: run.applied,

@@ -1,5 +1,6 @@
 /** Reading the log on IndexedDB: pages, streams, and the head. */
 import { describe, EventUnreadableError, LogInconsistentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
@@ -108,7 +109,7 @@ export class LogReader {
       return options.unreadable === 'collect' ? { ...answer, bytes } : answer
     }
     // Each read is a transaction of one turn: the log only grows, so nothing is lost between them (H6).
-    const what = `reading '${this.#about.name}'`
+    const what = say`reading '${this.#about.name}'`
     const read = <T>(work: (commits: IDBObjectStore) => Promise<T>): Promise<T> =>
       this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
         work(transaction.objectStore('commits')),
@@ -210,7 +211,7 @@ export class LogReader {
           await assertAnswering(this.#connection)
           throw new LogInconsistentError(
             scannedTo + 1,
-            `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`,
+            say`The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`,
           )
         }
         arrived(records)
@@ -272,7 +273,7 @@ export class LogReader {
       const most = Math.min(this.#streamPage, left)
       const records = await readAround(
         this.#connection,
-        `reading stream '${stream}'`,
+        say`reading stream '${stream}'`,
         (commits) => commits.index('heads').getAll(range, most),
         (commits) => commits.index('heads').getAllKeys(range, most),
       )
@@ -295,7 +296,7 @@ export class LogReader {
             yield* finishStream<E>(found, broken, this.#about, signal)
             throw editedError(
               event.position,
-              `Stream '${stream}' has version ${describe(event.version)} at position ${event.position}, where ${next} comes next`,
+              say`Stream '${stream}' has version ${describe(event.version)} at position ${event.position}, where ${next} comes next`,
             )
           } else if (next !== undefined) next += 1
           found.push(event)
@@ -306,7 +307,7 @@ export class LogReader {
         )?.[1]
         if (last !== undefined && !Number.isSafeInteger(last)) {
           yield* finishStream<E>(found, broken, this.#about, signal)
-          throw editedError(record.at, `A record says that stream '${stream}' is at version ${describe(last)}`)
+          throw editedError(record.at, say`A record says that stream '${stream}' is at version ${describe(last)}`)
         }
         after = Math.max(after, (last as number | undefined) ?? after)
         if (!slices.isOver && record !== records.at(-1)) continue
@@ -322,7 +323,7 @@ export class LogReader {
   async head(): Promise<number> {
     const head = await this.#connection
       .transact(
-        { stores: ['commits'], mode: 'readonly', what: `reading the head of '${this.#about.name}'` },
+        { stores: ['commits'], mode: 'readonly', what: say`reading the head of '${this.#about.name}'` },
         (transaction) => headOf(transaction.objectStore('commits')),
       )
       .catch(async (error: unknown) => {
@@ -332,7 +333,7 @@ export class LogReader {
         if (last?.lost === undefined) return endOf(last)
         throw new EventUnreadableError(
           last.at,
-          'the browser lost the last record of the log, and nobody knows how many events it held.',
+          say`the browser lost the last record of the log, and nobody knows how many events it held.`,
           error.cause,
         )
       })
@@ -342,7 +343,7 @@ export class LogReader {
 
   /** The last record, read on its own; of one that is lost, what its key tells. */
   async #lastRecord(): Promise<CommitRecord | undefined> {
-    const what = `reading the head of '${this.#about.name}'`
+    const what = say`reading the head of '${this.#about.name}'`
     const last = await this.#connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
       requested(transaction.objectStore('commits').openKeyCursor(null, 'prev')),
     )
@@ -352,7 +353,7 @@ export class LogReader {
   async streamVersion(name: string): Promise<number> {
     const stream = streamName(name)
     const cursor = await this.#connection.transact(
-      { stores: ['commits'], mode: 'readonly', what: `reading the version of '${stream}'` },
+      { stores: ['commits'], mode: 'readonly', what: say`reading the version of '${stream}'` },
       (transaction) =>
         requested(transaction.objectStore('commits').index('heads').openKeyCursor(streamRange(stream, 0), 'prev')),
     )

@@ -1,5 +1,6 @@
 /** Appending to the log on IndexedDB: a warm writer does not read before it writes (docs/decisions/0001). */
 import { ConditionFailedError, StorageDamagedError, TidemarkError, describe } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, mayCommitEarly, requested } from '../../platform/indexeddb.js'
@@ -71,7 +72,7 @@ export class LogWriter {
   /** Stores a prepared append. Calls must not overlap: the store queues them. */
   async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
     const durability = options.durability ?? this.#about.durability
-    const what = `appending to '${this.#about.name}'`
+    const what = say`appending to '${this.#about.name}'`
     const view = this.#view
     if (view !== undefined && this.#claimed <= view.head && this.#knowsEnough(view, prepared)) {
       try {
@@ -163,7 +164,7 @@ export class LogWriter {
       .catch((error: unknown) => {
         if (!isLoss(error)) throw error
         throw new StorageDamagedError(
-          `The browser lost a record that appending to '${this.#about.name}' depends on: verifyEventStore() names it. Restore from an export.`,
+          say`The browser lost a record that appending to '${this.#about.name}' depends on: verifyEventStore() names it. Restore from an export.`,
           { cause: error.cause },
         )
       })
@@ -287,13 +288,17 @@ function write(
 /** @throws LogInconsistentError where the last position would be the last whole number: a record was edited */
 function assertRoom(head: number): void {
   if (head >= Number.MAX_SAFE_INTEGER)
-    throw editedError(head, 'No position is left behind the last record', 'not-written')
+    throw editedError(head, say`No position is left behind the last record`, 'not-written')
 }
 
 /** @throws LogInconsistentError for what is not a version, or the last whole number: a record was edited */
 function assertVersion(stream: string, version: number, head: number): void {
   if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
-    throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')
+    throw editedError(
+      head,
+      say`A record says that stream '${stream}' is at version ${describe(version)}`,
+      'not-written',
+    )
   }
 }
 
