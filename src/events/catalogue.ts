@@ -432,7 +432,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
       throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
     }
     // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
-    if (value === undefined) throw new EventUnreadableError(position, say`${name} answered undefined.`)
+    if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)
     if (isRefusedPromise(value)) throw new EventUnreadableError(position, say`${name} is asynchronous.`)
   }
   return value

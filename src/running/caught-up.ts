@@ -4,7 +4,7 @@ import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
-import { stallTimeout } from '../projection/leadership.js'
+import { stallTimeout } from '../projection/stall-watch.js'
 import type { Invocation } from '../projection/stack-guard.js'
 import type { StatusStore } from './status.js'
 
