@@ -372,14 +372,12 @@ export class CommandConflictError extends TidemarkError {
   declare readonly streams: readonly string[]
 
   constructor(last: VersionConflictError, attempts: number, streams: readonly string[], command?: string) {
-    const whose = command === undefined ? '' : say` '${command}'`
+    const retries = attempts - 1
+    const whose = command === undefined ? '' : say` of command '${command}'`
     super(
       'command-conflict',
-      say`Each of ${attempts} attempts of the command${whose} met a conflict. ${last.message}`,
-      {
-        cause: last,
-        outcome: 'not-written',
-      },
+      say`Concurrency conflict${whose} after ${retries} retry ${retries === 1 ? say`attempt` : say`attempts`}: ${last.message}`,
+      { cause: last, outcome: 'not-written' },
     )
     this.stream = last.stream
     this.expected = last.expected

@@ -207,8 +207,9 @@ describe('conflicts', () => {
       }).catch((error: unknown) => error)
       expect(error).toBeInstanceOf(CommandConflictError)
       expect(error).toMatchObject({
-        code: 'version-conflict',
+        code: 'command-conflict',
         outcome: 'not-written',
+        stream: 'a',
         attempts: retries + 1,
         streams: ['a'],
         cause: { code: 'version-conflict' },

@@ -76,7 +76,9 @@ test('a conflict is reported before a condition that fails too', () => {
     expected: new Map([['s', 4]]),
     condition: { filter: compileFilter({}), after: 0 },
   })
-  expect(() => decideAppend(given, log([], { firstMatch: () => 8 }))).toThrow(/is at version 5, not at version 4/)
+  expect(() => decideAppend(given, log([], { firstMatch: () => 8 }))).toThrow(
+    /is at version 5, but the append expected version 4/,
+  )
 })
 
 test('the condition is asked only if there is one, and names the first match', () => {
