@@ -82,3 +82,14 @@ test('every link of the pages leads to a file, and to a heading of it', () => {
     )
   expect(dead).toEqual([])
 })
+
+test('what the architecture page names in backticks occurs in the source', () => {
+  const source = checkedFiles('src').map(readChecked).join('\n')
+  const names = [...architecture.matchAll(/`([A-Za-z]\w+)(?:\(\w*\))?`/g)].map(([, name = '']) => name)
+  // Names of the app in the example of the tour, and of a request of IndexedDB.
+  const elsewhere = ['baskets', 'commit']
+  expect(
+    [...new Set(names)].filter((name) => !elsewhere.includes(name) && !new RegExp(`\\b${name}\\b`).test(source)),
+  ).toEqual([])
+  expect(names.length).toBeGreaterThan(30)
+})
