@@ -1,6 +1,6 @@
 // npm run mutants: changes the code in one place after the other, as `test/mutants/*.mjs` list them, and runs the tests that
 // should notice. Prints a table by file and the mutants that survive; `--write` puts both into docs/mutants.md.
-// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: so many at a time, 2 by default.
+// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: how many at a time, 2 by default.
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
