@@ -1,4 +1,4 @@
-/** How often, and after which pauses, a command that met a conflict starts again (C6). */
+/** How often, and after which pauses, a command that met a conflict starts again. */
 import { InvalidArgumentError } from '../errors.js'
 import { onlyKnown } from '../platform/arguments.js'
 

@@ -1,4 +1,4 @@
-/** Appends that were made before: the same event ids are the same events, stored once (H17). */
+/** Appends that were made before: the same event ids are the same events, stored once. */
 import { InvalidEventError } from '../errors.js'
 import type { AppendResult } from './event-store.js'
 import type { PreparedAppend } from './prepare.js'
