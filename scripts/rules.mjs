@@ -48,7 +48,13 @@ export function readTexts() {
 /** Every rule, by its number. */
 export function readBooks(read = (file) => readFileSync(join(root, file), 'utf8')) {
   return ['docs/rules.md', 'docs/hazards.md'].flatMap((file) =>
-    [...read(file).matchAll(entry)].map(([, anchor, id, text]) => ({ id, anchor, file, text, hasTest: !withoutTest.test(text) })),
+    [...read(file).matchAll(entry)].map(([, anchor, id, text]) => ({
+      id,
+      anchor,
+      file,
+      text,
+      hasTest: !withoutTest.test(text),
+    })),
   )
 }
 
@@ -81,13 +87,19 @@ export function coveredIn(text) {
   const [first = ''] = text.split('\n', 1)
   if (/^\/[/*]/.test(first)) for (const [list] of first.matchAll(new RegExp(String.raw`\b${numbers}\b`, 'g'))) add(list)
   let rows = []
-  for (const [, , title] of text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1').matchAll(literal)) {
+  for (const [, , title] of text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '$1')
+    .matchAll(literal)) {
     if (/^[A-Z]\d+$/.test(title)) rows.push(title)
     else if (title.startsWith('%s: ')) {
       rows.forEach(add)
       rows = []
     } else {
-      for (const [, inBrackets, inFront] of title.matchAll(new RegExp(String.raw`\((${numbers})\)|(?:^|\s)(${numbers}):`, 'g'))) add(inBrackets ?? inFront)
+      for (const [, inBrackets, inFront] of title.matchAll(
+        new RegExp(String.raw`\((${numbers})\)|(?:^|\s)(${numbers}):`, 'g'),
+      ))
+        add(inBrackets ?? inFront)
     }
   }
   return [...covered]
@@ -109,7 +121,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const unknown = asked.filter((id) => !books.some((rule) => rule.id === id))
   for (const id of unknown) console.error(`${id} is in neither docs/rules.md nor docs/hazards.md.`)
   if (unknown.length > 0) process.exitCode = 1
-  for (const { id, file, anchor, text } of books.filter(({ id }) => (asked.length > 0 ? asked.includes(id) : !files.has(id)))) {
+  for (const { id, file, anchor, text } of books.filter(({ id }) =>
+    asked.length > 0 ? asked.includes(id) : !files.has(id),
+  )) {
     console.log(`${id} (${file}#${anchor}): ${text}`)
     for (const test of files.get(id) ?? []) console.log(`  ${test}`)
   }

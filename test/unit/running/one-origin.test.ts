@@ -12,21 +12,28 @@ const counting = (version: number) =>
     fold: {
       counts: {
         key: (event) => (event.type === 'Added' ? event.data.to : undefined),
-        evolve: (row, event) => (event.type === 'Added' ? { to: event.data.to, times: (row?.times ?? 0) + 1 } : (row ?? null)),
+        evolve: (row, event) =>
+          event.type === 'Added' ? { to: event.data.to, times: (row?.times ?? 0) + 1 } : (row ?? null),
       },
     },
   })
 
 /** The databases of a store, with their versions. */
 const databasesOf = async (store: string) =>
-  (await indexedDB.databases()).filter(({ name = '' }) => name.includes(store)).map(({ name = '', version }) => [name.replace(store, 'STORE'), version])
+  (await indexedDB.databases())
+    .filter(({ name = '' }) => name.includes(store))
+    .map(({ name = '', version }) => [name.replace(store, 'STORE'), version])
 
 test('H39, H42, H45: one database for the log and one for each version of a read model, all of one version for good, and closing leaves none of them in use', async () => {
   const name = newName()
   for (const _time of ['made', 'opened again']) {
     const store = await openEventStore({ name, events })
     await store.append({ stream: 's', events: [added()] })
-    const views = [await openReadModel(store, counting(1)), await openReadModel(store, counting(2)), await openReadModel(store, counting(2))]
+    const views = [
+      await openReadModel(store, counting(1)),
+      await openReadModel(store, counting(2)),
+      await openReadModel(store, counting(2)),
+    ]
     expect((await databasesOf(name)).sort()).toEqual([
       ['tidemark:STORE', 1],
       ['tidemark:STORE:counting@1', 1],
