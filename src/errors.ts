@@ -6,7 +6,7 @@
  */
 import { messageFor } from './messages.js'
 
-/** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
+/** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe. */
 export type WriteOutcome = 'not-written' | 'unknown'
 
 /** The stable codes of {@link TidemarkError}. */
@@ -72,7 +72,7 @@ export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]):
 /** What an app threw may be anything. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
+/** A version that an append expects of a stream. See `AppendOptions`. */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 
 /** Somebody appended in between: the stream is not at the version that the append expected. Nothing was written. */
@@ -155,7 +155,7 @@ export class InvalidImportError extends TidemarkError {
   }
 }
 
-/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise (H16, N7). */
+/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise. */
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
@@ -173,7 +173,7 @@ export class EventUnreadableError extends TidemarkError {
 
 /**
  * An event whose handler seems to kill the page: runs that applied it, at last alone, ended without a word. It is not applied again, and
- * `onFailure` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'` (N19).
+ * `onFailure` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'`.
  */
 export class PoisonEventError extends TidemarkError {
   declare readonly position: number
@@ -187,7 +187,7 @@ export class PoisonEventError extends TidemarkError {
   }
 }
 
-/** Why an event was parked without being tried: letters of its stream wait that come before it (N22). */
+/** Why an event was parked without being tried: letters of its stream wait that come before it. */
 export class StreamBlockedError extends TidemarkError {
   declare readonly stream: string
 
@@ -200,7 +200,7 @@ export class StreamBlockedError extends TidemarkError {
   }
 }
 
-/** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head (N36, N37). */
+/** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head. */
 export class LogInconsistentError extends TidemarkError {
   declare readonly position: number
 
@@ -338,21 +338,21 @@ export class TooManyStreamsError extends TidemarkError {
   }
 }
 
-/** The storage did not answer in time, often because another context is suspended inside a transaction (H8). */
+/** The storage did not answer in time, often because another context is suspended inside a transaction. */
 export class StorageBusyError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-busy', message, options)
   }
 }
 
-/** No room left on the device or in the origin's quota. Nothing was written; free space and retry (H46). */
+/** No room left on the device or in the origin's quota. Nothing was written; free space and retry. */
 export class StorageFullError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-full', message, options)
   }
 }
 
-/** The store was deleted, cleared or replaced under this instance, which never works again (H31). Open it anew. */
+/** The store was deleted, cleared or replaced under this instance, which never works again. Open it anew. */
 export class StorageLostError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-lost', message, options)
@@ -361,7 +361,7 @@ export class StorageLostError extends TidemarkError {
 
 /**
  * There is no IndexedDB here, or it is forbidden: switched off, or the page has no origin of its own, such as a sandboxed
- * frame (H36). `tidemark/memory` works everywhere, if the data need not last; nothing falls back to it by itself.
+ * frame. `tidemark/memory` works everywhere, if the data need not last; nothing falls back to it by itself.
  */
 export class StorageUnavailableError extends TidemarkError {
   constructor(what: string, options: TidemarkErrorOptions = {}) {
@@ -374,7 +374,7 @@ export class StorageUnavailableError extends TidemarkError {
 }
 
 /**
- * The database is not as it was made: something of it is missing (H16, H43). It is left as it is, for whoever may still rescue
+ * The database is not as it was made: something of it is missing. It is left as it is, for whoever may still rescue
  * it. Where there is an export, `deleteEventStore` and then import that.
  */
 export class StorageDamagedError extends TidemarkError {
@@ -390,7 +390,7 @@ export class StorageFailedError extends TidemarkError {
   }
 }
 
-/** The store was written by a newer tidemark that this build must not touch. Reload the page (H41). */
+/** The store was written by a newer tidemark that this build must not touch. Reload the page. */
 export class UnsupportedFormatError extends TidemarkError {
   constructor(message: string) {
     super('unsupported-format', message, { outcome: 'not-written' })

@@ -13,7 +13,7 @@ import { RecordsAhead } from './indexeddb/records-ahead.js'
 export interface PageReadOptions extends ReadOptions {
   /**
    * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
-   * the stored event in its place and lists the error in `unreadable` (N7). @default 'throw'
+   * the stored event in its place and lists the error in `unreadable`. @default 'throw'
    */
   readonly unreadable?: 'throw' | 'collect'
   /**
@@ -35,7 +35,7 @@ export interface CollectedPage<E extends EventShape = EventShape> extends EventP
   readonly bytes?: number
 }
 
-/** What one call looks at, at most, in events: so that a rare type cannot make it run for ever (W6). */
+/** What one call looks at, at most, in events: so that a rare type cannot make it run for ever. */
 export const maxScan = 32_768
 
 /** Decodes what a scan found; see {@link PageReadOptions}. */

@@ -1,4 +1,4 @@
-/** An append, checked and encoded before any transaction opens (H1, H2, H47): from here on nothing of the caller's is touched. */
+/** An append, checked and encoded before any transaction opens: from here on nothing of the caller's is touched. */
 import { InvalidArgumentError, InvalidEventError, VersionConflictError, type ExpectedVersion } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
@@ -14,7 +14,7 @@ import { compileFilter, type CompiledFilter } from './filter.js'
 import { rowText, weightOf, type EventText } from './record/record-text.js'
 import type { KnownEvents } from './repeated.js'
 
-/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
+/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */
 export interface Codec {
   /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
@@ -81,7 +81,7 @@ export interface PrepareContext {
   readonly maxEventBytes: number
 }
 
-/** A position or version from outside (H50). */
+/** A position or version from outside. */
 export function wholeNumber(value: unknown, argument: string, least = 0): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
     throw new InvalidArgumentError(argument, `must be a whole number of at least ${least}.`)

@@ -1,8 +1,8 @@
-/** How often a database is opened that does not open: again at once, then now and then, never in a storm (H21, H22, H28). */
+/** How often a database is opened that does not open: again at once, then now and then, never in a storm. */
 import { StorageDamagedError, TidemarkError } from '../errors.js'
 import { sleep, type Clock } from './clock.js'
 
-/** One operation tries so often, each time with a fresh request: a repeated answer of an old one heals nothing (H21). */
+/** One operation tries so often, each time with a fresh request: a repeated answer of an old one heals nothing. */
 const triesAtOnce = 3
 /** Before the second try, in ms; four times as long before the third. Halved or doubled by chance, so that tabs do not try in step. */
 const firstPause = 50
@@ -13,7 +13,7 @@ const tryAgainEvery = 30_000
 /** An act of the app is a try of its own, ms after the one before: a loop of appends must not be a storm either. */
 const urgentEvery = 250
 
-/** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
+/** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way. */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
 
 function mayPass(error: unknown): boolean {

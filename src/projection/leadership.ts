@@ -14,7 +14,7 @@ import type { ProjectionOccurrence, ProjectionReport } from './report.js'
 import { runMachine, type RunContext, type RunnerPorts } from './runner.js'
 import { workingPosition, type FaultOutcome, type ProjectionTarget } from './target.js'
 
-/** A follower that sees the head move and the checkpoint stand still for so long works without the lock, ms (N15). */
+/** A follower that sees the head move and the checkpoint stand still for so long works without the lock, ms. */
 export const stallTimeout = 5_000
 const longestStall = 300_000
 /** How long after an abort a handler may keep the lock, ms. */

@@ -143,7 +143,7 @@ const endsBeforeSmall = 2
 const smallBatch = 64
 /** … and after one more end each event is applied alone, so many of them, … */
 const endsBeforeAlone = 3
-/** … and whichever ends so many runs is not applied again (N19). */
+/** … and whichever ends so many runs is not applied again. */
 const runsBeforeBlame = 2
 
 /** Why the work on a page ended before its end. `'again'`: read again from where the checkpoint is. */
@@ -167,7 +167,7 @@ export function* projectionMachine(
   let retrying = { position: 0, count: 0 }
   /** Somebody else changes the state again and again: commit as soon as anything is done, so that something is. */
   let commitSoon = run.commitSoon
-  /** How often in a row a run ended without a word, before this one (N19). */
+  /** How often in a row a run ended without a word, before this one. */
   let ends = 0
   /** How many events are still to be applied alone … */
   let alone = 0
@@ -181,13 +181,13 @@ export function* projectionMachine(
     tried = 0
     yield { kind: 'survived' }
   }
-  /** Streams whose events are parked without being tried (N22). */
+  /** Streams whose events are parked without being tried. */
   let blocked = new Set<string>()
   /** Events that were left out by hand, and are left out again by a rebuild. */
   let leftOut: ReadonlySet<number> = new Set()
   /** Events that were left out by hand in earlier versions: left out here if they fail. */
   let carried: ReadonlySet<number> = new Set()
-  /** In a row. Apart, because a good read says nothing about whether storing works (H28). */
+  /** In a row. Apart, because a good read says nothing about whether storing works. */
   const failures = { loading: 0, reading: 0, storing: 0 }
   /** What was done since the last commit. */
   let pending = { applied: 0, skipped: 0, parked: 0, bytes: 0, since: 0 }
@@ -219,7 +219,7 @@ export function* projectionMachine(
   const sleep = function* (ms: number, why: Rest): Generator<Effect, EffectResults['sleep'], never> {
     return (yield { kind: 'sleep', ms, why }) as EffectResults['sleep']
   }
-  /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
+  /** Waits after a failure of the storage; throws when too many came in a row. Answers true if aborted. */
   const failed = function* (
     what: keyof typeof failures,
     error: unknown,
@@ -284,7 +284,7 @@ export function* projectionMachine(
   }
   /**
    * The storage failed while something was pending, which is gone with that. Or not: whether it was stored, up to `position` or to the
-   * event that was applied `next`, is what the storage says, not what the error says (N4).
+   * event that was applied `next`, is what the storage says, not what the error says.
    */
   const lostPending = function* (
     what: 'reading' | 'storing',
@@ -344,7 +344,7 @@ export function* projectionMachine(
     yield* report({ type: 'parked', error, attempts, ...reportedEvent(event) })
   }
 
-  /** What to do with an event that failed: by its policy, with everything before it stored (N18). */
+  /** What to do with an event that failed: by its policy, with everything before it stored. */
   const settleFailure = function* (event: RecordedEvent, error: unknown): Generator<Effect, 'next' | Turn, never> {
     const at = reportedEvent(event)
     const retryCount = retrying.position === event.position ? retrying.count : 0

@@ -370,7 +370,7 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
       if (ports.onHint !== undefined && isThere && tested > head) pauseHints()
       tested = 0
     },
-    /** More was appended before rows up to `position` were stored. The timers of a hidden page come too late to wait for (H58). */
+    /** More was appended before rows up to `position` were stored. The timers of a hidden page come too late to wait for. */
     inBurst(position: number) {
       stored = position
       return appended && wanted <= stored && ports.lifecycle?.presence() !== 'hidden'

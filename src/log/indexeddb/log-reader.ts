@@ -27,7 +27,7 @@ import {
 } from '../record/record.js'
 import { assertAnswering } from './sentinel.js'
 
-/** What one request reads at most, in characters of JSON and in records (H14). */
+/** What one request reads at most, in characters of JSON and in records. */
 const maxReadCharacters = 1024 * 1024
 const maxReadRecords = 1024
 /** The clock is asked after decoding so many characters. */
