@@ -26,17 +26,29 @@ test('each rule has one number, and its anchor is that number', () => {
 
 test('every number that is cited anywhere is in one of the books', () => {
   const known = new Set(books.map(({ id }) => id))
-  const unknown = texts.flatMap((text) => citationsIn(text, families).filter((id) => !known.has(id)).map((id) => `${id} in ${text.file}`))
+  const unknown = texts.flatMap((text) =>
+    citationsIn(text, families)
+      .filter((id) => !known.has(id))
+      .map((id) => `${id} in ${text.file}`),
+  )
   expect(unknown).toEqual([])
 })
 
 test('no published declaration cites a number: users have no book', { timeout: 60_000 }, async () => {
   const outDir = await mkdtemp(join(tmpdir(), 'tidemark-declarations-'))
   try {
-    await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', outDir], { cwd: root })
-    const declarations = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.d.ts'))
+    await promisify(execFile)(
+      process.execPath,
+      [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', outDir],
+      { cwd: root },
+    )
+    const declarations = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('.d.ts'),
+    )
     expect(declarations).toContain('index.d.ts')
-    const cited = declarations.flatMap((file) => citationsIn({ file, text: readFileSync(join(outDir, file), 'utf8') }, families).map((id) => `${id} in ${file}`))
+    const cited = declarations.flatMap((file) =>
+      citationsIn({ file, text: readFileSync(join(outDir, file), 'utf8') }, families).map((id) => `${id} in ${file}`),
+    )
     expect(cited, 'say the reason in words, or cite it in a comment with //').toEqual([])
   } finally {
     await rm(outDir, { recursive: true, force: true })
@@ -44,29 +56,60 @@ test('no published declaration cites a number: users have no book', { timeout: 6
 })
 
 test('no text refers to a book that is not in this project', () => {
-  const foreign = ['spec', 'hazards', 'demands', 'house', 'joy', 'limits', 'mutants'].map((name) => name.toUpperCase()).join('|')
-  const files = ['design', 'style', 'sync', 'api', 'toolchain'].map((name) => String.raw`${name.toUpperCase()}\.md`).join('|')
+  const foreign = ['spec', 'hazards', 'demands', 'house', 'joy', 'limits', 'mutants']
+    .map((name) => name.toUpperCase())
+    .join('|')
+  const files = ['design', 'style', 'sync', 'api', 'toolchain']
+    .map((name) => String.raw`${name.toUpperCase()}\.md`)
+    .join('|')
   const pattern = new RegExp(String.raw`\b(?:${foreign}|${files})\b`, 'g')
-  expect(texts.flatMap(({ file, text }) => [...text.matchAll(pattern)].map(([name]) => `${name} in ${file}`))).toEqual([])
+  expect(texts.flatMap(({ file, text }) => [...text.matchAll(pattern)].map(([name]) => `${name} in ${file}`))).toEqual(
+    [],
+  )
 })
 
 test('every rule has a test, or says why there is none', () => {
   const tests = coverage(texts)
-  expect(books.filter(({ id, hasTest }) => hasTest && !tests.has(id)).map(({ id }) => `${id} has no test: name it in a title, or say "No test: …"`)).toEqual([])
-  expect(books.filter(({ id, hasTest }) => !hasTest && tests.has(id)).map(({ id }) => `${id} has a test: ${tests.get(id)?.join(', ')}`)).toEqual([])
+  expect(
+    books
+      .filter(({ id, hasTest }) => hasTest && !tests.has(id))
+      .map(({ id }) => `${id} has no test: name it in a title, or say "No test: …"`),
+  ).toEqual([])
+  expect(
+    books
+      .filter(({ id, hasTest }) => !hasTest && tests.has(id))
+      .map(({ id }) => `${id} has a test: ${tests.get(id)?.join(', ')}`),
+  ).toEqual([])
 })
 
 test('a new rule without a test, and a number that no book has, are noticed', () => {
-  const added = readBooks((file) => (file === 'docs/rules.md' ? '- <a id="n99"></a>**N99** New.\n- <a id="n98"></a>**N98** Newer. No test: why.\n' : ''))
-  expect(added).toMatchObject([{ id: 'N99', hasTest: true }, { id: 'N98', hasTest: false }])
+  const added = readBooks((file) =>
+    file === 'docs/rules.md' ? '- <a id="n99"></a>**N99** New.\n- <a id="n98"></a>**N98** Newer. No test: why.\n' : '',
+  )
+  expect(added).toMatchObject([
+    { id: 'N99', hasTest: true },
+    { id: 'N98', hasTest: false },
+  ])
   expect(coverage([{ file: 'src/log/open.ts', text: "test('N99: …')" }]).has('N99')).toBe(false)
-  expect(coverage([{ file: 'test/unit/a.test.ts', text: "test('N99: …')" }]).get('N99')).toEqual(['test/unit/a.test.ts'])
+  expect(coverage([{ file: 'test/unit/a.test.ts', text: "test('N99: …')" }]).get('N99')).toEqual([
+    'test/unit/a.test.ts',
+  ])
 })
 
 test('titles cover what they begin with, what they name later, and what is in brackets', () => {
-  expect(coveredIn("test('N17, N18: a, and N20: b (H3–H5, H7)', () => {}) // N1: no title").sort()).toEqual(['H3', 'H4', 'H5', 'H7', 'N17', 'N18', 'N20'])
+  expect(coveredIn("test('N17, N18: a, and N20: b (H3–H5, H7)', () => {}) // N1: no title").sort()).toEqual([
+    'H3',
+    'H4',
+    'H5',
+    'H7',
+    'N17',
+    'N18',
+    'N20',
+  ])
   expect(coveredIn("test.for([['P22', 50], ['P23', 100]])('%s: the delay doubles', () => {})")).toEqual(['P22', 'P23'])
-  expect(coveredIn("// H25: reads that return nothing.\n// S1: another comment\nexpect('S2').toBe('S2')")).toEqual(['H25'])
+  expect(coveredIn("// H25: reads that return nothing.\n// S1: another comment\nexpect('S2').toBe('S2')")).toEqual([
+    'H25',
+  ])
 })
 
 test('a citation is told from what has the form of one', () => {
