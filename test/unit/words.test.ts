@@ -4,7 +4,6 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'docs/spec-coverage.md': 100,
   'src/commands': 12,
   'src/errors.ts': 21,
   'src/events': 15,
