@@ -6,13 +6,14 @@ const port = process.env['TIDEMARK_E2E_PORT'] ?? '4817'
 const demoPort = (process.env['TIDEMARK_DEMO_E2E_PORT'] ??= String(Number(port) + 1000))
 
 /** Builds a page and serves what it built. A server of another run would serve another build. */
-const server = (config: string, url: string) => ({
-  command: `npx vite build --config ${config} && npx vite preview --config ${config}`,
-  url,
-  reuseExistingServer: false,
-  timeout: 60_000,
-  gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
-} as const)
+const server = (config: string, url: string) =>
+  ({
+    command: `npx vite build --config ${config} && npx vite preview --config ${config}`,
+    url,
+    reuseExistingServer: false,
+    timeout: 60_000,
+    gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
+  }) as const
 
 export default defineConfig<E2eOptions>({
   testDir: 'test/e2e',

@@ -79,12 +79,14 @@ export default defineConfig({
             screenshotFailures: false,
             commands: { storageOnDisk, engineVersion },
             // Those that this machine has; `npm run test:engines` names the others.
-            instances: engines.filter(({ name }) => whyMissing(name) === undefined).map((engine) => ({
-              browser: engine.browser,
-              name: engine.name,
-              provider: onEngine(engine),
-              provide: { storage: engine.storage },
-            })),
+            instances: engines
+              .filter(({ name }) => whyMissing(name) === undefined)
+              .map((engine) => ({
+                browser: engine.browser,
+                name: engine.name,
+                provider: onEngine(engine),
+                provide: { storage: engine.storage },
+              })),
           },
         },
       },

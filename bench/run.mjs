@@ -28,9 +28,15 @@ const site = await buildAndServe({ minify: options.profile === undefined, peers:
 const disk = await newProfile()
 let browser
 try {
-  browser = await openBrowser({ url: site.url, engine: options.engine, profile: disk.path, ...(options.profile !== undefined && { profileFile: join(disk.path, 'cpu-profile.json') }) })
+  browser = await openBrowser({
+    url: site.url,
+    engine: options.engine,
+    profile: disk.path,
+    ...(options.profile !== undefined && { profileFile: join(disk.path, 'cpu-profile.json') }),
+  })
   const { version, storage } = browser
-  const profile = options.profile === undefined ? undefined : await profiler(browser, { contender: options.profile, folder: results })
+  const profile =
+    options.profile === undefined ? undefined : await profiler(browser, { contender: options.profile, folder: results })
   const cases = await measure(browser, { ...options, profile })
   const ran = { browser: version, storage: cases.length === 0 ? '' : await storage() }
   await browser.close()
@@ -49,12 +55,23 @@ try {
 /** Writes the results in every form. @returns them as Markdown */
 async function keep(cases, ran) {
   const result = {
-    when: new Date(started).toISOString(), took: Date.now() - started, mode: options.mode, sizes: options.sizes, ...ran, peers,
-    cores: availableParallelism(), platform: `${process.platform} ${process.arch}`,
+    when: new Date(started).toISOString(),
+    took: Date.now() - started,
+    mode: options.mode,
+    sizes: options.sizes,
+    ...ran,
+    peers,
+    cores: availableParallelism(),
+    platform: `${process.platform} ${process.arch}`,
     /** What waited for the processor, ourselves included; 0 where the system does not say. */
-    load: { before: busyBefore, after: loadavg()[0] }, cases,
+    load: { before: busyBefore, after: loadavg()[0] },
+    cases,
   }
-  const name = [options.mode, ...(options.engine === 'chromium-leveldb' ? [] : [options.engine]), ...(options.only === undefined ? [] : ['part'])].join('-')
+  const name = [
+    options.mode,
+    ...(options.engine === 'chromium-leveldb' ? [] : [options.engine]),
+    ...(options.only === undefined ? [] : ['part']),
+  ].join('-')
   await writeFile(join(results, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
   const markdown = report(result)
   await writeFile(join(results, `${name}.md`), `${markdown}\n`)

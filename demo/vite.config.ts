@@ -12,7 +12,10 @@ import { project } from './src/albers.js'
 const here = fileURLToPath(new URL('.', import.meta.url))
 /** Set by the end-to-end tests, whose builds must not meet a demo that somebody looks at. */
 const testPort = process.env['TIDEMARK_DEMO_E2E_PORT']
-const outDir = testPort === undefined ? join(here, 'dist') : fileURLToPath(new URL(`../test/e2e/.dist/demo-${testPort}`, import.meta.url))
+const outDir =
+  testPort === undefined
+    ? join(here, 'dist')
+    : fileURLToPath(new URL(`../test/e2e/.dist/demo-${testPort}`, import.meta.url))
 const alias = [
   { find: /^tidemark$/, replacement: fileURLToPath(new URL('../src/index.ts', import.meta.url)) },
   // Files that these packages have, but do not export.
@@ -90,9 +93,14 @@ function preloadFont(): Plugin {
     apply: 'build',
     transformIndexHtml: {
       order: 'post',
-      handler: (_html, { bundle = {} }) => Object.keys(bundle).filter((file) => file.endsWith('.woff2')).map((file) => ({
-        tag: 'link', attrs: { rel: 'preload', as: 'font', type: 'font/woff2', crossorigin: '', href: `/${file}` }, injectTo: 'head-prepend' as const,
-      })),
+      handler: (_html, { bundle = {} }) =>
+        Object.keys(bundle)
+          .filter((file) => file.endsWith('.woff2'))
+          .map((file) => ({
+            tag: 'link',
+            attrs: { rel: 'preload', as: 'font', type: 'font/woff2', crossorigin: '', href: `/${file}` },
+            injectTo: 'head-prepend' as const,
+          })),
     },
   }
 }
@@ -103,7 +111,12 @@ function serviceWorker(): Plugin {
     name: 'flight-desk-service-worker',
     apply: 'build',
     async writeBundle(_options, bundle) {
-      const files = ['/', ...Object.keys(bundle).filter((file) => file !== 'index.html').map((file) => `/${file}`)]
+      const files = [
+        '/',
+        ...Object.keys(bundle)
+          .filter((file) => file !== 'index.html')
+          .map((file) => `/${file}`),
+      ]
       const hash = createHash('sha256')
       for (const file of Object.values(bundle)) hash.update(file.type === 'chunk' ? file.code : file.source)
       const shell = { revision: hash.digest('hex').slice(0, 12), files }
@@ -153,7 +166,10 @@ function serveBuilt(): Plugin {
           if (!inside) throw new Error('outside')
           const body = readFileSync(file)
           response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream')
-          response.setHeader('cache-control', pathname.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache')
+          response.setHeader(
+            'cache-control',
+            pathname.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache',
+          )
           response.end(body)
         } catch {
           response.statusCode = 404
@@ -170,6 +186,10 @@ export default defineConfig({
   plugins: [usStates(), preloadFont(), serviceWorker(), serveBuilt()],
   build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1024 },
   server: { port: 5173, strictPort: true, watch: null, hmr: false, ws: false },
-  preview: { host: testPort === undefined ? 'localhost' : '127.0.0.1', port: Number(testPort ?? 5173), strictPort: true },
+  preview: {
+    host: testPort === undefined ? 'localhost' : '127.0.0.1',
+    port: Number(testPort ?? 5173),
+    strictPort: true,
+  },
   optimizeDeps: { noDiscovery: true },
 })

@@ -15,12 +15,20 @@ export function whyMissing(name) {
   switch (name) {
     case 'chromium-leveldb':
     case 'chromium-sqlite':
-      return findChromium() ? undefined : (wrong('TIDEMARK_CHROMIUM') ?? 'no Chromium found; run `node scripts/provision-browser.mjs`')
+      return findChromium()
+        ? undefined
+        : (wrong('TIDEMARK_CHROMIUM') ?? 'no Chromium found; run `node scripts/provision-browser.mjs`')
     case 'firefox':
-      return findFirefox() ? undefined : (wrong('TIDEMARK_FIREFOX') ?? 'no Firefox found; install it (Debian: firefox-esr)')
+      return findFirefox()
+        ? undefined
+        : (wrong('TIDEMARK_FIREFOX') ?? 'no Firefox found; install it (Debian: firefox-esr)')
     case 'webkit':
       if (process.platform !== 'linux') return 'WebKitGTK is run on Linux only'
-      if (!findWebKit()) return wrong('TIDEMARK_WEBKIT_BROWSER') ?? 'no MiniBrowser of WebKitGTK found; install it (Debian: libwebkit2gtk-4.1-0)'
+      if (!findWebKit())
+        return (
+          wrong('TIDEMARK_WEBKIT_BROWSER') ??
+          'no MiniBrowser of WebKitGTK found; install it (Debian: libwebkit2gtk-4.1-0)'
+        )
       return findXvfb() ? undefined : (wrong('TIDEMARK_XVFB') ?? 'WebKitGTK needs Xvfb; install it (Debian: xvfb)')
     default:
       return `there is no such engine; the engines are ${engineNames.join(', ')}`

@@ -19,9 +19,16 @@ export interface PlaywrightSuite {
   readonly suites?: readonly PlaywrightSuite[]
   readonly specs?: readonly {
     readonly title: string
-    readonly tests: readonly { readonly projectName: string; readonly status: string; readonly results: readonly { readonly error?: { readonly message?: string } }[] }[]
+    readonly tests: readonly {
+      readonly projectName: string
+      readonly status: string
+      readonly results: readonly { readonly error?: { readonly message?: string } }[]
+    }[]
   }[]
 }
 
 export function vitestFailures(report: VitestReport, root: string): string[]
-export function playwrightFailures(report: { readonly suites: readonly PlaywrightSuite[]; readonly errors?: readonly { readonly message?: string }[] }): string[]
+export function playwrightFailures(report: {
+  readonly suites: readonly PlaywrightSuite[]
+  readonly errors?: readonly { readonly message?: string }[]
+}): string[]

@@ -18,18 +18,25 @@ export function vitestFailures({ testResults }, root) {
     const failed = assertionResults.filter((test) => test.status === 'failed')
     // A file may fail on its own: while it is loaded, or in a hook.
     if (failed.length === 0) return status === 'failed' ? [named(file, message)] : []
-    return failed.map(({ ancestorTitles, title, failureMessages }) => named([file, ...ancestorTitles, title].join(' > '), failureMessages[0]))
+    return failed.map(({ ancestorTitles, title, failureMessages }) =>
+      named([file, ...ancestorTitles, title].join(' > '), failureMessages[0]),
+    )
   })
 }
 
 /** What failed in a JSON report of Playwright, and what passed only when it was tried again. */
 export function playwrightFailures({ suites, errors = [] }) {
-  const inSuite = (titles) => ({ title, suites = [], specs = [] }) => {
-    const path = [...titles, title]
-    return [...specs.flatMap((spec) => inSpec(path, spec)), ...suites.flatMap(inSuite(path))]
-  }
+  const inSuite =
+    (titles) =>
+    ({ title, suites = [], specs = [] }) => {
+      const path = [...titles, title]
+      return [...specs.flatMap((spec) => inSpec(path, spec)), ...suites.flatMap(inSuite(path))]
+    }
   const inSpec = (path, { title, tests }) =>
-    tests.filter(({ status }) => status === 'unexpected' || status === 'flaky').map(({ projectName, results }) =>
-      named([projectName, ...path, title].join(' > '), results.map(({ error }) => error?.message).find(Boolean)))
+    tests
+      .filter(({ status }) => status === 'unexpected' || status === 'flaky')
+      .map(({ projectName, results }) =>
+        named([projectName, ...path, title].join(' > '), results.map(({ error }) => error?.message).find(Boolean)),
+      )
   return [...errors.map(({ message }) => named('Playwright', message)), ...suites.flatMap(inSuite([]))]
 }

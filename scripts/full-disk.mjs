@@ -9,11 +9,16 @@ import { runnerImport } from 'vite'
 import { engineNames, whyMissing } from './engines.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const imported = async (path) => (await runnerImport(fileURLToPath(new URL(path, import.meta.url)), { root, configFile: false, logLevel: 'error' })).module
+const imported = async (path) =>
+  (await runnerImport(fileURLToPath(new URL(path, import.meta.url)), { root, configFile: false, logLevel: 'error' }))
+    .module
 const { engines, fillDisk, situationsOf } = await imported('../test/ledger/index.ts')
 const { serveHarness } = await imported('../test/support/harness-server.ts')
 
-const { values, positionals: given } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: '1' }, only: { type: 'string' } } })
+const { values, positionals: given } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '1' }, only: { type: 'string' } },
+})
 const chosen = given.length > 0 ? given : engineNames
 const harness = await serveHarness()
 let wrong = false
@@ -28,7 +33,9 @@ try {
     }
     const engine = engines.find((engine) => engine.name === name)
     for (let round = 1; round <= Number(values.rounds); round += 1) {
-      for (const situation of situationsOf(engine).filter((each) => values.only === undefined || each === values.only)) {
+      for (const situation of situationsOf(engine).filter(
+        (each) => values.only === undefined || each === values.only,
+      )) {
         try {
           const result = await fillDisk(engine, harness.url, situation)
           wrong ||= result.problems.length > 0

@@ -24,9 +24,16 @@ const { values: options } = parseArgs({
   },
 })
 process.env['TIDEMARK_E2E_PORT'] ??= '4827'
-const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), { root, configFile: false, logLevel: 'error' })
+const { module: ledger } = await runnerImport(join(root, 'test', 'ledger', 'index.ts'), {
+  root,
+  configFile: false,
+  logLevel: 'error',
+})
 const chosen = ledger.engines.filter(({ name }) => options.engine === 'all' || options.engine === name)
-if (chosen.length === 0) throw new Error(`There is no engine '${options.engine}'; there are ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
+if (chosen.length === 0)
+  throw new Error(
+    `There is no engine '${options.engine}'; there are ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`,
+  )
 
 // Asked at the start: what is edited meanwhile is not what runs.
 const ranOn = commit()
@@ -38,9 +45,12 @@ const record = (played, evidence) => {
   lines.push(line)
   appendFileSync(join(options.out, 'ledger.jsonl'), `${JSON.stringify(line)}\n`)
   const { engine, profile, round, kill, acknowledged, violations, unplayed, ms } = line
-  console.log(`${engine} ${profile}/${round}: ${kill}, ${unplayed ? `not played: ${unplayed}` : `${acknowledged.events} events acknowledged, ${violations.length} violations`}, ${ms} ms`)
+  console.log(
+    `${engine} ${profile}/${round}: ${kill}, ${unplayed ? `not played: ${unplayed}` : `${acknowledged.events} events acknowledged, ${violations.length} violations`}, ${ms} ms`,
+  )
   for (const { when, kind, detail } of violations.slice(0, 5)) console.error(`  ${when}: ${kind}: ${detail}`)
-  if (evidence) writeFileSync(join(options.out, `evidence-${engine}-${profile}-${round}.json`), JSON.stringify({ line, evidence }))
+  if (evidence)
+    writeFileSync(join(options.out, `evidence-${engine}-${profile}-${round}.json`), JSON.stringify({ line, evidence }))
 }
 
 const config = join(root, 'test', 'e2e', 'harness', 'vite.config.ts')
@@ -54,7 +64,13 @@ try {
   const end = () => ending.abort()
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
   const timer = options.minutes === undefined ? undefined : setTimeout(end, Number(options.minutes) * 60_000)
-  const notRun = await ledger.keepLedgers(chosen, whyMissing, { url, seed: Number(options.seed), rounds: Number(options.rounds), signal: ending.signal, record })
+  const notRun = await ledger.keepLedgers(chosen, whyMissing, {
+    url,
+    seed: Number(options.seed),
+    rounds: Number(options.rounds),
+    signal: ending.signal,
+    record,
+  })
   clearTimeout(timer)
   for (const { engine, reason } of notRun) console.error(`${engine} not run, or not to its end: ${reason}`)
   const violations = lines.reduce((sum, line) => sum + line.violations.length, 0)
@@ -63,13 +79,19 @@ try {
   const markdown = `Run on the package of ${runs.join(', ')}: ${lines.length - unplayed} rounds, ${new Date().toISOString().slice(0, 10)}.\n\n${ledger.ledgerTable(lines, notRun)}\n`
   writeFileSync(join(options.out, 'ledger.md'), markdown)
   console.log(`\n${markdown}\n${ledger.ledgerTotals(lines, notRun)}`)
-  process.exitCode = violations > 0 || unplayed > 0 || notRun.some(({ failed }) => failed) ? 1 : notRun.length > 0 ? 2 : 0
+  process.exitCode =
+    violations > 0 || unplayed > 0 || notRun.some(({ failed }) => failed) ? 1 : notRun.length > 0 ? 2 : 0
 } finally {
   await server.close()
 }
 
 function earlierLines(path) {
-  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []
+  return existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+    : []
 }
 
 /** The last commit that changed the package: what else is committed makes no difference to what is tested. */

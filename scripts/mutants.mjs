@@ -25,20 +25,25 @@ const TIMEOUT = 180_000
  * @property {string} [equivalent] why no test can notice it; then it is not run
  */
 
-const option = (name, otherwise) => process.argv.find((each) => each.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise
+const option = (name, otherwise) =>
+  process.argv.find((each) => each.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise
 const only = option('only', '')
 const jobs = Math.max(1, Number(option('jobs', '2')))
 
 /** @type {(Mutant & { list: string })[]} */
 const all = []
-for (const list of readdirSync(lists).filter((name) => name.endsWith('.mjs')).sort()) {
+for (const list of readdirSync(lists)
+  .filter((name) => name.endsWith('.mjs'))
+  .sort()) {
   const { default: mutants } = await import(pathToFileURL(join(lists, list)).href)
   all.push(...mutants.map((mutant) => ({ ...mutant, list })))
 }
 const chosen = all.filter(({ id, file, list }) => [id, file, list].some((text) => text.includes(only)))
 
 // A list that no longer fits the code proves nothing.
-const stale = chosen.filter(({ file, find }) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8').split(find).length !== 2)
+const stale = chosen.filter(
+  ({ file, find }) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8').split(find).length !== 2,
+)
 for (const { id, list, file } of stale) console.log(`stale: ${list} ${id}: its text is not found once in ${file}`)
 if (stale.length > 0) process.exit(1)
 
@@ -47,8 +52,22 @@ rmSync(copies, { recursive: true, force: true })
 const folders = Array.from({ length: jobs }, (_, index) => join(copies, String(index)))
 for (const folder of folders) {
   mkdirSync(folder, { recursive: true })
-  for (const part of ['src', 'test', 'scripts', 'docs', 'demo', 'bench', 'package.json', 'tsconfig.json', 'vite.config.ts', 'README.md']) {
-    cpSync(join(root, part), join(folder, part), { recursive: true, filter: (path) => !/(^|[\\/])(node_modules|\.work|\.dist|dist)([\\/]|$)/.test(relative(root, path)) })
+  for (const part of [
+    'src',
+    'test',
+    'scripts',
+    'docs',
+    'demo',
+    'bench',
+    'package.json',
+    'tsconfig.json',
+    'vite.config.ts',
+    'README.md',
+  ]) {
+    cpSync(join(root, part), join(folder, part), {
+      recursive: true,
+      filter: (path) => !/(^|[\\/])(node_modules|\.work|\.dist|dist)([\\/]|$)/.test(relative(root, path)),
+    })
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
 }
@@ -64,17 +83,21 @@ if (sound !== 'passed') {
 /** @type {Map<Mutant, 'noticed' | 'survived'>} */
 const verdicts = new Map()
 const queue = [...toRun]
-await Promise.all(folders.map(async (folder) => {
-  for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-    const path = join(folder, mutant.file)
-    const before = readFileSync(path, 'utf8')
-    writeFileSync(path, before.split(mutant.find).join(mutant.replace))
-    const result = await vitest(folder, mutant.tests, TIMEOUT)
-    writeFileSync(path, before)
-    verdicts.set(mutant, result === 'passed' ? 'survived' : 'noticed')
-    console.log(`${result === 'passed' ? 'SURVIVED' : result === 'failed' ? 'noticed ' : 'hangs   '} ${mutant.list.replace('.mjs', '')} ${mutant.id}: ${mutant.breaks}`)
-  }
-}))
+await Promise.all(
+  folders.map(async (folder) => {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const path = join(folder, mutant.file)
+      const before = readFileSync(path, 'utf8')
+      writeFileSync(path, before.split(mutant.find).join(mutant.replace))
+      const result = await vitest(folder, mutant.tests, TIMEOUT)
+      writeFileSync(path, before)
+      verdicts.set(mutant, result === 'passed' ? 'survived' : 'noticed')
+      console.log(
+        `${result === 'passed' ? 'SURVIVED' : result === 'failed' ? 'noticed ' : 'hangs   '} ${mutant.list.replace('.mjs', '')} ${mutant.id}: ${mutant.breaks}`,
+      )
+    }
+  }),
+)
 rmSync(copies, { recursive: true, force: true })
 
 const byFile = new Map()
@@ -91,12 +114,23 @@ const report = [
   '',
   '| file | noticed | survive | equivalent |',
   '| --- | ---: | ---: | ---: |',
-  ...[...byFile].sort(([a], [b]) => (a < b ? -1 : 1)).map(([file, row]) => `| ${file.split(sep).join('/')} | ${row.noticed} | ${row.survived} | ${row.equivalent} |`),
+  ...[...byFile]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([file, row]) => `| ${file.split(sep).join('/')} | ${row.noticed} | ${row.survived} | ${row.equivalent} |`),
   '',
-  ...(survivors.length === 0 ? ['None survives.'] : ['| survivor | file | what it breaks |', '| --- | --- | --- |', ...survivors.map(({ id, file, breaks }) => `| ${id} | ${file} | ${cell(breaks)} |`)]),
+  ...(survivors.length === 0
+    ? ['None survives.']
+    : [
+        '| survivor | file | what it breaks |',
+        '| --- | --- | --- |',
+        ...survivors.map(({ id, file, breaks }) => `| ${id} | ${file} | ${cell(breaks)} |`),
+      ]),
   '',
-  '| equivalent | file | why no test can notice it |', '| --- | --- | --- |',
-  ...chosen.filter(({ equivalent }) => equivalent !== undefined).map(({ id, file, equivalent }) => `| ${id} | ${file} | ${cell(equivalent)} |`),
+  '| equivalent | file | why no test can notice it |',
+  '| --- | --- | --- |',
+  ...chosen
+    .filter(({ equivalent }) => equivalent !== undefined)
+    .map(({ id, file, equivalent }) => `| ${id} | ${file} | ${cell(equivalent)} |`),
 ].join('\n')
 console.log(`\n${report}`)
 if (process.argv.includes('--write')) {
@@ -109,9 +143,16 @@ process.exitCode = share >= 90 ? 0 : 1
 /** @returns {Promise<'passed' | 'failed' | 'hangs'>} */
 function vitest(folder, files, timeout) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [tool('vitest', 'vitest.mjs'), 'run', '--project', 'node', '--bail', '1', '--reporter', 'dot', ...files], {
-      cwd: folder, stdio: 'ignore', env: { ...process.env, NO_COLOR: '1' }, detached: true,
-    })
+    const child = spawn(
+      process.execPath,
+      [tool('vitest', 'vitest.mjs'), 'run', '--project', 'node', '--bail', '1', '--reporter', 'dot', ...files],
+      {
+        cwd: folder,
+        stdio: 'ignore',
+        env: { ...process.env, NO_COLOR: '1' },
+        detached: true,
+      },
+    )
     const timer = setTimeout(() => {
       // With its workers, of which one may be in an endless loop.
       try {

@@ -17,7 +17,9 @@ export function provisionChromium() {
   const found = findChromium()
   if (found) return found.path
   if (chosen) {
-    console.error(`TIDEMARK_CHROMIUM is '${chosen}', which does not exist. Correct it, or unset it to search for a browser.`)
+    console.error(
+      `TIDEMARK_CHROMIUM is '${chosen}', which does not exist. Correct it, or unset it to search for a browser.`,
+    )
     return undefined
   }
 
@@ -77,7 +79,11 @@ function installWithPlaywright(withSystemLibraries) {
 /** @returns {string | undefined} what went wrong, if anything */
 function run(command, args, timeout, env = {}) {
   console.log(`A browser is missing, so: ${command === process.execPath ? 'node' : command} ${args.join(' ')}`)
-  const { error, status, signal } = spawnSync(command, args, { stdio: 'inherit', timeout, env: { ...process.env, ...env } })
+  const { error, status, signal } = spawnSync(command, args, {
+    stdio: 'inherit',
+    timeout,
+    env: { ...process.env, ...env },
+  })
   return error?.message ?? (status === 0 ? undefined : `exit ${status ?? signal}`)
 }
 

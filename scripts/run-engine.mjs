@@ -23,7 +23,10 @@ export async function runEngine(name, args = []) {
   const began = performance.now()
   // A project of that name, and those that are about this engine only.
   const problem = await runVitest([`${name}*`], report, TIMEOUT, args)
-  const counted = judged(attempt(() => countVitest(report)), problem)
+  const counted = judged(
+    attempt(() => countVitest(report)),
+    problem,
+  )
   return { name, version: versionIn(report), ...counted, seconds: (performance.now() - began) / 1000, problem }
 }
 
@@ -32,11 +35,25 @@ export function engineTable(results) {
   const rows = results.map(({ name, missing, version, passed, failed, skipped, seconds, problem }) =>
     missing
       ? [name, '', '', '', '', `not run: ${missing}`]
-      : [name, version, String(passed), String(failed), seconds.toFixed(1), [skipped ? `${skipped} skipped` : '', problem ?? ''].filter(Boolean).join(', ')],
+      : [
+          name,
+          version,
+          String(passed),
+          String(failed),
+          seconds.toFixed(1),
+          [skipped ? `${skipped} skipped` : '', problem ?? ''].filter(Boolean).join(', '),
+        ],
   )
   const table = [['engine', 'version', 'passed', 'failed', 'seconds', ''], ...rows]
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => (column === 5 ? 0 : row[column].length))))
-  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()).join('\n')
+  return table
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** The test of the storage on disk leaves it in the report. */

@@ -53,7 +53,14 @@ export function runTool(script, args, timeout, env = {}) {
 export function runVitest(projects, file, timeout, args = []) {
   return runTool(
     tool('vitest', 'vitest.mjs'),
-    ['run', ...projects.flatMap((name) => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args],
+    [
+      'run',
+      ...projects.flatMap((name) => ['--project', name]),
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${file}`,
+      ...args,
+    ],
     timeout,
   )
 }
@@ -62,7 +69,9 @@ export function runVitest(projects, file, timeout, args = []) {
 export function countVitest(file) {
   const report = JSON.parse(readFileSync(file, 'utf8'))
   // A file that cannot be loaded has no tests that could fail.
-  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+  const broken = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  ).length
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken,

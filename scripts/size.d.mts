@@ -14,5 +14,7 @@ export interface Budget {
 
 export const budgets: readonly Budget[]
 
-export function measureSize(budget: Budget): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>
+export function measureSize(
+  budget: Budget,
+): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>
 export function bundle(source: string): Promise<{ code: string; modules: string[] }>

@@ -7,13 +7,22 @@ import { brotliCompressSync, constants } from 'node:zlib'
 import { build } from 'vite'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const entries = { tidemark: 'src/index.ts', 'tidemark/memory': 'src/memory/index.ts', 'tidemark/testing': 'src/testing/index.ts' }
+const entries = {
+  tidemark: 'src/index.ts',
+  'tidemark/memory': 'src/memory/index.ts',
+  'tidemark/testing': 'src/testing/index.ts',
+}
 const kib = (count) => Math.round(count * 1024)
-const projection = ['src/projection/', 'src/read-model/']
+const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
-const memory = ['src/log/memory-log.ts', 'src/read-model/memory-storage.ts']
+const memory = ['src/log/memory/memory-log.ts', 'src/read-model/memory/memory-storage.ts']
 /** What `tidemark/memory` brings along, so that a bundle on IndexedDB need not hold it. */
-const modelsInMemory = [...['memory-storage', 'state', 'define', 'keys', 'kinds', 'equal', 'fingerprint'].map((name) => `src/read-model/${name}.ts`), 'src/projection/target.ts']
+const modelsInMemory = [
+  ...['memory/memory-storage', 'state', 'define', 'keys', 'kinds', 'equal', 'fingerprint'].map(
+    (name) => `src/read-model/${name}.ts`,
+  ),
+  'src/projection/target.ts',
+]
 const core = 'openEventStore, defineEvents, defineProjection, startProjection, openReadModel'
 
 /**
@@ -22,32 +31,118 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
  * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[], but?: readonly string[] }[]}
  */
 export const budgets = [
-  { title: 'log, runner and read model', entry: 'tidemark', names: core, budget: kib(47.75), aim: kib(9), without: [...commands, ...memory] },
+  {
+    title: 'log, runner and read model',
+    entry: 'tidemark',
+    names: core,
+    budget: kib(47.75),
+    aim: kib(9),
+    without: [...commands, ...memory],
+  },
   { title: 'everything', entry: 'tidemark', names: '*', budget: kib(59.5) },
-  { title: 'everything of tidemark/memory', entry: 'tidemark/memory', names: '*', budget: kib(14.5), without: [...projection, ...commands, 'node_modules/'], but: modelsInMemory },
+  {
+    title: 'everything of tidemark/memory',
+    entry: 'tidemark/memory',
+    names: '*',
+    budget: kib(14.5),
+    without: [...projection, ...commands, 'node_modules/'],
+    but: modelsInMemory,
+  },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(47.25) },
-  { title: 'openEventStore', entry: 'tidemark', names: 'openEventStore', budget: kib(20.75), without: [...projection, ...commands] },
-  { title: 'destroyEventStore', entry: 'tidemark', names: 'destroyEventStore', budget: kib(3.75), without: [...projection, ...commands] },
-  { title: 'defineEvents', entry: 'tidemark', names: 'defineEvents', budget: kib(4.75), without: [...projection, ...commands, 'src/log/', 'node_modules/'] },
-  { title: 'defineProjection', entry: 'tidemark', names: 'defineProjection', budget: kib(2.5), without: ['src/projection/', ...commands, 'node_modules/'] },
+  {
+    title: 'openEventStore',
+    entry: 'tidemark',
+    names: 'openEventStore',
+    budget: kib(20.75),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'destroyEventStore',
+    entry: 'tidemark',
+    names: 'destroyEventStore',
+    budget: kib(3.75),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'defineEvents',
+    entry: 'tidemark',
+    names: 'defineEvents',
+    budget: kib(4.75),
+    without: [...projection, ...commands, 'src/log/', 'node_modules/'],
+  },
+  {
+    title: 'defineProjection',
+    entry: 'tidemark',
+    names: 'defineProjection',
+    budget: kib(2.5),
+    without: ['src/projection/', ...commands, 'node_modules/'],
+  },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(28.75), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.5), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(17.75), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.75), without: commands },
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(23), without: commands },
-  { title: 'liveProjection', entry: 'tidemark', names: 'liveProjection', budget: kib(4.25), without: ['src/projection/', ...commands, 'node_modules/'] },
-  { title: 'verifyEventStore', entry: 'tidemark', names: 'verifyEventStore', budget: kib(5.25), without: [...projection, ...commands] },
-  { title: 'compactEvents', entry: 'tidemark', names: 'compactEvents', budget: kib(6), without: [...projection, ...commands] },
-  { title: 'exportEvents', entry: 'tidemark', names: 'exportEvents', budget: kib(3.75), without: [...projection, ...commands] },
-  { title: 'importEvents', entry: 'tidemark', names: 'importEvents', budget: kib(8), without: [...projection, ...commands] },
-  { title: 'execute', entry: 'tidemark', names: 'execute', budget: kib(3.5), without: [...projection, 'node_modules/'] },
-  { title: 'defineCommand', entry: 'tidemark', names: 'defineCommand', budget: kib(0.25), without: [...projection, 'src/log/', 'node_modules/'] },
+  {
+    title: 'liveProjection',
+    entry: 'tidemark',
+    names: 'liveProjection',
+    budget: kib(4.25),
+    without: ['src/projection/', ...commands, 'node_modules/'],
+  },
+  {
+    title: 'verifyEventStore',
+    entry: 'tidemark',
+    names: 'verifyEventStore',
+    budget: kib(5.25),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'compactEvents',
+    entry: 'tidemark',
+    names: 'compactEvents',
+    budget: kib(6),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'exportEvents',
+    entry: 'tidemark',
+    names: 'exportEvents',
+    budget: kib(3.75),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'importEvents',
+    entry: 'tidemark',
+    names: 'importEvents',
+    budget: kib(8),
+    without: [...projection, ...commands],
+  },
+  {
+    title: 'execute',
+    entry: 'tidemark',
+    names: 'execute',
+    budget: kib(3.5),
+    without: [...projection, 'node_modules/'],
+  },
+  {
+    title: 'defineCommand',
+    entry: 'tidemark',
+    names: 'defineCommand',
+    budget: kib(0.25),
+    without: [...projection, 'src/log/', 'node_modules/'],
+  },
 ]
 
 /** Bundles one import of {@link budgets}. `foreign` names the files that may not be in it and are. */
 export async function measureSize({ entry, names, without = [], but = [] }) {
-  const { code, modules } = await bundle(names === '*' ? `export * from '${entry}'` : `export { ${names} } from '${entry}'`)
-  return { bytes: compressed(code), minified: Buffer.byteLength(code), foreign: modules.filter((path) => without.some((folder) => path.startsWith(folder)) && !but.includes(path)) }
+  const { code, modules } = await bundle(
+    names === '*' ? `export * from '${entry}'` : `export { ${names} } from '${entry}'`,
+  )
+  return {
+    bytes: compressed(code),
+    minified: Buffer.byteLength(code),
+    foreign: modules.filter((path) => without.some((folder) => path.startsWith(folder)) && !but.includes(path)),
+  }
 }
 
 /** The code of a bundle, and the files of which something is in it. */
@@ -57,18 +152,39 @@ export async function bundle(source) {
     configFile: false,
     root,
     logLevel: 'error',
-    resolve: { alias: Object.entries(entries).map(([name, path]) => ({ find: new RegExp(`^${name}$`), replacement: `${root}${path}` })) },
-    plugins: [{ name: 'size-entry', resolveId: (asked) => (asked === 'size-entry' ? id : undefined), load: (asked) => (asked === id ? source : undefined) }],
-    build: { write: false, target: 'es2022', modulePreload: false, rollupOptions: { input: 'size-entry', preserveEntrySignatures: 'strict', output: { format: 'es' } } },
+    resolve: {
+      alias: Object.entries(entries).map(([name, path]) => ({
+        find: new RegExp(`^${name}$`),
+        replacement: `${root}${path}`,
+      })),
+    },
+    plugins: [
+      {
+        name: 'size-entry',
+        resolveId: (asked) => (asked === 'size-entry' ? id : undefined),
+        load: (asked) => (asked === id ? source : undefined),
+      },
+    ],
+    build: {
+      write: false,
+      target: 'es2022',
+      modulePreload: false,
+      rollupOptions: { input: 'size-entry', preserveEntrySignatures: 'strict', output: { format: 'es' } },
+    },
   })
   const chunks = output.filter(({ type }) => type === 'chunk')
   const modules = chunks.flatMap(({ modules }) =>
-    Object.entries(modules).filter(([, { renderedLength }]) => renderedLength > 0).map(([path]) => relative(root, path).split(sep).join('/')))
+    Object.entries(modules)
+      .filter(([, { renderedLength }]) => renderedLength > 0)
+      .map(([path]) => relative(root, path).split(sep).join('/')),
+  )
   return { code: chunks.map(({ code }) => code).join(''), modules }
 }
 
 function compressed(code) {
-  return brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: Buffer.byteLength(code) } }).length
+  return brotliCompressSync(code, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: Buffer.byteLength(code) },
+  }).length
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
@@ -78,7 +194,9 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   for (const each of budgets) {
     const { bytes, minified, foreign } = await measureSize(each)
     const over = bytes > each.budget
-    console.log(`| ${each.title} | ${shown(minified)} | ${shown(bytes)} | ${shown(each.budget)}${over ? ', **over**' : ''} | ${shown(each.aim)} |`)
+    console.log(
+      `| ${each.title} | ${shown(minified)} | ${shown(bytes)} | ${shown(each.budget)}${over ? ', **over**' : ''} | ${shown(each.aim)} |`,
+    )
     if (foreign.length > 0) foreignCode.push(`'${each.title}' holds code that it has no use for: ${foreign.join(', ')}`)
     if (over || foreign.length > 0) process.exitCode = 1
   }

@@ -4,8 +4,17 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 const sections = [
-  ['Values, declarations, write batches', 'V', 20], ['Store', 'S', 20], ['Reader', 'R', 10], ['Checkpoints', 'K', 5], ['Coordination', 'L', 6],
-  ['Projection runner', 'P', 30], ['Commands', 'X', 30], ['Chaos', 'H', 6], ['Stress', 'Z', 5], ['Merge', 'M', 2], ['New cases', 'N', 46],
+  ['Values, declarations, write batches', 'V', 20],
+  ['Store', 'S', 20],
+  ['Reader', 'R', 10],
+  ['Checkpoints', 'K', 5],
+  ['Coordination', 'L', 6],
+  ['Projection runner', 'P', 30],
+  ['Commands', 'X', 30],
+  ['Chaos', 'H', 6],
+  ['Stress', 'Z', 5],
+  ['Merge', 'M', 2],
+  ['New cases', 'N', 46],
 ]
 
 /** Why a case has no test, and will have none before something changes. The one place for that. */
@@ -37,7 +46,10 @@ function* titlesIn(code) {
       for (const id of rows) yield { text: id + text.slice(2), ids: [id] }
       rows = []
     } else if (title.test(text)) {
-      yield { text, ids: [...new Set([...text.matchAll(new RegExp(`\\b(${numbers}):`, 'g'))].flatMap(([, head]) => casesOf(head)))] }
+      yield {
+        text,
+        ids: [...new Set([...text.matchAll(new RegExp(`\\b(${numbers}):`, 'g'))].flatMap(([, head]) => casesOf(head)))],
+      }
       rows = []
     }
   }
@@ -48,13 +60,19 @@ function casesOf(head) {
   let letter = ''
   for (const [, own, from, to] of head.matchAll(/([A-Z]?)(\d+)(?:[–-][A-Z]?(\d+))?/g)) {
     letter = own || letter
-    for (let n = Number(from); n <= Number(to ?? from); n += 1) if (letter !== 'H' || head.startsWith('SPEC ')) ids.push(letter + n)
+    for (let n = Number(from); n <= Number(to ?? from); n += 1)
+      if (letter !== 'H' || head.startsWith('SPEC ')) ids.push(letter + n)
   }
   return ids
 }
 
-const files = ['src/testing', 'test'].flatMap((root) =>
-  readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts')).map((path) => `${root}/${path}`)).sort()
+const files = ['src/testing', 'test']
+  .flatMap((root) =>
+    readdirSync(root, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => `${root}/${path}`),
+  )
+  .sort()
 const tests = new Map()
 for (const file of files) {
   for (const { text, ids } of titlesIn(readFileSync(file, 'utf8'))) {
@@ -62,11 +80,19 @@ for (const file of files) {
   }
 }
 
-const cases = sections.flatMap(([, letter, count]) => Array.from({ length: count }, (_, index) => `${letter}${index + 1}`))
+const cases = sections.flatMap(([, letter, count]) =>
+  Array.from({ length: count }, (_, index) => `${letter}${index + 1}`),
+)
 const stale = Object.keys(reasons).filter((id) => tests.has(id) || !cases.includes(id))
-if (stale.length > 0) throw new Error(`These have a test, or are no case: take their reason out of scripts/spec-coverage.mjs: ${stale.join(', ')}`)
-const unknown = [...tests.keys()].filter((id) => !cases.includes(id) && sections.some(([, letter]) => id.startsWith(letter)))
-if (unknown.length > 0) throw new Error(`The SPEC has no such case: ${unknown.map((id) => `${id} in ${tests.get(id)[0].file}`).join(', ')}`)
+if (stale.length > 0)
+  throw new Error(
+    `These have a test, or are no case: take their reason out of scripts/spec-coverage.mjs: ${stale.join(', ')}`,
+  )
+const unknown = [...tests.keys()].filter(
+  (id) => !cases.includes(id) && sections.some(([, letter]) => id.startsWith(letter)),
+)
+if (unknown.length > 0)
+  throw new Error(`The SPEC has no such case: ${unknown.map((id) => `${id} in ${tests.get(id)[0].file}`).join(', ')}`)
 
 const escaped = (text) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
 const entry = (id) => {
@@ -76,10 +102,21 @@ const entry = (id) => {
 }
 const missing = cases.filter((id) => !tests.has(id) && reasons[id] === undefined)
 const summary = `${cases.filter((id) => tests.has(id)).length} of ${cases.length} cases have a test; not yet: ${missing.join(', ') || 'none'}.`
-writeFileSync('docs/spec-coverage.md', [
-  '# Which test covers which SPEC case', '',
-  'Read off the titles of the tests by `node scripts/spec-coverage.mjs`. "not yet" means that no title begins with the number, whatever the code does.', '',
-  summary,
-  ...sections.flatMap(([name, letter]) => ['', `## ${name} (${letter})`, '', ...cases.filter((id) => id.startsWith(letter)).flatMap(entry)]), '',
-].join('\n'))
+writeFileSync(
+  'docs/spec-coverage.md',
+  [
+    '# Which test covers which SPEC case',
+    '',
+    'Read off the titles of the tests by `node scripts/spec-coverage.mjs`. "not yet" means that no title begins with the number, whatever the code does.',
+    '',
+    summary,
+    ...sections.flatMap(([name, letter]) => [
+      '',
+      `## ${name} (${letter})`,
+      '',
+      ...cases.filter((id) => id.startsWith(letter)).flatMap(entry),
+    ]),
+    '',
+  ].join('\n'),
+)
 console.log(summary)

@@ -13,5 +13,7 @@ const results = []
 for (const name of chosen.length > 0 ? chosen : engineNames) results.push(await runEngine(name, given.slice(split + 1)))
 
 const sum = (key) => results.reduce((total, result) => total + result[key], 0)
-console.log(`\n${engineTable(results)}\n\n${sum('passed')} passed, ${sum('failed')} failed, ${results.filter((result) => result.missing).length} engines not run`)
+console.log(
+  `\n${engineTable(results)}\n\n${sum('passed')} passed, ${sum('failed')} failed, ${results.filter((result) => result.missing).length} engines not run`,
+)
 process.exitCode = sum('failed') > 0 ? 1 : results.some((result) => result.missing) ? 2 : 0

@@ -35,11 +35,23 @@ if (chromium) {
   })
   await step('node', async () => {
     const problem = await runVitest(['node'], nodeReport, 15 * MINUTE)
-    return { ...judged(attempt(() => countVitest(nodeReport)), problem), problem }
+    return {
+      ...judged(
+        attempt(() => countVitest(nodeReport)),
+        problem,
+      ),
+      problem,
+    }
   })
   await step('package', async () => {
     const problem = await runVitest(['package'], packageReport, 15 * MINUTE)
-    return { ...judged(attempt(() => countVitest(packageReport)), problem), problem }
+    return {
+      ...judged(
+        attempt(() => countVitest(packageReport)),
+        problem,
+      ),
+      problem,
+    }
   })
   for (const name of engineNames) {
     await step(name, async () => {
@@ -50,7 +62,12 @@ if (chromium) {
   }
   await step('playwright', async () => {
     const env = { PLAYWRIGHT_JSON_OUTPUT_FILE: playwrightReport }
-    const problem = await runTool(tool('@playwright/test', 'cli.js'), ['test', '--reporter=list,json'], 25 * MINUTE, env)
+    const problem = await runTool(
+      tool('@playwright/test', 'cli.js'),
+      ['test', '--reporter=list,json'],
+      25 * MINUTE,
+      env,
+    )
     return { ...judged(attempt(countPlaywright), problem), problem }
   })
   console.log(`\n${engineTable(engines)}\n`)
@@ -74,7 +91,10 @@ async function step(name, run) {
   total.passed += passed
   total.failed += failed
   // A tool that failed without a failed test says why itself.
-  if (failed > 0) failures.push(...(named.length > 0 ? named : [problem ?? 'nothing ran']).map((failure) => `failed: ${name}: ${failure}`))
+  if (failed > 0)
+    failures.push(
+      ...(named.length > 0 ? named : [problem ?? 'nothing ran']).map((failure) => `failed: ${name}: ${failure}`),
+    )
   const rest = `${skipped ? `, ${skipped} skipped` : ''}${problem ? ` (${problem})` : ''}`
   console.log(`── ${name}: ${missing ? `not run: ${missing}` : `${passed} passed, ${failed} failed${rest}`}`)
 }
@@ -82,5 +102,10 @@ async function step(name, run) {
 function countPlaywright() {
   const report = JSON.parse(readFileSync(playwrightReport, 'utf8'))
   const { stats } = report
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky, skipped: stats.skipped, failures: playwrightFailures(report) }
+  return {
+    passed: stats.expected,
+    failed: stats.unexpected + stats.flaky,
+    skipped: stats.skipped,
+    failures: playwrightFailures(report),
+  }
 }

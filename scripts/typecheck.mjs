@@ -30,26 +30,37 @@ function compile(compiler, args, title) {
 function appConfig(exactOptionalPropertyTypes) {
   const file = join(cache, `exact-optional-${exactOptionalPropertyTypes}.json`)
   const entry = (name) => [`./dist/${name}index.d.ts`]
-  writeFileSync(file, JSON.stringify({
-    extends: '../../tsconfig.json',
-    compilerOptions: {
-      exactOptionalPropertyTypes,
-      paths: { tidemark: entry(''), 'tidemark/memory': entry('memory/'), 'tidemark/testing': entry('testing/') },
-    },
-    include: ['../../test/types'],
-  }))
+  writeFileSync(
+    file,
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: {
+        exactOptionalPropertyTypes,
+        paths: { tidemark: entry(''), 'tidemark/memory': entry('memory/'), 'tidemark/testing': entry('testing/') },
+      },
+      include: ['../../test/types'],
+    }),
+  )
   return file
 }
 
 async function published() {
   rmSync(cache, { recursive: true, force: true })
   mkdirSync(cache, { recursive: true })
-  const emitted = await compile('typescript', ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(cache, 'dist')], 'declarations')
+  const emitted = await compile(
+    'typescript',
+    ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(cache, 'dist')],
+    'declarations',
+  )
   if (!emitted) return [false]
-  return Promise.all([true, false].flatMap((exact) => {
-    const config = appConfig(exact)
-    return compilers.map((compiler) => compile(compiler, ['-p', config], `test/types under ${compiler}, exactOptionalPropertyTypes ${exact}`))
-  }))
+  return Promise.all(
+    [true, false].flatMap((exact) => {
+      const config = appConfig(exact)
+      return compilers.map((compiler) =>
+        compile(compiler, ['-p', config], `test/types under ${compiler}, exactOptionalPropertyTypes ${exact}`),
+      )
+    }),
+  )
 }
 
 const results = [await compile('typescript', ['--noEmit'], 'everything'), ...(await published())]

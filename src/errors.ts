@@ -85,9 +85,11 @@ export class VersionConflictError extends TidemarkError {
     const { stream, expected, actual } = conflict
     const is = actual === 0 ? 'has no events' : `is at version ${actual}`
     const not =
-      expected === 'no-stream' ? 'but was expected to be new'
-      : expected === 'stream-exists' ? 'but was expected to exist'
-      : `not at version ${expected}`
+      expected === 'no-stream'
+        ? 'but was expected to be new'
+        : expected === 'stream-exists'
+          ? 'but was expected to exist'
+          : `not at version ${expected}`
     super('version-conflict', `Stream '${stream}' ${is}, ${not}. Read it again and retry.`, { outcome: 'not-written' })
     this.stream = stream
     this.expected = expected
@@ -176,7 +178,10 @@ export class EventCrashesError extends TidemarkError {
   declare readonly position: number
 
   constructor(position: number, runs: number) {
-    super('event-crashes', `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`)
+    super(
+      'event-crashes',
+      `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`,
+    )
     this.position = position
   }
 }
@@ -252,7 +257,10 @@ export class LeadershipLostError extends TidemarkError {
   declare readonly projector: string
 
   constructor(projector: string, problem: string, cause?: unknown) {
-    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, { outcome: 'not-written', ...(cause === undefined ? {} : { cause }) })
+    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, {
+      outcome: 'not-written',
+      ...(cause === undefined ? {} : { cause }),
+    })
     this.projector = projector
   }
 }
@@ -392,7 +400,8 @@ export class ClosedError extends TidemarkError {
 /** How a bad value looks in a message: short, and safe for any value. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
-  if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined) return String(value)
+  if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined)
+    return String(value)
   if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object'
   return `a ${typeof value}`
 }

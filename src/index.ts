@@ -2,9 +2,29 @@
 
 // Events
 export {
-  defineEvents, type CreatedEvent, type CreatorOptions, type DataOf, type DataOfType, type DefinedCreators, type EventCatalogue, type EventCreator, type EventCreators,
-  type EventDefinition, type EventDefinitions, type EventOf, type EventOfType, type EventsDefined, type InputOf, type InputsDefined, type PlainCreatorOptions,
-  type PlainEventCreator, type StandardIssue, type StandardResult, type StandardSchema, type StoredData, type Upcast,
+  defineEvents,
+  type CreatedEvent,
+  type CreatorOptions,
+  type DataOf,
+  type DataOfType,
+  type DefinedCreators,
+  type EventCatalogue,
+  type EventCreator,
+  type EventCreators,
+  type EventDefinition,
+  type EventDefinitions,
+  type EventOf,
+  type EventOfType,
+  type EventsDefined,
+  type InputOf,
+  type InputsDefined,
+  type PlainCreatorOptions,
+  type PlainEventCreator,
+  type StandardIssue,
+  type StandardResult,
+  type StandardSchema,
+  type StoredData,
+  type Upcast,
 } from './events/catalogue.js'
 export type { EventShape, JsonValue, NewEvent, RecordedEvent } from './events/event.js'
 export type { FitsStore, Reads } from './events/fits.js'
@@ -14,21 +34,32 @@ export type { Literal, Literals } from './events/literals.js'
 // The log
 export { destroyEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
 export type {
-  AppendOptions, AppendResult, Durability, EventFilter, EventPage, EventReader, EventsRead, EventStore, ExpectedVersion, ReadAllOptions, ReadOptions,
-  ReadStreamOptions, StreamWrite,
+  AppendOptions,
+  AppendResult,
+  Durability,
+  EventFilter,
+  EventPage,
+  EventReader,
+  EventsRead,
+  EventStore,
+  ExpectedVersion,
+  ReadAllOptions,
+  ReadOptions,
+  ReadStreamOptions,
+  StreamWrite,
 } from './log/event-store.js'
 export type { CollectedRead, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/prepare.js'
-export type { StoredEvent } from './log/record-text.js'
+export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
-export type { LogDefect, LogDefectKind } from './log/audit.js'
-export { compactEvents, type Compaction, type CompactOptions } from './log/compact.js'
-export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './log/export.js'
-export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './log/import.js'
-export type { LineSource } from './log/lines.js'
+export type { LogDefect, LogDefectKind } from './maintenance/audit.js'
+export { compactEvents, type Compaction, type CompactOptions } from './maintenance/compact.js'
+export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './maintenance/export.js'
+export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './maintenance/import.js'
+export type { LineSource } from './maintenance/lines.js'
 export type { StoreOperations } from './log/operations.js'
-export { verifyEventStore, type Verification } from './log/verify.js'
+export { verifyEventStore, type Verification } from './maintenance/verify-store.js'
 export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 
@@ -36,32 +67,86 @@ export type { Persistence, StorageUsage } from './platform/storage-manager.js'
 export type { ProjectionConfig } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
-export type { DeadLetterRecord, FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
-export { runProjection } from './read-model/run.js'
-export { startProjection, type DeadLetter, type ProjectionHandle, type RebuildOptions } from './read-model/handle.js'
-export type { CaughtUp, CaughtUpOptions } from './read-model/caught-up.js'
-export type { ProjectionStatus, StatusStore } from './read-model/status.js'
+export type {
+  DeadLetterRecord,
+  FailureContext,
+  FailureStrategy,
+  ReadModelFailureStrategy,
+  StoredFault,
+} from './projection/target.js'
+export { runProjection } from './running/run-projection.js'
+export {
+  startProjection,
+  type DeadLetter,
+  type ProjectionHandle,
+  type RebuildOptions,
+} from './running/start-projection.js'
+export type { CaughtUp, CaughtUpOptions } from './running/caught-up.js'
+export type { ProjectionStatus, StatusStore } from './running/status.js'
 
 // Read models
 export {
-  defineProjection, table, type CheckedTables, type Handlers, type IndexOf, type NextRows, type ProjectionDefinition, type ProjectionSpecification, type ReadsOf, type RowOf,
-  type TableDefinition, type TableFold, type TableFolds, type Tables, type TableSpecification, type TableWriter, type TableWriters, type TypedTable,
+  defineProjection,
+  table,
+  type CheckedTables,
+  type Handlers,
+  type IndexOf,
+  type NextRows,
+  type ProjectionDefinition,
+  type ProjectionSpecification,
+  type ReadsOf,
+  type RowOf,
+  type TableDefinition,
+  type TableFold,
+  type TableFolds,
+  type Tables,
+  type TableSpecification,
+  type TableWriter,
+  type TableWriters,
+  type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'
-export type { LiveQuery, LiveSnapshot } from './read-model/live.js'
-export { liveProjection, type LiveProjectionSpecification } from './read-model/live-projection.js'
+export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
+export { liveProjection, type LiveProjectionSpecification } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
-export { deleteReadModel } from './read-model/delete.js'
-export { verifyReadModel, type ReadModelDefect, type ReadModelDefectKind, type ReadModelVerification } from './read-model/verify.js'
-export { openReadModel, type ReadModel, type ReadModelOptions, type TableReader, type TableReaders } from './read-model/view.js'
+export { deleteReadModel } from './maintenance/delete-read-model.js'
+export {
+  verifyReadModel,
+  type ReadModelDefect,
+  type ReadModelDefectKind,
+  type ReadModelVerification,
+} from './maintenance/verify-read-model.js'
+export {
+  openReadModel,
+  type ReadModel,
+  type ReadModelOptions,
+  type TableReader,
+  type TableReaders,
+} from './reading/read-model-view.js'
 
 // The ports of a projection
-export type { CheckpointStore, LeadershipGuard, ProjectionBackend, ProjectorCoordinator, SaveOptions } from './projection/ports.js'
+export type {
+  CheckpointStore,
+  LeadershipGuard,
+  ProjectionBackend,
+  ProjectorCoordinator,
+  SaveOptions,
+} from './projection/ports.js'
 
 // Commands
 export {
-  ensure, refuse, type Command, type CommandEvent, type CommandResult, type Constant, type DecidedBy, type DecidedEvent, type Decision, type FitsCommand, type ReasonOf,
+  ensure,
+  refuse,
+  type Command,
+  type CommandEvent,
+  type CommandResult,
+  type Constant,
+  type DecidedBy,
+  type DecidedEvent,
+  type Decision,
+  type FitsCommand,
+  type ReasonOf,
   type Refusal,
 } from './commands/command.js'
 export { CommandConflictError } from './commands/conflict.js'
@@ -74,8 +159,34 @@ export type { Clock } from './platform/clock.js'
 
 // Errors
 export {
-  CaughtUpTimeoutError, ClosedError, CommandRefusedError, ConditionFailedError, EventCrashesError, EventUnreadableError, IntegrityError, InvalidArgumentError, InvalidEventError,
-  InvalidImportError, InvalidNameError, LeadershipError, LeadershipLostError, ProjectionError, QueryTimeoutError, StorageBusyError, StorageDamagedError,
-  StorageFailedError, StorageFullError, StorageLostError, StorageUnavailableError, StreamHeldError, TidemarkError, TooManyStreamsError, UndeclaredStreamError, UnsupportedFormatError, VersionConflictError,
-  type TidemarkErrorCode, type TidemarkErrorOptions, type WriteOutcome,
+  CaughtUpTimeoutError,
+  ClosedError,
+  CommandRefusedError,
+  ConditionFailedError,
+  EventCrashesError,
+  EventUnreadableError,
+  IntegrityError,
+  InvalidArgumentError,
+  InvalidEventError,
+  InvalidImportError,
+  InvalidNameError,
+  LeadershipError,
+  LeadershipLostError,
+  ProjectionError,
+  QueryTimeoutError,
+  StorageBusyError,
+  StorageDamagedError,
+  StorageFailedError,
+  StorageFullError,
+  StorageLostError,
+  StorageUnavailableError,
+  StreamHeldError,
+  TidemarkError,
+  TooManyStreamsError,
+  UndeclaredStreamError,
+  UnsupportedFormatError,
+  VersionConflictError,
+  type TidemarkErrorCode,
+  type TidemarkErrorOptions,
+  type WriteOutcome,
 } from './errors.js'

@@ -16,12 +16,19 @@ export function appendCases({ single, batches, bulk }: Sizes): Case[] {
   ]
 }
 
-type Append = (store: EventStore<DepositEvent>, commit: readonly NewDeposit[], version: (stream: string) => number) => Promise<unknown>
+type Append = (
+  store: EventStore<DepositEvent>,
+  commit: readonly NewDeposit[],
+  version: (stream: string) => number,
+) => Promise<unknown>
 
 const appendExpecting: Append = (store, commit, version) =>
-  store.append(commit.map(({ stream, type, data }) => ({ stream, expectedVersion: version(stream), events: [{ type, data }] })))
+  store.append(
+    commit.map(({ stream, type, data }) => ({ stream, expectedVersion: version(stream), events: [{ type, data }] })),
+  )
 
-const appendAny: Append = (store, commit) => store.append(commit.map(({ stream, type, data }) => ({ stream, events: [{ type, data }] })))
+const appendAny: Append = (store, commit) =>
+  store.append(commit.map(({ stream, type, data }) => ({ stream, events: [{ type, data }] })))
 
 function appendCase(name: string, commits: readonly (readonly NewDeposit[])[], append: Append): Case {
   const count = commits.reduce((sum, commit) => sum + commit.length, 0)
@@ -39,7 +46,13 @@ function appendCase(name: string, commits: readonly (readonly NewDeposit[])[], a
 let runs = 0
 
 /** With `reopen`, the store that is measured has to find out the head and every version, as after a page load. */
-function tidemark(contender: string, commits: readonly (readonly NewDeposit[])[], count: number, append: Append, { reopen = false } = {}): Contender {
+function tidemark(
+  contender: string,
+  commits: readonly (readonly NewDeposit[])[],
+  count: number,
+  append: Append,
+  { reopen = false } = {},
+): Contender {
   return {
     name: contender,
     async run() {
@@ -73,7 +86,12 @@ function tidemark(contender: string, commits: readonly (readonly NewDeposit[])[]
   }
 }
 
-function byHand(contender: string, layout: Layout, commits: readonly (readonly NewDeposit[])[], count: number): Contender {
+function byHand(
+  contender: string,
+  layout: Layout,
+  commits: readonly (readonly NewDeposit[])[],
+  count: number,
+): Contender {
   return {
     name: contender,
     async run() {

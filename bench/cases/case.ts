@@ -90,7 +90,11 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
 }
 
 /** Runs `work` so many times, each under a clock of its own; `between` is outside of it. */
-export async function timedEach(count: number, work: (n: number) => Promise<unknown>, between?: () => Promise<unknown>): Promise<Run> {
+export async function timedEach(
+  count: number,
+  work: (n: number) => Promise<unknown>,
+  between?: () => Promise<unknown>,
+): Promise<Run> {
   const waits: number[] = []
   // What is asked for after a wait belongs to it as well.
   globalThis.counting?.(true)

@@ -57,7 +57,9 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
         name: 'raw, only reading',
         async run() {
           const tally = new Tally()
-          const run = await timed(count, () => readLog(raw, pageRecords, (position, { data }) => tally.add(position, data)))
+          const run = await timed(count, () =>
+            readLog(raw, pageRecords, (position, { data }) => tally.add(position, data)),
+          )
           tally.assertFirst(count, 'reading')
           return run
         },

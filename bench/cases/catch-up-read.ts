@@ -10,8 +10,24 @@ const handMade = 'read-by-hand'
 
 export function readCases({ log, smallCommits }: Sizes): Case[] {
   return [
-    readCase({ name: 'read, large records', store: 'read-large', count: log, page: 10_240, pageRecords: 40, fill: logOfLargeCommits, byHand: (count) => logByHand(handMade, count) }),
-    readCase({ name: 'read, records of 1', store: 'read-small', count: smallCommits, page: 1_000, pageRecords: 1_000, fill: logOfSmallCommits, byHand: () => openLog('read-small') }),
+    readCase({
+      name: 'read, large records',
+      store: 'read-large',
+      count: log,
+      page: 10_240,
+      pageRecords: 40,
+      fill: logOfLargeCommits,
+      byHand: (count) => logByHand(handMade, count),
+    }),
+    readCase({
+      name: 'read, records of 1',
+      store: 'read-small',
+      count: smallCommits,
+      page: 1_000,
+      pageRecords: 1_000,
+      fill: logOfSmallCommits,
+      byHand: () => openLog('read-small'),
+    }),
   ]
 }
 
@@ -45,24 +61,27 @@ function readCase({ name, store: storeName, count, page, pageRecords, fill, byHa
     contenders: [
       {
         name: 'tidemark, readEvents',
-        run: () => checked('readEvents', async (tally) => {
-          for (let after = 0, head = Infinity; after < head; ) {
-            const read = await store.readEvents({}, { after, limit: page })
-            for (const { position, data } of read.events) tally.add(position, data)
-            after = read.scannedTo
-            head = read.head
-          }
-        }),
+        run: () =>
+          checked('readEvents', async (tally) => {
+            for (let after = 0, head = Infinity; after < head;) {
+              const read = await store.readEvents({}, { after, limit: page })
+              for (const { position, data } of read.events) tally.add(position, data)
+              after = read.scannedTo
+              head = read.head
+            }
+          }),
       },
       {
         name: 'tidemark, for await',
-        run: () => checked('read', async (tally) => {
-          for await (const { position, data } of store.read()) tally.add(position, data)
-        }),
+        run: () =>
+          checked('read', async (tally) => {
+            for await (const { position, data } of store.read()) tally.add(position, data)
+          }),
       },
       {
         name: 'raw, getAll and JSON.parse',
-        run: () => checked('getAll', (tally) => readLog(raw, pageRecords, (position, { data }) => tally.add(position, data))),
+        run: () =>
+          checked('getAll', (tally) => readLog(raw, pageRecords, (position, { data }) => tally.add(position, data))),
       },
     ],
     async tearDown() {

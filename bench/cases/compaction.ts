@@ -61,7 +61,8 @@ export function compactionCases(): Case[] {
             amount += data.amount
           }
         })
-        if (events !== own.length || amount !== sum) throw new Error(`readStream answered ${events} events of ${amount} in place of ${own.length} of ${sum}`)
+        if (events !== own.length || amount !== sum)
+          throw new Error(`readStream answered ${events} events of ${amount} in place of ${own.length} of ${sum}`)
         return run
       }),
       tearDown,
@@ -74,7 +75,8 @@ export function compactionCases(): Case[] {
           const store = await logOfSmallCommits('compaction-now', 5_000)
           const run = await timed(5_000, async () => {
             const { before, after } = await compactEvents(store, { eventsPerRecord: size })
-            if (before !== 5_000 || after > 5_000 / size + size) throw new Error(`compacting left ${after} records of ${before}`)
+            if (before !== 5_000 || after > 5_000 / size + size)
+              throw new Error(`compacting left ${after} records of ${before}`)
           })
           const tally = new Tally()
           for await (const { position, data } of store.read()) tally.add(position, data)

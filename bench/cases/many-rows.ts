@@ -1,5 +1,14 @@
 /** A read model of many rows: its events should cost what those of a small one cost, and its runner remember no more than it has room for. */
-import { defineProjection, deleteReadModel, destroyEventStore, openReadModel, startProjection, table, type ProjectionHandle, type TidemarkStore } from 'tidemark'
+import {
+  defineProjection,
+  deleteReadModel,
+  destroyEventStore,
+  openReadModel,
+  startProjection,
+  table,
+  type ProjectionHandle,
+  type TidemarkStore,
+} from 'tidemark'
 import { timed, timedEach, type Case, type Contender, type Sizes } from './case.js'
 import { logOfLargeCommits } from './logs.js'
 import { deposit, events, type DepositEvent } from './workload.js'
@@ -21,17 +30,30 @@ interface Shape {
 }
 
 /** Neighbours in the log are far from each other in the table: 7,919 is prime. */
-const scattered = (rows: number): Shape => ({ name: `${rows.toLocaleString('en')} rows`, rows, keyOf: (position) => `row-${(position * 7_919) % rows}` })
+const scattered = (rows: number): Shape => ({
+  name: `${rows.toLocaleString('en')} rows`,
+  rows,
+  keyOf: (position) => `row-${(position * 7_919) % rows}`,
+})
 const sizes = [scattered(1_000), scattered(count)]
-const ascending: Shape = { name: `${count.toLocaleString('en')} rows, one after the other`, rows: count, keyOf: (position) => `row-${String(position % count).padStart(6, '0')}` }
+const ascending: Shape = {
+  name: `${count.toLocaleString('en')} rows, one after the other`,
+  rows: count,
+  keyOf: (position) => `row-${String(position % count).padStart(6, '0')}`,
+}
 
 const projectionOf = (name: string, { keyOf }: Shape) =>
   defineProjection(events, {
-    name, tables: { rows: table<Row>({ key: 'id' }) },
+    name,
+    tables: { rows: table<Row>({ key: 'id' }) },
     fold: {
       rows: {
         key: ({ position }) => keyOf(position),
-        evolve: (row, { data, position }) => ({ id: keyOf(position), times: (row?.times ?? 0) + 1, total: (row?.total ?? 0) + data.amount }),
+        evolve: (row, { data, position }) => ({
+          id: keyOf(position),
+          times: (row?.times ?? 0) + 1,
+          total: (row?.total ?? 0) + data.amount,
+        }),
       },
     },
   })
@@ -57,7 +79,8 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
     const view = await openReadModel(store, projectionOf(name, shape))
     const all = await view.rows.getAll()
     const times = all.reduce((sum, row) => sum + row.times, 0)
-    if (all.length !== rows || times !== total || (await view.rows.count()) !== rows) throw new Error(`${all.length} rows have ${times} events in place of ${rows} and ${total}`)
+    if (all.length !== rows || times !== total || (await view.rows.count()) !== rows)
+      throw new Error(`${all.length} rows have ${times} events in place of ${rows} and ${total}`)
     await view.close()
   }
 

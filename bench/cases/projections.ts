@@ -10,17 +10,28 @@ export type CustomerProjection = ProjectionDefinition<DepositEvent, typeof table
 export const forms = {
   fold: (name) =>
     defineProjection(events, {
-      name, tables,
-      fold: { customers: { key: ({ data }) => data.customer, evolve: (row, { data, position }) => credited(row, data, position) } },
+      name,
+      tables,
+      fold: {
+        customers: {
+          key: ({ data }) => data.customer,
+          evolve: (row, { data, position }) => credited(row, data, position),
+        },
+      },
     }),
   update: (name) =>
     defineProjection(events, {
-      name, tables,
-      on: { Deposited: ({ data, position }, { customers }) => customers.update(data.customer, (row) => credited(row, data, position)) },
+      name,
+      tables,
+      on: {
+        Deposited: ({ data, position }, { customers }) =>
+          customers.update(data.customer, (row) => credited(row, data, position)),
+      },
     }),
   'get and put': (name) =>
     defineProjection(events, {
-      name, tables,
+      name,
+      tables,
       on: {
         Deposited: async ({ data, position }, { customers }) => {
           customers.put(credited(await customers.get(data.customer), data, position))

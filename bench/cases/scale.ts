@@ -1,5 +1,12 @@
 /** What an event costs on logs of growing length: it should cost the same on each. */
-import { destroyEventStore, openReadModel, runProjection, startProjection, type ProjectionHandle, type TidemarkStore } from 'tidemark'
+import {
+  destroyEventStore,
+  openReadModel,
+  runProjection,
+  startProjection,
+  type ProjectionHandle,
+  type TidemarkStore,
+} from 'tidemark'
 import { timed, timedEach, type Case, type Contender, type Run, type Sizes } from './case.js'
 import { logOfLargeCommits } from './logs.js'
 import { forms } from './projections.js'
@@ -28,12 +35,15 @@ export function scaleCases({ scale, waits }: Sizes): Case[] {
   }
   /** One contender for each length; the log is there only once the case is set up. */
   const each = (run: (log: ScaledLog) => Promise<Run>): Contender[] =>
-    scale.map((start, index) => ({ name: `tidemark, ${start.toLocaleString('en')} events`, run: () => run(logs[index] as ScaledLog) }))
+    scale.map((start, index) => ({
+      name: `tidemark, ${start.toLocaleString('en')} events`,
+      run: () => run(logs[index] as ScaledLog),
+    }))
 
   const read = each(async ({ store, count }) => {
     const tally = new Tally()
     const run = await timed(count, async () => {
-      for (let after = 0, head = Infinity; after < head; ) {
+      for (let after = 0, head = Infinity; after < head;) {
         const page = await store.readEvents({}, { after, limit: 10_240 })
         for (const { position, data } of page.events) tally.add(position, data)
         after = page.scannedTo

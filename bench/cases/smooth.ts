@@ -59,7 +59,9 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
 async function watched(work: () => Promise<Run>): Promise<Run> {
   const longTasks: number[] = []
   const inputDelays: number[] = []
-  const observer = new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
+  const observer = new PerformanceObserver((list) =>
+    longTasks.push(...list.getEntries().map(({ duration }) => duration)),
+  )
   observer.observe({ type: 'longtask' })
   const typed = (event: Event) => inputDelays.push(performance.now() - event.timeStamp)
   addEventListener('keydown', typed)

@@ -13,17 +13,22 @@ export function streamCase({ smallCommits }: Sizes): Case {
   const count = smallCommits / streamCount
   const stream = deposit(streamCount / 2).stream
   /** What the amounts of the stream add up to. */
-  const sum = deposits(smallCommits).filter((event) => event.stream === stream).reduce((total, { data }) => total + data.amount, 0)
+  const sum = deposits(smallCommits)
+    .filter((event) => event.stream === stream)
+    .reduce((total, { data }) => total + data.amount, 0)
   let store: TidemarkStore<DepositEvent>
   let raw: IDBDatabase
   const checked = async (who: string, read: (add: (version: number, amount: number) => void) => Promise<void>) => {
     let [events, amount] = [0, 0]
-    const run = await timed(count, () => read((version, value) => {
-      events += 1
-      amount += value
-      if (version !== events) throw new Error(`${who} answered version ${version} in place of ${events}`)
-    }))
-    if (events !== count || amount !== sum) throw new Error(`${who} answered ${events} events of ${amount} in place of ${count} of ${sum}`)
+    const run = await timed(count, () =>
+      read((version, value) => {
+        events += 1
+        amount += value
+        if (version !== events) throw new Error(`${who} answered version ${version} in place of ${events}`)
+      }),
+    )
+    if (events !== count || amount !== sum)
+      throw new Error(`${who} answered ${events} events of ${amount} in place of ${count} of ${sum}`)
     return run
   }
   return {
@@ -37,15 +42,17 @@ export function streamCase({ smallCommits }: Sizes): Case {
     contenders: [
       {
         name: 'tidemark, readStream',
-        run: () => checked('readStream', async (add) => {
-          for await (const { version, data } of store.readStream(stream)) add(version, data.amount)
-        }),
+        run: () =>
+          checked('readStream', async (add) => {
+            for await (const { version, data } of store.readStream(stream)) add(version, data.amount)
+          }),
       },
       {
         name: 'raw, an index per event (L2)',
-        run: () => checked('getAll', async (add) => {
-          for (const { version, data } of await readIndexedStream(raw, stream)) add(version, data.amount)
-        }),
+        run: () =>
+          checked('getAll', async (add) => {
+            for (const { version, data } of await readIndexedStream(raw, stream)) add(version, data.amount)
+          }),
       },
     ],
     async tearDown() {

@@ -19,7 +19,9 @@ export const tidemark: System = {
     }
     return {
       async append(deposits) {
-        const { position } = await store.append(deposits.map(({ stream, type, data }) => ({ stream, events: [{ type, data }] })))
+        const { position } = await store.append(
+          deposits.map(({ stream, type, data }) => ({ stream, events: [{ type, data }] })),
+        )
         appended = position
       },
       async settled() {

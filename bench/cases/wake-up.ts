@@ -1,5 +1,13 @@
 /** An event that is appended in this tab is projected in another one, and its row is seen here. */
-import { destroyEventStore, openEventStore, openReadModel, startProjection, type LiveQuery, type ReadModel, type TidemarkStore } from 'tidemark'
+import {
+  destroyEventStore,
+  openEventStore,
+  openReadModel,
+  startProjection,
+  type LiveQuery,
+  type ReadModel,
+  type TidemarkStore,
+} from 'tidemark'
 import { timedEach, type Case, type Sizes } from './case.js'
 import { forms } from './projections.js'
 import { deposit, events, type Customer, type DepositEvent } from './workload.js'

@@ -29,8 +29,11 @@ export function deposit(n: number): NewDeposit {
     stream: `account-${n % streamCount}`,
     type: 'Deposited',
     data: {
-      customer: `customer-${scatter(n) % customerCount}`, amount: 1 + (n % 97), currency: 'EUR',
-      reference: `deposit number ${n} at the counter`, settled: true,
+      customer: `customer-${scatter(n) % customerCount}`,
+      amount: 1 + (n % 97),
+      currency: 'EUR',
+      reference: `deposit number ${n} at the counter`,
+      settled: true,
     },
   }
 }

@@ -70,6 +70,7 @@ async function openPage(page, url) {
   failed.catch(() => {})
   await page.goto(url)
   await Promise.race([page.waitForFunction(() => window.bench !== undefined), failed])
-  if (!(await page.evaluate(() => window.crossOriginIsolated))) throw new Error('The page is not isolated, so its clock is too coarse')
+  if (!(await page.evaluate(() => window.crossOriginIsolated)))
+    throw new Error('The page is not isolated, so its clock is too coarse')
   return page
 }

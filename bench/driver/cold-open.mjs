@@ -5,7 +5,10 @@ import { inRounds } from './rounds.mjs'
 
 /** @returns cases as from `measure`; a contender is a system */
 export async function measureColdOpen({ url, engine, sizes, only, ...limits }) {
-  const named = sizes.coldOpen.map((count) => ({ name: `cold open, 1,000 rows over ${count.toLocaleString('en')} events`, count }))
+  const named = sizes.coldOpen.map((count) => ({
+    name: `cold open, 1,000 rows over ${count.toLocaleString('en')} events`,
+    count,
+  }))
   const wanted = named.filter(({ name }) => only === undefined || name.includes(only))
   if (wanted.length === 0) return []
   const profile = await newProfile()
@@ -27,10 +30,14 @@ export async function measureColdOpen({ url, engine, sizes, only, ...limits }) {
       }
     }
     const counts = new Map(wanted.map(({ name, count }) => [name, count]))
-    return await inRounds(wanted.map(({ name }) => ({ name, contenders: systems })), limits, (name, system) => {
-      const count = counts.get(name)
-      return inBrowser((page) => call(page, 'coldOpen', system, database(system, count), count))
-    })
+    return await inRounds(
+      wanted.map(({ name }) => ({ name, contenders: systems })),
+      limits,
+      (name, system) => {
+        const count = counts.get(name)
+        return inBrowser((page) => call(page, 'coldOpen', system, database(system, count), count))
+      },
+    )
   } finally {
     await profile.remove()
   }

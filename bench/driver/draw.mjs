@@ -34,7 +34,9 @@ function targetTable(measured) {
   const rows = measured.map(({ label, ratio, least, most, goal, floor, met }) => {
     const x = (value) => Math.min(100, (value / goal) * aimAt)
     const svg = bar({
-      kind: met === 'no' ? 'missed' : 'tidemark', to: x(ratio), line: [x(least), x(most)],
+      kind: met === 'no' ? 'missed' : 'tidemark',
+      to: x(ratio),
+      line: [x(least), x(most)],
       marks: `<line class="aim" x1="${aimAt}" x2="${aimAt}" y1="0" y2="20"/><line class="floor" x1="${round(x(floor))}" x2="${round(x(floor))}" y1="14" y2="20"/>`,
       label: `${figure(ratio)} of an aim of ${figure(goal)}`,
     })
@@ -47,14 +49,29 @@ function caseTable({ name, contenders }) {
   const waits = contenders.some((contender) => contender.waits.length > 0)
   const value = (contender, ms) => (waits ? ms : speedOf(contender, ms) * 1000)
   const bars = contenders.map((contender) => ({
-    contender, middle: value(contender, percentile(contender.times, 0.5)), ends: [Math.max, Math.min].map((end) => value(contender, end(...contender.times))),
+    contender,
+    middle: value(contender, percentile(contender.times, 0.5)),
+    ends: [Math.max, Math.min].map((end) => value(contender, end(...contender.times))),
   }))
   const most = Math.max(...bars.flatMap(({ ends }) => ends))
   const rows = bars.map(({ contender, middle, ends }) => {
     const text = waits ? `${figure(middle)} ms` : `${Math.round(middle).toLocaleString('en')} events/s`
     const { longTasks, inputDelays = [] } = contender
-    const felt = inputDelays.length === 0 ? '' : `${longTasks.length / contender.times.length} long tasks a run, a key waits ${figure(percentile(inputDelays, 0.99))} ms (p99)`
-    return row(contender.name, bar({ kind: kindOf(contender.name), to: (middle / most) * 100, line: ends.map((end) => (end / most) * 100), label: text }), text, felt)
+    const felt =
+      inputDelays.length === 0
+        ? ''
+        : `${longTasks.length / contender.times.length} long tasks a run, a key waits ${figure(percentile(inputDelays, 0.99))} ms (p99)`
+    return row(
+      contender.name,
+      bar({
+        kind: kindOf(contender.name),
+        to: (middle / most) * 100,
+        line: ends.map((end) => (end / most) * 100),
+        label: text,
+      }),
+      text,
+      felt,
+    )
   })
   return `<h2>${escape(name)}</h2>\n<p>${waits ? 'Median wait: shorter is better.' : 'Events a second: longer is better.'}</p>\n${table('contender', waits ? 'wait' : 'speed', rows)}`
 }

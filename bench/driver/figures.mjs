@@ -42,6 +42,7 @@ function find(cases, { inCase, contender }) {
   if (named !== undefined) return named
   const peers = found.contenders.filter(({ name }) => !/^(tidemark|raw)\b/.test(name))
   if (peers.length === 0 && found.contenders.some(({ name }) => name === 'tidemark')) return undefined
-  if (contender !== bestPeer) throw new Error(`Case '${found.name}' has no contender '${contender}', which a target names`)
+  if (contender !== bestPeer)
+    throw new Error(`Case '${found.name}' has no contender '${contender}', which a target names`)
   return peers.reduce((best, peer) => (compare(peer, best).ratio > 1 ? peer : best))
 }

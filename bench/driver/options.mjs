@@ -1,6 +1,26 @@
 // What can be asked for, and how much work that is.
-const quick = { single: 500, batches: 50, bulk: 10_000, log: 100_000, smallCommits: 20_000, naive: 1_000, modelled: 10_000, waits: 40, coldOpen: [], scale: [], throttle: 1, compaction: false }
-const full = { ...quick, smallCommits: 100_000, coldOpen: [10_000, 100_000], scale: [10_000, 100_000, 1_000_000], throttle: 4, compaction: true }
+const quick = {
+  single: 500,
+  batches: 50,
+  bulk: 10_000,
+  log: 100_000,
+  smallCommits: 20_000,
+  naive: 1_000,
+  modelled: 10_000,
+  waits: 40,
+  coldOpen: [],
+  scale: [],
+  throttle: 1,
+  compaction: false,
+}
+const full = {
+  ...quick,
+  smallCommits: 100_000,
+  coldOpen: [10_000, 100_000],
+  scale: [10_000, 100_000, 1_000_000],
+  throttle: 4,
+  compaction: true,
+}
 
 /** @param {readonly string[]} args */
 export function readOptions(args) {

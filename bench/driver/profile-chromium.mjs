@@ -15,7 +15,8 @@ export async function profilesOfChromium({ devtools }) {
       taken.set(name, [...(taken.get(name) ?? []), profile])
     },
     async finish(folder) {
-      for (const [name, profiles] of taken) await writeFile(join(folder, `${name}.cpuprofile`), JSON.stringify(profiles.at(-1)))
+      for (const [name, profiles] of taken)
+        await writeFile(join(folder, `${name}.cpuprofile`), JSON.stringify(profiles.at(-1)))
       return [...taken].map(([name, profiles]) => ({ name, runs: profiles.length, own: ownTimes(profiles) }))
     },
   }

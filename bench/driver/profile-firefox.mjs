@@ -25,7 +25,9 @@ export function profilesOfFirefox({ profileFile }) {
 /** The main threads of all content processes. */
 function threadsOf(profile) {
   const { startTime, interval } = profile.meta
-  const own = profile.threads.filter(({ name, processType }) => name === 'GeckoMain' && processType === 'tab').map((thread) => ({ thread, startTime, interval }))
+  const own = profile.threads
+    .filter(({ name, processType }) => name === 'GeckoMain' && processType === 'tab')
+    .map((thread) => ({ thread, startTime, interval }))
   return [...own, ...(profile.processes ?? []).flatMap(threadsOf)]
 }
 
@@ -48,8 +50,14 @@ function samplesIn({ thread, startTime, interval }, spans) {
     const time = startTime + sample[samples.schema.time]
     if (!spans.some(({ from, to }) => time >= from && time < to)) return []
     const labels = []
-    for (let stack = sample[samples.schema.stack]; stack !== null && stack !== undefined; stack = stackTable.data[stack][stackTable.schema.prefix]) {
-      labels.push(stringTable[frameTable.data[stackTable.data[stack][stackTable.schema.frame]][frameTable.schema.location]])
+    for (
+      let stack = sample[samples.schema.stack];
+      stack !== null && stack !== undefined;
+      stack = stackTable.data[stack][stackTable.schema.prefix]
+    ) {
+      labels.push(
+        stringTable[frameTable.data[stackTable.data[stack][stackTable.schema.frame]][frameTable.schema.location]],
+      )
     }
     return [{ key: nameOf(labels), interval }]
   })

@@ -30,7 +30,11 @@ function hottest({ name, runs, own }) {
   const ms = (time) => (time / runs).toFixed(1)
   const rows = [...own].sort((a, b) => b[1] - a[1]).slice(0, 25)
   return [
-    `### ${name}: ${ms(total)} ms a run, ${runs} runs`, '', '| function | own ms | share |', '|---|---:|---:|',
-    ...rows.map(([key, time]) => `| ${key} | ${ms(time)} | ${((time / total) * 100).toFixed(1)} % |`), '',
+    `### ${name}: ${ms(total)} ms a run, ${runs} runs`,
+    '',
+    '| function | own ms | share |',
+    '|---|---:|---:|',
+    ...rows.map(([key, time]) => `| ${key} | ${ms(time)} | ${((time / total) * 100).toFixed(1)} % |`),
+    '',
   ].join('\n')
 }

@@ -15,47 +15,103 @@ export function report(result) {
     ...(measured.length === 0 ? [] : targetTable(measured)),
     ...cases.flatMap((each) => {
       const [first] = each.contenders
-      return first.inputDelays !== undefined ? mainThreadTable(each) : first.waits.length > 0 ? waitTable(each) : workTable(each)
+      return first.inputDelays !== undefined
+        ? mainThreadTable(each)
+        : first.waits.length > 0
+          ? waitTable(each)
+          : workTable(each)
     }),
   ].join('\n')
 }
 
 /** Long tasks are those of over 50 ms. */
 function mainThreadTable({ name, contenders }) {
-  return table(`${name} | median ms | events/s | long tasks a run | longest | inputs | delay p50 ms | p99`, contenders.map(({ name, events, times, longTasks, inputDelays }) => {
-    const middle = percentile(times, 0.5)
-    const delays = [0.5, 0.99].map((share) => (inputDelays.length === 0 ? 'none' : number(percentile(inputDelays, share))))
-    return [name, number(middle), grouped(Math.round((events / middle) * 1000)), number(longTasks.length / times.length), Math.round(Math.max(0, ...longTasks)), inputDelays.length, ...delays]
-  }))
+  return table(
+    `${name} | median ms | events/s | long tasks a run | longest | inputs | delay p50 ms | p99`,
+    contenders.map(({ name, events, times, longTasks, inputDelays }) => {
+      const middle = percentile(times, 0.5)
+      const delays = [0.5, 0.99].map((share) =>
+        inputDelays.length === 0 ? 'none' : number(percentile(inputDelays, share)),
+      )
+      return [
+        name,
+        number(middle),
+        grouped(Math.round((events / middle) * 1000)),
+        number(longTasks.length / times.length),
+        Math.round(Math.max(0, ...longTasks)),
+        inputDelays.length,
+        ...delays,
+      ]
+    }),
+  )
 }
 
 function targetTable(measured) {
-  return table('target | aim | floor | measured | in one round | fastest runs | met', measured.map(({ label, goal, floor, ratio, least, most, fastest, met }) =>
-    [label, number(goal), number(floor), number(ratio), `${number(least)} to ${number(most)}`, number(fastest), met]))
+  return table(
+    'target | aim | floor | measured | in one round | fastest runs | met',
+    measured.map(({ label, goal, floor, ratio, least, most, fastest, met }) => [
+      label,
+      number(goal),
+      number(floor),
+      number(ratio),
+      `${number(least)} to ${number(most)}`,
+      number(fastest),
+      met,
+    ]),
+  )
 }
 
 function workTable({ name, contenders }) {
   const weighed = contenders.some(({ heaps }) => heaps !== undefined)
-  return table(`${name} | events | median ms | min to max | events/s | to the first | in one round | transactions | requests${weighed ? ' | heap held, MiB' : ''}`, contenders.map((contender) => {
-    const { events, times, heaps } = contender
-    const { ratio, least, most } = compare(contender, contenders[0])
-    const middle = percentile(times, 0.5)
-    return [contender.name, grouped(events), number(middle), range(times), grouped(Math.round(speedOf(contender, middle) * 1000)), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender), ...(weighed ? [heaps === undefined ? '' : number(Math.max(0, percentile(heaps, 0.5)))] : [])]
-  }))
+  return table(
+    `${name} | events | median ms | min to max | events/s | to the first | in one round | transactions | requests${weighed ? ' | heap held, MiB' : ''}`,
+    contenders.map((contender) => {
+      const { events, times, heaps } = contender
+      const { ratio, least, most } = compare(contender, contenders[0])
+      const middle = percentile(times, 0.5)
+      return [
+        contender.name,
+        grouped(events),
+        number(middle),
+        range(times),
+        grouped(Math.round(speedOf(contender, middle) * 1000)),
+        number(ratio),
+        `${number(least)} to ${number(most)}`,
+        ...askedBy(contender),
+        ...(weighed ? [heaps === undefined ? '' : number(Math.max(0, percentile(heaps, 0.5)))] : []),
+      ]
+    }),
+  )
 }
 
 /** Speed is one over the median wait. */
 function waitTable({ name, contenders }) {
-  return table(`${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round | transactions | requests`, contenders.map((contender) => {
-    const { waits, times } = contender
-    const { ratio, least, most } = compare(contender, contenders[0])
-    const at = (share) => number(percentile(waits, share))
-    return [contender.name, waits.length, number(percentile(times, 0.5)), range(times), at(0.9), at(0.99), number(ratio), `${number(least)} to ${number(most)}`, ...askedBy(contender)]
-  }))
+  return table(
+    `${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round | transactions | requests`,
+    contenders.map((contender) => {
+      const { waits, times } = contender
+      const { ratio, least, most } = compare(contender, contenders[0])
+      const at = (share) => number(percentile(waits, share))
+      return [
+        contender.name,
+        waits.length,
+        number(percentile(times, 0.5)),
+        range(times),
+        at(0.9),
+        at(0.99),
+        number(ratio),
+        `${number(least)} to ${number(most)}`,
+        ...askedBy(contender),
+      ]
+    }),
+  )
 }
 
 /** Of IndexedDB, for an event or a wait. Nothing where it was not counted. */
-const askedBy = ({ asked }) => (asked === undefined ? ['', ''] : [asked.transactions, asked.requests].map((count) => (count >= 0.001 ? number(count) : count.toFixed(5))))
+const askedBy = ({ asked }) =>
+  asked === undefined
+    ? ['', '']
+    : [asked.transactions, asked.requests].map((count) => (count >= 0.001 ? number(count) : count.toFixed(5)))
 
 function table(head, rows) {
   const columns = head.split('|').length - 1
@@ -64,4 +120,11 @@ function table(head, rows) {
 
 const range = (times) => `${number(Math.min(...times))} to ${number(Math.max(...times))}`
 const grouped = (value) => value.toLocaleString('en')
-const number = (value) => (value === 0 ? '0' : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 0.1 ? 2 : 4))
+const number = (value) =>
+  value === 0
+    ? '0'
+    : value >= 100
+      ? value.toFixed(0)
+      : value >= 10
+        ? value.toFixed(1)
+        : value.toFixed(value >= 0.1 ? 2 : 4)

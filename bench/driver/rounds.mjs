@@ -35,7 +35,10 @@ export async function measure({ page, devtools }, { sizes, only, profile, ...lim
  * @param {(name: string, contender: string, kept: boolean) => Promise<import('../cases/case.ts').Run>} run
  */
 export async function inRounds(plan, { rounds, softLimit, say }, run) {
-  const cases = plan.map(({ name, contenders }) => ({ name, contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })) }))
+  const cases = plan.map(({ name, contenders }) => ({
+    name,
+    contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })),
+  }))
   const started = Date.now()
   for (let round = 0; round < rounds && cases.length > 0; round += 1) {
     if (round > fewestKept && Date.now() - started > softLimit) {

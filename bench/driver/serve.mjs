@@ -12,7 +12,12 @@ const source = (path) => fileURLToPath(new URL(`../../src/${path}`, import.meta.
 function peersModule(included) {
   return {
     name: 'bench-peers',
-    resolveId: (source) => (source !== 'bench:peers' ? undefined : included ? fileURLToPath(new URL('../peers/index.mjs', import.meta.url)) : '\0no-peers'),
+    resolveId: (source) =>
+      source !== 'bench:peers'
+        ? undefined
+        : included
+          ? fileURLToPath(new URL('../peers/index.mjs', import.meta.url))
+          : '\0no-peers',
     load: (id) => (id === '\0no-peers' ? 'export const peers = []' : undefined),
   }
 }
@@ -37,7 +42,11 @@ export async function buildAndServe({ minify, peers }) {
   const server = await preview({
     ...common,
     // An isolated page has a clock of 5 µs; otherwise it is 100 µs.
-    preview: { port: 0, host: '127.0.0.1', headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } },
+    preview: {
+      port: 0,
+      host: '127.0.0.1',
+      headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
+    },
   })
   const { port } = server.httpServer.address()
   return {

@@ -13,7 +13,10 @@ export async function slowUser(devtools) {
       if (throttle === 1) return work()
       await session.send('Emulation.setCPUThrottlingRate', { rate: throttle })
       const keys = setInterval(() => {
-        for (const type of ['keyDown', 'keyUp']) session.send('Input.dispatchKeyEvent', { type, key: 'a', code: 'KeyA', text: type === 'keyDown' ? 'a' : '' }).catch(() => {})
+        for (const type of ['keyDown', 'keyUp'])
+          session
+            .send('Input.dispatchKeyEvent', { type, key: 'a', code: 'KeyA', text: type === 'keyDown' ? 'a' : '' })
+            .catch(() => {})
       }, pause)
       try {
         return await work()

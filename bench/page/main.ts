@@ -57,11 +57,23 @@ function find<T extends { readonly name: string }>(all: readonly T[], name: stri
 window.bench = {
   plan(sizes) {
     cases = [
-      ...appendCases(sizes), ...readCases(sizes), streamCase(sizes), ...(sizes.compaction ? compactionCases() : []), projectionCase(sizes),
-      appendAndModelCase(systems, sizes), oneEventCase(systems, sizes), wakeUpCase(window.inOtherTab, sizes),
-      ...scaleCases(sizes), ...manyRowsCases(sizes), ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
+      ...appendCases(sizes),
+      ...readCases(sizes),
+      streamCase(sizes),
+      ...(sizes.compaction ? compactionCases() : []),
+      projectionCase(sizes),
+      appendAndModelCase(systems, sizes),
+      oneEventCase(systems, sizes),
+      wakeUpCase(window.inOtherTab, sizes),
+      ...scaleCases(sizes),
+      ...manyRowsCases(sizes),
+      ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
     ]
-    return cases.map(({ name, contenders, throttle = 1 }) => ({ name, throttle, contenders: contenders.map((contender) => contender.name) }))
+    return cases.map(({ name, contenders, throttle = 1 }) => ({
+      name,
+      throttle,
+      contenders: contenders.map((contender) => contender.name),
+    }))
   },
   async setUp(name) {
     await find(cases, name).setUp?.()

@@ -5,7 +5,20 @@ export interface RequestCount {
   readonly requests: number
 }
 
-const asking = ['add', 'put', 'get', 'getAll', 'getKey', 'getAllKeys', 'getAllRecords', 'delete', 'clear', 'count', 'openCursor', 'openKeyCursor'] as const
+const asking = [
+  'add',
+  'put',
+  'get',
+  'getAll',
+  'getKey',
+  'getAllKeys',
+  'getAllRecords',
+  'delete',
+  'clear',
+  'count',
+  'openCursor',
+  'openKeyCursor',
+] as const
 const moving = ['continue', 'continuePrimaryKey', 'advance', 'update', 'delete'] as const
 
 let counting = 0
@@ -29,7 +42,8 @@ function install(): void {
   before(IDBDatabase.prototype, 'transaction', () => {
     if (counting > 0) transactions += 1
   })
-  for (const method of asking) for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) before(source, method, add)
+  for (const method of asking)
+    for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) before(source, method, add)
   for (const method of moving) before(IDBCursor.prototype, method, add)
 }
 

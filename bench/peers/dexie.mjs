@@ -18,7 +18,8 @@ export const dexie = {
           await db.events.bulkAdd(events)
           const found = await db.customers.bulkGet(customersOf(events))
           const rows = new Map(found.filter((row) => row !== undefined).map((row) => [row.customer, row]))
-          for (const { data, position } of events) rows.set(data.customer, credited(rows.get(data.customer), data, position))
+          for (const { data, position } of events)
+            rows.set(data.customer, credited(rows.get(data.customer), data, position))
           await db.customers.bulkPut([...rows.values()])
         }),
       settled: async () => {},

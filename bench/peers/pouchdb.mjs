@@ -21,14 +21,17 @@ export const pouchdb = {
     return {
       async append(deposits) {
         // The id refuses two events of the same version.
-        const answers = await db.bulkDocs(deposits.map(record).map((event) => ({ _id: `${event.stream}:${event.version}`, ...event })))
+        const answers = await db.bulkDocs(
+          deposits.map(record).map((event) => ({ _id: `${event.stream}:${event.version}`, ...event })),
+        )
         const refused = answers.find(({ error }) => error)
         if (refused) throw new Error(`PouchDB refused events: ${JSON.stringify(refused)}`)
       },
       async settled() {
         await db.query('customers', { key: 'nobody', reduce: false })
       },
-      rows: async () => (await db.query('customers', { group: true })).rows.map(({ key, value }) => ({ customer: key, ...value })),
+      rows: async () =>
+        (await db.query('customers', { group: true })).rows.map(({ key, value }) => ({ customer: key, ...value })),
       // Without the design document.
       count: async () => (await db.info()).doc_count - 1,
       close: () => db.close(),

@@ -50,7 +50,10 @@ export const recordPerEvent: Layout = {
   async tally(database) {
     const tally = new Tally()
     const log = database.transaction('log').objectStore('log')
-    const [keys, records] = await Promise.all([requested(log.getAllKeys()), requested(log.getAll()) as Promise<StoredDeposit[]>])
+    const [keys, records] = await Promise.all([
+      requested(log.getAllKeys()),
+      requested(log.getAll()) as Promise<StoredDeposit[]>,
+    ])
     for (const [index, { data }] of records.entries()) tally.add(keys[index] as number, data)
     return tally
   },
@@ -60,12 +63,20 @@ export const recordPerEvent: Layout = {
 export const recordPerEventIndexed: Layout = {
   ...recordPerEvent,
   create: (database) =>
-    void database.createObjectStore('log', { autoIncrement: true }).createIndex('stream', ['stream', 'version'], { unique: true }),
+    void database
+      .createObjectStore('log', { autoIncrement: true })
+      .createIndex('stream', ['stream', 'version'], { unique: true }),
 }
 
 /** The events of a stream in L2. */
 export function readIndexedStream(database: IDBDatabase, stream: string): Promise<StoredDeposit[]> {
-  return requested(database.transaction('log').objectStore('log').index('stream').getAll(IDBKeyRange.bound([stream, 0], [stream, Infinity])))
+  return requested(
+    database
+      .transaction('log')
+      .objectStore('log')
+      .index('stream')
+      .getAll(IDBKeyRange.bound([stream, 0], [stream, Infinity])),
+  )
 }
 
 /** A record of the layout below holds at most so many events. */
@@ -98,14 +109,20 @@ export const recordPerCommit: Layout = {
         const stored = events.slice(start, start + recordSize).map(record)
         const at = first + start
         const heads = [...new Map(stored.map(({ stream, version }) => [stream, version]))]
-        log.add({ at, n: stored.length, heads, commits: start === 0 ? [at] : [], events: JSON.stringify(stored) } satisfies CommitRecord)
+        log.add({
+          at,
+          n: stored.length,
+          heads,
+          commits: start === 0 ? [at] : [],
+          events: JSON.stringify(stored),
+        } satisfies CommitRecord)
       }
       head += events.length
     }
   },
   async tally(database) {
     const tally = new Tally()
-    const records = await requested(database.transaction('log').objectStore('log').getAll()) as CommitRecord[]
+    const records = (await requested(database.transaction('log').objectStore('log').getAll())) as CommitRecord[]
     for (const { at, events } of records) {
       for (const [index, { data }] of (JSON.parse(events) as { data: Deposit }[]).entries()) tally.add(at + index, data)
     }

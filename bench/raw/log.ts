@@ -40,9 +40,12 @@ export async function openLogByHand(name: string, commits: Iterable<readonly New
 
 /** Reads a log whose events stand one after the other up to a position by `getAll`, so many records at a time, and parses it. */
 export async function readLog(
-  log: IDBDatabase, pageRecords: number, each: (position: number, event: StoredEvent) => void, upTo = Infinity,
+  log: IDBDatabase,
+  pageRecords: number,
+  each: (position: number, event: StoredEvent) => void,
+  upTo = Infinity,
 ): Promise<void> {
-  for (let from = 1; ; ) {
+  for (let from = 1; ;) {
     const records = await readRecords(log, from, pageRecords)
     if (records.length === 0) return
     for (const { at, n, events } of records) {
@@ -72,7 +75,14 @@ export async function fillWithSmallCommits(store: string, events: readonly Store
     for (const [index, event] of events.slice(start, start + 5_000).entries()) {
       const at = start + index + 1
       // An id is found by its first 13 characters, the millisecond of a UUIDv7.
-      commits.add({ at, n: 1, heads: [[event.stream, event.version]], commits: [at], ids: [event.id.slice(0, 13)], events: JSON.stringify([event]) } satisfies CommitRecord)
+      commits.add({
+        at,
+        n: 1,
+        heads: [[event.stream, event.version]],
+        commits: [at],
+        ids: [event.id.slice(0, 13)],
+        events: JSON.stringify([event]),
+      } satisfies CommitRecord)
     }
     transaction.commit()
     await committed(transaction)

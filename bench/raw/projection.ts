@@ -16,13 +16,18 @@ export function allRows(database: IDBDatabase): Promise<Customer[]> {
 }
 
 /** P1: a transaction per event, which reads the row, writes it, and writes the checkpoint. */
-export async function projectOneByOne(log: IDBDatabase, rows: IDBDatabase, pageRecords: number, count: number): Promise<void> {
+export async function projectOneByOne(
+  log: IDBDatabase,
+  rows: IDBDatabase,
+  pageRecords: number,
+  count: number,
+): Promise<void> {
   const read: { position: number; event: StoredEvent }[] = []
   await readLog(log, pageRecords, (position, event) => void read.push({ position, event }), count)
   for (const { position, event } of read) {
     const transaction = writing(rows, stores)
     const customers = transaction.objectStore('customers')
-    const row = await requested(customers.get(event.data.customer)) as Customer | undefined
+    const row = (await requested(customers.get(event.data.customer))) as Customer | undefined
     customers.put(credited(row, event.data, position))
     transaction.objectStore('checkpoint').put(position, 'position')
     transaction.commit()

@@ -29,31 +29,54 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
   }
 
   byId('order').append(
-    segments('Order by', 'order', [['byDelay', 'Most delayed'], ['byLanded', 'Busiest']], order, (chosen) => {
-      order = chosen
-      query()
-    }),
+    segments(
+      'Order by',
+      'order',
+      [
+        ['byDelay', 'Most delayed'],
+        ['byLanded', 'Busiest'],
+      ],
+      order,
+      (chosen) => {
+        order = chosen
+        query()
+      },
+    ),
   )
 
   const body = h('tbody')
   const empty = h('p', { class: 'empty' }, 'Reading the board …')
-  const more = h('button', { type: 'button', hidden: true, 'aria-expanded': 'false', click: () => {
-    all = !all
-    render()
-  } })
+  const more = h('button', {
+    type: 'button',
+    hidden: true,
+    'aria-expanded': 'false',
+    click: () => {
+      all = !all
+      render()
+    },
+  })
   const caption = h('caption')
   byId('table').append(
-    h('table', {},
+    h(
+      'table',
+      {},
       caption,
-      h('thead', {}, h('tr', {},
-        h('th', { scope: 'col' }, 'Airport'),
-        h('th', { scope: 'col', class: 'number' }, 'Landed'),
-        h('th', { scope: 'col', class: 'number' }, 'Average, min'),
-        h('th', { scope: 'col', class: 'number worst' }, 'Worst, min'),
-      )),
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'col' }, 'Airport'),
+          h('th', { scope: 'col', class: 'number' }, 'Landed'),
+          h('th', { scope: 'col', class: 'number' }, 'Average, min'),
+          h('th', { scope: 'col', class: 'number worst' }, 'Worst, min'),
+        ),
+      ),
       body,
     ),
-    empty, more,
+    empty,
+    more,
   )
   body.addEventListener('pointerover', (event) => {
     onPoint((event.target as Element).closest('tr')?.dataset['code'] ?? null)
@@ -65,10 +88,18 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
     stop?.()
     if (view === undefined) return
     const by = order
-    say(caption, by === 'byDelay' ? `By average delay, of airports with ${enoughLandings} landings or more` : `By landings, from ${enoughLandings} on`)
+    say(
+      caption,
+      by === 'byDelay'
+        ? `By average delay, of airports with ${enoughLandings} landings or more`
+        : `By landings, from ${enoughLandings} on`,
+    )
     const live = view.live(async ({ airports, totals }) => {
       const [every, all] = await Promise.all([airports.getAll({ index: by, direction: 'prev' }), totals.get('all')])
-      return { totals: all, busy: every.filter((airport) => airport.landed >= enoughLandings && airport.code !== nowhere) }
+      return {
+        totals: all,
+        busy: every.filter((airport) => airport.landed >= enoughLandings && airport.code !== nowhere),
+      }
     })
     stop = watch(live, (snapshot) => {
       if (snapshot.state === 'ready') {
@@ -112,10 +143,22 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
 
   function newRow(code: string): HTMLTableRowElement {
     const place = places.get(code)
-    return h('tr', { 'data-code': code },
-      h('th', { scope: 'row' }, h('span', { class: 'code' }, code), h('span', { class: 'city' }, place ? `${place.city}, ${place.state}` : 'Unknown')),
+    return h(
+      'tr',
+      { 'data-code': code },
+      h(
+        'th',
+        { scope: 'row' },
+        h('span', { class: 'code' }, code),
+        h('span', { class: 'city' }, place ? `${place.city}, ${place.state}` : 'Unknown'),
+      ),
       h('td', { class: 'number' }),
-      h('td', { class: 'number average' }, h('span', { class: 'bar', 'aria-hidden': 'true' }), h('span', { class: 'value' })),
+      h(
+        'td',
+        { class: 'number average' },
+        h('span', { class: 'bar', 'aria-hidden': 'true' }),
+        h('span', { class: 'value' }),
+      ),
       h('td', { class: 'number worst' }),
     )
   }
@@ -139,6 +182,8 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
 
 function figure(name: string, unit?: string): HTMLElement {
   const value = h('span', {}, '–')
-  byId('figures').append(h('div', {}, h('dt', {}, name), h('dd', {}, value, unit ? h('span', { class: 'unit' }, ` ${unit}`) : null)))
+  byId('figures').append(
+    h('div', {}, h('dt', {}, name), h('dd', {}, value, unit ? h('span', { class: 'unit' }, ` ${unit}`) : null)),
+  )
   return value
 }

@@ -36,7 +36,11 @@ export function button({ label, action, name, class: className }: ButtonOptions)
       element.removeAttribute('aria-busy')
     }
   }
-  const element = h('button', { type: 'button', 'aria-label': name, class: className, click: () => void press() }, label)
+  const element = h(
+    'button',
+    { type: 'button', 'aria-label': name, class: className, click: () => void press() },
+    label,
+  )
   return Object.assign(element, {
     allow(refusal: string | null) {
       refused = refusal

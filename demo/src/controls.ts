@@ -14,11 +14,14 @@ const stoppedHere = 'The projection is stopped in this tab. Start it here first.
 
 export function mountControls(session: Session, tabs: TabWatch): void {
   const run = button({ label: 'Stop here', action: () => (session.running ? session.stop() : session.start()) })
-  const pause = button({ label: 'Pause everywhere', action: async () => {
-    const { running } = session
-    if (running?.status.getSnapshot().phase === 'paused') await running.resume()
-    else await running?.pause()
-  } })
+  const pause = button({
+    label: 'Pause everywhere',
+    action: async () => {
+      const { running } = session
+      if (running?.status.getSnapshot().phase === 'paused') await running.resume()
+      else await running?.pause()
+    },
+  })
   const worker = button({ label: 'Use service worker', action: () => askWorker(session) })
   const rebuild = button({ label: 'Rebuild', name: 'Rebuild this version', action: () => session.running?.rebuild() })
   const build = button({ label: 'Build version 2', action: () => session.buildNext() })
@@ -28,16 +31,29 @@ export function mountControls(session: Session, tabs: TabWatch): void {
   const built = gauge('How far the new rows are')
 
   byId('panel').append(
-    h('div', { class: 'group' },
+    h(
+      'div',
+      { class: 'group' },
       h('h3', {}, 'Who projects'),
-      h('div', { class: 'pairs' }, run, pause,
+      h(
+        'div',
+        { class: 'pairs' },
+        run,
+        pause,
         h('a', { class: 'button', href: location.pathname, target: '_blank', rel: 'noopener' }, 'Open another tab'),
-        worker),
-      who),
-    h('div', { class: 'group' },
+        worker,
+      ),
+      who,
+    ),
+    h(
+      'div',
+      { class: 'group' },
       h('h3', {}, 'Fold again'),
       h('div', { class: 'pairs' }, rebuild, build),
-      again, remedy.element, built.element),
+      again,
+      remedy.element,
+      built.element,
+    ),
   )
 
   function render(): void {
@@ -47,11 +63,20 @@ export function mountControls(session: Session, tabs: TabWatch): void {
     say(pause, status?.phase === 'paused' ? 'Resume' : 'Pause everywhere')
     pause.allow(running ? null : stoppedHere)
     const { leader } = tabs.getSnapshot()
-    const led = leader === undefined || leader === 'service worker' ? null
-      : `${leader.isThis ? 'This tab' : `Tab ${leader.name}`} leads, and only one may. Stop the projection in every tab, then the service worker can project.`
+    const led =
+      leader === undefined || leader === 'service worker'
+        ? null
+        : `${leader.isThis ? 'This tab' : `Tab ${leader.name}`} leads, and only one may. Stop the projection in every tab, then the service worker can project.`
     worker.allow(led)
-    say(who, `One tab leads, the others follow, and one of them takes over when it goes away. The service worker projects when no tab leads${led === null ? '' : ': stop the projection in every tab first'}.`)
-    const busy = building ? `Version ${building.version} is being built already.` : status?.rebuilding ? 'A rebuild is under way already.' : null
+    say(
+      who,
+      `One tab leads, the others follow, and one of them takes over when it goes away. The service worker projects when no tab leads${led === null ? '' : ': stop the projection in every tab first'}.`,
+    )
+    const busy = building
+      ? `Version ${building.version} is being built already.`
+      : status?.rebuilding
+        ? 'A rebuild is under way already.'
+        : null
     rebuild.allow(running ? busy : stoppedHere)
     build.allow(running ? busy : stoppedHere)
     say(build, `Build version ${version + 1}`)
@@ -64,11 +89,16 @@ export function mountControls(session: Session, tabs: TabWatch): void {
     again.toggleAttribute('data-failing', stuck)
     remedy.render()
     if (at !== undefined && progress !== undefined) built.set(at, progress.head)
-    say(again,
-      at === undefined || progress === undefined ? `Every event is folded once more, from the first. The board keeps its rows until the new ones are complete.${failed(status?.rebuildFault?.message)}`
-      : building && stuck ? `Version ${building.version} is stuck, and the board still shows version ${version}. ${progress.reason ?? ''}`
-      : building ? `Version ${building.version}: ${count(at)} of ${count(progress.head)} events. The board still shows version ${version}.`
-      : `Rebuilding: ${count(at)} of ${count(progress.head)} events. The board still shows the old rows.`)
+    say(
+      again,
+      at === undefined || progress === undefined
+        ? `Every event is folded once more, from the first. The board keeps its rows until the new ones are complete.${failed(status?.rebuildFault?.message)}`
+        : building && stuck
+          ? `Version ${building.version} is stuck, and the board still shows version ${version}. ${progress.reason ?? ''}`
+          : building
+            ? `Version ${building.version}: ${count(at)} of ${count(progress.head)} events. The board still shows version ${version}.`
+            : `Rebuilding: ${count(at)} of ${count(progress.head)} events. The board still shows the old rows.`,
+    )
   }
   const failed = (why: string | undefined) => (why === undefined ? '' : ` The last rebuild was given up: ${why}`)
   const renderSoon = perFrame(render)
@@ -82,13 +112,22 @@ const answerWithin = 15_000
 
 async function askWorker(session: Session): Promise<void> {
   const registration = await navigator.serviceWorker?.getRegistration()
-  if (!registration?.active) return notify('No service worker is active yet. Reload the page once and ask again.', 'trouble')
+  if (!registration?.active)
+    return notify('No service worker is active yet. Reload the page once and ask again.', 'trouble')
   const channel = new MessageChannel()
   const answer = new Promise<ProjectAnswer>((resolve) => {
     channel.port1.onmessage = (event: MessageEvent<ProjectAnswer>) => resolve(event.data)
-    setTimeout(() => resolve({ ok: false, text: 'The service worker did not answer within fifteen seconds.' }), answerWithin)
+    setTimeout(
+      () => resolve({ ok: false, text: 'The service worker did not answer within fifteen seconds.' }),
+      answerWithin,
+    )
   })
-  const request: ProjectRequest = { type: 'project', version: session.version, fixed: shared.fixed, policy: shared.policy }
+  const request: ProjectRequest = {
+    type: 'project',
+    version: session.version,
+    fixed: shared.fixed,
+    policy: shared.policy,
+  }
   registration.active.postMessage(request, [channel.port2])
   const { ok, text } = await answer
   channel.port1.close()

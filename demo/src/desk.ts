@@ -3,7 +3,15 @@ import { CaughtUpTimeoutError, VersionConflictError } from 'tidemark'
 import type { Place } from './airports.js'
 import { button } from './button.js'
 import { byId, h, say } from './dom.js'
-import { flightStream, gateStream, timetable, type Departure, type FlightEvent, type Gate, type Store } from './flights.js'
+import {
+  flightStream,
+  gateStream,
+  timetable,
+  type Departure,
+  type FlightEvent,
+  type Gate,
+  type Store,
+} from './flights.js'
 import { watch } from './live.js'
 import { messageOf, notify } from './notice.js'
 import { count } from './numbers.js'
@@ -28,7 +36,9 @@ function lines(departures: readonly Departure[], gates: readonly Gate[]): Line[]
     const departure = departures.find((row) => row.flight === flight)
     const gate = gateOf.get(flight) ?? planned
     return {
-      flight, to, gate,
+      flight,
+      to,
+      gate,
       gateVersion: assigned.get(gate)?.version ?? 0,
       version: departure?.version ?? 0,
       delay: departure?.delay ?? 0,
@@ -46,32 +56,58 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
     const box = h('input', { type: 'checkbox', id: `pick-${to}`, value: flight, change: enable })
     const gate = h('span', { class: 'gate' })
     const state = h('span', { class: 'state' })
-    const item = h('li', {},
+    const item = h(
+      'li',
+      {},
       box,
-      h('label', { for: `pick-${to}` },
+      h(
+        'label',
+        { for: `pick-${to}` },
         h('span', { class: 'time' }, at),
         h('span', { class: 'flight' }, flight),
         h('span', { class: 'city' }, places.get(to)?.city ?? to),
-        h('span', { class: 'hidden' }, ', gate '), gate, state))
+        h('span', { class: 'hidden' }, ', gate '),
+        gate,
+        state,
+      ),
+    )
     return { box, gate, state, item }
   })
 
-  const late = h('input', { type: 'number', id: 'late', min: 1, max: 999, step: 1, value: 25, inputmode: 'numeric', required: true })
+  const late = h('input', {
+    type: 'number',
+    id: 'late',
+    min: 1,
+    max: 999,
+    step: 1,
+    value: 25,
+    inputmode: 'numeric',
+    required: true,
+  })
   const report = button({ label: 'Report delay', action: reportDelay })
   const cancel = button({ label: 'Cancel flight', action: cancelFlight })
   const swap = button({ label: 'Swap gates', action: swapGates })
   const hint = h('p', { class: 'hint', id: 'desk-hint' })
-  const form = h('form', { class: 'orders', 'aria-describedby': 'desk-hint', submit: (event) => {
-    event.preventDefault()
-    report.click()
-  } },
+  const form = h(
+    'form',
+    {
+      class: 'orders',
+      'aria-describedby': 'desk-hint',
+      submit: (event) => {
+        event.preventDefault()
+        report.click()
+      },
+    },
     h('label', { for: 'late', class: 'hidden' }, 'Minutes late'),
     h('span', { class: 'joined' }, late, h('span', { class: 'unit', 'aria-hidden': 'true' }, 'min'), report),
-    cancel, swap)
+    cancel,
+    swap,
+  )
   byId('desk').append(
     h('h2', { id: 'desk-title' }, 'Your departures'),
     h('ul', { class: 'departures' }, ...rows.map((row) => row.item)),
-    form, hint,
+    form,
+    hint,
   )
 
   const picked = () => current.filter((_, index) => rows[index]?.box.checked)
@@ -81,19 +117,28 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
     const [first] = flights
     const cancelled = first !== undefined && flights.length === 1 && first.cancelled
     const one =
-      flights.length === 0 ? 'Choose a flight first.'
-      : flights.length > 1 ? 'Choose one flight only.'
-      : cancelled ? `${first.flight} is cancelled already.`
-      : null
+      flights.length === 0
+        ? 'Choose a flight first.'
+        : flights.length > 1
+          ? 'Choose one flight only.'
+          : cancelled
+            ? `${first.flight} is cancelled already.`
+            : null
     report.allow(one)
     cancel.allow(one)
     swap.allow(flights.length === 2 ? null : 'Choose two flights to swap their gates.')
-    say(hint,
-      first === undefined ? 'Choose one flight to delay or cancel it, or two to swap their gates.'
-      : cancelled ? `${first.flight} is cancelled. Choose another to swap gates with it.`
-      : flights.length === 1 ? `${first.flight} is chosen. Choose another to swap gates with it.`
-      : flights.length === 2 ? 'The swap is one append to two streams: both gates change, or neither does.'
-      : 'A swap takes two flights.')
+    say(
+      hint,
+      first === undefined
+        ? 'Choose one flight to delay or cancel it, or two to swap their gates.'
+        : cancelled
+          ? `${first.flight} is cancelled. Choose another to swap gates with it.`
+          : flights.length === 1
+            ? `${first.flight} is chosen. Choose another to swap gates with it.`
+            : flights.length === 2
+              ? 'The swap is one append to two streams: both gates change, or neither does.'
+              : 'A swap takes two flights.',
+    )
   }
 
   function render(): void {
@@ -116,14 +161,22 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
       ;({ position } = await write())
       stored = `${what} Stored at position ${count(position)}`
     } catch (error) {
-      notify(error instanceof VersionConflictError ? conflict(error) : `Nothing was stored. ${messageOf(error)}`, 'trouble', about)
+      notify(
+        error instanceof VersionConflictError ? conflict(error) : `Nothing was stored. ${messageOf(error)}`,
+        'trouble',
+        about,
+      )
       return
     }
     for (const row of rows) row.box.checked = false
     enable()
     const { running } = session
     if (running === undefined) {
-      notify(`${stored}. The projection is stopped in this tab; the board shows it as soon as another tab or the service worker projects.`, 'fine', about)
+      notify(
+        `${stored}. The projection is stopped in this tab; the board shows it as soon as another tab or the service worker projects.`,
+        'fine',
+        about,
+      )
       return
     }
     const began = performance.now()
@@ -133,10 +186,16 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
     } catch (error) {
       const { phase } = running.status.getSnapshot()
       notify(
-        error instanceof CaughtUpTimeoutError ? `${stored}. The board is behind and will show it later.`
-        : phase === 'paused' ? `${stored}. The board is paused and will show it when it goes on.`
-        : phase === 'faulted' ? `${stored}. The board stopped at an event before it, and will show it when it goes on.`
-        : `${stored}, not on the board yet: ${messageOf(error)}`, 'fine', about)
+        error instanceof CaughtUpTimeoutError
+          ? `${stored}. The board is behind and will show it later.`
+          : phase === 'paused'
+            ? `${stored}. The board is paused and will show it when it goes on.`
+            : phase === 'faulted'
+              ? `${stored}. The board stopped at an event before it, and will show it when it goes on.`
+              : `${stored}, not on the board yet: ${messageOf(error)}`,
+        'fine',
+        about,
+      )
     }
   }
 
@@ -155,7 +214,8 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
       store.append({
         stream: flightStream(line.flight),
         events: one({ type: 'DelayReported', data: { flight: line.flight, airport: line.to, minutes } }),
-      }))
+      }),
+    )
   }
 
   async function cancelFlight(): Promise<void> {
@@ -166,7 +226,8 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
         stream: flightStream(line.flight),
         expectedVersion: line.version,
         events: one({ type: 'FlightCancelled', data: { flight: line.flight, airport: line.to } }),
-      }))
+      }),
+    )
   }
 
   async function swapGates(): Promise<void> {
@@ -184,7 +245,8 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
           expectedVersion: second.gateVersion,
           events: one({ type: 'GateAssigned', data: { gate: second.gate, flight: first.flight } }),
         },
-      ]))
+      ]),
+    )
   }
 
   render()
@@ -193,14 +255,16 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
       if (next === view) return
       stop?.()
       view = next
-      stop = view && watch(
-        view.live(async ({ departures, gates }) => lines(await departures.getAll(), await gates.getAll())),
-        (snapshot) => {
-          if (snapshot.state !== 'ready') return
-          current = snapshot.value
-          render()
-        },
-      )
+      stop =
+        view &&
+        watch(
+          view.live(async ({ departures, gates }) => lines(await departures.getAll(), await gates.getAll())),
+          (snapshot) => {
+            if (snapshot.state !== 'ready') return
+            current = snapshot.value
+            render()
+          },
+        )
     },
   }
 }

@@ -9,7 +9,9 @@ function fill<T extends Element>(element: T, attributes: Attributes, children: r
     else if (value === true) element.setAttribute(name, '')
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value))
   }
-  element.append(...children.filter((child): child is Node | string => typeof child === 'string' || child instanceof Node))
+  element.append(
+    ...children.filter((child): child is Node | string => typeof child === 'string' || child instanceof Node),
+  )
   return element
 }
 
@@ -61,12 +63,26 @@ export function perFrame(render: () => void, gap = 0): () => void {
 
 /** Several choices of which one holds, as radio buttons side by side. */
 export function segments<V extends string>(
-  legend: string, name: string, choices: readonly (readonly [value: V, label: string])[], chosen: V, choose: (value: V) => void,
+  legend: string,
+  name: string,
+  choices: readonly (readonly [value: V, label: string])[],
+  chosen: V,
+  choose: (value: V) => void,
 ): HTMLFieldSetElement {
-  return h('fieldset', { class: 'segments' },
+  return h(
+    'fieldset',
+    { class: 'segments' },
     h('legend', { class: 'hidden' }, legend),
     ...choices.flatMap(([value, label]) => [
-      h('input', { type: 'radio', name, id: `${name}-${value}`, value, checked: value === chosen, change: () => choose(value) }),
+      h('input', {
+        type: 'radio',
+        name,
+        id: `${name}-${value}`,
+        value,
+        checked: value === chosen,
+        change: () => choose(value),
+      }),
       h('label', { for: `${name}-${value}` }, label),
-    ]))
+    ]),
+  )
 }

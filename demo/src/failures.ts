@@ -13,13 +13,28 @@ type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> 
 const listed = 20
 
 export function mountFailures(store: Store, session: Session): void {
-  const policy = segments('What becomes of an event at which the handler throws', 'policy', [['park', 'Set aside'], ['hold', 'Hold its stream'], ['stop', 'Stop there']], shared.policy, (chosen) => session.handle({ policy: chosen }))
+  const policy = segments(
+    'What becomes of an event at which the handler throws',
+    'policy',
+    [
+      ['park', 'Set aside'],
+      ['hold', 'Hold its stream'],
+      ['stop', 'Stop there'],
+    ],
+    shared.policy,
+    (chosen) => session.handle({ policy: chosen }),
+  )
   const fixed = h('input', {
-    type: 'checkbox', id: 'fixed', role: 'switch',
+    type: 'checkbox',
+    id: 'fixed',
+    role: 'switch',
     change: () => {
       session.handle({ fixed: fixed.checked })
-      notify(!fixed.checked ? 'The handler throws at a landing without a destination again.'
-        : `The handler copes with a landing without a destination now.${found.length > 0 ? ' Replay what was set aside.' : ''}`)
+      notify(
+        !fixed.checked
+          ? 'The handler throws at a landing without a destination again.'
+          : `The handler copes with a landing without a destination now.${found.length > 0 ? ' Replay what was set aside.' : ''}`,
+      )
     },
   })
   const poison = button({ label: 'Send a poison event', action: sendPoison })
@@ -27,10 +42,20 @@ export function mountFailures(store: Store, session: Session): void {
   const summary = h('p', { class: 'hint' })
 
   byId('panel').append(
-    h('div', { class: 'group' },
+    h(
+      'div',
+      { class: 'group' },
       h('div', { class: 'head' }, h('h3', {}, 'When the handler throws'), policy),
-      h('div', { class: 'buttons' }, poison, h('label', { class: 'switch', for: 'fixed' }, fixed, h('span', {}, 'Handler fixed'))),
-      summary, letters))
+      h(
+        'div',
+        { class: 'buttons' },
+        poison,
+        h('label', { class: 'switch', for: 'fixed' }, fixed, h('span', {}, 'Handler fixed')),
+      ),
+      summary,
+      letters,
+    ),
+  )
 
   function render(): void {
     fixed.checked = shared.fixed
@@ -40,18 +65,40 @@ export function mountFailures(store: Store, session: Session): void {
   async function sendPoison(): Promise<void> {
     const { position } = await store.append({
       stream: 'landings-unknown',
-      events: [{ type: 'FlightLanded', data: { origin: 'SEA', destination: null, distance: 0, delay: 40, date: new Date().toISOString() } }],
+      events: [
+        {
+          type: 'FlightLanded',
+          data: { origin: 'SEA', destination: null, distance: 0, delay: 40, date: new Date().toISOString() },
+        },
+      ],
     })
     const stored = `A landing without a destination was stored at position ${count(position)}.`
     const { running } = session
     if (running === undefined) return notify(`${stored} The projection is stopped in this tab.`)
-    const problem = await running.caughtUp(position, { timeout: 3000 }).then(() => undefined, (error: unknown) => error)
+    const problem = await running.caughtUp(position, { timeout: 3000 }).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
     await list()
     if (running.status.getSnapshot().phase === 'faulted') {
-      notify(`${stored} The projection stopped there. Skip the event, or fix the handler and try again.`, 'trouble', byId('reason').nextElementSibling)
+      notify(
+        `${stored} The projection stopped there. Skip the event, or fix the handler and try again.`,
+        'trouble',
+        byId('reason').nextElementSibling,
+      )
     } else if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
-    else if (found.some((letter) => letter.position === position && letter.attempts === 0)) notify(`${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`, 'trouble', letters.lastElementChild)
-    else if (found.some((letter) => letter.position === position)) notify(`${stored} The handler threw at it, so it was set aside, and the board goes on.`, 'trouble', letters.lastElementChild)
+    else if (found.some((letter) => letter.position === position && letter.attempts === 0))
+      notify(
+        `${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`,
+        'trouble',
+        letters.lastElementChild,
+      )
+    else if (found.some((letter) => letter.position === position))
+      notify(
+        `${stored} The handler threw at it, so it was set aside, and the board goes on.`,
+        'trouble',
+        letters.lastElementChild,
+      )
     else notify(`${stored} The handler coped with it: one landing more.`)
   }
 
@@ -72,10 +119,14 @@ export function mountFailures(store: Store, session: Session): void {
     }
     if (running !== session.running) return
     found = next
-    say(summary,
-      running === undefined ? 'The projection is stopped in this tab, which cannot say what was set aside.'
-      : found.length === 0 ? 'Nothing is set aside. A poison event is a landing without a destination, at which the handler throws until it is fixed.'
-      : `${counted(found.length, 'event')} set aside.`)
+    say(
+      summary,
+      running === undefined
+        ? 'The projection is stopped in this tab, which cannot say what was set aside.'
+        : found.length === 0
+          ? 'Nothing is set aside. A poison event is a landing without a destination, at which the handler throws until it is fixed.'
+          : `${counted(found.length, 'event')} set aside.`,
+    )
     const drawn = found.map(({ position, attempts }) => `${position}:${attempts}`).join()
     if (letters.dataset['drawn'] === drawn) return
     letters.dataset['drawn'] = drawn
@@ -84,22 +135,42 @@ export function mountFailures(store: Store, session: Session): void {
 
   function item(letter: Letter): HTMLLIElement {
     const { position } = letter
-    return h('li', {},
-      h('p', {}, h('strong', {}, letter.eventType), ` at ${count(position)}, ${letter.attempts === 0 ? 'not tried' : letter.attempts === 1 ? 'tried once' : `tried ${letter.attempts} times`}`),
+    return h(
+      'li',
+      {},
+      h(
+        'p',
+        {},
+        h('strong', {}, letter.eventType),
+        ` at ${count(position)}, ${letter.attempts === 0 ? 'not tried' : letter.attempts === 1 ? 'tried once' : `tried ${letter.attempts} times`}`,
+      ),
       h('p', { class: 'message' }, `${letter.errorName}: ${letter.message}`),
-      h('div', { class: 'buttons' },
+      h(
+        'div',
+        { class: 'buttons' },
         button({ label: 'Replay', name: `Replay the event at ${count(position)}`, action: () => replay(letter) }),
-        button({ label: 'Discard', name: `Discard the event at ${count(position)}`, action: async () => {
-          await letter.discard()
-          await settled(`The event at ${count(position)} stays in the log, and off the board.`)
-        } })))
+        button({
+          label: 'Discard',
+          name: `Discard the event at ${count(position)}`,
+          action: async () => {
+            await letter.discard()
+            await settled(`The event at ${count(position)} stays in the log, and off the board.`)
+          },
+        }),
+      ),
+    )
   }
 
   async function replay(letter: Letter): Promise<void> {
     try {
       await letter.retry()
     } catch (error) {
-      notify(shared.fixed ? `Not yet: ${messageOf(error)}` : `The handler threw again: ${messageOf(error)}. The event stays set aside; switch on “Handler fixed” first.`, 'trouble')
+      notify(
+        shared.fixed
+          ? `Not yet: ${messageOf(error)}`
+          : `The handler threw again: ${messageOf(error)}. The event stays set aside; switch on “Handler fixed” first.`,
+        'trouble',
+      )
       return
     }
     await settled(`The event at ${count(letter.position)} was applied. It counts once.`)
@@ -109,13 +180,15 @@ export function mountFailures(store: Store, session: Session): void {
   async function settled(words: string): Promise<void> {
     await list()
     notify(words)
-    if (document.activeElement === document.body) (letters.querySelector('button') ?? poison).focus({ preventScroll: true })
+    if (document.activeElement === document.body)
+      (letters.querySelector('button') ?? poison).focus({ preventScroll: true })
   }
 
   let seen = ''
   const follow = () => {
     const status = session.running?.status.getSnapshot()
-    const now = status === undefined ? 'stopped' : `${session.version}:${status.deadLetters}:${status.phase === 'starting'}`
+    const now =
+      status === undefined ? 'stopped' : `${session.version}:${status.deadLetters}:${status.phase === 'starting'}`
     if (now !== seen) listSoon()
     seen = now
   }

@@ -65,7 +65,13 @@ const noTotals: Totals = { name: 'all', landed: 0, late: 0, delay: 0, miles: 0 }
 /* ---- The projection ---------------------------------------------------------------------------------------------------- */
 
 const newAirport = (code: string): Airport => ({
-  code, landed: 0, cancelled: 0, measured: 0, totalDelay: 0, averageDelay: 0, worstDelay: 0,
+  code,
+  landed: 0,
+  cancelled: 0,
+  measured: 0,
+  totalDelay: 0,
+  averageDelay: 0,
+  worstDelay: 0,
 })
 
 /** One more delay at an airport, by a landing or by a report. */
@@ -82,7 +88,13 @@ function measure(airport: Airport, minutes: number): Airport {
 }
 
 function addUp(all: Totals, delay: number, distance: number): Totals {
-  return { ...all, landed: all.landed + 1, late: all.late + (delay >= lateFrom ? 1 : 0), delay: all.delay + delay, miles: all.miles + distance }
+  return {
+    ...all,
+    landed: all.landed + 1,
+    late: all.late + (delay >= lateFrom ? 1 : 0),
+    delay: all.delay + delay,
+    miles: all.miles + distance,
+  }
 }
 
 /** How the board deals with a landing without a destination, as the user set it. Asked at every event. */
@@ -111,11 +123,13 @@ export function defineBoard(version: number, handling: () => Handling) {
     fold: {
       totals: {
         key: ({ type }) => (type === 'FlightLanded' ? 'all' : undefined),
-        evolve: (all = noTotals, { type, data }) => (type === 'FlightLanded' ? addUp(all, data.delay, data.distance) : all),
+        evolve: (all = noTotals, { type, data }) =>
+          type === 'FlightLanded' ? addUp(all, data.delay, data.distance) : all,
       },
       gates: {
         key: ({ type, data }) => (type === 'GateAssigned' ? data.gate : undefined),
-        evolve: (row, { type, data, version }) => (type === 'GateAssigned' ? { gate: data.gate, flight: data.flight, version } : (row ?? null)),
+        evolve: (row, { type, data, version }) =>
+          type === 'GateAssigned' ? { gate: data.gate, flight: data.flight, version } : (row ?? null),
       },
     },
 
@@ -123,12 +137,20 @@ export function defineBoard(version: number, handling: () => Handling) {
     on: {
       FlightLanded: async ({ data: { destination, delay } }, { airports }) => {
         const code = handling().fixed ? (destination ?? nowhere) : destination!.toUpperCase()
-        await airports.update(code, (airport = newAirport(code)) => ({ ...measure(airport, delay), landed: airport.landed + 1 }))
+        await airports.update(code, (airport = newAirport(code)) => ({
+          ...measure(airport, delay),
+          landed: airport.landed + 1,
+        }))
       },
 
       DelayReported: async ({ data: { airport: code, flight, minutes }, version }, { airports, departures }) => {
         await airports.update(code, (airport = newAirport(code)) => measure(airport, minutes))
-        await departures.update(flight, (row) => ({ flight, delay: minutes, cancelled: row?.cancelled ?? false, version }))
+        await departures.update(flight, (row) => ({
+          flight,
+          delay: minutes,
+          cancelled: row?.cancelled ?? false,
+          version,
+        }))
       },
 
       FlightCancelled: async ({ data: { airport: code, flight }, version }, { airports, departures }) => {
@@ -139,7 +161,8 @@ export function defineBoard(version: number, handling: () => Handling) {
 
     onError: ({ error, retryCount }) => {
       // A handler that throws TypeError will throw it again.
-      if (error instanceof TypeError) return ({ park: 'park', hold: 'park-stream', stop: 'fatal' } as const)[handling().policy]
+      if (error instanceof TypeError)
+        return ({ park: 'park', hold: 'park-stream', stop: 'fatal' } as const)[handling().policy]
       return retryCount < 3 ? 'retry' : 'fatal'
     },
   })

@@ -13,14 +13,21 @@ interface Journal {
 
 const shown = 6
 
-const enter = ({ count, latest }: Journal, event: RecordedEvent<FlightEvent>): Journal => ({ count: count + 1, latest: [event, ...latest].slice(0, shown) })
+const enter = ({ count, latest }: Journal, event: RecordedEvent<FlightEvent>): Journal => ({
+  count: count + 1,
+  latest: [event, ...latest].slice(0, shown),
+})
 
 function words(event: RecordedEvent<FlightEvent>): string {
   switch (event.type) {
-    case 'DelayReported': return `${event.data.flight}, ${counted(event.data.minutes, 'minute')} late`
-    case 'FlightCancelled': return `${event.data.flight} cancelled`
-    case 'GateAssigned': return `${event.data.gate} to ${event.data.flight}`
-    case 'FlightLanded': return `landed at ${event.data.destination ?? 'an unknown place'}`
+    case 'DelayReported':
+      return `${event.data.flight}, ${counted(event.data.minutes, 'minute')} late`
+    case 'FlightCancelled':
+      return `${event.data.flight} cancelled`
+    case 'GateAssigned':
+      return `${event.data.gate} to ${event.data.flight}`
+    case 'FlightLanded':
+      return `landed at ${event.data.destination ?? 'an unknown place'}`
   }
 }
 
@@ -39,8 +46,17 @@ export function mountJournal(store: Store): void {
     section.hidden = total === 0
     list.replaceChildren(
       ...latest.map((event) =>
-        h('li', {}, h('span', { class: 'place' }, count(event.position)), h('span', {}, words(event)), h('span', { class: 'stream' }, `${event.stream} ${event.version}`))),
-      ...(total > latest.length ? [h('li', { class: 'earlier' }, `and ${counted(total - latest.length, 'earlier one')}`)] : []),
+        h(
+          'li',
+          {},
+          h('span', { class: 'place' }, count(event.position)),
+          h('span', {}, words(event)),
+          h('span', { class: 'stream' }, `${event.stream} ${event.version}`),
+        ),
+      ),
+      ...(total > latest.length
+        ? [h('li', { class: 'earlier' }, `and ${counted(total - latest.length, 'earlier one')}`)]
+        : []),
     )
   })
 }

@@ -17,14 +17,19 @@ const titles: Readonly<Record<Phase, string>> = {
   complete: 'All flights are in the log',
 }
 const texts: Readonly<Record<Phase, string>> = {
-  empty: 'Load the landings of 20,000 real flights, January to March 2001. They are stored as events, and the board grows from them.',
+  empty:
+    'Load the landings of 20,000 real flights, January to March 2001. They are stored as events, and the board grows from them.',
   loading: 'One commit for each day. Stop, reload or close the tab as you like: nothing is stored twice.',
   elsewhere: 'This tab shows how far it is.',
   partial: 'Go on from the last day; what is there already is recognised by its event ids.',
   complete: 'Load them again to see that none is stored twice.',
 }
 const labels: Readonly<Record<Phase, string>> = {
-  empty: 'Load 20,000 flights', loading: '', elsewhere: '', partial: 'Go on loading', complete: 'Load again',
+  empty: 'Load 20,000 flights',
+  loading: '',
+  elsewhere: '',
+  partial: 'Go on loading',
+  complete: 'Load again',
 }
 
 export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
@@ -49,11 +54,15 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
 
   const phaseNow = (): Phase => {
     const { loader } = tabs.getSnapshot()
-    return abort !== undefined ? 'loading'
-      : loader !== undefined && !loader.isThis ? 'elsewhere'
-      : isComplete(loaded) ? 'complete'
-      : loaded.days > 0 ? 'partial'
-      : 'empty'
+    return abort !== undefined
+      ? 'loading'
+      : loader !== undefined && !loader.isThis
+        ? 'elsewhere'
+        : isComplete(loaded)
+          ? 'complete'
+          : loaded.days > 0
+            ? 'partial'
+            : 'empty'
   }
 
   function render(): void {
@@ -90,7 +99,9 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
           renderSoon()
         })
       })
-      notify(result === undefined ? 'Another tab is loading already.' : describe(result, (performance.now() - began) / 1000))
+      notify(
+        result === undefined ? 'Another tab is loading already.' : describe(result, (performance.now() - began) / 1000),
+      )
     } catch (error) {
       if (controller.signal.aborted) notify('Loading stopped. What was committed stays.')
       else notify(`Loading failed: ${messageOf(error)}`, 'trouble')
@@ -103,9 +114,11 @@ export async function mountLoad(store: Store, tabs: TabWatch): Promise<void> {
   }
 
   const describe = ({ stored, already }: LoadResult, seconds: number) =>
-    already === 0 ? `${count(stored)} flights stored in ${seconds.toFixed(1)} s.`
-    : stored === 0 ? `All ${count(already)} flights were in the log already. Nothing was stored twice.`
-    : `${count(stored)} flights stored in ${seconds.toFixed(1)} s; ${count(already)} of the last day were there already.`
+    already === 0
+      ? `${count(stored)} flights stored in ${seconds.toFixed(1)} s.`
+      : stored === 0
+        ? `All ${count(already)} flights were in the log already. Nothing was stored twice.`
+        : `${count(stored)} flights stored in ${seconds.toFixed(1)} s; ${count(already)} of the last day were there already.`
 
   /** Looks what a load, here or in another tab, has left behind: all of it, or what came before a stop or a crash. */
   async function settle(): Promise<void> {

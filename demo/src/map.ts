@@ -17,17 +17,28 @@ const reach = 16
 export function mountMap(places: ReadonlyMap<string, Place>) {
   const circles = svg('g', { class: 'circles' })
   const ring = svg('circle', { class: 'ring', r: 0 })
-  const chart = svg('svg', {
-    viewBox: `${viewBox.x} ${viewBox.y} ${viewBox.width} ${viewBox.height}`,
-    tabindex: 0,
-    role: 'application',
-    'aria-roledescription': 'map',
-    'aria-label': byFinger.matches ? 'Map of airports' : 'Map of airports. Arrow keys go from the busiest to the quietest.',
-    'aria-describedby': 'readout',
-  }, svg('path', { class: 'states', d: outlines }), circles, ring)
+  const chart = svg(
+    'svg',
+    {
+      viewBox: `${viewBox.x} ${viewBox.y} ${viewBox.width} ${viewBox.height}`,
+      tabindex: 0,
+      role: 'application',
+      'aria-roledescription': 'map',
+      'aria-label': byFinger.matches
+        ? 'Map of airports'
+        : 'Map of airports. Arrow keys go from the busiest to the quietest.',
+      'aria-describedby': 'readout',
+    },
+    svg('path', { class: 'states', d: outlines }),
+    circles,
+    ring,
+  )
   const readout = h('p', { id: 'readout', class: 'readout', 'aria-live': 'polite' })
-  const legend = h('ul', { class: 'legend', 'aria-label': 'Average delay in minutes, by colour' },
-    ...steps.map((step, index) => h('li', { 'data-step': index }, step.name)))
+  const legend = h(
+    'ul',
+    { class: 'legend', 'aria-label': 'Average delay in minutes, by colour' },
+    ...steps.map((step, index) => h('li', { 'data-step': index }, step.name)),
+  )
   byId('map').append(chart, h('div', { class: 'below' }, readout, legend))
 
   let view: View | undefined
@@ -62,11 +73,15 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
     const shown = airports.filter((airport) => known.has(airport.code))
     const at = shown.findIndex((airport) => airport.code === chosen)
     const to =
-      event.key === 'ArrowRight' || event.key === 'ArrowDown' ? Math.min(at + 1, shown.length - 1)
-      : event.key === 'ArrowLeft' || event.key === 'ArrowUp' ? Math.max(at - 1, 0)
-      : event.key === 'Home' ? 0
-      : event.key === 'End' ? shown.length - 1
-      : undefined
+      event.key === 'ArrowRight' || event.key === 'ArrowDown'
+        ? Math.min(at + 1, shown.length - 1)
+        : event.key === 'ArrowLeft' || event.key === 'ArrowUp'
+          ? Math.max(at - 1, 0)
+          : event.key === 'Home'
+            ? 0
+            : event.key === 'End'
+              ? shown.length - 1
+              : undefined
     if (event.key === 'Escape') choose(null)
     if (to === undefined) return
     event.preventDefault()
@@ -82,13 +97,23 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
   function describe(): void {
     const airport = airports.find(({ code }) => code === chosen)
     const circle = chosen === null ? undefined : known.get(chosen)
-    ring.setAttribute('r', circle ? String((parseFloat(getComputedStyle(circle).r) || Number(circle.getAttribute('r'))) + 3) : '0')
+    ring.setAttribute(
+      'r',
+      circle ? String((parseFloat(getComputedStyle(circle).r) || Number(circle.getAttribute('r'))) + 3) : '0',
+    )
     if (circle) {
       ring.setAttribute('cx', circle.getAttribute('cx') ?? '0')
       ring.setAttribute('cy', circle.getAttribute('cy') ?? '0')
     }
     if (airport === undefined) {
-      say(readout, airports.length === 0 ? 'Circles appear as flights land.' : byFinger.matches ? 'Tap an airport to read its figures.' : 'Point at an airport, or use the arrow keys.')
+      say(
+        readout,
+        airports.length === 0
+          ? 'Circles appear as flights land.'
+          : byFinger.matches
+            ? 'Tap an airport to read its figures.'
+            : 'Point at an airport, or use the arrow keys.',
+      )
       return
     }
     const place = places.get(airport.code)
@@ -137,10 +162,12 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
       if (next === view) return
       stop?.()
       view = next
-      stop = view && watch(
-        view.live(({ airports: table }) => table.getAll({ index: 'byLanded', direction: 'prev' })),
-        (snapshot) => snapshot.state === 'ready' && render(snapshot.value),
-      )
+      stop =
+        view &&
+        watch(
+          view.live(({ airports: table }) => table.getAll({ index: 'byLanded', direction: 'prev' })),
+          (snapshot) => snapshot.state === 'ready' && render(snapshot.value),
+        )
     },
   }
 }

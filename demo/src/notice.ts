@@ -15,7 +15,11 @@ let latest = 0
 let clearing: ReturnType<typeof setTimeout> | undefined
 let before: EventTarget | null = null
 
-const dismiss = h('button', { type: 'button', class: 'dismiss', 'aria-label': 'Dismiss the message', click: () => clear() }, '×')
+const dismiss = h(
+  'button',
+  { type: 'button', class: 'dismiss', 'aria-label': 'Dismiss the message', click: () => clear() },
+  '×',
+)
 dismiss.addEventListener('focus', (event) => {
   before = event.relatedTarget
 })
@@ -52,7 +56,9 @@ export function notify(words: string, kind: Kind = 'fine', about?: Element | nul
 /** Shows what the line is about, and puts it where it lies neither over that nor over what has the focus. */
 function place(about: Element | null): void {
   const focused = document.activeElement
-  const uncovered = [about, focused].filter((part) => part !== null && part !== document.body && !part.contains(toast) && !toast.contains(part)) as Element[]
+  const uncovered = [about, focused].filter(
+    (part) => part !== null && part !== document.body && !part.contains(toast) && !toast.contains(part),
+  ) as Element[]
   const covers = () => uncovered.some((part) => overlap(part.getBoundingClientRect(), toast.getBoundingClientRect()))
   toast.removeAttribute('data-top')
   about?.scrollIntoView({ block: 'nearest' })
@@ -62,7 +68,8 @@ function place(about: Element | null): void {
   if (covers()) uncovered[0]?.scrollIntoView({ block: 'nearest' })
 }
 
-const overlap = (one: DOMRect, other: DOMRect) => one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+const overlap = (one: DOMRect, other: DOMRect) =>
+  one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

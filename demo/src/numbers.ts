@@ -2,7 +2,11 @@
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const tenth = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })
-const signed = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: 'exceptZero' })
+const signed = new Intl.NumberFormat('en', {
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+  signDisplay: 'exceptZero',
+})
 const typographic = (text: string) => text.replace('-', '\u2212')
 
 export const count = (value: number) => typographic(whole.format(value))
@@ -33,7 +37,8 @@ export function speedometer(now: () => number = () => performance.now()): (posit
     const at = now()
     const last = seen.at(-1)
     // After a rest it is unknown when the first of the new events came: count from here.
-    if (last === undefined || position < last.position || (position > last.position && at - last.at > span)) seen = [{ at, position }]
+    if (last === undefined || position < last.position || (position > last.position && at - last.at > span))
+      seen = [{ at, position }]
     else if (position > last.position) seen.push({ at, position })
     while (seen.length > 2 && at - (seen[1]?.at ?? at) > span) seen.shift()
     const [first] = seen

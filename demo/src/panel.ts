@@ -13,10 +13,14 @@ type Phase = Status['phase']
 function phaseWord({ phase, behind }: Status): string {
   switch (phase) {
     case 'live':
-    case 'catching-up': return behind === 0 ? 'live' : 'reading'
-    case 'waiting-for-leader': return behind === 0 ? 'follows' : 'waits'
-    case 'retrying': return 'retries'
-    default: return phase
+    case 'catching-up':
+      return behind === 0 ? 'live' : 'reading'
+    case 'waiting-for-leader':
+      return behind === 0 ? 'follows' : 'waits'
+    case 'retrying':
+      return 'retries'
+    default:
+      return phase
   }
 }
 
@@ -24,10 +28,21 @@ function phaseWord({ phase, behind }: Status): string {
 const failing: ReadonlySet<Phase> = new Set(['retrying', 'stalled', 'faulted'])
 
 function leaderSentence(status: Status | undefined, { leader, all }: Tabs): string {
-  const name = leader === undefined ? 'nobody' : leader === 'service worker' ? 'the service worker' : leader.isThis ? 'this tab' : `tab ${leader.name}`
+  const name =
+    leader === undefined
+      ? 'nobody'
+      : leader === 'service worker'
+        ? 'the service worker'
+        : leader.isThis
+          ? 'this tab'
+          : `tab ${leader.name}`
   const self = all.find(({ isThis }) => isThis)?.name
-  if (status === undefined) return leader === undefined ? 'Stopped here, and nobody leads.' : `Stopped here; ${name} leads.`
-  if (status.leader) return name === 'this tab' || leader === undefined ? `This tab, ${self ?? ''}, leads.` : `This tab, ${self ?? ''}, works beside ${name}, which does not move.`
+  if (status === undefined)
+    return leader === undefined ? 'Stopped here, and nobody leads.' : `Stopped here; ${name} leads.`
+  if (status.leader)
+    return name === 'this tab' || leader === undefined
+      ? `This tab, ${self ?? ''}, leads.`
+      : `This tab, ${self ?? ''}, works beside ${name}, which does not move.`
   if (status.phase === 'starting') return 'This tab joins …'
   if (status.phase === 'faulted') return 'Nobody leads: the projection stopped at an event.'
   if (leader === undefined || name === 'this tab') return 'Nobody leads at the moment.'
@@ -35,7 +50,12 @@ function leaderSentence(status: Status | undefined, { leader, all }: Tabs): stri
 }
 
 function chip({ name, isThis, role }: Tab): HTMLLIElement {
-  return h('li', { 'data-role': role, 'data-this': isThis }, name, h('span', { class: 'hidden' }, ` ${role}${isThis ? ', this tab' : ''}`))
+  return h(
+    'li',
+    { 'data-role': role, 'data-this': isThis },
+    name,
+    h('span', { class: 'hidden' }, ` ${role}${isThis ? ', this tab' : ''}`),
+  )
 }
 
 export function mountPanel(store: Store, session: Session, tabs: TabWatch): void {
@@ -43,8 +63,12 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
   const chips = h('ul', { class: 'tabs', 'aria-label': 'Open tabs of the desk' })
   const tide = gauge('How far the board has read the log')
   const facts = {
-    position: fact('Position'), head: fact('Head'), behind: fact('Behind'),
-    rate: fact('Events per second'), phase: fact('Phase'), version: fact('Version'),
+    position: fact('Position'),
+    head: fact('Head'),
+    behind: fact('Behind'),
+    rate: fact('Events per second'),
+    phase: fact('Phase'),
+    version: fact('Version'),
   }
   const reason = h('p', { id: 'reason', class: 'reason', role: 'status' })
   const remedy = remedies(session, 'running')
@@ -54,7 +78,8 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     h('div', { class: 'who' }, lead, chips),
     tide.element,
     h('dl', { class: 'facts' }, ...Object.values(facts).map(({ element }) => element)),
-    reason, remedy.element,
+    reason,
+    remedy.element,
   )
 
   const speed = speedometer()
@@ -106,18 +131,31 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     stopWatching?.()
     watched = view
     // Reads every table, so that whatever a commit changes is noticed.
-    stopWatching = view?.live(async ({ airports, totals, departures, gates }) => [
-      await airports.getAll(), await totals.getAll(), await departures.getAll(), await gates.getAll(),
-    ]).subscribe(renderSoon)
+    stopWatching = view
+      ?.live(async ({ airports, totals, departures, gates }) => [
+        await airports.getAll(),
+        await totals.getAll(),
+        await departures.getAll(),
+        await gates.getAll(),
+      ])
+      .subscribe(renderSoon)
   }
 
   session.subscribe(() => {
     renderSoon()
     watchView()
     const status = session.running?.status.getSnapshot()
-    const role = status === undefined ? 'stopped' : status.leader ? 'leads' : status.phase === 'waiting-for-leader' ? 'follows' : undefined
+    const role =
+      status === undefined
+        ? 'stopped'
+        : status.leader
+          ? 'leads'
+          : status.phase === 'waiting-for-leader'
+            ? 'follows'
+            : undefined
     // What was seen of the locks is old.
-    if (role !== undefined && tabs.getSnapshot().all.some((tab) => tab.isThis && tab.role !== role)) void tabs.refresh().catch(() => {})
+    if (role !== undefined && tabs.getSnapshot().all.some((tab) => tab.isThis && tab.role !== role))
+      void tabs.refresh().catch(() => {})
   })
   tabs.subscribe(renderSoon)
   store.subscribe(renderSoon)
@@ -130,7 +168,11 @@ function reasonOf({ phase, reason }: Status): string {
 
 /** A level between 0 and the end of the log. */
 export function gauge(name: string) {
-  const element = h('div', { class: 'tide', role: 'meter', 'aria-label': name, 'aria-valuemin': 0, 'aria-valuenow': 0, 'aria-valuemax': 1 }, h('span', { class: 'water' }))
+  const element = h(
+    'div',
+    { class: 'tide', role: 'meter', 'aria-label': name, 'aria-valuemin': 0, 'aria-valuenow': 0, 'aria-valuemax': 1 },
+    h('span', { class: 'water' }),
+  )
   return {
     element,
     set(at: number, of: number): void {

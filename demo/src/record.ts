@@ -18,7 +18,9 @@ const daysInRecord = 90
 const dayLength = 86_400_000
 
 /** The days of the record, 'yyyy-mm-dd'. */
-const days = Array.from({ length: daysInRecord }, (_, index) => new Date(firstDay + index * dayLength).toISOString().slice(0, 10))
+const days = Array.from({ length: daysInRecord }, (_, index) =>
+  new Date(firstDay + index * dayLength).toISOString().slice(0, 10),
+)
 const streamOf = (day: string) => `landings-${day}`
 
 const longDate = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' })
@@ -43,7 +45,12 @@ export async function lookUp(store: Store, known: Loaded = upTo(0, 0)): Promise<
   const versions = await Promise.all(days.slice(known.days).map((day) => store.streamVersion(streamOf(day))))
   const missing = versions.indexOf(0)
   const found = missing === -1 ? versions : versions.slice(0, missing)
-  return found.length === 0 ? known : upTo(found.reduce((sum, version) => sum + version, known.flights), known.days + found.length)
+  return found.length === 0
+    ? known
+    : upTo(
+        found.reduce((sum, version) => sum + version, known.flights),
+        known.days + found.length,
+      )
 }
 
 /**
@@ -64,14 +71,23 @@ export interface LoadResult {
 }
 
 /** Appends the record, a commit a day, from the last day on that is known to be there; all of it if it is complete. */
-export async function loadRecord(store: Store, known: Loaded, signal: AbortSignal, onProgress: (loaded: Loaded) => void): Promise<LoadResult> {
+export async function loadRecord(
+  store: Store,
+  known: Loaded,
+  signal: AbortSignal,
+  onProgress: (loaded: Loaded) => void,
+): Promise<LoadResult> {
   const response = await fetch(url, { signal })
   if (!response.ok) throw new Error(`The flights could not be read (${response.status})`)
   const record = (await response.json()) as FlightRecord[]
 
   const byDay = new Map<string, (FlightEvent & { id: string })[]>(days.map((day) => [day, []]))
   for (const [index, { date, delay, distance, origin, destination }] of record.entries()) {
-    const event = { type: 'FlightLanded', id: idOf(index + 1), data: { origin, destination, distance, delay, date } } as const
+    const event = {
+      type: 'FlightLanded',
+      id: idOf(index + 1),
+      data: { origin, destination, distance, delay, date },
+    } as const
     byDay.get(date.slice(0, 10).replaceAll('/', '-'))?.push(event)
   }
 

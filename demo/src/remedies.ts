@@ -13,17 +13,24 @@ export function remedies(session: Session, which: 'running' | 'building') {
   }
   /** For the names of buttons, which are there twice if both stopped. */
   const where = which === 'running' ? '' : ' in the new version'
-  const element = h('div', { class: 'buttons', hidden: true },
+  const element = h(
+    'div',
+    { class: 'buttons', hidden: true },
     button({ label: 'Skip the event', name: `Skip the event${where}`, action: skip }),
     button({ label: 'Try again', name: `Try again${where}`, action: tryAgain }),
-    which === 'building' ? button({ label: 'Give it up', name: 'Give it up, the new version', action: () => session.giveUp() }) : null)
+    which === 'building'
+      ? button({ label: 'Give it up', name: 'Give it up, the new version', action: () => session.giveUp() })
+      : null,
+  )
 
   async function skip(): Promise<void> {
     const running = troubled()
     const error = running?.status.getSnapshot().lastError
     if (running === undefined || !(error instanceof ProjectionError) || error.position === undefined) return
     await running.skip(error.position)
-    notify(`The event at ${count(error.position)} stays in the log, and off the board. ${which === 'running' ? 'The projection goes on behind it.' : 'The new version goes on behind it.'}`)
+    notify(
+      `The event at ${count(error.position)} stays in the log, and off the board. ${which === 'running' ? 'The projection goes on behind it.' : 'The new version goes on behind it.'}`,
+    )
   }
 
   async function tryAgain(): Promise<void> {

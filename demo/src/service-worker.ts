@@ -73,14 +73,19 @@ async function project({ version, ...handling }: ProjectRequest): Promise<Projec
   try {
     const store = await openStore()
     try {
-      const result = await runProjection(defineBoard(version, () => handling), store, {
-        budget: { maxTime: 2000 },
-        signal: AbortSignal.timeout(10_000),
-      })
+      const result = await runProjection(
+        defineBoard(version, () => handling),
+        store,
+        {
+          budget: { maxTime: 2000 },
+          signal: AbortSignal.timeout(10_000),
+        },
+      )
       const took = `${Math.round(performance.now() - started).toLocaleString('en')} ms`
       const did = `${result.applied.toLocaleString('en')} ${result.applied === 1 ? 'event' : 'events'}`
       const parked = result.parked > 0 ? ` and set ${result.parked} aside` : ''
-      const end = result.reason === 'budget' ? 'The two seconds were up; ask again for the rest.' : 'Nothing is left to do.'
+      const end =
+        result.reason === 'budget' ? 'The two seconds were up; ask again for the rest.' : 'Nothing is left to do.'
       return { ok: true, text: `The service worker projected ${did}${parked} in ${took}. ${end}` }
     } finally {
       await store.close()

@@ -8,23 +8,25 @@ import { onSharedChange, shared } from './shared.js'
 export const boardAt = (version: number): Board => defineBoard(version, () => shared)
 
 const openView = (store: Store, board: Board) => openReadModel(store, board)
-const start = (store: Store, board: Board, onEvent: (report: ProjectionReport) => void = () => {}) => startProjection(board, store, { mode: 'continuous', onEvent })
+const start = (store: Store, board: Board, onEvent: (report: ProjectionReport) => void = () => {}) =>
+  startProjection(board, store, { mode: 'continuous', onEvent })
 
 export type View = Awaited<ReturnType<typeof openView>>
 export type Running = ReturnType<typeof start>
 export type Status = ReturnType<Running['status']['getSnapshot']>
 
 /** Resolves once a projection that stopped or was paused runs again, or never will; after a moment in any case. */
-const goesOn = (running: Running) => new Promise<void>((resolve) => {
-  const look = () => {
-    const { phase } = running.status.getSnapshot()
-    if (phase === 'faulted' || phase === 'paused') return
-    unsubscribe()
-    setTimeout(resolve, 500)
-  }
-  const unsubscribe = running.status.subscribe(look)
-  look()
-})
+const goesOn = (running: Running) =>
+  new Promise<void>((resolve) => {
+    const look = () => {
+      const { phase } = running.status.getSnapshot()
+      if (phase === 'faulted' || phase === 'paused') return
+      unsubscribe()
+      setTimeout(resolve, 500)
+    }
+    const unsubscribe = running.status.subscribe(look)
+    look()
+  })
 
 interface Building {
   readonly version: number
@@ -71,7 +73,8 @@ export class Session {
       unsubscribe()
       this.#followed.delete(running)
     }
-    for (const running of runs) if (!this.#followed.has(running)) this.#followed.set(running, running.status.subscribe(this.#tell))
+    for (const running of runs)
+      if (!this.#followed.has(running)) this.#followed.set(running, running.status.subscribe(this.#tell))
     this.#tell()
   }
 
@@ -158,7 +161,10 @@ export class Session {
       } catch (error) {
         if (this.building === building) {
           const stopped = building.running.status.getSnapshot().phase === 'faulted'
-          notify(`Version ${building.version} ${stopped ? 'stopped at an event. Skip it, or fix the handler and try again, or give the version up.' : `is not complete: ${messageOf(error)}`}`, 'trouble')
+          notify(
+            `Version ${building.version} ${stopped ? 'stopped at an event. Skip it, or fix the handler and try again, or give the version up.' : `is not complete: ${messageOf(error)}`}`,
+            'trouble',
+          )
         }
         await goesOn(building.running)
       }
@@ -177,8 +183,13 @@ export class Session {
     if (old.running === undefined) await built?.stop()
     else this.running = built ?? start(this.#store, boardAt(version))
     this.#changed()
-    notify(`The board now shows version ${version}. The old one was readable until this moment.${
-      skipped.length === 0 ? '' : ` It leaves out the ${skipped.length === 1 ? `event at ${count(skipped[0] ?? 0)}` : `${count(skipped.length)} events`} that an earlier version skipped.`}`)
+    notify(
+      `The board now shows version ${version}. The old one was readable until this moment.${
+        skipped.length === 0
+          ? ''
+          : ` It leaves out the ${skipped.length === 1 ? `event at ${count(skipped[0] ?? 0)}` : `${count(skipped.length)} events`} that an earlier version skipped.`
+      }`,
+    )
     await old.running?.stop()
     await old.view?.close()
   }

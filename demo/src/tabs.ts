@@ -52,13 +52,17 @@ export async function watchTabs(projectionLock: () => string): Promise<TabWatch>
     if (event.persisted) own.release()
   })
   addEventListener('pageshow', (event) => {
-    if (event.persisted) void takeLetter().then((again) => (own = again)).then(refresh)
+    if (event.persisted)
+      void takeLetter()
+        .then((again) => (own = again))
+        .then(refresh)
   })
 
   async function refresh(): Promise<void> {
     const { held = [], pending = [] } = await navigator.locks.query()
     const lock = projectionLock()
-    const clientOf = (end: string, among: readonly LockInfo[]) => among.filter(({ name, mode }) => mode === 'exclusive' && name?.endsWith(end)).map(({ clientId }) => clientId)
+    const clientOf = (end: string, among: readonly LockInfo[]) =>
+      among.filter(({ name, mode }) => mode === 'exclusive' && name?.endsWith(end)).map(({ clientId }) => clientId)
     const [leading] = clientOf(lock, held)
     const [loading] = clientOf(loadLock, held)
     const waiting = new Set(clientOf(lock, pending))
@@ -72,7 +76,10 @@ export async function watchTabs(projectionLock: () => string): Promise<TabWatch>
       .sort((one, other) => one.tab.name.localeCompare(other.tab.name))
     const next: Tabs = {
       all: named.map(({ tab }) => tab),
-      leader: leading === undefined ? undefined : (named.find(({ clientId }) => clientId === leading)?.tab ?? 'service worker'),
+      leader:
+        leading === undefined
+          ? undefined
+          : (named.find(({ clientId }) => clientId === leading)?.tab ?? 'service worker'),
       loader: named.find(({ clientId }) => clientId === loading)?.tab,
     }
     if (JSON.stringify(next) === JSON.stringify(tabs)) return

@@ -14,15 +14,23 @@ export interface Refusal<R = unknown> {
 }
 
 /** `T` with lists that may be constant, which is what the compiler infers of a list that is written in place. */
-export type Constant<T> =
-  unknown extends T ? T
-  : T extends readonly unknown[] ? (number extends T['length'] ? readonly Constant<T[number]>[] : { readonly [K in keyof T]: Constant<T[K]> })
-  : T extends object ? { readonly [K in keyof T]: Constant<T[K]> }
-  : T
+export type Constant<T> = unknown extends T
+  ? T
+  : T extends readonly unknown[]
+    ? number extends T['length']
+      ? readonly Constant<T[number]>[]
+      : { readonly [K in keyof T]: Constant<T[K]> }
+    : T extends object
+      ? { readonly [K in keyof T]: Constant<T[K]> }
+      : T
 
 /** As {@link CommandEvent}, with data that is written in place. */
 export type DecidedEvent<E extends EventShape = EventShape> = E extends EventShape
-  ? CommandEvent<Omit<E, 'data' | 'meta'> & { readonly type: E['type']; readonly data: Constant<E['data']> } & Constant<Pick<E, Extract<keyof E, 'meta'>>>>
+  ? CommandEvent<
+      Omit<E, 'data' | 'meta'> & { readonly type: E['type']; readonly data: Constant<E['data']> } & Constant<
+          Pick<E, Extract<keyof E, 'meta'>>
+        >
+    >
   : never
 
 /** What `decide` answers: new events, possibly none, or a refusal. */
@@ -61,8 +69,10 @@ export interface Command<E extends EventShape, S, D extends Decision<E> = Decisi
 export type DecidedBy<D> = Extract<Exclude<D, Refusal>, readonly unknown[]>[number]
 
 /** `unknown` where a command that is typed by `Own` fits a store of `Store`, and else a text that says why it does not. */
-export type FitsCommand<Store extends EventShape, Own extends EventShape, D> =
-  [DecidedBy<D>] extends [CommandEvent<Store> | DecidedEvent<Store>] ? FitsStore<Store, Own>
+export type FitsCommand<Store extends EventShape, Own extends EventShape, D> = [DecidedBy<D>] extends [
+  CommandEvent<Store> | DecidedEvent<Store>,
+]
+  ? FitsStore<Store, Own>
   : `It decides '${Exclude<DecidedBy<D>, CommandEvent<Store> | DecidedEvent<Store>> extends { readonly type: infer N extends string } ? N : 'an event'}', which is no event of the store.`
 
 /** What a command said no with, or what it did. */
@@ -96,6 +106,10 @@ export function refuse<const R>(reason: R): Refusal<R> {
  * @throws InvalidArgumentError for a promise, which would always hold
  */
 export function ensure(condition: unknown, reason: unknown): asserts condition {
-  if (isRefusedPromise(condition)) throw new InvalidArgumentError('ensure', 'was given a promise, which always holds. Await it before the command is executed.')
+  if (isRefusedPromise(condition))
+    throw new InvalidArgumentError(
+      'ensure',
+      'was given a promise, which always holds. Await it before the command is executed.',
+    )
   if (!condition) throw new CommandRefusedError(reason)
 }

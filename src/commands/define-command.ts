@@ -19,10 +19,15 @@ import type { Command, Decision } from './command.js'
  */
 // One signature and not two: a function within the command would be typed by the first, before the second is tried.
 export function defineCommand<
-  E extends EventShape, S, const D extends Decision<E>, A extends readonly unknown[] = never, L extends Literal = Literal,
+  E extends EventShape,
+  S,
+  const D extends Decision<E>,
+  A extends readonly unknown[] = never,
+  L extends Literal = Literal,
   Next extends S & Literals<L> = S & Literals<L>,
 >(
-  events: EventCatalogue<E>, command: Command<E, S, D, Next> | ((...args: A) => Command<E, S, D, Next>),
+  events: EventCatalogue<E>,
+  command: Command<E, S, D, Next> | ((...args: A) => Command<E, S, D, Next>),
 ): [A] extends [never] ? Command<E, S, D> : (...args: A) => Command<E, S, D>
 export function defineCommand(_events: EventCatalogue, command: unknown): unknown {
   return command

@@ -37,23 +37,39 @@ export interface ExecuteOptions {
  * @throws InvalidEventError if an event that it decided cannot be stored
  * @throws whatever the store throws, at once; and whatever the command's own functions throw
  */
-export async function execute<E extends EventShape, S, const D extends Decision<E>, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
-  store: CommandStore<E>, command: Command<E, S, D, Next>, options?: ExecuteOptions,
+export async function execute<
+  E extends EventShape,
+  S,
+  const D extends Decision<E>,
+  L extends Literal = Literal,
+  Next extends S & Literals<L> = S & Literals<L>,
+>(
+  store: CommandStore<E>,
+  command: Command<E, S, D, Next>,
+  options?: ExecuteOptions,
 ): Promise<CommandResult<E, ReasonOf<D>>>
 /** The same, for a command that is typed by its own events: see `FitsCommand`. */
 export async function execute<E extends EventShape, S, const D extends Decision<Own>, Own extends EventShape = E>(
-  store: CommandStore<E>, command: Command<Own, S, D> & FitsCommand<E, Own, D>, options?: ExecuteOptions,
+  store: CommandStore<E>,
+  command: Command<Own, S, D> & FitsCommand<E, Own, D>,
+  options?: ExecuteOptions,
 ): Promise<CommandResult<Own, ReasonOf<D>>>
 export async function execute<E extends EventShape, S>(
-  store: CommandStore<E>, command: Command<E, S, Decision<E>, S>, options: ExecuteOptions = {},
+  store: CommandStore<E>,
+  command: Command<E, S, Decision<E>, S>,
+  options: ExecuteOptions = {},
 ): Promise<CommandResult<E, never>> {
   onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options
   assertSignal(signal)
-  if (onRetry !== undefined && typeof onRetry !== 'function') throw new InvalidArgumentError('onRetry', 'must be a function.')
+  if (onRetry !== undefined && typeof onRetry !== 'function')
+    throw new InvalidArgumentError('onRetry', 'must be a function.')
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
-  const pipeline = commandPipeline(command as Command<E, S>, { retry: retryPolicy(options.retry), random: () => clock.random() })
+  const pipeline = commandPipeline(command as Command<E, S>, {
+    retry: retryPolicy(options.retry),
+    random: () => clock.random(),
+  })
   let step = pipeline.next()
   while (!step.done) {
     signal?.throwIfAborted()
@@ -71,7 +87,8 @@ export async function execute<E extends EventShape, S>(
           await store.append(effect.writes, appending).then(
             (result) => ({ kind: 'appended', result }) as const,
             (error: unknown) => {
-              if (hasCode(error, 'version-conflict')) return { kind: 'conflict', error: error as VersionConflictError } as const
+              if (hasCode(error, 'version-conflict'))
+                return { kind: 'conflict', error: error as VersionConflictError } as const
               throw error
             },
           ),

@@ -2,7 +2,15 @@
  * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
  * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
  */
-import { hasCode, IntegrityError, InvalidArgumentError, InvalidEventError, TooManyStreamsError, type CommandRefusedError, type VersionConflictError } from '../errors.js'
+import {
+  hasCode,
+  IntegrityError,
+  InvalidArgumentError,
+  InvalidEventError,
+  TooManyStreamsError,
+  type CommandRefusedError,
+  type VersionConflictError,
+} from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { isPlainPrototype } from '../events/json.js'
@@ -91,12 +99,16 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
-  if (typeof command !== 'object' || command === null) throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+  if (typeof command !== 'object' || command === null)
+    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   // An instance of a class may hold what it likes.
-  if (isPlainPrototype(Object.getPrototypeOf(command))) onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
+  if (isPlainPrototype(Object.getPrototypeOf(command)))
+    onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
   const { initial, evolve, decide } = command
-  if (command.discover !== undefined && typeof command.discover !== 'function') throw new InvalidArgumentError('discover', 'must be a function.')
-  if (typeof evolve !== 'function' || typeof decide !== 'function') throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+  if (command.discover !== undefined && typeof command.discover !== 'function')
+    throw new InvalidArgumentError('discover', 'must be a function.')
+  if (typeof evolve !== 'function' || typeof decide !== 'function')
+    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
   const versions = new Map<string, number>()
   // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
   const queue = new Set(declareStreams(command.streams))
@@ -110,7 +122,10 @@ function* readStreams<E extends EventShape, S>(
       version += 1
       // A missing event would be a wrong decision, and a number of events that is no version (N37).
       if (event.version !== version) {
-        throw new IntegrityError(event.position, `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`)
+        throw new IntegrityError(
+          event.position,
+          `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
+        )
       }
       state = awaited('evolve', command.evolve(state, event))
     }
@@ -140,7 +155,8 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
     decision = awaited('decide', command.decide(state)) as readonly CommandEvent<E>[] | Refusal
   } catch (error) {
     // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
-    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError') return { type: 'refused', reason: (error as CommandRefusedError).reason }
+    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError')
+      return { type: 'refused', reason: (error as CommandRefusedError).reason }
     throw error
   }
   if (!isEvents(decision)) {
@@ -148,12 +164,21 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
     throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason).')
   }
   // All of them, since several may be promises. Holes count.
-  const wrong = Array.from<unknown, boolean>(decision, (event) => typeof event !== 'object' || event === null || isRefusedPromise(event)).indexOf(true)
-  if (wrong >= 0) throw new InvalidEventError(`decide[${wrong}]`, 'must be { stream, type, data }: `decide` returns a list of events.')
+  const wrong = Array.from<unknown, boolean>(
+    decision,
+    (event) => typeof event !== 'object' || event === null || isRefusedPromise(event),
+  ).indexOf(true)
+  if (wrong >= 0)
+    throw new InvalidEventError(
+      `decide[${wrong}]`,
+      'must be { stream, type, data }: `decide` returns a list of events.',
+    )
   return decision
 }
 
-function isEvents<E extends EventShape>(decision: readonly CommandEvent<E>[] | Refusal): decision is readonly CommandEvent<E>[] {
+function isEvents<E extends EventShape>(
+  decision: readonly CommandEvent<E>[] | Refusal,
+): decision is readonly CommandEvent<E>[] {
   return Array.isArray(decision)
 }
 

@@ -22,9 +22,12 @@ export type RetryPolicy = Required<RetryOptions>
 export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
   onlyKnown(options, ['maxAttempts', 'delay', 'backoff'], 'retry')
   const { maxAttempts = 4, delay = 10, backoff = 'exponential' } = options
-  if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 0) throw new InvalidArgumentError('retry.maxAttempts', 'must be a whole number of at least 0.')
-  if (!Number.isFinite(delay) || delay < 0) throw new InvalidArgumentError('retry.delay', 'must be a number of ms, at least 0.')
-  if (backoff !== 'exponential' && backoff !== 'fixed') throw new InvalidArgumentError('retry.backoff', "must be 'exponential' or 'fixed'.")
+  if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 0)
+    throw new InvalidArgumentError('retry.maxAttempts', 'must be a whole number of at least 0.')
+  if (!Number.isFinite(delay) || delay < 0)
+    throw new InvalidArgumentError('retry.delay', 'must be a number of ms, at least 0.')
+  if (backoff !== 'exponential' && backoff !== 'fixed')
+    throw new InvalidArgumentError('retry.backoff', "must be 'exponential' or 'fixed'.")
   return { maxAttempts, delay, backoff }
 }
 

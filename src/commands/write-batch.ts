@@ -8,7 +8,10 @@ import type { CommandEvent } from './command.js'
 /** The streams that a command declares, in order: at least one, none twice (C1, V8, V9). */
 export function declareStreams(streams: readonly string[]): readonly string[] {
   if (!Array.isArray(streams) || streams.length === 0) {
-    throw new InvalidArgumentError('streams', 'must name at least one stream: what a command reads is what it is checked against.')
+    throw new InvalidArgumentError(
+      'streams',
+      'must name at least one stream: what a command reads is what it is checked against.',
+    )
   }
   const declared = new Set<string>()
   for (const stream of streams) {
@@ -39,7 +42,8 @@ export function createWriteBatch<E extends EventShape>(): WriteBatch<E> {
     participate(stream, version) {
       const name = streamName(stream)
       const known = expected.get(name)
-      if (known !== undefined && known !== version) throw new VersionConflictError({ stream: name, expected: known, actual: version })
+      if (known !== undefined && known !== version)
+        throw new VersionConflictError({ stream: name, expected: known, actual: version })
       expected.set(name, version)
     },
     add({ stream, ...event }) {

@@ -9,7 +9,16 @@ import { createId } from './identifier.js'
 import type { NotJson } from './json-type.js'
 import { isPlainPrototype, propertyPath, toJsonText } from './json.js'
 import { assertEventId, eventType } from './names.js'
-import { creatorName, keeps, markOf, runSchema, storedData, textBefore, type StandardSchema, type Validate } from './schema.js'
+import {
+  creatorName,
+  keeps,
+  markOf,
+  runSchema,
+  storedData,
+  textBefore,
+  type StandardSchema,
+  type Validate,
+} from './schema.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -74,7 +83,11 @@ export interface PlainCreatorOptions<E extends EventShape> {
 }
 
 /** What a creator makes: an event with an id. `checked`: see {@link NewEvent}. */
-export type CreatedEvent<E extends EventShape> = E & { readonly id: string; readonly meta?: unknown; readonly checked?: string | undefined }
+export type CreatedEvent<E extends EventShape> = E & {
+  readonly id: string
+  readonly meta?: unknown
+  readonly checked?: string | undefined
+}
 
 /** What carries types only, and is not there at runtime. */
 interface Carried<E extends EventShape, Known extends boolean> {
@@ -89,12 +102,22 @@ interface Carried<E extends EventShape, Known extends boolean> {
  * @throws InvalidEventError if the data does not fit
  * @throws InvalidArgumentError for an option that there is none of
  */
-export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
-  (data: Input, ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]): CreatedEvent<E>
+export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<
+  E,
+  Known
+> {
+  (
+    data: Input,
+    ...options: E extends { readonly meta: unknown } ? [options: CreatorOptions<E>] : [options?: CreatorOptions<E>]
+  ): CreatedEvent<E>
 }
 
 /** As {@link EventCreator}, for an event that can do without `meta`. */
-export interface PlainEventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<E, Known> {
+export interface PlainEventCreator<
+  E extends EventShape,
+  Input = E['data'],
+  Known extends boolean = boolean,
+> extends Carried<E, Known> {
   (data: Input, options?: PlainCreatorOptions<E>): CreatedEvent<E>
 }
 
@@ -167,7 +190,9 @@ export type DefinedCreators<D extends EventDefinitions> = {
  * events.FlightLanded({ delay: 12 })
  */
 export function defineEvents(): EventCreators<EventShape>
-export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [never] ? unknown : NotJson<E>): EventCreators<E>
+export function defineEvents<E extends EventShape>(
+  this: [NotJson<E>] extends [never] ? unknown : NotJson<E>,
+): EventCreators<E>
 /**
  * Names the events of an app with their schemas and versions.
  *
@@ -183,7 +208,8 @@ export function defineEvents<E extends EventShape>(this: [NotJson<E>] extends [n
  * })
  */
 export function defineEvents<const D extends EventDefinitions>(
-  this: [NotJson<EventsDefined<D>>] extends [never] ? unknown : NotJson<EventsDefined<D>>, definitions: D,
+  this: [NotJson<EventsDefined<D>>] extends [never] ? unknown : NotJson<EventsDefined<D>>,
+  definitions: D,
 ): DefinedCreators<D>
 export function defineEvents(definitions?: EventDefinitions): object {
   return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
@@ -262,16 +288,24 @@ function openCatalogue(): object {
 }
 
 function closedCatalogue(definitions: EventDefinitions): object {
-  if (typeof definitions !== 'object' || definitions === null || !isPlainPrototype(Object.getPrototypeOf(definitions))) {
+  if (
+    typeof definitions !== 'object' ||
+    definitions === null ||
+    !isPlainPrototype(Object.getPrototypeOf(definitions))
+  ) {
     // `{ __proto__: … }` is no property but a prototype.
-    throw new InvalidArgumentError('defineEvents', "takes a plain object of definitions. Write ['__proto__'] for a type of that name.")
+    throw new InvalidArgumentError(
+      'defineEvents',
+      "takes a plain object of definitions. Write ['__proto__'] for a type of that name.",
+    )
   }
   const known = new Map<string, KnownType>()
   for (const type of Object.keys(definitions)) known.set(eventType(type), readDefinition(type, definitions[type]))
   const core = coreOf(known)
   const catalogue: object = Object.create(null)
   for (const [type, definition] of known) {
-    if (type !== 'then') Object.defineProperty(catalogue, type, { value: creatorOf(type, definition), enumerable: true })
+    if (type !== 'then')
+      Object.defineProperty(catalogue, type, { value: creatorOf(type, definition), enumerable: true })
   }
   Object.defineProperty(catalogue, made, { value: true })
   cores.set(catalogue, core)
@@ -288,11 +322,14 @@ interface KnownType {
 /** Everything is read here, once: changing the definition later changes nothing. */
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
-  if (typeof definition !== 'object' || definition === null) throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+  if (typeof definition !== 'object' || definition === null)
+    throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
   onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
-  if (!Number.isSafeInteger(version) || version < 1) throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
-  if (typeof upcast !== 'object' || upcast === null) throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
+  if (typeof upcast !== 'object' || upcast === null)
+    throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
   const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
   if (schema !== undefined && typeof standard?.validate !== 'function') {
     throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
@@ -303,13 +340,20 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
   for (let from = 1; from < version; from += 1) {
     const step = steps.get(String(from))
     if (typeof step !== 'function') {
-      throw new InvalidArgumentError(`${at}.upcast`, `must have a function for ${from}: events of that version may be stored, and this is version ${version}.`)
+      throw new InvalidArgumentError(
+        `${at}.upcast`,
+        `must have a function for ${from}: events of that version may be stored, and this is version ${version}.`,
+      )
     }
     upcasters.push(step)
     steps.delete(String(from))
   }
   const [extra] = steps.keys()
-  if (extra !== undefined) throw new InvalidArgumentError(`${at}.upcast`, `starts from ${extra}, which is no version before ${version}. Raise 'version'?`)
+  if (extra !== undefined)
+    throw new InvalidArgumentError(
+      `${at}.upcast`,
+      `starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
+    )
   return { validate: standard?.validate.bind(standard), version, upcasters }
 }
 
@@ -320,13 +364,19 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
     validate(type, data, path, mark) {
       const found = known.get(type)
       if (found === undefined) {
-        throw new InvalidEventError(under(path, 'type'), `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`)
+        throw new InvalidEventError(
+          under(path, 'type'),
+          `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`,
+        )
       }
       const { validate, version } = found
       const at = under(path, 'data')
       if (mark === undefined) return validate === undefined ? data : storedData(validate, type, data, at)
       if (mark === markOf(type, version, toJsonText(data, at))) return data
-      throw new InvalidEventError(at, `was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`)
+      throw new InvalidEventError(
+        at,
+        `was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`,
+      )
     },
     identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
     restore(type, storedVersion, data, position) {
@@ -339,7 +389,10 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
   }
 }
 
-function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 }): AnyCreator {
+function creatorOf(
+  type: string,
+  { validate, version }: Pick<KnownType, 'validate' | 'version'> = { validate: undefined, version: 1 },
+): AnyCreator {
   return (data, options = {}) => {
     onlyKnown(options, ['id', 'meta'])
     const { id, meta } = options
@@ -347,13 +400,18 @@ function creatorOf(type: string, { validate, version }: Pick<KnownType, 'validat
     const given = validate === undefined ? undefined : textBefore(data)
     const value = validate === undefined ? data : runSchema(validate, data, 'data')
     if (isRefusedPromise(value)) {
-      throw new InvalidEventError('data', `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`)
+      throw new InvalidEventError(
+        'data',
+        `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
+      )
     }
     const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
     // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
-    return validate === undefined || keeps(validate, data, given, value, 'data') === true ? event : { ...event, checked: markOf(type, version, text) }
+    return validate === undefined || keeps(validate, data, given, value, 'data') === true
+      ? event
+      : { ...event, checked: markOf(type, version, text) }
   }
 }
 

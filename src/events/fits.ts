@@ -9,7 +9,9 @@ export type Reads = 'own types' | 'every event'
 type Misfits<Store extends EventShape, Own extends EventShape> = Own extends EventShape
   ? Own['type'] & Store['type'] extends infer N extends string
     ? N extends string
-      ? EventOfType<Store, N> extends EventOfType<Own, N> ? never : N
+      ? EventOfType<Store, N> extends EventOfType<Own, N>
+        ? never
+        : N
       : never
     : never
   : never
@@ -19,11 +21,16 @@ type Misfits<Store extends EventShape, Own extends EventShape> = Own extends Eve
  * of event that both have, the store's event must be assignable to the reader's, which may need less. What reads every event has to
  * know every event of the store. Of a store that was opened without a catalogue nothing is known, and everything fits.
  */
-export type FitsStore<Store extends EventShape, Own extends EventShape, R extends Reads = 'own types'> =
-  string extends Store['type'] ? unknown
+export type FitsStore<
+  Store extends EventShape,
+  Own extends EventShape,
+  R extends Reads = 'own types',
+> = string extends Store['type']
+  ? unknown
   : [Misfits<Store, Own>] extends [never]
     ? 'every event' extends R
-      ? [Store['type']] extends [Own['type']] ? unknown
+      ? [Store['type']] extends [Own['type']]
+        ? unknown
         : `It reads every event, and is not typed by the store's '${Exclude<Store['type'], Own['type']>}': name the types in 'filter'.`
       : unknown
     : `The store's '${Misfits<Store, Own>}' is not the event that this is typed by.`

@@ -14,9 +14,12 @@ export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T 
   copies.set(value, made)
   if (made === value) return value
   const copy = (part: unknown): unknown => freshCopy(part, copies)
-  if (made instanceof Map) for (const [key, part] of value as unknown as Map<unknown, unknown>) made.set(copy(key), copy(part))
+  if (made instanceof Map)
+    for (const [key, part] of value as unknown as Map<unknown, unknown>) made.set(copy(key), copy(part))
   else if (made instanceof Set) for (const part of value as unknown as Set<unknown>) made.add(copy(part))
-  else if (!ArrayBuffer.isView(made)) for (const key of Object.keys(made)) (made as Record<string, unknown>)[key] = copy((made as Record<string, unknown>)[key])
+  else if (!ArrayBuffer.isView(made))
+    for (const key of Object.keys(made))
+      (made as Record<string, unknown>)[key] = copy((made as Record<string, unknown>)[key])
   return made as T
 }
 

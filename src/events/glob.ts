@@ -76,7 +76,8 @@ function parse(pattern: string): Part[] {
       const members = pattern.slice(at + (negated ? 2 : 1), end)
       if (members === '') throw refuse("must name a character between '[' and ']'.")
       const ranges = rangesOf(members)
-      if (ranges.some(([from, to]) => from > to)) throw refuse(`must not have a range that runs backwards, as in '[${members}]'.`)
+      if (ranges.some(([from, to]) => from > to))
+        throw refuse(`must not have a range that runs backwards, as in '[${members}]'.`)
       parts.push({ negated, ranges })
       at = end
     } else {

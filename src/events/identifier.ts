@@ -32,13 +32,26 @@ export function createId(now: number): string {
     }
   }
   const count = sequence % 2 ** 16
-  if (sequence - count !== stem.sequence || lastTime !== stem.time) stem = { time: lastTime, sequence: sequence - count, text: stemText(lastTime, sequence) }
+  if (sequence - count !== stem.sequence || lastTime !== stem.time)
+    stem = { time: lastTime, sequence: sequence - count, text: stemText(lastTime, sequence) }
   const word = randomWord()
   // One string of one call: this runs for every event, and put together from parts it took longer than encoding the event.
-  return stem.text + String.fromCharCode(
-    digits[count >>> 12] as number, digits[(count >>> 8) & 15] as number, digits[(count >>> 4) & 15] as number, digits[count & 15] as number,
-    digits[word >>> 28] as number, digits[(word >>> 24) & 15] as number, digits[(word >>> 20) & 15] as number, digits[(word >>> 16) & 15] as number,
-    digits[(word >>> 12) & 15] as number, digits[(word >>> 8) & 15] as number, digits[(word >>> 4) & 15] as number, digits[word & 15] as number,
+  return (
+    stem.text +
+    String.fromCharCode(
+      digits[count >>> 12] as number,
+      digits[(count >>> 8) & 15] as number,
+      digits[(count >>> 4) & 15] as number,
+      digits[count & 15] as number,
+      digits[word >>> 28] as number,
+      digits[(word >>> 24) & 15] as number,
+      digits[(word >>> 20) & 15] as number,
+      digits[(word >>> 16) & 15] as number,
+      digits[(word >>> 12) & 15] as number,
+      digits[(word >>> 8) & 15] as number,
+      digits[(word >>> 4) & 15] as number,
+      digits[word & 15] as number,
+    )
   )
 }
 
@@ -82,7 +95,11 @@ let used = pool.length
 function randomWord(): number {
   if (used === pool.length) {
     const crypto = feature((here) => here.crypto)
-    if (typeof crypto?.getRandomValues !== 'function') throw new InvalidArgumentError('crypto.getRandomValues', 'is missing here, and ids are made with it. Provide it before tidemark is used.')
+    if (typeof crypto?.getRandomValues !== 'function')
+      throw new InvalidArgumentError(
+        'crypto.getRandomValues',
+        'is missing here, and ids are made with it. Provide it before tidemark is used.',
+      )
     crypto.getRandomValues(pool)
     used = 0
   }

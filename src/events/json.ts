@@ -50,7 +50,13 @@ export function isPlainPrototype(prototype: object | null): boolean {
 /** The text by `JSON.stringify`, for ordinary data; nothing for all else, which {@link write} looks at more closely. Takes half as long. */
 function quickText(value: unknown): string | undefined {
   // They inherit from `Object.prototype`. Asked one by one, which Firefox does without making anything.
-  if ('toJSON' in Array.prototype || 'toJSON' in String.prototype || 'toJSON' in Number.prototype || 'toJSON' in Boolean.prototype) return undefined
+  if (
+    'toJSON' in Array.prototype ||
+    'toJSON' in String.prototype ||
+    'toJSON' in Number.prototype ||
+    'toJSON' in Boolean.prototype
+  )
+    return undefined
   try {
     // A proxy may do and answer here whatever it likes. It is JSON, or nothing.
     return isOrdinary(value, { objects: deepest }) ? (JSON.stringify(value) as string | undefined) : undefined
@@ -61,10 +67,18 @@ function quickText(value: unknown): string | undefined {
 
 /** Plain data of this realm, of which nothing gets lost. Answers no as well for many objects, and with that for deep ones and cycles. */
 function isOrdinary(value: unknown, left: { objects: number }): boolean {
-  if (typeof value !== 'object') return typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+  if (typeof value !== 'object')
+    return (
+      typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+    )
   if (value === null) return true
   const isArray = Array.isArray(value)
-  if (Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) || (left.objects -= 1) < 0 || 'toJSON' in value) return false
+  if (
+    Object.getPrototypeOf(value) !== (isArray ? Array.prototype : Object.prototype) ||
+    (left.objects -= 1) < 0 ||
+    'toJSON' in value
+  )
+    return false
   const keys = Object.keys(value)
   // Names come after indexes: so many keys, and the last of them an index, are neither holes nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
@@ -157,7 +171,8 @@ function writePlainObject(value: object, walk: Walk): void {
     const descriptor = Object.getOwnPropertyDescriptor(value, key)
     const property = descriptor === undefined ? undefined : valueOf(descriptor)
     if (property !== undefined) {
-      if (key === 'toJSON' && typeof property === 'function') throw new Unfit('is a method that replaces the object in JSON. Call it first.')
+      if (key === 'toJSON' && typeof property === 'function')
+        throw new Unfit('is a method that replaces the object in JSON. Call it first.')
       walk.text.push(next, quote(key), ':')
       next = ','
       write(property, walk)
@@ -169,24 +184,34 @@ function writePlainObject(value: object, walk: Walk): void {
 
 /** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */
 function valueOf(descriptor: PropertyDescriptor): unknown {
-  if (descriptor.get !== undefined || descriptor.set !== undefined) throw new Unfit('is a getter or setter. Copy its value into a plain object, as toJS of MobX and unwrap of Solid do.')
+  if (descriptor.get !== undefined || descriptor.set !== undefined)
+    throw new Unfit(
+      'is a getter or setter. Copy its value into a plain object, as toJS of MobX and unwrap of Solid do.',
+    )
   return descriptor.value
 }
 
 function refuseSymbols(value: object): void {
-  const symbol = Object.getOwnPropertySymbols(value).find((key) => key === Symbol.toStringTag || Object.getOwnPropertyDescriptor(value, key)?.enumerable)
+  const symbol = Object.getOwnPropertySymbols(value).find(
+    (key) => key === Symbol.toStringTag || Object.getOwnPropertyDescriptor(value, key)?.enumerable,
+  )
   if (symbol !== undefined) throw new Unfit(`has the key ${String(symbol)}, and JSON leaves symbols out.`)
 }
 
 /** `Array.prototype` is itself an array, in every realm; the prototypes of subclasses are not. */
 function isArrayPrototype(prototype: unknown): boolean {
-  return prototype === Array.prototype || (Array.isArray(prototype) && isPlainPrototype(Object.getPrototypeOf(prototype)))
+  return (
+    prototype === Array.prototype || (Array.isArray(prototype) && isPlainPrototype(Object.getPrototypeOf(prototype)))
+  )
 }
 
 function instanceProblem(value: object): string {
   isRefusedPromise(value)
   const { name } = (value.constructor ?? {}) as { name?: unknown }
-  const what = typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object with a prototype of its own'
+  const what =
+    typeof name === 'string' && name !== '' && name !== 'Object'
+      ? `an instance of ${name}`
+      : 'an object with a prototype of its own'
   return `is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`
 }
 

@@ -7,4 +7,11 @@ export type Literal = string | number | boolean | bigint
  * Any value, which the compiler infers with its literals and tuples: `{ status: 'open' }` stays that, and does not become
  * `{ status: string }`, before the type is known that it has to fit.
  */
-export type Literals<L extends Literal = Literal> = L | {} | null | undefined | [] | Literals<L>[] | { [key: string]: Literals<L> }
+export type Literals<L extends Literal = Literal> =
+  | L
+  | {}
+  | null
+  | undefined
+  | []
+  | Literals<L>[]
+  | { [key: string]: Literals<L> }

@@ -34,8 +34,14 @@ export function projectionName(value: unknown): string {
 export function tableName(value: unknown): string {
   const what = 'Table name'
   const name = checked(what, value, value, longestTable)
-  if (name.startsWith('tidemark:')) throw new InvalidNameError(what, value, "must not start with 'tidemark:', which is for tidemark's own tables.")
-  if (takenTables.has(name)) throw new InvalidNameError(what, value, `must not be one of ${[...takenTables].join(', ')}: a view has members of these names.`)
+  if (name.startsWith('tidemark:'))
+    throw new InvalidNameError(what, value, "must not start with 'tidemark:', which is for tidemark's own tables.")
+  if (takenTables.has(name))
+    throw new InvalidNameError(
+      what,
+      value,
+      `must not be one of ${[...takenTables].join(', ')}: a view has members of these names.`,
+    )
   return name
 }
 
@@ -47,7 +53,8 @@ export function streamPrefix(value: unknown): string {
   const what = 'Stream prefix'
   if (typeof value !== 'string') throw new InvalidNameError(what, value, 'must be a string.')
   if (value.length > longest) throw new InvalidNameError(what, value, `must have at most ${longest} characters.`)
-  if (globCharacter.test(value)) throw new InvalidNameError(what, value, "must not contain *, ?, [ or ]. Use 'streamPattern' for patterns.")
+  if (globCharacter.test(value))
+    throw new InvalidNameError(what, value, "must not contain *, ?, [ or ]. Use 'streamPattern' for patterns.")
   return value
 }
 
@@ -57,7 +64,8 @@ export function eventType(value: unknown): string {
 }
 
 /** Whether it may be the id of an event. */
-export const isEventId = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= longest
+export const isEventId = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= longest
 
 /** @throws InvalidEventError under the path, for what may not be the id of an event */
 export function assertEventId(value: unknown, path: string): asserts value is string {
@@ -69,7 +77,8 @@ function checked(what: string, given: unknown, name: unknown, most: number, forb
   if (name === '') throw new InvalidNameError(what, given, 'must not be empty.')
   if (name.length > most) throw new InvalidNameError(what, given, `must have at most ${most} characters.`)
   if (forbidden?.test(name)) throw new InvalidNameError(what, given, 'must not contain *, ?, [ or ].')
-  if (loneSurrogate.test(name)) throw new InvalidNameError(what, given, 'must be well-formed Unicode, without lone surrogates.')
+  if (loneSurrogate.test(name))
+    throw new InvalidNameError(what, given, 'must be well-formed Unicode, without lone surrogates.')
   return name
 }
 

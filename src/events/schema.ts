@@ -37,7 +37,8 @@ export const creatorName = (type: string): string => `${propertyPath('events', t
  * @throws InvalidEventError under the path, from the promise if there is one
  */
 export function runSchema(validate: Validate, value: unknown, path: string, plain?: string): unknown {
-  const failed = (cause: unknown) => new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
+  const failed = (cause: unknown) =>
+    new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
   let result: ReturnType<Validate>
   try {
     result = validate(value)
@@ -63,11 +64,16 @@ export function runSchema(validate: Validate, value: unknown, path: string, plai
 export function storedData(validate: Validate, type: string, data: unknown, path: string): unknown {
   const given = textBefore(data)
   const value = runSchema(validate, data, path, type)
-  return next(value, (tidied) => next(keeps(validate, data, given, tidied, path), (kept) => {
-    if (kept) return tidied
-    const whose = value instanceof Promise ? 'An asynchronous schema must not: change the data before.' : `Make the event with ${creatorName(type)}.`
-    throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
-  }))
+  return next(value, (tidied) =>
+    next(keeps(validate, data, given, tidied, path), (kept) => {
+      if (kept) return tidied
+      const whose =
+        value instanceof Promise
+          ? 'An asynchronous schema must not: change the data before.'
+          : `Make the event with ${creatorName(type)}.`
+      throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
+    }),
+  )
 }
 
 /**
@@ -77,17 +83,28 @@ export function storedData(validate: Validate, type: string, data: unknown, path
  * @param given what {@link textBefore} said of the input, which the schema may have changed in place
  * @throws InvalidEventError if the output is not JSON
  */
-export function keeps(validate: Validate, input: unknown, given: string | undefined, output: unknown, path: string): boolean | Promise<boolean> {
+export function keeps(
+  validate: Validate,
+  input: unknown,
+  given: string | undefined,
+  output: unknown,
+  path: string,
+): boolean | Promise<boolean> {
   try {
     if (isCopy(output, input) && given === textBefore(input)) return true
   } catch {
     // A cycle, or a getter that throws.
   }
   const text = toJsonText(output, path)
-  const isSame = (result: StandardResult<unknown>) => result.issues === undefined && toJsonText(result.value, '') === text
+  const isSame = (result: StandardResult<unknown>) =>
+    result.issues === undefined && toJsonText(result.value, '') === text
   try {
     const result = validate(JSON.parse(text))
-    return isThenable(result) ? Promise.resolve(result).then(isSame).catch(() => false) : isSame(result)
+    return isThenable(result)
+      ? Promise.resolve(result)
+          .then(isSame)
+          .catch(() => false)
+      : isSame(result)
   } catch {
     return false
   }
@@ -107,10 +124,23 @@ export function textBefore(value: unknown): string | undefined {
 /** Whether two values are of the same parts. One that a schema changed in place is the same as itself: its text before tells. */
 function isCopy(one: unknown, other: unknown): boolean {
   if (one === other) return true
-  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null || Array.isArray(one) !== Array.isArray(other)) return false
+  if (
+    typeof one !== 'object' ||
+    one === null ||
+    typeof other !== 'object' ||
+    other === null ||
+    Array.isArray(one) !== Array.isArray(other)
+  )
+    return false
   const keys = Object.keys(one)
-  return keys.length === Object.keys(other).length
-    && keys.every((key) => Object.hasOwn(other, key) && isCopy((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key]))
+  return (
+    keys.length === Object.keys(other).length &&
+    keys.every(
+      (key) =>
+        Object.hasOwn(other, key) &&
+        isCopy((one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key]),
+    )
+  )
 }
 
 /**
@@ -133,12 +163,19 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
 }
 
 function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
-  if (typeof result !== 'object' || result === null) throw new InvalidEventError(path, `cannot be validated: its schema returned ${describe(result)}.`)
+  if (typeof result !== 'object' || result === null)
+    throw new InvalidEventError(path, `cannot be validated: its schema returned ${describe(result)}.`)
   const { issues } = result
   if (issues === undefined) return result.value
   const [first] = issues
-  const at = (first?.path ?? []).reduce<string>((so, step) => propertyPath(so, typeof step === 'object' ? step.key : step), path)
+  const at = (first?.path ?? []).reduce<string>(
+    (so, step) => propertyPath(so, typeof step === 'object' ? step.key : step),
+    path,
+  )
   const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
-  const advice = plain === undefined ? '' : ` (if the schema changes its input, make the event with ${creatorName(plain)})`
-  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, { issues })
+  const advice =
+    plain === undefined ? '' : ` (if the schema changes its input, make the event with ${creatorName(plain)})`
+  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, {
+    issues,
+  })
 }

@@ -27,12 +27,16 @@ export function compileFilter(filter: EventFilter): CompiledFilter {
   onlyKnown(filter, known, 'filter')
   const { types, streamPrefix: prefix, streamPattern: pattern } = filter
   if (prefix !== undefined && pattern !== undefined) {
-    throw new InvalidArgumentError('filter', "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.")
+    throw new InvalidArgumentError(
+      'filter',
+      "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.",
+    )
   }
   const isType = types === undefined ? undefined : typeTest(types)
   const isStream = pattern !== undefined ? compileGlob(pattern) : prefix !== undefined ? prefixTest(prefix) : undefined
   return {
-    matches: ({ type, stream }) => (isType === undefined || isType(type)) && (isStream === undefined || isStream(stream)),
+    matches: ({ type, stream }) =>
+      (isType === undefined || isType(type)) && (isStream === undefined || isStream(stream)),
     all: isType === undefined && isStream === undefined,
   }
 }

@@ -53,10 +53,11 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
     void lookInto()
   }
   const pause = () => {
-    if (!stopped) cancelPause = clock.schedule(distrustFor, () => {
-      cancelPause = undefined
-      void lookInto()
-    })
+    if (!stopped)
+      cancelPause = clock.schedule(distrustFor, () => {
+        cancelPause = undefined
+        void lookInto()
+      })
   }
   return {
     saw,

@@ -24,7 +24,8 @@ export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#turn === undefined && this.#next < this.#page.length && this.#signal?.aborted !== true) return Promise.resolve(this.#take())
+    if (this.#turn === undefined && this.#next < this.#page.length && this.#signal?.aborted !== true)
+      return Promise.resolve(this.#take())
     return this.#inTurn(() => this.#afterPage())
   }
 

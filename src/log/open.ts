@@ -1,7 +1,7 @@
 /** Opening an event store on IndexedDB, and removing one. */
-import { inProcessCoordinator, type Coordinator } from '../coordination/in-process.js'
-import { lockManager } from '../coordination/in-use.js'
-import { webLocksCoordinator } from '../coordination/web-locks.js'
+import { inProcessCoordinator, type Coordinator } from '../locks/in-process.js'
+import { lockManager } from '../locks/in-use.js'
+import { webLocksCoordinator } from '../locks/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
@@ -15,10 +15,10 @@ import { healing, type StorageOccurrence, type StorageReport } from '../platform
 import { isMissing } from '../platform/indexeddb.js'
 import { isThenable } from '../platform/promises.js'
 import { openSignals, type Signals } from '../platform/signals.js'
-import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './checkpoints.js'
+import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './indexeddb/checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
-import { IndexedDbLog } from './indexeddb-log.js'
-import { MemoryLog } from './memory-log.js'
+import { IndexedDbLog } from './indexeddb/indexeddb-log.js'
+import { MemoryLog } from './memory/memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
 import { assertDurability, createStore } from './store.js'
@@ -43,25 +43,29 @@ export interface EventStoreOptions<E extends EventShape> {
 }
 
 /** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
-export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & Checkpoints & Coordinator & StoreOperations
+export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> &
+  Checkpoints &
+  Coordinator &
+  StoreOperations
 
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
-export type StoreInternals = CommonInternals & (
+export type StoreInternals = CommonInternals &
   /** Where the log is, and so its read models. */
-  | {
-    readonly medium: 'indexeddb'
-    readonly connection: Connection
-    /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
-    onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
-  }
-  | {
-    readonly medium: 'memory'
-    readonly log: Pick<MemoryLog, 'records'>
-    readonly checkpoints: ReadonlyMap<string, number>
-    /** Theirs to make and to use: the log knows nothing of them. */
-    readonly readModels: object
-  }
-)
+  (
+    | {
+        readonly medium: 'indexeddb'
+        readonly connection: Connection
+        /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
+        onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
+      }
+    | {
+        readonly medium: 'memory'
+        readonly log: Pick<MemoryLog, 'records'>
+        readonly checkpoints: ReadonlyMap<string, number>
+        /** Theirs to make and to use: the log knows nothing of them. */
+        readonly readModels: object
+      }
+  )
 
 interface CommonInternals {
   readonly signals: Signals
@@ -81,7 +85,8 @@ export const recordsLock = ''
 const internals = Symbol('tidemark store')
 
 /** As {@link storeInternals}, of any value. */
-export const internalsOf = (store: unknown): StoreInternals | undefined => (store as { [internals]?: StoreInternals } | null)?.[internals]
+export const internalsOf = (store: unknown): StoreInternals | undefined =>
+  (store as { [internals]?: StoreInternals } | null)?.[internals]
 
 /** Whether a backend is a store of `openEventStore`, or a copy of one. */
 export const isTidemarkStore = (store: unknown): store is TidemarkStore => internalsOf(store) !== undefined
@@ -89,7 +94,13 @@ export const isTidemarkStore = (store: unknown): store is TidemarkStore => inter
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = internalsOf(store)
-  if (found === undefined) throw new InvalidArgumentError('store', isThenable(store) ? 'is a promise. Await openEventStore() first.' : notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'))
+  if (found === undefined)
+    throw new InvalidArgumentError(
+      'store',
+      isThenable(store)
+        ? 'is a promise. Await openEventStore() first.'
+        : notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'),
+    )
   return found
 }
 
@@ -110,7 +121,8 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
     throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
   }
-  if (onReport !== undefined && typeof onReport !== 'function') throw new InvalidArgumentError('onReport', 'must be a function.')
+  if (onReport !== undefined && typeof onReport !== 'function')
+    throw new InvalidArgumentError('onReport', 'must be a function.')
   return {
     onReport,
     name: storeName(options.name),
@@ -123,9 +135,20 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 }
 
 function withPorts<E extends EventShape>(
-  store: EventStore<E>, parts: StoreInternals, checkpoints: Checkpoints, coordinator: Coordinator, operations: StoreOperations,
+  store: EventStore<E>,
+  parts: StoreInternals,
+  checkpoints: Checkpoints,
+  coordinator: Coordinator,
+  operations: StoreOperations,
 ): TidemarkStore<E> {
-  return Object.assign(store, { [internals]: parts, [made]: true, ...checkpoints, ...operations, tryAcquire: coordinator.tryAcquire, acquire: coordinator.acquire })
+  return Object.assign(store, {
+    [internals]: parts,
+    [made]: true,
+    ...checkpoints,
+    ...operations,
+    tryAcquire: coordinator.tryAcquire,
+    acquire: coordinator.acquire,
+  })
 }
 
 /** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
@@ -150,7 +173,9 @@ function coordinatorFor(name: string): Coordinator {
  * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
  * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
-export function openEventStore<E extends EventShape = EventShape>(options: EventStoreOptions<E>): Promise<TidemarkStore<E>> {
+export function openEventStore<E extends EventShape = EventShape>(
+  options: EventStoreOptions<E>,
+): Promise<TidemarkStore<E>> {
   let parts: ReturnType<typeof common<E>>
   try {
     parts = common(options)
@@ -170,7 +195,10 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
-  const stopTelling = onReport === undefined ? () => {} : healing.subscribe((occurrence) => onReport({ ...occurrence, time: timeTold(systemClock) }))
+  const stopTelling =
+    onReport === undefined
+      ? () => {}
+      : healing.subscribe((occurrence) => onReport({ ...occurrence, time: timeTold(systemClock) }))
   const leave = healing.join(signals)
   const dispose = () => {
     leave()
@@ -186,13 +214,23 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   }
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose })
   const shared: StoreInternals = {
-    signals, medium: 'indexeddb', connection: log.connection, onStorage: (listener) => healing.subscribe(listener), identity: () => log.incarnation(), appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals,
+    medium: 'indexeddb',
+    connection: log.connection,
+    onStorage: (listener) => healing.subscribe(listener),
+    identity: () => log.incarnation(),
+    appendPrepared: append,
+    maxEventBytes: parts.maxEventBytes,
+    assertOpen,
   }
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
 }
 
 /** Opens an event store in memory; see `tidemark/memory`. */
-export async function openMemoryEventStore<E extends EventShape>(options: EventStoreOptions<E>, readModels: object): Promise<TidemarkStore<E>> {
+export async function openMemoryEventStore<E extends EventShape>(
+  options: EventStoreOptions<E>,
+  readModels: object,
+): Promise<TidemarkStore<E>> {
   const parts = common(options)
   const signals = openSignals()
   const log = new MemoryLog(parts)
@@ -200,7 +238,15 @@ export async function openMemoryEventStore<E extends EventShape>(options: EventS
   const identity = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
-    signals, medium: 'memory', log, checkpoints, readModels, identity: async () => identity, appendPrepared: append, maxEventBytes: parts.maxEventBytes, assertOpen,
+    signals,
+    medium: 'memory',
+    log,
+    checkpoints,
+    readModels,
+    identity: async () => identity,
+    appendPrepared: append,
+    maxEventBytes: parts.maxEventBytes,
+    assertOpen,
   }
   return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryOperations)
 }
@@ -214,6 +260,7 @@ export async function destroyEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, `The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
-  const known = await indexedDB.databases?.().catch(() => []) ?? []
-  for (const { name: other } of known) if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
+  const known = (await indexedDB.databases?.().catch(() => [])) ?? []
+  for (const { name: other } of known)
+    if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
 }

@@ -5,9 +5,9 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
-import type { StoredEvent } from './record-text.js'
-import { restoreEvent } from './record.js'
-import { RecordsAhead } from './records-ahead.js'
+import type { StoredEvent } from './record/record-text.js'
+import { restoreEvent } from './record/record.js'
+import { RecordsAhead } from './indexeddb/records-ahead.js'
 
 /** How a page reports events that cannot be decoded. */
 export interface PageReadOptions extends ReadOptions {
@@ -48,7 +48,12 @@ export async function finishPage<E extends EventShape>(
   options: PageReadOptions,
 ): Promise<CollectedRead<E>> {
   const { catalogue, codec } = context
-  if (codec === undefined && catalogue.identity && broken.size === 0 && !found.some((event) => event.schema !== undefined)) {
+  if (
+    codec === undefined &&
+    catalogue.identity &&
+    broken.size === 0 &&
+    !found.some((event) => event.schema !== undefined)
+  ) {
     return { events: found as unknown as RecordedEvent<E>[], scannedTo, head }
   }
   const events: RecordedEvent<E>[] = []
@@ -64,15 +69,17 @@ export async function finishPage<E extends EventShape>(
           const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
           plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
           // Nothing that was encoded was this; most often it is a forgotten return.
-          if (plain.data === undefined) throw new EventUnreadableError(stored.position, 'decoding it answered undefined.')
+          if (plain.data === undefined)
+            throw new EventUnreadableError(stored.position, 'decoding it answered undefined.')
         }
         events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
         continue
       } catch (cause) {
         options.signal?.throwIfAborted()
-        error = cause instanceof EventUnreadableError
-          ? cause
-          : new EventUnreadableError(stored.position, `decoding it failed (${messageOf(cause)})`, cause)
+        error =
+          cause instanceof EventUnreadableError
+            ? cause
+            : new EventUnreadableError(stored.position, `decoding it failed (${messageOf(cause)})`, cause)
       }
     }
     if (options.unreadable === 'collect') {
@@ -104,9 +111,12 @@ export async function* readPages<E extends EventShape>(
 
 /** Decodes events of a stream, in order. Those before one that cannot be read come first. */
 export async function* finishStream<E extends EventShape>(
-  found: readonly StoredEvent[], broken: ReadonlyMap<number, string>, context: { catalogue: CatalogueCore; codec: Codec | undefined }, signal: AbortSignal | undefined,
+  found: readonly StoredEvent[],
+  broken: ReadonlyMap<number, string>,
+  context: { catalogue: CatalogueCore; codec: Codec | undefined },
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
-  for (let rest = found; rest.length > 0; ) {
+  for (let rest = found; rest.length > 0;) {
     const last = (rest.at(-1) as StoredEvent).position
     const { events, scannedTo } = await finishPage<E>(rest, broken, last, last, context, { signal })
     signal?.throwIfAborted()

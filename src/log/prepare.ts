@@ -11,7 +11,7 @@ import { isThenable, optional } from '../platform/promises.js'
 import { Slices } from '../platform/slices.js'
 import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
-import { rowText, weightOf, type EventText } from './record-text.js'
+import { rowText, weightOf, type EventText } from './record/record-text.js'
 import type { KnownEvents } from './repeated.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
@@ -55,10 +55,20 @@ export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: s
   return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
     // Named one by one: a copy of "the rest" takes Firefox as long as all else here.
     const text: EventText = {
-      type, stream, id, idGiven, time, schema, data: toJsonText(data, `${path}.data`), meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
+      type,
+      stream,
+      id,
+      idGiven,
+      time,
+      schema,
+      data: toJsonText(data, `${path}.data`),
+      meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
     }
     if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
-      throw new InvalidEventError(path, `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`)
+      throw new InvalidEventError(
+        path,
+        `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+      )
     }
     return text
   }
@@ -82,7 +92,8 @@ export function wholeNumber(value: unknown, argument: string, least = 0): number
 function expectedVersion(value: unknown, path: string): ExpectedVersion {
   if (value === undefined || value === 'any') return 'any'
   if (value === 'no-stream' || value === 'stream-exists') return value
-  if (typeof value === 'string') throw new InvalidArgumentError(path, "must be a version, 'any', 'no-stream' or 'stream-exists'.")
+  if (typeof value === 'string')
+    throw new InvalidArgumentError(path, "must be a version, 'any', 'no-stream' or 'stream-exists'.")
   return wholeNumber(value, path)
 }
 
@@ -153,18 +164,29 @@ export function prepareAppend<E extends EventShape>(
     if (!types.has(type)) types.add(eventType(type))
     const checked = catalogue.validate(type, data, path, mark)
     const draft: EventDraft = {
-      type, stream, id: id ?? createId(time), idGiven: id !== undefined, time, schema: catalogue.schemaVersion(type), data: checked, meta,
+      type,
+      stream,
+      id: id ?? createId(time),
+      idGiven: id !== undefined,
+      time,
+      schema: catalogue.schemaVersion(type),
+      data: checked,
+      meta,
     }
     // Of an asynchronous schema: data that is a promise is refused as what it is.
     const waits = checked !== data && checked instanceof Promise
     if (codec === undefined && !waits) return events.push(encode(draft, path))
-    const copy = (part: unknown, name: string): unknown => (part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`)))
+    const copy = (part: unknown, name: string): unknown =>
+      part === undefined ? part : JSON.parse(toJsonText(part, `${path}.${name}`))
     const kept = waits ? optional(checked) : copy(checked, 'data')
     const begin = codec !== undefined && !waits && late.length < encodedAtOnce
     const encoded = begin ? codec.encode(kept, { type, stream }) : kept
     if (begin && !isThenable(encoded)) return events.push(encode({ ...draft, data: encoded }, path))
     late.push({
-      at: events.push(nothingYet) - 1, path, draft: { ...draft, meta: copy(meta, 'meta') }, isEncoded: begin,
+      at: events.push(nothingYet) - 1,
+      path,
+      draft: { ...draft, meta: copy(meta, 'meta') },
+      isEncoded: begin,
       data: begin ? optional(Promise.resolve(encoded)) : encoded,
     })
     return events.length
@@ -193,7 +215,11 @@ export function prepareAppend<E extends EventShape>(
       if (isOver()) break
       // What a schema returns late is checked before a codec sees it.
       const { type, stream } = draft
-      if (codec !== undefined && !isEncoded) value = await codec.encode(data instanceof Promise ? JSON.parse(toJsonText(value, `${path}.data`)) : value, { type, stream })
+      if (codec !== undefined && !isEncoded)
+        value = await codec.encode(data instanceof Promise ? JSON.parse(toJsonText(value, `${path}.data`)) : value, {
+          type,
+          stream,
+        })
       events[at] = encode({ ...draft, data: value }, path)
     }
     return prepared
@@ -234,11 +260,15 @@ function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly Stre
     const before = expected.get(stream)
     if (before === undefined || before === 'any') expected.set(stream, wanted)
     else if (wanted !== 'any' && wanted !== before) {
-      throw new InvalidArgumentError(`${here}expectedVersion`, `contradicts another write to stream '${stream}': ${before} and ${wanted}.`)
+      throw new InvalidArgumentError(
+        `${here}expectedVersion`,
+        `contradicts another write to stream '${stream}': ${before} and ${wanted}.`,
+      )
     }
     const { events } = write
     if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
-    for (let index = 0; index < events.length; index += 1) given.push(partsOf(events[index], `${here}events[${index}]`, stream))
+    for (let index = 0; index < events.length; index += 1)
+      given.push(partsOf(events[index], `${here}events[${index}]`, stream))
   }
   return { given, expected }
 }
@@ -251,7 +281,16 @@ function readCondition(failIfAny: unknown): PreparedAppend['condition'] {
 }
 
 /** Keeps the place of an event that is waited for. */
-const nothingYet: EventText = { type: '', stream: '', id: '', idGiven: false, time: 0, schema: 1, data: '', meta: undefined }
+const nothingYet: EventText = {
+  type: '',
+  stream: '',
+  id: '',
+  idGiven: false,
+  time: 0,
+  schema: 1,
+  data: '',
+  meta: undefined,
+}
 
 /** What an event consists of; each property is read once. */
 function partsOf(event: unknown, path: string, stream: string): GivenEvent {
@@ -265,10 +304,15 @@ function partsOf(event: unknown, path: string, stream: string): GivenEvent {
 }
 
 /** The first expectation that the given versions do not meet. */
-export function findConflict(expected: ReadonlyMap<string, ExpectedVersion>, versionOf: (stream: string) => number): VersionConflictError | undefined {
+export function findConflict(
+  expected: ReadonlyMap<string, ExpectedVersion>,
+  versionOf: (stream: string) => number,
+): VersionConflictError | undefined {
   for (const [stream, wanted] of expected) {
     const actual = versionOf(stream)
-    const met = wanted === 'any' || (wanted === 'no-stream' ? actual === 0 : wanted === 'stream-exists' ? actual > 0 : actual === wanted)
+    const met =
+      wanted === 'any' ||
+      (wanted === 'no-stream' ? actual === 0 : wanted === 'stream-exists' ? actual > 0 : actual === wanted)
     if (!met) return new VersionConflictError({ stream, expected: wanted, actual })
   }
   return undefined

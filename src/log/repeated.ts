@@ -2,12 +2,13 @@
 import { InvalidEventError } from '../errors.js'
 import type { AppendResult } from './event-store.js'
 import type { PreparedAppend } from './prepare.js'
-import type { EventText, StoredEvent } from './record-text.js'
+import type { EventText, StoredEvent } from './record/record-text.js'
 
 /** Events of the log by their ids, as they are stored. */
 export type KnownEvents = ReadonlyMap<string, StoredEvent>
 
-const pathOf = ({ pathOf, events }: PreparedAppend, index: number): string => (pathOf === undefined ? `The event with id '${events[index]?.id}'` : `${pathOf(index)}.id`)
+const pathOf = ({ pathOf, events }: PreparedAppend, index: number): string =>
+  pathOf === undefined ? `The event with id '${events[index]?.id}'` : `${pathOf(index)}.id`
 
 /**
  * Refuses an append that gives the id of a stored event to another one, which would be dropped without a word. Stream and type are
@@ -23,7 +24,10 @@ export function assertSameEvents(prepared: PreparedAppend, known: KnownEvents, i
     const stored = known.get(event.id)
     const differs = stored === undefined ? undefined : difference(event, stored, isPlain)
     if (differs === undefined) continue
-    throw new InvalidEventError(pathOf(prepared, index), `is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`)
+    throw new InvalidEventError(
+      pathOf(prepared, index),
+      `is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`,
+    )
   }
 }
 
@@ -38,8 +42,13 @@ function difference(event: EventText, stored: StoredEvent, isPlain: boolean): st
 function isSame(left: unknown, right: unknown): boolean {
   if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return left === right
   const keys = Object.keys(left)
-  return Array.isArray(left) === Array.isArray(right) && keys.length === Object.keys(right).length &&
-    keys.every((key) => Object.hasOwn(right, key) && isSame(left[key as keyof typeof left], right[key as keyof typeof right]))
+  return (
+    Array.isArray(left) === Array.isArray(right) &&
+    keys.length === Object.keys(right).length &&
+    keys.every(
+      (key) => Object.hasOwn(right, key) && isSame(left[key as keyof typeof left], right[key as keyof typeof right]),
+    )
+  )
 }
 
 /**
@@ -47,7 +56,11 @@ function isSame(left: unknown, right: unknown): boolean {
  *
  * @throws InvalidEventError if only some are: that is no second try, and storing the rest would tear the batch apart
  */
-export function duplicateResult(prepared: PreparedAppend, known: KnownEvents, versionOf: (stream: string) => number): AppendResult | undefined {
+export function duplicateResult(
+  prepared: PreparedAppend,
+  known: KnownEvents,
+  versionOf: (stream: string) => number,
+): AppendResult | undefined {
   if (known.size === 0) return undefined
   let [found, last, first] = [0, 0, Infinity]
   let missing = -1
@@ -67,7 +80,10 @@ export function duplicateResult(prepared: PreparedAppend, known: KnownEvents, ve
   if (missing >= 0) {
     const index = prepared.events.findIndex(({ id }) => known.has(id))
     const id = prepared.events[index]?.id as string
-    throw new InvalidEventError(pathOf(prepared, index), `is '${id}', which is in the log already, at position ${known.get(id)?.position}, but not all events of this append are. Append the others alone.`)
+    throw new InvalidEventError(
+      pathOf(prepared, index),
+      `is '${id}', which is in the log already, at position ${known.get(id)?.position}, but not all events of this append are. Append the others alone.`,
+    )
   }
   const versions: Record<string, number> = Object.create(null)
   for (const stream of prepared.expected.keys()) versions[stream] = reached.get(stream) ?? versionOf(stream)

@@ -7,8 +7,19 @@ import type { Clock } from '../platform/clock.js'
 import { abortable } from '../platform/promises.js'
 import type { Signals } from '../platform/signals.js'
 import { soon } from '../platform/tasks.js'
-import type { AppendOptions, AppendResult, EventFilter, EventPage, EventStore, EventsRead, ReadAllOptions, ReadOptions, ReadStreamOptions, StreamWrite } from './event-store.js'
-import { format } from './format.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  EventFilter,
+  EventPage,
+  EventStore,
+  EventsRead,
+  ReadAllOptions,
+  ReadOptions,
+  ReadStreamOptions,
+  StreamWrite,
+} from './event-store.js'
+import { format } from './indexeddb/format.js'
 import { headWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
 import { readPages } from './pages.js'
@@ -19,7 +30,10 @@ export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
   readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
   /** In pages. */
-  readStream<E extends EventShape>(stream: string, options?: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined>
+  readStream<E extends EventShape>(
+    stream: string,
+    options?: ReadStreamOptions,
+  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined>
   head(): Promise<number>
   streamVersion(stream: string): Promise<number>
 }
@@ -64,7 +78,8 @@ function assertReadOptions(options: ReadOptions | undefined, names: readonly str
 
 /** @throws InvalidArgumentError for anything else than the two ways to store */
 export function assertDurability(durability: unknown): void {
-  if (durability !== 'strict' && durability !== 'relaxed') throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+  if (durability !== 'strict' && durability !== 'relaxed')
+    throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
 }
 
 /** Builds a store over a log. */
@@ -87,7 +102,10 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
    * One append after the other. One that prepares in slices keeps its place meanwhile; one that turns out to wait for the app's code leaves
    * it, so that no other append waits for that.
    */
-  const enqueue = <L = never>(preparing: PreparedAppend | Promise<PreparedAppend | L>, options: AppendOptions): Promise<AppendResult | L> => {
+  const enqueue = <L = never>(
+    preparing: PreparedAppend | Promise<PreparedAppend | L>,
+    options: AppendOptions,
+  ): Promise<AppendResult | L> => {
     const before = lastAppend
     const turn = (options.signal == null ? before : abortable(before, options.signal)).then(async () => {
       const prepared = await preparing
@@ -106,7 +124,11 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   }
   /** Takes the place in the queue that is free once the app's schemas and codec are done. */
   const enqueueLate = async ({ late }: LateAppend, options: AppendOptions): Promise<AppendResult> => {
-    const prepared = await abortable(late(() => closed.signal.aborted || options.signal?.aborted === true), options.signal, closed.signal)
+    const prepared = await abortable(
+      late(() => closed.signal.aborted || options.signal?.aborted === true),
+      options.signal,
+      closed.signal,
+    )
     assertOpen()
     return enqueue(prepared, options)
   }
@@ -165,7 +187,8 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   }
   const store = methods as EventStore<E>
   // Some engines have no such symbol yet; `close` is always there.
-  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
+  if (typeof Symbol.asyncDispose === 'symbol')
+    Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
   return {
     store,
     assertOpen,
@@ -175,4 +198,3 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
   }
 }
-

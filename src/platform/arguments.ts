@@ -14,7 +14,8 @@ export function onlyKnown(options: unknown, names: readonly string[], what = 'op
     throw new InvalidArgumentError(what, `must be an object. It may have ${names.join(', ')}.`)
   }
   for (const key of Reflect.ownKeys(options)) {
-    if (!names.includes(key as string) && Object.prototype.propertyIsEnumerable.call(options, key)) throw new InvalidArgumentError(what, `has no property '${String(key)}'. It may have ${names.join(', ')}.`)
+    if (!names.includes(key as string) && Object.prototype.propertyIsEnumerable.call(options, key))
+      throw new InvalidArgumentError(what, `has no property '${String(key)}'. It may have ${names.join(', ')}.`)
   }
 }
 

@@ -48,7 +48,10 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   const now: unknown = clock.now()
   // Written so that NaN is refused too.
   if (typeof now !== 'number' || !(Math.abs(now) <= latestTime)) {
-    throw new InvalidArgumentError('The clock', `returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`)
+    throw new InvalidArgumentError(
+      'The clock',
+      `returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`,
+    )
   }
   // Not -0.
   return Math.trunc(now) + 0

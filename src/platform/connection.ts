@@ -1,10 +1,25 @@
 /** A connection to one database, which heals itself as far as that is safe. */
 import { deleteDB, openDB, unwrap, type IDBPDatabase, type IDBPTransaction } from 'idb'
-import { ClosedError, StorageBusyError, StorageDamagedError, StorageLostError, TidemarkError, UnsupportedFormatError } from '../errors.js'
+import {
+  ClosedError,
+  StorageBusyError,
+  StorageDamagedError,
+  StorageLostError,
+  TidemarkError,
+  UnsupportedFormatError,
+} from '../errors.js'
 import { systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
 import { healing } from './healing.js'
-import { assertAvailable, isAbortError, storageDeadline, storageError, told, transact, type TransactOptions } from './indexeddb.js'
+import {
+  assertAvailable,
+  isAbortError,
+  storageDeadline,
+  storageError,
+  told,
+  transact,
+  type TransactOptions,
+} from './indexeddb.js'
 import { OpeningTries, type OpenOptions } from './opening-tries.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
@@ -29,7 +44,8 @@ export interface ConnectionOptions {
 }
 
 /** Errors that a handle gives for ever once its connection is gone; the UnknownError is WebKit's. */
-const isSignOfDeath = (error: unknown) => error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
+const isSignOfDeath = (error: unknown) =>
+  error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 
 /** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
 export class Connection {
@@ -129,7 +145,10 @@ export class Connection {
     const handle = this.#handle
     this.#handle = undefined
     this.#database = undefined
-    handle?.then((database) => database.close(), () => {})
+    handle?.then(
+      (database) => database.close(),
+      () => {},
+    )
   }
 
   /** A frozen page would keep them open, and every other tab waiting (H6, H8). One whose commit was asked for ends by itself. */
@@ -158,7 +177,10 @@ export class Connection {
 
   #markLost(problem: string): TidemarkError {
     if (this.#end === undefined) {
-      this.#end = new StorageLostError(`${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`, { outcome: 'not-written' })
+      this.#end = new StorageLostError(
+        `${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`,
+        { outcome: 'not-written' },
+      )
       this.#options.lost?.()
     }
     return this.#end
@@ -193,25 +215,27 @@ export class Connection {
     let database: IDBDatabase | undefined
     const opening = async () => {
       assertAvailable(what)
-      database = unwrap(await openDB(name, version, {
-        upgrade: (database, oldVersion, _newVersion, transaction) => {
-          // The open request fails with it; this promise is one too many (H5).
-          transaction.done.catch(() => {})
-          // Creating it again would put a tail without a head into an empty log (H31).
-          gone = mustExist && oldVersion === 0
-          if (gone || tooLate) return transaction.abort()
-          this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
-        },
-        blocked: whenBlocked,
-        blocking: (_current, next, event) => {
-          this.#drop(event.target as IDBDatabase)
-          if (next === null && remake === undefined) this.#markLost('was deleted')
-        },
-        terminated: () => {
-          healing.closed()
-          if (database !== undefined) this.#drop(database)
-        },
-      })) as IDBDatabase
+      database = unwrap(
+        await openDB(name, version, {
+          upgrade: (database, oldVersion, _newVersion, transaction) => {
+            // The open request fails with it; this promise is one too many (H5).
+            transaction.done.catch(() => {})
+            // Creating it again would put a tail without a head into an empty log (H31).
+            gone = mustExist && oldVersion === 0
+            if (gone || tooLate) return transaction.abort()
+            this.#options.upgrade(database, transaction as IDBPTransaction<unknown, string[], 'versionchange'>)
+          },
+          blocked: whenBlocked,
+          blocking: (_current, next, event) => {
+            this.#drop(event.target as IDBDatabase)
+            if (next === null && remake === undefined) this.#markLost('was deleted')
+          },
+          terminated: () => {
+            healing.closed()
+            if (database !== undefined) this.#drop(database)
+          },
+        }),
+      ) as IDBDatabase
       // A success after the deadline is not kept: nobody would close it (H24).
       if (!tooLate) {
         await this.#options.verify(database).catch(async (error: unknown) => {
@@ -231,8 +255,12 @@ export class Connection {
       const opened = await withDeadline(this.#clock, storageDeadline, opening(), () => {
         tooLate = true
         database?.close()
-        const why = blocked ? ': another tab holds an older version of it open. Close that tab' : '. Retry, or restart the browser'
-        return new StorageBusyError(`${label} did not open within ${storageDeadline} ms${why}.`, { outcome: 'not-written' })
+        const why = blocked
+          ? ': another tab holds an older version of it open. Close that tab'
+          : '. Retry, or restart the browser'
+        return new StorageBusyError(`${label} did not open within ${storageDeadline} ms${why}.`, {
+          outcome: 'not-written',
+        })
       })
       this.#existed = true
       this.#database = opened
@@ -244,11 +272,15 @@ export class Connection {
       if (gone) {
         if (remake === undefined) throw this.#markLost('is gone')
         await this.#startOver(remake)
-        throw new StorageDamagedError(`${label} was deleted, again and again. Close the other tabs of this app, then reload.`)
+        throw new StorageDamagedError(
+          `${label} was deleted, again and again. Close the other tabs of this app, then reload.`,
+        )
       }
       if (error instanceof StorageLostError) throw this.#markLost('was replaced by another one')
       if ((error as { name?: string } | null)?.name === 'VersionError') {
-        throw new UnsupportedFormatError(`${label} was upgraded by a newer version of this app. Reload the page to get that version.`)
+        throw new UnsupportedFormatError(
+          `${label} was upgraded by a newer version of this app. Reload the page to get that version.`,
+        )
       }
       throw storageError(error, what, 'not-written')
     }
@@ -264,9 +296,16 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
   const what = `deleting ${label}`
   try {
     assertAvailable(what)
-    await withDeadline(systemClock, storageDeadline, deleteDB(name), () => new StorageBusyError(
-      `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`, { outcome: 'unknown' },
-    ))
+    await withDeadline(
+      systemClock,
+      storageDeadline,
+      deleteDB(name),
+      () =>
+        new StorageBusyError(
+          `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`,
+          { outcome: 'unknown' },
+        ),
+    )
   } catch (error) {
     throw storageError(error, what, 'unknown')
   }

@@ -107,7 +107,8 @@ export class Healing {
     if (!inChromium()) return () => {}
     this.#stores.add(signals)
     const stopListening = signals.listen((hint) => {
-      if (hint.kind === 'healing' && this.#told === undefined && this.#clock.monotonic() - this.#closedAt < related) this.failed()
+      if (hint.kind === 'healing' && this.#told === undefined && this.#clock.monotonic() - this.#closedAt < related)
+        this.failed()
       // What failed after that began is not repaired.
       if (hint.kind === 'healed' && this.#told !== undefined && this.#failedAt <= hint.at) this.#sound()
     })
@@ -126,7 +127,9 @@ export class Healing {
 
   /** Whether a page that is gone knew of danger, or was about to end it. */
   async #look(): Promise<void> {
-    const known = feature((here) => here.localStorage.getItem(scratch)) ?? (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
+    const known =
+      feature((here) => here.localStorage.getItem(scratch)) ??
+      (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
     if (known === undefined || this.#told !== undefined || this.#stores.size === 0) return
     this.failed()
     this.#plan(0)
@@ -134,7 +137,8 @@ export class Healing {
 
   #plan(ms: number): void {
     this.#cancel()
-    if (this.#told !== undefined && this.#stores.size > 0 && this.#attempt === undefined) this.#cancel = this.#clock.schedule(ms, () => void this.#try())
+    if (this.#told !== undefined && this.#stores.size > 0 && this.#attempt === undefined)
+      this.#cancel = this.#clock.schedule(ms, () => void this.#try())
   }
 
   async #try(): Promise<void> {

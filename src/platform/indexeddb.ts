@@ -1,5 +1,12 @@
 /** IndexedDB, tamed: transactions that settle once, and errors with names. */
-import { StorageBusyError, StorageFailedError, StorageFullError, StorageUnavailableError, TidemarkError, type WriteOutcome } from '../errors.js'
+import {
+  StorageBusyError,
+  StorageFailedError,
+  StorageFullError,
+  StorageUnavailableError,
+  TidemarkError,
+  type WriteOutcome,
+} from '../errors.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
@@ -18,14 +25,21 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   const name = error instanceof Error || error instanceof DOMException ? error.name : ''
   const options = { cause: error, outcome }
   if (name === 'QuotaExceededError') {
-    return new StorageFullError(`No room left while ${what}. Free space on the device or in this site's storage, then retry.`, {
-      cause: error, ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
-    })
+    return new StorageFullError(
+      `No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
+      {
+        cause: error,
+        ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
+      },
+    )
   }
   if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
-  const failed = new StorageFailedError(`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`, options)
+  const failed = new StorageFailedError(
+    `IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`,
+    options,
+  )
   if (damaging) healing.failed(failed)
   return failed
 }
@@ -155,7 +169,8 @@ export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutc
 }
 
 /** What it throws at once is an answer like any other. */
-const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> => new Promise((answer) => answer(work(transaction)))
+const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> =>
+  new Promise((answer) => answer(work(transaction)))
 
 /** The end of the transaction that began last, where they go one by one. */
 let last: Promise<void> = Promise.resolve()
@@ -166,19 +181,30 @@ let last: Promise<void> = Promise.resolve()
  * only (H1), and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at a time.
  */
 export function transact<T>(
-  database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened?: (transaction: IDBTransaction) => void,
+  database: IDBDatabase,
+  options: TransactOptions,
+  work: (transaction: IDBTransaction) => Promise<T>,
+  opened?: (transaction: IDBTransaction) => void,
 ): Promise<T> {
   const run = () => settled(database, options, work, opened)
   if (!isWorkerOfWebKit()) return run()
   const answer = last.then(run)
-  last = answer.then(() => {}, () => {})
+  last = answer.then(
+    () => {},
+    () => {},
+  )
   return answer
 }
 
 function settled<T>(
-  database: IDBDatabase, options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>, opened: ((transaction: IDBTransaction) => void) | undefined,
+  database: IDBDatabase,
+  options: TransactOptions,
+  work: (transaction: IDBTransaction) => Promise<T>,
+  opened: ((transaction: IDBTransaction) => void) | undefined,
 ): Promise<T> {
-  const transaction = database.transaction([...options.stores], options.mode, { durability: options.durability ?? 'default' })
+  const transaction = database.transaction([...options.stores], options.mode, {
+    durability: options.durability ?? 'default',
+  })
   const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
   if (turns === 'several') opened?.(transaction)
   let requestError: unknown
@@ -201,7 +227,13 @@ function settled<T>(
   const abortedWith = (known: unknown) => {
     // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
     const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
-    fail(storageError(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), options.what, told(options, outcome)))
+    fail(
+      storageError(
+        known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'),
+        options.what,
+        told(options, outcome),
+      ),
+    )
   }
   let closing: ReturnType<typeof setTimeout> | undefined
   const connectionClosed = () => {
@@ -223,10 +255,12 @@ function settled<T>(
     } catch {
       // Its commit was already asked for: only the storage knows.
     }
-    fail(new StorageBusyError(
-      `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
-      { outcome: told(options, outcome) },
-    ))
+    fail(
+      new StorageBusyError(
+        `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        { outcome: told(options, outcome) },
+      ),
+    )
   })
   // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
   transaction.onerror = (event) => {
@@ -235,7 +269,11 @@ function settled<T>(
     if (!isAbortError(error)) requestError ??= error
   }
   transaction.onabort = () => {
-    abortedWith(workError?.error ?? requestError ?? (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined))
+    abortedWith(
+      workError?.error ??
+        requestError ??
+        (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined),
+    )
   }
   transaction.oncomplete = () => {
     completed = true

@@ -31,7 +31,8 @@ function follow(page: Document): PageLifecycle {
   let away = false
   const listeners = listenerSet<[presence: Presence]>()
   // What happens while nobody listens is not known; but whoever asks then is running, and so is the page.
-  const presence = (): Presence => (away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible')
+  const presence = (): Presence =>
+    away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible'
   const tellAll = () => listeners.tell(presence())
   const leave = () => {
     away = true

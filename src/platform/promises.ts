@@ -22,7 +22,10 @@ export function optional<T>(promise: Promise<T>): Promise<T> {
  * What the promise settles with, or the reason of the first signal that aborts. The promise may then settle as it likes: its rejection is
  * no unhandled one. Leaves no listener behind (H75).
  */
-export function abortable<T>(promise: PromiseLike<T>, ...signals: readonly (AbortSignal | null | undefined)[]): Promise<T> {
+export function abortable<T>(
+  promise: PromiseLike<T>,
+  ...signals: readonly (AbortSignal | null | undefined)[]
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => {
       end()
@@ -31,13 +34,16 @@ export function abortable<T>(promise: PromiseLike<T>, ...signals: readonly (Abor
     const end = () => {
       for (const signal of signals) signal?.removeEventListener('abort', abort)
     }
-    promise.then((value) => {
-      end()
-      resolve(value)
-    }, (error: unknown) => {
-      end()
-      reject(error)
-    })
+    promise.then(
+      (value) => {
+        end()
+        resolve(value)
+      },
+      (error: unknown) => {
+        end()
+        reject(error)
+      },
+    )
     for (const signal of signals) signal?.addEventListener('abort', abort, { once: true })
     if (signals.some((signal) => signal?.aborted)) abort()
   })

@@ -8,7 +8,12 @@ import { nextTask, soon } from './tasks.js'
 export type Hint =
   /** `format`: in which the writer stores, which a build that does not know it must hear of (H41). */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
-  | { readonly kind: 'committed'; readonly projection: string; readonly position: number; readonly tables: readonly string[] }
+  | {
+      readonly kind: 'committed'
+      readonly projection: string
+      readonly position: number
+      readonly tables: readonly string[]
+    }
   /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
   | { readonly kind: 'control'; readonly projection: string }
   /** A hidden leader asks who would lead instead. */
@@ -28,7 +33,8 @@ export interface Signals {
   close(): void
 }
 
-const position = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const position = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const shortText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1000
 
 /** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
@@ -36,10 +42,18 @@ export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
   const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
-  if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection)) return { kind, projection }
+  if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection))
+    return { kind, projection }
   if (kind === 'healing') return { kind }
   if (kind === 'healed' && position(time)) return { kind, at: time }
-  if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000 && tables.every(shortText)) {
+  if (
+    kind === 'committed' &&
+    shortText(projection) &&
+    position(at) &&
+    Array.isArray(tables) &&
+    tables.length <= 1000 &&
+    tables.every(shortText)
+  ) {
     return { kind, projection, position: at, tables: tables as string[] }
   }
   return undefined
@@ -111,7 +125,8 @@ function outbox(channel: BroadcastChannel) {
       if (waiting.size > 1 || before !== undefined) return
       const since = systemClock.monotonic() - last
       // A hidden page's timers come late. Nor after a pause is there a reason to wait, but the work at hand goes first.
-      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden') void nextTask().then(flush)
+      if (since >= pause || feature(({ document }) => document.visibilityState) === 'hidden')
+        void nextTask().then(flush)
       else timer = setTimeout(flush, pause - since)
     },
   }

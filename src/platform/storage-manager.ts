@@ -37,7 +37,7 @@ export async function storageUsage(): Promise<StorageUsage> {
 /** Asks for persistence. Never rejects. */
 export async function persistStorage(): Promise<Persistence> {
   const storage = manager()
-  if (await attempt(() => storage?.persisted?.()) === true) return 'persisted'
+  if ((await attempt(() => storage?.persisted?.())) === true) return 'persisted'
   const granted = await attempt(() => storage?.persist?.())
   return granted === undefined ? 'unsupported' : granted ? 'persisted' : 'refused'
 }

@@ -92,25 +92,34 @@ const configNames = [...Object.keys(names), 'context', 'mode', 'signal', 'leader
 
 /** @throws InvalidArgumentError for a value outside its range (V19), and for an option that there is none of */
 export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | 'continuous'): Settings {
-  if (typeof config !== 'object' || config === null) throw new InvalidArgumentError('config', 'must be an object such as { mode: \'continuous\' }.')
+  if (typeof config !== 'object' || config === null)
+    throw new InvalidArgumentError('config', "must be an object such as { mode: 'continuous' }.")
   onlyKnown(config, configNames, 'config')
   for (const [part, known] of Object.entries(names)) onlyKnown(config[part as keyof typeof config], known, part)
   assertSignal(config.signal)
-  if (config.onEvent !== undefined && typeof config.onEvent !== 'function') throw new InvalidArgumentError('onEvent', 'must be a function.')
-  if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function') throw new InvalidArgumentError('clock', 'must be a Clock.')
+  if (config.onEvent !== undefined && typeof config.onEvent !== 'function')
+    throw new InvalidArgumentError('onEvent', 'must be a function.')
+  if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function')
+    throw new InvalidArgumentError('clock', 'must be a Clock.')
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
-    if (typeof value !== 'number' || !(value >= least) || (whole && value !== Infinity && !Number.isSafeInteger(value))) {
+    if (
+      typeof value !== 'number' ||
+      !(value >= least) ||
+      (whole && value !== Infinity && !Number.isSafeInteger(value))
+    ) {
       throw new InvalidArgumentError(name, `must be ${whole ? 'a whole number' : 'a number'} of at least ${least}.`)
     }
     return value
   }
   const choice = <T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T => {
-    if (value !== undefined && !choices.includes(value)) throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
+    if (value !== undefined && !choices.includes(value))
+      throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
   const { poll = {}, retry = {}, batch = {}, budget = {} } = config
-  if (retry.jitter !== undefined && retry.jitter > 1) throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
+  if (retry.jitter !== undefined && retry.jitter > 1)
+    throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
   choice('checkpoint', config.checkpoint, 'each-batch', ['each-event', 'each-batch'])
   const mode = choice('mode', config.mode, defaultMode, ['batch', 'continuous'])
   return {
@@ -119,7 +128,13 @@ export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | '
     interval: number('poll.interval', poll.interval, 0, 0),
     emptyBackoff: number('poll.emptyBackoff', poll.emptyBackoff, 50, 1),
     failureBackoff: number('poll.failureBackoff', poll.failureBackoff, 100, 0),
-    maxFailures: number('poll.maxConsecutiveFailures', poll.maxConsecutiveFailures, mode === 'batch' ? 5 : Infinity, 1, true),
+    maxFailures: number(
+      'poll.maxConsecutiveFailures',
+      poll.maxConsecutiveFailures,
+      mode === 'batch' ? 5 : Infinity,
+      1,
+      true,
+    ),
     retries: number('retry.maxAttempts', retry.maxAttempts, 3, 0, true),
     retryDelay: number('retry.delay', retry.delay, 100, 0),
     retryMultiplier: number('retry.backoffMultiplier', retry.backoffMultiplier, 2, 1),

@@ -55,7 +55,10 @@ class HandedOver {
 
 /** Runs a target under leadership until it is done; see `runProjection`. */
 export async function driveTarget<E extends EventShape>(
-  target: ProjectionTarget<E>, backend: Backend<E>, config: ProjectionConfig<never>, options: DriveOptions,
+  target: ProjectionTarget<E>,
+  backend: Backend<E>,
+  config: ProjectionConfig<never>,
+  options: DriveOptions,
 ): Promise<ProjectionResult> {
   const settings = settle(config, options.mode)
   const { clock } = settings
@@ -70,7 +73,15 @@ export async function driveTarget<E extends EventShape>(
   }
   const run = newRun()
   let holdsLock = () => false
-  const context: RunContext<E> = { target, ports: backend, settings, owner: options.owner, run, holdsLock: () => holdsLock(), report }
+  const context: RunContext<E> = {
+    target,
+    ports: backend,
+    settings,
+    owner: options.owner,
+    run,
+    holdsLock: () => holdsLock(),
+    report,
+  }
   const outer = config.signal
   const isAborted = () => outer?.aborted === true
   const standing = settings.mode === 'continuous' && settings.leadership === 'wait'
@@ -99,14 +110,20 @@ export async function driveTarget<E extends EventShape>(
     try {
       await whenHere(backend.lifecycle, attempt.signal)
       attempt.signal.throwIfAborted()
-      undo.push(followPage(backend, attempt, {
-        leads: () => lock.leads,
-        // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
-        leave: () => lock.release(),
-        mayHandOver: () => standing && clock.monotonic() - lastHandOver >= handOverPause,
-      }))
+      undo.push(
+        followPage(backend, attempt, {
+          leads: () => lock.leads,
+          // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
+          leave: () => lock.release(),
+          mayHandOver: () => standing && clock.monotonic() - lastHandOver >= handOverPause,
+        }),
+      )
       if (!(await lock.tryNow())) {
-        if (settings.leadership === 'try') throw new LeadershipError(target.name, "another tab or worker runs it. Use leadership: 'wait', or try again later.")
+        if (settings.leadership === 'try')
+          throw new LeadershipError(
+            target.name,
+            "another tab or worker runs it. Use leadership: 'wait', or try again later.",
+          )
         report({ type: 'waiting' })
         if (backend.lifecycle?.presence() === 'visible') backend.hints?.post('candidate')
         const watch = new AbortController()
@@ -114,7 +131,10 @@ export async function driveTarget<E extends EventShape>(
         attempt.signal.addEventListener('abort', endWatch, { once: true })
         const patience = Math.min(longestStall, stallTimeout * 2 ** contests)
         // A lock may be held by a page that is frozen. The compare in the commit makes it safe to work beside it, so nothing is stolen (H54–H56).
-        const won = await Promise.race([lock.wait().then(() => true), stalled(context, patience, watch.signal).then(() => false)]).finally(endWatch)
+        const won = await Promise.race([
+          lock.wait().then(() => true),
+          stalled(context, patience, watch.signal).then(() => false),
+        ]).finally(endWatch)
         attempt.signal.throwIfAborted()
         if (!won) contests += 1
       }
@@ -164,7 +184,11 @@ export async function driveTarget<E extends EventShape>(
  * Runs the machine, and again when its state was changed on its own behalf, by a replay, a skip or a rebuild: nobody else leads
  * then, so the lock is kept.
  */
-async function runOwn<E extends EventShape>(context: RunContext<E>, signal: AbortSignal, failed: (error: ProjectionError) => Promise<FaultOutcome>): Promise<ProjectionResult> {
+async function runOwn<E extends EventShape>(
+  context: RunContext<E>,
+  signal: AbortSignal,
+  failed: (error: ProjectionError) => Promise<FaultOutcome>,
+): Promise<ProjectionResult> {
   const { target, owner, run, report } = context
   for (;;) {
     try {
@@ -187,7 +211,11 @@ async function runOwn<E extends EventShape>(context: RunContext<E>, signal: Abor
 }
 
 /** One attempt at the lock: granted, waited for, or given up. */
-function claim<E extends EventShape>(coordinator: ProjectorCoordinator, target: ProjectionTarget<E>, attempt: AbortController) {
+function claim<E extends EventShape>(
+  coordinator: ProjectorCoordinator,
+  target: ProjectionTarget<E>,
+  attempt: AbortController,
+) {
   let guard: LeadershipGuard | undefined
   let released = false
   const queue = new AbortController()
@@ -265,7 +293,8 @@ function whenHere(lifecycle: PageLifecycle | undefined, signal: AbortSignal): Pr
 
 /** Ends the attempt when the page goes away, or when it is hidden and a visible page would lead. */
 function followPage<E extends EventShape>(
-  { lifecycle, hints }: Backend<E>, attempt: AbortController,
+  { lifecycle, hints }: Backend<E>,
+  attempt: AbortController,
   leader: { leads(): boolean; leave(): void; mayHandOver(): boolean },
 ): () => void {
   if (lifecycle === undefined) return () => {}
@@ -279,7 +308,8 @@ function followPage<E extends EventShape>(
   const stopListening = hints?.listen((kind) => {
     const presence = lifecycle.presence()
     if (kind === 'hidden-leader' && !leader.leads() && presence === 'visible') hints.post('candidate')
-    if (kind === 'candidate' && leader.leads() && presence === 'hidden' && leader.mayHandOver()) attempt.abort(new HandedOver('hidden'))
+    if (kind === 'candidate' && leader.leads() && presence === 'hidden' && leader.mayHandOver())
+      attempt.abort(new HandedOver('hidden'))
   })
   return () => {
     unsubscribe()
@@ -288,7 +318,11 @@ function followPage<E extends EventShape>(
 }
 
 /** Resolves once the head moved on while the stored checkpoint did not, for that long; also when aborted. */
-async function stalled<E extends EventShape>({ target, ports, settings: { clock } }: RunContext<E>, patience: number, signal: AbortSignal): Promise<void> {
+async function stalled<E extends EventShape>(
+  { target, ports, settings: { clock } }: RunContext<E>,
+  patience: number,
+  signal: AbortSignal,
+): Promise<void> {
   let late = 0
   for (;;) {
     // A read that fails says nothing about the leader: look again later.
@@ -296,7 +330,12 @@ async function stalled<E extends EventShape>({ target, ports, settings: { clock 
     const before = clock.monotonic()
     await sleep(clock, patience * (1 + 0.2 * clock.random()), signal)
     if (signal.aborted) return
-    const [state, page] = await Promise.all([target.state(), ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 }, { unreadable: 'collect' } as PageReadOptions)]).catch(() => [])
+    const [state, page] = await Promise.all([
+      target.state(),
+      ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 }, {
+        unreadable: 'collect',
+      } as PageReadOptions),
+    ]).catch(() => [])
     if (found === undefined || state === undefined || page === undefined) continue
     // A span far over the timer's says that this context slept, and may not judge others (H56); twice in a row, that its timers are slow (H58).
     late = clock.monotonic() - before > 4 * patience ? late + 1 : 0
@@ -308,12 +347,21 @@ async function stalled<E extends EventShape>({ target, ports, settings: { clock 
 }
 
 /** Keeps why a run stopped, so that other contexts can say so. */
-async function recordFault<E extends EventShape>(target: ProjectionTarget<E>, error: ProjectionError, time: number): Promise<FaultOutcome> {
+async function recordFault<E extends EventShape>(
+  target: ProjectionTarget<E>,
+  error: ProjectionError,
+  time: number,
+): Promise<FaultOutcome> {
   try {
-    return (await target.recordFault?.({
-      position: error.position ?? 0, message: error.message, time,
-      ...(error.eventId === undefined ? {} : { eventId: error.eventId }), ...(error.eventType === undefined ? {} : { eventType: error.eventType }),
-    })) ?? 'stopped'
+    return (
+      (await target.recordFault?.({
+        position: error.position ?? 0,
+        message: error.message,
+        time,
+        ...(error.eventId === undefined ? {} : { eventId: error.eventId }),
+        ...(error.eventType === undefined ? {} : { eventType: error.eventType }),
+      })) ?? 'stopped'
+    )
   } catch {
     // The error itself is on its way to the caller; this copy for others is best effort.
     return 'stopped'

@@ -2,7 +2,15 @@
  * The rules of a projection, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
-import { EventCrashesError, hasCode, IntegrityError, messageOf, ProjectionError, StreamHeldError, type EventUnreadableError } from '../errors.js'
+import {
+  EventCrashesError,
+  hasCode,
+  IntegrityError,
+  messageOf,
+  ProjectionError,
+  StreamHeldError,
+  type EventUnreadableError,
+} from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Settings } from './config.js'
 import type { ProjectionResult } from './projector.js'
@@ -33,13 +41,25 @@ export type Effect =
   /** Apply events of the last page from an index on, until one fails, time is up, or `to` is reached. */
   | { readonly kind: 'apply'; readonly from: number; readonly to: number }
   | { readonly kind: 'decide'; readonly event: RecordedEvent; readonly error: unknown; readonly retryCount: number }
-  | { readonly kind: 'park'; readonly event: RecordedEvent; readonly error: unknown; readonly attempts: number; readonly holdsStream: boolean }
+  | {
+      readonly kind: 'park'
+      readonly event: RecordedEvent
+      readonly error: unknown
+      readonly attempts: number
+      readonly holdsStream: boolean
+    }
   /** An event comes next, alone. */
   | { readonly kind: 'try'; readonly position: number }
   /** It did not end this run, and is not to be applied again at once. */
   | { readonly kind: 'survived' }
   /** `ends`: see `ProjectionState.unclean`. */
-  | { readonly kind: 'commit'; readonly position: number; readonly caughtUp: boolean; readonly events: number; readonly ends?: number }
+  | {
+      readonly kind: 'commit'
+      readonly position: number
+      readonly caughtUp: boolean
+      readonly events: number
+      readonly ends?: number
+    }
   /** Look at what is stored, without taking over. */
   | { readonly kind: 'look' }
   /** An append cuts the `'idle'` and `'pouring'` sleeps short, a caller that waits for the rows the latter, and a call of the app the `'failed'` one; an abort and a control cut every one. */
@@ -51,12 +71,25 @@ export type Effect =
 /** What each effect is answered with. */
 export interface EffectResults {
   /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `held`: streams whose events are parked. */
-  'load-checkpoint': Outcome<{ readonly position: number; readonly paused: boolean; readonly rebuilding: boolean; readonly now: number; readonly held?: ReadonlySet<string> | undefined } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'>>
+  'load-checkpoint': Outcome<
+    {
+      readonly position: number
+      readonly paused: boolean
+      readonly rebuilding: boolean
+      readonly now: number
+      readonly held?: ReadonlySet<string> | undefined
+    } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'>
+  >
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
   look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page> | 'aborted'
   /** `storage`: what failed was not the handler, but reading what it asked for. */
-  apply: { readonly next: number; readonly failure?: { readonly error: unknown; readonly storage: boolean }; readonly now: number; readonly aborted: boolean }
+  apply: {
+    readonly next: number
+    readonly failure?: { readonly error: unknown; readonly storage: boolean }
+    readonly now: number
+    readonly aborted: boolean
+  }
   /** `error` is what the policy itself threw. */
   decide: { readonly strategy: ReadModelFailureStrategy; readonly error?: unknown }
   park: undefined
@@ -84,10 +117,19 @@ export interface RunProgress {
 }
 
 /** A run that has done nothing yet. */
-export const newRun = (): RunProgress => ({ hurried: false, position: 0, applied: 0, skipped: 0, parked: 0, startedAt: undefined, goal: undefined })
+export const newRun = (): RunProgress => ({
+  hurried: false,
+  position: 0,
+  applied: 0,
+  skipped: 0,
+  parked: 0,
+  startedAt: undefined,
+  goal: undefined,
+})
 
 /** Errors after which nothing will ever be better: the store was closed or lost, or belongs to a newer build. */
-const isFinal = (error: unknown): boolean => hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name')
+const isFinal = (error: unknown): boolean =>
+  hasCode(error, 'closed', 'storage-lost', 'unsupported-format', 'invalid-argument', 'invalid-name')
 
 /** How many events one read asks for. */
 export const pageSize = 4096
@@ -108,7 +150,12 @@ const runsBeforeBlame = 2
 type Turn = 'done' | 'again' | 'aborted' | 'budget'
 
 /** Steps through a projection. `random` gives jitter; `run` is kept up to date at every commit. */
-export function* projectionMachine(name: string, settings: Settings, random: () => number, run: RunProgress): Generator<Effect, ProjectionResult, never> {
+export function* projectionMachine(
+  name: string,
+  settings: Settings,
+  random: () => number,
+  run: RunProgress,
+): Generator<Effect, ProjectionResult, never> {
   /** Everything up to here is applied, committed or not. */
   let cursor = 0
   let paused = false
@@ -145,18 +192,26 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   /** What was done since the last commit. */
   let pending = { applied: 0, skipped: 0, parked: 0, bytes: 0, since: 0 }
 
-  const result = (reason: ProjectionResult['reason']): ProjectionResult =>
-    ({ position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason })
+  const result = (reason: ProjectionResult['reason']): ProjectionResult => ({
+    position: run.position,
+    applied: run.applied,
+    skipped: run.skipped,
+    parked: run.parked,
+    reason,
+  })
   const done = () => pending.applied + pending.skipped + pending.parked
   const nothingPending = () => ({ applied: 0, skipped: 0, parked: 0, bytes: 0, since: now })
   const overBudget = () =>
-    now - (run.startedAt ?? now) >= settings.budgetTime || run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
+    now - (run.startedAt ?? now) >= settings.budgetTime ||
+    run.applied + run.skipped + run.parked + done() >= settings.budgetEvents
   /** Commits are to take a tenth of the time at most, in reason: a table of many rows takes long to write. */
   let batchTime = settings.batchTime[0]
   /** Events came in while the last commit was stored, which took so many ms. So the next ones wait for those that follow, as long as commits then take a tenth of the time. */
   let pouring: number | undefined
-  const batchEvents = () => (alone > 0 ? 1 : ends >= endsBeforeSmall ? Math.min(smallBatch, settings.batchEvents) : settings.batchEvents)
-  const batchFull = () => hurried || done() >= batchEvents() || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
+  const batchEvents = () =>
+    alone > 0 ? 1 : ends >= endsBeforeSmall ? Math.min(smallBatch, settings.batchEvents) : settings.batchEvents
+  const batchFull = () =>
+    hurried || done() >= batchEvents() || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
@@ -165,15 +220,23 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     return (yield { kind: 'sleep', ms, why }) as EffectResults['sleep']
   }
   /** Waits after a failure of the storage; throws when too many came in a row (P5, P26, P29). Answers true if aborted. */
-  const failed = function* (what: keyof typeof failures, error: unknown, final = isFinal(error)): Generator<Effect, boolean, never> {
+  const failed = function* (
+    what: keyof typeof failures,
+    error: unknown,
+    final = isFinal(error),
+  ): Generator<Effect, boolean, never> {
     const before = failures[what]
     if (before >= settings.maxFailures || (what === 'loading' && settings.mode === 'batch') || final) {
       throw new ProjectionError(
         `Projection '${name}' stopped at ${run.position}: ${what} failed ${final ? 'for good' : `${before + 1} times in a row`}: ${messageOf(error)}`,
-        { projector: name, attempts: before + 1, position: run.position }, error,
+        { projector: name, attempts: before + 1, position: run.position },
+        error,
       )
     }
-    const delay = Math.min(maxFailurePause, settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()))
+    const delay = Math.min(
+      maxFailurePause,
+      settings.failureBackoff * 2 ** Math.min(before, 20) * (1 + settings.jitter * random()),
+    )
     failures[what] = before + 1
     yield* report({ type: 'storage-failed', what, error, failures: before + 1, delay })
     const slept = yield* sleep(delay, 'failed')
@@ -189,7 +252,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
       if ('error' in loaded) {
         if (loaded.error instanceof ProjectionError) throw loaded.error
         // A damaged state is not repaired by looking at it again.
-        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError)) return true
+        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError))
+          return true
         continue
       }
       failures.loading = 0
@@ -220,7 +284,12 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
    * The storage failed while something was pending, which is gone with that. Or not: whether it was stored, up to `position` or to the
    * event that was applied `next`, is what the storage says, not what the error says (N4).
    */
-  const lostPending = function* (what: 'reading' | 'storing', error: unknown, position: number, next?: number): Generator<Effect, 'again' | 'aborted', never> {
+  const lostPending = function* (
+    what: 'reading' | 'storing',
+    error: unknown,
+    position: number,
+    next?: number,
+  ): Generator<Effect, 'again' | 'aborted', never> {
     if (hasCode(error, 'leadership-lost')) throw error
     yield { kind: 'reset' }
     yield* survived()
@@ -235,7 +304,13 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   }
   const commit = function* (position: number, caughtUp: boolean): Generator<Effect, Turn, never> {
     if (alone > 0 && (alone = Math.max(0, alone - done())) === 0) ends = endsBeforeSmall
-    const outcome = (yield { kind: 'commit', position, caughtUp, events: done(), ...(ends >= endsBeforeSmall && { ends }) }) as EffectResults['commit']
+    const outcome = (yield {
+      kind: 'commit',
+      position,
+      caughtUp,
+      events: done(),
+      ...(ends >= endsBeforeSmall && { ends }),
+    }) as EffectResults['commit']
     if ('error' in outcome) return yield* lostPending('storing', outcome.error, position)
     failures.storing = failures.reading = 0
     stored(position)
@@ -255,7 +330,12 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
   }
 
   /** Puts an event aside, and with `holdsStream` those of its stream that follow. */
-  const park = function* (event: RecordedEvent, error: unknown, attempts: number, holdsStream: boolean): Generator<Effect, void, never> {
+  const park = function* (
+    event: RecordedEvent,
+    error: unknown,
+    attempts: number,
+    holdsStream: boolean,
+  ): Generator<Effect, void, never> {
     yield { kind: 'park', event, error, attempts, holdsStream }
     if (holdsStream) held.add(event.stream)
     pending.parked += 1
@@ -276,7 +356,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
     const { strategy } = decision
     if (strategy === 'retry' && retryCount < settings.retries && !(error instanceof EventCrashesError)) {
-      const delay = Math.min(settings.retryMaxDelay, settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()))
+      const delay = Math.min(
+        settings.retryMaxDelay,
+        settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()),
+      )
       yield* report({ type: 'retrying', error, retryCount: retryCount + 1, delay, ...at })
       retrying = { position: event.position, count: retryCount + 1 }
       yield* survived()
@@ -299,7 +382,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const reason = messageOf(cause)
     throw new ProjectionError(
       `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}: ${reason}`,
-      { projector: name, attempts, event }, cause,
+      { projector: name, attempts, event },
+      cause,
     )
   }
 
@@ -339,8 +423,15 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         }
         let to = at
         while (to < count && !isAside(events[to] as RecordedEvent, broken)) to += 1
-        const room = Math.min(batchEvents() - done(), settings.budgetEvents - (run.applied + run.skipped + run.parked + done()))
-        const applied = (yield { kind: 'apply', from: at, to: Math.min(to, at + Math.max(1, room)) }) as EffectResults['apply']
+        const room = Math.min(
+          batchEvents() - done(),
+          settings.budgetEvents - (run.applied + run.skipped + run.parked + done()),
+        )
+        const applied = (yield {
+          kind: 'apply',
+          from: at,
+          to: Math.min(to, at + Math.max(1, room)),
+        }) as EffectResults['apply']
         if (applied.next > at) {
           pending.applied += applied.next - at
           cursor = (events[applied.next - 1] as RecordedEvent).position
@@ -348,7 +439,8 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
         at = applied.next
         now = applied.now
         failure = applied.failure
-        if (applied.failure?.storage === true) return yield* lostPending('reading', applied.failure.error, cursor, (events[at] as RecordedEvent).position)
+        if (applied.failure?.storage === true)
+          return yield* lostPending('reading', applied.failure.error, cursor, (events[at] as RecordedEvent).position)
         if (applied.aborted) return yield* aborted()
       }
       if (failure !== undefined) {
@@ -391,7 +483,12 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     }
     const room = settings.budgetEvents - (run.applied + run.skipped + run.parked + done())
     const upTo = (most: number) => Math.max(1, Math.min(most, room))
-    const read = (yield { kind: 'read-events', after: cursor, limit: upTo(pageSize), most: alone > 0 ? 0 : upTo(longPageSize) }) as EffectResults['read-events']
+    const read = (yield {
+      kind: 'read-events',
+      after: cursor,
+      limit: upTo(pageSize),
+      most: alone > 0 ? 0 : upTo(longPageSize),
+    }) as EffectResults['read-events']
     if (read === 'aborted') return result(yield* aborted())
     if ('error' in read) {
       if (yield* failed('reading', read.error)) return result(yield* aborted())
@@ -404,8 +501,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     if (cursor === run.position) pending.since = now
     pending.bytes += page.bytes ?? 0
     if (run.position > head) {
-      const cause = new IntegrityError(run.position,
-        `The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`)
+      const cause = new IntegrityError(
+        run.position,
+        `The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
+      )
       throw new ProjectionError(cause.message, { projector: name, attempts: 1, position: run.position }, cause)
     }
     const goal = (run.goal ??= head)
@@ -420,7 +519,14 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     const caughtUp = through >= head || (settings.mode === 'batch' && through >= goal)
     const spent = overBudget()
     let stopped = false
-    if (caughtUp && !spent && !batchFull() && through > run.position && pouring !== undefined && now - pending.since < Math.min(settings.batchTime[0], 9 * pouring)) {
+    if (
+      caughtUp &&
+      !spent &&
+      !batchFull() &&
+      through > run.position &&
+      pouring !== undefined &&
+      now - pending.since < Math.min(settings.batchTime[0], 9 * pouring)
+    ) {
       cursor = through
       // No longer than a commit takes: so what comes last of all is there in twice the time at most.
       const slept = yield* sleep(pouring, 'pouring')
@@ -440,7 +546,10 @@ export function* projectionMachine(name: string, settings: Settings, random: () 
     if (!caughtUp) continue
     if (events.length > 0) idle = settings.emptyBackoff
     yield* report({ type: 'idle', position: run.position })
-    const slept = yield* sleep(events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval), 'idle')
+    const slept = yield* sleep(
+      events.length > 0 && settings.interval > 0 ? settings.interval : Math.max(idle, settings.interval),
+      'idle',
+    )
     if (slept === 'aborted') return result('aborted')
     // Somebody paused or rebuilt, perhaps in another tab, perhaps without being heard: only the stored state knows (H66).
     if (slept === 'control' || now - looked >= maxIdle) {

@@ -6,7 +6,15 @@ import type { ProjectionConfig } from './config.js'
 import type { CheckpointStore } from './ports.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard } from './stack-guard.js'
-import { applying, isForNewerBuilds, type DeadLetterRecord, type ProjectionControls, type ProjectionState, type ProjectionTarget, type StoredFault } from './target.js'
+import {
+  applying,
+  isForNewerBuilds,
+  type DeadLetterRecord,
+  type ProjectionControls,
+  type ProjectionState,
+  type ProjectionTarget,
+  type StoredFault,
+} from './target.js'
 
 /** What a plain target needs to apply a parked event again. */
 export type FindEvent<E extends EventShape> = (position: number) => Promise<RecordedEvent<E>>
@@ -18,7 +26,10 @@ export type FindEvent<E extends EventShape> = (position: number) => Promise<Reco
  * @throws InvalidArgumentError, InvalidNameError for what is no projector
  */
 export function plainTarget<E extends EventShape, C>(
-  projector: Projector<E, C>, checkpoints: CheckpointStore, config: ProjectionConfig<C>, findEvent?: FindEvent<E>,
+  projector: Projector<E, C>,
+  checkpoints: CheckpointStore,
+  config: ProjectionConfig<C>,
+  findEvent?: FindEvent<E>,
 ): ProjectionTarget<E> & ProjectionControls {
   if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function') {
     throw new InvalidArgumentError('projector', 'must be an object with name and apply, or come from defineProjection.')
@@ -27,7 +38,8 @@ export function plainTarget<E extends EventShape, C>(
   const { context } = config
   const eachEvent = config.checkpoint === 'each-event'
   let made: { value: C } | undefined
-  const contextValue = () => (made ??= { value: (typeof context === 'function' ? (context as () => C)() : context) as C }).value
+  const contextValue = () =>
+    (made ??= { value: (typeof context === 'function' ? (context as () => C)() : context) as C }).value
   const handlers = stackGuard()
   let saved = 0
   let letters: DeadLetterRecord[] = []
@@ -40,7 +52,10 @@ export function plainTarget<E extends EventShape, C>(
   const load = async () => {
     const stored: unknown = (await checkpoints.load(name)) ?? 0
     if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
-    throw new IntegrityError(0, `The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`)
+    throw new IntegrityError(
+      0,
+      `The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`,
+    )
   }
   const state = async (): Promise<ProjectionState> => {
     const [position, letters] = await Promise.all([load(), checkpoints.countLetters?.(name)])
@@ -64,7 +79,8 @@ export function plainTarget<E extends EventShape, C>(
       throw error
     })
   }
-  const letterAt = async (position: number) => (await checkpoints.letters?.(name, position - 1, 1))?.[0]?.position === position
+  const letterAt = async (position: number) =>
+    (await checkpoints.letters?.(name, position - 1, 1))?.[0]?.position === position
   return {
     name,
     key: name,
@@ -72,7 +88,8 @@ export function plainTarget<E extends EventShape, C>(
     onError: async (failure) => {
       if (isForNewerBuilds(failure.error)) return 'fatal'
       const strategy = (await projector.onError?.(failure)) ?? 'fatal'
-      if ((strategy as string) === 'park-stream') throw new InvalidArgumentError('onError', "answered 'park-stream', which is for read models. Answer 'park'.")
+      if ((strategy as string) === 'park-stream')
+        throw new InvalidArgumentError('onError', "answered 'park-stream', which is for read models. Answer 'park'.")
       return strategy
     },
     async begin() {
@@ -109,15 +126,20 @@ export function plainTarget<E extends EventShape, C>(
     async skip(position) {
       const stored = await load()
       if (fault?.position !== position || stored >= position) {
-        throw new InvalidArgumentError('position', `is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`)
+        throw new InvalidArgumentError(
+          'position',
+          `is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
+        )
       }
       await checkpoints.save(name, position, { expected: stored })
       fault = undefined
     },
     letters: async (after, limit) => (await checkpoints.letters?.(name, after, limit)) ?? [],
     async replay(position) {
-      if (findEvent === undefined) throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
-      if (!(await letterAt(position))) throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+      if (findEvent === undefined)
+        throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
+      if (!(await letterAt(position)))
+        throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
       await call(await findEvent(position))
       await checkpoints.removeLetter?.(name, position)
     },

@@ -18,17 +18,40 @@ export type ProjectionOccurrence =
   | { readonly type: 'leading'; readonly withoutLock: boolean }
   /** The checkpoint was loaded. `rebuilding` says that rows are built anew behind those that readers see. */
   | { readonly type: 'loaded'; readonly position: number; readonly paused: boolean; readonly rebuilding: boolean }
-  | { readonly type: 'read'; readonly events: number; readonly scannedTo: number; readonly head: number; readonly duration: number }
+  | {
+      readonly type: 'read'
+      readonly events: number
+      readonly scannedTo: number
+      readonly head: number
+      readonly duration: number
+    }
   /** Rows, letters and checkpoint are stored. `events` counts those applied since the commit before; `letters` those that wait, for read models. */
-  | { readonly type: 'committed'; readonly position: number; readonly events: number; readonly duration: number; readonly letters?: number }
+  | {
+      readonly type: 'committed'
+      readonly position: number
+      readonly events: number
+      readonly duration: number
+      readonly letters?: number
+    }
   /** A handler threw; its policy is asked next. */
   | ({ readonly type: 'event-failed'; readonly error: unknown; readonly retryCount: number } & ReportedEvent)
-  | ({ readonly type: 'retrying'; readonly error: unknown; readonly retryCount: number; readonly delay: number } & ReportedEvent)
+  | ({
+      readonly type: 'retrying'
+      readonly error: unknown
+      readonly retryCount: number
+      readonly delay: number
+    } & ReportedEvent)
   /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. After `skip()` in an earlier version: with the error, and without asking `onError`. */
   | ({ readonly type: 'skipped'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   | ({ readonly type: 'parked'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   /** Reading or storing failed and is tried again after `delay`. */
-  | { readonly type: 'storage-failed'; readonly what: 'loading' | 'reading' | 'storing'; readonly error: unknown; readonly failures: number; readonly delay: number }
+  | {
+      readonly type: 'storage-failed'
+      readonly what: 'loading' | 'reading' | 'storing'
+      readonly error: unknown
+      readonly failures: number
+      readonly delay: number
+    }
   /** Everything is done; waits for appends. */
   | { readonly type: 'idle'; readonly position: number }
   | { readonly type: 'paused' }
@@ -51,5 +74,9 @@ export type ProjectionReport = ProjectionOccurrence & {
 }
 
 /** The part of a report that names an event. */
-export const reportedEvent = (event: RecordedEvent): ReportedEvent =>
-  ({ position: event.position, eventId: event.id, eventType: event.type, stream: event.stream })
+export const reportedEvent = (event: RecordedEvent): ReportedEvent => ({
+  position: event.position,
+  eventId: event.id,
+  eventType: event.type,
+  stream: event.stream,
+})

@@ -4,7 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { distrustFor } from '../log/head-watch.js'
 import type { CollectedRead, PageReadOptions } from '../log/pages.js'
-import { RecordsAhead } from '../log/records-ahead.js'
+import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
 import { timeTold } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
@@ -59,7 +59,10 @@ export interface RunContext<E extends EventShape> {
  *
  * @throws ProjectionError, LeadershipLostError
  */
-export async function runMachine<E extends EventShape>(context: RunContext<E>, signal: AbortSignal): Promise<ProjectionResult> {
+export async function runMachine<E extends EventShape>(
+  context: RunContext<E>,
+  signal: AbortSignal,
+): Promise<ProjectionResult> {
   const { target, settings, owner, run, holdsLock, report } = context
   const { clock } = settings
   const alarm = wakeUp(context, signal)
@@ -76,7 +79,9 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     return { error }
   }
 
-  const perform: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K] } = {
+  const perform: {
+    [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<EffectResults[K]> | EffectResults[K]
+  } = {
     'load-checkpoint': async () => {
       reads.forget()
       try {
@@ -89,7 +94,16 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         report({ type: 'loaded', position, paused: state.paused, rebuilding })
         // Who works beside another one cannot tell a slow handler from one that kills.
         const { trying, ...rest } = state
-        return { value: { ...rest, ...(trying !== undefined && holdsLock?.() === true && { trying }), position, rebuilding, held: target.held, now: clock.monotonic() } }
+        return {
+          value: {
+            ...rest,
+            ...(trying !== undefined && holdsLock?.() === true && { trying }),
+            position,
+            rebuilding,
+            held: target.held,
+            now: clock.monotonic(),
+          },
+        }
       } catch (error) {
         signal.throwIfAborted()
         return failed(error)
@@ -99,7 +113,10 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       const now = clock.monotonic()
       const state = await target.state().catch(() => undefined)
       if (state === undefined) return undefined
-      const moved = state.epoch !== known.epoch || workingPosition(state) !== run.position || (state.rebuild !== undefined) !== known.rebuilding
+      const moved =
+        state.epoch !== known.epoch ||
+        workingPosition(state) !== run.position ||
+        (state.rebuild !== undefined) !== known.rebuilding
       return { paused: state.paused, moved, now }
     },
     'read-events': async ({ after, limit, most }) => {
@@ -111,7 +128,10 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         if (alarm.failing) await context.ports.reopen?.(how)
         const page = await reads.next(after, limit, most)
         if (page.scannedTo <= after && page.head > after) {
-          throw new IntegrityError(after, `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`)
+          throw new IntegrityError(
+            after,
+            `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`,
+          )
         }
         alarm.sawHead(page.head, page.scannedTo >= page.head)
         // One of them may be what killed a run, and its turn has not come (N19).
@@ -119,7 +139,13 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         if (prepared) await target.prepare?.(page.events)
         alarm.failing = false
         const now = clock.monotonic()
-        report({ type: 'read', events: page.events.length, scannedTo: page.scannedTo, head: page.head, duration: now - start })
+        report({
+          type: 'read',
+          events: page.events.length,
+          scannedTo: page.scannedTo,
+          head: page.head,
+          duration: now - start,
+        })
         return { value: { ...page, now } }
       } catch (error) {
         return signal.aborted ? 'aborted' : failed(error)
@@ -154,18 +180,25 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
             break
           }
           // Slow handlers are looked at one by one.
-          look = next + Math.max(1, Math.min(stride, Math.floor((next - from) * left / (2 * (seen - left)))))
+          look = next + Math.max(1, Math.min(stride, Math.floor(((next - from) * left) / (2 * (seen - left)))))
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.
         if (hasCode(error, 'leadership-lost') && target.isStorageFailure?.(error) === true) throw error
-        return { next, failure: { error, storage: target.isStorageFailure?.(error) === true }, now: clock.monotonic(), aborted: false }
+        return {
+          next,
+          failure: { error, storage: target.isStorageFailure?.(error) === true },
+          now: clock.monotonic(),
+          aborted: false,
+        }
       }
       return { next, now: clock.monotonic(), aborted: false }
     },
     decide: async ({ event, error, retryCount }) => {
       try {
-        return { strategy: await target.onError({ error, event: event as never, position: event.position, retryCount }) }
+        return {
+          strategy: await target.onError({ error, event: event as never, position: event.position, retryCount }),
+        }
       } catch (thrown) {
         return { strategy: 'fatal', error: thrown }
       }
@@ -174,8 +207,15 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
       // A held stream may bring thousands.
       if (slices.isOver) await slices.turn()
       target.park({
-        position: event.position, eventId: event.id, eventType: event.type, stream: event.stream, attempts, time: timeTold(clock),
-        errorName: error instanceof Error ? error.name : 'Error', message: messageOf(error), ...(holdsStream && { holdsStream }),
+        position: event.position,
+        eventId: event.id,
+        eventType: event.type,
+        stream: event.stream,
+        attempts,
+        time: timeTold(clock),
+        errorName: error instanceof Error ? error.name : 'Error',
+        message: messageOf(error),
+        ...(holdsStream && { holdsStream }),
       })
       return undefined
     },
@@ -203,8 +243,16 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
         slices.began()
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
-        report({ type: 'committed', position, events, duration: now - start, ...(letters !== undefined && { letters }) })
-        return { value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) } }
+        report({
+          type: 'committed',
+          position,
+          events,
+          duration: now - start,
+          ...(letters !== undefined && { letters }),
+        })
+        return {
+          value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) },
+        }
       } catch (error) {
         return failed(error)
       }
@@ -235,7 +283,13 @@ export async function runMachine<E extends EventShape>(context: RunContext<E>, s
     return step.value
   } catch (error) {
     if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {
-      return { position: run.position, applied: run.applied, skipped: run.skipped, parked: run.parked, reason: 'aborted' }
+      return {
+        position: run.position,
+        applied: run.applied,
+        skipped: run.skipped,
+        parked: run.parked,
+        reason: 'aborted',
+      }
     }
     throw error
   } finally {
@@ -330,7 +384,19 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
         const wake = () => {
           look = undefined
           cancel()
-          resolve(signal.aborted ? 'aborted' : controlled ? 'control' : asked() ? 'hurried' : hurried() ? 'on' : following() ? 'append' : 'on')
+          resolve(
+            signal.aborted
+              ? 'aborted'
+              : controlled
+                ? 'control'
+                : asked()
+                  ? 'hurried'
+                  : hurried()
+                    ? 'on'
+                    : following()
+                      ? 'append'
+                      : 'on',
+          )
           if (asked()) lastHurry = clock.monotonic()
           controlled = hurry = false
         }
@@ -357,7 +423,12 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
 }
 
 /** Reads pages, and while one is applied and committed already the next one: its records, or all of it. Holds two pages at most. */
-function readAhead<E extends EventShape>({ target, ports: { reader }, settings }: RunContext<E>, signal: AbortSignal, slices: Slices, reading: () => void) {
+function readAhead<E extends EventShape>(
+  { target, ports: { reader }, settings }: RunContext<E>,
+  signal: AbortSignal,
+  slices: Slices,
+  reading: () => void,
+) {
   /** For a reader that can keep records: then they are what is read ahead, and not their events. */
   const records = new RecordsAhead(slices)
   let page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
@@ -376,7 +447,12 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
       const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
       ahead = undefined
       page = await (waiting ?? read(after, limit, { ahead: records }))
-      while (target.preparesMuch === true && page.events.length < most && (page.bytes ?? 0) < longPageCharacters && records.follows(page.scannedTo)) {
+      while (
+        target.preparesMuch === true &&
+        page.events.length < most &&
+        (page.bytes ?? 0) < longPageCharacters &&
+        records.follows(page.scannedTo)
+      ) {
         await slices.turn()
         signal.throwIfAborted()
         page = joined(page, await read(page.scannedTo, Math.min(limit, most - page.events.length), { ahead: records }))
@@ -400,7 +476,10 @@ function readAhead<E extends EventShape>({ target, ports: { reader }, settings }
 function joined<E extends EventShape>(page: CollectedRead<E>, next: CollectedRead<E>): CollectedRead<E> {
   const unreadable = [...(page.unreadable ?? []), ...(next.unreadable ?? [])]
   return {
-    events: [...page.events, ...next.events], scannedTo: next.scannedTo, head: next.head,
-    ...(unreadable.length === 0 ? {} : { unreadable }), bytes: (page.bytes ?? 0) + (next.bytes ?? 0),
+    events: [...page.events, ...next.events],
+    scannedTo: next.scannedTo,
+    head: next.head,
+    ...(unreadable.length === 0 ? {} : { unreadable }),
+    bytes: (page.bytes ?? 0) + (next.bytes ?? 0),
   }
 }

@@ -14,7 +14,8 @@ export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
 
 /** A tab of the newer build can apply it, so no policy of this one may take it away from everybody. */
-export const isForNewerBuilds = (error: unknown): boolean => hasCode(error, 'event-unreadable') && (error as EventUnreadableError).newer === true
+export const isForNewerBuilds = (error: unknown): boolean =>
+  hasCode(error, 'event-unreadable') && (error as EventUnreadableError).newer === true
 
 /** What is known when an event fails. */
 export interface FailureContext<E extends EventShape = EventShape> {
@@ -94,7 +95,14 @@ export interface Applying {
 
 /** Where nothing has to be taken back. */
 export function applying(done: void | Promise<void>): void | Applying {
-  if (done !== undefined) return { done, ended() {}, failed(error) { throw error } }
+  if (done !== undefined)
+    return {
+      done,
+      ended() {},
+      failed(error) {
+        throw error
+      },
+    }
 }
 
 /** Waits for an event to be applied, and throws what its handler threw. */
@@ -161,7 +169,10 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
    *
    * @throws LeadershipLostError if they are not; nothing is stored then
    */
-  commit(position: number, options: { readonly caughtUp: boolean; readonly ends?: number | undefined }): Promise<CommitResult>
+  commit(
+    position: number,
+    options: { readonly caughtUp: boolean; readonly ends?: number | undefined },
+  ): Promise<CommitResult>
   /** Drops everything pending and cached. Call `begin` before going on. */
   reset(): void
   /** Reads the stored state without taking over. */

@@ -40,16 +40,18 @@ export interface TableDefinition<Row = Record<string, unknown>> {
 export type Tables = { readonly [name: string]: TableDefinition<never> | TableDefinition<unknown> }
 
 /** The type of the rows of a table: of its schema, or of `table<Row>`. */
-export type RowOf<T> =
-  T extends { readonly schema: StandardSchema<unknown, infer Row> } ? Row
-  : T extends { readonly [rowType]?: infer Row } ? NonNullable<Row>
-  : Record<string, unknown>
+export type RowOf<T> = T extends { readonly schema: StandardSchema<unknown, infer Row> }
+  ? Row
+  : T extends { readonly [rowType]?: infer Row }
+    ? NonNullable<Row>
+    : Record<string, unknown>
 
 /** The names of the indexes that a table declares; any, where that is not known. */
-export type IndexOf<T> =
-  T extends { readonly indexes: infer Indexes } ? keyof Indexes & string
-  : 'indexes' extends keyof T ? string
-  : never
+export type IndexOf<T> = T extends { readonly indexes: infer Indexes }
+  ? keyof Indexes & string
+  : 'indexes' extends keyof T
+    ? string
+    : never
 
 /** A table whose rows and indexes are known. */
 export type TypedTable<Row, Indexes = {}> = Omit<TableDefinition<Row>, 'indexes'> & { readonly indexes: Indexes }
@@ -69,10 +71,14 @@ export interface TableSpecification<Row, Indexes> {
  * `table<Airport>({ key: 'code' })`. A table with a `schema` needs neither: that says what its rows are.
  */
 // Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the names of the indexes.
-export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(definition: TableSpecification<Row, Indexes>) => TypedTable<Row, Indexes extends infer Known ? Known : never>
-export function table<Row>(
-  definition: { readonly key: KeyOf<Row>; readonly schema?: StandardSchema<unknown, Row>; readonly indexes?: 'Write table<Row>()({ key, indexes }), which knows the names of the indexes' },
-): TypedTable<Row>
+export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(
+  definition: TableSpecification<Row, Indexes>,
+) => TypedTable<Row, Indexes extends infer Known ? Known : never>
+export function table<Row>(definition: {
+  readonly key: KeyOf<Row>
+  readonly schema?: StandardSchema<unknown, Row>
+  readonly indexes?: 'Write table<Row>()({ key, indexes }), which knows the names of the indexes'
+}): TypedTable<Row>
 export function table(definition?: unknown): unknown {
   return definition ?? ((given: unknown) => given)
 }
@@ -80,7 +86,9 @@ export function table(definition?: unknown): unknown {
 /** Tables whose rows a schema describes, held against it. */
 export type CheckedTables<T> = {
   readonly [N in keyof T]: T[N] extends { readonly schema: StandardSchema<unknown, infer Row> }
-    ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes } ? { readonly indexes: CheckedIndexes<Row, Indexes> } : unknown)
+    ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes }
+        ? { readonly indexes: CheckedIndexes<Row, Indexes> }
+        : unknown)
     : unknown
 }
 
@@ -119,12 +127,20 @@ export interface TableFold<E extends EventShape, Row, Next = Row | null> {
 export type NextRows<T extends Tables> = { readonly [N in keyof T]: RowOf<T[N]> | null }
 
 /** Folds by table. */
-export type TableFolds<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> = {
+export type TableFolds<
+  E extends EventShape,
+  T extends Tables,
+  Next extends { readonly [N in keyof T]: unknown } = NextRows<T>,
+> = {
   readonly [N in keyof T]?: TableFold<E, RowOf<T[N]>, Next[N]>
 }
 
 /** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
-export interface ProjectionSpecification<E extends EventShape, T extends Tables, Next extends { readonly [N in keyof T]: unknown } = NextRows<T>> {
+export interface ProjectionSpecification<
+  E extends EventShape,
+  T extends Tables,
+  Next extends { readonly [N in keyof T]: unknown } = NextRows<T>,
+> {
   readonly name: string
   /** Raise it when the tables, the handlers, the fold or the filter change: it is built next to the old one. @default 1 */
   readonly version?: number
@@ -145,7 +161,11 @@ export interface ProjectionSpecification<E extends EventShape, T extends Tables,
 }
 
 /** What `defineProjection` returns. `R` says which events reach it. */
-export interface ProjectionDefinition<E extends EventShape = EventShape, T extends Tables = Tables, R extends Reads = Reads> {
+export interface ProjectionDefinition<
+  E extends EventShape = EventShape,
+  T extends Tables = Tables,
+  R extends Reads = Reads,
+> {
   readonly kind: 'projection'
   readonly name: string
   readonly version: number
@@ -161,14 +181,17 @@ export interface ProjectionDefinition<E extends EventShape = EventShape, T exten
 }
 
 /** Which events reach a projection: a fold sees all that no filter and no catalogue keeps from it. */
-export type ReadsOf<Fold, Filter, Known> =
-  [keyof Fold] extends [never] ? 'own types'
-  : Filter extends { readonly types: readonly unknown[] } ? 'own types'
-  : [Known] extends [true] ? 'own types'
-  : 'every event'
+export type ReadsOf<Fold, Filter, Known> = [keyof Fold] extends [never]
+  ? 'own types'
+  : Filter extends { readonly types: readonly unknown[] }
+    ? 'own types'
+    : [Known] extends [true]
+      ? 'own types'
+      : 'every event'
 
 /** What names a projection's checkpoint, lock and database within its store. */
-export const projectionKey = ({ name, version }: { readonly name: string; readonly version: number }): string => `${name}@${version}`
+export const projectionKey = ({ name, version }: { readonly name: string; readonly version: number }): string =>
+  `${name}@${version}`
 
 /** Whether a value came from {@link defineProjection}. */
 export const isDefinition = (value: unknown): value is ProjectionDefinition =>
@@ -180,58 +203,100 @@ export const isDefinition = (value: unknown): value is ProjectionDefinition =>
  * @throws InvalidNameError, InvalidArgumentError for names, versions, keys and filters that are not allowed
  */
 export function defineProjection<
-  E extends EventShape, const T extends Tables & CheckedTables<T>, F extends TableFolds<E, T>, G extends TableFolds<E, T> = {}, const X extends EventFilter<E> = {}, Known extends boolean = boolean,
-  L extends Literal = Literal, Next extends { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> } = { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> },
+  E extends EventShape,
+  const T extends Tables & CheckedTables<T>,
+  F extends TableFolds<E, T>,
+  G extends TableFolds<E, T> = {},
+  const X extends EventFilter<E> = {},
+  Known extends boolean = boolean,
+  L extends Literal = Literal,
+  Next extends { readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L> } = {
+    readonly [N in keyof T]: (RowOf<T[N]> | null) & Literals<L>
+  },
 >(
-  events: EventCatalogue<E, Known>, specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F } & { readonly fold?: G; readonly filter?: X },
+  events: EventCatalogue<E, Known>,
+  specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F } & {
+    readonly fold?: G
+    readonly filter?: X
+  },
 ): ProjectionDefinition<E, T, ReadsOf<G, X, Known>> {
-  if (typeof specification !== 'object' || specification === null) throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
+  if (typeof specification !== 'object' || specification === null)
+    throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
   onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
   // Bound below, and its text is still what tells one definition from another.
-  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onError } = specification as ProjectionSpecification<E, T>
+  const {
+    name,
+    version = 1,
+    tables,
+    on = {},
+    fold = {},
+    filter = {},
+    onError,
+  } = specification as ProjectionSpecification<E, T>
   for (const [part, value] of Object.entries({ on, fold, filter }) as [string, unknown][]) {
     if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, 'must be an object.')
   }
-  if (onError !== undefined && typeof onError !== 'function') throw new InvalidArgumentError('onError', 'must be a function.')
+  if (onError !== undefined && typeof onError !== 'function')
+    throw new InvalidArgumentError('onError', 'must be a function.')
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
   for (const [key, each] of Object.entries(fold) as [string, TableFold<E, unknown>][]) {
     if (!Object.hasOwn(tables, key)) throw new InvalidArgumentError(`fold.${key}`, 'names no table of this projection.')
     onlyKnown(each ?? null, ['key', 'evolve'], `fold.${key}`)
-    if (typeof each.key !== 'function' || typeof each.evolve !== 'function') throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
+    if (typeof each.key !== 'function' || typeof each.evolve !== 'function')
+      throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
   }
   const handled = Object.keys(on).map(eventType)
   for (const type of handled) {
-    if (typeof (on as Record<string, unknown>)[type] !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+    if (typeof (on as Record<string, unknown>)[type] !== 'function')
+      throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
   }
-  if (handled.length === 0 && Object.keys(fold).length === 0) throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
+  if (handled.length === 0 && Object.keys(fold).length === 0)
+    throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
   const readsAll = filter.types === undefined && Object.keys(fold).length > 0
   const types = filter.types ?? (readsAll ? catalogueCore(events).types : handled)
   const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types: [...types] }) }
   compileFilter(narrowed)
   return Object.freeze({
-    kind: 'projection' as const, name, version, tables, on: on as Handlers<E, T>, fold: fold as TableFolds<E, T>, filter: narrowed,
+    kind: 'projection' as const,
+    name,
+    version,
+    tables,
+    on: on as Handlers<E, T>,
+    fold: fold as TableFolds<E, T>,
+    filter: narrowed,
     ...(readsAll && { readsAll }),
-    ...(onError !== undefined && { onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }) }),
+    ...(onError !== undefined && {
+      onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }),
+    }),
   })
 }
 
 function checkTables(tables: Tables): void {
-  if (typeof tables !== 'object' || tables === null) throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
+  if (typeof tables !== 'object' || tables === null)
+    throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
   for (const [name, definition] of Object.entries(tables)) {
     tableName(name)
     onlyKnown(definition, ['key', 'indexes', 'schema'], `tables.${name}`)
     const { key, indexes = {}, schema } = definition
-    if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes)) throw new InvalidArgumentError(`tables.${name}.indexes`, 'must be { name: property }.')
-    if (!isKeyPath(key) || key.includes('.')) throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
+    if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes))
+      throw new InvalidArgumentError(`tables.${name}.indexes`, 'must be { name: property }.')
+    if (!isKeyPath(key) || key.includes('.'))
+      throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
     if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
-      throw new InvalidArgumentError(`tables.${name}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
+      throw new InvalidArgumentError(
+        `tables.${name}.schema`,
+        'must be a Standard Schema, such as one of zod, valibot or arktype.',
+      )
     }
     for (const [index, path] of Object.entries(indexes)) {
       // A list of one is an array key in some engines and a plain one in others (H12).
       if (!isKeyPath(path) && !(Array.isArray(path) && path.length > 1 && path.every(isKeyPath))) {
-        throw new InvalidArgumentError(`tables.${name}.indexes.${index}`, 'must name a property of the row, or a list of at least two.')
+        throw new InvalidArgumentError(
+          `tables.${name}.indexes.${index}`,
+          'must name a property of the row, or a list of at least two.',
+        )
       }
     }
   }

@@ -35,8 +35,15 @@ function compared(left: unknown, right: unknown, stored: boolean): boolean {
       others.add(right)
     }
     const keys = Object.keys(left)
-    return keys.length === Object.keys(right).length && (!Array.isArray(left) || left.length === (right as unknown[]).length)
-      && keys.every((key) => Object.hasOwn(right, key) && same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key], depth + 1))
+    return (
+      keys.length === Object.keys(right).length &&
+      (!Array.isArray(left) || left.length === (right as unknown[]).length) &&
+      keys.every(
+        (key) =>
+          Object.hasOwn(right, key) &&
+          same((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key], depth + 1),
+      )
+    )
   }
   try {
     return same(left, right, 0)
@@ -53,13 +60,14 @@ function sameContent(left: object, right: object): boolean | undefined {
   if (left instanceof Date) return Object.is(left.getTime(), (right as Date).getTime())
   if (left instanceof RegExp) return String(left) === String(right)
   const [one, other] = [bytesOf(left), bytesOf(right)]
-  return one && (one.length === other?.length && one.every((byte, at) => byte === other[at]))
+  return one && one.length === other?.length && one.every((byte, at) => byte === other[at])
 }
 
 /** The same for what structured clone reduces. */
 function sameOnceStored(left: object, right: object): boolean | undefined {
   if (left instanceof Error) return left.name === (right as Error).name && left.message === (right as Error).message
   const tag = tagOf(left)
-  if (/ (Blob|File)]/.test(tag)) return (left as Blob).size === (right as Blob).size && (left as Blob).type === (right as Blob).type
+  if (/ (Blob|File)]/.test(tag))
+    return (left as Blob).size === (right as Blob).size && (left as Blob).type === (right as Blob).type
   return / (Boolean|Number|String|BigInt)]/.test(tag) ? Object.is(left.valueOf(), right.valueOf()) : undefined
 }

@@ -4,11 +4,16 @@ import { projectionKey, type ProjectionDefinition } from './define.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
 export function fingerprintOf({ tables }: ProjectionDefinition): string {
-  return JSON.stringify(Object.entries(tables).map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()]).sort())
+  return JSON.stringify(
+    Object.entries(tables)
+      .map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()])
+      .sort(),
+  )
 }
 
 /** An index finds records: a row that is to be found by one has a record of its own. */
-export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean => Object.keys(indexes).length === 0
+export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean =>
+  Object.keys(indexes).length === 0
 
 /** What is stored of it where tables may be packed: a tidemark that knows of no packs takes it for other tables, and keeps its hands off. */
 export const storedFingerprintOf = (definition: ProjectionDefinition): string =>
@@ -22,21 +27,39 @@ export const isFingerprintOf = (definition: ProjectionDefinition, stored: string
  * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through. Earlier events of a
  * type that is added later would never be seen. The order in which types are named does not matter, nor that one is named twice.
  */
-export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold, readsAll }: ProjectionDefinition): string {
+export function handledBy({
+  filter: { types, streamPrefix, streamPattern },
+  on,
+  fold,
+  readsAll,
+}: ProjectionDefinition): string {
   const sorted = (names: readonly string[]) => [...new Set(names)].sort()
   return JSON.stringify({
-    types: types === undefined || readsAll === true ? 'all' : sorted(types), on: sorted(Object.keys(on)), fold: sorted(Object.keys(fold)),
-    ...(streamPrefix !== undefined && streamPrefix !== '' && { streamPrefix }), ...(streamPattern !== undefined && { streamPattern }),
+    types: types === undefined || readsAll === true ? 'all' : sorted(types),
+    on: sorted(Object.keys(on)),
+    fold: sorted(Object.keys(fold)),
+    ...(streamPrefix !== undefined && streamPrefix !== '' && { streamPrefix }),
+    ...(streamPattern !== undefined && { streamPattern }),
   })
 }
 
 /** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables, or from other events */
-export function assertSameDefinition(definition: ProjectionDefinition, stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number }): void {
+export function assertSameDefinition(
+  definition: ProjectionDefinition,
+  stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number },
+): void {
   const handles = handledBy(definition)
-  const what = !isFingerprintOf(definition, stored.fingerprint) ? 'tables' : (stored.handles ?? handles) !== handles ? 'event types or the filter' : undefined
+  const what = !isFingerprintOf(definition, stored.fingerprint)
+    ? 'tables'
+    : (stored.handles ?? handles) !== handles
+      ? 'event types or the filter'
+      : undefined
   if (what === undefined) return
   const how = what === 'tables' ? '' : `: it was built from ${stored.handles}, and this definition handles ${handles}`
   throw new ProjectionError(
     `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
-    { projector: definition.name, attempts: 1 }, new IntegrityError(stored.position, `the declared ${what} changed`), 'definition-changed')
+    { projector: definition.name, attempts: 1 },
+    new IntegrityError(stored.position, `the declared ${what} changed`),
+    'definition-changed',
+  )
 }

@@ -20,7 +20,8 @@ export class IndexWatch {
   look(key: unknown, row: unknown): void {
     for (const { index, path } of this.#parts) {
       const value = atKeyPath(row, path)
-      if (typeof value !== 'string' && value !== undefined && (Array.isArray(value) || !isIndexKey(value))) this.#warn(index, path, key, value)
+      if (typeof value !== 'string' && value !== undefined && (Array.isArray(value) || !isIndexKey(value)))
+        this.#warn(index, path, key, value)
     }
   }
 
@@ -33,6 +34,8 @@ export class IndexWatch {
     const effect = isIndexKey(value)
       ? 'the index finds the row by the whole list only. Put a row for each item, or index a property that is not a list.'
       : 'the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.'
-    console.warn(`tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`)
+    console.warn(
+      `tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
+    )
   }
 }

@@ -26,7 +26,10 @@ export const slotOf = (key: RowKey): Slot => (key instanceof Date ? BigInt(key.g
 
 /** @throws InvalidArgumentError for anything that is no key */
 export function assertKey(key: unknown, what: string): asserts key is RowKey {
-  const fine = typeof key === 'string' || (typeof key === 'number' && Number.isFinite(key)) || (key instanceof Date && !Number.isNaN(key.getTime()))
+  const fine =
+    typeof key === 'string' ||
+    (typeof key === 'number' && Number.isFinite(key)) ||
+    (key instanceof Date && !Number.isNaN(key.getTime()))
   if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
@@ -62,7 +65,10 @@ export function compareKeys(left: unknown, right: unknown): number {
   const kind = rank(left)
   if (kind !== rank(right)) return kind - rank(right)
   if (kind === 2) return order(timeOf(left as Date), timeOf(right as Date))
-  const [ones, others] = (kind === 5 ? [left, right] : [bytesOf(left as object), bytesOf(right as object)]) as [ArrayLike<unknown>, ArrayLike<unknown>]
+  const [ones, others] = (kind === 5 ? [left, right] : [bytesOf(left as object), bytesOf(right as object)]) as [
+    ArrayLike<unknown>,
+    ArrayLike<unknown>,
+  ]
   for (let at = 0; at < ones.length && at < others.length; at += 1) {
     const byPart = compareKeys(ones[at], others[at])
     if (byPart !== 0) return byPart
@@ -111,15 +117,24 @@ export function checkedRange(range: unknown): KeyRange {
     const key = copyOfKey(range)
     return { lower: key, upper: key }
   }
-  const isPlain = typeof range === 'object' && range !== null && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
+  const isPlain =
+    typeof range === 'object' && range !== null && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
   if (isPlain) onlyKnown(range, ['lower', 'upper', 'lowerOpen', 'upperOpen'], 'range')
   else if (typeof range !== 'object' || range === null || tagOf(range) !== '[object IDBKeyRange]') {
-    throw new InvalidArgumentError('range', `is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`)
+    throw new InvalidArgumentError(
+      'range',
+      `is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`,
+    )
   }
   const { lower, upper, lowerOpen = false, upperOpen = false } = range as KeyRange
-  for (const [name, bound, isOpen] of [['lower', lower, lowerOpen], ['upper', upper, upperOpen]] as const) {
-    if (bound !== undefined && !isIndexKey(bound)) throw new InvalidArgumentError(`range.${name}`, `is ${describe(bound)}, which is not a key; ${aKey}.`)
-    if (typeof isOpen !== 'boolean') throw new InvalidArgumentError(`range.${name}Open`, `is ${describe(isOpen)}; it must be true or false.`)
+  for (const [name, bound, isOpen] of [
+    ['lower', lower, lowerOpen],
+    ['upper', upper, upperOpen],
+  ] as const) {
+    if (bound !== undefined && !isIndexKey(bound))
+      throw new InvalidArgumentError(`range.${name}`, `is ${describe(bound)}, which is not a key; ${aKey}.`)
+    if (typeof isOpen !== 'boolean')
+      throw new InvalidArgumentError(`range.${name}Open`, `is ${describe(isOpen)}; it must be true or false.`)
   }
   return { lower: copyOfKey(lower), upper: copyOfKey(upper), lowerOpen, upperOpen }
 }
@@ -138,14 +153,23 @@ const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
 export const isKeyPath = (path: unknown): path is string => typeof path === 'string' && keyPath.test(path)
 
 /** What IndexedDB finds in a Blob and in a File besides the properties that they have of their own. */
-const fileParts: { readonly [tag: string]: readonly string[] } = { '[object Blob]': ['size', 'type'], '[object File]': ['size', 'type', 'name', 'lastModified'] }
+const fileParts: { readonly [tag: string]: readonly string[] } = {
+  '[object Blob]': ['size', 'type'],
+  '[object File]': ['size', 'type', 'name', 'lastModified'],
+}
 
 function partOf(value: unknown, name: string): unknown {
   if (typeof value === 'string') return name === 'length' ? value.length : undefined
   if (typeof value !== 'object' || value === null) return undefined
-  return Object.hasOwn(value, name) || fileParts[tagOf(value)]?.includes(name) === true ? (value as Record<string, unknown>)[name] : undefined
+  return Object.hasOwn(value, name) || fileParts[tagOf(value)]?.includes(name) === true
+    ? (value as Record<string, unknown>)[name]
+    : undefined
 }
 
 /** What a key path leads to in a row, as IndexedDB follows it; `undefined` where it leads nowhere. */
 export const atKeyPath = (row: unknown, path: string | readonly string[]): unknown =>
-  typeof path !== 'string' ? path.map((part) => atKeyPath(row, part)) : path.includes('.') ? path.split('.').reduce(partOf, row) : partOf(row, path)
+  typeof path !== 'string'
+    ? path.map((part) => atKeyPath(row, part))
+    : path.includes('.')
+      ? path.split('.').reduce(partOf, row)
+      : partOf(row, path)

@@ -15,7 +15,9 @@ export interface RowCounts {
 function countsOf(state: StateRow, side: Side): Counts | undefined {
   const counts: unknown = state.counts?.of === momentOf(state) ? state.counts.sides?.[side] : undefined
   if (typeof counts !== 'object' || counts === null || Array.isArray(counts)) return undefined
-  return Object.values(counts).every((count) => Number.isSafeInteger(count) && (count as number) >= 0) ? (counts as Counts) : undefined
+  return Object.values(counts).every((count) => Number.isSafeInteger(count) && (count as number) >= 0)
+    ? (counts as Counts)
+    : undefined
 }
 
 /** How many rows of a packed table readers see; nothing where only its packs can tell. */
@@ -32,14 +34,21 @@ export interface RowsMoved {
 }
 
 /** The state after a transition, with its counts. `countable`: every table that may be packed is. */
-export function counted(before: StateRow, { after, clear }: Transition, countable: boolean, moved?: RowsMoved): StateRow {
+export function counted(
+  before: StateRow,
+  { after, clear }: Transition,
+  countable: boolean,
+  moved?: RowsMoved,
+): StateRow {
   const { counts: _, ...state } = after
   const sides: { [S in Side]?: Counts } = {}
   for (const side of [0, 1] as const) {
     const known = clear.includes(side) && countable ? {} : clear.includes(side) ? undefined : countsOf(before, side)
     if (known === undefined) continue
     const counts: { [table: string]: number } = { ...known }
-    if (moved?.side === side) for (const [table, rows] of moved.added) counts[table] = (Object.hasOwn(counts, table) ? (counts[table] as number) : 0) + rows
+    if (moved?.side === side)
+      for (const [table, rows] of moved.added)
+        counts[table] = (Object.hasOwn(counts, table) ? (counts[table] as number) : 0) + rows
     sides[side] = counts
   }
   return sides[0] === undefined && sides[1] === undefined ? state : { ...state, counts: { of: momentOf(state), sides } }

@@ -10,8 +10,13 @@ import { seededRandom, seedFor } from './random.js'
 
 /** What each call does, for messages. */
 const purposes = {
-  readEvents: 'read events', readStream: 'read stream', append: 'append events', load: 'load checkpoint', save: 'save checkpoint',
-  tryAcquire: 'acquire leadership', acquire: 'acquire leadership',
+  readEvents: 'read events',
+  readStream: 'read stream',
+  append: 'append events',
+  load: 'load checkpoint',
+  save: 'save checkpoint',
+  tryAcquire: 'acquire leadership',
+  acquire: 'acquire leadership',
 } as const
 
 /** The calls that can fail. `read` fails with the `readEvents` that it makes. */
@@ -35,7 +40,9 @@ export interface FaultOptions {
   /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
   readonly seed?: number
   /** How likely a call fails, from 0 to 1. A number alone is for 'before'. `conflict` is for appends that expect a version. @default 0 */
-  readonly probabilities?: { readonly [C in FaultyCall]?: number | { readonly [S in FaultSide]?: number } } & { readonly conflict?: number }
+  readonly probabilities?: { readonly [C in FaultyCall]?: number | { readonly [S in FaultSide]?: number } } & {
+    readonly conflict?: number
+  }
   /** Besides those by chance. @default none */
   readonly failures?: readonly ScriptedFault[]
   /** So many of the first appends that expect a version meet a conflict. @default 0 */
@@ -46,13 +53,19 @@ export interface FaultOptions {
 export interface Faults {
   readonly seed: number
   /** Every failure so far, in order. */
-  readonly injected: readonly { readonly call: FaultyCall; readonly at: number; readonly kind: FaultSide | 'conflict' }[]
+  readonly injected: readonly {
+    readonly call: FaultyCall
+    readonly at: number
+    readonly kind: FaultSide | 'conflict'
+  }[]
   /** From here on nothing fails. */
   stop(): void
 }
 
 /** The ports of a backend; it may have some of them. */
-type Ports<E extends EventShape> = Partial<EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & ProjectorCoordinator>
+type Ports<E extends EventShape> = Partial<
+  EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & ProjectorCoordinator
+>
 
 type Call = (...args: never[]) => unknown
 
@@ -70,7 +83,8 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])
   const { seed = Math.floor(Math.random() * 2 ** 32), conflicts = 0 } = options
   if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError('seed', 'must be a whole number.')
-  if (!Number.isSafeInteger(conflicts) || conflicts < 0) throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
+  if (!Number.isSafeInteger(conflicts) || conflicts < 0)
+    throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
   const likely = checkedProbabilities(options.probabilities ?? {})
   const scripted = checkedScript(options.failures ?? [])
   const injected: { call: FaultyCall; at: number; kind: FaultSide | 'conflict' }[] = []
@@ -78,7 +92,8 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   let stopped = false
   let conflictsLeft = conflicts
 
-  const happens = (probability: number, what: string) => probability > 0 && seededRandom(seedFor(seed, what))() < probability
+  const happens = (probability: number, what: string) =>
+    probability > 0 && seededRandom(seedFor(seed, what))() < probability
   const failAt = (call: FaultyCall, at: number, side: FaultSide, subject: string) => {
     if (stopped) return
     const script = scripted.get(`${call} ${at} ${side}`)
@@ -98,7 +113,11 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     else if (!happens(likely('conflict', 'before'), `conflict ${at}`)) return
     injected.push({ call: 'append', at, kind: 'conflict' })
     const { stream, expectedVersion: expected = 'any' } = write
-    throw new VersionConflictError({ stream, expected, actual: typeof expected === 'number' ? expected + 1 : expected === 'no-stream' ? 1 : 0 })
+    throw new VersionConflictError({
+      stream,
+      expected,
+      actual: typeof expected === 'number' ? expected + 1 : expected === 'no-stream' ? 1 : 0,
+    })
   }
   const next = (call: FaultyCall) => {
     const at = (counts.get(call) ?? 0) + 1
@@ -107,7 +126,12 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   }
 
   const target = backend as Ports<EventShape>
-  const around = (call: Exclude<FaultyCall, 'readStream'>, first?: (at: number, ...args: never[]) => void, undo?: (answer: never) => void) =>
+  const around =
+    (
+      call: Exclude<FaultyCall, 'readStream'>,
+      first?: (at: number, ...args: never[]) => void,
+      undo?: (answer: never) => void,
+    ) =>
     async (...args: never[]) => {
       const at = next(call)
       const subject = typeof args[0] === 'string' ? ` '${args[0] as string}'` : ''
@@ -126,7 +150,9 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   const giveBack = (guard: LeadershipGuard | undefined | null) => guard?.release()
   const wrappers: { readonly [name: string]: Call } = {
     readEvents: around('readEvents'),
-    append: around('append', (at, writes: StreamWrite | readonly StreamWrite[]) => conflictAt(at, Array.isArray(writes) ? writes : [writes as StreamWrite])),
+    append: around('append', (at, writes: StreamWrite | readonly StreamWrite[]) =>
+      conflictAt(at, Array.isArray(writes) ? writes : [writes as StreamWrite]),
+    ),
     load: around('load'),
     save: around('save'),
     tryAcquire: around('tryAcquire', undefined, giveBack),
@@ -139,7 +165,11 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
         failAt('readStream', at, 'after', ` '${stream}'`)
       })()
     },
-    read: (...[readOptions]: [ReadAllOptions?]) => new EventIterator(readPages(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions), readOptions?.signal),
+    read: (...[readOptions]: [ReadAllOptions?]) =>
+      new EventIterator(
+        readPages(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions),
+        readOptions?.signal,
+      ),
   }
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }
@@ -150,7 +180,8 @@ function exchanged(original: object, others: { readonly [name: string]: unknown 
   const bound = new Map<PropertyKey, unknown>()
   const get = (name: PropertyKey) => {
     const value: unknown = Reflect.get(original, name, original)
-    if (typeof name === 'string' && Object.hasOwn(others, name) && (typeof value === 'function' || name === 'faults')) return others[name]
+    if (typeof name === 'string' && Object.hasOwn(others, name) && (typeof value === 'function' || name === 'faults'))
+      return others[name]
     if (typeof value !== 'function') return value
     if (!bound.has(name)) bound.set(name, value.bind(original))
     return bound.get(name)
@@ -166,16 +197,23 @@ function exchanged(original: object, others: { readonly [name: string]: unknown 
   })
 }
 
-function checkedProbabilities(given: NonNullable<FaultOptions['probabilities']>): (what: FaultyCall | 'conflict', side: FaultSide) => number {
+function checkedProbabilities(
+  given: NonNullable<FaultOptions['probabilities']>,
+): (what: FaultyCall | 'conflict', side: FaultSide) => number {
   const table = new Map<string, number>()
   const add = (name: string, side: FaultSide, value: number, path: string) => {
     // Written so that NaN is refused too.
-    if (typeof value !== 'number' || !(value >= 0 && value <= 1)) throw new InvalidArgumentError(path, 'must be a number from 0 to 1.')
+    if (typeof value !== 'number' || !(value >= 0 && value <= 1))
+      throw new InvalidArgumentError(path, 'must be a number from 0 to 1.')
     table.set(`${name} ${side}`, value)
   }
   for (const [name, value] of Object.entries(given)) {
     const path = `probabilities.${name}`
-    if (name !== 'conflict' && !Object.hasOwn(purposes, name)) throw new InvalidArgumentError(path, `is no call. There are ${[...Object.keys(purposes), 'conflict'].join(', ')}.`)
+    if (name !== 'conflict' && !Object.hasOwn(purposes, name))
+      throw new InvalidArgumentError(
+        path,
+        `is no call. There are ${[...Object.keys(purposes), 'conflict'].join(', ')}.`,
+      )
     if (typeof value === 'object' && value !== null && name !== 'conflict') {
       onlyKnown(value, ['before', 'after'], path)
       for (const side of ['before', 'after'] as const) add(name, side, value[side] ?? 0, `${path}.${side}`)
@@ -189,11 +227,16 @@ function checkedScript(failures: readonly ScriptedFault[]): ReadonlyMap<string, 
   for (const [index, fault] of failures.entries()) {
     onlyKnown(fault, ['call', 'at', 'side', 'error'], `failures[${index}]`)
     const { call, at, side = 'before' } = fault
-    if (!Object.hasOwn(purposes, call)) throw new InvalidArgumentError(`failures[${index}].call`, `must be one of ${Object.keys(purposes).join(', ')}.`)
-    if (side !== 'before' && side !== 'after') throw new InvalidArgumentError(`failures[${index}].side`, "must be 'before' or 'after'.")
+    if (!Object.hasOwn(purposes, call))
+      throw new InvalidArgumentError(`failures[${index}].call`, `must be one of ${Object.keys(purposes).join(', ')}.`)
+    if (side !== 'before' && side !== 'after')
+      throw new InvalidArgumentError(`failures[${index}].side`, "must be 'before' or 'after'.")
     const places = typeof at === 'number' ? [at] : at
     if (places.length === 0 || places.some((place) => !Number.isSafeInteger(place) || place < 1)) {
-      throw new InvalidArgumentError(`failures[${index}].at`, 'must be the number of a call, from 1, or a list of them.')
+      throw new InvalidArgumentError(
+        `failures[${index}].at`,
+        'must be the number of a call, from 1, or a list of them.',
+      )
     }
     for (const place of places) table.set(`${call} ${place} ${side}`, fault)
   }

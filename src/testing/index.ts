@@ -10,5 +10,12 @@ export { collector, type Collector } from './collector.js'
 export { given, type Given, type WhenCommand, type WhenProjected } from './scenario.js'
 
 // Time and faults
-export { faulty, type FaultOptions, type Faults, type FaultSide, type FaultyCall, type ScriptedFault } from './faulty.js'
+export {
+  faulty,
+  type FaultOptions,
+  type Faults,
+  type FaultSide,
+  type FaultyCall,
+  type ScriptedFault,
+} from './faulty.js'
 export { virtualClock, type VirtualClock } from './virtual-clock.js'

@@ -7,19 +7,27 @@ import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'
 import { openEventStore, type TidemarkStore } from '../memory/index.js'
 import type { ProjectionDefinition, RowOf, Tables } from '../read-model/define.js'
-import { runProjection } from '../read-model/run.js'
-import { openReadModel } from '../read-model/view.js'
+import { runProjection } from '../running/run-projection.js'
+import { openReadModel } from '../reading/read-model-view.js'
 import { collect, equal, rejects } from './contract/assert.js'
 import { virtualClock } from './virtual-clock.js'
 
 /** What has happened before; see {@link given}. */
 export interface Given<E extends EventShape> {
   /** A command that is carried out on it. Runs anew for each `then…`. */
-  when<S, const D extends Decision<Own>, Own extends EventShape = E, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+  when<
+    S,
+    const D extends Decision<Own>,
+    Own extends EventShape = E,
+    L extends Literal = Literal,
+    Next extends S & Literals<L> = S & Literals<L>,
+  >(
     command: Command<Own, S, D, Next> & FitsStore<E, Own>,
   ): WhenCommand<Own, ReasonOf<D>>
   /** A projection that runs over it. Runs anew for each `then…`. */
-  whenProjected<T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>): WhenProjected<T>
+  whenProjected<T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
+    definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+  ): WhenProjected<T>
 }
 
 /** What may be said of a command. Every promise rejects with an `Error` that tells what was expected and what came. */
@@ -55,7 +63,10 @@ export interface WhenProjected<T extends Tables> {
  * @param history in the order of the log
  * @param events the app's events, where they have schemas or versions. @default any event
  */
-export function given<E extends EventShape = EventShape>(history: readonly CommandEvent<E>[], events?: EventCatalogue<E>): Given<E> {
+export function given<E extends EventShape = EventShape>(
+  history: readonly CommandEvent<E>[],
+  events?: EventCatalogue<E>,
+): Given<E> {
   /** Opens a store with the past in it, and closes it afterwards. */
   const within = async <A>(work: (store: TidemarkStore<E>) => Promise<A>): Promise<A> => {
     const store = await openEventStore<E>({ name: 'given', ...(events === undefined ? {} : { events }) })
@@ -68,54 +79,87 @@ export function given<E extends EventShape = EventShape>(history: readonly Comma
   }
   return {
     // What is stored and what the command is typed by were held against each other by the types above.
-    when: (command) => whenCommand(command as Command<EventShape, unknown>, within as unknown as Within<EventShape>, history.length) as never,
+    when: (command) =>
+      whenCommand(
+        command as Command<EventShape, unknown>,
+        within as unknown as Within<EventShape>,
+        history.length,
+      ) as never,
     whenProjected: (definition) => whenProjected(definition as unknown as ProjectionDefinition<E>, within) as never,
   }
 }
 
 type Within<E extends EventShape> = <A>(work: (store: TidemarkStore<E>) => Promise<A>) => Promise<A>
 
-function whenCommand<E extends EventShape, S, D extends Decision<E>>(command: Command<E, S, D>, within: Within<E>, past: number): WhenCommand<E, ReasonOf<D>> {
-  const run = (store: TidemarkStore<E>): Promise<CommandResult<E, ReasonOf<D>>> => execute(store, command as never, { retry: { maxAttempts: 0 } })
+function whenCommand<E extends EventShape, S, D extends Decision<E>>(
+  command: Command<E, S, D>,
+  within: Within<E>,
+  past: number,
+): WhenCommand<E, ReasonOf<D>> {
+  const run = (store: TidemarkStore<E>): Promise<CommandResult<E, ReasonOf<D>>> =>
+    execute(store, command as never, { retry: { maxAttempts: 0 } })
   const stored = (store: TidemarkStore<E>) => collect(store.read({ after: past }))
   return {
-    thenEvents: (expected) => within(async (store) => {
-      const result = await run(store)
-      if (result.type === 'refused') equal(result, { type: 'accepted' }, 'the result')
-      const found = (await stored(store)).map(({ stream, type, data, meta, id }, index) => ({
-        stream, type, data, ...(meta === undefined ? {} : { meta }), ...(expected[index]?.id === undefined ? {} : { id }),
-      }))
-      // What a creator says of its event is not stored.
-      equal(found, expected.map(({ checked: _, ...event }) => event), 'the events')
-    }),
-    thenRefused: (reason) => within(async (store) => {
-      const result = await run(store)
-      equal(result.type === 'refused' ? { type: result.type, reason: result.reason } : { type: result.type, events: result.events }, { type: 'refused', reason }, 'the result')
-      equal(await stored(store), [], 'the events')
-    }),
-    thenThrows: (code) => within(async (store) => {
-      await rejects(() => run(store), code, 'the command')
-      equal(await stored(store), [], 'the events')
-    }),
+    thenEvents: (expected) =>
+      within(async (store) => {
+        const result = await run(store)
+        if (result.type === 'refused') equal(result, { type: 'accepted' }, 'the result')
+        const found = (await stored(store)).map(({ stream, type, data, meta, id }, index) => ({
+          stream,
+          type,
+          data,
+          ...(meta === undefined ? {} : { meta }),
+          ...(expected[index]?.id === undefined ? {} : { id }),
+        }))
+        // What a creator says of its event is not stored.
+        equal(
+          found,
+          expected.map(({ checked: _, ...event }) => event),
+          'the events',
+        )
+      }),
+    thenRefused: (reason) =>
+      within(async (store) => {
+        const result = await run(store)
+        equal(
+          result.type === 'refused'
+            ? { type: result.type, reason: result.reason }
+            : { type: result.type, events: result.events },
+          { type: 'refused', reason },
+          'the result',
+        )
+        equal(await stored(store), [], 'the events')
+      }),
+    thenThrows: (code) =>
+      within(async (store) => {
+        await rejects(() => run(store), code, 'the command')
+        equal(await stored(store), [], 'the events')
+      }),
     result: () => within(run),
   }
 }
 
-function whenProjected<E extends EventShape, T extends Tables>(definition: ProjectionDefinition<E, T>, within: Within<E>): WhenProjected<T> {
+function whenProjected<E extends EventShape, T extends Tables>(
+  definition: ProjectionDefinition<E, T>,
+  within: Within<E>,
+): WhenProjected<T> {
   const run = (store: TidemarkStore<E>) => {
     const clock = virtualClock()
     return clock.runUntil(runProjection(definition as never, store, { clock }))
   }
   return {
-    thenRows: (expected) => within(async (store) => {
-      await run(store)
-      const view = await openReadModel<E, T>(store, definition as never)
-      for (const [table, rows] of Object.entries(expected)) equal(await view[table as keyof T & string].getAll(), rows, `the rows of '${table}'`)
-      await view.close()
-    }),
-    thenFails: (code) => within(async (store) => {
-      const failure = await rejects(() => run(store), 'failed', 'the projection')
-      await rejects(() => Promise.reject(failure['cause'] as Error), code, 'the handler')
-    }),
+    thenRows: (expected) =>
+      within(async (store) => {
+        await run(store)
+        const view = await openReadModel<E, T>(store, definition as never)
+        for (const [table, rows] of Object.entries(expected))
+          equal(await view[table as keyof T & string].getAll(), rows, `the rows of '${table}'`)
+        await view.close()
+      }),
+    thenFails: (code) =>
+      within(async (store) => {
+        const failure = await rejects(() => run(store), 'failed', 'the projection')
+        await rejects(() => Promise.reject(failure['cause'] as Error), code, 'the handler')
+      }),
   }
 }

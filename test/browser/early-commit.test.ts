@@ -13,7 +13,10 @@ const positions = {
 const writing = { stores: ['commits'], mode: 'readwrite', what: 'testing' } as const
 const notWritten = { code: 'storage-failed', outcome: 'not-written', cause: { name: 'ConstraintError' } }
 
-for (const [afterRead, when] of [[false, 'at once'], [true, 'after a read']] as const) {
+for (const [afterRead, when] of [
+  [false, 'at once'],
+  [true, 'after a read'],
+] as const) {
   describe(`writes made ${when}`, () => {
     for (const [which, records] of Object.entries(positions)) {
       test(`I2: if the ${which} write is refused, nothing is stored, and the error says so`, async () => {
@@ -22,7 +25,10 @@ for (const [afterRead, when] of [[false, 'at once'], [true, 'after a read']] as 
         const written = transact(database, writing, async (transaction) => {
           const store = transaction.objectStore('commits')
           if (afterRead) await requested(store.openCursor(null, 'prev'))
-          await commitWritten(transaction, records.map((record) => store.add(record)))
+          await commitWritten(
+            transaction,
+            records.map((record) => store.add(record)),
+          )
         })
         await expect(written).rejects.toMatchObject(notWritten)
         expect(await settled(commits(database).getAllKeys())).toEqual([1])

@@ -4,8 +4,11 @@ import { defineEvents, defineProjection, openEventStore, startProjection, table 
 export type Event = { type: 'Added'; data: number }
 export const events = defineEvents<Event>()
 export const sums = defineProjection(events, {
-  name: 'sums', tables: { sums: table<{ id: number; count: number }>({ key: 'id' }) },
-  on: { Added: ({ data }, { sums }) => sums.update(data % 7, (row) => ({ id: data % 7, count: (row?.count ?? 0) + 1 })) },
+  name: 'sums',
+  tables: { sums: table<{ id: number; count: number }>({ key: 'id' }) },
+  on: {
+    Added: ({ data }, { sums }) => sums.update(data % 7, (row) => ({ id: data % 7, count: (row?.count ?? 0) + 1 })),
+  },
 })
 
 if (typeof document === 'undefined') {

@@ -1,7 +1,18 @@
 /** Compaction: whatever was appended, and whoever reads or writes meanwhile, the log says the same before and after. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
-  compactEvents, defineEvents, defineProjection, destroyEventStore, exportEvents, openEventStore, openReadModel, runProjection, table, verifyEventStore, type RecordedEvent, type TidemarkStore,
+  compactEvents,
+  defineEvents,
+  defineProjection,
+  destroyEventStore,
+  exportEvents,
+  openEventStore,
+  openReadModel,
+  runProjection,
+  table,
+  verifyEventStore,
+  type RecordedEvent,
+  type TidemarkStore,
 } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { seededRandom } from '../../src/testing/random.js'
@@ -17,8 +28,16 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return list
 }
 
-interface StoredRecord { at: number; n: number; commits: number[] }
-const recordsOf = (name: string) => withDatabase(databaseOf(name), (database) => settled(database.transaction('commits').objectStore('commits').getAll()) as Promise<StoredRecord[]>)
+interface StoredRecord {
+  at: number
+  n: number
+  commits: number[]
+}
+const recordsOf = (name: string) =>
+  withDatabase(
+    databaseOf(name),
+    (database) => settled(database.transaction('commits').objectStore('commits').getAll()) as Promise<StoredRecord[]>,
+  )
 const sizesOf = async (name: string) => (await recordsOf(name)).map(({ n }) => n)
 
 export function compactContract(): void {
@@ -39,18 +58,29 @@ export function compactContract(): void {
 
   const singles = async (store: TidemarkStore<Event>, length: number, stream = (at: number) => `s-${at % 7}`) => {
     const from = await store.head()
-    for (let at = from + 1; at <= from + length; at += 1) await store.append({ stream: stream(at), events: [added(at)] })
+    for (let at = from + 1; at <= from + length; at += 1)
+      await store.append({ stream: stream(at), events: [added(at)] })
   }
   /** Everything that a log can be asked. */
   const toldBy = async (store: TidemarkStore<Event>) => {
     const list = await all(store.read())
     const streams = [...new Set(list.map(({ stream }) => stream))]
     return {
-      list, head: await store.head(), lines: await all(exportEvents(store)),
-      streams: await Promise.all(streams.map(async (stream) => [stream, await store.streamVersion(stream), await all(store.readStream(stream)), await all(store.readStream(stream, { after: 3, limit: 2 }))])),
+      list,
+      head: await store.head(),
+      lines: await all(exportEvents(store)),
+      streams: await Promise.all(
+        streams.map(async (stream) => [
+          stream,
+          await store.streamVersion(stream),
+          await all(store.readStream(stream)),
+          await all(store.readStream(stream, { after: 3, limit: 2 })),
+        ]),
+      ),
     }
   }
-  const assertSound = async (store: TidemarkStore<Event>) => expect(await verifyEventStore(store)).toMatchObject({ ok: true, defects: [], unlisted: 0 })
+  const assertSound = async (store: TidemarkStore<Event>) =>
+    expect(await verifyEventStore(store)).toMatchObject({ ok: true, defects: [], unlisted: 0 })
 
   describe('compactEvents', () => {
     test('joins single commits into records of 16 events, leaves what is not full, and the log says the same', async () => {
@@ -73,7 +103,8 @@ export function compactContract(): void {
     test('keeps commits whole, and apart in an export', async () => {
       const name = newName()
       const store = await open(name)
-      for (let at = 0; at < 12; at += 1) await store.append({ stream: `s-${at % 2}`, events: Array.from({ length: 1 + (at % 6) }, () => added(at)) })
+      for (let at = 0; at < 12; at += 1)
+        await store.append({ stream: `s-${at % 2}`, events: Array.from({ length: 1 + (at % 6) }, () => added(at)) })
       await store.append({ stream: 'large', events: Array.from({ length: 600 }, (_, at) => added(at)) })
       await singles(store, 20)
       const before = await toldBy(store)
@@ -89,7 +120,12 @@ export function compactContract(): void {
     })
 
     test('two at once, where no lock keeps them apart, leave the log as it is', async () => {
-      for (const sizes of [[10, 16], [16, 10], [7, 16], [16, 16]] as const) {
+      for (const sizes of [
+        [10, 16],
+        [16, 10],
+        [7, 16],
+        [16, 16],
+      ] as const) {
         const name = newName()
         const stores = [await open(name), await open(name)]
         const store = stores[0] as TidemarkStore<Event>
@@ -102,30 +138,44 @@ export function compactContract(): void {
       }
     })
 
-    test.for([1, 2, 3])('with appends of any size by two tabs, ids by hand and compactions of any size in between, a third tab reads on from where it is (seed %i)', { timeout: 60_000 }, async (seed) => {
-      const random = seededRandom(seed)
-      const name = newName()
-      const [one, other, reader] = [await open(name), await open(name), await open(name)]
-      const seen: RecordedEvent<Event>[] = []
-      const onward = pagesOf(reader)
-      for (let step = 0; step < 60; step += 1) {
-        const writer = random() < 0.5 ? one : other
-        const events = Array.from({ length: 1 + Math.floor(random() ** 4 * 40) }, (_, at) => ({ ...added(step * 100 + at), ...(random() < 0.1 ? { id: `by hand ${step} ${at}` } : {}) }))
-        await writer.append({ stream: `s-${Math.floor(random() * 5)}`, events })
-        if (random() < 0.3) await compactEvents(random() < 0.5 ? one : other, { eventsPerRecord: 2 + Math.floor(random() * 30) })
-        if (random() < 0.6) seen.push(...(await onward(seen.length, 1 + Math.floor(random() * 30))))
-      }
-      await compactEvents(one, { eventsPerRecord: 64 })
-      while (seen.length < (await one.head())) seen.push(...(await onward(seen.length, 50)))
-      expect(seen.map(({ position }) => position)).toEqual(seen.map((_, index) => index + 1))
-      expect(await all((await open(name)).read())).toEqual(seen)
-      await assertSound(one)
-      const byHand = seen.find(({ id }) => id.startsWith('by hand'))
-      expect(await other.append({ stream: byHand?.stream ?? '', events: [{ type: byHand?.type ?? '', data: byHand?.data, id: byHand?.id ?? '' } as Event] })).toMatchObject({ duplicate: true })
-    })
+    test.for([1, 2, 3])(
+      'with appends of any size by two tabs, ids by hand and compactions of any size in between, a third tab reads on from where it is (seed %i)',
+      { timeout: 60_000 },
+      async (seed) => {
+        const random = seededRandom(seed)
+        const name = newName()
+        const [one, other, reader] = [await open(name), await open(name), await open(name)]
+        const seen: RecordedEvent<Event>[] = []
+        const onward = pagesOf(reader)
+        for (let step = 0; step < 60; step += 1) {
+          const writer = random() < 0.5 ? one : other
+          const events = Array.from({ length: 1 + Math.floor(random() ** 4 * 40) }, (_, at) => ({
+            ...added(step * 100 + at),
+            ...(random() < 0.1 ? { id: `by hand ${step} ${at}` } : {}),
+          }))
+          await writer.append({ stream: `s-${Math.floor(random() * 5)}`, events })
+          if (random() < 0.3)
+            await compactEvents(random() < 0.5 ? one : other, { eventsPerRecord: 2 + Math.floor(random() * 30) })
+          if (random() < 0.6) seen.push(...(await onward(seen.length, 1 + Math.floor(random() * 30))))
+        }
+        await compactEvents(one, { eventsPerRecord: 64 })
+        while (seen.length < (await one.head())) seen.push(...(await onward(seen.length, 50)))
+        expect(seen.map(({ position }) => position)).toEqual(seen.map((_, index) => index + 1))
+        expect(await all((await open(name)).read())).toEqual(seen)
+        await assertSound(one)
+        const byHand = seen.find(({ id }) => id.startsWith('by hand'))
+        expect(
+          await other.append({
+            stream: byHand?.stream ?? '',
+            events: [{ type: byHand?.type ?? '', data: byHand?.data, id: byHand?.id ?? '' } as Event],
+          }),
+        ).toMatchObject({ duplicate: true })
+      },
+    )
 
     /** Reads on by pages, as a run does. */
-    const pagesOf = (store: TidemarkStore<Event>) => async (after: number, limit: number) => (await store.readEvents({}, { after, limit })).events
+    const pagesOf = (store: TidemarkStore<Event>) => async (after: number, limit: number) =>
+      (await store.readEvents({}, { after, limit })).events
 
     test('in the middle of a read, the rest of it is found in the records that it went to', async () => {
       const name = newName()
@@ -153,7 +203,10 @@ export function compactContract(): void {
         await singles(store, 300)
         const reads = Promise.all([0, 1, 2].map(() => store.readEvents({}, { after: 0, limit: 5_000 })))
         await compactEvents(other, { eventsPerRecord: 2 ** (round + 2) })
-        for (const { events } of await reads) expect(events.map(({ position }) => position)).toEqual(Array.from({ length: 300 * (round + 1) }, (_, index) => index + 1))
+        for (const { events } of await reads)
+          expect(events.map(({ position }) => position)).toEqual(
+            Array.from({ length: 300 * (round + 1) }, (_, index) => index + 1),
+          )
       }
     })
 
@@ -176,8 +229,12 @@ export function compactContract(): void {
             const commits = database.transaction('commits', 'readwrite').objectStore('commits')
             commits.delete(IDBKeyRange.bound(group[1].at, group.at(-1).at))
             commits.put({
-              at: joinedAt, n: 6, heads: [...new Map(group.flatMap(({ heads }) => heads))], commits: group.map(({ at }) => at),
-              ids: [...new Set(group.flatMap(({ ids }) => ids))], events: `[${group.map(({ events }) => events.slice(1, -1)).join(',')}]`,
+              at: joinedAt,
+              n: 6,
+              heads: [...new Map(group.flatMap(({ heads }) => heads))],
+              commits: group.map(({ at }) => at),
+              ids: [...new Set(group.flatMap(({ ids }) => ids))],
+              events: `[${group.map(({ events }) => events.slice(1, -1)).join(',')}]`,
             })
           })
           return request as never
@@ -199,8 +256,13 @@ export function compactContract(): void {
       await compactEvents(fresh)
       expect(await sizesOf(name)).toEqual([16, 16])
       // It takes 12 for free, and no record has that key.
-      expect(await stale.append({ stream: 'mine', expectedVersion: 1, events: [added(1)] })).toMatchObject({ position: 33, versions: { mine: 2 } })
-      await expect(stale.append({ stream: 's-1', expectedVersion: 1, events: [added(99)] })).rejects.toMatchObject({ code: 'version-conflict' })
+      expect(await stale.append({ stream: 'mine', expectedVersion: 1, events: [added(1)] })).toMatchObject({
+        position: 33,
+        versions: { mine: 2 },
+      })
+      await expect(stale.append({ stream: 's-1', expectedVersion: 1, events: [added(99)] })).rejects.toMatchObject({
+        code: 'version-conflict',
+      })
       expect(post).toHaveBeenCalled()
       await assertSound(fresh)
     })
@@ -244,7 +306,14 @@ export function compactContract(): void {
             request.addEventListener('success', () => {
               const commits = database.transaction('commits', 'readwrite').objectStore('commits')
               commits.delete(17)
-              commits.put({ ...one, n: 2, heads: [...one.heads, ...other.heads], commits: [16, 17], ids: [...new Set([...one.ids, ...other.ids])], events: `${one.events.slice(0, -1)},${other.events.slice(1)}` })
+              commits.put({
+                ...one,
+                n: 2,
+                heads: [...one.heads, ...other.heads],
+                commits: [16, 17],
+                ids: [...new Set([...one.ids, ...other.ids])],
+                events: `${one.events.slice(0, -1)},${other.events.slice(1)}`,
+              })
             })
           }
           return request
@@ -278,7 +347,10 @@ export function compactContract(): void {
       const name = newName()
       const store = await open(name)
       await singles(store, 5)
-      await store.append({ stream: 'large', events: [{ type: 'Added', data: { value: 1, text: 'x'.repeat(40_000) } as never }] })
+      await store.append({
+        stream: 'large',
+        events: [{ type: 'Added', data: { value: 1, text: 'x'.repeat(40_000) } as never }],
+      })
       await singles(store, 16)
       await compactEvents(store)
       expect(await sizesOf(name)).toEqual([5, 1, 16])
@@ -288,8 +360,18 @@ export function compactContract(): void {
       const name = newName()
       const [store, other] = [await open(name), await open(name)]
       const definition = defineProjection(events, {
-        name: 'sums', tables: { sums: table<{ stream: string; sum: number; times: number }>({ key: 'stream' }) },
-        fold: { sums: { key: ({ stream }) => stream, evolve: (row, { stream, data }) => ({ stream, sum: (row?.sum ?? 0) + data.value, times: (row?.times ?? 0) + 1 }) } },
+        name: 'sums',
+        tables: { sums: table<{ stream: string; sum: number; times: number }>({ key: 'stream' }) },
+        fold: {
+          sums: {
+            key: ({ stream }) => stream,
+            evolve: (row, { stream, data }) => ({
+              stream,
+              sum: (row?.sum ?? 0) + data.value,
+              times: (row?.times ?? 0) + 1,
+            }),
+          },
+        },
       })
       for (let round = 0; round < 5; round += 1) {
         await singles(store, 61)
@@ -308,7 +390,8 @@ export function compactContract(): void {
       await memory.append({ stream: 's', events: [added(1)] })
       await memory.append({ stream: 's', events: [added(2)] })
       expect(await compactEvents(memory)).toEqual({ before: 2, after: 2 })
-      for (const eventsPerRecord of [1, 257, 2.5, Number.NaN]) await expect(compactEvents(memory, { eventsPerRecord })).rejects.toMatchObject({ code: 'invalid-argument' })
+      for (const eventsPerRecord of [1, 257, 2.5, Number.NaN])
+        await expect(compactEvents(memory, { eventsPerRecord })).rejects.toMatchObject({ code: 'invalid-argument' })
       await memory.close()
       await expect(compactEvents(memory)).rejects.toMatchObject({ code: 'closed' })
       await expect(compactEvents({} as never)).rejects.toMatchObject({ code: 'invalid-argument' })

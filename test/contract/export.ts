@@ -1,11 +1,30 @@
 /** Export and import: what goes out comes back as it was, once, whatever happens in between. */
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { defineEvents, exportEvents, importEvents, openEventStore, verifyEventStore, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import {
+  defineEvents,
+  exportEvents,
+  importEvents,
+  openEventStore,
+  verifyEventStore,
+  type RecordedEvent,
+  type TidemarkStore,
+} from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { editRecord, editRows } from '../support/raw-database.js'
 
-interface Line { position: number; commit: number; type: string; data: unknown; meta?: unknown; stream: string; version: number; id: string; time: number; schema?: number }
+interface Line {
+  position: number
+  commit: number
+  type: string
+  data: unknown
+  meta?: unknown
+  stream: string
+  version: number
+  id: string
+  time: number
+  schema?: number
+}
 
 const media = { indexeddb: openEventStore, memory: openMemory } as const
 type Medium = keyof typeof media
@@ -13,7 +32,11 @@ type Medium = keyof typeof media
 let count = 0
 const opened: TidemarkStore[] = []
 const open = async (medium: Medium = 'indexeddb', options: object = {}) => {
-  const store = await media[medium]({ name: `export-${(count += 1)}-${Math.random()}`, durability: 'relaxed', ...options })
+  const store = await media[medium]({
+    name: `export-${(count += 1)}-${Math.random()}`,
+    durability: 'relaxed',
+    ...options,
+  })
   opened.push(store)
   return store
 }
@@ -37,13 +60,32 @@ export function exportContract(): void {
   describe('export', () => {
     test('begins with a header, and has one line for each event as it is stored, with its commit', async () => {
       const store = await open()
-      await store.append([{ stream: 'a', events: [added(1), { ...added(2), meta: { by: 'me' } }] }, { stream: 'b', events: [{ ...added(3), id: 'mine' }] }])
+      await store.append([
+        { stream: 'a', events: [added(1), { ...added(2), meta: { by: 'me' } }] },
+        { stream: 'b', events: [{ ...added(3), id: 'mine' }] },
+      ])
       await store.append({ stream: 'a', events: [added(4)] })
       const text = await lines(store)
       expect(text.every((line) => line.endsWith('\n') && line.indexOf('\n') === line.length - 1)).toBe(true)
       const [header, ...rest] = text.map((line) => JSON.parse(line))
-      expect(header).toEqual({ tidemark: 'export', format: 1, log: expect.stringMatching(/^[0-9a-f-]{36}$/), after: 0, head: 4 })
-      expect(rest.map(({ position, commit, stream, version, data, meta, id }: Line) => ({ position, commit, stream, version, data, meta, mine: id === 'mine' }))).toEqual([
+      expect(header).toEqual({
+        tidemark: 'export',
+        format: 1,
+        log: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        after: 0,
+        head: 4,
+      })
+      expect(
+        rest.map(({ position, commit, stream, version, data, meta, id }: Line) => ({
+          position,
+          commit,
+          stream,
+          version,
+          data,
+          meta,
+          mine: id === 'mine',
+        })),
+      ).toEqual([
         { position: 1, commit: 1, stream: 'a', version: 1, data: { value: 1 }, meta: undefined, mine: false },
         { position: 2, commit: 1, stream: 'a', version: 2, data: { value: 2 }, meta: { by: 'me' }, mine: false },
         { position: 3, commit: 1, stream: 'b', version: 1, data: { value: 3 }, meta: undefined, mine: true },
@@ -103,7 +145,8 @@ export function exportContract(): void {
       await store.append({ stream: 'a', events: many(1, 3) })
       const controller = new AbortController()
       const reading = (async () => {
-        for await (const line of exportEvents(store, { signal: controller.signal })) if (parsed(line).position === 2) controller.abort('enough')
+        for await (const line of exportEvents(store, { signal: controller.signal }))
+          if (parsed(line).position === 2) controller.abort('enough')
       })()
       await expect(reading).rejects.toBe('enough')
       await store.close()
@@ -120,34 +163,61 @@ export function exportContract(): void {
         meta: fc.option(fc.jsonValue(), { nil: undefined }),
         ownId: fc.boolean(),
       })
-      const commit = fc.array(fc.tuple(name, fc.array(event, { minLength: 1, maxLength: 4 })), { minLength: 1, maxLength: 3 })
+      const commit = fc.array(fc.tuple(name, fc.array(event, { minLength: 1, maxLength: 4 })), {
+        minLength: 1,
+        maxLength: 3,
+      })
       const medium = fc.constantFrom<Medium>('indexeddb', 'memory')
       let ids = 0
-      await fc.assert(fc.asyncProperty(fc.array(commit, { maxLength: 12 }), medium, medium, fc.boolean(), async (commits, from, to, large) => {
-        const store = await open(from)
-        if (large) await store.append({ stream: 'large', events: many(0, 600) })
-        for (const streams of commits) {
-          await store.append(streams.map(([stream, events]) => ({
-            stream,
-            events: events.map(({ meta, ownId, ...rest }) => ({ ...rest, ...(meta === undefined ? {} : { meta }), ...(ownId ? { id: `own-${(ids += 1)}` } : {}) })),
-          })))
-        }
-        const copy = await open(to)
-        const source = await lines(store)
-        const total = source.length - 1
-        expect(await importEvents(copy, source)).toEqual({ imported: total, skipped: 0, total, position: total })
-        expect(await all(copy.read())).toEqual(await all(store.read()))
-        // With their commits, so that a copy of the copy is the same again.
-        expect(await eventLines(copy)).toEqual(source.slice(1))
-        expect(await verifyEventStore(copy)).toMatchObject({ ok: true, events: total })
-        expect(await importEvents(copy, source)).toEqual({ imported: 0, skipped: total, total, position: total })
-      }), { numRuns: 40 })
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(commit, { maxLength: 12 }),
+          medium,
+          medium,
+          fc.boolean(),
+          async (commits, from, to, large) => {
+            const store = await open(from)
+            if (large) await store.append({ stream: 'large', events: many(0, 600) })
+            for (const streams of commits) {
+              await store.append(
+                streams.map(([stream, events]) => ({
+                  stream,
+                  events: events.map(({ meta, ownId, ...rest }) => ({
+                    ...rest,
+                    ...(meta === undefined ? {} : { meta }),
+                    ...(ownId ? { id: `own-${(ids += 1)}` } : {}),
+                  })),
+                })),
+              )
+            }
+            const copy = await open(to)
+            const source = await lines(store)
+            const total = source.length - 1
+            expect(await importEvents(copy, source)).toEqual({ imported: total, skipped: 0, total, position: total })
+            expect(await all(copy.read())).toEqual(await all(store.read()))
+            // With their commits, so that a copy of the copy is the same again.
+            expect(await eventLines(copy)).toEqual(source.slice(1))
+            expect(await verifyEventStore(copy)).toMatchObject({ ok: true, events: total })
+            expect(await importEvents(copy, source)).toEqual({ imported: 0, skipped: total, total, position: total })
+          },
+        ),
+        { numRuns: 40 },
+      )
     })
 
     test('keeps what today would be refused or changed: times, schema versions, encoded data', async () => {
-      const codec = { encode: (data: unknown) => ({ secret: JSON.stringify(data) }), decode: (stored: unknown) => JSON.parse((stored as { secret: string }).secret) as unknown }
+      const codec = {
+        encode: (data: unknown) => ({ secret: JSON.stringify(data) }),
+        decode: (stored: unknown) => JSON.parse((stored as { secret: string }).secret) as unknown,
+      }
       const old = defineEvents({ Added: {} })
-      const today = defineEvents({ Added: { version: 2, schema: { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'never' }] }) } }, upcast: { 1: (data) => ({ ...data, new: true }) } } })
+      const today = defineEvents({
+        Added: {
+          version: 2,
+          schema: { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'never' }] }) } },
+          upcast: { 1: (data) => ({ ...data, new: true }) },
+        },
+      })
       const store = await open('indexeddb', { codec, events: old })
       await store.append({ stream: 'a', events: [added(1)] })
       const copy = await open('indexeddb', { codec, events: today })
@@ -164,9 +234,23 @@ export function exportContract(): void {
       ['a string', (text) => text],
       ['a string without a last line feed', (text) => text.trimEnd()],
       ['lines without line feeds, an empty one too', (text) => ['', ...text.split('\n')]],
-      ['an async iterable', async function* (text) { yield* text.split('\n') }],
-      ['a stream of text in pieces', (text) => streamOf([...text].map((_, index) => (index % 7 === 0 ? text.slice(index, index + 7) : '')))],
-      ['a stream of bytes in pieces', (text) => { const bytes = new TextEncoder().encode(text); return streamOf(Array.from(bytes, (_, index) => bytes.slice(index, index + 1))) }],
+      [
+        'an async iterable',
+        async function* (text) {
+          yield* text.split('\n')
+        },
+      ],
+      [
+        'a stream of text in pieces',
+        (text) => streamOf([...text].map((_, index) => (index % 7 === 0 ? text.slice(index, index + 7) : ''))),
+      ],
+      [
+        'a stream of bytes in pieces',
+        (text) => {
+          const bytes = new TextEncoder().encode(text)
+          return streamOf(Array.from(bytes, (_, index) => bytes.slice(index, index + 1)))
+        },
+      ],
     ])('reads %s', async ([, source]) => {
       const store = await open()
       await store.append({ stream: 'größe', events: [added('ein\nzwei'), added('😀')] })
@@ -182,7 +266,13 @@ export function exportContract(): void {
       const copy = await open()
       const controller = new AbortController()
       const progress: number[] = []
-      const first = importEvents(copy, source, { signal: controller.signal, onProgress: ({ imported }) => { progress.push(imported); controller.abort('closed the tab') } })
+      const first = importEvents(copy, source, {
+        signal: controller.signal,
+        onProgress: ({ imported }) => {
+          progress.push(imported)
+          controller.abort('closed the tab')
+        },
+      })
       await expect(first).rejects.toBe('closed the tab')
       expect([progress, await copy.head()]).toEqual([[1000], 1000])
       expect(await importEvents(copy, source)).toEqual({ imported: 2000, skipped: 1000, total: 3000, position: 3000 })
@@ -196,8 +286,20 @@ export function exportContract(): void {
       for (const medium of ['indexeddb', 'memory'] as const) {
         const other = await open(medium)
         await other.append({ stream: 'a', events: [added('own'), { ...added('one'), id: 'one' }] })
-        expect(await importEvents(other, await lines(store))).toEqual({ imported: 2, skipped: 1, total: 3, position: 4 })
-        expect((await all(other.readStream('a'))).map(({ id, version }) => [id.length > 5 ? 'own' : id, version])).toEqual([['own', 1], ['one', 2], ['two', 3], ['three', 4]])
+        expect(await importEvents(other, await lines(store))).toEqual({
+          imported: 2,
+          skipped: 1,
+          total: 3,
+          position: 4,
+        })
+        expect(
+          (await all(other.readStream('a'))).map(({ id, version }) => [id.length > 5 ? 'own' : id, version]),
+        ).toEqual([
+          ['own', 1],
+          ['one', 2],
+          ['two', 3],
+          ['three', 4],
+        ])
         expect((await eventLines(other)).map((line) => parsed(line).commit)).toEqual([1, 1, 3, 3])
       }
     })
@@ -260,21 +362,30 @@ export function exportContract(): void {
       const source = await lines(store)
       for (const cut of [1301, 1500, 1501, 1799]) {
         const copy = await open()
-        await expect(importEvents(copy, source.slice(0, cut))).rejects.toMatchObject({ code: 'invalid-import', line: cut })
+        await expect(importEvents(copy, source.slice(0, cut))).rejects.toMatchObject({
+          code: 'invalid-import',
+          line: cut,
+        })
         expect((await copy.head()) % 300, `cut at ${cut}`).toBe(0)
       }
     })
 
     test('refuses an export of a newer build', async () => {
       const copy = await open()
-      await expect(importEvents(copy, '{"tidemark":"export","format":2,"log":"x","after":0,"head":0}')).rejects.toMatchObject({ code: 'unsupported-format' })
+      await expect(
+        importEvents(copy, '{"tidemark":"export","format":2,"log":"x","after":0,"head":0}'),
+      ).rejects.toMatchObject({ code: 'unsupported-format' })
     })
 
     test('refuses what is no source, and cancels a stream that it does not read to the end', async () => {
       const copy = await open()
-      for (const bad of [7, null, {}, [7]]) await expect(importEvents(copy, bad as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+      for (const bad of [7, null, {}, [7]])
+        await expect(importEvents(copy, bad as never)).rejects.toMatchObject({ code: 'invalid-argument' })
       let cancelled = false
-      const endless = new ReadableStream<string>({ pull: (controller) => controller.enqueue('no header\n'), cancel: () => void (cancelled = true) })
+      const endless = new ReadableStream<string>({
+        pull: (controller) => controller.enqueue('no header\n'),
+        cancel: () => void (cancelled = true),
+      })
       await expect(importEvents(copy, endless)).rejects.toMatchObject({ code: 'invalid-import', line: 1 })
       expect(cancelled).toBe(true)
     })

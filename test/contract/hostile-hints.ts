@@ -1,7 +1,15 @@
 /** H63, H68: any script of the origin can post on the channel of a store. Run on fake-indexeddb and in real browsers. */
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { defineEvents, defineProjection, openEventStore, runProjection, startProjection, table, type ProjectionReport } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  runProjection,
+  startProjection,
+  table,
+  type ProjectionReport,
+} from 'tidemark'
 import { databaseOf } from '../support/raw-database.js'
 
 const seed = 20261125
@@ -10,22 +18,68 @@ const payloads = 10_000
 /** What a script that knows the protocol may send, and anything else that can be cloned. */
 function hostile(): unknown[] {
   const number = fc.oneof(
-    fc.constantFrom(Infinity, -Infinity, Number.NaN, -1, -0, 0.5, 2 ** 53, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE), fc.maxSafeInteger(), fc.double(),
+    fc.constantFrom(Infinity, -Infinity, Number.NaN, -1, -0, 0.5, 2 ** 53, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE),
+    fc.maxSafeInteger(),
+    fc.double(),
     fc.constantFrom('1', null, undefined, [], {}, true, 1n, new Date(0)),
   )
-  const text = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '', 'p', 'p@1', 'x'.repeat(1001), 7, null, undefined, {}))
-  const hint = fc.record({
-    kind: fc.constantFrom('head', 'committed', 'control', 'hidden-leader', 'candidate', 'healing', 'healed', '__proto__', 'toString', 7),
-    head: number, format: fc.constantFrom(undefined, 0, 1, -1, 'x', Number.NaN), position: number, projection: text,
-    tables: fc.oneof(fc.array(text), fc.constantFrom('tables', { length: 5 }, Array.from({ length: 1001 }, () => 't'), null)),
-  }, { requiredKeys: [] })
-  const anything = fc.anything({ withDate: true, withMap: true, withSet: true, withTypedArray: true, withBigInt: true, withSparseArray: true })
-  return fc.sample(fc.oneof({ weight: 3, arbitrary: hint }, { weight: 1, arbitrary: anything }), { numRuns: payloads, seed })
+  const text = fc.oneof(
+    fc.string(),
+    fc.constantFrom('__proto__', 'constructor', '', 'p', 'p@1', 'x'.repeat(1001), 7, null, undefined, {}),
+  )
+  const hint = fc.record(
+    {
+      kind: fc.constantFrom(
+        'head',
+        'committed',
+        'control',
+        'hidden-leader',
+        'candidate',
+        'healing',
+        'healed',
+        '__proto__',
+        'toString',
+        7,
+      ),
+      head: number,
+      format: fc.constantFrom(undefined, 0, 1, -1, 'x', Number.NaN),
+      position: number,
+      projection: text,
+      tables: fc.oneof(
+        fc.array(text),
+        fc.constantFrom(
+          'tables',
+          { length: 5 },
+          Array.from({ length: 1001 }, () => 't'),
+          null,
+        ),
+      ),
+    },
+    { requiredKeys: [] },
+  )
+  const anything = fc.anything({
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withTypedArray: true,
+    withBigInt: true,
+    withSparseArray: true,
+  })
+  return fc.sample(fc.oneof({ weight: 3, arbitrary: hint }, { weight: 1, arbitrary: anything }), {
+    numRuns: payloads,
+    seed,
+  })
 }
 
 const counts = defineProjection(defineEvents(), {
-  name: 'counts', tables: { streams: table<{ name: string; events: number }>({ key: 'name' }) },
-  fold: { streams: { key: ({ stream }) => stream, evolve: (row, { stream }) => ({ name: stream, events: (row?.events ?? 0) + 1 }) } },
+  name: 'counts',
+  tables: { streams: table<{ name: string; events: number }>({ key: 'name' }) },
+  fold: {
+    streams: {
+      key: ({ stream }) => stream,
+      evolve: (row, { stream }) => ({ name: stream, events: (row?.events ?? 0) + 1 }),
+    },
+  },
 })
 
 export function hostileHintsContract(): void {
@@ -39,11 +93,14 @@ export function hostileHintsContract(): void {
     const reports: ProjectionReport[] = []
     const controller = new AbortController()
     const running = runProjection({ name: 'p', apply: (event) => void applied.push(event.position) }, store, {
-      mode: 'continuous', signal: controller.signal, onEvent: (report) => void reports.push(report),
+      mode: 'continuous',
+      signal: controller.signal,
+      onEvent: (report) => void reports.push(report),
     })
     // A read model looks into hints itself.
     const counted = startProjection(counts, store)
-    const append = async (store: typeof other) => (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
+    const append = async (store: typeof other) =>
+      (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
     await append(other)
     await expect.poll(() => [heads.at(-1), applied.at(-1)]).toEqual([1, 1])
 

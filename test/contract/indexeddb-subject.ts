@@ -14,7 +14,9 @@ export async function indexedDbSubject() {
   }
   const store = await open()
   return {
-    store, port: store, another: open,
+    store,
+    port: store,
+    another: open,
     reopen: async () => {
       await store.close()
       return open()

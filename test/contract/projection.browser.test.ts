@@ -14,7 +14,8 @@ import { remadeContract } from './projection/remade.js'
 import { readModelVerifyContract } from './projection/verify.js'
 
 const backend = {
-  name: 'IndexedDB', shared: true,
+  name: 'IndexedDB',
+  shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
 plainProjectorContract(backend)

@@ -17,7 +17,11 @@ import { readModelVerifyContract } from './projection/verify.js'
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
-  { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
+  {
+    name: 'fake-indexeddb',
+    shared: true,
+    open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }),
+  },
 ] as const) {
   plainProjectorContract(backend)
   packedContract(backend)

@@ -7,7 +7,8 @@ import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 
 const backend = {
-  name: 'IndexedDB', shared: true,
+  name: 'IndexedDB',
+  shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
 awaitedContract(backend)

@@ -10,7 +10,11 @@ import { declarationsContract, questionsContract } from './projection/questions.
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
-  { name: 'fake-indexeddb', shared: true, open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }) },
+  {
+    name: 'fake-indexeddb',
+    shared: true,
+    open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }),
+  },
 ] as const) {
   awaitedContract(backend)
   copiesContract(backend)

@@ -1,6 +1,22 @@
 /** What schemas mean: creators take their input, plain events and rows are their output, and nothing goes through one twice. */
 import { describe, expect, test } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, execute, exportEvents, importEvents, openReadModel, runProjection, table, type EventCatalogue, type EventShape, type ProjectionSpecification, type StandardSchema, type Tables, type TidemarkStore } from 'tidemark'
+import {
+  defineCommand,
+  defineEvents,
+  defineProjection,
+  execute,
+  exportEvents,
+  importEvents,
+  openReadModel,
+  runProjection,
+  table,
+  type EventCatalogue,
+  type EventShape,
+  type ProjectionSpecification,
+  type StandardSchema,
+  type Tables,
+  type TidemarkStore,
+} from 'tidemark'
 import { z } from 'zod'
 
 export interface SchemaBackend {
@@ -14,7 +30,9 @@ const newName = () => `schemas-${(count += 1)}-${Math.random()}`
 const events = defineEvents({
   Paid: { schema: z.number().transform((euro) => euro * 100) },
   Counted: { schema: z.string().transform(Number) },
-  Ordered: { schema: z.object({ price: z.number().transform((euro) => euro * 100), note: z.string().trim().default('none') }) },
+  Ordered: {
+    schema: z.object({ price: z.number().transform((euro) => euro * 100), note: z.string().trim().default('none') }),
+  },
   Noted: { schema: z.object({ text: z.string().trim(), stars: z.number().default(0) }) },
   Kept: { schema: z.looseObject({ when: z.union([z.string(), z.date().transform((date) => date.toISOString())]) }) },
   Dated: { schema: z.object({ when: z.date() as z.ZodType as z.ZodType<string> }) },
@@ -22,24 +40,35 @@ const events = defineEvents({
   Late: { schema: z.string().transform(async (text) => text.trim()) },
   LateDouble: { schema: z.number().transform(async (n) => n * 2) },
 })
-const made = () => [events.Paid(12), events.Counted('7'), events.Ordered({ price: 3 }), events.Noted({ text: ' good ' }), events.Kept({ when: new Date(0) })]
+const made = () => [
+  events.Paid(12),
+  events.Counted('7'),
+  events.Ordered({ price: 3 }),
+  events.Noted({ text: ' good ' }),
+  events.Kept({ when: new Date(0) }),
+]
 const stored = [1200, 7, { price: 300, note: 'none' }, { text: 'good', stars: 0 }, { when: '1970-01-01T00:00:00.000Z' }]
 
 /** What becomes of an event on its way to `append`. */
-const ways: Record<string, (list: ReturnType<typeof made>) => ReturnType<typeof made> | Promise<ReturnType<typeof made>>> = {
+const ways: Record<
+  string,
+  (list: ReturnType<typeof made>) => ReturnType<typeof made> | Promise<ReturnType<typeof made>>
+> = {
   'as they are': (list) => list,
   'as copies of structured clone': (list) => structuredClone(list),
   'as JSON': (list) => JSON.parse(JSON.stringify(list)) as typeof list,
   'spread into others, with meta': (list) => list.map((event) => ({ ...event, meta: { user: 'u' } })),
-  'with data taken out and put back': (list) => list.map((event) => ({ ...event, data: structuredClone(event.data) }) as typeof event),
-  'posted': (list) => new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel()
-    port2.onmessage = ({ data }) => {
-      port1.close()
-      resolve(data as typeof list)
-    }
-    port1.postMessage(list)
-  }),
+  'with data taken out and put back': (list) =>
+    list.map((event) => ({ ...event, data: structuredClone(event.data) }) as typeof event),
+  posted: (list) =>
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel()
+      port2.onmessage = ({ data }) => {
+        port1.close()
+        resolve(data as typeof list)
+      }
+      port1.postMessage(list)
+    }),
   frozen: (list) => list.map((event) => Object.freeze(event)),
 }
 
@@ -71,9 +100,15 @@ export function schemaContract({ name, open }: SchemaBackend): void {
       expect(await dataOf(store as never)).toEqual([1200])
       await store.close()
       for (const schema of [{}, { schema: z.number() }, { schema: z.number().transform((euro) => euro * 100) }]) {
-        const next = await open(newName(), defineEvents({ Paid: { ...schema, version: 2, upcast: { 1: (data) => data } } }))
+        const next = await open(
+          newName(),
+          defineEvents({ Paid: { ...schema, version: 2, upcast: { 1: (data) => data } } }),
+        )
         await expect(next.append({ stream: 's', events: [JSON.parse(kept)] })).rejects.toMatchObject({
-          code: 'invalid-event', outcome: 'not-written', path: 'events[0].data', message: expect.stringContaining('Make the event again with events.Paid'),
+          code: 'invalid-event',
+          outcome: 'not-written',
+          path: 'events[0].data',
+          message: expect.stringContaining('Make the event again with events.Paid'),
         })
         expect(await next.head()).toBe(0)
         await next.close()
@@ -92,7 +127,11 @@ export function schemaContract({ name, open }: SchemaBackend): void {
         [{ ...event, checked: 'yes' }, 'events[1].data'],
         [{ ...event, checked: 1 }, 'events[1].data'],
       ] as const) {
-        await expect(store.append({ stream: 's', events: [events.Paid(1), changed as never] })).rejects.toMatchObject({ code: 'invalid-event', outcome: 'not-written', path })
+        await expect(store.append({ stream: 's', events: [events.Paid(1), changed as never] })).rejects.toMatchObject({
+          code: 'invalid-event',
+          outcome: 'not-written',
+          path,
+        })
       }
       expect(await store.head()).toBe(0)
       await store.close()
@@ -101,14 +140,17 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     test('plain events have data as it is stored, which the schema tidies', async () => {
       const store = await opened()
       const plain = [
-        { type: 'Noted', data: { text: ' good ', stars: 5, extra: true } }, { type: 'Kept', data: { when: 'today' } }, { type: 'Late', data: ' late ' },
+        { type: 'Noted', data: { text: ' good ', stars: 5, extra: true } },
+        { type: 'Kept', data: { when: 'today' } },
+        { type: 'Late', data: ' late ' },
         { type: 'Paid', data: 0 },
       ] as const
       await store.append({ stream: 's', events: plain as never })
       const data = [{ text: 'good', stars: 5 }, { when: 'today' }, 'late', 0]
       expect(await dataOf(store as never)).toEqual(data)
       // What was stored is plain data, too.
-      for await (const { type, data } of store.read()) if (type !== 'Paid') await store.append({ stream: 'again', events: [{ type, data } as never] })
+      for await (const { type, data } of store.read())
+        if (type !== 'Paid') await store.append({ stream: 'again', events: [{ type, data } as never] })
       expect((await dataOf(store as never)).slice(4)).toEqual(data.slice(0, 3))
       await store.close()
     })
@@ -122,11 +164,21 @@ export function schemaContract({ name, open }: SchemaBackend): void {
         [{ type: 'Ordered', data: { price: 1, note: 'x' } }, 'events.Ordered(…)'],
         [{ type: 'LateDouble', data: 2 }, 'asynchronous'],
       ] as const) {
-        await expect(store.append([{ stream: 's', events: [events.Paid(1)] }, { stream: 't', events: [event as never] }])).rejects.toMatchObject({
-          code: 'invalid-event', outcome: 'not-written', path: 'writes[1].events[0].data', message: expect.stringContaining(text),
+        await expect(
+          store.append([
+            { stream: 's', events: [events.Paid(1)] },
+            { stream: 't', events: [event as never] },
+          ]),
+        ).rejects.toMatchObject({
+          code: 'invalid-event',
+          outcome: 'not-written',
+          path: 'writes[1].events[0].data',
+          message: expect.stringContaining(text),
         })
       }
-      await expect(store.append({ stream: 's', events: [{ type: 'Dated', data: { when: new Date(0) as never } }] })).rejects.toMatchObject({ code: 'invalid-event', path: 'events[0].data.when' })
+      await expect(
+        store.append({ stream: 's', events: [{ type: 'Dated', data: { when: new Date(0) as never } }] }),
+      ).rejects.toMatchObject({ code: 'invalid-event', path: 'events[0].data.when' })
       expect(() => events.Dated({ when: new Date(0) as never })).toThrow(/^data\.when is an instance of Date/)
       expect(await store.head()).toBe(0)
       await store.close()
@@ -135,12 +187,16 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     test('a command may decide events of creators, and their copies', async () => {
       const store = await opened()
       const pay = defineCommand(events, (euro: number) => ({
-        streams: ['s'], initial: 0, evolve: (sum: number) => sum + 1,
+        streams: ['s'],
+        initial: 0,
+        evolve: (sum: number) => sum + 1,
         decide: () => [{ ...events.Paid(euro), stream: 's' }, structuredClone({ ...events.Counted('7'), stream: 's' })],
       }))
       expect(await execute(store, pay(12))).toMatchObject({ type: 'accepted', position: 2 })
       expect(await dataOf(store as never)).toEqual([1200, 7])
-      await expect(execute(store, { ...pay(1), decide: () => [{ type: 'Paid', data: 12, stream: 's' }] })).rejects.toMatchObject({ code: 'invalid-event' })
+      await expect(
+        execute(store, { ...pay(1), decide: () => [{ type: 'Paid', data: 12, stream: 's' }] }),
+      ).rejects.toMatchObject({ code: 'invalid-event' })
       expect(await store.head()).toBe(2)
       await store.close()
     })
@@ -161,17 +217,34 @@ export function schemaContract({ name, open }: SchemaBackend): void {
 
   describe(`schemas of rows: ${name}`, () => {
     const source = defineEvents<{ type: 'Put' | 'Same' | 'Fold'; data: unknown }>()
-    const projected = async <Row>(schema: StandardSchema<unknown, Row>, data: readonly EventShape[], how: 'on' | 'fold' = 'on') => {
+    const projected = async <Row>(
+      schema: StandardSchema<unknown, Row>,
+      data: readonly EventShape[],
+      how: 'on' | 'fold' = 'on',
+    ) => {
       const store = await open(newName(), source)
       await store.append({ stream: 's', events: data as never })
       const definition = defineProjection(source, {
-        name: 'rows', tables: { rows: { key: 'id', schema } } as Tables,
-        ...(how === 'fold' ? { fold: { rows: { key: () => 'a', evolve: (row: unknown, event: { data: unknown }) => ({ ...(event.data ?? row) as object }) } } } : {
-          on: {
-            Put: ({ data }: { data: unknown }, { rows }: { rows: { put(row: unknown): void } }) => rows.put(data),
-            Same: (_event: unknown, { rows }: { rows: { update(key: string, change: (row: unknown) => unknown): Promise<void> } }) => rows.update('a', (row) => row),
-          } as never,
-        }),
+        name: 'rows',
+        tables: { rows: { key: 'id', schema } } as Tables,
+        ...(how === 'fold'
+          ? {
+              fold: {
+                rows: {
+                  key: () => 'a',
+                  evolve: (row: unknown, event: { data: unknown }) => ({ ...((event.data ?? row) as object) }),
+                },
+              },
+            }
+          : {
+              on: {
+                Put: ({ data }: { data: unknown }, { rows }: { rows: { put(row: unknown): void } }) => rows.put(data),
+                Same: (
+                  _event: unknown,
+                  { rows }: { rows: { update(key: string, change: (row: unknown) => unknown): Promise<void> } },
+                ) => rows.update('a', (row) => row),
+              } as never,
+            }),
       })
       try {
         await runProjection(definition, store)
@@ -189,20 +262,37 @@ export function schemaContract({ name, open }: SchemaBackend): void {
 
     test('the row that is stored is the tidied one, however often it is put again', async () => {
       expect(await projected(tidy, [put({ id: ' a ', extra: 1 }), same, same])).toEqual([{ id: 'a', n: 0 }])
-      expect(await projected(tidy, [put({ id: 'a', when: '2026-01-01' }), same])).toEqual([{ id: 'a', n: 0, when: new Date('2026-01-01') }])
-      expect(await projected(tidy, [put({ id: 'a', n: 1 }), { type: 'Fold', data: null }, put({ id: 'a', n: 2, when: '2026-01-01' }), { type: 'Fold', data: null }], 'fold'))
-        .toEqual([{ id: 'a', n: 2, when: new Date('2026-01-01') }])
+      expect(await projected(tidy, [put({ id: 'a', when: '2026-01-01' }), same])).toEqual([
+        { id: 'a', n: 0, when: new Date('2026-01-01') },
+      ])
+      expect(
+        await projected(
+          tidy,
+          [
+            put({ id: 'a', n: 1 }),
+            { type: 'Fold', data: null },
+            put({ id: 'a', n: 2, when: '2026-01-01' }),
+            { type: 'Fold', data: null },
+          ],
+          'fold',
+        ),
+      ).toEqual([{ id: 'a', n: 2, when: new Date('2026-01-01') }])
     })
 
     const cents = z.object({ id: z.string(), cents: z.number().transform((euro) => euro * 100) })
     const text = z.object({ id: z.string(), n: z.string().transform(Number) })
     const bytes = z.object({ id: z.string(), list: z.array(z.number()).transform((list) => new Map(list.entries())) })
     const inPlace: StandardSchema<unknown, unknown> = {
-      '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: Object.assign(value as { n: number }, { n: (value as { n: number }).n * 2 }) }) },
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value) => ({ value: Object.assign(value as { n: number }, { n: (value as { n: number }).n * 2 }) }),
+      },
     }
     const inside: StandardSchema<unknown, unknown> = {
       '~standard': {
-        version: 1, vendor: 'test',
+        version: 1,
+        vendor: 'test',
         validate(value) {
           const { of } = value as { of: { n: number } }
           of.n *= 2
@@ -219,7 +309,12 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     ])('a schema that changes its own output is refused, with its table: %s', async ([, schema, row]) => {
       for (const how of ['on', 'fold'] as const) {
         await expect(projected(schema, [put(row)], how)).rejects.toMatchObject({
-          code: 'failed', position: 1, cause: { code: 'invalid-argument', message: expect.stringMatching(/^tables\.rows\.schema changes its own output/) },
+          code: 'failed',
+          position: 1,
+          cause: {
+            code: 'invalid-argument',
+            message: expect.stringMatching(/^tables\.rows\.schema changes its own output/),
+          },
         })
       }
     })
@@ -228,26 +323,54 @@ export function schemaContract({ name, open }: SchemaBackend): void {
       expect(await projected(cents, [put({ id: 'a', cents: 0 }), same])).toEqual([{ id: 'a', cents: 0 }])
     })
 
-    test.for([async () => ({ id: 'a' }), async () => { throw new Error('late') }])('a fold, a change and a row that are promises are refused by name: %s', async (late) => {
+    test.for([
+      async () => ({ id: 'a' }),
+      async () => {
+        throw new Error('late')
+      },
+    ])('a fold, a change and a row that are promises are refused by name: %s', async (late) => {
       const store = await open(newName(), source)
       await store.append({ stream: 's', events: [put(1) as never] })
       const tables = { rows: table<{ id: string }>({ key: 'id' }) }
       const run = (definition: Partial<ProjectionSpecification<EventShape, typeof tables>>) =>
-        runProjection(defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }), store as never)
-      const refused = (message: RegExp) => ({ code: 'failed', cause: { code: 'invalid-argument', message: expect.stringMatching(message) } })
-      await expect(run({ fold: { rows: { key: () => 'a', evolve: late as never } } })).rejects.toMatchObject(refused(/^fold\.rows\.evolve returned a promise/))
-      await expect(run({ fold: { rows: { key: late as never, evolve: () => ({ id: 'a' }) } } })).rejects.toMatchObject(refused(/^The key of fold 'rows'/))
-      await expect(run({ on: { Put: (_event, { rows }) => rows.update('a', late as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
-      await expect(run({ on: { Put: (_event, { rows }) => rows.put(late() as never) } })).rejects.toMatchObject(refused(/^A row of 'rows' is a promise/))
+        runProjection(
+          defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }),
+          store as never,
+        )
+      const refused = (message: RegExp) => ({
+        code: 'failed',
+        cause: { code: 'invalid-argument', message: expect.stringMatching(message) },
+      })
+      await expect(run({ fold: { rows: { key: () => 'a', evolve: late as never } } })).rejects.toMatchObject(
+        refused(/^fold\.rows\.evolve returned a promise/),
+      )
+      await expect(run({ fold: { rows: { key: late as never, evolve: () => ({ id: 'a' }) } } })).rejects.toMatchObject(
+        refused(/^The key of fold 'rows'/),
+      )
+      await expect(run({ on: { Put: (_event, { rows }) => rows.update('a', late as never) } })).rejects.toMatchObject(
+        refused(/^A row of 'rows' is a promise/),
+      )
+      await expect(run({ on: { Put: (_event, { rows }) => rows.put(late() as never) } })).rejects.toMatchObject(
+        refused(/^A row of 'rows' is a promise/),
+      )
       await store.close()
     })
 
     test('what is not enumerable is not part of a row, and what is hidden under a symbol does not matter', async () => {
-      const hidden = <T extends object>(row: T) => Object.defineProperty(Object.defineProperty(row, Symbol('administration'), { value: () => 1 }), 'hidden', { value: () => 1 })
+      const hidden = <T extends object>(row: T) =>
+        Object.defineProperty(Object.defineProperty(row, Symbol('administration'), { value: () => 1 }), 'hidden', {
+          value: () => 1,
+        })
       const store = await open(newName(), source)
-      await store.append({ stream: 's', events: [{ ...put(1), data: hidden({ a: 1, list: hidden([hidden({ b: 2 })]) }), meta: hidden({ by: 'u' }) } as never] })
+      await store.append({
+        stream: 's',
+        events: [
+          { ...put(1), data: hidden({ a: 1, list: hidden([hidden({ b: 2 })]) }), meta: hidden({ by: 'u' }) } as never,
+        ],
+      })
       const definition = defineProjection(source, {
-        name: 'hidden', tables: { rows: table<{ id: string; item: unknown; meta: unknown }>({ key: 'id' }) },
+        name: 'hidden',
+        tables: { rows: table<{ id: string; item: unknown; meta: unknown }>({ key: 'id' }) },
         on: { Put: ({ data, meta }, { rows }) => rows.put(hidden({ id: 'a', item: hidden(data as object), meta })) },
       })
       await runProjection(definition, store)
@@ -258,8 +381,12 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     })
 
     test('a promise is not a row, and a schema must not be one', async () => {
-      const late: StandardSchema<unknown, unknown> = { '~standard': { version: 1, vendor: 'test', validate: async () => Promise.reject(new Error('late')) } }
-      await expect(projected(late, [put({ id: 'a' })])).rejects.toMatchObject({ cause: { code: 'invalid-argument', message: expect.stringMatching(/^tables\.rows\.schema is asynchronous/) } })
+      const late: StandardSchema<unknown, unknown> = {
+        '~standard': { version: 1, vendor: 'test', validate: async () => Promise.reject(new Error('late')) },
+      }
+      await expect(projected(late, [put({ id: 'a' })])).rejects.toMatchObject({
+        cause: { code: 'invalid-argument', message: expect.stringMatching(/^tables\.rows\.schema is asynchronous/) },
+      })
     })
   })
 }

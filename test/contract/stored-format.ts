@@ -1,6 +1,14 @@
 /** H53: what any build ever stored is read by this one. H41: what a newer build stored is refused, and left alone. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { compactEvents, defineEvents, destroyEventStore, openEventStore, verifyEventStore, type EventStoreOptions, type RecordedEvent } from 'tidemark'
+import {
+  compactEvents,
+  defineEvents,
+  destroyEventStore,
+  openEventStore,
+  verifyEventStore,
+  type EventStoreOptions,
+  type RecordedEvent,
+} from 'tidemark'
 import encoded from '../fixtures/format-1/encoded.json?raw'
 import everyday from '../fixtures/format-1/everyday.json?raw'
 import imported from '../fixtures/format-1/imported.json?raw'
@@ -9,7 +17,14 @@ import compacted2 from '../fixtures/format-2/compacted.json?raw'
 import everyday2 from '../fixtures/format-2/everyday.json?raw'
 import imported2 from '../fixtures/format-2/imported.json?raw'
 import splitCommit2 from '../fixtures/format-2/split-commit.json?raw'
-import { databaseOf, dumpDatabase, editRows, loadDatabase, settled, type StoredDatabase } from '../support/raw-database.js'
+import {
+  databaseOf,
+  dumpDatabase,
+  editRows,
+  loadDatabase,
+  settled,
+  type StoredDatabase,
+} from '../support/raw-database.js'
 
 interface Fixture {
   readonly database: StoredDatabase
@@ -32,8 +47,14 @@ const codec = {
 }
 // As text: a `__proto__` in a JavaScript literal is no property.
 const fixtures: [string, string, Partial<EventStoreOptions<any>>][] = [
-  ['1, everyday', everyday, { events: catalogue }], ['1, split-commit', splitCommit, {}], ['1, imported', imported, {}], ['1, encoded', encoded, { codec }],
-  ['2, everyday', everyday2, { events: catalogue }], ['2, split-commit', splitCommit2, {}], ['2, imported', imported2, {}], ['2, compacted', compacted2, {}],
+  ['1, everyday', everyday, { events: catalogue }],
+  ['1, split-commit', splitCommit, {}],
+  ['1, imported', imported, {}],
+  ['1, encoded', encoded, { codec }],
+  ['2, everyday', everyday2, { events: catalogue }],
+  ['2, split-commit', splitCommit2, {}],
+  ['2, imported', imported2, {}],
+  ['2, compacted', compacted2, {}],
 ]
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -60,13 +81,21 @@ export function storedFormatContract(): void {
       expect(await store.head()).toBe(expected.head)
       for (const [stream, version] of Object.entries(expected.versions)) {
         expect(await store.streamVersion(stream), stream).toBe(version)
-        expect(await all(store.readStream(stream)), stream).toEqual(expected.events.filter((event) => event.stream === stream))
+        expect(await all(store.readStream(stream)), stream).toEqual(
+          expected.events.filter((event) => event.stream === stream),
+        )
       }
       for (const [projector, { position, letters }] of Object.entries(expected.checkpoints)) {
         expect(await store.load(projector)).toBe(position)
         expect((await store.letters(projector, 0, 100)).map((letter) => letter.position)).toEqual(letters)
       }
-      expect(await verifyEventStore(store)).toEqual({ ok: true, head: expected.head, events: expected.head, defects: [], unlisted: 0 })
+      expect(await verifyEventStore(store)).toEqual({
+        ok: true,
+        head: expected.head,
+        events: expected.head,
+        defects: [],
+        unlisted: 0,
+      })
       await store.close()
       expect(await dumpDatabase(databaseOf(name))).toEqual(database)
     })
@@ -75,16 +104,25 @@ export function storedFormatContract(): void {
       await loadDatabase(databaseOf(name), database)
       const store = await openEventStore({ name, ...options })
       for (const event of [expected.events[0], expected.events.at(-1)] as RecordedEvent[]) {
-        expect(await store.append({ stream: event.stream, events: [{ type: event.type, data: event.data, id: event.id }] })).toMatchObject({ duplicate: true, position: event.position })
+        expect(
+          await store.append({ stream: event.stream, events: [{ type: event.type, data: event.data, id: event.id }] }),
+        ).toMatchObject({ duplicate: true, position: event.position })
       }
       for (const [stream, version] of Object.entries(expected.versions)) {
-        await store.append({ stream, events: [{ type: expected.events[0]?.type as string, data: null }], expectedVersion: version })
+        await store.append({
+          stream,
+          events: [{ type: expected.events[0]?.type as string, data: null }],
+          expectedVersion: version,
+        })
       }
-      expect(await verifyEventStore(store)).toMatchObject({ ok: true, head: expected.head + Object.keys(expected.versions).length })
+      expect(await verifyEventStore(store)).toMatchObject({
+        ok: true,
+        head: expected.head + Object.keys(expected.versions).length,
+      })
       await store.close()
       // Builds that do not know what this one may write now keep away (H41).
       const { rows } = (await dumpDatabase(databaseOf(name))).stores['meta'] ?? {}
-      expect(rows).toEqual([{ ...database.stores['meta']?.rows[0] as object, format: 2, minReader: 2, minWriter: 2 }])
+      expect(rows).toEqual([{ ...(database.stores['meta']?.rows[0] as object), format: 2, minReader: 2, minWriter: 2 }])
     })
 
     test('is compacted, and read as it was', async () => {
@@ -97,26 +135,40 @@ export function storedFormatContract(): void {
       // Joined records may be in columns, which builds of format 1 would misread: they are kept away in the same transaction.
       const { commits, meta } = (await dumpDatabase(databaseOf(name))).stores
       const joined = commits?.rows.length !== database.stores['commits']?.rows.length
-      expect(meta?.rows).toEqual([{ ...database.stores['meta']?.rows[0] as object, ...(joined && { format: 2, minReader: 2, minWriter: 2 }) }])
+      expect(meta?.rows).toEqual([
+        { ...(database.stores['meta']?.rows[0] as object), ...(joined && { format: 2, minReader: 2, minWriter: 2 }) },
+      ])
     })
 
     test('has the layout that this build makes', async () => {
       await (await openEventStore({ name })).close()
       const made = await dumpDatabase(databaseOf(name))
-      const layout = ({ version, stores }: StoredDatabase) => ({ version, stores: Object.fromEntries(Object.entries(stores).map(([store, { keyPath, indexes }]) => [store, { keyPath, indexes }])) })
+      const layout = ({ version, stores }: StoredDatabase) => ({
+        version,
+        stores: Object.fromEntries(
+          Object.entries(stores).map(([store, { keyPath, indexes }]) => [store, { keyPath, indexes }]),
+        ),
+      })
       expect(layout(made)).toEqual(layout(database))
     })
   })
 
   describe('H41: a newer format', () => {
     const { database } = JSON.parse(everyday) as Fixture
-    const raise = (change: object) => editRows(name, async ({ meta }) => void meta.put({ ...await settled(meta.get('log')) as object, ...change }))
+    const raise = (change: object) =>
+      editRows(name, async ({ meta }) => void meta.put({ ...((await settled(meta.get('log'))) as object), ...change }))
 
-    test.each([{ format: 3, minReader: 3, minWriter: 3 }, { format: 3, minReader: 2, minWriter: 3 }])('is refused at opening, and nothing is touched: %j', async (formats) => {
+    test.each([
+      { format: 3, minReader: 3, minWriter: 3 },
+      { format: 3, minReader: 2, minWriter: 3 },
+    ])('is refused at opening, and nothing is touched: %j', async (formats) => {
       await loadDatabase(databaseOf(name), database)
       await raise(formats)
       const before = await dumpDatabase(databaseOf(name))
-      await expect(openEventStore({ name, events: catalogue })).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
+      await expect(openEventStore({ name, events: catalogue })).rejects.toMatchObject({
+        code: 'unsupported-format',
+        outcome: 'not-written',
+      })
       expect(await dumpDatabase(databaseOf(name))).toEqual(before)
     })
 
@@ -124,9 +176,13 @@ export function storedFormatContract(): void {
       await loadDatabase(databaseOf(name), database)
       await raise({ format: 3, minReader: 1, minWriter: 1 })
       const store = await openEventStore({ name, events: catalogue })
-      expect(await store.append({ stream: 'a', events: [{ type: 'constructor', data: 1 }] })).toMatchObject({ position: 9 })
+      expect(await store.append({ stream: 'a', events: [{ type: 'constructor', data: 1 }] })).toMatchObject({
+        position: 9,
+      })
       await store.close()
-      expect((await dumpDatabase(databaseOf(name))).stores['meta']?.rows).toEqual([expect.objectContaining({ format: 3, minReader: 2, minWriter: 2 })])
+      expect((await dumpDatabase(databaseOf(name))).stores['meta']?.rows).toEqual([
+        expect.objectContaining({ format: 3, minReader: 2, minWriter: 2 }),
+      ])
     })
 
     test('that was raised under an open store: it does not append once the newer build did, hint or no hint, and touches nothing', async () => {
@@ -136,16 +192,29 @@ export function storedFormatContract(): void {
       await raise({ format: 3, minWriter: 3 })
       // What a newer build appends. Nobody says so.
       await editRows(name, async ({ commits }) => {
-        const last = await settled(commits.get(9)) as object
-        commits.add({ ...last, at: 10, commits: [10], heads: [['flight-AA100', 5]], ids: ['~new'], format: 3, events: 'packed otherwise' })
+        const last = (await settled(commits.get(9))) as object
+        commits.add({
+          ...last,
+          at: 10,
+          commits: [10],
+          heads: [['flight-AA100', 5]],
+          ids: ['~new'],
+          format: 3,
+          events: 'packed otherwise',
+        })
       })
       const before = await dumpDatabase(databaseOf(name))
-      const append = () => store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })
+      const append = () =>
+        store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })
       await expect(append()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
       await expect(append()).rejects.toMatchObject({ code: 'unsupported-format', outcome: 'not-written' })
       expect(await dumpDatabase(databaseOf(name))).toEqual(before)
       // It reads on up to what it does not understand, and says why it stops.
-      await expect(all(store.read({ after: 8 }))).rejects.toMatchObject({ code: 'event-unreadable', position: 10, message: expect.stringContaining('newer version') })
+      await expect(all(store.read({ after: 8 }))).rejects.toMatchObject({
+        code: 'event-unreadable',
+        position: 10,
+        message: expect.stringContaining('newer version'),
+      })
       await store.close()
     })
 
@@ -156,9 +225,13 @@ export function storedFormatContract(): void {
       await raise({ format: 3, minReader: 3, minWriter: 3 })
       const newer = new BroadcastChannel(databaseOf(name))
       newer.postMessage({ kind: 'head', head: 9, format: 3 })
-      await expect.poll(() => store.head().catch((error: unknown) => (error as { code?: string }).code)).toBe('unsupported-format')
+      await expect
+        .poll(() => store.head().catch((error: unknown) => (error as { code?: string }).code))
+        .toBe('unsupported-format')
       newer.close()
-      await expect(store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] })).rejects.toMatchObject({ code: 'unsupported-format' })
+      await expect(
+        store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] }),
+      ).rejects.toMatchObject({ code: 'unsupported-format' })
       await store.close()
     })
   })

@@ -10,7 +10,10 @@ const memory = async () => {
   return { store, port: store, dispose: () => store.close() }
 }
 
-for (const [name, open] of [['memory', memory], ['fake-indexeddb', indexedDbSubject]] as const) {
+for (const [name, open] of [
+  ['memory', memory],
+  ['fake-indexeddb', indexedDbSubject],
+] as const) {
   describe(`testing kit: ${name}`, () => {
     for (const { name, run } of eventStoreContract(open)) test(name, run)
     for (const { name, run } of checkpointStoreContract(open)) test(name, run)

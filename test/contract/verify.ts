@@ -6,11 +6,16 @@ import { editRecord, editRows, settled } from '../support/raw-database.js'
 const added = (value: number) => ({ type: 'Added', data: { value } })
 
 /** What a test says of a defect; messages are for people. */
-const brief = (defects: readonly LogDefect[]) => defects.map(({ kind, position, stream }) => [kind, position, stream].filter((part) => part !== undefined))
+const brief = (defects: readonly LogDefect[]) =>
+  defects.map(({ kind, position, stream }) => [kind, position, stream].filter((part) => part !== undefined))
 
 /** The events of a record, edited. */
-const events = (change: (list: any[]) => unknown[]) => (record: any) => ({ ...record, events: JSON.stringify(change(JSON.parse(record.events))) })
-const event = (index: number, change: (event: any) => unknown) => events((list) => list.map((each, at) => (at === index ? change(each) : each)))
+const events = (change: (list: any[]) => unknown[]) => (record: any) => ({
+  ...record,
+  events: JSON.stringify(change(JSON.parse(record.events))),
+})
+const event = (index: number, change: (event: any) => unknown) =>
+  events((list) => list.map((each, at) => (at === index ? change(each) : each)))
 
 export function verifyContract(): void {
   let count = 0
@@ -23,7 +28,10 @@ export function verifyContract(): void {
     store = await openEventStore({ name })
     await store.append({ stream: 'a', events: [added(1), added(2)] })
     await store.append({ stream: 'b', events: [{ ...added(3), id: 'by-hand' }] })
-    await store.append([{ stream: 'a', events: [added(4)] }, { stream: 'b', events: [added(5), added(6)] }])
+    await store.append([
+      { stream: 'a', events: [added(4)] },
+      { stream: 'b', events: [added(5), added(6)] },
+    ])
     await store.append({ stream: 'a', events: [added(7)] })
     await store.save('p', 7)
   })
@@ -47,7 +55,9 @@ export function verifyContract(): void {
     test('finds nothing in a large log, over many pages and split commits, with appends in between', async () => {
       for (let round = 0; round < 3; round += 1) {
         await store.append({ stream: 'large', events: Array.from({ length: 700 }, (_, value) => added(value)) })
-        await Promise.all(Array.from({ length: 150 }, (_, value) => store.append({ stream: `s-${value % 7}`, events: [added(value)] })))
+        await Promise.all(
+          Array.from({ length: 150 }, (_, value) => store.append({ stream: `s-${value % 7}`, events: [added(value)] })),
+        )
       }
       const verifying = verifyEventStore(store)
       await store.append({ stream: 'a', events: [added(8)] })
@@ -59,7 +69,10 @@ export function verifyContract(): void {
     test('names a deleted record as a hole, and the versions that went with it', async () => {
       await editRows(name, ({ commits }) => void commits.delete(3))
       const answer = await verifyEventStore(store)
-      expect(brief(answer.defects)).toEqual([['hole', 3], ['version', 5, 'b']])
+      expect(brief(answer.defects)).toEqual([
+        ['hole', 3],
+        ['version', 5, 'b'],
+      ])
       expect(answer).toMatchObject({ ok: false, head: 7, events: 6 })
       expect(answer.defects[0]?.message).toContain('3 to 3')
     })
@@ -70,7 +83,10 @@ export function verifyContract(): void {
         commits.delete(7)
         commits.put({ ...last, at: 6, commits: [6] })
       })
-      expect(await found()).toEqual([['overlap', 6], ['checkpoint', 7]])
+      expect(await found()).toEqual([
+        ['overlap', 6],
+        ['checkpoint', 7],
+      ])
     })
 
     test.for([3, 1, 0, -1, 2.5, 'two', null])('names a count that is not that of the events: n = %s', async (n) => {
@@ -80,14 +96,25 @@ export function verifyContract(): void {
     })
 
     test('names an event that was taken out, by its count and by the version that follows', async () => {
-      await edited(1, events((list) => list.slice(0, 1)))
-      expect(await found()).toEqual([['count', 1], ['heads', 1, 'a'], ['hole', 2], ['version', 4, 'a']])
+      await edited(
+        1,
+        events((list) => list.slice(0, 1)),
+      )
+      expect(await found()).toEqual([
+        ['count', 1],
+        ['heads', 1, 'a'],
+        ['hole', 2],
+        ['version', 4, 'a'],
+      ])
     })
 
-    test.for(['', '{"type":', 'null', '{}', '"[]"'])('names a record whose events are no JSON array: %s', async (text) => {
-      await edited(4, (record) => ({ ...record, events: text }))
-      expect(await found()).toEqual([['json', 4]])
-    })
+    test.for(['', '{"type":', 'null', '{}', '"[]"'])(
+      'names a record whose events are no JSON array: %s',
+      async (text) => {
+        await edited(4, (record) => ({ ...record, events: text }))
+        expect(await found()).toEqual([['json', 4]])
+      },
+    )
 
     test.for<[string, (columns: any) => unknown]>([
       ['no columns', () => ({})],
@@ -103,31 +130,67 @@ export function verifyContract(): void {
       expect(await found()).toEqual([['json', 8]])
       await expect(async () => {
         for await (const event of store.read({ after: 7 })) expect.fail(`read ${event.position}`)
-      }).rejects.toMatchObject({ code: 'event-unreadable', position: 8, message: expect.stringContaining('does not hold what it should') })
+      }).rejects.toMatchObject({
+        code: 'event-unreadable',
+        position: 8,
+        message: expect.stringContaining('does not hold what it should'),
+      })
     })
 
     test.for<[string, unknown]>([
-      ['type', [7]], ['stream', ['with*']], ['version', [0, 0, 0, 0]], ['id', ['', '', '', '']], ['time', [null, null, null, null]], ['schema', [0, 0, 0, 0]],
+      ['type', [7]],
+      ['stream', ['with*']],
+      ['version', [0, 0, 0, 0]],
+      ['id', ['', '', '', '']],
+      ['time', [null, null, null, null]],
+      ['schema', [0, 0, 0, 0]],
     ])('names an event in columns without a proper %s', async ([property, value]) => {
       await store.append({ stream: 'c', events: [1, 2, 3, 4].map((data) => ({ type: 'A', data })) })
       const column = property === 'type' || property === 'stream' ? `${property}s` : property
-      await edited(8, (record) => ({ ...record, events: JSON.stringify({ ...JSON.parse(record.events), [column]: value }) }))
+      await edited(8, (record) => ({
+        ...record,
+        events: JSON.stringify({ ...JSON.parse(record.events), [column]: value }),
+      }))
       expect(new Set((await found()).map(([kind]) => kind))).toEqual(new Set(['event']))
     })
 
     test.for<[string, unknown]>([
-      ['type', ''], ['type', 7], ['stream', 'with*'], ['version', 0], ['version', '3'], ['id', ''], ['time', null], ['data', undefined], ['schema', 0],
+      ['type', ''],
+      ['type', 7],
+      ['stream', 'with*'],
+      ['version', 0],
+      ['version', '3'],
+      ['id', ''],
+      ['time', null],
+      ['data', undefined],
+      ['schema', 0],
     ])('names an event without a proper %s: %j', async ([property, value]) => {
-      await edited(3, event(0, (each) => ({ ...each, [property]: value })))
+      await edited(
+        3,
+        event(0, (each) => ({ ...each, [property]: value })),
+      )
       expect(await found()).toEqual([['event', 3]])
     })
 
     test('names heads that are not those of the events', async () => {
-      await edited(4, (record) => ({ ...record, heads: [['a', 3], ['b', 9]] }))
+      await edited(4, (record) => ({
+        ...record,
+        heads: [
+          ['a', 3],
+          ['b', 9],
+        ],
+      }))
       expect(await found()).toEqual([['heads', 4, 'b']])
       await edited(4, (record) => ({ ...record, heads: [['a', 3]] }))
       expect(await found()).toEqual([['heads', 4, 'b']])
-      await edited(4, (record) => ({ ...record, heads: [['a', 3], ['b', 3], ['b', 3]] }))
+      await edited(4, (record) => ({
+        ...record,
+        heads: [
+          ['a', 3],
+          ['b', 3],
+          ['b', 3],
+        ],
+      }))
       expect(await found()).toEqual([['heads', 4]])
     })
 
@@ -138,19 +201,32 @@ export function verifyContract(): void {
       expect(await found()).toEqual([['version', 7, 'a']])
     })
 
-    test.for<[string, unknown[]]>([['ids', []], ['ids', ['other']], ['commits', []], ['commits', [5]], ['commits', [4, 4]], ['commits', [4, 9]], ['commits', ['4']]])(
-      'names a record that is indexed by wrong %s: %j', async ([property, value]) => {
-        await edited(4, (record) => ({ ...record, [property]: value }))
-        expect(await found()).toEqual([['index', 4]])
-      })
+    test.for<[string, unknown[]]>([
+      ['ids', []],
+      ['ids', ['other']],
+      ['commits', []],
+      ['commits', [5]],
+      ['commits', [4, 4]],
+      ['commits', [4, 9]],
+      ['commits', ['4']],
+    ])('names a record that is indexed by wrong %s: %j', async ([property, value]) => {
+      await edited(4, (record) => ({ ...record, [property]: value }))
+      expect(await found()).toEqual([['index', 4]])
+    })
 
     test('names an id that stands twice, in one record and in two', async () => {
       const ids: string[] = []
       for await (const each of store.read()) ids.push(each.id)
       await edited(4, (record) => event(2, (each) => ({ ...each, id: JSON.parse(record.events)[1].id }))(record))
-      await edited(7, event(0, (each) => ({ ...each, id: ids[0] })))
+      await edited(
+        7,
+        event(0, (each) => ({ ...each, id: ids[0] })),
+      )
       await edited(7, (record) => ({ ...record, ids: [ids[0]?.slice(0, 13)] }))
-      expect((await found()).filter(([kind]) => kind === 'duplicate-id')).toEqual([['duplicate-id', 6], ['duplicate-id', 7]])
+      expect((await found()).filter(([kind]) => kind === 'duplicate-id')).toEqual([
+        ['duplicate-id', 6],
+        ['duplicate-id', 7],
+      ])
     })
 
     test('names an id of no UUID that stands twice', async () => {
@@ -182,11 +258,24 @@ export function verifyContract(): void {
       })
       const { defects } = await verifyEventStore(store)
       expect(brief(defects)).toEqual([['checkpoint', 8], ['checkpoint'], ['checkpoint']])
-      expect(defects.map(({ message }) => message)).toEqual([expect.stringContaining("'ahead'"), expect.stringContaining("'half'"), expect.stringContaining("'none'")])
+      expect(defects.map(({ message }) => message)).toEqual([
+        expect.stringContaining("'ahead'"),
+        expect.stringContaining("'half'"),
+        expect.stringContaining("'none'"),
+      ])
     })
 
-    test.for<[unknown, string]>([[0, '0'], [-1, '-1'], [1.5, '1.5'], [new Date(0), 'an object'], ['x', "'x'"]])('names a record at %s, which is no position', async ([at, shown]) => {
-      await editRows(name, ({ commits }) => void commits.put({ at, n: 1, heads: [], commits: [], ids: [], events: '[]' }))
+    test.for<[unknown, string]>([
+      [0, '0'],
+      [-1, '-1'],
+      [1.5, '1.5'],
+      [new Date(0), 'an object'],
+      ['x', "'x'"],
+    ])('names a record at %s, which is no position', async ([at, shown]) => {
+      await editRows(
+        name,
+        ({ commits }) => void commits.put({ at, n: 1, heads: [], commits: [], ids: [], events: '[]' }),
+      )
       const { defects } = await verifyEventStore(store)
       expect(brief(defects)).toEqual([['record']])
       expect(defects[0]?.message).toContain(shown)

@@ -21,7 +21,8 @@ test('H13: there is no getAllRecords here', () => {
 })
 
 const backend = {
-  name: 'IndexedDB without getAllRecords', shared: true,
+  name: 'IndexedDB without getAllRecords',
+  shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
 readModelContract(backend)

@@ -3,9 +3,21 @@ import AxeBuilder from '@axe-core/playwright'
 import type { Locator, Page } from '@playwright/test'
 import { readFileSync } from 'node:fs'
 import { crash, expect, test } from '../support/e2e.js'
-import { deskReady, deskUrl, foldRecord, onceLoaded, onceSaid, openDesk, rebuild, rowsOf, type Flight } from '../support/flight-desk.js'
+import {
+  deskReady,
+  deskUrl,
+  foldRecord,
+  onceLoaded,
+  onceSaid,
+  openDesk,
+  rebuild,
+  rowsOf,
+  type Flight,
+} from '../support/flight-desk.js'
 
-const record = JSON.parse(readFileSync(new URL('../../node_modules/vega-datasets/data/flights-20k.json', import.meta.url), 'utf8')) as Flight[]
+const record = JSON.parse(
+  readFileSync(new URL('../../node_modules/vega-datasets/data/flights-20k.json', import.meta.url), 'utf8'),
+) as Flight[]
 
 const press = (page: Page, name: string | RegExp) => page.getByRole('button', { name }).click()
 const choose = (page: Page, flight: string) => page.getByRole('checkbox', { name: flight }).check()
@@ -15,7 +27,9 @@ const lead = (page: Page) => page.locator('.lead')
 const fact = (page: Page, name: string) => page.locator('.facts > div', { hasText: name }).locator('dd')
 const entries = (page: Page) => page.locator('.entries li')
 
-test('the demo loads 20,000 flights, stopped and reloaded on the way, and its board equals a fold of the file, exactly; so does a version built beside it', async ({ launch }) => {
+test('the demo loads 20,000 flights, stopped and reloaded on the way, and its board equals a fold of the file, exactly; so does a version built beside it', async ({
+  launch,
+}) => {
   test.setTimeout(180_000)
   const loaded = { timeout: 120_000 }
   const context = await launch()
@@ -63,7 +77,9 @@ test('the demo loads 20,000 flights, stopped and reloaded on the way, and its bo
   await expectAccessible(page)
 })
 
-test("own events reach every tab, a swap of gates is one append to two streams, and when the leading tab crashes another one goes on", async ({ launch }) => {
+test('own events reach every tab, a swap of gates is one append to two streams, and when the leading tab crashes another one goes on', async ({
+  launch,
+}) => {
   const context = await launch()
   const first = await openDesk(context)
   await expect(lead(first)).toHaveText('This tab, A, leads.')
@@ -72,7 +88,9 @@ test("own events reach every tab, a swap of gates is one append to two streams, 
 
   await choose(second, 'TM 114')
   await press(second, 'Report delay')
-  await expect(notice(second)).toHaveText(/^TM 114 is 25 minutes late\. Stored at position 1, on the board \d+ ms later\.$/)
+  await expect(notice(second)).toHaveText(
+    /^TM 114 is 25 minutes late\. Stored at position 1, on the board \d+ ms later\.$/,
+  )
   await expect(departure(first, 'TM 114')).toContainText('+25 min')
 
   await choose(first, 'TM 114')
@@ -81,16 +99,27 @@ test("own events reach every tab, a swap of gates is one append to two streams, 
   for (const page of [first, second]) {
     await expect(departure(page, 'TM 114')).toContainText('A4')
     await expect(departure(page, 'TM 208')).toContainText('A1')
-    await expect(entries(page)).toHaveText([/^3\s*A4 to TM 114\s*gate-A4 1$/, /^2\s*A1 to TM 208\s*gate-A1 1$/, /^1\s*TM 114, 25 minutes late/])
+    await expect(entries(page)).toHaveText([
+      /^3\s*A4 to TM 114\s*gate-A4 1$/,
+      /^2\s*A1 to TM 208\s*gate-A1 1$/,
+      /^1\s*TM 114, 25 minutes late/,
+    ])
   }
   // One append: where one of the gates is not as this board believes, the other one stays as it was, too.
   await press(first, 'Pause everywhere')
   await expect(fact(second, 'Phase')).toHaveText('paused')
-  await second.evaluate(() => window.flightDesk!.store.append({ stream: 'gate-C3', events: [{ type: 'GateAssigned', data: { gate: 'C3', flight: 'TM 520' } }] }))
+  await second.evaluate(() =>
+    window.flightDesk!.store.append({
+      stream: 'gate-C3',
+      events: [{ type: 'GateAssigned', data: { gate: 'C3', flight: 'TM 520' } }],
+    }),
+  )
   await choose(second, 'TM 417')
   await choose(second, 'TM 520')
   await press(second, 'Swap gates')
-  await expect(notice(second)).toHaveText(/^Nothing was stored\. gate-C3 is at version 1, and this board had seen no event of it/)
+  await expect(notice(second)).toHaveText(
+    /^Nothing was stored\. gate-C3 is at version 1, and this board had seen no event of it/,
+  )
   expect(await second.evaluate(() => window.flightDesk!.store.head())).toBe(4)
   expect(await second.evaluate(() => window.flightDesk!.store.streamVersion('gate-B7'))).toBe(0)
   await press(first, 'Resume')
@@ -117,7 +146,9 @@ test("own events reach every tab, a swap of gates is one append to two streams, 
   await first.close()
 })
 
-test('offline after the first load: a reload works and an own event is projected; the service worker projects what no tab leads', async ({ launch }) => {
+test('offline after the first load: a reload works and an own event is projected; the service worker projects what no tab leads', async ({
+  launch,
+}) => {
   const context = await launch()
   const page = await openDesk(context)
   await expect(page.locator('#connection')).toHaveText('Online, works offline too')
@@ -125,9 +156,18 @@ test('offline after the first load: a reload works and an own event is projected
   await page.reload()
   await deskReady(page)
   // The network is really gone; whether the browser says so of itself is the browser's (on a bare machine it may not).
-  expect(await page.evaluate(() => fetch(`/not-kept-${Math.random()}`).then(() => 'reached', () => 'unreachable'))).toBe('unreachable')
+  expect(
+    await page.evaluate(() =>
+      fetch(`/not-kept-${Math.random()}`).then(
+        () => 'reached',
+        () => 'unreachable',
+      ),
+    ),
+  ).toBe('unreachable')
   const online = await page.evaluate(() => navigator.onLine)
-  await expect(page.locator('#connection')).toHaveText(online ? 'Online, works offline too' : 'Offline, and everything works')
+  await expect(page.locator('#connection')).toHaveText(
+    online ? 'Online, works offline too' : 'Offline, and everything works',
+  )
   // The typeface is part of what is kept.
   expect(await page.evaluate(async () => (await document.fonts.load('1rem "Source Sans 3 Variable"')).length)).toBe(1)
   await choose(page, 'TM 520')
@@ -137,9 +177,13 @@ test('offline after the first load: a reload works and an own event is projected
   // While a tab leads the button says why it may not.
   const worker = page.getByRole('button', { name: 'Use service worker' })
   await expect(worker).toHaveAttribute('aria-disabled', 'true')
-  await expect(page.getByText('The service worker projects when no tab leads: stop the projection in every tab first.')).toBeVisible()
+  await expect(
+    page.getByText('The service worker projects when no tab leads: stop the projection in every tab first.'),
+  ).toBeVisible()
   await worker.click({ force: true })
-  await expect(notice(page)).toHaveText('This tab leads, and only one may. Stop the projection in every tab, then the service worker can project.')
+  await expect(notice(page)).toHaveText(
+    'This tab leads, and only one may. Stop the projection in every tab, then the service worker can project.',
+  )
   await press(page, 'Stop here')
   await expect(lead(page)).toHaveText('Stopped here, and nobody leads.')
   await choose(page, 'TM 417')
@@ -154,7 +198,9 @@ test('offline after the first load: a reload works and an own event is projected
   await context.setOffline(false)
 })
 
-test('a poison event is set aside, and its replay after the fix applies it once; where the projection stops instead, it can skip', async ({ launch }) => {
+test('a poison event is set aside, and its replay after the fix applies it once; where the projection stops instead, it can skip', async ({
+  launch,
+}) => {
   const context = await launch()
   const page = await openDesk(context)
   await press(page, 'Send a poison event')
@@ -170,12 +216,23 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
   await page.setViewportSize({ width: 390, height: 844 })
   await expectAccessible(page)
-  expect(await page.evaluate(() => document.documentElement.scrollWidth), 'nothing sticks out of a phone').toBeLessThanOrEqual(390)
+  expect(
+    await page.evaluate(() => document.documentElement.scrollWidth),
+    'nothing sticks out of a phone',
+  ).toBeLessThanOrEqual(390)
 
   await page.getByRole('switch', { name: 'Handler fixed' }).check()
   await press(page, 'Replay the event at 1')
   await expect(page.locator('.letters li')).toHaveCount(0)
-  const nowhere = { code: 'ZZZ', landed: 1, cancelled: 0, measured: 1, totalDelay: 40, averageDelay: 40, worstDelay: 40 }
+  const nowhere = {
+    code: 'ZZZ',
+    landed: 1,
+    cancelled: 0,
+    measured: 1,
+    totalDelay: 40,
+    averageDelay: 40,
+    worstDelay: 40,
+  }
   expect((await rowsOf(page)).airports).toContainEqual(nowhere)
   // Folding everything again comes to the same: it was applied once.
   await rebuild(page)
@@ -191,7 +248,11 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   const tide = page.getByRole('meter', { name: 'How far the board has read the log' })
   await expect(tide).toHaveAttribute('data-failing', '')
   const water = (await tide.locator('.water').boundingBox())!
-  const [bar, reason, skip] = await Promise.all([tide, page.locator('.reason'), page.getByRole('button', { name: 'Skip the event' })].map((part) => part.boundingBox()))
+  const [bar, reason, skip] = await Promise.all(
+    [tide, page.locator('.reason'), page.getByRole('button', { name: 'Skip the event' })].map((part) =>
+      part.boundingBox(),
+    ),
+  )
   expect(water.width).toBeLessThan(bar!.width - 5)
   expect(skip!.y - (reason!.y + reason!.height)).toBeLessThan(40)
   await press(page, 'Skip the event')
@@ -201,7 +262,9 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
 })
 
-test('a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up', async ({ launch }) => {
+test('a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up', async ({
+  launch,
+}) => {
   const context = await launch()
   const page = await openDesk(context)
   const other = await openDesk(context)
@@ -211,7 +274,11 @@ test('a version that is built over an event at which the handler throws stops th
   await press(page, 'Build version 2')
   const again = page.getByRole('button', { name: 'Try again in the new version' })
   for (const each of [page, other]) {
-    await expect(each.getByText(/Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/)).toBeVisible()
+    await expect(
+      each.getByText(
+        /Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/,
+      ),
+    ).toBeVisible()
     await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
   }
   await page.setViewportSize({ width: 390, height: 844 })
@@ -234,7 +301,9 @@ test('a version that is built over an event at which the handler throws stops th
   expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
 })
 
-test('an event that was skipped is left out by a version that is built later, by itself, and the page says so', async ({ launch }) => {
+test('an event that was skipped is left out by a version that is built later, by itself, and the page says so', async ({
+  launch,
+}) => {
   const page = await openDesk(await launch())
   await page.getByText('Stop there').click()
   await press(page, 'Send a poison event')
@@ -243,7 +312,11 @@ test('an event that was skipped is left out by a version that is built later, by
   for (const version of [2, 3]) {
     await press(page, `Build version ${version}`)
     await expect(fact(page, 'Version')).toHaveText(String(version))
-    await expect(notice(page)).toHaveText(new RegExp(`The board now shows version ${version}\\..* It leaves out the event at 1 that an earlier version skipped\\.`))
+    await expect(notice(page)).toHaveText(
+      new RegExp(
+        `The board now shows version ${version}\\..* It leaves out the event at 1 that an earlier version skipped\\.`,
+      ),
+    )
     await expect(fact(page, 'Phase')).toHaveText('live')
     await expect(fact(page, 'Behind')).toHaveText('0')
     expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
@@ -253,8 +326,13 @@ test('an event that was skipped is left out by a version that is built later, by
   }
 })
 
-for (const { width, height } of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
-  test(`at ${width} px nothing jumps while the page opens, first or again, and no message covers what it speaks of`, async ({ launch }) => {
+for (const { width, height } of [
+  { width: 1440, height: 900 },
+  { width: 390, height: 844 },
+]) {
+  test(`at ${width} px nothing jumps while the page opens, first or again, and no message covers what it speaks of`, async ({
+    launch,
+  }) => {
     const context = await launch()
     const page = await context.newPage()
     await page.setViewportSize({ width, height })
@@ -262,7 +340,8 @@ for (const { width, height } of [{ width: 1440, height: 900 }, { width: 390, hei
       const shifts = { sum: 0 }
       Object.assign(window, { shifts })
       new PerformanceObserver((list) => {
-        for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) if (!entry.hadRecentInput) shifts.sum += entry.value
+        for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[])
+          if (!entry.hadRecentInput) shifts.sum += entry.value
       }).observe({ type: 'layout-shift', buffered: true })
     })
     const shifts = async () => {
@@ -275,18 +354,33 @@ for (const { width, height } of [{ width: 1440, height: 900 }, { width: 390, hei
     expect(await shifts(), 'a first visit').toBeLessThan(0.05)
 
     // The board is filled, and so are the lists that come late.
-    await page.evaluate(async (flights) => {
-      await window.flightDesk!.store.append(flights.map(({ destination, delay, distance }, at) => ({
-        stream: `some-${at}`, events: [{ type: 'FlightLanded' as const, data: { origin: 'SEA', destination, delay, distance, date: '2001-01-01' } }],
-      })))
-    }, record.slice(0, 2_000))
+    await page.evaluate(
+      async (flights) => {
+        await window.flightDesk!.store.append(
+          flights.map(({ destination, delay, distance }, at) => ({
+            stream: `some-${at}`,
+            events: [
+              {
+                type: 'FlightLanded' as const,
+                data: { origin: 'SEA', destination, delay, distance, date: '2001-01-01' },
+              },
+            ],
+          })),
+        )
+      },
+      record.slice(0, 2_000),
+    )
     await choose(page, 'TM 208')
     await press(page, 'Report delay')
     await expect(notice(page)).toHaveText(/on the board/)
     await expectUncovered(page, departure(page, 'TM 208'), entries(page).first())
     await press(page, 'Send a poison event')
     await expect(notice(page)).toHaveText(/it was set aside/)
-    await expectUncovered(page, page.locator('.letters li').last(), page.getByRole('button', { name: 'Send a poison event' }))
+    await expectUncovered(
+      page,
+      page.locator('.letters li').last(),
+      page.getByRole('button', { name: 'Send a poison event' }),
+    )
     await page.getByText('Stop there').click()
     await press(page, 'Send a poison event')
     await expect(notice(page)).toHaveText(/The projection stopped there/)
@@ -306,10 +400,26 @@ for (const { width, height } of [{ width: 1440, height: 900 }, { width: 390, hei
 test('a finger is told to tap, and a mouse to point', async ({ launch }) => {
   const page = await (await launch()).newPage()
   const session = await page.context().newCDPSession(page)
-  await session.send('Emulation.setDeviceMetricsOverride', { width: 390, height: 844, deviceScaleFactor: 2, mobile: true })
+  await session.send('Emulation.setDeviceMetricsOverride', {
+    width: 390,
+    height: 844,
+    deviceScaleFactor: 2,
+    mobile: true,
+  })
   await session.send('Emulation.setTouchEmulationEnabled', { enabled: true })
   const readout = page.locator('#readout')
-  const land = () => page.evaluate(() => window.flightDesk!.store.append({ stream: 's', events: [{ type: 'FlightLanded', data: { origin: 'SEA', destination: 'LAS', distance: 1, delay: 1, date: '2001-01-01' } }] }))
+  const land = () =>
+    page.evaluate(() =>
+      window.flightDesk!.store.append({
+        stream: 's',
+        events: [
+          {
+            type: 'FlightLanded',
+            data: { origin: 'SEA', destination: 'LAS', distance: 1, delay: 1, date: '2001-01-01' },
+          },
+        ],
+      }),
+    )
   await page.goto(deskUrl)
   await deskReady(page)
   expect(await page.evaluate(() => matchMedia('(pointer: coarse)').matches), 'or this proves nothing').toBe(true)
@@ -329,13 +439,16 @@ async function expectUncovered(page: Page, ...parts: Locator[]): Promise<void> {
     const toast = (await page.locator('#toast').boundingBox())!
     for (const part of parts) {
       const { x, y, width, height } = (await part.boundingBox())!
-      const covered = x < toast.x + toast.width && toast.x < x + width && y < toast.y + toast.height && toast.y < y + height
+      const covered =
+        x < toast.x + toast.width && toast.x < x + width && y < toast.y + toast.height && toast.y < y + height
       expect(covered, await part.innerText()).toBe(false)
     }
   }).toPass({ timeout: 5_000 })
 }
 
-test('where the stream of a poison event is held, what follows waits behind it, and is replayed in its order', async ({ launch }) => {
+test('where the stream of a poison event is held, what follows waits behind it, and is replayed in its order', async ({
+  launch,
+}) => {
   const page = await openDesk(await launch())
   await page.getByText('Hold its stream').click()
   await press(page, 'Send a poison event')
@@ -349,7 +462,10 @@ test('where the stream of a poison event is held, what follows waits behind it, 
   await expect(notice(page)).toHaveText(/waits for that of position 1/)
   await page.setViewportSize({ width: 390, height: 844 })
   await expectAccessible(page)
-  expect(await page.evaluate(() => document.documentElement.scrollWidth), 'nothing sticks out of a phone').toBeLessThanOrEqual(390)
+  expect(
+    await page.evaluate(() => document.documentElement.scrollWidth),
+    'nothing sticks out of a phone',
+  ).toBeLessThanOrEqual(390)
   await press(page, 'Replay the event at 1')
   await expect(letters).toHaveCount(1)
   await press(page, 'Replay the event at 2')
@@ -364,5 +480,7 @@ test('where the stream of a poison event is held, what follows waits behind it, 
 async function expectAccessible(page: Page): Promise<void> {
   // Without frames there is nothing to isolate, and 220 circles are one picture: a third of the time.
   const { violations } = await new AxeBuilder({ page }).setLegacyMode().exclude('.circles').analyze()
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)).toEqual([])
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)).toEqual(
+    [],
+  )
 }

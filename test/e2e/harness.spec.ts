@@ -1,6 +1,18 @@
 // The rig itself: a test of a hazard proves nothing if the rig hides the hazard (HAZARDS 0).
 import type { Page } from '@playwright/test'
-import { backgroundPage, cdp, crash, engineOnDisk, expect, goBack, killBrowser, lifecycle, openPage, run, test } from '../support/e2e.js'
+import {
+  backgroundPage,
+  cdp,
+  crash,
+  engineOnDisk,
+  expect,
+  goBack,
+  killBrowser,
+  lifecycle,
+  openPage,
+  run,
+  test,
+} from '../support/e2e.js'
 
 test('a page and each kind of worker has the package and answers', async ({ launch }) => {
   const page = await openPage(await launch())
@@ -15,7 +27,11 @@ test('a page and each kind of worker has the package and answers', async ({ laun
 test('shared and service workers are the same in two pages, dedicated ones are not', async ({ launch }) => {
   const context = await launch()
   const [one, two] = [await openPage(context), await openPage(context)]
-  for (const [realm, expected] of [['shared', 1], ['service', 1], ['dedicated', null]] as const) {
+  for (const [realm, expected] of [
+    ['shared', 1],
+    ['service', 1],
+    ['dedicated', null],
+  ] as const) {
     await run(one, realm, (_, __, state) => void (state['seen'] = 1))
     expect(await run(two, realm, (_, __, state) => state['seen'] ?? null), realm).toBe(expected)
   }
@@ -25,14 +41,21 @@ test('an error in a worker comes back with its name and its own fields', async (
   const page = await openPage(await launch())
   const caught = await page.evaluate(async () => {
     const source = `() => { throw Object.assign(new TypeError('no'), { code: 'tested' }) }`
-    return window.harness.run('dedicated', source, undefined).catch(({ name, message, code }) => ({ name, message, code }))
+    return window.harness
+      .run('dedicated', source, undefined)
+      .catch(({ name, message, code }) => ({ name, message, code }))
   })
   expect(caught).toEqual({ name: 'TypeError', message: 'no', code: 'tested' })
 })
 
 for (const realistic of [false, true]) {
   test.describe(realistic ? 'realistic browser' : 'default browser', () => {
-    test('data survives close and kill, in the engine that was asked for', async ({ launch, profile, engine, baseURL }) => {
+    test('data survives close and kill, in the engine that was asked for', async ({
+      launch,
+      profile,
+      engine,
+      baseURL,
+    }) => {
       let context = await launch({ realistic })
       await run(await openPage(context), 'page', put, 1)
       await context.close()
@@ -108,7 +131,9 @@ test('a realistic browser has bfcache and says why a page was not kept', async (
   const session = await cdp(page)
   await session.send('Page.enable')
   const reasons = new Promise<string[]>((resolve) =>
-    session.on('Page.backForwardCacheNotUsed', (event) => resolve(event.notRestoredExplanations.map(({ reason }) => reason))),
+    session.on('Page.backForwardCacheNotUsed', (event) =>
+      resolve(event.notRestoredExplanations.map(({ reason }) => reason)),
+    ),
   )
   await page.evaluate(() => addEventListener('unload', () => {}))
   await page.goto(new URL('/blank.html', page.url()).href)
@@ -129,7 +154,15 @@ test('errors that nobody caught are seen in every realm', async ({ launch, takeE
   const realms = ['page', 'dedicated', 'shared', 'service'] as const
   for (const realm of realms) {
     await run(page, realm, (_, realm) => void Promise.reject(new Error(`rejected in ${realm}`)), realm)
-    await run(page, realm, (_, realm) => void setTimeout(() => { throw new Error(`thrown in ${realm}`) }), realm)
+    await run(
+      page,
+      realm,
+      (_, realm) =>
+        void setTimeout(() => {
+          throw new Error(`thrown in ${realm}`)
+        }),
+      realm,
+    )
   }
   const seen: string[] = []
   for (const expected of realms.flatMap((realm) => [`rejected in ${realm}`, `thrown in ${realm}`])) {

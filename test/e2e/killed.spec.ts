@@ -5,12 +5,20 @@ import { crash, lifecycle, openPage, rendererOf, run, test } from '../support/e2
 
 const endings = [
   { how: 'crashes', end: async (page: Parameters<typeof crash>[0]) => crash(page) },
-  { how: 'is killed', end: async (_page: Parameters<typeof crash>[0], renderer: number) => void process.kill(renderer, 'SIGKILL') },
+  {
+    how: 'is killed',
+    end: async (_page: Parameters<typeof crash>[0], renderer: number) => void process.kill(renderer, 'SIGKILL'),
+  },
 ]
 for (const { how, end } of endings) {
-  test(`H78: a frozen tab that holds lock, connection and an open transaction ${how}: others go on, and all is consistent when it is loaded again`, async ({ launch }) => {
+  test(`H78: a frozen tab that holds lock, connection and an open transaction ${how}: others go on, and all is consistent when it is loaded again`, async ({
+    launch,
+  }) => {
     // A renderer of its own, so that only this tab ends.
-    const context = await launch({ realistic: true, args: ['--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold'] })
+    const context = await launch({
+      realistic: true,
+      args: ['--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold'],
+    })
     const doomed = await openPage(context)
     await open(doomed, 'page', 'doomed')
     await start(doomed)
@@ -22,18 +30,29 @@ for (const { how, end } of endings) {
     await open(other, 'page', 'doomed')
     await run(doomed, 'page', async () => {
       // First in the queue for the lock that tidemark lets go of when the page freezes, so that the frozen page has it.
-      for (const held of (await navigator.locks.query()).held ?? []) if (held.mode === 'exclusive') void navigator.locks.request(held.name as string, () => new Promise(() => {})).catch(() => {})
+      for (const held of (await navigator.locks.query()).held ?? [])
+        if (held.mode === 'exclusive')
+          void navigator.locks.request(held.name as string, () => new Promise(() => {})).catch(() => {})
       const database = await new Promise<IDBDatabase>((resolve) => {
         const request = indexedDB.open('tidemark:doomed')
         request.onsuccess = () => resolve(request.result)
       })
       // And a write that never ends: of a page that is frozen nobody asks whether it is done.
-      document.addEventListener('freeze', () => void database.transaction('commits', 'readwrite').objectStore('commits').count())
+      document.addEventListener(
+        'freeze',
+        () => void database.transaction('commits', 'readwrite').objectStore('commits').count(),
+      )
     })
     await expect.poll(() => doomed.evaluate(() => document.visibilityState)).toBe('hidden')
     await lifecycle(doomed, 'frozen')
     await start(other)
-    expect(await run(other, 'page', async () => (await navigator.locks.query()).held?.filter(({ mode }) => mode === 'exclusive').length)).toBe(1)
+    expect(
+      await run(
+        other,
+        'page',
+        async () => (await navigator.locks.query()).held?.filter(({ mode }) => mode === 'exclusive').length,
+      ),
+    ).toBe(1)
     expect(await status(other)).toMatchObject({ leader: false })
 
     let stored = false
@@ -53,6 +72,11 @@ for (const { how, end } of endings) {
     await caughtUp(again, await append(again, 'page', 5))
     const { rows, expected, head } = await compare(again)
     expect([head, rows]).toEqual([35, expected])
-    expect(await run(again, 'page', async (tidemark, _arg, state) => [(await tidemark.verifyEventStore(state['store'])).ok, (await tidemark.verifyReadModel(state['store'], state['definition'])).ok])).toEqual([true, true])
+    expect(
+      await run(again, 'page', async (tidemark, _arg, state) => [
+        (await tidemark.verifyEventStore(state['store'])).ok,
+        (await tidemark.verifyReadModel(state['store'], state['definition'])).ok,
+      ]),
+    ).toEqual([true, true])
   })
 }

@@ -1,7 +1,17 @@
 // Leadership in a browser as users have it: pages that are really hidden, frozen, stopped, and in the back/forward cache.
 import { expect } from '@playwright/test'
 import { append, caughtUp, compare, open, start, status } from '../support/counting.js'
-import { backgroundPage, cdp, goBack, harnessReady, lifecycle, openPage, rendererOf, run, test } from '../support/e2e.js'
+import {
+  backgroundPage,
+  cdp,
+  goBack,
+  harnessReady,
+  lifecycle,
+  openPage,
+  rendererOf,
+  run,
+  test,
+} from '../support/e2e.js'
 
 test('H58: a leader that is hidden hands over to a visible page', async ({ launch }) => {
   const context = await launch({ realistic: true })
@@ -19,7 +29,9 @@ test('H58: a leader that is hidden hands over to a visible page', async ({ launc
   expect(rows).toEqual(expected)
 })
 
-test('H54, N15: a leader that is frozen lets go, and another page goes on at once; thawed, it follows', async ({ launch }) => {
+test('H54, N15: a leader that is frozen lets go, and another page goes on at once; thawed, it follows', async ({
+  launch,
+}) => {
   const context = await launch({ realistic: true })
   const leader = await openPage(context)
   await open(leader, 'page', 'frozen')
@@ -39,9 +51,13 @@ test('H54, N15: a leader that is frozen lets go, and another page goes on at onc
   expect(rows).toEqual(expected)
 })
 
-test('H8, N15, N16: a leader whose process is stopped is passed within the stall time, and what it held is refused or fits', async ({ launch }) => {
+test('H8, N15, N16: a leader whose process is stopped is passed within the stall time, and what it held is refused or fits', async ({
+  launch,
+}) => {
   // A renderer of its own, so that stopping it stops nobody else.
-  const context = await launch({ args: ['--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold'] })
+  const context = await launch({
+    args: ['--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold'],
+  })
   const leader = await openPage(context)
   await open(leader, 'page', 'stopped')
   await start(leader)
@@ -51,7 +67,10 @@ test('H8, N15, N16: a leader whose process is stopped is passed within the stall
   await start(other)
   await expect.poll(() => status(other)).toMatchObject({ phase: 'waiting-for-leader' })
   const renderer = await rendererOf(leader)
-  expect(await rendererOf(other), 'the leading page must have a process of its own, or the test would stop both').not.toBe(renderer)
+  expect(
+    await rendererOf(other),
+    'the leading page must have a process of its own, or the test would stop both',
+  ).not.toBe(renderer)
   process.kill(renderer, 'SIGSTOP')
   try {
     const position = await append(other, 'page', 30)
@@ -68,7 +87,10 @@ test('H8, N15, N16: a leader whose process is stopped is passed within the stall
   expect(rows).toEqual(expected)
 })
 
-test('H54, H65: a page that leads may go into the back/forward cache, and shows everything when it comes back', async ({ launch, baseURL }) => {
+test('H54, H65: a page that leads may go into the back/forward cache, and shows everything when it comes back', async ({
+  launch,
+  baseURL,
+}) => {
   const context = await launch({ realistic: true })
   const page = await openPage(context)
   await open(page, 'page', 'cached')
@@ -85,7 +107,9 @@ test('H54, H65: a page that leads may go into the back/forward cache, and shows 
   const reasons: string[] = []
   const session = await cdp(page)
   await session.send('Page.enable')
-  session.on('Page.backForwardCacheNotUsed', ({ notRestoredExplanations }) => reasons.push(...notRestoredExplanations.map(({ reason }) => reason)))
+  session.on('Page.backForwardCacheNotUsed', ({ notRestoredExplanations }) =>
+    reasons.push(...notRestoredExplanations.map(({ reason }) => reason)),
+  )
   await page.bringToFront()
   await page.goto(`${baseURL}/blank.html`)
   // While the page is away another one appends and projects: nothing of the first is in its way.
@@ -93,18 +117,25 @@ test('H54, H65: a page that leads may go into the back/forward cache, and shows 
   await caughtUp(other, await append(other, 'page', 10))
   await goBack(page)
   await harnessReady(page)
-  const persisted = await page.evaluate(() => window.harness.run('page', `(_tidemark, _arg, state) => state['persisted']`, undefined))
+  const persisted = await page.evaluate(() =>
+    window.harness.run('page', `(_tidemark, _arg, state) => state['persisted']`, undefined),
+  )
   // A message for a cached page ends it, by the rules of the browser; then it is loaded anew, and no lock of ours was the reason.
   if (persisted !== true) expect(reasons.filter((reason) => /lock/i.test(reason))).toEqual([])
   else {
     await expect.poll(() => status(page)).toMatchObject({ position: 20 })
-    await expect.poll(() => run(page, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value.length as number)).toBe(5)
+    await expect
+      .poll(() => run(page, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value.length as number))
+      .toBe(5)
   }
   const { rows, expected } = await compare(other)
   expect(rows).toEqual(expected)
 })
 
-test('H54: without messages from others a page that led comes back from the back/forward cache and leads again', async ({ launch, baseURL }) => {
+test('H54: without messages from others a page that led comes back from the back/forward cache and leads again', async ({
+  launch,
+  baseURL,
+}) => {
   const context = await launch({ realistic: true })
   const page = await openPage(context)
   await open(page, 'page', 'alone')

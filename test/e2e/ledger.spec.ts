@@ -22,7 +22,10 @@ test.describe('the short run', () => {
   test.afterAll(() => stage?.close())
 
   for (let round = 0; round < rounds; round += 1) {
-    test(`H19, I1–I8: round ${round} of the kill ledger finds every acknowledged event, and every effect once`, async ({ engine, baseURL }) => {
+    test(`H19, I1–I8: round ${round} of the kill ledger finds every acknowledged event, and every effect once`, async ({
+      engine,
+      baseURL,
+    }) => {
       stage ??= await stageOn(engine, baseURL)
       const plan = planRound(seed, round, stage.engine.kills)
       const { violations, head, how } = await playRound(stage, plan)
@@ -40,7 +43,10 @@ test.describe('honesty', () => {
   test.describe.configure({ timeout: 120_000 })
   const onlyWorkers: KillWeights = [['dedicated worker', 1]]
   /** A round whose kill comes when there is something to lose. */
-  const plan = () => ({ ...planRound(seed, 0, onlyWorkers), moment: { after: 'acknowledgements', count: 40, delay: 0 } as const })
+  const plan = () => ({
+    ...planRound(seed, 0, onlyWorkers),
+    moment: { after: 'acknowledgements', count: 40, delay: 0 } as const,
+  })
   const play = async (engine: Engine, baseURL: string | undefined, sabotage: Parameters<typeof playRound>[2]) => {
     const stage = await stageOn(engine, baseURL)
     try {
@@ -55,19 +61,27 @@ test.describe('honesty', () => {
     expect([...(await play(engine, baseURL, {}))]).toEqual([])
   })
 
-  test('H3: appends that are acknowledged early, and whose transaction is then aborted, are reported as lost', async ({ engine, baseURL }) => {
+  test('H3: appends that are acknowledged early, and whose transaction is then aborted, are reported as lost', async ({
+    engine,
+    baseURL,
+  }) => {
     expect([...(await play(engine, baseURL, { contexts: () => acknowledgeEarly }))]).toContain('lost')
   })
 
   test('I1, I2: a record that is deleted by hand is reported as lost, and as a hole', async ({ engine, baseURL }) => {
-    expect([...(await play(engine, baseURL, { databases: loseRecord }))]).toEqual(expect.arrayContaining(['lost', 'positions']))
+    expect([...(await play(engine, baseURL, { databases: loseRecord }))]).toEqual(
+      expect.arrayContaining(['lost', 'positions']),
+    )
   })
 
   test('I4: an effect that is doubled by hand is reported', async ({ engine, baseURL }) => {
     expect([...(await play(engine, baseURL, { databases: doubleEffect }))]).toContain('doubled effect')
   })
 
-  test('I4, I6: of two leaders at once the late one is refused, and where its fence is blind the ledger reports wrong rows', async ({ engine, baseURL }) => {
+  test('I4, I6: of two leaders at once the late one is refused, and where its fence is blind the ledger reports wrong rows', async ({
+    engine,
+    baseURL,
+  }) => {
     expect(await twoLeaders(engine, baseURL, false)).toEqual({ late: 'leadership-lost', violations: [] })
     const blind = await twoLeaders(engine, baseURL, true)
     expect(blind.late).toBe('caught-up')
@@ -80,7 +94,15 @@ async function twoLeaders(engine: Engine, baseURL: string | undefined, blind: bo
   const stage = await stageOn(engine, baseURL)
   try {
     const page = await stage.openPage()
-    const entering = (context: string) => ({ store: 'ledger', durability: 'relaxed', receiver: stage.receiver.url, profile: stage.profile, round: 0, context }) as const
+    const entering = (context: string) =>
+      ({
+        store: 'ledger',
+        durability: 'relaxed',
+        receiver: stage.receiver.url,
+        profile: stage.profile,
+        round: 0,
+        context,
+      }) as const
     await page.run('page', enter, entering('writer'))
     await page.run('page', write, { batches: batches(0, 20), way: 'turn' })
     for (const realm of ['dedicated:slow', 'dedicated:fast'] as const) {
@@ -92,10 +114,14 @@ async function twoLeaders(engine: Engine, baseURL: string | undefined, blind: bo
     await runToTheHead(page, 'dedicated:fast')
     await page.run('page', write, { batches: batches(20, 40), way: 'turn' })
     await runToTheHead(page, 'dedicated:fast')
-    const late = await page.run('dedicated:slow', async (_tidemark, _arg, state) => {
-      state['goOn']()
-      return (await state['running']) as string
-    }, undefined)
+    const late = await page.run(
+      'dedicated:slow',
+      async (_tidemark, _arg, state) => {
+        state['goOn']()
+        return (await state['running']) as string
+      },
+      undefined,
+    )
     await page.run('page', leave, undefined)
     const { violations } = audit(await page.run('page', collectEvidence, databases), stage.account)
     return { late, violations: violations.map(({ kind }) => kind) }
@@ -106,11 +132,19 @@ async function twoLeaders(engine: Engine, baseURL: string | undefined, blind: bo
 
 const batches = (from: number, to: number): PlannedBatch[] =>
   Array.from({ length: to - from }, (_, index) => ({
-    id: `b${from + index}`, writes: [{ stream: 's', events: [{ key: `k${(from + index) % 3}`, amount: 1, poison: false }] }], checked: false, again: false, pause: 0,
+    id: `b${from + index}`,
+    writes: [{ stream: 's', events: [{ key: `k${(from + index) % 3}`, amount: 1, poison: false }] }],
+    checked: false,
+    again: false,
+    pause: 0,
   }))
 
 /** Starts a run that waits before an event, and answers once it does. */
-async function stopInTheMiddle(tidemark: any, { position }: { position: number }, state: Record<string, any>): Promise<void> {
+async function stopInTheMiddle(
+  tidemark: any,
+  { position }: { position: number },
+  state: Record<string, any>,
+): Promise<void> {
   const { definition, store } = state
   const gate = new Promise((resolve) => (state['goOn'] = resolve))
   await new Promise<void>((reached) => {
@@ -123,9 +157,17 @@ async function stopInTheMiddle(tidemark: any, { position }: { position: number }
         return definition.on.Counted(event, tables)
       },
     }
-    state['running'] = tidemark.runProjection({ ...definition, on }, store).then(({ reason }: any) => reason, (error: any) => error.code)
+    state['running'] = tidemark.runProjection({ ...definition, on }, store).then(
+      ({ reason }: any) => reason,
+      (error: any) => error.code,
+    )
   })
 }
 
 const runToTheHead = (page: LedgerPage, realm: 'dedicated:fast') =>
-  page.run(realm, async (tidemark, _arg: undefined, state) => void (await tidemark.runProjection(state['definition'], state['store'])), undefined)
+  page.run(
+    realm,
+    async (tidemark, _arg: undefined, state) =>
+      void (await tidemark.runProjection(state['definition'], state['store'])),
+    undefined,
+  )

@@ -9,7 +9,11 @@ import { test } from '../support/e2e.js'
 const work = async (tidemark: typeof import('tidemark')): Promise<void> => {
   const log: { what: string; prerendering: boolean; ms: number }[] = []
   const note = (what: string) => {
-    log.push({ what, prerendering: (document as { prerendering?: boolean } & Document).prerendering === true, ms: Math.round(performance.now()) })
+    log.push({
+      what,
+      prerendering: (document as { prerendering?: boolean } & Document).prerendering === true,
+      ms: Math.round(performance.now()),
+    })
     localStorage.setItem('seen', JSON.stringify(log))
   }
   note('begin')
@@ -21,31 +25,48 @@ const work = async (tidemark: typeof import('tidemark')): Promise<void> => {
   const { position } = await store.append({ stream: 's', events: [{ type: 'Added', data: 1 }] })
   note('appended')
   const definition = tidemark.defineProjection(events, {
-    name: 'sum', tables: { sum: tidemark.table<{ id: string; sum: number }>({ key: 'id' }) },
+    name: 'sum',
+    tables: { sum: tidemark.table<{ id: string; sum: number }>({ key: 'id' }) },
     on: { Added: ({ data }, { sum }) => sum.update('all', (row) => ({ id: 'all', sum: (row?.sum ?? 0) + data })) },
   })
   const projection = tidemark.startProjection(definition, store)
   let phase = ''
   projection.status.subscribe(() => {
     const now = projection.status.getSnapshot()
-    if (now.phase !== phase || now.lastError !== undefined) note(`phase: ${(phase = now.phase)}${now.lastError === undefined ? '' : ` (${String(now.lastError)})`}`)
+    if (now.phase !== phase || now.lastError !== undefined)
+      note(`phase: ${(phase = now.phase)}${now.lastError === undefined ? '' : ` (${String(now.lastError)})`}`)
   })
   document.addEventListener('prerenderingchange', () => note('activated'))
   // Shorter than the page is prerendered for.
-  await projection.caughtUp(position, { timeout: 3_000 }).then(() => note('caught up'), (error: unknown) => note(`caught up: ${String(error)}`))
+  await projection.caughtUp(position, { timeout: 3_000 }).then(
+    () => note('caught up'),
+    (error: unknown) => note(`caught up: ${String(error)}`),
+  )
   const view = await tidemark.openReadModel(store, definition)
   note(`row: ${JSON.stringify(await view.sum.get('all'))}`)
 }
 
-test('H38: in a prerendered page no deadline passes; it starts as always when it is activated', async ({ profile, engine, baseURL }) => {
+test('H38: in a prerendered page no deadline passes; it starts as always when it is activated', async ({
+  profile,
+  engine,
+  baseURL,
+}) => {
   // Playwright forbids every page that it attaches to, to prerender anything; Puppeteer does not.
-  const browser = await puppeteer.launch({ executablePath: findChromium()?.path as string, userDataDir: profile, args: [...chromiumArgs(), chromiumStorageFlag(engine)] })
+  const browser = await puppeteer.launch({
+    executablePath: findChromium()?.path as string,
+    userDataDir: profile,
+    args: [...chromiumArgs(), chromiumStorageFlag(engine)],
+  })
   try {
     const [observer, page] = [await browser.newPage(), await browser.newPage()]
     await observer.goto(`${baseURL}/blank.html`)
     await page.goto(`${baseURL}/blank.html`)
-    const seen = () => observer.evaluate(() => JSON.parse(localStorage.getItem('seen') ?? '[]') as { what: string; prerendering: boolean; ms: number }[])
-    const problems = (list: Awaited<ReturnType<typeof seen>>) => list.filter(({ what }) => /error|rejection|stalled|retrying|faulted/i.test(what))
+    const seen = () =>
+      observer.evaluate(
+        () => JSON.parse(localStorage.getItem('seen') ?? '[]') as { what: string; prerendering: boolean; ms: number }[],
+      )
+    const problems = (list: Awaited<ReturnType<typeof seen>>) =>
+      list.filter(({ what }) => /error|rejection|stalled|retrying|faulted/i.test(what))
     const url = `/?run=${encodeURIComponent(work.toString())}`
     await page.bringToFront()
     await page.evaluate((url) => {
@@ -62,7 +83,9 @@ test('H38: in a prerendered page no deadline passes; it starts as always when it
     expect(before.every(({ prerendering }) => prerendering)).toBe(true)
     expect(problems(before)).toEqual([])
     await page.evaluate((url) => void setTimeout(() => location.assign(url)), url)
-    await expect.poll(async () => (await seen()).map(({ what }) => what), { timeout: 20_000 }).toContain('row: {"id":"all","sum":1}')
+    await expect
+      .poll(async () => (await seen()).map(({ what }) => what), { timeout: 20_000 })
+      .toContain('row: {"id":"all","sum":1}')
     const after = await seen()
     test.info().annotations.push({ type: 'H38', description: JSON.stringify(after) })
     expect(after.slice(0, before.length)).toEqual(before)

@@ -28,28 +28,41 @@ const leastGrowth = (measured: readonly Footprint[], of: 'heap' | 'listeners'): 
 
 /** One hour of an app, in a second: stores, projections, views and live queries are opened, used and closed. */
 const hour = (page: Page, name: string) =>
-  run(page, 'page', async (tidemark, name, state) => {
-    const store = await tidemark.openEventStore({ name })
-    const projection = tidemark.startProjection(state['definition'], store as never)
-    const view = await tidemark.openReadModel(store as never, state['definition']) as unknown as {
-      live(query: (tables: { counts: { getAll(): Promise<unknown[]> } }) => unknown): { subscribe(listener: () => void): () => void }
-      close(): Promise<void>
-    }
-    const stop = view.live((tables) => tables.counts.getAll()).subscribe(() => {})
-    const total = tidemark.liveProjection(store as never, { initial: 0, on: { Added: (sum: number) => sum + 1 } as never })
-    const stopTotal = total.subscribe(() => {})
-    for (let at = 0; at < 5; at += 1) {
-      const { position } = await store.append({ stream: `s${at}`, events: [{ type: 'Added', data: { to: 'k', amount: at } }] })
-      const controller = new AbortController()
-      await projection.caughtUp(position, { signal: controller.signal, timeout: 20_000 })
-      controller.abort()
-    }
-    stop()
-    stopTotal()
-    await view.close()
-    await projection.stop()
-    await store.close()
-  }, name)
+  run(
+    page,
+    'page',
+    async (tidemark, name, state) => {
+      const store = await tidemark.openEventStore({ name })
+      const projection = tidemark.startProjection(state['definition'], store as never)
+      const view = (await tidemark.openReadModel(store as never, state['definition'])) as unknown as {
+        live(query: (tables: { counts: { getAll(): Promise<unknown[]> } }) => unknown): {
+          subscribe(listener: () => void): () => void
+        }
+        close(): Promise<void>
+      }
+      const stop = view.live((tables) => tables.counts.getAll()).subscribe(() => {})
+      const total = tidemark.liveProjection(store as never, {
+        initial: 0,
+        on: { Added: (sum: number) => sum + 1 } as never,
+      })
+      const stopTotal = total.subscribe(() => {})
+      for (let at = 0; at < 5; at += 1) {
+        const { position } = await store.append({
+          stream: `s${at}`,
+          events: [{ type: 'Added', data: { to: 'k', amount: at } }],
+        })
+        const controller = new AbortController()
+        await projection.caughtUp(position, { signal: controller.signal, timeout: 20_000 })
+        controller.abort()
+      }
+      stop()
+      stopTotal()
+      await view.close()
+      await projection.stop()
+      await store.close()
+    },
+    name,
+  )
 
 test('H75, I8: hours of opening, using and closing leave no listener, lock or memory behind', async ({ launch }) => {
   test.setTimeout(120_000)
@@ -73,14 +86,25 @@ test('H75: a long-lived signal and a long-running projection gather nothing', as
   await open(page, 'page', 'steady')
   await start(page)
   const rounds = async (count: number) => {
-    await run(page, 'page', async (_tidemark, count, state) => {
-      const { store, projection } = state as { store: { append(write: object): Promise<{ position: number }> }; projection: { caughtUp(position: number, options: object): Promise<unknown> } }
-      state['signal'] ??= new AbortController().signal
-      for (let at = 0; at < count; at += 1) {
-        const { position } = await store.append({ stream: `s${at % 50}`, events: [{ type: 'Added', data: { to: `k${at % 50}`, amount: 1 } }] })
-        await projection.caughtUp(position, { signal: state['signal'], timeout: 20_000 })
-      }
-    }, count)
+    await run(
+      page,
+      'page',
+      async (_tidemark, count, state) => {
+        const { store, projection } = state as {
+          store: { append(write: object): Promise<{ position: number }> }
+          projection: { caughtUp(position: number, options: object): Promise<unknown> }
+        }
+        state['signal'] ??= new AbortController().signal
+        for (let at = 0; at < count; at += 1) {
+          const { position } = await store.append({
+            stream: `s${at % 50}`,
+            events: [{ type: 'Added', data: { to: `k${at % 50}`, amount: 1 } }],
+          })
+          await projection.caughtUp(position, { signal: state['signal'], timeout: 20_000 })
+        }
+      },
+      count,
+    )
     return footprint(page)
   }
   const measured: Footprint[] = []

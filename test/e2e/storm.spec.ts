@@ -4,12 +4,20 @@ import type { Page } from '@playwright/test'
 import { append, caughtUp, compare, open, race, start, status } from '../support/counting.js'
 import { crash, openPage, run, test } from '../support/e2e.js'
 
-test('H10, H51, Z5: pages, workers, a shared and a service worker append and lead at once; crashes leave no hole and no double', async ({ launch }) => {
+test('H10, H51, Z5: pages, workers, a shared and a service worker append and lead at once; crashes leave no hole and no double', async ({
+  launch,
+}) => {
   test.setTimeout(120_000)
   const context = await launch()
   const pages = await Promise.all(Array.from({ length: 8 }, () => openPage(context)))
   const [first] = pages as [Page, ...Page[]]
-  const writers = [...pages.map((page) => [page, 'page'] as const), [first, 'dedicated:a'], [first, 'dedicated:b'], [first, 'shared'], [first, 'service']] as const
+  const writers = [
+    ...pages.map((page) => [page, 'page'] as const),
+    [first, 'dedicated:a'],
+    [first, 'dedicated:b'],
+    [first, 'shared'],
+    [first, 'service'],
+  ] as const
   for (const [page, realm] of writers) await open(page, realm, 'storm')
   for (const [page, realm] of writers) if (realm !== 'service') await start(page, realm)
 
@@ -18,10 +26,16 @@ test('H10, H51, Z5: pages, workers, a shared and a service worker append and lea
   // And all of them at one stream, each of which only the first to come may extend: conflicts are exact.
   const won = await Promise.all(writers.map(([page, realm]) => race(page, realm, 10)))
   expect(won.every((each) => each === 10)).toBe(true)
-  expect(await run(first, 'page', (_tidemark, _arg, state) => state['store'].streamVersion('contested') as number)).toBe(writers.length * 10)
+  expect(
+    await run(first, 'page', (_tidemark, _arg, state) => state['store'].streamVersion('contested') as number),
+  ).toBe(writers.length * 10)
   for (let round = 0; round < 2; round += 1) {
     const victim = pages.pop() as Page
-    const leads = await Promise.all(writers.filter(([page, realm]) => realm !== 'service' && (pages.includes(page) || page === victim)).map(([page, realm]) => status(page, realm)))
+    const leads = await Promise.all(
+      writers
+        .filter(([page, realm]) => realm !== 'service' && (pages.includes(page) || page === victim))
+        .map(([page, realm]) => status(page, realm)),
+    )
     expect(leads.filter(({ leader }) => leader).length, 'at most one leads').toBeLessThanOrEqual(1)
     // In the middle of its work: the crash comes while it appends and projects.
     const dying = append(victim, 'page', 500).catch(() => {})
@@ -43,7 +57,9 @@ test('H10, H51, Z5: pages, workers, a shared and a service worker append and lea
   expect(rows).toEqual(expected)
 })
 
-test('H19, N1: a hundred thousand events are projected in several tabs while the leading one is killed again and again', async ({ launch }) => {
+test('H19, N1: a hundred thousand events are projected in several tabs while the leading one is killed again and again', async ({
+  launch,
+}) => {
   test.setTimeout(120_000)
   const context = await launch()
   const writer = await openPage(context)
@@ -54,16 +70,22 @@ test('H19, N1: a hundred thousand events are projected in several tabs while the
     await open(page, 'page', 'history')
     await start(page)
   }
-  const at = () => run(writer, 'page', async (tidemark, _arg, state) => {
-    const view = await tidemark.openReadModel(state['store'], state['definition'])
-    const position = await view.position()
-    await view.close()
-    return position
-  })
+  const at = () =>
+    run(writer, 'page', async (tidemark, _arg, state) => {
+      const view = await tidemark.openReadModel(state['store'], state['definition'])
+      const position = await view.position()
+      await view.close()
+      return position
+    })
   let kills = 0
   for (let round = 0; round < 8 && (await at()) < position; round += 1) {
     const leading = await Promise.all(leaders.map((page) => status(page)))
-    const victim = leaders[Math.max(0, leading.findIndex(({ leader }) => leader))] as Page
+    const victim = leaders[
+      Math.max(
+        0,
+        leading.findIndex(({ leader }) => leader),
+      )
+    ] as Page
     await crash(victim)
     await victim.close()
     kills += 1
@@ -80,7 +102,9 @@ test('H19, N1: a hundred thousand events are projected in several tabs while the
   expect(rows).toEqual(expected)
 })
 
-test('N30, N34: an old version is removed when its last tab has gone, and not before; nothing else is', async ({ launch }) => {
+test('N30, N34: an old version is removed when its last tab has gone, and not before; nothing else is', async ({
+  launch,
+}) => {
   const context = await launch()
   const [old, fresh] = [await openPage(context), await openPage(context)]
   const databases = () => run(fresh, 'page', async () => (await indexedDB.databases()).map(({ name }) => name).sort())
@@ -89,7 +113,10 @@ test('N30, N34: an old version is removed when its last tab has gone, and not be
   await caughtUp(old, await append(old, 'page', 30))
   // Another projection whose name begins alike, and one of a higher version, are none of its business.
   await run(old, 'page', async (tidemark, _arg, state) => {
-    for (const [name, version] of [['counts@9', 1], ['counts', 7]] as const) {
+    for (const [name, version] of [
+      ['counts@9', 1],
+      ['counts', 7],
+    ] as const) {
       await tidemark.runProjection({ ...state['definition'], name, version }, state['store'])
     }
   })
@@ -106,6 +133,8 @@ test('N30, N34: an old version is removed when its last tab has gone, and not be
   await old.close()
   await run(fresh, 'page', (_tidemark, _arg, state) => state['projection'].stop() as Promise<void>)
   await start(fresh)
-  await expect.poll(databases).toEqual(['tidemark:deploy', 'tidemark:deploy:counts@2', 'tidemark:deploy:counts@7', 'tidemark:deploy:counts@9@1'])
+  await expect
+    .poll(databases)
+    .toEqual(['tidemark:deploy', 'tidemark:deploy:counts@2', 'tidemark:deploy:counts@7', 'tidemark:deploy:counts@9@1'])
   expect((await compare(fresh)).rows).toHaveLength(5)
 })

@@ -3,7 +3,9 @@ import { expect, type Page } from '@playwright/test'
 import { append, caughtUp, compare, open, start, status } from '../support/counting.js'
 import { lifecycle, openPage, run, test } from '../support/e2e.js'
 
-test('H40, H54: an old version in a frozen tab is removed at once, and folded anew when the tab goes on', async ({ launch }) => {
+test('H40, H54: an old version in a frozen tab is removed at once, and folded anew when the tab goes on', async ({
+  launch,
+}) => {
   const context = await launch({ realistic: true })
   const old = await openPage(context)
   await open(old, 'page', 'thawed')
@@ -27,23 +29,39 @@ test('H40, H54: an old version in a frozen tab is removed at once, and folded an
   await lifecycle(old, 'active')
   await caughtUp(old, await append(fresh, 'page', 10))
   expect((await compare(old)).rows).toEqual((await compare(fresh)).rows)
-  await expect.poll(() => run(old, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value as unknown[])).toEqual((await compare(fresh)).rows)
+  await expect
+    .poll(() => run(old, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value as unknown[]))
+    .toEqual((await compare(fresh)).rows)
   expect(await status(old)).toMatchObject({ phase: 'live', position: 50 })
 })
 
 /** A connection that ignores `versionchange`, as a build without manners has one; the database is made if there is none. */
 const holdRudely = (page: Page, name: string) =>
-  run(page, 'page', async (_tidemark, name, state) => {
-    state['rude'] ??= []
-    state['rude'].push(await new Promise((resolve, reject) => {
-      const request = indexedDB.open(name)
-      request.onsuccess = () => resolve(request.result)
-      request.onerror = () => reject(request.error)
-    }))
-  }, name)
-const letGo = (page: Page) => run(page, 'page', (_tidemark, _arg, state) => state['rude'].splice(0).forEach((database: IDBDatabase) => database.close()) as void)
+  run(
+    page,
+    'page',
+    async (_tidemark, name, state) => {
+      state['rude'] ??= []
+      state['rude'].push(
+        await new Promise((resolve, reject) => {
+          const request = indexedDB.open(name)
+          request.onsuccess = () => resolve(request.result)
+          request.onerror = () => reject(request.error)
+        }),
+      )
+    },
+    name,
+  )
+const letGo = (page: Page) =>
+  run(
+    page,
+    'page',
+    (_tidemark, _arg, state) => state['rude'].splice(0).forEach((database: IDBDatabase) => database.close()) as void,
+  )
 
-test('H40: two builds side by side read and append to one log, each with its version of the rows, also beside a connection that ignores everybody', async ({ launch }) => {
+test('H40: two builds side by side read and append to one log, each with its version of the rows, also beside a connection that ignores everybody', async ({
+  launch,
+}) => {
   const context = await launch()
   const [old, fresh, rude] = [await openPage(context), await openPage(context), await openPage(context)]
   const databases = () => run(fresh, 'page', async () => (await indexedDB.databases()).map(({ name }) => name).sort())
@@ -74,7 +92,9 @@ test('H40: two builds side by side read and append to one log, each with its ver
   expect(await status(fresh)).toMatchObject({ phase: 'live', position: 60 })
 })
 
-test('H40, H43: a database in the way that somebody holds open is named at the deadline, and made anew by itself once he lets go', async ({ launch }) => {
+test('H40, H43: a database in the way that somebody holds open is named at the deadline, and made anew by itself once he lets go', async ({
+  launch,
+}) => {
   test.setTimeout(120_000)
   const context = await launch()
   const [fresh, rude] = [await openPage(context), await openPage(context)]
@@ -84,8 +104,18 @@ test('H40, H43: a database in the way that somebody holds open is named at the d
   const position = await append(fresh, 'page', 10)
   await start(fresh)
   await expect.poll(() => status(fresh), { timeout: 5_000 }).toMatchObject({ phase: 'starting' })
-  const reader = run(fresh, 'page', async (tidemark, _arg, state) => tidemark.openReadModel(state['store'], state['definition']).then(() => 'opened', (error) => error.code as string))
-  await expect.poll(() => status(fresh), { timeout: 45_000 }).toMatchObject({ reason: expect.stringContaining('another tab holds an older version of it open'), lastError: expect.stringContaining('StorageBusyError') })
+  const reader = run(fresh, 'page', async (tidemark, _arg, state) =>
+    tidemark.openReadModel(state['store'], state['definition']).then(
+      () => 'opened',
+      (error) => error.code as string,
+    ),
+  )
+  await expect
+    .poll(() => status(fresh), { timeout: 45_000 })
+    .toMatchObject({
+      reason: expect.stringContaining('another tab holds an older version of it open'),
+      lastError: expect.stringContaining('StorageBusyError'),
+    })
   expect(await reader).toBe('storage-busy')
   // Whatever else the page does goes on.
   expect(await append(fresh, 'page', 5)).toBe(position + 5)
@@ -95,7 +125,9 @@ test('H40, H43: a database in the way that somebody holds open is named at the d
   expect(rows).toEqual(expected)
 })
 
-test('H40, H41: a newer build that raises the native version is let in by an old tab at once, and the old tab says what to do', async ({ launch }) => {
+test('H40, H41: a newer build that raises the native version is let in by an old tab at once, and the old tab says what to do', async ({
+  launch,
+}) => {
   const context = await launch()
   const [old, newer] = [await openPage(context), await openPage(context)]
   await open(old, 'page', 'raised')
@@ -113,9 +145,15 @@ test('H40, H41: a newer build that raises the native version is let in by an old
     }
     return performance.now() - begin
   })
-  test.info().annotations.push({ type: 'H40: an old tab lets both databases go within ms', description: waited.toFixed(0) })
+  test
+    .info()
+    .annotations.push({ type: 'H40: an old tab lets both databases go within ms', description: waited.toFixed(0) })
   const codes = await run(old, 'page', async (tidemark, _arg, state) => {
-    const codeOf = (work: Promise<unknown>) => work.then(() => 'no error', (error: { code: string }) => error.code)
+    const codeOf = (work: Promise<unknown>) =>
+      work.then(
+        () => 'no error',
+        (error: { code: string }) => error.code,
+      )
     return [
       await codeOf(state['store'].append({ stream: 's', events: [{ type: 'Added', data: { to: 'a', amount: 1 } }] })),
       await codeOf(state['store'].head()),

@@ -18,7 +18,10 @@ export function chromiumOn(storage: ChromiumStorage): Engine {
       const context = await chromium.launchPersistentContext(profile, { executablePath, args })
       const page = context.pages()[0] ?? (await context.newPage())
       await page.goto(url)
-      return { version: `Chromium ${context.browser()?.version() ?? 'of unknown version'}`, stop: () => context.close() }
+      return {
+        version: `Chromium ${context.browser()?.version() ?? 'of unknown version'}`,
+        stop: () => context.close(),
+      }
     },
     storageOnDisk: chromiumStorageOnDisk,
   }

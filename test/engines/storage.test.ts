@@ -3,7 +3,9 @@ import { openEventStore } from 'tidemark'
 import { expect, inject, test } from 'vitest'
 import { commands } from 'vitest/browser'
 
-test('H30: the log of this project lies on disk, in the storage engine that the project is named after', async ({ task }) => {
+test('H30: the log of this project lies on disk, in the storage engine that the project is named after', async ({
+  task,
+}) => {
   const store = await openEventStore({ name: `on-disk-${crypto.randomUUID()}` })
   await store.append({ stream: 'a', events: [{ type: 'Added', data: null }] })
   expect(await commands.storageOnDisk(location.origin)).toBe(inject('storage'))

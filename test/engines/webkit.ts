@@ -53,10 +53,20 @@ export async function startMiniBrowser(profile: string, args: readonly string[])
   }
 }
 
-async function startBrowser(path: string, args: readonly string[], env: NodeJS.ProcessEnv, stopped: () => void): Promise<MiniBrowser> {
-  const { stdout } = await promisify(execFile)(path, ['--version'], { env, timeout: VERSION_TIMEOUT }).catch((cause: { killed?: boolean }) => {
-    throw new Error(`${path} --version ${cause.killed === true ? `took longer than ${VERSION_TIMEOUT} ms` : 'failed'}`, { cause })
-  })
+async function startBrowser(
+  path: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  stopped: () => void,
+): Promise<MiniBrowser> {
+  const { stdout } = await promisify(execFile)(path, ['--version'], { env, timeout: VERSION_TIMEOUT }).catch(
+    (cause: { killed?: boolean }) => {
+      throw new Error(
+        `${path} --version ${cause.killed === true ? `took longer than ${VERSION_TIMEOUT} ms` : 'failed'}`,
+        { cause },
+      )
+    },
+  )
   // In a process group of its own, so that its network and web processes end with it.
   const child = spawn(path, args, { env, detached: true, stdio: 'ignore' })
   const exited = once(child, 'exit')
@@ -71,7 +81,10 @@ async function startBrowser(path: string, args: readonly string[], env: NodeJS.P
     stopped()
   })
   return {
-    version: stdout.trim(), pid, kill, gone,
+    version: stdout.trim(),
+    pid,
+    kill,
+    gone,
     async stop() {
       kill()
       await gone

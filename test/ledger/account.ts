@@ -14,7 +14,12 @@ export interface Acknowledgement {
 }
 
 /** A message of a context. `next` announces the append that begins now. */
-export type Message = { readonly profile: string; readonly round: number; readonly context: string; readonly next?: Announced } & (
+export type Message = {
+  readonly profile: string
+  readonly round: number
+  readonly context: string
+  readonly next?: Announced
+} & (
   | { readonly kind: 'announced' }
   | ({ readonly kind: 'acknowledged' } & Acknowledgement)
   /** `append` rejected. */
@@ -68,7 +73,11 @@ export class Account {
         this.refused.set(message.batch, { round, code: message.code, outcome: message.outcome })
         break
       case 'contradiction':
-        this.contradictions.push({ round, invariant: message.invariant, detail: `${message.context}: ${message.detail}` })
+        this.contradictions.push({
+          round,
+          invariant: message.invariant,
+          detail: `${message.context}: ${message.detail}`,
+        })
         break
       case 'checkpoint':
         this.checkpoint = Math.max(this.checkpoint, message.position)
@@ -84,7 +93,9 @@ export class Account {
   /** What was announced in a round and never answered. */
   unansweredOf(round: number): Announced[] {
     const answered = new Set(this.acknowledged.filter((each) => each.round === round).map(({ batch }) => batch))
-    return [...this.announced.values()].filter((each) => each.round === round && !answered.has(each.batch) && !this.refused.has(each.batch))
+    return [...this.announced.values()].filter(
+      (each) => each.round === round && !answered.has(each.batch) && !this.refused.has(each.batch),
+    )
   }
 
   /** Calls back at the `count`th acknowledgement from now on. Answers how to forget it. */

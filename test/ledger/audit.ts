@@ -47,7 +47,14 @@ export interface FoundEvent {
   readonly id: string
   readonly stream: string
   readonly version: number
-  readonly data: { readonly batch: string; readonly of: number; readonly index: number; readonly key: string; readonly amount: number; readonly poison: boolean }
+  readonly data: {
+    readonly batch: string
+    readonly of: number
+    readonly index: number
+    readonly key: string
+    readonly amount: number
+    readonly poison: boolean
+  }
 }
 
 export interface Audit {
@@ -68,8 +75,10 @@ export function audit(evidence: Evidence, account: Account): Audit {
   const { model } = evidence
   if (model !== undefined) {
     for (const [name, side] of Object.entries(model)) auditModel(name, side, events, head, report)
-    if (model.shown.checkpoint < account.checkpoint) report('checkpoint went back', `it is ${model.shown.checkpoint}, and ${account.checkpoint} was seen before`)
-  } else if (account.checkpoint > 0) report('checkpoint went back', `the read model is gone, and ${account.checkpoint} was seen before`)
+    if (model.shown.checkpoint < account.checkpoint)
+      report('checkpoint went back', `it is ${model.shown.checkpoint}, and ${account.checkpoint} was seen before`)
+  } else if (account.checkpoint > 0)
+    report('checkpoint went back', `the read model is gone, and ${account.checkpoint} was seen before`)
   return { violations, events, head, batches }
 }
 
@@ -94,7 +103,12 @@ function decode(commits: readonly StoredCommit[], report: Report): FoundEvent[] 
 
 /** Written anew, not taken from what is audited: the form of docs/decisions/0008. */
 function fromColumns({ streams, stream, version, id, data }: Columns): Omit<FoundEvent, 'position'>[] {
-  return data.map((each, index) => ({ stream: streams[stream[index] ?? -1] ?? '', version: version[index] ?? 0, id: id[index] ?? '', data: each }))
+  return data.map((each, index) => ({
+    stream: streams[stream[index] ?? -1] ?? '',
+    version: version[index] ?? 0,
+    id: id[index] ?? '',
+    data: each,
+  }))
 }
 
 interface Columns {
@@ -115,7 +129,8 @@ function auditLog(events: readonly FoundEvent[], account: Account, report: Repor
     if (twin !== undefined) report('doubled event', `event ${id} stands at ${twin.position} and at ${position}`)
     byId.set(id, event)
     const before = versions.get(stream) ?? 0
-    if (version !== before + 1) report('versions', `'${stream}' has version ${version} after ${before}, at position ${position}`)
+    if (version !== before + 1)
+      report('versions', `'${stream}' has version ${version} after ${before}, at position ${position}`)
     versions.set(stream, version)
     const batch = batches.get(data.batch)
     if (batch === undefined) batches.set(data.batch, [event])
@@ -123,29 +138,44 @@ function auditLog(events: readonly FoundEvent[], account: Account, report: Repor
   }
   for (const [id, members] of batches) {
     const first = members[0] as FoundEvent
-    const whole = members.length === first.data.of && members.every(({ position, data }, index) => data.index === index && position === first.position + index)
-    if (!whole) report('torn batch', `batch ${id} of ${first.data.of}: found ${members.map(({ position, data }) => `${data.index} at ${position}`).join(', ')}`)
+    const whole =
+      members.length === first.data.of &&
+      members.every(({ position, data }, index) => data.index === index && position === first.position + index)
+    if (!whole)
+      report(
+        'torn batch',
+        `batch ${id} of ${first.data.of}: found ${members.map(({ position, data }) => `${data.index} at ${position}`).join(', ')}`,
+      )
   }
   for (const { batch, ids, firstPosition, position, versions, expected } of account.acknowledged) {
     ids.forEach((id, index) => {
       const event = byId.get(id)
-      if (event === undefined) report('lost', `event ${index} of batch ${batch}, acknowledged at ${firstPosition + index}, id ${id}`)
-      else if (event.position !== firstPosition + index) report('moved', `event ${id}, acknowledged at ${firstPosition + index}, stands at ${event.position}`)
+      if (event === undefined)
+        report('lost', `event ${index} of batch ${batch}, acknowledged at ${firstPosition + index}, id ${id}`)
+      else if (event.position !== firstPosition + index)
+        report('moved', `event ${id}, acknowledged at ${firstPosition + index}, stands at ${event.position}`)
     })
-    if (position !== firstPosition + ids.length - 1) report('moved', `batch ${batch} of ${ids.length} was acknowledged at ${firstPosition} to ${position}`)
+    if (position !== firstPosition + ids.length - 1)
+      report('moved', `batch ${batch} of ${ids.length} was acknowledged at ${firstPosition} to ${position}`)
     const members = batches.get(batch) ?? []
     for (const [stream, version] of Object.entries(versions)) {
       const found = members.filter((event) => event.stream === stream).map((event) => event.version)
       // Not there at all: that is reported as lost.
       if (found.length === 0) continue
-      if (found.at(-1) !== version) report('versions', `batch ${batch}: '${stream}' was acknowledged at version ${version}, and ends at ${found.at(-1)}`)
+      if (found.at(-1) !== version)
+        report(
+          'versions',
+          `batch ${batch}: '${stream}' was acknowledged at version ${version}, and ends at ${found.at(-1)}`,
+        )
       const wanted = expected[stream]
-      if (wanted !== undefined && found[0] !== wanted + 1) report('versions', `batch ${batch}: '${stream}' was expected at ${wanted}, and begins at ${found[0]}`)
+      if (wanted !== undefined && found[0] !== wanted + 1)
+        report('versions', `batch ${batch}: '${stream}' was expected at ${wanted}, and begins at ${found[0]}`)
     }
   }
   for (const [batch, { code, outcome }] of account.refused) {
     // The refusal may have come after the driver had appended it again, which is no fault if it was not there before.
-    if (outcome === 'not-written' && batches.has(batch) && account.repeated.get(batch) !== false) report('written after all', `batch ${batch}, refused as '${code}'`)
+    if (outcome === 'not-written' && batches.has(batch) && account.repeated.get(batch) !== false)
+      report('written after all', `batch ${batch}, refused as '${code}'`)
   }
   return new Set(batches.keys())
 }

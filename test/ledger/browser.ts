@@ -21,7 +21,10 @@ export interface LedgerBrowser {
   /** Resolves once it has ended. */
   readonly gone: Promise<void>
   /** Prepares the end of one renderer, of those that `pages` run in; says how. `chosen` picks where there is a choice. */
-  killRenderer(pages: readonly LedgerPage[], chosen: number): Promise<{ readonly how: string; readonly kill: () => void }>
+  killRenderer(
+    pages: readonly LedgerPage[],
+    chosen: number,
+  ): Promise<{ readonly how: string; readonly kill: () => void }>
   /** Prepares the end of the service worker; says how. Only where {@link LedgerEngine.kills} names it. */
   stopServiceWorker(page: LedgerPage): Promise<{ readonly how: string; readonly kill: () => void }>
   close(): Promise<void>
@@ -29,7 +32,11 @@ export interface LedgerBrowser {
 
 export interface LedgerPage {
   /** As `run` of the harness. Never settles if what it runs in is killed, so the caller sets a limit. */
-  run<Result, Arg>(realm: Realm, body: (tidemark: Tidemark, arg: Arg, state: Record<string, any>) => Result | Promise<Result>, arg: Arg): Promise<Result>
+  run<Result, Arg>(
+    realm: Realm,
+    body: (tidemark: Tidemark, arg: Arg, state: Record<string, any>) => Result | Promise<Result>,
+    arg: Arg,
+  ): Promise<Result>
   /** Ends a dedicated worker at once. */
   terminate(realm: Realm): Promise<void>
   /** Resolves once its renderer has ended. */

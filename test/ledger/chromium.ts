@@ -12,12 +12,22 @@ const unhandled = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: fal
 export function chromiumOn(storage: ChromiumStorage): LedgerEngine {
   return {
     name: `chromium-${storage}`,
-    kills: [['process tree', 35], ['renderer', 30], ['dedicated worker', 15], ['service worker', 20]],
+    kills: [
+      ['process tree', 35],
+      ['renderer', 30],
+      ['dedicated worker', 15],
+      ['service worker', 20],
+    ],
     async start(profile, url) {
       const executablePath = findChromium()?.path
       if (executablePath === undefined) throw new Error('No Chromium found. Run: node scripts/provision-browser.mjs')
       // A renderer for each tab, so that killing one leaves the others.
-      const args = [...chromiumArgs(), chromiumStorageFlag(storage), '--process-per-tab', '--disable-features=ProcessPerSiteUpToMainFrameThreshold']
+      const args = [
+        ...chromiumArgs(),
+        chromiumStorageFlag(storage),
+        '--process-per-tab',
+        '--disable-features=ProcessPerSiteUpToMainFrameThreshold',
+      ]
       return launched(await chromium.launchPersistentContext(profile, { executablePath, args, ...unhandled }), url)
     },
     async assertStorage(profile, url) {
@@ -40,7 +50,11 @@ async function launched(context: BrowserContext, url: string): Promise<LedgerBro
       await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready')
       const opened: LedgerPage = {
         run: (realm, body, arg) =>
-          page.evaluate(([realm, source, arg]) => window.harness.run(realm, source, arg) as Promise<any>, [realm, body.toString(), arg] as const),
+          page.evaluate(([realm, source, arg]) => window.harness.run(realm, source, arg) as Promise<any>, [
+            realm,
+            body.toString(),
+            arg,
+          ] as const),
         terminate: (realm) => page.evaluate((realm) => window.harness.terminate(realm), realm),
         crashed: new Promise((resolve) => page.once('crash', () => resolve())),
         close: () => page.close(),
@@ -63,7 +77,10 @@ async function launched(context: BrowserContext, url: string): Promise<LedgerBro
     async stopServiceWorker(page) {
       const session = await sessionOf(page)
       await session.send('ServiceWorker.enable')
-      return { how: 'ServiceWorker.stopAllWorkers', kill: () => void session.send('ServiceWorker.stopAllWorkers').catch(() => {}) }
+      return {
+        how: 'ServiceWorker.stopAllWorkers',
+        kill: () => void session.send('ServiceWorker.stopAllWorkers').catch(() => {}),
+      }
     },
     close: () => context.close(),
   }

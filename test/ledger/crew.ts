@@ -31,7 +31,11 @@ export class Crew {
     this.#pages = stage.pages.slice(0, plan.pages)
     for (const context of plan.contexts) {
       if (context.realm === 'service') this.#turns.push(this.#service(context))
-      else this.#starting.set(context, this.#start(context, prepare?.(context)).catch(() => {}))
+      else
+        this.#starting.set(
+          context,
+          this.#start(context, prepare?.(context)).catch(() => {}),
+        )
     }
   }
 
@@ -40,26 +44,33 @@ export class Crew {
     this.#stopping = true
     const stuck: string[] = []
     const unwell = new Set<LedgerPage>()
-    await Promise.all(this.#plan.contexts.map(async (context) => {
-      const { realm } = context
-      const page = this.#pageOf(context)
-      if (this.#stage.isDead(page) || realm === this.#terminated) return
-      if (!(await this.#stillThere(context))) {
-        if (realm === 'shared') return this.#stage.sharedWorkerDied()
-        // Of a service worker whose process went while it was installed the page that registered it hears nothing more (WebKit).
+    await Promise.all(
+      this.#plan.contexts.map(async (context) => {
+        const { realm } = context
+        const page = this.#pageOf(context)
+        if (this.#stage.isDead(page) || realm === this.#terminated) return
+        if (!(await this.#stillThere(context))) {
+          if (realm === 'shared') return this.#stage.sharedWorkerDied()
+          // Of a service worker whose process went while it was installed the page that registered it hears nothing more (WebKit).
+          unwell.add(page)
+          return
+        }
+        const end = await limited(
+          (async () => {
+            await this.#starting.get(context)
+            await this.#runner(context)(leave, undefined)
+            if (realm.startsWith('dedicated')) await page.terminate(realm)
+          })(),
+          leaveLimit,
+        )
+        if (end.state === 'done' || this.#stage.isDead(page)) return
         unwell.add(page)
-        return
-      }
-      const end = await limited((async () => {
-        await this.#starting.get(context)
-        await this.#runner(context)(leave, undefined)
-        if (realm.startsWith('dedicated')) await page.terminate(realm)
-      })(), leaveLimit)
-      if (end.state === 'done' || this.#stage.isDead(page)) return
-      unwell.add(page)
-      if (realm === 'service' && !(await this.#isEntered(context))) return
-      stuck.push(`${realm} of page ${context.page} did not leave: ${end.state === 'late' ? `${leaveLimit} ms` : String(end.error)}`)
-    }))
+        if (realm === 'service' && !(await this.#isEntered(context))) return
+        stuck.push(
+          `${realm} of page ${context.page} did not leave: ${end.state === 'late' ? `${leaveLimit} ms` : String(end.error)}`,
+        )
+      }),
+    )
     // A turn that was cut off with its worker is never answered.
     await limited(Promise.all(this.#turns), turnEndLimit)
     await this.#stage.dropPages(unwell)
@@ -107,12 +118,22 @@ export class Crew {
   #runner(context: PlannedContext) {
     const page = this.#pageOf(context)
     const realm = this.#stage.realmOf(context.realm)
-    return <Result, Arg>(body: (tidemark: any, arg: Arg, state: Record<string, any>) => Result | Promise<Result>, arg: Arg): Promise<Result> => page.run(realm, body, arg)
+    return <Result, Arg>(
+      body: (tidemark: any, arg: Arg, state: Record<string, any>) => Result | Promise<Result>,
+      arg: Arg,
+    ): Promise<Result> => page.run(realm, body, arg)
   }
 
   #entering({ realm, page, durability }: PlannedContext) {
     const { receiver, profile } = this.#stage
-    return { store: 'ledger', durability, receiver: receiver.url, profile, round: this.#plan.round, context: `${page}/${realm}` }
+    return {
+      store: 'ledger',
+      durability,
+      receiver: receiver.url,
+      profile,
+      round: this.#plan.round,
+      context: `${page}/${realm}`,
+    }
   }
 
   /** A service worker lives from event to event: it is sent one turn after another, and may lose its memory in between. */

@@ -47,7 +47,10 @@ export interface Evidence {
  * Runs in a page (it is sent as source): reads both databases whole. The read model first, so that events appended in
  * between cannot make its checkpoint look late or early.
  */
-export async function collectEvidence(_tidemark: unknown, { log, model }: { readonly log: string; readonly model: string }): Promise<Evidence> {
+export async function collectEvidence(
+  _tidemark: unknown,
+  { log, model }: { readonly log: string; readonly model: string },
+): Promise<Evidence> {
   const settled = <T>(request: IDBRequest<T>) =>
     new Promise<T>((resolve, reject) => {
       request.onsuccess = () => resolve(request.result)
@@ -79,17 +82,32 @@ export async function collectEvidence(_tidemark: unknown, { log, model }: { read
     const side = async (which: number, checkpoint: number, counted: number): Promise<StoredSide> => {
       // Rows may be records of their own, or lie in packs.
       const table = async (name: string) => (await rows(which === 0 ? name : `tidemark:other:${name}`)).flat()
-      const letters = (await rows(which === 0 ? 'tidemark:letters' : 'tidemark:other-letters')).map(({ position }) => position as number)
+      const letters = (await rows(which === 0 ? 'tidemark:letters' : 'tidemark:other-letters')).map(
+        ({ position }) => position as number,
+      )
       return { checkpoint, counted, tallies: await table('tallies'), effects: await table('effects'), letters }
     }
     found = {
       shown: await side(state.shown, state.position, state.letters),
-      ...(state.rebuild === undefined ? {} : { rebuilding: await side(1 - state.shown, state.rebuild.position, state.rebuild.letters) }),
+      ...(state.rebuild === undefined
+        ? {}
+        : { rebuilding: await side(1 - state.shown, state.rebuild.position, state.rebuild.letters) }),
     }
     modelDatabase.close()
   }
   const logDatabase = await opened(log)
-  const commits = logDatabase === undefined ? undefined : await settled(logDatabase.transaction('commits').objectStore('commits').getAll())
+  const commits =
+    logDatabase === undefined
+      ? undefined
+      : await settled(logDatabase.transaction('commits').objectStore('commits').getAll())
   logDatabase?.close()
-  return { commits: commits?.map(({ at, n, events, format }) => ({ at, n, events, ...(format === undefined ? {} : { format }) })), model: found }
+  return {
+    commits: commits?.map(({ at, n, events, format }) => ({
+      at,
+      n,
+      events,
+      ...(format === undefined ? {} : { format }),
+    })),
+    model: found,
+  }
 }

@@ -13,7 +13,11 @@ const restoreLimit = 5_000
 export const firefox: LedgerEngine = {
   name: 'firefox',
   // A service worker cannot be stopped from outside.
-  kills: [['process tree', 50], ['renderer', 25], ['dedicated worker', 25]],
+  kills: [
+    ['process tree', 50],
+    ['renderer', 25],
+    ['dedicated worker', 25],
+  ],
   async start(profile, url) {
     const executablePath = findFirefox()
     if (executablePath === undefined) throw new Error('No Firefox found. Install it (Debian: firefox-esr).')
@@ -58,7 +62,12 @@ async function launched(browser: Browser, url: string): Promise<LedgerBrowser> {
       await page.waitForFunction(() => document.documentElement.dataset['harness'] === 'ready', { polling: 50 })
       const opened: LedgerPage = {
         run: (realm, body, arg) =>
-          page.evaluate((realm, source, arg) => window.harness.run(realm, source, arg) as Promise<any>, realm, body.toString(), arg as any) as Promise<any>,
+          page.evaluate(
+            (realm, source, arg) => window.harness.run(realm, source, arg) as Promise<any>,
+            realm,
+            body.toString(),
+            arg as any,
+          ) as Promise<any>,
         terminate: (realm) => page.evaluate((realm) => window.harness.terminate(realm), realm),
         crashed: new Promise((resolve) => crashes.push(resolve)),
         close: () => page.close(),

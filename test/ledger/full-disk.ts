@@ -29,13 +29,21 @@ const healingLimit = 60_000
  *   of the danger, something is promised
  * - `killed while healing`: nothing is promised
  */
-export const situations =
-  ['killed later', 'killed at once', 'filled again', 'reloaded', 'tab closed', 'three tabs', 'killed when full', 'killed while healing'] as const
+export const situations = [
+  'killed later',
+  'killed at once',
+  'filled again',
+  'reloaded',
+  'tab closed',
+  'three tabs',
+  'killed when full',
+  'killed while healing',
+] as const
 export type Situation = (typeof situations)[number]
 
 /** Where nothing is reported, there is nothing to wait for. */
 export const situationsOf = (engine: LedgerEngine): readonly Situation[] =>
-  (engine.name === 'chromium-leveldb' ? situations : ['killed later', 'filled again', 'reloaded', 'killed when full'])
+  engine.name === 'chromium-leveldb' ? situations : ['killed later', 'filled again', 'reloaded', 'killed when full']
 
 /** One attempt to append that failed. */
 interface Failure {
@@ -91,7 +99,9 @@ async function mount(folder: string): Promise<void> {
     await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tidemark-full-disk', folder])
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
-    throw new Error(`A full disk needs a file system of its own, and mounting a tmpfs failed. Run it as root on Linux. ${String(error)}`)
+    throw new Error(
+      `A full disk needs a file system of its own, and mounting a tmpfs failed. Run it as root on Linux. ${String(error)}`,
+    )
   }
 }
 
@@ -113,10 +123,12 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
   try {
     let page = await browser.openPage()
     const others: LedgerPage[] = []
-    for (let n = 0; n < (situation === 'tab closed' ? 1 : situation === 'three tabs' ? 2 : 0); n += 1) others.push(await browser.openPage())
+    for (let n = 0; n < (situation === 'tab closed' ? 1 : situation === 'three tabs' ? 2 : 0); n += 1)
+      others.push(await browser.openPage())
     for (const each of [page, ...others]) await run(each, openStore, { store })
     const before = await run(page, appendUntilItFails, { store, prefix: 'before', times: 20, failures: 1 })
-    if (before.failures.length > 0) throw new Error(`The disk was full from the start: ${JSON.stringify(before.failures)}`)
+    if (before.failures.length > 0)
+      throw new Error(`The disk was full from the start: ${JSON.stringify(before.failures)}`)
     took('before', before.acknowledged)
 
     const filler = join(folder, 'filler')
@@ -139,7 +151,8 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
       }
       if (full.failures.length === 0) problems.push('no append failed on a full disk')
       for (const { id, code, outcome, cause } of full.failures) {
-        if (!code.startsWith('storage-')) problems.push(`append ${id} failed on a full disk with ${code}, ${outcome} (${cause})`)
+        if (!code.startsWith('storage-'))
+          problems.push(`append ${id} failed on a full disk with ${code}, ${outcome} (${cause})`)
       }
       took('full', full.acknowledged)
       return full.failures
@@ -205,11 +218,19 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
     }
     let rounds: number[] | undefined
     if (situation === 'three tabs') {
-      const found = await Promise.all([page, ...others].map(async (each) => ({ healed: await run(each, waitUntilHealed, healingLimit), rounds: await run(each, roundsOf, undefined) })))
+      const found = await Promise.all(
+        [page, ...others].map(async (each) => ({
+          healed: await run(each, waitUntilHealed, healingLimit),
+          rounds: await run(each, roundsOf, undefined),
+        })),
+      )
       rounds = found.map((each) => each.rounds)
-      problems.push(...found.flatMap((each, tab) => (each.healed < 0 ? [`tab ${tab} does not say that it is healed`] : [])))
+      problems.push(
+        ...found.flatMap((each, tab) => (each.healed < 0 ? [`tab ${tab} does not say that it is healed`] : [])),
+      )
       // One that was about to begin when it heard may have made it once.
-      if (rounds.filter((count) => count > 1).length !== 1) problems.push(`not one of the tabs healed: ${JSON.stringify(rounds)}`)
+      if (rounds.filter((count) => count > 1).length !== 1)
+        problems.push(`not one of the tabs healed: ${JSON.stringify(rounds)}`)
     }
     if (situation !== 'killed while healing' && situation !== 'killed at once') {
       const after = await run(page, appendUntilItFails, { store, prefix: 'after', times: 20, failures: 1 })
@@ -225,12 +246,24 @@ async function play(engine: LedgerEngine, url: string, folder: string, situation
     browser = await engine.start(profile, url)
     page = await browser.openPage()
     const found = await examine(page, acknowledged, [])
-    if (situation === 'killed while healing' || (situation === 'killed when full' && !reported)) lost = found.length > 0 ? acknowledged.length - (await run(page, readAll, { store, repeat: [] })).before.length : 0
+    if (situation === 'killed while healing' || (situation === 'killed when full' && !reported))
+      lost =
+        found.length > 0 ? acknowledged.length - (await run(page, readAll, { store, repeat: [] })).before.length : 0
     else problems.push(...found.map((problem) => `after a kill: ${problem}`))
     await engine.assertStorage(profile, url)
     return {
-      engine: engine.name, version: browser.version, situation, opening, worked, healed, killedAfter: Math.round(killedAfter), problems,
-      failed: counted(failures), acknowledged: counts, ...(lost === undefined ? {} : { lost }), ...(rounds === undefined ? {} : { rounds }),
+      engine: engine.name,
+      version: browser.version,
+      situation,
+      opening,
+      worked,
+      healed,
+      killedAfter: Math.round(killedAfter),
+      problems,
+      failed: counted(failures),
+      acknowledged: counts,
+      ...(lost === undefined ? {} : { lost }),
+      ...(rounds === undefined ? {} : { rounds }),
     }
   } finally {
     await end(browser)
@@ -244,7 +277,8 @@ async function end(browser: LedgerBrowser): Promise<void> {
 
 function counted(failures: readonly Failure[]): Record<string, number> {
   const counts: Record<string, number> = {}
-  for (const { code, outcome, cause } of failures) counts[`${code}, ${outcome} (${cause})`] = (counts[`${code}, ${outcome} (${cause})`] ?? 0) + 1
+  for (const { code, outcome, cause } of failures)
+    counts[`${code}, ${outcome} (${cause})`] = (counts[`${code}, ${outcome} (${cause})`] ?? 0) + 1
   return counts
 }
 
@@ -265,23 +299,37 @@ async function fill(path: string): Promise<void> {
   }
 }
 
-async function run<Result, Arg>(page: LedgerPage, body: Parameters<typeof page.run<Result, Arg>>[1], arg: Arg): Promise<Result> {
+async function run<Result, Arg>(
+  page: LedgerPage,
+  body: Parameters<typeof page.run<Result, Arg>>[1],
+  arg: Arg,
+): Promise<Result> {
   const answer = await limited(page.run('page', body, arg), workLimit)
   if (answer.state === 'done') return answer.value
   throw answer.state === 'failed' ? answer.error : new Error(`No answer within ${workLimit} ms`)
 }
 
 /** Every acknowledged event is there once, no failed one that said 'not-written'; what failed can be appended again. */
-async function examine(page: LedgerPage, acknowledged: readonly string[], failures: readonly Failure[]): Promise<string[]> {
+async function examine(
+  page: LedgerPage,
+  acknowledged: readonly string[],
+  failures: readonly Failure[],
+): Promise<string[]> {
   const found = await run(page, readAll, { store, repeat: failures.map(({ id }) => id) })
   const there = new Map<string, number>()
   for (const id of found.before) there.set(id, (there.get(id) ?? 0) + 1)
   const again = new Set(found.after)
   const lost = acknowledged.filter((id) => !there.has(id))
   return [
-    ...(lost.length > 0 ? [`${lost.length} of ${acknowledged.length} acknowledged events are lost, and ${found.before.length} events are there`] : []),
+    ...(lost.length > 0
+      ? [
+          `${lost.length} of ${acknowledged.length} acknowledged events are lost, and ${found.before.length} events are there`,
+        ]
+      : []),
     ...[...there].filter(([, times]) => times > 1).map(([id, times]) => `${id} is there ${times} times`),
-    ...failures.filter(({ id, outcome }) => outcome === 'not-written' && there.has(id)).map(({ id, code }) => `${id} failed with ${code}, not-written, and is there`),
+    ...failures
+      .filter(({ id, outcome }) => outcome === 'not-written' && there.has(id))
+      .map(({ id, code }) => `${id} failed with ${code}, not-written, and is there`),
     ...failures.filter(({ id }) => !again.has(id)).map(({ id }) => `${id} was appended again and is not there`),
     ...(again.size === found.after.length ? [] : ['an event that was appended again is there twice']),
     ...found.defects,
@@ -301,10 +349,17 @@ async function openStore(tidemark: Tidemark, { store }: { readonly store: string
     if (name === 'tidemark::healing') state['rounds'] += 1
     return remove(name)
   }
-  state['store'] ??= await tidemark.openEventStore({ name: store, onReport: ({ type }) => state['reports'].push({ type, at: performance.now() }) })
+  state['store'] ??= await tidemark.openEventStore({
+    name: store,
+    onReport: ({ type }) => state['reports'].push({ type, at: performance.now() }),
+  })
 }
 
-async function readReports(_tidemark: Tidemark, _arg: undefined, state: State): Promise<{ type: string; at: number }[]> {
+async function readReports(
+  _tidemark: Tidemark,
+  _arg: undefined,
+  state: State,
+): Promise<{ type: string; at: number }[]> {
   return state['reports'] ?? []
 }
 
@@ -316,7 +371,8 @@ async function roundsOf(_tidemark: Tidemark, _arg: undefined, state: State): Pro
 async function waitUntilHealed(_tidemark: Tidemark, limit: number, state: State): Promise<number> {
   const began = performance.now()
   for (;;) {
-    if (state['reports']?.at(-1)?.type === 'storage-healed') return Math.max(0, Math.round(state['reports'].at(-1).at - began))
+    if (state['reports']?.at(-1)?.type === 'storage-healed')
+      return Math.max(0, Math.round(state['reports'].at(-1).at - began))
     if (performance.now() > began + limit) return -1
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -324,19 +380,39 @@ async function waitUntilHealed(_tidemark: Tidemark, limit: number, state: State)
 
 /** Appends events of 40 kB, strict and relaxed by turns, until so many have failed. */
 async function appendUntilItFails(
-  tidemark: Tidemark, { store, prefix, times, failures }: { readonly store: string; readonly prefix: string; readonly times: number; readonly failures: number }, state: State,
+  tidemark: Tidemark,
+  {
+    store,
+    prefix,
+    times,
+    failures,
+  }: { readonly store: string; readonly prefix: string; readonly times: number; readonly failures: number },
+  state: State,
 ): Promise<Filled> {
-  const opened = (state['store'] ??= await tidemark.openEventStore({ name: store, onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }) }))
-  const data = Array.from(crypto.getRandomValues(new Uint8Array(20_000)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const opened = (state['store'] ??= await tidemark.openEventStore({
+    name: store,
+    onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }),
+  }))
+  const data = Array.from(crypto.getRandomValues(new Uint8Array(20_000)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('')
   const acknowledged: string[] = []
   const failed: { id: string; code: string; outcome: string; cause: string }[] = []
   for (let n = 0; n < times && failed.length < failures; n += 1) {
     const id = `${prefix}-${n}`
     try {
-      await opened.append({ stream: `s${n % 3}`, events: [{ type: 'Filled', data, id }] }, { durability: n % 2 === 0 ? 'strict' : 'relaxed' })
+      await opened.append(
+        { stream: `s${n % 3}`, events: [{ type: 'Filled', data, id }] },
+        { durability: n % 2 === 0 ? 'strict' : 'relaxed' },
+      )
       acknowledged.push(id)
     } catch (error: any) {
-      failed.push({ id, code: error?.code ?? String(error), outcome: String(error?.outcome), cause: error?.cause?.name ?? String(error?.cause) })
+      failed.push({
+        id,
+        code: error?.code ?? String(error),
+        outcome: String(error?.outcome),
+        cause: error?.cause?.name ?? String(error?.cause),
+      })
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }
@@ -355,11 +431,18 @@ async function openAnother(tidemark: Tidemark): Promise<string> {
 }
 
 /** How long it took until an append succeeded, ms; -1 if it did not in 40 s. */
-async function appendUntilItWorks(tidemark: Tidemark, { store, id }: { readonly store: string; readonly id: string }, state: State): Promise<number> {
+async function appendUntilItWorks(
+  tidemark: Tidemark,
+  { store, id }: { readonly store: string; readonly id: string },
+  state: State,
+): Promise<number> {
   const began = performance.now()
   while (performance.now() < began + 40_000) {
     try {
-      const opened = (state['store'] ??= await tidemark.openEventStore({ name: store, onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }) }))
+      const opened = (state['store'] ??= await tidemark.openEventStore({
+        name: store,
+        onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }),
+      }))
       await opened.append({ stream: 'healed', events: [{ type: 'Filled', data: null, id }] })
       return Math.round(performance.now() - began)
     } catch {
@@ -371,9 +454,14 @@ async function appendUntilItWorks(tidemark: Tidemark, { store, id }: { readonly 
 
 /** The ids in the log, before and after the repeated ones are appended again; and what the package finds wrong. */
 async function readAll(
-  tidemark: Tidemark, { store, repeat }: { readonly store: string; readonly repeat: readonly string[] }, state: State,
+  tidemark: Tidemark,
+  { store, repeat }: { readonly store: string; readonly repeat: readonly string[] },
+  state: State,
 ): Promise<{ before: string[]; after: string[]; defects: string[] }> {
-  const opened = (state['store'] ??= await tidemark.openEventStore({ name: store, onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }) }))
+  const opened = (state['store'] ??= await tidemark.openEventStore({
+    name: store,
+    onReport: ({ type }) => (state['reports'] ??= []).push({ type, at: performance.now() }),
+  }))
   const ids = async () => {
     const found: string[] = []
     for await (const { id } of opened.read()) found.push(id)

@@ -52,24 +52,28 @@ export interface NotRun {
  * were not run, each with the reason, so that none is left out of the table without a word. `whyMissing` tells what an engine lacks here.
  */
 export async function keepLedgers(
-  engines: readonly LedgerEngine[], whyMissing: (engine: string) => string | undefined, options: Omit<LedgerOptions, 'engine'>,
+  engines: readonly LedgerEngine[],
+  whyMissing: (engine: string) => string | undefined,
+  options: Omit<LedgerOptions, 'engine'>,
 ): Promise<NotRun[]> {
-  const results = await Promise.all(engines.map(async (engine): Promise<NotRun[]> => {
-    const not = (reason: string, failed: boolean): NotRun[] => [{ engine: engine.name, reason, failed }]
-    const missing = whyMissing(engine.name)
-    if (missing !== undefined) return not(missing, false)
-    let rounds = 0
-    const record: LedgerOptions['record'] = (line, evidence) => {
-      rounds += 1
-      options.record(line, evidence)
-    }
-    try {
-      await keepLedger({ ...options, engine, record })
-      return rounds === 0 ? not('it was told to end before its first round', false) : []
-    } catch (error) {
-      return not(error instanceof Error ? error.message : String(error), true)
-    }
-  }))
+  const results = await Promise.all(
+    engines.map(async (engine): Promise<NotRun[]> => {
+      const not = (reason: string, failed: boolean): NotRun[] => [{ engine: engine.name, reason, failed }]
+      const missing = whyMissing(engine.name)
+      if (missing !== undefined) return not(missing, false)
+      let rounds = 0
+      const record: LedgerOptions['record'] = (line, evidence) => {
+        rounds += 1
+        options.record(line, evidence)
+      }
+      try {
+        await keepLedger({ ...options, engine, record })
+        return rounds === 0 ? not('it was told to end before its first round', false) : []
+      } catch (error) {
+        return not(error instanceof Error ? error.message : String(error), true)
+      }
+    }),
+  )
   return results.flat()
 }
 
@@ -92,22 +96,47 @@ async function openStage(engine: LedgerEngine, url: string): Promise<Stage> {
     try {
       return await Stage.open(engine, url)
     } catch (cause) {
-      if (tries === startTries) throw new Error(`it did not start, ${tries} times: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+      if (tries === startTries)
+        throw new Error(`it did not start, ${tries} times: ${cause instanceof Error ? cause.message : String(cause)}`, {
+          cause,
+        })
     }
   }
 }
 
 /** Answers how many rounds it was. */
-async function playProfile({ engine, url, seed, signal, record }: LedgerOptions, stage: Stage, profile: number, rounds: number): Promise<number> {
+async function playProfile(
+  { engine, url, seed, signal, record }: LedgerOptions,
+  stage: Stage,
+  profile: number,
+  rounds: number,
+): Promise<number> {
   let round = 0
   for (; round < rounds && !signal.aborted; round += 1) {
     const plan = planRound(seedFor(seed, `${engine.name} ${profile}`), round, engine.kills)
     const { kill, moment } = plan
     const began = performance.now()
     const played = await limited(playRound(stage, plan), roundLimit)
-    const { evidence, ...result } = played.state === 'done' ? played.value : unplayed(played.state === 'failed' ? played.error : `longer than ${roundLimit} ms`)
+    const { evidence, ...result } =
+      played.state === 'done'
+        ? played.value
+        : unplayed(played.state === 'failed' ? played.error : `longer than ${roundLimit} ms`)
     const ms = Math.round(performance.now() - began)
-    record({ engine: engine.name, version: stage.browser.version, seed, profile, round, kill, moment, contexts: contextsOf(plan), ...result, ms }, evidence)
+    record(
+      {
+        engine: engine.name,
+        version: stage.browser.version,
+        seed,
+        profile,
+        round,
+        kill,
+        moment,
+        contexts: contextsOf(plan),
+        ...result,
+        ms,
+      },
+      evidence,
+    )
     // What such a browser is up to nobody knows; and damage once done would be found again in every later round.
     if (played.state !== 'done' || result.violations.length > 0) return round + 1
   }
@@ -124,7 +153,16 @@ function contextsOf({ contexts }: RoundPlan): string[] {
 
 function unplayed(reason: unknown): RoundResult {
   return {
-    how: '', late: false, acknowledged: { batches: 0, events: 0 }, unacknowledged: { whole: 0, absent: 0 }, refused: {}, turns: {}, head: 0, checkpoint: 0, letters: 0,
-    violations: [], unplayed: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason),
+    how: '',
+    late: false,
+    acknowledged: { batches: 0, events: 0 },
+    unacknowledged: { whole: 0, absent: 0 },
+    refused: {},
+    turns: {},
+    head: 0,
+    checkpoint: 0,
+    letters: 0,
+    violations: [],
+    unplayed: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason),
   }
 }

@@ -79,11 +79,22 @@ export function planRound(seed: number, round: number, weights: KillWeights): Ro
   // While tabs project, a service worker finds the lead taken; so in some rounds it has the projection to itself.
   const serviceProjectsAlone = chance(0.3)
 
-  const context = (page: number, realm: Realm, roles: { readonly projects: boolean; readonly writes?: boolean }): PlannedContext => {
+  const context = (
+    page: number,
+    realm: Realm,
+    roles: { readonly projects: boolean; readonly writes?: boolean },
+  ): PlannedContext => {
     const name = `${round}/${page}/${realm}`
     return {
-      page, realm, durability: chance(0.5) ? 'strict' : 'relaxed', projects: roles.projects && !(serviceProjectsAlone && realm !== 'service'), reads: chance(0.4),
-      batches: roles.writes === false ? [] : Array.from({ length: batchesPerWriter }, (_, index) => batch(`${name}#${index}`, name)),
+      page,
+      realm,
+      durability: chance(0.5) ? 'strict' : 'relaxed',
+      projects: roles.projects && !(serviceProjectsAlone && realm !== 'service'),
+      reads: chance(0.4),
+      batches:
+        roles.writes === false
+          ? []
+          : Array.from({ length: batchesPerWriter }, (_, index) => batch(`${name}#${index}`, name)),
     }
   }
   const batch = (id: string, own: string): PlannedBatch => {
@@ -91,23 +102,41 @@ export function planRound(seed: number, round: number, weights: KillWeights): Ro
     const size = chance(0.004) ? 513 + upTo(100) : 1 + upTo(chance(0.15) ? 15 : 4)
     const streams = [chance(0.5) ? `own-${own}` : `shared-${upTo(sharedStreams - 1)}`]
     if (size > 1 && chance(0.3)) streams.push(`shared-${upTo(sharedStreams - 1)}x`)
-    const events = Array.from({ length: size }, (): PlannedEvent => ({ key: `k${upTo(tallies - 1)}`, amount: upTo(100), poison: chance(poisonShare) }))
+    const events = Array.from({ length: size }, (): PlannedEvent => ({
+      key: `k${upTo(tallies - 1)}`,
+      amount: upTo(100),
+      poison: chance(poisonShare),
+    }))
     const cut = streams.length === 1 ? size : 1 + upTo(size - 2)
-    const writes = streams.map((stream, index) => ({ stream, events: index === 0 ? events.slice(0, cut) : events.slice(cut) }))
+    const writes = streams.map((stream, index) => ({
+      stream,
+      events: index === 0 ? events.slice(0, cut) : events.slice(cut),
+    }))
     return { id, writes, checked: chance(0.4), again: chance(0.05), pause: chance(0.6) ? upTo(20) : 0 }
   }
 
-  const contexts = Array.from({ length: pages }, (_, page) => context(page, 'page', { projects: chance(0.7), writes: chance(0.8) }))
+  const contexts = Array.from({ length: pages }, (_, page) =>
+    context(page, 'page', { projects: chance(0.7), writes: chance(0.8) }),
+  )
   contexts.push(context(0, `dedicated:${round}a`, { projects: chance(0.6) }))
-  if (kill === 'dedicated worker' || chance(0.4)) contexts.push(context(1, `dedicated:${round}b`, { projects: chance(0.6) }))
+  if (kill === 'dedicated worker' || chance(0.4))
+    contexts.push(context(1, `dedicated:${round}b`, { projects: chance(0.6) }))
   if (chance(0.5)) contexts.push(context(0, 'shared', { projects: chance(0.6) }))
-  if (kill === 'service worker' || serviceProjectsAlone || chance(0.3)) contexts.push(context(0, 'service', { projects: true }))
+  if (kill === 'service worker' || serviceProjectsAlone || chance(0.3))
+    contexts.push(context(0, 'service', { projects: true }))
   return {
-    seed, round, pages, contexts, kill, victim: upTo(1_000_000),
+    seed,
+    round,
+    pages,
+    contexts,
+    kill,
+    victim: upTo(1_000_000),
     moment: chance(0.85)
       ? { after: 'acknowledgements', count: 1 + upTo(chance(0.5) ? 20 : 70), delay: chance(0.5) ? 0 : upTo(30) }
       : { after: 'start', delay: upTo(1500) },
-    aftermath: upTo(25), rebuild: chance(0.08), budget: 1 + upTo(150),
+    aftermath: upTo(25),
+    rebuild: chance(0.08),
+    budget: 1 + upTo(150),
   }
 }
 

@@ -38,7 +38,10 @@ export interface Remote {
 export async function openRemote(): Promise<Remote> {
   const streams = new Map<string, ServerResponse>()
   const waiting = new Map<string, () => void>()
-  const unanswered = new Map<number, { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void }>()
+  const unanswered = new Map<
+    number,
+    { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void }
+  >()
   let orders = 0
   let windows = 0
 
@@ -71,7 +74,8 @@ export async function openRemote(): Promise<Remote> {
 
   async function connected(name: string): Promise<ServerResponse> {
     const there = new Promise<void>((resolve) => waiting.set(name, resolve))
-    if (!streams.has(name) && (await limited(there, connectLimit)).state === 'late') throw new Error(`Window ${name} did not come within ${connectLimit} ms`)
+    if (!streams.has(name) && (await limited(there, connectLimit)).state === 'late')
+      throw new Error(`Window ${name} did not come within ${connectLimit} ms`)
     return streams.get(name) as ServerResponse
   }
 
@@ -102,7 +106,10 @@ export async function openRemote(): Promise<Remote> {
     async open(harness) {
       const name = String((windows += 1))
       // Under two names, since a browser keeps six connections to each: one per window for orders, and some for answers.
-      const addresses = { orders: `http://localhost:${port}/orders/${name}`, answers: `http://127.0.0.1:${port}/answers/` }
+      const addresses = {
+        orders: `http://localhost:${port}/orders/${name}`,
+        answers: `http://127.0.0.1:${port}/answers/`,
+      }
       const stream = await connected('hub')
       stream.write(`data: ${new URL(`remote.html#${encodeURIComponent(JSON.stringify(addresses))}`, harness).href}\n\n`)
       return windowOn(await connected(name))

@@ -44,7 +44,11 @@ export interface RoundResult {
   /** Why there is nothing to count: the machinery failed. Never a good round, and never counted as one. */
   readonly unplayed?: string
   /** What was found, where it is wrong. */
-  readonly evidence?: { readonly found: Evidence; readonly recovered: Evidence; readonly told: Pick<Account, 'acknowledged' | 'contradictions'> & { readonly refused: readonly unknown[] } }
+  readonly evidence?: {
+    readonly found: Evidence
+    readonly recovered: Evidence
+    readonly told: Pick<Account, 'acknowledged' | 'contradictions'> & { readonly refused: readonly unknown[] }
+  }
 }
 
 export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotage = {}): Promise<RoundResult> {
@@ -65,8 +69,14 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
 
   const violations: RoundResult['violations'][number][] = [
     ...stuck.map((detail) => ({ when: 'in the round', kind: 'stuck', detail }) as const),
-    ...account.contradictions.slice(before).map(({ invariant, detail }) => (
-      { when: 'in the round', kind: invariant === 'I8' ? 'uncaught' : 'contradiction', detail: `${invariant}: ${detail}` } as const)),
+    ...account.contradictions.slice(before).map(
+      ({ invariant, detail }) =>
+        ({
+          when: 'in the round',
+          kind: invariant === 'I8' ? 'uncaught' : 'contradiction',
+          detail: `${invariant}: ${detail}`,
+        }) as const,
+    ),
     ...found.violations.map((violation) => ({ when: 'as found', ...violation }) as const),
     ...recovered.violations.map((violation) => ({ when: 'after recovery', ...violation }) as const),
     ...problems.map((detail) => ({ when: 'after recovery', kind: 'contradiction', detail }) as const),
@@ -74,10 +84,23 @@ export async function playRound(stage: Stage, plan: RoundPlan, sabotage: Sabotag
   const { model } = found.evidence
   const { acknowledged, contradictions } = account
   return {
-    how, late, ...counts,
+    how,
+    late,
+    ...counts,
     turns: Object.fromEntries(account.turns),
-    head: found.head, checkpoint: model?.shown.checkpoint ?? 0, letters: model?.shown.letters.length ?? 0, violations,
-    ...(violations.length === 0 ? {} : { evidence: { found: found.evidence, recovered: recovered.evidence, told: { acknowledged, contradictions, refused: [...account.refused] } } }),
+    head: found.head,
+    checkpoint: model?.shown.checkpoint ?? 0,
+    letters: model?.shown.letters.length ?? 0,
+    violations,
+    ...(violations.length === 0
+      ? {}
+      : {
+          evidence: {
+            found: found.evidence,
+            recovered: recovered.evidence,
+            told: { acknowledged, contradictions, refused: [...account.refused] },
+          },
+        }),
   }
 }
 
@@ -85,10 +108,13 @@ async function workUntilKilled(stage: Stage, plan: RoundPlan, { contexts }: Sabo
   const { browser, pages } = stage
   // Prepared before anybody works: the kill itself must not wait for anything.
   const prepared =
-    plan.kill === 'process tree' ? { how: 'SIGKILL of the process group', kill: await browser.killTree() }
-    : plan.kill === 'renderer' ? await browser.killRenderer(pages.slice(0, plan.pages), plan.victim)
-    : plan.kill === 'service worker' ? await browser.stopServiceWorker(pages[1] as LedgerPage)
-    : undefined
+    plan.kill === 'process tree'
+      ? { how: 'SIGKILL of the process group', kill: await browser.killTree() }
+      : plan.kill === 'renderer'
+        ? await browser.killRenderer(pages.slice(0, plan.pages), plan.victim)
+        : plan.kill === 'service worker'
+          ? await browser.stopServiceWorker(pages[1] as LedgerPage)
+          : undefined
   const crew = new Crew(stage, plan, contexts)
   const { how, kill } = prepared ?? crew.killWorker()
   const act = () => {
@@ -133,17 +159,36 @@ async function endRound(stage: Stage, plan: RoundPlan, crew: Crew): Promise<stri
 }
 
 /** Opens everything again, appends again what nobody answered for, and goes on to the head. Answers what went wrong. */
-async function goOn(stage: Stage, page: LedgerPage, { round }: RoundPlan, unanswered: readonly Unanswered[]): Promise<string[]> {
-  const entering = { store: 'ledger', durability: 'strict', receiver: stage.receiver.url, profile: stage.profile, round, context: 'recovery' } as const
-  const recovery = await limited((async () => {
-    await page.run('page', enter, entering)
-    await page.run('page', retry, unanswered)
-    const problems = await page.run('page', recover, undefined)
-    await page.run('page', leave, undefined)
-    return problems
-  })(), recoveryLimit)
+async function goOn(
+  stage: Stage,
+  page: LedgerPage,
+  { round }: RoundPlan,
+  unanswered: readonly Unanswered[],
+): Promise<string[]> {
+  const entering = {
+    store: 'ledger',
+    durability: 'strict',
+    receiver: stage.receiver.url,
+    profile: stage.profile,
+    round,
+    context: 'recovery',
+  } as const
+  const recovery = await limited(
+    (async () => {
+      await page.run('page', enter, entering)
+      await page.run('page', retry, unanswered)
+      const problems = await page.run('page', recover, undefined)
+      await page.run('page', leave, undefined)
+      return problems
+    })(),
+    recoveryLimit,
+  )
   if (recovery.state === 'done') return [...recovery.value]
-  return [recovery.state === 'late' ? `the recovery took longer than ${recoveryLimit} ms` : `the recovery failed: ${String(recovery.error)}`]
+  return [
+    recovery.state === 'late'
+      ? `the recovery took longer than ${recoveryLimit} ms`
+      : `the recovery failed: ${String(recovery.error)}`,
+  ]
 }
 
 async function examine(page: LedgerPage, account: Account): Promise<Audit & { readonly evidence: Evidence }> {
@@ -153,11 +198,16 @@ async function examine(page: LedgerPage, account: Account): Promise<Audit & { re
   return { ...audit(evidence, account), evidence }
 }
 
-function accountOf(account: Account, round: number, unanswered: readonly Unanswered[]): Pick<RoundResult, 'acknowledged' | 'unacknowledged' | 'refused'> {
+function accountOf(
+  account: Account,
+  round: number,
+  unanswered: readonly Unanswered[],
+): Pick<RoundResult, 'acknowledged' | 'unacknowledged' | 'refused'> {
   const acknowledged = account.acknowledged.filter((each) => each.round === round)
   const whole = unanswered.filter((each) => each.whole).length
   const refused: Record<string, number> = {}
-  for (const each of account.refused.values()) if (each.round === round) refused[each.code] = (refused[each.code] ?? 0) + 1
+  for (const each of account.refused.values())
+    if (each.round === round) refused[each.code] = (refused[each.code] ?? 0) + 1
   return {
     acknowledged: { batches: acknowledged.length, events: acknowledged.reduce((sum, { ids }) => sum + ids.length, 0) },
     unacknowledged: { whole, absent: unanswered.length - whole },

@@ -29,9 +29,16 @@ export function acknowledgeEarly(_tidemark: unknown, _arg: undefined, state: Sta
         return made
       }
     })
-    append(writes).catch(() => {}).finally(() => (IDBDatabase.prototype.transaction = transaction))
+    append(writes)
+      .catch(() => {})
+      .finally(() => (IDBDatabase.prototype.transaction = transaction))
     await begun
-    return { firstPosition: head + 1, position: head + writes.reduce((sum, { events }) => sum + events.length, 0), versions: {}, duplicate: false }
+    return {
+      firstPosition: head + 1,
+      position: head + writes.reduce((sum, { events }) => sum + events.length, 0),
+      versions: {},
+      duplicate: false,
+    }
   }
 }
 
@@ -49,7 +56,8 @@ export function blindTheFence(): void {
   IDBObjectStore.prototype.get = function (key) {
     const request = get.call(this, key)
     const shown = written
-    if (this.name === 'tidemark:state' && this.transaction.mode === 'readwrite' && shown !== undefined) Object.defineProperty(request, 'result', { get: () => shown })
+    if (this.name === 'tidemark:state' && this.transaction.mode === 'readwrite' && shown !== undefined)
+      Object.defineProperty(request, 'result', { get: () => shown })
     return request
   }
 }

@@ -24,7 +24,13 @@ export class Stage {
   readonly #dead = new Set<LedgerPage>()
   #sharedWorkers = 1
 
-  private constructor(engine: LedgerEngine, url: string, profile: string, browser: LedgerBrowser, receiver: (account: Account) => Receiver) {
+  private constructor(
+    engine: LedgerEngine,
+    url: string,
+    profile: string,
+    browser: LedgerBrowser,
+    receiver: (account: Account) => Receiver,
+  ) {
     this.engine = engine
     this.url = url
     this.profile = profile

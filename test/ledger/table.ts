@@ -29,10 +29,13 @@ export function ledgerTable(all: readonly LedgerLine[], notRun: readonly NotRun[
   if (engines.length > 1) groups.push(['all', lines])
   const absent = enginesNotRun(all, notRun)
   const early = notRun.filter(({ engine }) => engines.includes(engine))
-  const sum = (some: readonly LedgerLine[], of: (line: LedgerLine) => number) => some.reduce((total, line) => total + of(line), 0)
+  const sum = (some: readonly LedgerLine[], of: (line: LedgerLine) => number) =>
+    some.reduce((total, line) => total + of(line), 0)
   const count = (value: number) => value.toLocaleString('en-US')
   const done = groups.map(([name, some]) => [
-    name, [...new Set(some.map(({ version }) => version))].join(', '), count(some.length),
+    name,
+    [...new Set(some.map(({ version }) => version))].join(', '),
+    count(some.length),
     ...kills.map((kill) => count(some.filter((line) => line.kill === kill).length)),
     count(sum(some, ({ acknowledged }) => acknowledged.events)),
     count(sum(some, ({ unacknowledged }) => unacknowledged.whole)),
@@ -40,18 +43,47 @@ export function ledgerTable(all: readonly LedgerLine[], notRun: readonly NotRun[
     count(sum(some, ({ refused }) => Object.values(refused).reduce((total, each) => total + each, 0))),
   ])
   const wrong = groups.map(([name, some]) => [
-    name, ...columns.map(([, kinds]) => count(some.filter(({ violations }) => violations.some(({ kind }) => kinds.includes(kind))).length)),
+    name,
+    ...columns.map(([, kinds]) =>
+      count(some.filter(({ violations }) => violations.some(({ kind }) => kinds.includes(kind))).length),
+    ),
   ])
   return [
-    markdown([
-      'engine', 'version', 'rounds', ...kills.map((kill) => `${kill} killed`),
-      'events acknowledged', 'unanswered appends found whole', 'unanswered appends absent', 'appends refused',
-    ], [...absent.map(({ engine, reason }) => [engine, `not run: ${inCell(reason)}`, '0', ...kills.map(() => ''), '', '', '', '']), ...done]),
+    markdown(
+      [
+        'engine',
+        'version',
+        'rounds',
+        ...kills.map((kill) => `${kill} killed`),
+        'events acknowledged',
+        'unanswered appends found whole',
+        'unanswered appends absent',
+        'appends refused',
+      ],
+      [
+        ...absent.map(({ engine, reason }) => [
+          engine,
+          `not run: ${inCell(reason)}`,
+          '0',
+          ...kills.map(() => ''),
+          '',
+          '',
+          '',
+          '',
+        ]),
+        ...done,
+      ],
+    ),
     '',
     'Rounds in which this was found:',
     '',
-    markdown(['engine', ...columns.map(([name]) => name)], [...absent.map(({ engine }) => [engine, 'not run', ...columns.slice(1).map(() => '')]), ...wrong]),
-    ...(all.length > lines.length ? ['', `${all.length - lines.length} rounds could not be played and are not counted.`] : []),
+    markdown(
+      ['engine', ...columns.map(([name]) => name)],
+      [...absent.map(({ engine }) => [engine, 'not run', ...columns.slice(1).map(() => '')]), ...wrong],
+    ),
+    ...(all.length > lines.length
+      ? ['', `${all.length - lines.length} rounds could not be played and are not counted.`]
+      : []),
     ...early.flatMap(({ engine, reason }) => ['', `${engine} was not run to its end: ${inCell(reason)}`]),
   ].join('\n')
 }
@@ -67,7 +99,11 @@ const isPlayed = ({ unplayed }: LedgerLine): boolean => unplayed === undefined
 
 /** Engines without a single round that was played. */
 function enginesNotRun(all: readonly LedgerLine[], notRun: readonly NotRun[]): Pick<NotRun, 'engine' | 'reason'>[] {
-  const reasons = new Map<string, string>(all.filter((line) => !isPlayed(line)).map(({ engine, unplayed = '' }) => [engine, `no round could be played: ${unplayed}`] as const))
+  const reasons = new Map<string, string>(
+    all
+      .filter((line) => !isPlayed(line))
+      .map(({ engine, unplayed = '' }) => [engine, `no round could be played: ${unplayed}`] as const),
+  )
   for (const { engine, reason } of notRun) reasons.set(engine, reason)
   for (const { engine } of all.filter(isPlayed)) reasons.delete(engine)
   return [...reasons].map(([engine, reason]) => ({ engine, reason }))

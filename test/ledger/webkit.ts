@@ -11,12 +11,20 @@ import { openRemote, type Remote } from './remote.js'
 export const webkit: LedgerEngine = {
   name: 'webkit',
   // A service worker cannot be stopped from outside.
-  kills: [['process tree', 40], ['renderer', 35], ['dedicated worker', 25]],
+  kills: [
+    ['process tree', 40],
+    ['renderer', 35],
+    ['dedicated worker', 25],
+  ],
   async start(profile, url) {
     const remote = await openRemote()
     try {
       // Its pages are opened by a script that no user asked for it.
-      return await launched(await startMiniBrowser(profile, ['--javascript-can-open-windows-automatically=true', remote.hub]), remote, url)
+      return await launched(
+        await startMiniBrowser(profile, ['--javascript-can-open-windows-automatically=true', remote.hub]),
+        remote,
+        url,
+      )
     } catch (error) {
       remote.close()
       throw error
@@ -71,9 +79,14 @@ async function openPage(remote: Remote, url: string): Promise<LedgerPage> {
 async function webProcesses(group: number): Promise<number[]> {
   const found: number[] = []
   for (const pid of await processGroups.members(group)) {
-    const names = (await readdir(`/proc/${pid}/task`).catch((): string[] => [])).map((thread) => `/proc/${pid}/task/${thread}/comm`)
-    const [name = '', ...threads] = await Promise.all([`/proc/${pid}/comm`, ...names].map((file) => readFile(file, 'utf8').catch(() => '')))
-    if (name.startsWith('WebKitWebProces') && threads.some((thread) => /(Scrolling|Worker)$/.test(thread.trim()))) found.push(pid)
+    const names = (await readdir(`/proc/${pid}/task`).catch((): string[] => [])).map(
+      (thread) => `/proc/${pid}/task/${thread}/comm`,
+    )
+    const [name = '', ...threads] = await Promise.all(
+      [`/proc/${pid}/comm`, ...names].map((file) => readFile(file, 'utf8').catch(() => '')),
+    )
+    if (name.startsWith('WebKitWebProces') && threads.some((thread) => /(Scrolling|Worker)$/.test(thread.trim())))
+      found.push(pid)
   }
   return found
 }

@@ -22,17 +22,26 @@ export interface Entering {
 }
 
 /** Opens the store and defines the projection. */
-export async function enter(tidemark: Tidemark, { store, durability, receiver, profile, round, context }: Entering, state: State): Promise<void> {
+export async function enter(
+  tidemark: Tidemark,
+  { store, durability, receiver, profile, round, context }: Entering,
+  state: State,
+): Promise<void> {
   const untold = new Set<Promise<unknown>>()
   state['untold'] = untold
   state['tell'] = (message: object) => {
-    const told = fetch(receiver, { method: 'POST', mode: 'no-cors', body: JSON.stringify({ profile, round, context, ...message }) }).catch(() => {})
+    const told = fetch(receiver, {
+      method: 'POST',
+      mode: 'no-cors',
+      body: JSON.stringify({ profile, round, context, ...message }),
+    }).catch(() => {})
     untold.add(told)
     void told.then(() => untold.delete(told))
   }
   if (state['listening'] !== true) {
     state['listening'] = true
-    const uncaught = (what: string, error: any) => state['tell']({ kind: 'contradiction', invariant: 'I8', detail: `${what}: ${error?.stack ?? String(error)}` })
+    const uncaught = (what: string, error: any) =>
+      state['tell']({ kind: 'contradiction', invariant: 'I8', detail: `${what}: ${error?.stack ?? String(error)}` })
     addEventListener('error', (event) => uncaught('uncaught error', event.error ?? event.message))
     addEventListener('unhandledrejection', (event) => uncaught('unhandled rejection', event.reason))
   }
@@ -76,7 +85,10 @@ export async function write(_tidemark: Tidemark, { batches, way }: Writing, stat
   const made = ({ id, writes }: PlannedBatch): AnnouncedWrite[] => {
     const of = writes.reduce((sum, { events }) => sum + events.length, 0)
     let index = 0
-    return writes.map(({ stream, events }) => ({ stream, events: events.map((event) => catalogue.Counted({ ...event, batch: id, of, index: index++ })) }))
+    return writes.map(({ stream, events }) => ({
+      stream,
+      events: events.map((event) => catalogue.Counted({ ...event, batch: id, of, index: index++ })),
+    }))
   }
   const append = async ({ id, checked, again, pause }: PlannedBatch, writes: AnnouncedWrite[], next: object) => {
     if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
@@ -85,10 +97,25 @@ export async function write(_tidemark: Tidemark, { batches, way }: Writing, stat
       if (checked) for (const { stream } of writes) expected[stream] = await store.streamVersion(stream)
       const given = checked ? writes.map((each) => ({ ...each, expectedVersion: expected[each.stream] })) : writes
       const { firstPosition, position, versions } = await store.append(given)
-      tell({ kind: 'acknowledged', batch: id, ids: writes.flatMap(({ events }) => events.map((event) => event.id)), firstPosition, position, versions, expected, ...next })
+      tell({
+        kind: 'acknowledged',
+        batch: id,
+        ids: writes.flatMap(({ events }) => events.map((event) => event.id)),
+        firstPosition,
+        position,
+        versions,
+        expected,
+        ...next,
+      })
       if (again) await repeat(id, given, position)
     } catch (error: any) {
-      tell({ kind: 'refused', batch: id, code: error?.code ?? String(error), outcome: error?.outcome ?? 'unknown', ...next })
+      tell({
+        kind: 'refused',
+        batch: id,
+        code: error?.code ?? String(error),
+        outcome: error?.outcome ?? 'unknown',
+        ...next,
+      })
     }
   }
   /** Apart from the append itself: what becomes of the repetition, such as a store that was closed meanwhile, says nothing of the first time. */
@@ -96,9 +123,18 @@ export async function write(_tidemark: Tidemark, { batches, way }: Writing, stat
     try {
       const { duplicate, position: answered } = await store.append(writes)
       if (duplicate && answered === position) return
-      tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${id} stands at ${position}; appended again it is at ${answered}, duplicate: ${duplicate}` })
+      tell({
+        kind: 'contradiction',
+        invariant: 'H17',
+        detail: `batch ${id} stands at ${position}; appended again it is at ${answered}, duplicate: ${duplicate}`,
+      })
     } catch (error: any) {
-      if (error?.code !== 'closed') tell({ kind: 'contradiction', invariant: 'H17', detail: `batch ${id} stands at ${position}; appended again it was refused: ${error?.stack ?? error}` })
+      if (error?.code !== 'closed')
+        tell({
+          kind: 'contradiction',
+          invariant: 'H17',
+          detail: `batch ${id} stands at ${position}; appended again it was refused: ${error?.stack ?? error}`,
+        })
     }
   }
   const loop = async () => {
@@ -125,7 +161,15 @@ export async function retry(_tidemark: Tidemark, unanswered: readonly Unanswered
   const { store, tell } = state
   for (const { batch, writes, whole } of unanswered) {
     const { firstPosition, position, versions, duplicate } = await store.append(writes)
-    tell({ kind: 'acknowledged', batch, ids: writes.flatMap(({ events }) => events.map(({ id }) => id)), firstPosition, position, versions, expected: {} })
+    tell({
+      kind: 'acknowledged',
+      batch,
+      ids: writes.flatMap(({ events }) => events.map(({ id }) => id)),
+      firstPosition,
+      position,
+      versions,
+      expected: {},
+    })
     const detail = `batch ${batch} was ${whole ? '' : 'not '}there; appended again it was taken for ${duplicate ? 'a duplicate' : 'new'}`
     if (duplicate !== whole) tell({ kind: 'contradiction', invariant: 'H17', detail })
   }
@@ -138,10 +182,17 @@ export function project(tidemark: Tidemark, { rebuild }: { readonly rebuild: boo
 }
 
 /** One turn of a service worker: a run with a budget, as long as nobody else leads. */
-export async function projectTurn(tidemark: Tidemark, { budget }: { readonly budget: number }, state: State): Promise<void> {
+export async function projectTurn(
+  tidemark: Tidemark,
+  { budget }: { readonly budget: number },
+  state: State,
+): Promise<void> {
   const { definition, store } = state
   const run = tidemark.runProjection(definition, store, { budget: { maxEvents: budget } })
-  const outcome = await run.then(({ reason }) => reason, (error: any) => error?.code ?? String(error))
+  const outcome = await run.then(
+    ({ reason }) => reason,
+    (error: any) => error?.code ?? String(error),
+  )
   state['tell']({ kind: 'turn', outcome })
 }
 
@@ -155,21 +206,32 @@ export function read(tidemark: Tidemark, _arg: undefined, state: State): void {
     for (let times = 1; !state['stopping']; times += 1) {
       if (times % 4 === 0) await tidemark.compactEvents(store, { eventsPerRecord: 2 + (times % 37) })
       const head = await store.head()
-      if (head < last) tell({ kind: 'contradiction', invariant: 'I1', detail: `the head is ${head}, and ${last} was read before` })
+      if (head < last)
+        tell({ kind: 'contradiction', invariant: 'I1', detail: `the head is ${head}, and ${last} was read before` })
       for await (const { position } of store.read({ after: last })) {
-        if (position !== last + 1) tell({ kind: 'contradiction', invariant: 'I1', detail: `position ${position} was read after ${last}` })
+        if (position !== last + 1)
+          tell({ kind: 'contradiction', invariant: 'I1', detail: `position ${position} was read after ${last}` })
         last = position
         if (state['stopping']) break
       }
       const checkpoint = await view.position()
-      if (checkpoint < shown) tell({ kind: 'contradiction', invariant: 'I5', detail: `the checkpoint is ${checkpoint}, and ${shown} was shown before` })
+      if (checkpoint < shown)
+        tell({
+          kind: 'contradiction',
+          invariant: 'I5',
+          detail: `the checkpoint is ${checkpoint}, and ${shown} was shown before`,
+        })
       if (checkpoint > shown) tell({ kind: 'checkpoint', position: checkpoint })
       shown = checkpoint
       await new Promise((resolve) => setTimeout(resolve, 40))
     }
     await view.close()
   }
-  state['work'].push(loop().catch((error) => tell({ kind: 'contradiction', invariant: 'I1', detail: `a reader failed: ${error?.stack ?? String(error)}` })))
+  state['work'].push(
+    loop().catch((error) =>
+      tell({ kind: 'contradiction', invariant: 'I1', detail: `a reader failed: ${error?.stack ?? String(error)}` }),
+    ),
+  )
 }
 
 /** Ends everything in a realm. A worker that was started anew has nothing to end. */

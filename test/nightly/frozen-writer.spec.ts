@@ -11,7 +11,12 @@ const writeOn = (page: Page) =>
     for (let lane = 0; lane < 3; lane += 1) {
       void (async () => {
         for (let n = 0; ; n += 1) {
-          await state['store'].append([{ stream: `a-${lane}`, events: [{ type: 'A', data: n }] }, { stream: 'shared', events: [{ type: 'A', data: n }] }]).catch(() => {})
+          await state['store']
+            .append([
+              { stream: `a-${lane}`, events: [{ type: 'A', data: n }] },
+              { stream: 'shared', events: [{ type: 'A', data: n }] },
+            ])
+            .catch(() => {})
           await new Promise((resolve) => setTimeout(resolve))
         }
       })()
@@ -22,13 +27,18 @@ const writeOn = (page: Page) =>
 async function round(writer: Page, other: Page): Promise<number> {
   await other.waitForTimeout(Math.random() * 30)
   await lifecycle(writer, 'frozen')
-  const appending = run(other, 'page', async (_tidemark, bound, state) => {
-    const begin = performance.now()
-    const append = state['store'].append({ stream: 'b', events: [{ type: 'B', data: null }] })
-    append.catch(() => {})
-    const late = new Promise<number>((resolve) => setTimeout(resolve, bound, -1))
-    return Promise.race([append.then(() => performance.now() - begin), late]) as Promise<number>
-  }, bound)
+  const appending = run(
+    other,
+    'page',
+    async (_tidemark, bound, state) => {
+      const begin = performance.now()
+      const append = state['store'].append({ stream: 'b', events: [{ type: 'B', data: null }] })
+      append.catch(() => {})
+      const late = new Promise<number>((resolve) => setTimeout(resolve, bound, -1))
+      return Promise.race([append.then(() => performance.now() - begin), late]) as Promise<number>
+    },
+    bound,
+  )
   const took = await appending
   await lifecycle(writer, 'active')
   return took < 0 ? Infinity : took
@@ -39,22 +49,42 @@ async function prepared(launch: E2eFixtures['launch'], name: string) {
   const writer = await openPage(context)
   const other = await openPage(context)
   await other.bringToFront()
-  for (const page of [writer, other]) await run(page, 'page', async (tidemark, name, state) => void (state['store'] = await tidemark.openEventStore({ name, durability: 'relaxed' })), name)
+  for (const page of [writer, other])
+    await run(
+      page,
+      'page',
+      async (tidemark, name, state) =>
+        void (state['store'] = await tidemark.openEventStore({ name, durability: 'relaxed' })),
+      name,
+    )
   await expect.poll(() => writer.evaluate(() => document.visibilityState)).toBe('hidden')
   return { context, writer, other }
 }
 
-test('H6: a writer is frozen at 500 random moments, and the append of another tab never waits for it', async ({ launch }) => {
+test('H6: a writer is frozen at 500 random moments, and the append of another tab never waits for it', async ({
+  launch,
+}) => {
   const { context, writer, other } = await prepared(launch, 'frozen-writer')
   await writeOn(writer)
   const times: number[] = []
   for (let at = 0; at < 500; at += 1) times.push(await round(writer, other))
-  publish(context, 'H6, 500 rounds', { blocked: times.filter((time) => time === Infinity).length, ...spread(times.filter((time) => time !== Infinity)) })
+  publish(context, 'H6, 500 rounds', {
+    blocked: times.filter((time) => time === Infinity).length,
+    ...spread(times.filter((time) => time !== Infinity)),
+  })
   expect(times.filter((time) => time === Infinity)).toEqual([])
-  expect(await run(other, 'page', async (tidemark, _arg, state) => (await tidemark.verifyEventStore(state['store'])).ok as boolean)).toBe(true)
+  expect(
+    await run(
+      other,
+      'page',
+      async (tidemark, _arg, state) => (await tidemark.verifyEventStore(state['store'])).ok as boolean,
+    ),
+  ).toBe(true)
 })
 
-test('H6, control: without commit(), and without letting go at a freeze, the other tab is blocked: the test above can see it', async ({ launch }) => {
+test('H6, control: without commit(), and without letting go at a freeze, the other tab is blocked: the test above can see it', async ({
+  launch,
+}) => {
   const { context, writer, other } = await prepared(launch, 'frozen-writer-control')
   await writer.evaluate(() => {
     IDBTransaction.prototype.commit = () => {}
@@ -63,7 +93,11 @@ test('H6, control: without commit(), and without letting go at a freeze, the oth
   })
   await writeOn(writer)
   const rounds: number[] = []
-  while (rounds.length < 500 && rounds.filter((time) => time === Infinity).length < 3) rounds.push(await round(writer, other))
-  publish(context, 'H6, control without commit()', { rounds: rounds.length, blocked: rounds.filter((time) => time === Infinity).length })
+  while (rounds.length < 500 && rounds.filter((time) => time === Infinity).length < 3)
+    rounds.push(await round(writer, other))
+  publish(context, 'H6, control without commit()', {
+    rounds: rounds.length,
+    blocked: rounds.filter((time) => time === Infinity).length,
+  })
   expect(rounds).toContain(Infinity)
 })

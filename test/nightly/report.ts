@@ -2,7 +2,9 @@
 import { test, type BrowserContext } from '@playwright/test'
 
 export function publish(context: BrowserContext, what: string, numbers: Readonly<Record<string, unknown>>): void {
-  const line = `${what} | Chromium ${context.browser()?.version()} | ${Object.entries(numbers).map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(', ')}`
+  const line = `${what} | Chromium ${context.browser()?.version()} | ${Object.entries(numbers)
+    .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+    .join(', ')}`
   test.info().annotations.push({ type: 'nightly', description: line })
   console.log(`nightly: ${test.info().project.name} | ${line}`)
 }

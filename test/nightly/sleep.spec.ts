@@ -22,7 +22,12 @@ const watch = (page: Page) =>
     })
     void (async () => {
       for (let n = 0; !tally.stop; n += 1) {
-        await state['store'].append({ stream: `s${n % 7}`, events: [{ type: 'Added', data: { to: `k${n % 5}`, amount: n } }] }).then(() => (tally.appended += 1), (error: unknown) => tally.failed.push(String(error)))
+        await state['store']
+          .append({ stream: `s${n % 7}`, events: [{ type: 'Added', data: { to: `k${n % 5}`, amount: n } }] })
+          .then(
+            () => (tally.appended += 1),
+            (error: unknown) => tally.failed.push(String(error)),
+          )
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
       tally.done = true
@@ -31,10 +36,26 @@ const watch = (page: Page) =>
 const tally = (page: Page) =>
   run(page, 'page', (_tidemark, _arg, state) => {
     const { appended, failed, perSecond, done, reports } = state['tally']
-    return { appended, failed, done, reports, perSecond: [...perSecond], now: Math.floor(performance.now() / 1000) } as { appended: number; failed: string[]; done: boolean; reports: string[]; perSecond: [number, number][]; now: number }
+    return {
+      appended,
+      failed,
+      done,
+      reports,
+      perSecond: [...perSecond],
+      now: Math.floor(performance.now() / 1000),
+    } as {
+      appended: number
+      failed: string[]
+      done: boolean
+      reports: string[]
+      perSecond: [number, number][]
+      now: number
+    }
   })
 
-test('H70: the whole browser is stopped for 90 s while two tabs append and project: no error surfaces, and there is no burst afterwards', async ({ launch }) => {
+test('H70: the whole browser is stopped for 90 s while two tabs append and project: no error surfaces, and there is no burst afterwards', async ({
+  launch,
+}) => {
   const context = await launch()
   const pages = [await openPage(context), await openPage(context)] as const
   for (const page of pages) {
@@ -52,13 +73,28 @@ test('H70: the whole browser is stopped for 90 s while two tabs append and proje
   const after = await Promise.all(pages.map(tally))
   const most = (seconds: [number, number][]) => Math.max(...seconds.map(([, count]) => count))
   const usual = Math.max(...before.map(({ perSecond }) => most(perSecond)))
-  const burst = Math.max(...after.map(({ perSecond }, at) => most(perSecond.filter(([second]) => second > (before[at] as { now: number }).now))))
-  publish(context, 'H70, 90 s asleep', { 'most transactions of a tab in a second before': usual, 'and after': burst, appended: after.map(({ appended }) => appended), failed: after.flatMap(({ failed }) => failed), reports: after.flatMap(({ reports }) => [...new Set(reports)]) })
+  const burst = Math.max(
+    ...after.map(({ perSecond }, at) =>
+      most(perSecond.filter(([second]) => second > (before[at] as { now: number }).now)),
+    ),
+  )
+  publish(context, 'H70, 90 s asleep', {
+    'most transactions of a tab in a second before': usual,
+    'and after': burst,
+    appended: after.map(({ appended }) => appended),
+    failed: after.flatMap(({ failed }) => failed),
+    reports: after.flatMap(({ reports }) => [...new Set(reports)]),
+  })
   expect(after.flatMap(({ failed }) => failed)).toEqual([])
   expect(after.flatMap(({ reports }) => reports)).toEqual([])
   expect(after.every(({ appended }, at) => appended > (before[at] as { appended: number }).appended)).toBe(true)
   expect(burst).toBeLessThan(3 * usual + 20)
-  await expect.poll(async () => { const { position, head } = await status(pages[0]); return head - position }).toBe(0)
+  await expect
+    .poll(async () => {
+      const { position, head } = await status(pages[0])
+      return head - position
+    })
+    .toBe(0)
   const { rows, expected, position, head } = await compare(pages[0])
   expect(position).toBe(head)
   expect(rows).toEqual(expected)

@@ -39,14 +39,17 @@ test('Node requires it', async () => {
 
 test('Vite', async () => {
   const folder = folderOf('vite', {
-    'vite.config.js': "export default { logLevel: 'warn', build: { ssr: false, target: 'es2022', lib: { entry: '../app.js', formats: ['es'], fileName: 'app' } } }",
+    'vite.config.js':
+      "export default { logLevel: 'warn', build: { ssr: false, target: 'es2022', lib: { entry: '../app.js', formats: ['es'], fileName: 'app' } } }",
   })
   expectBuilt(await node([join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build'], folder))
   expectShown(await node(['dist/app.js'], folder))
 })
 
 test('Vite, rendering on a server', async () => {
-  const folder = folderOf('vite-ssr', { 'vite.config.js': "export default { logLevel: 'warn', build: { ssr: '../app.js' }, ssr: { noExternal: true } }" })
+  const folder = folderOf('vite-ssr', {
+    'vite.config.js': "export default { logLevel: 'warn', build: { ssr: '../app.js' }, ssr: { noExternal: true } }",
+  })
   expectBuilt(await node([join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build'], folder))
   expectShown(await node(['dist/app.js'], folder))
 })
@@ -70,7 +73,8 @@ test('webpack 5', async () => {
 
 test('Rollup', async () => {
   const folder = folderOf('rollup', {
-    'rollup.config.js': "import resolve from '@rollup/plugin-node-resolve'\nexport default { input: '../app.js', plugins: [resolve()], output: { file: 'dist/app.js', format: 'es' } }",
+    'rollup.config.js':
+      "import resolve from '@rollup/plugin-node-resolve'\nexport default { input: '../app.js', plugins: [resolve()], output: { file: 'dist/app.js', format: 'es' } }",
   })
   expectBuilt(await nodeTool('rollup/dist/bin/rollup', ['--config', '--failAfterWarnings'], folder))
   expectShown(await node(['dist/app.js'], folder))
@@ -88,7 +92,8 @@ test.for(['esm', 'cjs'])('esbuild to %s', async (format) => {
         outfile: format === 'cjs' ? 'dist/app.cjs' : 'dist/app.js', platform: format === 'cjs' ? 'node' : 'browser',
       })
       process.exitCode = warnings.length`,
-    'use.cjs': "const { openInMemory, defineEvents } = require('./dist/app.cjs')\nopenInMemory({ name: 'shop', events: defineEvents() }).then((store) => console.log(store.name))",
+    'use.cjs':
+      "const { openInMemory, defineEvents } = require('./dist/app.cjs')\nopenInMemory({ name: 'shop', events: defineEvents() }).then((store) => console.log(store.name))",
   })
   expectBuilt(await node(['build.mjs'], folder))
   if (format === 'esm') expectShown(await node(['dist/app.js'], folder))
@@ -100,9 +105,28 @@ const parcelRoot = { 'yarn.lock': '' }
 
 test('Parcel, which reads exports where it is told to', async () => {
   const folder = folderOf('parcel', {
-    ...parcelRoot, 'package.json': JSON.stringify({ private: true, '@parcel/resolver-default': { packageExports: true }, targets: { app: { source: 'entry.js', distDir: 'dist', context: 'node', includeNodeModules: true, outputFormat: 'esmodule', isLibrary: true, optimize: false, scopeHoist: true } }, engines: { node: '>=20' }, type: 'module' }),
+    ...parcelRoot,
+    'package.json': JSON.stringify({
+      private: true,
+      '@parcel/resolver-default': { packageExports: true },
+      targets: {
+        app: {
+          source: 'entry.js',
+          distDir: 'dist',
+          context: 'node',
+          includeNodeModules: true,
+          outputFormat: 'esmodule',
+          isLibrary: true,
+          optimize: false,
+          scopeHoist: true,
+        },
+      },
+      engines: { node: '>=20' },
+      type: 'module',
+    }),
     'entry.js': "export * from 'tidemark'\nexport { openEventStore as openInMemory } from 'tidemark/memory'",
-    'use.js': "const { openInMemory, defineEvents } = await import('./dist/entry.js')\nconsole.log((await openInMemory({ name: 'shop', events: defineEvents() })).name)",
+    'use.js':
+      "const { openInMemory, defineEvents } = await import('./dist/entry.js')\nconsole.log((await openInMemory({ name: 'shop', events: defineEvents() })).name)",
   })
   const built = await nodeTool('parcel/lib/bin.js', ['build', '--no-cache', '--no-source-maps'], folder)
   expect(built.code, built.printed).toBe(0)
@@ -112,9 +136,27 @@ test('Parcel, which reads exports where it is told to', async () => {
 
 test('Parcel as it comes finds the main entry', async () => {
   const folder = folderOf('parcel-main', {
-    ...parcelRoot, 'package.json': JSON.stringify({ private: true, targets: { app: { source: 'entry.js', distDir: 'dist', context: 'node', includeNodeModules: true, outputFormat: 'esmodule', isLibrary: true, optimize: false, scopeHoist: true } }, engines: { node: '>=20' }, type: 'module' }),
+    ...parcelRoot,
+    'package.json': JSON.stringify({
+      private: true,
+      targets: {
+        app: {
+          source: 'entry.js',
+          distDir: 'dist',
+          context: 'node',
+          includeNodeModules: true,
+          outputFormat: 'esmodule',
+          isLibrary: true,
+          optimize: false,
+          scopeHoist: true,
+        },
+      },
+      engines: { node: '>=20' },
+      type: 'module',
+    }),
     'entry.js': "export { defineEvents } from 'tidemark'",
-    'use.js': "const { defineEvents } = await import('./dist/entry.js')\nconsole.log(defineEvents().Added({ n: 1 }).type)",
+    'use.js':
+      "const { defineEvents } = await import('./dist/entry.js')\nconsole.log(defineEvents().Added({ n: 1 }).type)",
   })
   const built = await nodeTool('parcel/lib/bin.js', ['build', '--no-cache', '--no-source-maps'], folder)
   expect(built.code, built.printed).toBe(0)
@@ -127,7 +169,14 @@ test.skipIf(bun === undefined)('Bun', async () => {
   expectShown(await run(bun ?? '', ['run', 'app.js']))
 })
 
-const deno = await programOf('@deno/linux-x64-glibc/deno', '@deno/linux-arm64-glibc/deno', '@deno/darwin-arm64/deno', '@deno/darwin-x64/deno')
+const deno = await programOf(
+  '@deno/linux-x64-glibc/deno',
+  '@deno/linux-arm64-glibc/deno',
+  '@deno/darwin-arm64/deno',
+  '@deno/darwin-x64/deno',
+)
 test.skipIf(deno === undefined)('Deno', async () => {
-  expectShown(await run(deno ?? '', ['run', '--allow-read', '--allow-env', '--node-modules-dir=manual', '--no-lock', 'app.js']))
+  expectShown(
+    await run(deno ?? '', ['run', '--allow-read', '--allow-env', '--node-modules-dir=manual', '--no-lock', 'app.js']),
+  )
 })

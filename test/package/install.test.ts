@@ -8,11 +8,20 @@ import { apps, node, nodeTool, run } from './support.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const installed = join(apps, 'node_modules', 'tidemark')
-const filesIn = (folder: string): string[] => (readdirSync(folder, { recursive: true }) as string[]).filter((name) => statSync(join(folder, name)).isFile())
+const filesIn = (folder: string): string[] =>
+  (readdirSync(folder, { recursive: true }) as string[]).filter((name) => statSync(join(folder, name)).isFile())
 
 test('the tarball holds every entry that exports name, no source map and no test', () => {
-  const { exports, main, types } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { exports: Record<string, string | Record<string, string>>; main: string; types: string }
-  const named = [main, types, ...Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)))]
+  const { exports, main, types } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | Record<string, string>>
+    main: string
+    types: string
+  }
+  const named = [
+    main,
+    types,
+    ...Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry))),
+  ]
   expect(named.filter((path) => !existsSync(join(installed, path)))).toEqual([])
   expect(filesIn(installed).filter((name) => /\.map$|\.test\.|^(src|test|bench|demo|scripts)\//.test(name))).toEqual([])
 })
@@ -23,10 +32,15 @@ test('every link of the README and of the docs leads to a file of the tarball, o
   expect(pages).toContain(join('docs', 'guide.md'))
   const dead = pages.flatMap((page) =>
     // Code may look like a link: `events[type](data)`.
-    [...readFileSync(join(installed, page), 'utf8').replace(/```[\s\S]*?```|`[^`\n]*`/g, '').matchAll(/\]\((?!\w+:|#)([^)#\s]+)[^)]*\)/g)]
+    [
+      ...readFileSync(join(installed, page), 'utf8')
+        .replace(/```[\s\S]*?```|`[^`\n]*`/g, '')
+        .matchAll(/\]\((?!\w+:|#)([^)#\s]+)[^)]*\)/g),
+    ]
       .map(([, link = '']) => normalize(join(dirname(page), link)))
       .filter((path) => !existsSync(join(installed, path)))
-      .map((path) => `${page}: ${path}`))
+      .map((path) => `${page}: ${path}`),
+  )
   expect(dead).toEqual([])
 })
 
@@ -35,7 +49,11 @@ test('an install from git is built', { timeout: 10 * 60_000 }, async () => {
   const commit = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()
   mkdirSync(join(apps, 'from-git'))
   writeFileSync(join(apps, 'from-git', 'package.json'), '{ "private": true, "type": "module" }')
-  const { code, printed } = await run('npm', ['install', '--no-audit', '--no-fund', `git+file://${root}#${commit}`], 'from-git')
+  const { code, printed } = await run(
+    'npm',
+    ['install', '--no-audit', '--no-fund', `git+file://${root}#${commit}`],
+    'from-git',
+  )
   expect(code, printed).toBe(0)
   // A copy, so that what is imported is found from this folder first.
   writeFileSync(join(apps, 'from-git', 'app.js'), readFileSync(join(apps, 'app.js')))
@@ -50,6 +68,10 @@ test('publint finds nothing', async () => {
 })
 
 test('the types resolve as the code does (are the types wrong)', async () => {
-  const { code, printed } = await nodeTool('@arethetypeswrong/cli/dist/index.js', ['--profile', 'esm-only', inject('packageTarball')])
+  const { code, printed } = await nodeTool('@arethetypeswrong/cli/dist/index.js', [
+    '--profile',
+    'esm-only',
+    inject('packageTarball'),
+  ])
   expect(code, printed).toBe(0)
 })

@@ -18,7 +18,13 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const root = join(here, '..', '..')
 const apps = join(here, '.work')
 const npm = (args: readonly string[], cwd: string): string =>
-  execFileSync('npm', [...args], { cwd, encoding: 'utf8', timeout: 10 * 60_000, shell: process.platform === 'win32', stdio: ['ignore', 'pipe', 'inherit'] })
+  execFileSync('npm', [...args], {
+    cwd,
+    encoding: 'utf8',
+    timeout: 10 * 60_000,
+    shell: process.platform === 'win32',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
 
 export default function setup({ provide }: TestProject): void {
   installTools()

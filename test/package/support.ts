@@ -19,16 +19,35 @@ export function run(program: string, args: readonly string[], folder = '.', env:
   return new Promise((resolve) => {
     // A build of an app knows nothing of the test runner around it.
     const { VITEST: _vitest, NODE_ENV: _env, NODE_OPTIONS: _options, ...rest } = process.env
-    execFile(program, args, { cwd: join(apps, folder), timeout: 4 * 60_000, maxBuffer: 1 << 26, env: { ...rest, NO_COLOR: '1', CI: 'true', ...env } }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, printed: `${stdout}${stderr}${error !== null && typeof error.code !== 'number' ? String(error) : ''}` })
-    })
+    execFile(
+      program,
+      args,
+      {
+        cwd: join(apps, folder),
+        timeout: 4 * 60_000,
+        maxBuffer: 1 << 26,
+        env: { ...rest, NO_COLOR: '1', CI: 'true', ...env },
+      },
+      (error, stdout, stderr) => {
+        resolve({
+          code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1,
+          printed: `${stdout}${stderr}${error !== null && typeof error.code !== 'number' ? String(error) : ''}`,
+        })
+      },
+    )
   })
 }
 
-export const node = (args: readonly string[], folder?: string, env?: NodeJS.ProcessEnv): Promise<Ran> => run(process.execPath, args, folder, env)
+export const node = (args: readonly string[], folder?: string, env?: NodeJS.ProcessEnv): Promise<Ran> =>
+  run(process.execPath, args, folder, env)
 
 /** A tool that is a script of a package. */
-export const nodeTool = (script: string, args: readonly string[], folder?: string, env?: NodeJS.ProcessEnv): Promise<Ran> => node([join(tools, script), ...args], folder, env)
+export const nodeTool = (
+  script: string,
+  args: readonly string[],
+  folder?: string,
+  env?: NodeJS.ProcessEnv,
+): Promise<Ran> => node([join(tools, script), ...args], folder, env)
 
 /** A tool that is a program of its own; undefined where it has none for this machine. */
 export async function programOf(...candidates: readonly string[]): Promise<string | undefined> {

@@ -7,7 +7,11 @@ import type { Tidemark } from '../e2e/harness/rpc.js'
 type State = Record<string, any>
 
 /** Opens the store and defines the projection; what the other functions find in `state`. */
-export async function open(tidemark: Tidemark, { name, version }: { readonly name: string; readonly version: number }, state: State): Promise<void> {
+export async function open(
+  tidemark: Tidemark,
+  { name, version }: { readonly name: string; readonly version: number },
+  state: State,
+): Promise<void> {
   const events = tidemark.defineEvents<{ type: 'Added'; data: { to: string; amount: number } }>()
   state['store'] = await tidemark.openEventStore({ name, events, durability: 'relaxed' })
   state['definition'] = tidemark.defineProjection(events, {
@@ -28,10 +32,17 @@ export function start(tidemark: Tidemark, _arg: undefined, state: State): void {
 }
 
 /** Appends events one commit each, or so many in one. Answers the last position. */
-export async function append(_tidemark: Tidemark, { times, perCommit }: { readonly times: number; readonly perCommit: number }, state: State): Promise<number> {
+export async function append(
+  _tidemark: Tidemark,
+  { times, perCommit }: { readonly times: number; readonly perCommit: number },
+  state: State,
+): Promise<number> {
   let position = 0
   for (let at = 0; at < times; at += perCommit) {
-    const events = Array.from({ length: Math.min(perCommit, times - at) }, (_, offset) => ({ type: 'Added', data: { to: `k${(at + offset) % 5}`, amount: at + offset } }))
+    const events = Array.from({ length: Math.min(perCommit, times - at) }, (_, offset) => ({
+      type: 'Added',
+      data: { to: `k${(at + offset) % 5}`, amount: at + offset },
+    }))
     position = (await state['store'].append({ stream: `s${at % 7}`, events })).position
   }
   return position
@@ -39,12 +50,18 @@ export async function append(_tidemark: Tidemark, { times, perCommit }: { readon
 
 /** Appends so many events to the contested stream, each at the version it read last; a refusal means that somebody else was first. */
 export async function race(_tidemark: Tidemark, wins: number, state: State): Promise<number> {
-  const { store } = state as { store: { streamVersion(stream: string): Promise<number>; append(write: object): Promise<unknown> } }
+  const { store } = state as {
+    store: { streamVersion(stream: string): Promise<number>; append(write: object): Promise<unknown> }
+  }
   let won = 0
   for (let tries = 0; won < wins && tries < 5_000; tries += 1) {
     const expectedVersion = await store.streamVersion('contested')
     try {
-      await store.append({ stream: 'contested', expectedVersion, events: [{ type: 'Added', data: { to: 'contested', amount: expectedVersion } }] })
+      await store.append({
+        stream: 'contested',
+        expectedVersion,
+        events: [{ type: 'Added', data: { to: 'contested', amount: expectedVersion } }],
+      })
       won += 1
     } catch (error) {
       const { code, expected, actual } = error as { code: string; expected: number; actual: number }
@@ -93,7 +110,8 @@ export async function compare(tidemark: Tidemark, _arg: undefined, state: State)
     at += 1
     if (event.position !== at) throw new Error(`position ${event.position} stands at ${at}`)
     const version = (versions.get(event.stream) ?? 0) + 1
-    if (event.version !== version) throw new Error(`'${event.stream}' has version ${event.version} where ${version} is due, at ${at}`)
+    if (event.version !== version)
+      throw new Error(`'${event.stream}' has version ${event.version} where ${version} is due, at ${at}`)
     versions.set(event.stream, version)
     if (at > position) continue
     const { to, amount } = event.data

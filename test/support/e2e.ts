@@ -126,10 +126,11 @@ export function run<Result, Arg = undefined>(
   body: (tidemark: Tidemark, arg: Arg, state: Record<string, any>) => Result | Promise<Result>,
   arg?: Arg,
 ): Promise<Result> {
-  return page.evaluate(
-    ([realm, source, arg]) => window.harness.run(realm, source, arg) as Promise<Result>,
-    [realm, body.toString(), arg] as const,
-  )
+  return page.evaluate(([realm, source, arg]) => window.harness.run(realm, source, arg) as Promise<Result>, [
+    realm,
+    body.toString(),
+    arg,
+  ] as const)
 }
 
 const sessions = new WeakMap<Page, Promise<CDPSession>>()
@@ -209,7 +210,9 @@ export async function rendererOf(page: Page): Promise<number> {
     await spin()
     const after = await cpuTimes()
     // Who was not there before is not the page's.
-    const worked = [...before].map(([pid, time]) => ({ pid, seconds: (after.get(pid) ?? 0) - time })).sort((a, b) => b.seconds - a.seconds)
+    const worked = [...before]
+      .map(([pid, time]) => ({ pid, seconds: (after.get(pid) ?? 0) - time }))
+      .sort((a, b) => b.seconds - a.seconds)
     const [most, next] = worked
     const clear = most !== undefined && most.seconds >= 0.05 && most.seconds >= 3 * (next?.seconds ?? 0)
     if (clear && most.pid === winner) return winner

@@ -28,45 +28,67 @@ export const deskReady = (page: Page) => page.locator('html[data-ready]').waitFo
 
 /** Presses 'Stop' or reloads as soon as so many flights are stored, from within the page: from outside it might be too late. */
 export async function onceLoaded(page: Page, flights: number, what: 'stop' | 'reload'): Promise<void> {
-  await page.evaluate(([flights, what]) => {
-    const bar = document.querySelector('progress')
-    const stop = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop')
-    if (bar === null || stop === undefined) throw new Error('The page does not load')
-    const observer = new MutationObserver(() => {
-      if (bar.value < flights) return
-      observer.disconnect()
-      if (what === 'stop') stop.click()
-      else location.reload()
-    })
-    observer.observe(bar, { attributes: true })
-  }, [flights, what] as const)
+  await page.evaluate(
+    ([flights, what]) => {
+      const bar = document.querySelector('progress')
+      const stop = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop')
+      if (bar === null || stop === undefined) throw new Error('The page does not load')
+      const observer = new MutationObserver(() => {
+        if (bar.value < flights) return
+        observer.disconnect()
+        if (what === 'stop') stop.click()
+        else location.reload()
+      })
+      observer.observe(bar, { attributes: true })
+    },
+    [flights, what] as const,
+  )
 }
 
 /**
  * Resolves when the panel says something, be it for one frame: listens from within the page. With `reload` it reads the rows at
  * that moment, reloads, and answers them, and whether a version was still being built.
  */
-export async function onceSaid(page: Page, words: string, reload = false): Promise<() => Promise<{ rows: unknown; building: boolean }>> {
-  await page.evaluate(([words, reload]) => {
-    const panel = document.querySelector('#panel')
-    const view = window.flightDesk?.session.view
-    if (panel === null || view === undefined) throw new Error('The page shows no board')
-    sessionStorage.removeItem('said')
-    const observer = new MutationObserver(() => {
-      if (!(panel.textContent ?? '').includes(words)) return
-      observer.disconnect()
-      void (async () => {
-        const rows = reload ? { airports: await view.airports.getAll(), totals: await view.totals.getAll(), position: await view.position() } : null
-        sessionStorage.setItem('said', JSON.stringify({ rows, building: localStorage.getItem('flight-desk:next') !== null }))
-        if (reload) location.reload()
-      })()
-    })
-    observer.observe(panel, { subtree: true, childList: true, characterData: true })
-  }, [words, reload] as const)
+export async function onceSaid(
+  page: Page,
+  words: string,
+  reload = false,
+): Promise<() => Promise<{ rows: unknown; building: boolean }>> {
+  await page.evaluate(
+    ([words, reload]) => {
+      const panel = document.querySelector('#panel')
+      const view = window.flightDesk?.session.view
+      if (panel === null || view === undefined) throw new Error('The page shows no board')
+      sessionStorage.removeItem('said')
+      const observer = new MutationObserver(() => {
+        if (!(panel.textContent ?? '').includes(words)) return
+        observer.disconnect()
+        void (async () => {
+          const rows = reload
+            ? {
+                airports: await view.airports.getAll(),
+                totals: await view.totals.getAll(),
+                position: await view.position(),
+              }
+            : null
+          sessionStorage.setItem(
+            'said',
+            JSON.stringify({ rows, building: localStorage.getItem('flight-desk:next') !== null }),
+          )
+          if (reload) location.reload()
+        })()
+      })
+      observer.observe(panel, { subtree: true, childList: true, characterData: true })
+    },
+    [words, reload] as const,
+  )
   return async () => {
     await page.waitForFunction(() => sessionStorage.getItem('said') !== null)
     if (reload) await deskReady(page)
-    return JSON.parse((await page.evaluate(() => sessionStorage.getItem('said'))) ?? 'null') as { rows: unknown; building: boolean }
+    return JSON.parse((await page.evaluate(() => sessionStorage.getItem('said'))) ?? 'null') as {
+      rows: unknown
+      building: boolean
+    }
   }
 }
 
@@ -92,7 +114,11 @@ export const rowsOf = (page: Page) =>
   page.evaluate(async () => {
     const view = window.flightDesk?.session.view
     if (view === undefined) throw new Error('The page shows no board')
-    return { airports: await view.airports.getAll(), totals: await view.totals.getAll(), position: await view.position() }
+    return {
+      airports: await view.airports.getAll(),
+      totals: await view.totals.getAll(),
+      position: await view.position(),
+    }
   })
 
 /** What a plain fold makes of the record, written without a look at the projection. */
@@ -101,7 +127,15 @@ export function foldRecord(flights: readonly Flight[]): { airports: Airport[]; t
   const airports = [...new Set(flights.map(({ destination }) => destination))].map((code) => {
     const delays = flights.filter(({ destination }) => destination === code).map(({ delay }) => delay)
     const totalDelay = sum(delays)
-    return { code, landed: delays.length, cancelled: 0, measured: delays.length, totalDelay, averageDelay: totalDelay / delays.length, worstDelay: Math.max(...delays) }
+    return {
+      code,
+      landed: delays.length,
+      cancelled: 0,
+      measured: delays.length,
+      totalDelay,
+      averageDelay: totalDelay / delays.length,
+      worstDelay: Math.max(...delays),
+    }
   })
   const totals: Totals = {
     name: 'all',

@@ -4,7 +4,12 @@
 export const databaseOf = (store: string) => `tidemark:${store}`
 
 /** Opens a database as it is, or makes one; closed after `work`. */
-export async function withDatabase<T>(name: string, work: (database: IDBDatabase) => Promise<T>, upgrade?: (database: IDBDatabase) => void, version?: number): Promise<T> {
+export async function withDatabase<T>(
+  name: string,
+  work: (database: IDBDatabase) => Promise<T>,
+  upgrade?: (database: IDBDatabase) => void,
+  version?: number,
+): Promise<T> {
   const request = indexedDB.open(name, version)
   request.onupgradeneeded = () => upgrade?.(request.result)
   const database = await settled(request)
@@ -18,10 +23,21 @@ export async function withDatabase<T>(name: string, work: (database: IDBDatabase
 }
 
 /** Edits the rows of a store's database in one transaction. */
-export function editRows(store: string, edit: (rows: { readonly commits: IDBObjectStore; readonly meta: IDBObjectStore; readonly checkpoints: IDBObjectStore }) => void | Promise<void>): Promise<void> {
+export function editRows(
+  store: string,
+  edit: (rows: {
+    readonly commits: IDBObjectStore
+    readonly meta: IDBObjectStore
+    readonly checkpoints: IDBObjectStore
+  }) => void | Promise<void>,
+): Promise<void> {
   return withDatabase(databaseOf(store), async (database) => {
     const transaction = database.transaction(['commits', 'meta', 'checkpoints'], 'readwrite')
-    await edit({ commits: transaction.objectStore('commits'), meta: transaction.objectStore('meta'), checkpoints: transaction.objectStore('checkpoints') })
+    await edit({
+      commits: transaction.objectStore('commits'),
+      meta: transaction.objectStore('meta'),
+      checkpoints: transaction.objectStore('checkpoints'),
+    })
     await completed(transaction)
   })
 }
@@ -37,13 +53,23 @@ export function editRecord(store: string, at: number, change: (record: any) => u
 /** A database as JSON: what fixtures of stored formats hold. */
 export interface StoredDatabase {
   readonly version: number
-  readonly stores: Readonly<Record<string, {
-    readonly keyPath: string | readonly string[] | null
-    readonly indexes: Readonly<Record<string, { readonly keyPath: string | readonly string[]; readonly multiEntry: boolean; readonly unique: boolean }>>
-    readonly rows: readonly unknown[]
-    /** Where they are not in the rows. */
-    readonly keys?: readonly IDBValidKey[]
-  }>>
+  readonly stores: Readonly<
+    Record<
+      string,
+      {
+        readonly keyPath: string | readonly string[] | null
+        readonly indexes: Readonly<
+          Record<
+            string,
+            { readonly keyPath: string | readonly string[]; readonly multiEntry: boolean; readonly unique: boolean }
+          >
+        >
+        readonly rows: readonly unknown[]
+        /** Where they are not in the rows. */
+        readonly keys?: readonly IDBValidKey[]
+      }
+    >
+  >
 }
 
 export function dumpDatabase(name: string): Promise<StoredDatabase> {
@@ -53,24 +79,37 @@ export function dumpDatabase(name: string): Promise<StoredDatabase> {
       const from = database.transaction(store).objectStore(store)
       const rows = settled(from.getAll()) as Promise<unknown[]>
       const keys = settled(from.getAllKeys())
-      const indexes = Object.fromEntries([...from.indexNames].map((index) => {
-        const { keyPath, multiEntry, unique } = from.index(index)
-        return [index, { keyPath, multiEntry, unique }]
-      }))
-      stores[store] = { keyPath: from.keyPath, indexes, rows: await rows, ...(from.keyPath === null ? { keys: await keys } : {}) }
+      const indexes = Object.fromEntries(
+        [...from.indexNames].map((index) => {
+          const { keyPath, multiEntry, unique } = from.index(index)
+          return [index, { keyPath, multiEntry, unique }]
+        }),
+      )
+      stores[store] = {
+        keyPath: from.keyPath,
+        indexes,
+        rows: await rows,
+        ...(from.keyPath === null ? { keys: await keys } : {}),
+      }
     }
     return { version: database.version, stores }
   })
 }
 
 export function loadDatabase(name: string, { version, stores }: StoredDatabase): Promise<void> {
-  return withDatabase(name, async () => {}, (database) => {
-    for (const [store, { keyPath, indexes, rows, keys }] of Object.entries(stores)) {
-      const into = database.createObjectStore(store, { keyPath: keyPath as string | string[] | null })
-      for (const [index, { keyPath: path, ...options }] of Object.entries(indexes)) into.createIndex(index, path as string | string[], options)
-      for (const [at, row] of rows.entries()) into.put(row, keys?.[at])
-    }
-  }, version)
+  return withDatabase(
+    name,
+    async () => {},
+    (database) => {
+      for (const [store, { keyPath, indexes, rows, keys }] of Object.entries(stores)) {
+        const into = database.createObjectStore(store, { keyPath: keyPath as string | string[] | null })
+        for (const [index, { keyPath: path, ...options }] of Object.entries(indexes))
+          into.createIndex(index, path as string | string[], options)
+        for (const [at, row] of rows.entries()) into.put(row, keys?.[at])
+      }
+    },
+    version,
+  )
 }
 
 export function settled<T>(request: IDBRequest<T>): Promise<T> {

@@ -20,7 +20,12 @@ export interface RealisticOptions {
   readonly headless: boolean
 }
 
-export async function launchRealistic({ executablePath, profile, args, headless }: RealisticOptions): Promise<BrowserContext> {
+export async function launchRealistic({
+  executablePath,
+  profile,
+  args,
+  headless,
+}: RealisticOptions): Promise<BrowserContext> {
   const portFile = join(profile, 'DevToolsActivePort')
   // Left behind by an earlier browser on this profile.
   await rm(portFile, { force: true })
@@ -68,7 +73,8 @@ export async function launchRealistic({ executablePath, profile, args, headless 
 async function endpoint(child: ChildProcess, portFile: string): Promise<string> {
   const deadline = performance.now() + START_TIMEOUT
   while (performance.now() < deadline) {
-    if (child.exitCode !== null || child.pid === undefined) throw new Error(`Chromium ended at once (exit ${child.exitCode})`)
+    if (child.exitCode !== null || child.pid === undefined)
+      throw new Error(`Chromium ended at once (exit ${child.exitCode})`)
     const [port, path] = (await readFile(portFile, 'utf8').catch(() => '')).split('\n')
     if (port && path) return `ws://127.0.0.1:${port}${path}`
     await sleep(25)

@@ -12,7 +12,21 @@ import { describe, expect, test } from 'vitest'
 const root = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** From the lowest to the highest. A folder imports from itself and from those before it; `errors.ts` is for all. */
-const order = ['platform', 'events', 'coordination', 'log', 'projection', 'read-model', 'commands', 'memory', 'testing', 'index.ts']
+const order = [
+  'platform',
+  'events',
+  'locks',
+  'log',
+  'projection',
+  'commands',
+  'read-model',
+  'running',
+  'reading',
+  'maintenance',
+  'memory',
+  'testing',
+  'index.ts',
+]
 
 const packages = new Set(['idb'])
 
@@ -24,7 +38,9 @@ const files = existsSync(root)
   : []
 
 test('every file belongs to a folder whose place in the order is known', () => {
-  expect(files.map(({ path }) => roomOf(path)).filter((room) => room !== 'errors.ts' && !order.includes(room))).toEqual([])
+  expect(files.map(({ path }) => roomOf(path)).filter((room) => room !== 'errors.ts' && !order.includes(room))).toEqual(
+    [],
+  )
 })
 
 test('imports point one way', () => {
@@ -75,7 +91,12 @@ describe('importing the package does nothing', () => {
           lib: { entry: join(root, entry), formats: ['es'], fileName: () => 'entry.mjs' },
         },
       })
-      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', probe, join(outDir, 'entry.mjs')])
+      const { stdout } = await promisify(execFile)(process.execPath, [
+        '--input-type=module',
+        '--eval',
+        probe,
+        join(outDir, 'entry.mjs'),
+      ])
       expect(JSON.parse(stdout)).toEqual({ touched: [], added: [] })
     } finally {
       await rm(outDir, { recursive: true, force: true })
@@ -112,7 +133,8 @@ function mayImport(from: string, to: string): boolean {
 
 function importsOf(code: string): string[] {
   // Statements at the start of a line, so that the word `from` in a message is not one; and `import('…')` anywhere.
-  const statement = /^\s*(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*(['"])(?<named>[^'"\n]+)\1|\bimport\s*\(\s*(['"`])(?<called>[^'"`\n]+)\3/gm
+  const statement =
+    /^\s*(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*(['"])(?<named>[^'"\n]+)\1|\bimport\s*\(\s*(['"`])(?<called>[^'"`\n]+)\3/gm
   return [...code.matchAll(statement)].flatMap(({ groups }) => groups?.['named'] ?? groups?.['called'] ?? [])
 }
 

@@ -8,7 +8,8 @@ const tests = fileURLToPath(new URL('..', import.meta.url))
 const files = ['browser', 'contract', 'engines'].flatMap((folder) =>
   readdirSync(join(tests, folder), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts') && !path.endsWith('.node.test.ts'))
-    .map((path) => join(folder, path)))
+    .map((path) => join(folder, path)),
+)
 
 test('what runs in browsers is closed by name: WebKit has no Symbol.asyncDispose for `await using`', () => {
   expect(files.length).toBeGreaterThan(20)

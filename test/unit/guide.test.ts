@@ -19,8 +19,19 @@ test('the guide compiles', { timeout: 120_000 }, async () => {
   const at = join(root, '.cache', 'guide')
   mkdirSync(at, { recursive: true })
   writeFileSync(join(at, 'guide.ts'), code)
-  writeFileSync(join(at, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noEmit: true, noUnusedLocals: false }, include: ['guide.ts'] }))
-  const compiled = await promisify(execFile)(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', at]).catch((error: { stdout: string }) => error)
+  writeFileSync(
+    join(at, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { noEmit: true, noUnusedLocals: false },
+      include: ['guide.ts'],
+    }),
+  )
+  const compiled = await promisify(execFile)(process.execPath, [
+    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    at,
+  ]).catch((error: { stdout: string }) => error)
   expect(compiled.stdout).toBe('')
 })
 
@@ -28,15 +39,27 @@ test('the guide runs, and what its comments say is so', async () => {
   const { code: script } = await transformWithOxc(code, 'guide.ts')
   const body = script.replace(/^import (\{[^}]*\}) from ["']([^"']+)["'];?/gm, 'const $1 = modules["$2"];')
   expect(body).not.toMatch(/^import /m)
-  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => (...given: unknown[]) => Promise<Record<string, unknown>>
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...parts: string[]
+  ) => (...given: unknown[]) => Promise<Record<string, unknown>>
   const logged: unknown[] = []
-  const said = await new AsyncFunction('modules', 'console', `${body}; return { added, first, again, one, result, ok, defects, rows, sent, room, phase, behind }`)(
-    { tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) },
-  )
+  const said = await new AsyncFunction(
+    'modules',
+    'console',
+    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, room, phase, behind }`,
+  )({ tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) })
   expect(said).toMatchObject({
-    added: { position: 2, versions: { 'basket-1': 2 } }, first: { position: 4, duplicate: false }, again: { position: 4, duplicate: true },
-    one: { id: 'basket-1', items: 3, total: 4200 }, result: { type: 'refused', reason: 'it was placed already', attempts: 1 },
-    ok: true, defects: [], rows: { ok: true }, sent: { size: 1 }, phase: 'live', behind: 0,
+    added: { position: 2, versions: { 'basket-1': 2 } },
+    first: { position: 4, duplicate: false },
+    again: { position: 4, duplicate: true },
+    one: { id: 'basket-1', items: 3, total: 4200 },
+    result: { type: 'refused', reason: 'it was placed already', attempts: 1 },
+    ok: true,
+    defects: [],
+    rows: { ok: true },
+    sent: { size: 1 },
+    phase: 'live',
+    behind: 0,
   })
   expect(logged).toContainEqual([3, 'OrderPlaced'])
   expect(logged).toContainEqual([1, 'ItemAdded', 'cannot be counted'])

@@ -1,7 +1,22 @@
 // A misspelt option is refused everywhere: ignored, it would widen what it should narrow.
 import 'fake-indexeddb/auto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { compactEvents, defineEvents, defineProjection, execute, exportEvents, importEvents, liveProjection, openEventStore, runProjection, startProjection, verifyEventStore, verifyReadModel, type ProjectionHandle, type TidemarkStore } from 'tidemark'
+import {
+  compactEvents,
+  defineEvents,
+  defineProjection,
+  execute,
+  exportEvents,
+  importEvents,
+  liveProjection,
+  openEventStore,
+  runProjection,
+  startProjection,
+  verifyEventStore,
+  verifyReadModel,
+  type ProjectionHandle,
+  type TidemarkStore,
+} from 'tidemark'
 import { faulty, virtualClock } from 'tidemark/testing'
 
 const events = defineEvents({ A: {} })
@@ -11,7 +26,7 @@ let store: TidemarkStore<never>
 let handle: ProjectionHandle
 
 beforeAll(async () => {
-  store = await openEventStore({ name: 'options', events }) as never
+  store = (await openEventStore({ name: 'options', events })) as never
   handle = startProjection(definition as never, store)
 })
 afterAll(async () => {
@@ -32,7 +47,12 @@ const misspelt: Record<string, () => unknown> = {
   'liveProjection without folds': () => liveProjection(store, { initial: 0 } as never),
   runProjection: () => runProjection(definition as never, store, { mod: 'batch' } as never),
   startProjection: () => startProjection(definition as never, store, { leadershp: 'try' } as never),
-  ...Object.fromEntries(['poll', 'retry', 'batch', 'budget'].map((part) => [`${part} of a run`, () => runProjection(definition as never, store, { [part]: { maxx: 1 } } as never)])),
+  ...Object.fromEntries(
+    ['poll', 'retry', 'batch', 'budget'].map((part) => [
+      `${part} of a run`,
+      () => runProjection(definition as never, store, { [part]: { maxx: 1 } } as never),
+    ]),
+  ),
   caughtUp: () => handle.caughtUp(0, { timeot: 1 } as never),
   'what caughtUp does late': () => handle.caughtUp(0, { onTimeout: 'Stale' as never }),
   rebuild: () => handle.rebuild({ unti: 'complete' } as never),
@@ -62,14 +82,23 @@ const signals: Record<string, () => unknown> = {
 }
 
 test.for(Object.entries(signals))('a controller in place of its signal is refused: %s', async ([, call]) => {
-  await expect((async () => call())()).rejects.toMatchObject({ code: 'invalid-argument', message: 'signal must be an AbortSignal.' })
+  await expect((async () => call())()).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: 'signal must be an AbortSignal.',
+  })
 })
 
 test('what is to be called is a function', async () => {
-  await expect(execute(store, command as never, { onRetry: 1 as never })).rejects.toMatchObject({ code: 'invalid-argument' })
-  await expect(execute(store, { ...command, discover: ['t'] } as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+  await expect(execute(store, command as never, { onRetry: 1 as never })).rejects.toMatchObject({
+    code: 'invalid-argument',
+  })
+  await expect(execute(store, { ...command, discover: ['t'] } as never)).rejects.toMatchObject({
+    code: 'invalid-argument',
+  })
   await expect(importEvents(store, '', { onProgress: 1 as never })).rejects.toMatchObject({ code: 'invalid-argument' })
-  await expect(runProjection(definition as never, store, { onEvent: 'x' as never })).rejects.toMatchObject({ code: 'invalid-argument' })
+  await expect(runProjection(definition as never, store, { onEvent: 'x' as never })).rejects.toMatchObject({
+    code: 'invalid-argument',
+  })
 })
 
 test('a command that is an instance of a class may hold what it likes', async () => {
@@ -77,8 +106,12 @@ test('a command that is an instance of a class may hold what it likes', async ()
     readonly account = 's'
     readonly streams = [this.account]
     readonly initial = 0
-    evolve(state: number) { return state }
-    decide() { return [] }
+    evolve(state: number) {
+      return state
+    }
+    decide() {
+      return []
+    }
   }
   await expect(execute(store, new Nothing() as never)).resolves.toMatchObject({ type: 'accepted' })
 })

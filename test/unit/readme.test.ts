@@ -14,9 +14,19 @@ test('the first example runs as it stands, and shows what it says', async () => 
   const { code } = await transformWithOxc(example, 'example.ts')
   const body = code.replace(/import (\{[\s\S]*?\}) from ["']tidemark["'];?/, 'const $1 = tidemark;')
   expect(body).not.toContain('import ')
-  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => (...given: unknown[]) => Promise<{ store: tidemark.TidemarkStore; projection: tidemark.ProjectionHandle; view: { close(): Promise<void> } }>
-  const { store, projection, view } = await new AsyncFunction('tidemark', 'console', `${body}; return { store, projection, view }`)(tidemark, { log: (value: unknown) => logged.push(value) })
-  await expect.poll(() => logged.at(-1)).toMatchObject({ state: 'ready', value: [{ code: 'LAS', landed: 1, delay: 12 }] })
+  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => (...given: unknown[]) => Promise<{
+    store: tidemark.TidemarkStore
+    projection: tidemark.ProjectionHandle
+    view: { close(): Promise<void> }
+  }>
+  const { store, projection, view } = await new AsyncFunction(
+    'tidemark',
+    'console',
+    `${body}; return { store, projection, view }`,
+  )(tidemark, { log: (value: unknown) => logged.push(value) })
+  await expect
+    .poll(() => logged.at(-1))
+    .toMatchObject({ state: 'ready', value: [{ code: 'LAS', landed: 1, delay: 12 }] })
   await projection.stop()
   await view.close()
   await store.close()

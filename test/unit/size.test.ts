@@ -3,15 +3,26 @@ import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
 import { budgets, measureSize } from '../../scripts/size.mjs'
 
-test.for(budgets)('$title is within its budget and brings nothing that it has no use for', { timeout: 30_000 }, async (each) => {
-  const { bytes, foreign } = await measureSize(each)
-  expect(foreign).toEqual([])
-  expect(bytes).toBeGreaterThan(0)
-  expect(bytes, 'npm run size shows all of them').toBeLessThanOrEqual(each.budget)
-})
+test.for(budgets)(
+  '$title is within its budget and brings nothing that it has no use for',
+  { timeout: 30_000 },
+  async (each) => {
+    const { bytes, foreign } = await measureSize(each)
+    expect(foreign).toEqual([])
+    expect(bytes).toBeGreaterThan(0)
+    expect(bytes, 'npm run size shows all of them').toBeLessThanOrEqual(each.budget)
+  },
+)
 
 test('every function that is no error, helper of types or refusal has a budget of its own', () => {
   const small = ['ensure', 'refuse', 'table']
-  const functions = Object.entries(tidemark).filter(([name, value]) => typeof value === 'function' && !/Error$/.test(name) && !small.includes(name))
-  expect(functions.map(([name]) => name).sort()).toEqual(budgets.map(({ names }) => names).filter((names) => /^\w+$/.test(names)).sort())
+  const functions = Object.entries(tidemark).filter(
+    ([name, value]) => typeof value === 'function' && !/Error$/.test(name) && !small.includes(name),
+  )
+  expect(functions.map(([name]) => name).sort()).toEqual(
+    budgets
+      .map(({ names }) => names)
+      .filter((names) => /^\w+$/.test(names))
+      .sort(),
+  )
 })

@@ -31,6 +31,10 @@ export const chromiumOn = (storage) => ({
   storage,
   async storageOnDisk(profile) {
     const entries = await readdir(join(profile, 'Default', 'IndexedDB')).catch(() => [])
-    return entries.some((entry) => entry.endsWith('.indexeddb.leveldb')) ? 'leveldb' : entries.length > 0 ? 'sqlite' : 'none'
+    return entries.some((entry) => entry.endsWith('.indexeddb.leveldb'))
+      ? 'leveldb'
+      : entries.length > 0
+        ? 'sqlite'
+        : 'none'
   },
 })

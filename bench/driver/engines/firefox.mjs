@@ -5,7 +5,13 @@ import process from 'node:process'
 import { findFirefox } from '../../../scripts/find-browser.mjs'
 
 /** Entries are samples: 64 MiB of them, one each 0.5 ms. */
-const profiling = { MOZ_PROFILER_STARTUP: '1', MOZ_PROFILER_STARTUP_ENTRIES: '33554432', MOZ_PROFILER_STARTUP_INTERVAL: '0.5', MOZ_PROFILER_STARTUP_FEATURES: 'js', MOZ_PROFILER_STARTUP_FILTERS: 'GeckoMain' }
+const profiling = {
+  MOZ_PROFILER_STARTUP: '1',
+  MOZ_PROFILER_STARTUP_ENTRIES: '33554432',
+  MOZ_PROFILER_STARTUP_INTERVAL: '0.5',
+  MOZ_PROFILER_STARTUP_FEATURES: 'js',
+  MOZ_PROFILER_STARTUP_FILTERS: 'GeckoMain',
+}
 
 export const firefox = {
   /** @param {string | undefined} profileFile where it writes a CPU profile when it ends */
@@ -14,7 +20,12 @@ export const firefox = {
     const browser = await launch({
       // A page under remote control counts as one that is debugged, and then every `await` notes who called: three times as slow as for users.
       extraPrefsFirefox: { 'javascript.options.asyncstack': false },
-      browser: 'firefox', executablePath: findFirefox(), headless: true, userDataDir: profile, handleSIGINT: false, protocolTimeout: 15 * 60_000,
+      browser: 'firefox',
+      executablePath: findFirefox(),
+      headless: true,
+      userDataDir: profile,
+      handleSIGINT: false,
+      protocolTimeout: 15 * 60_000,
       ...(profileFile !== undefined && { env: { ...process.env, ...profiling, MOZ_PROFILER_SHUTDOWN: profileFile } }),
     })
     const [blank] = await browser.pages()
@@ -30,7 +41,9 @@ export const firefox = {
   storage: 'firefox',
   async storageOnDisk(profile) {
     const origins = await readdir(join(profile, 'storage', 'default')).catch(() => [])
-    const files = await Promise.all(origins.map((origin) => readdir(join(profile, 'storage', 'default', origin, 'idb')).catch(() => [])))
+    const files = await Promise.all(
+      origins.map((origin) => readdir(join(profile, 'storage', 'default', origin, 'idb')).catch(() => [])),
+    )
     return files.flat().some((file) => file.endsWith('.sqlite')) ? 'firefox' : 'none'
   },
 }

@@ -18,7 +18,13 @@ function eventAt(n) {
   const head = hex(time, 12)
   return {
     type: 'Deposited',
-    data: { customer: `customer-${scatter(n) % 1000}`, amount: 1 + (n % 97), currency: 'EUR', reference: `deposit number ${n} at the counter`, settled: true },
+    data: {
+      customer: `customer-${scatter(n) % 1000}`,
+      amount: 1 + (n % 97),
+      currency: 'EUR',
+      reference: `deposit number ${n} at the counter`,
+      settled: true,
+    },
     stream: `account-${n % 100}`,
     id: `${head.slice(0, 8)}-${head.slice(8)}-7${hex(n, 3)}-8${hex(scatter(n), 3)}-${hex(scatter(n * 7), 8)}${hex(n, 4)}`,
     time,
@@ -27,8 +33,13 @@ function eventAt(n) {
 }
 
 const rows = {
-  write: (events) => `[${events.map(({ type, data, stream, id, time, version }) =>
-    `{"type":"${type}","data":${JSON.stringify(data)},"stream":"${stream}","id":"${id}","time":${time},"version":${version}}`).join(',')}]`,
+  write: (events) =>
+    `[${events
+      .map(
+        ({ type, data, stream, id, time, version }) =>
+          `{"type":"${type}","data":${JSON.stringify(data)},"stream":"${stream}","id":"${id}","time":${time},"version":${version}}`,
+      )
+      .join(',')}]`,
   read(text, at) {
     const events = JSON.parse(text)
     for (let index = 0; index < events.length; index += 1) events[index].position = at + index
@@ -53,13 +64,19 @@ const columns = (joined) => ({
     const [streams, stream] = places(events.map(({ stream }) => stream))
     const ids = events.map(({ id }) => id)
     return `{"types":${types},"type":${type},"streams":${streams},"stream":${stream},"version":[${events.map(({ version }) => version)}],"id":${
-      joined ? `"${ids.join('')}"` : `["${ids.join('","')}"]`},"time":${events[0].time},"data":[${events.map(({ data }) => JSON.stringify(data)).join(',')}]}`
+      joined ? `"${ids.join('')}"` : `["${ids.join('","')}"]`
+    },"time":${events[0].time},"data":[${events.map(({ data }) => JSON.stringify(data)).join(',')}]}`
   },
   read(text, at) {
     const { types, type, streams, stream, version, id, time, data } = JSON.parse(text)
     return data.map((data, index) => ({
-      type: types[type[index]], data, stream: streams[stream[index]], id: joined ? id.slice(36 * index, 36 * index + 36) : id[index],
-      time, version: version[index], position: at + index,
+      type: types[type[index]],
+      data,
+      stream: streams[stream[index]],
+      id: joined ? id.slice(36 * index, 36 * index + 36) : id[index],
+      time,
+      version: version[index],
+      position: at + index,
     }))
   },
 })
@@ -69,17 +86,23 @@ const large = Object.fromEntries([
   ...[256, 512, 1024].map((size) => [`columns, ${size}`, { ...columns(false), size }]),
   ['columns, 512, ids joined', { ...columns(true), size: 512 }],
 ])
-const small = Object.fromEntries([1, 2, 3, 4, 8, 16].flatMap((size) =>
-  [[`one after the other, ${size}`, { ...rows, size }], [`columns, ${size}`, { ...columns(false), size }]]))
+const small = Object.fromEntries(
+  [1, 2, 3, 4, 8, 16].flatMap((size) => [
+    [`one after the other, ${size}`, { ...rows, size }],
+    [`columns, ${size}`, { ...columns(false), size }],
+  ]),
+)
 
-const result = (request) => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result)
-  request.onerror = () => reject(request.error)
-})
-const committed = (transaction) => new Promise((resolve, reject) => {
-  transaction.oncomplete = () => resolve()
-  transaction.onabort = () => reject(transaction.error)
-})
+const result = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+const committed = (transaction) =>
+  new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve()
+    transaction.onabort = () => reject(transaction.error)
+  })
 
 function recordOf(events, at, beginsCommit, write) {
   const heads = [...new Map(events.map(({ stream, version }) => [stream, version]))]
@@ -120,7 +143,12 @@ async function append(database, events, { size, write }) {
 async function read(database, { size, read }) {
   const seen = { events: 0, amount: 0, positions: 0 }
   for (let after = 0; after < count;) {
-    const records = await result(database.transaction('commits').objectStore('commits').getAll(IDBKeyRange.lowerBound(after + 1), Math.round(commitSize / size)))
+    const records = await result(
+      database
+        .transaction('commits')
+        .objectStore('commits')
+        .getAll(IDBKeyRange.lowerBound(after + 1), Math.round(commitSize / size)),
+    )
     // Kept until the page is done, as a library that hands out a page does.
     const page = records.map(({ at, events }) => read(events, at))
     for (const { data, position } of page.flat()) {
@@ -136,7 +164,11 @@ async function read(database, { size, read }) {
 /** @returns for each variant: characters of text per event, and µs per event of each round */
 window.experiment = async () => {
   const events = Array.from({ length: count }, (_, n) => eventAt(n))
-  const wanted = JSON.stringify({ events: count, amount: events.reduce((sum, { data }) => sum + data.amount, 0), positions: (count * (count + 1)) / 2 })
+  const wanted = JSON.stringify({
+    events: count,
+    amount: events.reduce((sum, { data }) => sum + data.amount, 0),
+    positions: (count * (count + 1)) / 2,
+  })
   const figures = { large: {}, small: {} }
   const timed = async (into, what, work) => {
     const start = performance.now()
@@ -145,7 +177,10 @@ window.experiment = async () => {
     return done
   }
   for (const [name, variant] of Object.entries(large)) {
-    figures.large[name] = { characters: [...groupsOf(events, variant.size)].reduce((sum, group) => sum + variant.write(group).length, 0) / count }
+    figures.large[name] = {
+      characters:
+        [...groupsOf(events, variant.size)].reduce((sum, group) => sum + variant.write(group).length, 0) / count,
+    }
   }
   for (let round = 0; round < rounds; round += 1) {
     for (const [name, variant] of Object.entries(large)) {

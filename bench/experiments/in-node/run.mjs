@@ -15,21 +15,58 @@ const { UnitOfWork } = await load('read-model/unit-of-work.js')
 const { applied } = await load('projection/target.js')
 
 const count = 10_000
-const dataOf = (n) => ({ customer: `customer-${(n * 7919) % 1000}`, amount: 1 + (n % 97), currency: 'EUR', reference: `deposit number ${n} at the counter`, settled: true })
-const writes = Array.from({ length: 100 }, (_, stream) =>
-  ({ stream: `account-${stream}`, events: Array.from({ length: count / 100 }, (_, n) => ({ type: 'Deposited', data: dataOf(n * 100 + stream) })) }))
-const recorded = Array.from({ length: count }, (_, n) => ({ type: 'Deposited', position: n + 1, stream: 's', version: n + 1, id: `id-${n}`, time: 0, data: dataOf(n) }))
+const dataOf = (n) => ({
+  customer: `customer-${(n * 7919) % 1000}`,
+  amount: 1 + (n % 97),
+  currency: 'EUR',
+  reference: `deposit number ${n} at the counter`,
+  settled: true,
+})
+const writes = Array.from({ length: 100 }, (_, stream) => ({
+  stream: `account-${stream}`,
+  events: Array.from({ length: count / 100 }, (_, n) => ({ type: 'Deposited', data: dataOf(n * 100 + stream) })),
+}))
+const recorded = Array.from({ length: count }, (_, n) => ({
+  type: 'Deposited',
+  position: n + 1,
+  stream: 's',
+  version: n + 1,
+  id: `id-${n}`,
+  time: 0,
+  data: dataOf(n),
+}))
 const context = { catalogue: anyEvents, codec: undefined, clock: { now: () => Date.now() }, maxEventBytes: 2 ** 20 }
 
-const credited = (row, { customer, amount }, position) => ({ customer, deposits: (row?.deposits ?? 0) + 1, total: (row?.total ?? 0) + amount, last: position })
+const credited = (row, { customer, amount }, position) => ({
+  customer,
+  deposits: (row?.deposits ?? 0) + 1,
+  total: (row?.total ?? 0) + amount,
+  last: position,
+})
 const customers = defineProjection(defineEvents(), {
-  name: 'customers', tables: { customers: table({ key: 'customer' }) },
-  on: { Deposited: async ({ data, position }, { customers }) => { customers.put(credited(await customers.get(data.customer), data, position)) } },
+  name: 'customers',
+  tables: { customers: table({ key: 'customer' }) },
+  on: {
+    Deposited: async ({ data, position }, { customers }) => {
+      customers.put(credited(await customers.get(data.customer), data, position))
+    },
+  },
 })
 const work = new UnitOfWork(customers, {})
 
-await measure('an id', () => { for (let n = 0; n < count; n += 1) createId(1_764_000_000_000) })
-await measure('checking and encoding', async () => void encodeRecords(await prepareAppend(writes, {}, context), 1, () => 0, () => {}))
+await measure('an id', () => {
+  for (let n = 0; n < count; n += 1) createId(1_764_000_000_000)
+})
+await measure(
+  'checking and encoding',
+  async () =>
+    void encodeRecords(
+      await prepareAppend(writes, {}, context),
+      1,
+      () => 0,
+      () => {},
+    ),
+)
 await measure('a handler that gets and puts', async () => {
   work.reset(0, true)
   for (const event of recorded) await applied(work.apply(event))

@@ -4,7 +4,14 @@ import { asked, done, drop, open, relaxed } from './idb-lite.js'
 const checks = {
   'array keys inside a multiEntry index': () =>
     withLog(async (db) => {
-      await add(db, { at: 1, heads: [['a', 1], ['b', 7]], commits: [1] })
+      await add(db, {
+        at: 1,
+        heads: [
+          ['a', 1],
+          ['b', 7],
+        ],
+        commits: [1],
+      })
       const heads = index(db, 'heads')
       equal(await asked(heads.getAllKeys(['b', 7])), [1])
       equal(await asked(index(db, 'heads').count()), 2)
@@ -13,14 +20,28 @@ const checks = {
   'unique multiEntry index refuses a duplicate: ConstraintError, the whole transaction is undone': () =>
     withLog(async (db) => {
       await add(db, { at: 1, heads: [], commits: [1] })
-      await refused(db, [{ at: 2, commits: [2] }, { at: 3, commits: [9, 1] }], false)
+      await refused(
+        db,
+        [
+          { at: 2, commits: [2] },
+          { at: 3, commits: [9, 1] },
+        ],
+        false,
+      )
       equal(await asked(store(db).getAllKeys()), [1])
     }),
 
   'the same with commit() called in the turn of the add': () =>
     withLog(async (db) => {
       await add(db, { at: 1, heads: [], commits: [1] })
-      await refused(db, [{ at: 2, commits: [2] }, { at: 3, commits: [9, 1] }], true)
+      await refused(
+        db,
+        [
+          { at: 2, commits: [2] },
+          { at: 3, commits: [9, 1] },
+        ],
+        true,
+      )
       equal(await asked(store(db).getAllKeys()), [1])
     }),
 
@@ -92,8 +113,24 @@ const checks = {
 
   'reverse key cursor over bound([s, 0], [s, []]) gives the last version': () =>
     withLog(async (db) => {
-      await add(db, { at: 1, heads: [['s', 5], ['r', 99], ['s\0', 77]], commits: [1] })
-      await add(db, { at: 9, heads: [['s', 12], ['t', 98], ['sa', 76]], commits: [9] })
+      await add(db, {
+        at: 1,
+        heads: [
+          ['s', 5],
+          ['r', 99],
+          ['s\0', 77],
+        ],
+        commits: [1],
+      })
+      await add(db, {
+        at: 9,
+        heads: [
+          ['s', 12],
+          ['t', 98],
+          ['sa', 76],
+        ],
+        commits: [9],
+      })
       await add(db, { at: 20, heads: [['u', 1]], commits: [20] })
       const last = async (s) => {
         const cursor = await asked(index(db, 'heads').openKeyCursor(ofStream(s), 'prev'))
@@ -113,11 +150,28 @@ const checks = {
 
   'getAll and getAllKeys over a range of a multiEntry index, in index order, with a limit': () =>
     withLog(async (db) => {
-      await add(db, { at: 30, heads: [['s', 3], ['t', 1]], commits: [30] })
-      await add(db, { at: 10, heads: [['s', 1], ['r', 4]], commits: [10] })
+      await add(db, {
+        at: 30,
+        heads: [
+          ['s', 3],
+          ['t', 1],
+        ],
+        commits: [30],
+      })
+      await add(db, {
+        at: 10,
+        heads: [
+          ['s', 1],
+          ['r', 4],
+        ],
+        commits: [10],
+      })
       await add(db, { at: 20, heads: [['s', 2]], commits: [20] })
       const range = IDBKeyRange.bound(['s', 2], ['s', []])
-      equal((await asked(index(db, 'heads').getAll(range))).map((r) => r.at), [20, 30])
+      equal(
+        (await asked(index(db, 'heads').getAll(range))).map((r) => r.at),
+        [20, 30],
+      )
       equal(await asked(index(db, 'heads').getAllKeys(ofStream('s'), 2)), [10, 20])
     }),
 
@@ -198,7 +252,21 @@ const checks = {
 
   'strings with NUL, emoji and lone surrogates as keys: kept, in UTF-16 code unit order': () =>
     withLog(async (db) => {
-      const names = ['', '\0', 'a', 'a\0', 'a\0b', 'aa', 'é', '\ud800', '\ud800x', '\ud83d\ude00', '\udc00', '\ue000', '\uffff']
+      const names = [
+        '',
+        '\0',
+        'a',
+        'a\0',
+        'a\0b',
+        'aa',
+        'é',
+        '\ud800',
+        '\ud800x',
+        '\ud83d\ude00',
+        '\udc00',
+        '\ue000',
+        '\uffff',
+      ]
       const codeUnits = [...names].sort() // Array.prototype.sort compares code units
       for (const [i, s] of [...names].reverse().entries()) await add(db, { at: i, heads: [[s, 1]], ids: [s], s })
       const seen = { ids: [], heads: [] }
@@ -208,7 +276,8 @@ const checks = {
         walk.onsuccess = () => {
           if (!walk.result) return
           const key = which === 'ids' ? walk.result.key : walk.result.key[0]
-          if (key !== walk.result.value.s) throw new Error(`key ${units(key)} is not value ${units(walk.result.value.s)}`)
+          if (key !== walk.result.value.s)
+            throw new Error(`key ${units(key)} is not value ${units(walk.result.value.s)}`)
           seen[which].push(key)
           walk.result.continue()
         }
@@ -272,7 +341,10 @@ const checks = {
     let free
     const held = new Promise((resolve) => (free = resolve))
     const first = navigator.locks.request(name, () => held)
-    const firstEnds = first.then(() => 'released', (error) => error.name)
+    const firstEnds = first.then(
+      () => 'released',
+      (error) => error.name,
+    )
     await navigator.locks.request(name, { ifAvailable: true }, (lock) => equal(lock, null))
     equal((await navigator.locks.query()).held.filter((l) => l.name === name).length, 1)
     equal(await navigator.locks.request(name, { steal: true }, (lock) => lock.mode), 'exclusive')
@@ -300,7 +372,10 @@ const checks = {
 export async function capabilities() {
   const outcome = {}
   for (const [name, check] of Object.entries(checks))
-    outcome[name] = await within(8_000, check()).then(() => 'pass', (error) => `FAIL: ${error?.message ?? error}`)
+    outcome[name] = await within(8_000, check()).then(
+      () => 'pass',
+      (error) => `FAIL: ${error?.message ?? error}`,
+    )
   return outcome
 }
 
@@ -314,7 +389,10 @@ export async function clearSiteData() {
   await fetch('/clear')
   await new Promise((resolve) => setTimeout(resolve, 2_000))
   const outcome = { events: seen }
-  outcome.write = await within(4_000, add(db, { at: 1 })).then(() => 'accepted', (error) => error.name)
+  outcome.write = await within(4_000, add(db, { at: 1 })).then(
+    () => 'accepted',
+    (error) => error.name,
+  )
   outcome.listed = (await indexedDB.databases()).some((d) => d.name === name)
   db.close()
   return outcome
@@ -355,10 +433,16 @@ async function add(db, record) {
 async function refused(db, records, explicit) {
   const tx = db.transaction('log', 'readwrite', relaxed)
   const requests = records.map((record) => tx.objectStore('log').add(record))
-  const last = asked(requests.at(-1)).then(() => 'success', (error) => error.name)
+  const last = asked(requests.at(-1)).then(
+    () => 'success',
+    (error) => error.name,
+  )
   for (const request of requests.slice(0, -1)) asked(request).catch(() => {})
   if (explicit) tx.commit()
-  const ended = await done(tx).then(() => 'complete', (error) => error.name)
+  const ended = await done(tx).then(
+    () => 'complete',
+    (error) => error.name,
+  )
   equal([await last, ended === 'complete'], ['ConstraintError', false])
   return tx.error?.name ?? null
 }
@@ -369,7 +453,10 @@ function abortedUpgrade(name) {
     request.result.createObjectStore('s')
     request.transaction.abort()
   }
-  return asked(request).then(() => 'opened', (error) => error.name)
+  return asked(request).then(
+    () => 'opened',
+    (error) => error.name,
+  )
 }
 
 function equal(actual, expected) {

@@ -70,7 +70,13 @@ async function startChromium(executablePath, url, profile, extra) {
 
 async function startFirefox(executablePath, url, profile) {
   const { default: puppeteer } = await import('puppeteer-core')
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true, timeout: 60_000, userDataDir: profile })
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath,
+    headless: true,
+    timeout: 60_000,
+    userDataDir: profile,
+  })
   const page = await browser.newPage()
   await page.goto(url, { timeout: 60_000 })
   return { version: await browser.version(), stop: () => browser.close() }
@@ -153,7 +159,10 @@ function freePort() {
 async function listening(port, ms) {
   const deadline = Date.now() + ms
   while (Date.now() < deadline) {
-    const up = await fetch(`http://127.0.0.1:${port}/status`).then((r) => r.ok, () => false)
+    const up = await fetch(`http://127.0.0.1:${port}/status`).then(
+      (r) => r.ok,
+      () => false,
+    )
     if (up) return
     await new Promise((resolve) => setTimeout(resolve, 200))
   }

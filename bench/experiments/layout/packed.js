@@ -6,7 +6,13 @@ const rowCount = 1000
 const keyOf = (i) => `customer-${String(i).padStart(4, '0')}`
 const anyRow = () => Math.floor(Math.random() * rowCount)
 const build = (name) => open(name, (db) => db.createObjectStore('rows'))
-const rowOf = (i, n) => ({ customer: keyOf(i), balance: n * 7, deposits: n, last: 'a note of some thirty characters', open: true })
+const rowOf = (i, n) => ({
+  customer: keyOf(i),
+  balance: n * 7,
+  deposits: n,
+  last: 'a note of some thirty characters',
+  open: true,
+})
 
 /** Packs of so many rows; none for a record per row. */
 const shapes = { 'a record per row': 0, 'packs of 16': 16, 'packs of 32': 32, 'packs of 64': 64, 'packs of 128': 128 }
@@ -27,7 +33,14 @@ export async function packedRows(say) {
         }
         await timed('one commit of 1,000 rows', () => commit(db, size, rows, all, 1))
         await timed('100 commits of 90 rows', async () => {
-          for (let n = 0; n < 100; n++) await commit(db, size, rows, Array.from({ length: 90 }, () => anyRow()), n)
+          for (let n = 0; n < 100; n++)
+            await commit(
+              db,
+              size,
+              rows,
+              Array.from({ length: 90 }, () => anyRow()),
+              n,
+            )
         })
         await timed('300 commits of one row', async () => {
           for (let n = 0; n < 300; n++) await commit(db, size, rows, [anyRow()], n)
@@ -42,9 +55,12 @@ export async function packedRows(say) {
           for (let n = 0; n < 300; n++) {
             const key = keyOf(anyRow())
             const store = db.transaction('rows').objectStore('rows')
-            const found = size === 0
-              ? await asked(store.get(key))
-              : (await asked(store.openCursor(IDBKeyRange.upperBound(key), 'prev'))).value.find(({ customer }) => customer === key)
+            const found =
+              size === 0
+                ? await asked(store.get(key))
+                : (await asked(store.openCursor(IDBKeyRange.upperBound(key), 'prev'))).value.find(
+                    ({ customer }) => customer === key,
+                  )
             if (found?.customer !== key) throw new Error('a row is missing')
           }
         })

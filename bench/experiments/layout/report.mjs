@@ -2,12 +2,19 @@
 
 export function report(name, result) {
   if (result.absent) return `## ${name}\n\nAbsent on this machine.\n`
-  const lines = [`## ${name}`, '', `${result.engine ?? ''}; databases ${result.onDisk ? 'seen on disk as expected' : 'NOT seen on disk'}`, '']
+  const lines = [
+    `## ${name}`,
+    '',
+    `${result.engine ?? ''}; databases ${result.onDisk ? 'seen on disk as expected' : 'NOT seen on disk'}`,
+    '',
+  ]
   if (result.error) lines.push(`Error: ${result.error}`, '')
   const { capabilities, clearSiteData, ...timed } = result.parts ?? {}
   if (capabilities) {
     const failed = Object.entries(capabilities).filter(([, outcome]) => outcome !== 'pass')
-    lines.push(`Capabilities: ${Object.keys(capabilities).length - failed.length} of ${Object.keys(capabilities).length} pass.`)
+    lines.push(
+      `Capabilities: ${Object.keys(capabilities).length - failed.length} of ${Object.keys(capabilities).length} pass.`,
+    )
     for (const [what, outcome] of failed) lines.push(`- ${what}: ${outcome}`)
     lines.push('')
   }

@@ -36,10 +36,14 @@ async function runIn(name, parts) {
     running = await engine.start(found, `http://localhost:${site.port}/index.html?parts=${parts}`, profile)
     const storage = []
     site.onPartial = () => storage.push(...filesBelow(profile).filter(engine.onDisk))
-    const result = await Promise.race([site.result, after(LIMIT_MS, () => ({ ...site.partial, error: `no result in ${LIMIT_MS} ms` }))])
+    const result = await Promise.race([
+      site.result,
+      after(LIMIT_MS, () => ({ ...site.partial, error: `no result in ${LIMIT_MS} ms` })),
+    ])
     result.engine = running.version
     result.onDisk = storage.length > 0
-    if (!result.onDisk && !engine.inMemory) result.error ??= 'the databases of the expected storage engine were not on disk'
+    if (!result.onDisk && !engine.inMemory)
+      result.error ??= 'the databases of the expected storage engine were not on disk'
     return result
   } finally {
     await Promise.race([running?.stop(), after(15_000)])
@@ -71,7 +75,9 @@ async function serve() {
     try {
       const file = path === '/idb.js' ? fileURLToPath(import.meta.resolve('idb')) : join(here, path)
       const text = await readFile(file)
-      response.writeHead(200, { 'content-type': types[extname(file)] ?? 'text/plain', 'cache-control': 'no-store' }).end(text)
+      response
+        .writeHead(200, { 'content-type': types[extname(file)] ?? 'text/plain', 'cache-control': 'no-store' })
+        .end(text)
     } catch {
       response.writeHead(404).end()
     }

@@ -82,7 +82,8 @@ function look(log, layout, batches, answer) {
   let known = false
   for (const bucket of asked)
     log.index('ids').getAll(bucket).onsuccess = (event) => {
-      for (const found of event.target.result) for (const e of JSON.parse(found.events)) if (wanted.has(e.id)) known = true
+      for (const found of event.target.result)
+        for (const e of JSON.parse(found.events)) if (wanted.has(e.id)) known = true
       if (--open === 0) answer(known)
     }
 }
@@ -125,19 +126,22 @@ export async function layouts(say) {
       for (const name of shuffled(names)) {
         const layout = layouts_[name]
         const { before, transactions } = prepare(layout)
-        const ms = await inDatabase((n) => create(n, layout), async (db) => {
-          let at = 1
-          if (before) {
-            await commit(db, { ...layout, write: justAdd }, at, before)
-            at += count(before)
-          }
-          const start = performance.now()
-          for (const batches of transactions) {
-            await commit(db, layout, at, batches)
-            at += count(batches)
-          }
-          return performance.now() - start
-        })
+        const ms = await inDatabase(
+          (n) => create(n, layout),
+          async (db) => {
+            let at = 1
+            if (before) {
+              await commit(db, { ...layout, write: justAdd }, at, before)
+              at += count(before)
+            }
+            const start = performance.now()
+            for (const batches of transactions) {
+              await commit(db, layout, at, batches)
+              at += count(batches)
+            }
+            return performance.now() - start
+          },
+        )
         keep(times, caseName, name, round, ms)
       }
     }
@@ -248,7 +252,13 @@ export async function rowCommit(say) {
 export async function wrapper(say) {
   const layout = layouts_.A
   const ways = {
-    raw: (db, at, events) => commit(db, layout, at, events.map((event) => [event])),
+    raw: (db, at, events) =>
+      commit(
+        db,
+        layout,
+        at,
+        events.map((event) => [event]),
+      ),
     'idb, adds not awaited': (db, at, events) => {
       const tx = idb.wrap(db).transaction('log', 'readwrite', relaxed)
       for (const [i, event] of events.entries()) tx.store.add(record(layout, at + i, [event])).catch(() => {})
@@ -270,15 +280,18 @@ export async function wrapper(say) {
     for (const [caseName, [commits, size]] of Object.entries(sizes))
       for (const name of shuffled(Object.keys(ways))) {
         const work = transactions(commits, size, 1).map((batches) => batches[0])
-        const ms = await inDatabase((n) => create(n, layout), async (db) => {
-          const start = performance.now()
-          let at = 1
-          for (const events of work) {
-            await ways[name](db, at, events)
-            at += events.length
-          }
-          return performance.now() - start
-        })
+        const ms = await inDatabase(
+          (n) => create(n, layout),
+          async (db) => {
+            const start = performance.now()
+            let at = 1
+            for (const events of work) {
+              await ways[name](db, at, events)
+              at += events.length
+            }
+            return performance.now() - start
+          },
+        )
         keep(times, caseName, name, round, ms)
       }
   }
@@ -325,7 +338,13 @@ function transactions(commits, size, msApart, first = 0) {
         type: 'MoneyDeposited',
         id: uuid7(time + Math.floor(i / 200), i),
         time,
-        data: { amount: n, currency: 'EUR', from: 'a customer at a counter', note: `deposit number ${n} of many made today`, ok: true },
+        data: {
+          amount: n,
+          currency: 'EUR',
+          from: 'a customer at a counter',
+          note: `deposit number ${n} of many made today`,
+          ok: true,
+        },
       })
     made.push([batch])
   }

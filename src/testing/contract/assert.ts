@@ -19,7 +19,11 @@ export function equal(actual: unknown, expected: unknown, what: string): void {
 }
 
 /** Fails unless the promise rejects with an error of one of the codes (or names, for platform errors); answers the error. */
-export async function rejects(work: () => unknown, codes: string | readonly string[], what: string): Promise<Record<string, unknown>> {
+export async function rejects(
+  work: () => unknown,
+  codes: string | readonly string[],
+  what: string,
+): Promise<Record<string, unknown>> {
   const wanted = typeof codes === 'string' ? [codes] : codes
   let answer: unknown
   try {
@@ -27,7 +31,9 @@ export async function rejects(work: () => unknown, codes: string | readonly stri
   } catch (error) {
     const { code, name } = error as { code?: unknown; name?: unknown }
     if (wanted.includes(code as string) || wanted.includes(name as string)) return error as Record<string, unknown>
-    throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, not ${String(error)}`, { cause: error })
+    throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, not ${String(error)}`, {
+      cause: error,
+    })
   }
   throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, but it answered ${show(answer)}`)
 }
@@ -41,10 +47,21 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false
+  if (
+    typeof a !== 'object' ||
+    typeof b !== 'object' ||
+    a === null ||
+    b === null ||
+    Array.isArray(a) !== Array.isArray(b)
+  )
+    return false
   const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length
-    && keys.every((key) => Object.hasOwn(b, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every(
+      (key) => Object.hasOwn(b, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
+    )
+  )
 }
 
 function show(value: unknown): string {

@@ -53,7 +53,8 @@ type Add = (name: string, check: (store: EventStore, subject: ContractSubject) =
 const numbers = async (store: EventStore, stream: string) => ns(await collect(store.readStream(stream)))
 
 /** The streams that a filter finds, over all pages. */
-const streamsOf = async (store: EventStore, filter: EventFilter) => (await collect(store.read({ filter }))).map(({ stream }) => stream)
+const streamsOf = async (store: EventStore, filter: EventFilter) =>
+  (await collect(store.read({ filter }))).map(({ stream }) => stream)
 
 /** Puts one event into each stream. */
 const fill = async (store: EventStore, streams: readonly string[], type?: string) => {
@@ -62,24 +63,46 @@ const fill = async (store: EventStore, streams: readonly string[], type?: string
 
 function writing(add: Add): void {
   add('S1: an event appended to an empty store is read back exactly', async (store) => {
-    const result = await store.append({ stream: 'a', events: [{ ...event(1), meta: { user: 'u' } }], expectedVersion: 0 })
+    const result = await store.append({
+      stream: 'a',
+      events: [{ ...event(1), meta: { user: 'u' } }],
+      expectedVersion: 0,
+    })
     equal(result, { position: 1, firstPosition: 1, versions: { a: 1 }, duplicate: false }, 'the result')
     const [only, ...others] = await collect(store.readStream('a'))
     equal(others, [], 'what else is there')
-    ok(only !== undefined && typeof only.id === 'string' && only.id !== '' && Number.isFinite(only.time), 'an id and a time')
+    ok(
+      only !== undefined && typeof only.id === 'string' && only.id !== '' && Number.isFinite(only.time),
+      'an id and a time',
+    )
     const { id: _id, time: _time, ...rest } = only
-    equal(rest, { type: 'Alpha', data: { n: 1 }, meta: { user: 'u' }, stream: 'a', version: 1, position: 1 }, 'the event')
+    equal(
+      rest,
+      { type: 'Alpha', data: { n: 1 }, meta: { user: 'u' }, stream: 'a', version: 1, position: 1 },
+      'the event',
+    )
   })
 
   add('S2: an old expected version conflicts, saying stream, expected and actual', async (store) => {
     await store.append({ stream: 'a', events: [event(1)] })
-    const error = await rejects(() => store.append({ stream: 'a', events: [event(2)], expectedVersion: 0 }), 'version-conflict', 'the append')
-    equal([error['stream'], error['expected'], error['actual'], error['outcome']], ['a', 0, 1, 'not-written'], 'the error')
+    const error = await rejects(
+      () => store.append({ stream: 'a', events: [event(2)], expectedVersion: 0 }),
+      'version-conflict',
+      'the append',
+    )
+    equal(
+      [error['stream'], error['expected'], error['actual'], error['outcome']],
+      ['a', 0, 1, 'not-written'],
+      'the error',
+    )
     equal(await numbers(store, 'a'), [1], 'the stream')
   })
 
   add('S3: one append over two streams gives each its own events', async (store) => {
-    const result = await store.append([{ stream: 'a', events: [event(1)] }, { stream: 'b', events: [event(2)] }])
+    const result = await store.append([
+      { stream: 'a', events: [event(1)] },
+      { stream: 'b', events: [event(2)] },
+    ])
     equal(result, { position: 2, firstPosition: 1, versions: { a: 1, b: 1 }, duplicate: false }, 'the result')
     equal([await numbers(store, 'a'), await numbers(store, 'b')], [[1], [2]], 'the streams')
   })
@@ -91,26 +114,45 @@ function writing(add: Add): void {
 
   add('S5: a conflict on one stream leaves every stream of the append untouched', async (store) => {
     await fill(store, ['a', 'b'])
-    const writes = [{ stream: 'a', events: [event(8)], expectedVersion: 0 }, { stream: 'b', events: [event(9)], expectedVersion: 1 }]
+    const writes = [
+      { stream: 'a', events: [event(8)], expectedVersion: 0 },
+      { stream: 'b', events: [event(9)], expectedVersion: 1 },
+    ]
     await rejects(() => store.append(writes), 'version-conflict', 'the append')
     await rejects(() => store.append([...writes].reverse()), 'version-conflict', 'the append the other way round')
-    equal([await store.streamVersion('a'), await store.streamVersion('b'), await store.head()], [1, 1, 2], 'versions and head')
+    equal(
+      [await store.streamVersion('a'), await store.streamVersion('b'), await store.head()],
+      [1, 1, 2],
+      'versions and head',
+    )
   })
 
   add('S6: a participant without events is checked, and its conflict keeps the target empty', async (store) => {
     await fill(store, ['a'])
-    await rejects(() => store.append([{ stream: 'a', events: [], expectedVersion: 0 }, { stream: 'b', events: [event(1)], expectedVersion: 0 }]), 'version-conflict', 'the append')
+    await rejects(
+      () =>
+        store.append([
+          { stream: 'a', events: [], expectedVersion: 0 },
+          { stream: 'b', events: [event(1)], expectedVersion: 0 },
+        ]),
+      'version-conflict',
+      'the append',
+    )
     equal(await numbers(store, 'b'), [], 'the target')
   })
 
   add('S7: a participant without events at the right version lets the append through', async (store) => {
     await fill(store, ['a'])
-    const result = await store.append([{ stream: 'a', events: [], expectedVersion: 1 }, { stream: 'b', events: [event(1)], expectedVersion: 0 }])
+    const result = await store.append([
+      { stream: 'a', events: [], expectedVersion: 1 },
+      { stream: 'b', events: [event(1)], expectedVersion: 0 },
+    ])
     equal(result.versions, { a: 1, b: 1 }, 'the versions')
   })
 
   add("expectedVersion: a number, 'no-stream', 'stream-exists' and 'any' each mean what they say", async (store) => {
-    const append = (expectedVersion: NonNullable<StreamWrite['expectedVersion']>) => store.append({ stream: 'a', events: [event(1)], expectedVersion })
+    const append = (expectedVersion: NonNullable<StreamWrite['expectedVersion']>) =>
+      store.append({ stream: 'a', events: [event(1)], expectedVersion })
     await rejects(() => append('stream-exists'), 'version-conflict', "'stream-exists' on a new stream")
     await rejects(() => append(1), 'version-conflict', '1 on a new stream')
     await append('no-stream')
@@ -124,9 +166,17 @@ function writing(add: Add): void {
 
   add('N11: an append without events still checks versions', async (store) => {
     await store.append({ stream: 'a', events: many(2) })
-    await rejects(() => store.append({ stream: 'a', events: [], expectedVersion: 1 }), 'version-conflict', 'the old version')
+    await rejects(
+      () => store.append({ stream: 'a', events: [], expectedVersion: 1 }),
+      'version-conflict',
+      'the old version',
+    )
     const result = await store.append({ stream: 'a', events: [], expectedVersion: 2 })
-    equal(result, { position: 2, firstPosition: 2, versions: { a: 2 }, duplicate: false }, 'the result at the right version')
+    equal(
+      result,
+      { position: 2, firstPosition: 2, versions: { a: 2 }, duplicate: false },
+      'the result at the right version',
+    )
   })
 
   add('V10: the same stream twice in one append, expected at the same version, is one append', async (store) => {
@@ -141,8 +191,13 @@ function writing(add: Add): void {
 
   add('V11: the same stream twice in one append, expected at two versions, is refused', async (store) => {
     await rejects(
-      () => store.append([{ stream: 'a', events: [event(1)], expectedVersion: 0 }, { stream: 'a', events: [event(2)], expectedVersion: 1 }]),
-      ['version-conflict', 'invalid-argument'], 'the append',
+      () =>
+        store.append([
+          { stream: 'a', events: [event(1)], expectedVersion: 0 },
+          { stream: 'a', events: [event(2)], expectedVersion: 1 },
+        ]),
+      ['version-conflict', 'invalid-argument'],
+      'the append',
     )
     equal(await store.head(), 0, 'the head')
   })
@@ -156,18 +211,38 @@ function writing(add: Add): void {
 
   add('S16: versions and positions are 1, 2, 3 … over many appends, refused ones included', async (store) => {
     for (let round = 1; round <= 12; round += 1) {
-      await store.append([{ stream: 'a', events: many(round % 3) }, { stream: 'b', events: many(2) }])
-      await rejects(() => store.append({ stream: 'a', events: [event(0)], expectedVersion: 1000 }), 'version-conflict', 'the append')
+      await store.append([
+        { stream: 'a', events: many(round % 3) },
+        { stream: 'b', events: many(2) },
+      ])
+      await rejects(
+        () => store.append({ stream: 'a', events: [event(0)], expectedVersion: 1000 }),
+        'version-conflict',
+        'the append',
+      )
     }
     const all = await collect(store.read())
-    equal(all.map(({ position }) => position), upTo(36), 'the positions')
-    equal((await collect(store.readStream('a'))).map(({ version }) => version), upTo(12), 'the versions of a')
-    equal((await collect(store.readStream('b'))).map(({ version }) => version), upTo(24), 'the versions of b')
+    equal(
+      all.map(({ position }) => position),
+      upTo(36),
+      'the positions',
+    )
+    equal(
+      (await collect(store.readStream('a'))).map(({ version }) => version),
+      upTo(12),
+      'the versions of a',
+    )
+    equal(
+      (await collect(store.readStream('b'))).map(({ version }) => version),
+      upTo(24),
+      'the versions of b',
+    )
     equal([await store.head(), await store.streamVersion('b')], [36, 24], 'head and version')
   })
 
   add('S17: of two appends at the same version one wins, and the other wins after a retry', async (store) => {
-    const append = (n: number, expectedVersion: number) => store.append({ stream: 'a', events: [event(n)], expectedVersion })
+    const append = (n: number, expectedVersion: number) =>
+      store.append({ stream: 'a', events: [event(n)], expectedVersion })
     const outcomes = await Promise.allSettled([append(1, 0), append(2, 0)])
     equal(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'], 'the outcomes')
     await append(outcomes[0]?.status === 'rejected' ? 1 : 2, 1)
@@ -175,7 +250,17 @@ function writing(add: Add): void {
   })
 
   add('H17: appending the same ids again answers the first result and writes nothing', async (store) => {
-    const writes = [{ stream: 'a', events: [{ ...event(1), id: 'id-1' }, { ...event(2), id: 'id-2' }], expectedVersion: 0 }, { stream: 'b', events: [{ ...event(3), id: 'id-3' }] }]
+    const writes = [
+      {
+        stream: 'a',
+        events: [
+          { ...event(1), id: 'id-1' },
+          { ...event(2), id: 'id-2' },
+        ],
+        expectedVersion: 0,
+      },
+      { stream: 'b', events: [{ ...event(3), id: 'id-3' }] },
+    ]
     const first = await store.append(writes)
     await store.append({ stream: 'a', events: [event(4)] })
     equal(await store.append(writes), { ...first, duplicate: true }, 'the second result')
@@ -184,14 +269,40 @@ function writing(add: Add): void {
 
   add('H17: an append of which only some ids are known is refused, and nothing is written', async (store) => {
     await store.append({ stream: 'a', events: [{ ...event(1), id: 'id-1' }] })
-    await rejects(() => store.append({ stream: 'a', events: [{ ...event(1), id: 'id-1' }, { ...event(2), id: 'id-2' }] }), 'invalid-event', 'the append')
-    await rejects(() => store.append({ stream: 'b', events: [{ ...event(1), id: 'same' }, { ...event(2), id: 'same' }] }), 'invalid-event', 'an id twice')
+    await rejects(
+      () =>
+        store.append({
+          stream: 'a',
+          events: [
+            { ...event(1), id: 'id-1' },
+            { ...event(2), id: 'id-2' },
+          ],
+        }),
+      'invalid-event',
+      'the append',
+    )
+    await rejects(
+      () =>
+        store.append({
+          stream: 'b',
+          events: [
+            { ...event(1), id: 'same' },
+            { ...event(2), id: 'same' },
+          ],
+        }),
+      'invalid-event',
+      'an id twice',
+    )
     equal(await store.head(), 1, 'the head')
   })
 
   add('failIfAny: refuses if such an event came after, and only then', async (store) => {
-    await store.append([{ stream: 'a', events: [event(1, 'Alpha')] }, { stream: 'b', events: [event(2, 'Beta')] }])
-    const append = (filter: EventFilter, after: number) => store.append({ stream: 'c', events: [event(3)] }, { failIfAny: { filter, after } })
+    await store.append([
+      { stream: 'a', events: [event(1, 'Alpha')] },
+      { stream: 'b', events: [event(2, 'Beta')] },
+    ])
+    const append = (filter: EventFilter, after: number) =>
+      store.append({ stream: 'c', events: [event(3)] }, { failIfAny: { filter, after } })
     const error = await rejects(() => append({ types: ['Beta'] }, 1), 'condition-failed', 'the append')
     equal([error['position'], error['outcome']], [2, 'not-written'], 'the error')
     await rejects(() => append({ streamPrefix: 'a' }, 0), 'condition-failed', 'the append by prefix')
@@ -207,17 +318,45 @@ function refusing(add: Add): void {
     const cycle: Record<string, unknown> = {}
     cycle['self'] = cycle
     const bad: [unknown, string][] = [
-      [new Date(0), 'when'], [new Map(), 'when'], [new Set(), 'when'], [() => 1, 'when'], [Symbol('s'), 'when'], [1n, 'when'],
-      [NaN, 'when'], [Infinity, 'when'], [new (class Money {})(), 'when'], [[1, undefined], 'when'], [{ deep: [{ x: /r/ }] }, 'deep'],
-      [new Uint8Array(2), 'when'], [cycle, 'self'],
-      [{ get x() { throw new Error('no') } }, 'when'],
+      [new Date(0), 'when'],
+      [new Map(), 'when'],
+      [new Set(), 'when'],
+      [() => 1, 'when'],
+      [Symbol('s'), 'when'],
+      [1n, 'when'],
+      [NaN, 'when'],
+      [Infinity, 'when'],
+      [new (class Money {})(), 'when'],
+      [[1, undefined], 'when'],
+      [{ deep: [{ x: /r/ }] }, 'deep'],
+      [new Uint8Array(2), 'when'],
+      [cycle, 'self'],
+      [
+        {
+          get x() {
+            throw new Error('no')
+          },
+        },
+        'when',
+      ],
     ]
     for (const [value, inPath] of bad) {
-      const error = await rejects(() => store.append({ stream: 'a', events: [event(1), { type: 'Alpha', data: { when: value } }] }), 'invalid-event', 'the append')
-      ok(typeof error['path'] === 'string' && error['path'].includes('events[1].data') && error['path'].includes(inPath), `a path to the offending property, not ${String(error['path'])}`)
+      const error = await rejects(
+        () => store.append({ stream: 'a', events: [event(1), { type: 'Alpha', data: { when: value } }] }),
+        'invalid-event',
+        'the append',
+      )
+      ok(
+        typeof error['path'] === 'string' && error['path'].includes('events[1].data') && error['path'].includes(inPath),
+        `a path to the offending property, not ${String(error['path'])}`,
+      )
       equal(error['outcome'], 'not-written', 'the outcome')
     }
-    await rejects(() => store.append({ stream: 'a', events: [{ ...event(1), meta: { at: new Date(0) } }] }), 'invalid-event', 'bad meta')
+    await rejects(
+      () => store.append({ stream: 'a', events: [{ ...event(1), meta: { at: new Date(0) } }] }),
+      'invalid-event',
+      'bad meta',
+    )
     equal(await store.head(), 0, 'the head')
   })
 
@@ -225,7 +364,11 @@ function refusing(add: Add): void {
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf']
     for (const [index, name] of names.entries()) {
       equal([await store.streamVersion(name), await numbers(store, name)], [0, []], `the new stream ${name}`)
-      const result = await store.append({ stream: name, events: [{ type: name, data: JSON.parse('{"__proto__":{"polluted":true}}') }], expectedVersion: 'no-stream' })
+      const result = await store.append({
+        stream: name,
+        events: [{ type: name, data: JSON.parse('{"__proto__":{"polluted":true}}') }],
+        expectedVersion: 'no-stream',
+      })
       equal(Object.entries(result.versions), [[name, 1]], 'the versions')
       const [found, ...others] = await collect(store.read({ filter: { types: [name] } }))
       equal([found?.stream, found?.position, others], [name, index + 1, []], 'what is found by type')
@@ -238,14 +381,17 @@ function refusing(add: Add): void {
   add('H50: positions, versions and limits that are no whole numbers are refused', async (store) => {
     await store.append({ stream: 'a', events: many(3) })
     for (const bad of [NaN, Infinity, -Infinity, -1, 1.5, 2 ** 53, '1', new Date(0), null] as number[]) {
-      const refused = (what: string, work: () => unknown) => rejects(async () => await work(), 'invalid-argument', `${what} ${String(bad)}`)
+      const refused = (what: string, work: () => unknown) =>
+        rejects(async () => await work(), 'invalid-argument', `${what} ${String(bad)}`)
       await refused('page.after', () => store.readEvents({}, { after: bad, limit: 1 }))
       await refused('page.limit', () => store.readEvents({}, { limit: bad }))
       await refused('read after', () => collect(store.read({ after: bad })))
       await refused('readStream after', () => collect(store.readStream('a', { after: bad })))
       await refused('readStream limit', () => collect(store.readStream('a', { limit: bad })))
       await refused('expectedVersion', () => store.append({ stream: 'a', events: [event(1)], expectedVersion: bad }))
-      await refused('failIfAny.after', () => store.append({ stream: 'a', events: [event(1)] }, { failIfAny: { filter: {}, after: bad } }))
+      await refused('failIfAny.after', () =>
+        store.append({ stream: 'a', events: [event(1)] }, { failIfAny: { filter: {}, after: bad } }),
+      )
     }
     equal(ns((await store.readEvents({}, { after: -0, limit: 1 })).events), [1], 'what is after -0')
     equal(await store.head(), 3, 'the head')
@@ -262,7 +408,9 @@ function refusing(add: Add): void {
   add('an aborted signal stops an append before anything is written', async (store) => {
     const reason = new Error('left the page')
     let caught: unknown
-    await store.append({ stream: 'a', events: [event(1)] }, { signal: AbortSignal.abort(reason) }).catch((error: unknown) => (caught = error))
+    await store
+      .append({ stream: 'a', events: [event(1)] }, { signal: AbortSignal.abort(reason) })
+      .catch((error: unknown) => (caught = error))
     ok(caught === reason, "the signal's reason")
     await rejects(() => store.readEvents({}, { limit: 1 }, { signal: AbortSignal.abort() }), 'AbortError', 'a read')
     equal(await store.head(), 0, 'the head')
@@ -290,7 +438,11 @@ function reading(add: Add): void {
   })
 
   add('S12: a stream is read in the order of its appends', async (store) => {
-    for (const n of upTo(5)) await store.append([{ stream: 'a', events: [event(n)] }, { stream: 'b', events: [event(n)] }])
+    for (const n of upTo(5))
+      await store.append([
+        { stream: 'a', events: [event(n)] },
+        { stream: 'b', events: [event(n)] },
+      ])
     equal(await numbers(store, 'a'), upTo(5), 'the stream')
   })
 
@@ -302,12 +454,20 @@ function reading(add: Add): void {
 
   add('R1: the log is read in the order of the appends over all streams', async (store) => {
     for (const [index, stream] of ['c', 'a', 'b'].entries()) await store.append({ stream, events: [event(index + 1)] })
-    equal((await collect(store.read())).map(({ stream }) => stream), ['c', 'a', 'b'], 'the log')
+    equal(
+      (await collect(store.read())).map(({ stream }) => stream),
+      ['c', 'a', 'b'],
+      'the log',
+    )
   })
 
   add('R2, R9: a read after a position excludes it', async (store) => {
     await store.append({ stream: 'a', events: many(5) })
-    equal((await store.readEvents({}, { after: 3, limit: 10 })).events.map(({ position }) => position), [4, 5], 'what is after 3')
+    equal(
+      (await store.readEvents({}, { after: 3, limit: 10 })).events.map(({ position }) => position),
+      [4, 5],
+      'what is after 3',
+    )
     equal(ns(await collect(store.read({ after: 1 }))), [2, 3, 4, 5], 'what is after 1')
   })
 
@@ -317,16 +477,27 @@ function reading(add: Add): void {
   })
 
   add('R5: a pattern applies before the limit', async (store) => {
-    await fill(store, upTo(50).map((n) => `order-${n}`))
+    await fill(
+      store,
+      upTo(50).map((n) => `order-${n}`),
+    )
     await fill(store, ['account-1', 'account-2'])
     const page = await store.readEvents({ streamPattern: 'account-*' }, { limit: 10 })
-    equal(page.events.map(({ stream }) => stream), ['account-1', 'account-2'], 'the streams')
+    equal(
+      page.events.map(({ stream }) => stream),
+      ['account-1', 'account-2'],
+      'the streams',
+    )
   })
 
   add('R6, R7: a pattern matches the whole name', async (store) => {
     await fill(store, ['account-x', 'account-xy', 'order-z', 'account-7', 'account-7/sub'])
     equal(await streamsOf(store, { streamPattern: 'account-?' }), ['account-x', 'account-7'], 'one character')
-    equal(await streamsOf(store, { streamPattern: 'account-[0-9]*' }), ['account-7', 'account-7/sub'], 'a digit, then anything')
+    equal(
+      await streamsOf(store, { streamPattern: 'account-[0-9]*' }),
+      ['account-7', 'account-7/sub'],
+      'a digit, then anything',
+    )
   })
 
   add('R8: a limit answers the first so many', async (store) => {
@@ -349,36 +520,71 @@ function reading(add: Add): void {
   })
 
   add('N9: a prefix is exact code units: no wildcards, no case, no end of the alphabet', async (store) => {
-    const names = ['a_1', 'ab1', 'a%1', 'A_1', 'z', 'z\uffff', 'z\uffff\uffff!', '\u{1f600}-1', '\u{1f601}-1', '\ue000-1']
+    const names = [
+      'a_1',
+      'ab1',
+      'a%1',
+      'A_1',
+      'z',
+      'z\uffff',
+      'z\uffff\uffff!',
+      '\u{1f600}-1',
+      '\u{1f601}-1',
+      '\ue000-1',
+    ]
     await fill(store, names)
     for (const prefix of ['a_', 'a%', 'A', 'a', 'z', 'z\uffff', '\uffff', '\u{1f600}', '\ud83d', '\ue000']) {
-      equal(await streamsOf(store, { streamPrefix: prefix }), names.filter((name) => name.startsWith(prefix)), `what starts with ${JSON.stringify(prefix)}`)
+      equal(
+        await streamsOf(store, { streamPrefix: prefix }),
+        names.filter((name) => name.startsWith(prefix)),
+        `what starts with ${JSON.stringify(prefix)}`,
+      )
     }
   })
 
   add('a prefix and a pattern exclude each other', async (store) => {
-    await rejects(() => store.readEvents({ streamPrefix: 'a', streamPattern: 'a*' }, { limit: 1 }), ['invalid-argument', 'invalid-name'], 'the filter')
+    await rejects(
+      () => store.readEvents({ streamPrefix: 'a', streamPattern: 'a*' }, { limit: 1 }),
+      ['invalid-argument', 'invalid-name'],
+      'the filter',
+    )
   })
 
   add('a filter over 2,500 events finds every match, page after page', async (store) => {
     const events = upTo(2500).map((n) => event(n, n % 7 === 0 ? 'Beta' : 'Alpha'))
     for (let at = 0; at < 2500; at += 500) await store.append({ stream: `s-${at}`, events: events.slice(at, at + 500) })
-    equal(ns(await collect(store.read({ filter: { types: ['Beta'] } }))), upTo(2500).filter((n) => n % 7 === 0), 'the events read')
+    equal(
+      ns(await collect(store.read({ filter: { types: ['Beta'] } }))),
+      upTo(2500).filter((n) => n % 7 === 0),
+      'the events read',
+    )
     const found: number[] = []
-    for (let after = 0, head = 1; after < head; ) {
+    for (let after = 0, head = 1; after < head;) {
       const page = await store.readEvents({ types: ['Beta'] }, { after, limit: 10 })
       ok(page.scannedTo > after && page.events.length <= 10, 'a page that moves on and keeps to its limit')
       found.push(...ns(page.events))
       ;({ scannedTo: after, head } = page)
     }
-    equal(found, upTo(2500).filter((n) => n % 7 === 0), 'the events of the pages')
+    equal(
+      found,
+      upTo(2500).filter((n) => n % 7 === 0),
+      'the events of the pages',
+    )
   })
 
   add('N36: a page that begins beyond the head is empty, and says where the head is', async (store) => {
-    equal(await store.readEvents({}, { after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 0 }, 'the page of an empty log')
+    equal(
+      await store.readEvents({}, { after: 7, limit: 5 }),
+      { events: [], scannedTo: 7, head: 0 },
+      'the page of an empty log',
+    )
     await store.append({ stream: 'a', events: many(3) })
     equal(await store.readEvents({}, { after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 3 }, 'the page')
-    equal(await store.readEvents({ types: ['Beta'] }, { after: 3, limit: 5 }), { events: [], scannedTo: 3, head: 3 }, 'the page at the head')
+    equal(
+      await store.readEvents({ types: ['Beta'] }, { after: 3, limit: 5 }),
+      { events: [], scannedTo: 3, head: 3 },
+      'the page at the head',
+    )
   })
 
   add('N10: a read that finds nothing still reaches the head', async (store) => {
@@ -407,13 +613,24 @@ function living(add: Add): void {
 
   add('S19: what was written is there after closing and opening', async (store, { reopen }) => {
     if (reopen === undefined) return
-    await store.append([{ stream: 'a', events: many(3) }, { stream: 'b', events: [{ ...event(4), id: 'id-4' }] }])
+    await store.append([
+      { stream: 'a', events: many(3) },
+      { stream: 'b', events: [{ ...event(4), id: 'id-4' }] },
+    ])
     const before = await collect(store.read())
     const again = await reopen()
     equal(await collect(again.read()), before, 'the log')
     equal([await again.head(), await again.streamVersion('a')], [4, 3], 'head and version')
-    equal((await again.append({ stream: 'b', events: [{ ...event(4), id: 'id-4' }] })).duplicate, true, 'the retry of a known id')
-    equal((await again.append({ stream: 'a', events: [event(5)], expectedVersion: 3 })).position, 5, 'the next position')
+    equal(
+      (await again.append({ stream: 'b', events: [{ ...event(4), id: 'id-4' }] })).duplicate,
+      true,
+      'the retry of a known id',
+    )
+    equal(
+      (await again.append({ stream: 'a', events: [event(5)], expectedVersion: 3 })).position,
+      5,
+      'the next position',
+    )
   })
 
   add('S18: another connection sees all of an append or nothing', async (store, { another }) => {
@@ -421,7 +638,11 @@ function living(add: Add): void {
     const other = await another()
     let done = false
     const appends = (async () => {
-      for (const n of upTo(30)) await store.append([{ stream: 'a', events: [event(n)] }, { stream: 'b', events: [event(n)] }])
+      for (const n of upTo(30))
+        await store.append([
+          { stream: 'a', events: [event(n)] },
+          { stream: 'b', events: [event(n)] },
+        ])
       done = true
     })()
     while (!done) {
@@ -436,13 +657,36 @@ function living(add: Add): void {
   add('two connections append at once: positions without holes, each event once', async (store, { another }) => {
     if (another === undefined) return
     const stores = [store, await another()] as const
-    await Promise.all(stores.map((one, who) => Promise.all(upTo(40).map((n) =>
-      one.append(n % 2 === 0 ? { stream: 'shared', events: [event(who * 100 + n)] } : { stream: `own-${who}`, events: [event(who * 100 + n)] })))))
+    await Promise.all(
+      stores.map((one, who) =>
+        Promise.all(
+          upTo(40).map((n) =>
+            one.append(
+              n % 2 === 0
+                ? { stream: 'shared', events: [event(who * 100 + n)] }
+                : { stream: `own-${who}`, events: [event(who * 100 + n)] },
+            ),
+          ),
+        ),
+      ),
+    )
     for (const one of stores) {
       const all = await collect(one.read())
-      equal(all.map(({ position }) => position), upTo(80), 'the positions')
-      equal(ns(all).sort((a, b) => a - b), [...upTo(40), ...upTo(40).map((n) => 100 + n)], 'the events')
-      equal((await collect(one.readStream('shared'))).map(({ version }) => version), upTo(40), 'the versions')
+      equal(
+        all.map(({ position }) => position),
+        upTo(80),
+        'the positions',
+      )
+      equal(
+        ns(all).sort((a, b) => a - b),
+        [...upTo(40), ...upTo(40).map((n) => 100 + n)],
+        'the events',
+      )
+      equal(
+        (await collect(one.readStream('shared'))).map(({ version }) => version),
+        upTo(40),
+        'the versions',
+      )
     }
   })
 }

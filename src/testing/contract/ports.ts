@@ -11,7 +11,26 @@ export interface PortSubject<T> {
 }
 
 /** Names that a careless encoding would mix up. */
-const oddNames = ['a', 'A', ' a', 'a ', 'a/b', 'a:b', 'a%2Fb', 'a_b', 'a-b', '-a', '__proto__', 'constructor', 'é', 'e\u0301', '\u{1f600}', '0', '"', 'a\nb']
+const oddNames = [
+  'a',
+  'A',
+  ' a',
+  'a ',
+  'a/b',
+  'a:b',
+  'a%2Fb',
+  'a_b',
+  'a-b',
+  '-a',
+  '__proto__',
+  'constructor',
+  'é',
+  'e\u0301',
+  '\u{1f600}',
+  '0',
+  '"',
+  'a\nb',
+]
 
 /** K1–K4. */
 export function checkpointStoreContract(open: () => Promise<PortSubject<CheckpointStore>>): ContractCase[] {
@@ -30,7 +49,8 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
   })
   add('K4: each name has its own position', async (store) => {
     for (const [index, name] of oddNames.entries()) await store.save(name, index + 1)
-    for (const [index, name] of oddNames.entries()) equal(await store.load(name), index + 1, `the position of ${JSON.stringify(name)}`)
+    for (const [index, name] of oddNames.entries())
+      equal(await store.load(name), index + 1, `the position of ${JSON.stringify(name)}`)
   })
   add('K2: a save from a position that is no longer stored is refused and changes nothing', async (store) => {
     await store.save('p', 3, { expected: 0 })
@@ -38,21 +58,37 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
     await rejects(() => store.save('p', 4, { expected: 3 }), 'leadership-lost', 'the save')
     equal(await store.load('p'), 5, 'the position')
   })
-  add('dead letters are kept with the position that saves them, in order, or with none; a save may drop those before it', async (store) => {
-    // A store need not keep any.
-    if (store.letters === undefined) return
-    const letter = (position: number) => ({ position, eventId: `id-${position}`, eventType: 'A', stream: 's', errorName: 'Error', message: 'no', attempts: 1, time: 0 })
-    const kept = async (name = 'p') => (await store.letters?.(name, 0, 10))?.map(({ position }) => position)
-    await store.save('p', 3, { expected: 0, letters: [letter(3), letter(2)] })
-    await store.save('q', 1, { letters: [letter(1)] })
-    await rejects(() => store.save('p', 4, { expected: 0, letters: [letter(4)] }), 'leadership-lost', 'the save')
-    equal(await kept(), [2, 3], 'the letters')
-    equal((await store.letters('p', 2, 10)).map(({ position }) => position), [3], 'those after a position')
-    await store.save('p', 0, { dropLetters: true })
-    equal([await store.load('p'), await kept(), await kept('q')], [0, [], [1]], 'position and letters')
-    await store.save('p', 1, { dropLetters: true, letters: [letter(1)] })
-    equal(await kept(), [1], 'what came with the drop')
-  })
+  add(
+    'dead letters are kept with the position that saves them, in order, or with none; a save may drop those before it',
+    async (store) => {
+      // A store need not keep any.
+      if (store.letters === undefined) return
+      const letter = (position: number) => ({
+        position,
+        eventId: `id-${position}`,
+        eventType: 'A',
+        stream: 's',
+        errorName: 'Error',
+        message: 'no',
+        attempts: 1,
+        time: 0,
+      })
+      const kept = async (name = 'p') => (await store.letters?.(name, 0, 10))?.map(({ position }) => position)
+      await store.save('p', 3, { expected: 0, letters: [letter(3), letter(2)] })
+      await store.save('q', 1, { letters: [letter(1)] })
+      await rejects(() => store.save('p', 4, { expected: 0, letters: [letter(4)] }), 'leadership-lost', 'the save')
+      equal(await kept(), [2, 3], 'the letters')
+      equal(
+        (await store.letters('p', 2, 10)).map(({ position }) => position),
+        [3],
+        'those after a position',
+      )
+      await store.save('p', 0, { dropLetters: true })
+      equal([await store.load('p'), await kept(), await kept('q')], [0, [], [1]], 'position and letters')
+      await store.save('p', 1, { dropLetters: true, letters: [letter(1)] })
+      equal(await kept(), [1], 'what came with the drop')
+    },
+  )
   return cases
 }
 
@@ -71,7 +107,10 @@ export function coordinatorContract(open: () => Promise<PortSubject<ProjectorCoo
   })
   add('L3: another name is free', async (one, other) => {
     const guards = [await one.tryAcquire('p'), await other.tryAcquire('q')]
-    ok(guards.every((guard) => guard !== undefined), 'two guards')
+    ok(
+      guards.every((guard) => guard !== undefined),
+      'two guards',
+    )
     for (const guard of guards) guard?.release()
   })
   add('L4: a released name is granted again, and releasing twice harms nobody', async (one, other) => {
@@ -104,8 +143,10 @@ export function coordinatorContract(open: () => Promise<PortSubject<ProjectorCoo
   })
   add('L6: no two names collide', async (one, other) => {
     const guards = await Promise.all(oddNames.map((name) => one.tryAcquire(name)))
-    for (const [index, name] of oddNames.entries()) ok(guards[index] !== undefined, `${JSON.stringify(name)} to be granted`)
-    for (const name of oddNames) equal(await other.tryAcquire(name), undefined, `what another gets for ${JSON.stringify(name)}`)
+    for (const [index, name] of oddNames.entries())
+      ok(guards[index] !== undefined, `${JSON.stringify(name)} to be granted`)
+    for (const name of oddNames)
+      equal(await other.tryAcquire(name), undefined, `what another gets for ${JSON.stringify(name)}`)
     for (const guard of guards) guard?.release()
   })
   return cases

@@ -59,7 +59,9 @@ test('H60: the request of a lock that a stranger stole is rejected', async () =>
 
 test('H65: a BroadcastChannel reaches another channel of its name, not itself, not other names, and no closed one', async () => {
   const name = freshName()
-  const [from, to, closed, other] = [name, name, name, freshName()].map((each) => new BroadcastChannel(each)) as Four<BroadcastChannel>
+  const [from, to, closed, other] = [name, name, name, freshName()].map(
+    (each) => new BroadcastChannel(each),
+  ) as Four<BroadcastChannel>
   const received: unknown[] = []
   for (const channel of [from, closed, other]) channel.onmessage = () => received.push('nothing should come here')
   closed.close()

@@ -13,7 +13,10 @@ afterEach(async () => {
 export const freshName = () => `tidemark:capabilities ${crypto.randomUUID()}:a@1`
 
 /** Opens a database and closes and deletes it after the test. `upgrade` runs if it is new. */
-export async function open(upgrade: (database: IDBDatabase) => void = () => {}, name = freshName()): Promise<IDBDatabase> {
+export async function open(
+  upgrade: (database: IDBDatabase) => void = () => {},
+  name = freshName(),
+): Promise<IDBDatabase> {
   const request = indexedDB.open(name, 1)
   request.onupgradeneeded = () => upgrade(request.result)
   const database = await settled(request)

@@ -7,7 +7,9 @@ const ofStream = (stream: string, from = 0) => IDBKeyRange.bound([stream, from],
 test('H12: the last record is found from the end, and an empty store has none', async () => {
   const database = await openLog()
   expect(await settled(commits(database).openCursor(null, 'prev'))).toBeNull()
-  expect(await settled(commits(database).index('ids').openKeyCursor(IDBKeyRange.upperBound('~', true), 'prev'))).toBeNull()
+  expect(
+    await settled(commits(database).index('ids').openKeyCursor(IDBKeyRange.upperBound('~', true), 'prev')),
+  ).toBeNull()
   expect(await settled(commits(database).index('heads').openKeyCursor(ofStream('s'), 'prev'))).toBeNull()
   await add(database, { at: 1, n: 1 }, { at: 2, n: 300 })
   expect((await settled(commits(database).openCursor(null, 'prev')))?.value).toEqual({ at: 2, n: 300 })
@@ -16,7 +18,8 @@ test('H12: the last record is found from the end, and an empty store has none', 
 test('H12: the record that holds a position is the greatest key up to it', async () => {
   const database = await openLog()
   await add(database, { at: 1 }, { at: 257 }, { at: 300 })
-  const holding = async (position: number) => (await settled(commits(database).openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))?.key
+  const holding = async (position: number) =>
+    (await settled(commits(database).openKeyCursor(IDBKeyRange.upperBound(position), 'prev')))?.key
   expect([await holding(256), await holding(257), await holding(299), await holding(1000)]).toEqual([1, 257, 257, 300])
 })
 
@@ -31,8 +34,22 @@ test('H12: a multiEntry index holds arrays of a string and a number, and the las
   const database = await openLog()
   await add(
     database,
-    { at: 1, heads: [['s', 5], ['r', 99], ['s\0', 77]] },
-    { at: 9, heads: [['s', 12], ['t', 98], ['sa', 76]] },
+    {
+      at: 1,
+      heads: [
+        ['s', 5],
+        ['r', 99],
+        ['s\0', 77],
+      ],
+    },
+    {
+      at: 9,
+      heads: [
+        ['s', 12],
+        ['t', 98],
+        ['sa', 76],
+      ],
+    },
     { at: 20, heads: [['u', 1]] },
   )
   const last = async (stream: string) => {
@@ -46,19 +63,58 @@ test('H12: a multiEntry index holds arrays of a string and a number, and the las
 
 test('H12: the records of a stream come in the order of its versions, from a version on, as many as asked for', async () => {
   const database = await openLog()
-  await add(database, { at: 30, heads: [['s', 30], ['t', 1]] }, { at: 10, heads: [['s', 4], ['r', 4]] }, { at: 20, heads: [['s', 20]] })
+  await add(
+    database,
+    {
+      at: 30,
+      heads: [
+        ['s', 30],
+        ['t', 1],
+      ],
+    },
+    {
+      at: 10,
+      heads: [
+        ['s', 4],
+        ['r', 4],
+      ],
+    },
+    { at: 20, heads: [['s', 20]] },
+  )
   const from = async (version: number, limit: number) =>
     (await settled(commits(database).index('heads').getAll(ofStream('s', version), limit))).map(({ at }) => at)
-  expect([await from(0, 128), await from(5, 128), await from(0, 2)]).toEqual([[10, 20, 30], [20, 30], [10, 20]])
+  expect([await from(0, 128), await from(5, 128), await from(0, 2)]).toEqual([
+    [10, 20, 30],
+    [20, 30],
+    [10, 20],
+  ])
 })
 
 test('H12: every kind of name is a key of its own, in the order of UTF-16 code units', async () => {
-  const names = ['', '\0', '-', '__proto__', 'a', 'a\0', 'a\0b', 'aa', 'e\u0301', '\u00e9', '\u{1f600}', '\u{1f601}', '\ue000', '\uffff']
+  const names = [
+    '',
+    '\0',
+    '-',
+    '__proto__',
+    'a',
+    'a\0',
+    'a\0b',
+    'aa',
+    'e\u0301',
+    '\u00e9',
+    '\u{1f600}',
+    '\u{1f601}',
+    '\ue000',
+    '\uffff',
+  ]
   const database = await openLog()
   await add(database, ...names.map((name, at) => ({ at, heads: [[name, 1]], ids: [name], name })))
   expect((await settled(commits(database).index('ids').getAll())).map(({ name }) => name)).toEqual([...names].sort())
   for (const name of names) {
-    expect((await settled(commits(database).index('heads').getAll(ofStream(name)))).map((record) => record.name), JSON.stringify(name)).toEqual([name])
+    expect(
+      (await settled(commits(database).index('heads').getAll(ofStream(name)))).map((record) => record.name),
+      JSON.stringify(name),
+    ).toEqual([name])
   }
 })
 
@@ -66,7 +122,9 @@ test('H12: all records with an id are found by it, and the greatest id below a b
   const database = await openLog()
   await add(database, { at: 1, ids: ['0190', '0191'] }, { at: 5, ids: ['0191', '~own'] }, { at: 9, ids: ['~'] })
   expect((await settled(commits(database).index('ids').getAll('0191'))).map(({ at }) => at)).toEqual([1, 5])
-  const greatest = await settled(commits(database).index('ids').openKeyCursor(IDBKeyRange.upperBound('~', true), 'prev'))
+  const greatest = await settled(
+    commits(database).index('ids').openKeyCursor(IDBKeyRange.upperBound('~', true), 'prev'),
+  )
   expect(greatest?.key).toBe('0191')
 })
 

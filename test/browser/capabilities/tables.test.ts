@@ -2,8 +2,15 @@
 import { expect, test } from 'vitest'
 import { completed, open, settled } from './database.js'
 
-interface Directed { getAll(options: { direction: 'prev'; count: number }): IDBRequest<Row[]> }
-interface Row { code: string; total?: number | null; region?: string; at?: Date }
+interface Directed {
+  getAll(options: { direction: 'prev'; count: number }): IDBRequest<Row[]>
+}
+interface Row {
+  code: string
+  total?: number | null
+  region?: string
+  at?: Date
+}
 
 function openTable(): Promise<IDBDatabase> {
   return open((database) => {
@@ -47,7 +54,10 @@ test('rows come in the order of an index from its start and from its end, all or
 test('H13: getAll takes a direction where getAllRecords exists, and there only', async () => {
   const database = await openTable()
   await put(database, { code: 'a', total: 3 }, { code: 'b', total: 1 }, { code: 'c', total: 2 })
-  const lastTwo = async () => codes(await settled((rows(database).index('byTotal') as unknown as Directed).getAll({ direction: 'prev', count: 2 })))
+  const lastTwo = async () =>
+    codes(
+      await settled((rows(database).index('byTotal') as unknown as Directed).getAll({ direction: 'prev', count: 2 })),
+    )
   if ('getAllRecords' in IDBObjectStore.prototype) expect(await lastTwo()).toEqual(['a', 'c'])
   else await expect(lastTwo()).rejects.toMatchObject({ name: 'DataError' })
 })
@@ -56,8 +66,11 @@ test('H12: an index of two properties sorts by both, and leaves out rows where o
   const database = await openTable()
   await put(
     database,
-    { code: 'a', region: 'x', total: 2 }, { code: 'b', region: 'x', total: 1 }, { code: 'c', region: 'w', total: 9 },
-    { code: 'd', region: 'x', total: null }, { code: 'e', region: 'x' },
+    { code: 'a', region: 'x', total: 2 },
+    { code: 'b', region: 'x', total: 1 },
+    { code: 'c', region: 'w', total: 9 },
+    { code: 'd', region: 'x', total: null },
+    { code: 'e', region: 'x' },
   )
   const index = () => rows(database).index('byRegionAndTotal')
   expect(codes(await settled(index().getAll()))).toEqual(['c', 'b', 'a'])
@@ -75,7 +88,13 @@ test('H12: an index declared as a list of one property has lists of one as keys'
 test('dates are kept as dates, also as keys of an index', async () => {
   const database = await openTable()
   await put(database, { code: 'a', at: new Date(2) }, { code: 'b', at: new Date(1) })
-  expect(await settled(rows(database).index('byTime').getAll(IDBKeyRange.upperBound(new Date(1))))).toEqual([{ code: 'b', at: new Date(1) }])
+  expect(
+    await settled(
+      rows(database)
+        .index('byTime')
+        .getAll(IDBKeyRange.upperBound(new Date(1))),
+    ),
+  ).toEqual([{ code: 'b', at: new Date(1) }])
 })
 
 test('a row is deleted, its key asked for, and a table cleared', async () => {

@@ -35,7 +35,10 @@ test('H1: a transaction goes on over awaited requests, and one commit holds what
   transaction.objectStore('checkpoints').put({ name: 'p', position: 1 })
   transaction.commit()
   await completing
-  expect(await settled(database.transaction('checkpoints').objectStore('checkpoints').get('p'))).toEqual({ name: 'p', position: 1 })
+  expect(await settled(database.transaction('checkpoints').objectStore('checkpoints').get('p'))).toEqual({
+    name: 'p',
+    position: 1,
+  })
 })
 
 test('an abort after an awaited read undoes what was written before and after it, in every store', async () => {
@@ -80,7 +83,9 @@ test('the requests of one reading transaction see one state, also while a writer
 })
 
 test('what an upgrade stores is there as soon as the database is open', async () => {
-  const database = await open((made) => made.createObjectStore('meta', { keyPath: 'key' }).put({ key: 'log', format: 1 }))
+  const database = await open((made) =>
+    made.createObjectStore('meta', { keyPath: 'key' }).put({ key: 'log', format: 1 }),
+  )
   expect(await settled(database.transaction('meta').objectStore('meta').get('log'))).toEqual({ key: 'log', format: 1 })
 })
 

@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { defineProjection, openReadModel, runProjection, startProjection, table, type TableWriter } from 'tidemark'
 import { added, events, newName, type Backend } from './model.js'
 
-interface Sum { readonly id: string; readonly n: number }
+interface Sum {
+  readonly id: string
+  readonly n: number
+}
 const tables = { sums: table<Sum>({ key: 'id' }), others: table<Sum>({ key: 'id' }) }
 
 export function awaitedContract({ name, open }: Backend): void {
@@ -12,7 +15,8 @@ export function awaitedContract({ name, open }: Backend): void {
     const outcome = async (handler: (sums: TableWriter<Sum>, n: number) => unknown, count = 1, apart = false) => {
       const store = await open(newName())
       const projection = defineProjection(events, {
-        name: 'sums', tables,
+        name: 'sums',
+        tables,
         on: { Added: ({ data }, { sums }) => handler(sums, data.amount) as void | Promise<void> },
       })
       const results: unknown[] = []
@@ -33,7 +37,8 @@ export function awaitedContract({ name, open }: Backend): void {
     const wrong: Record<string, (sums: TableWriter<Sum>, n: number) => unknown> = {
       'an update that nothing waits for': (sums, n) => dropped(sums.update('a', plus(n))),
       'a read whose rest comes later': (sums, n) => dropped(sums.get('a').then((row) => sums.put(plus(n)(row)))),
-      'a loop of asynchronous functions': (sums, n) => [n].forEach((each) => dropped((async () => sums.put(plus(each)(await sums.get('a'))))())),
+      'a loop of asynchronous functions': (sums, n) =>
+        [n].forEach((each) => dropped((async () => sums.put(plus(each)(await sums.get('a'))))())),
       'an update at the end of an asynchronous handler': async (sums, n) => dropped(sums.update('a', plus(n))),
     }
     test.for(Object.keys(wrong))('%s fails its event', async (which) => {
@@ -41,12 +46,24 @@ export function awaitedContract({ name, open }: Backend): void {
       // The first row may be known without being read: no rows were ever stored.
       const { result, rows } = await outcome(handler, 3, true)
       const right = which.includes('at the end of')
-      expect(result).toMatchObject({ code: 'failed', position: right ? 2 : 1, cause: { code: 'invalid-argument', message: expect.stringContaining("Table 'sums' was asked by a handler that did not wait") } })
+      expect(result).toMatchObject({
+        code: 'failed',
+        position: right ? 2 : 1,
+        cause: {
+          code: 'invalid-argument',
+          message: expect.stringContaining("Table 'sums' was asked by a handler that did not wait"),
+        },
+      })
       expect(rows).toEqual(right ? [{ id: 'a', n: 1 }] : [])
     })
 
     test.for<[string, (sums: TableWriter<Sum>, n: number) => unknown]>([
-      ['awaited', async (sums, n) => { await sums.update('a', plus(n)) }],
+      [
+        'awaited',
+        async (sums, n) => {
+          await sums.update('a', plus(n))
+        },
+      ],
       ['returned', (sums, n) => sums.update('a', plus(n))],
       ['all of a loop', (sums, n) => Promise.all([0, n].map((each) => sums.update('a', plus(each))))],
       ['a read that is chained and returned', (sums, n) => sums.get('a').then((row) => sums.put(plus(n)(row)))],
@@ -66,10 +83,17 @@ export function awaitedContract({ name, open }: Backend): void {
 
     test('a projection that runs is faulted, and says at which event', async () => {
       const store = await open(newName())
-      const projection = defineProjection(events, { name: 'sums', tables, on: { Added: ({ data }, { sums }) => dropped(sums.update('a', plus(data.amount))) } })
+      const projection = defineProjection(events, {
+        name: 'sums',
+        tables,
+        on: { Added: ({ data }, { sums }) => dropped(sums.update('a', plus(data.amount))) },
+      })
       const running = startProjection(projection, store)
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
-      await expect(running.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({ position: 1, message: expect.stringContaining('Await every get() and update()') })
+      await expect(running.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({
+        position: 1,
+        message: expect.stringContaining('Await every get() and update()'),
+      })
       await running.stop()
       await store.close()
     })

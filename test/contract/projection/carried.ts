@@ -1,6 +1,13 @@
 /** What was left out by hand, and the versions that come after. */
 import { describe, expect, test } from 'vitest'
-import { deleteReadModel, openReadModel, runProjection, startProjection, verifyReadModel, type ProjectionReport } from 'tidemark'
+import {
+  deleteReadModel,
+  openReadModel,
+  runProjection,
+  startProjection,
+  verifyReadModel,
+  type ProjectionReport,
+} from 'tidemark'
 import { added, newName, rowsOf, sums, type Backend, type Store } from './model.js'
 
 const soon = { timeout: 25_000 }
@@ -9,11 +16,16 @@ export function carriedContract({ name, open }: Backend): void {
   describe(`skip() and later versions: ${name}`, () => {
     let broken = true
     const asked: number[] = []
-    const version = (version: number) => sums({ version, bad: ({ position }) => broken && position === 2, onError: (retryCount) => (asked.push(retryCount), 'fatal') })
+    const version = (version: number) =>
+      sums({
+        version,
+        bad: ({ position }) => broken && position === 2,
+        onError: (retryCount) => (asked.push(retryCount), 'fatal'),
+      })
     /** Five events, of which version 1 left out the second by hand. */
     const skipped = async (store?: Store) => {
       broken = true
-      const filled = store ?? await open(newName())
+      const filled = store ?? (await open(newName()))
       await filled.append({ stream: 's', events: [1, 2, 3, 4, 5].map((amount) => added('a', amount)) })
       const projection = startProjection(version(1), filled)
       await expect(projection.caughtUp(5, soon)).rejects.toMatchObject({ position: 2 })
@@ -34,7 +46,9 @@ export function carriedContract({ name, open }: Backend): void {
       const store = await skipped()
       const { result, left } = await run(store, 2)
       expect(result).toMatchObject({ applied: 4, skipped: 1, parked: 0, position: 5, reason: 'caught-up' })
-      expect(left).toMatchObject([{ type: 'skipped', position: 2, eventType: 'Added', attempts: 1, error: { message: 'bad 2' } }])
+      expect(left).toMatchObject([
+        { type: 'skipped', position: 2, eventType: 'Added', attempts: 1, error: { message: 'bad 2' } },
+      ])
       expect(asked).toEqual([])
       expect(await rowsOf(store, version(2))).toEqual(without2)
       expect((await verifyReadModel(store, version(2))).defects).toEqual([])
@@ -73,7 +87,9 @@ export function carriedContract({ name, open }: Backend): void {
     })
     test('other events that fail are not left out, nor is it where no earlier version is there', async () => {
       const store = await skipped()
-      await expect(runProjection(sums({ version: 2, bad: ({ position }) => position === 3 }), store)).rejects.toMatchObject({ position: 3 })
+      await expect(
+        runProjection(sums({ version: 2, bad: ({ position }) => position === 3 }), store),
+      ).rejects.toMatchObject({ position: 3 })
       expect(await rowsOf(store, version(2))).toEqual([{ name: 'a', count: 2, total: 3 }])
       for (const gone of [1, 2]) await deleteReadModel(store, version(gone))
       await expect(run(store, 4)).rejects.toMatchObject({ position: 2 })
@@ -121,12 +137,21 @@ export function carriedContract({ name, open }: Backend): void {
     })
     test('an event that cannot be decoded is left out again, too', async () => {
       let unlucky = false
-      const codec = { encode: (data: unknown) => data, decode: (stored: unknown) => { if (unlucky && (stored as { amount?: number } | null)?.amount === 2) throw new Error('unlucky'); return stored } }
+      const codec = {
+        encode: (data: unknown) => data,
+        decode: (stored: unknown) => {
+          if (unlucky && (stored as { amount?: number } | null)?.amount === 2) throw new Error('unlucky')
+          return stored
+        },
+      }
       const store = await open(newName(), { codec })
       unlucky = true
       await skipped(store)
       broken = false
-      expect(await run(store, 2)).toMatchObject({ result: { applied: 4, skipped: 1 }, left: [{ position: 2, error: { code: 'event-unreadable' } }] })
+      expect(await run(store, 2)).toMatchObject({
+        result: { applied: 4, skipped: 1 },
+        left: [{ position: 2, error: { code: 'event-unreadable' } }],
+      })
       expect(asked).toEqual([])
       await store.close()
     })

@@ -1,6 +1,17 @@
 /** One name and version, one definition: in one context at a time, and over time. */
 import { describe, expect, test } from 'vitest'
-import { defineEvents, defineProjection, deleteReadModel, openReadModel, runProjection, startProjection, table, verifyReadModel, type EventFilter, type ProjectionHandle } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  deleteReadModel,
+  openReadModel,
+  runProjection,
+  startProjection,
+  table,
+  verifyReadModel,
+  type EventFilter,
+  type ProjectionHandle,
+} from 'tidemark'
 import { databaseOf, withDatabase, completed, settled } from '../../support/raw-database.js'
 import { added, events, newName, other, rowsOf, sums, type Backend, type Event, type Store, type Sum } from './model.js'
 
@@ -9,10 +20,15 @@ const soon = { timeout: 25_000 }
 const refused = { name: 'ProjectionError', code: 'definition-changed' }
 
 /** Like `sums`, but that every amount counts double. */
-const doubled = () => defineProjection(events, {
-  name: 'sums', tables,
-  on: { Added: async ({ data: { to, amount } }, { sums }) => sums.update(to, (row) => ({ name: to, count: (row?.count ?? 0) + 1, total: (row?.total ?? 0) + 2 * amount })) },
-})
+const doubled = () =>
+  defineProjection(events, {
+    name: 'sums',
+    tables,
+    on: {
+      Added: async ({ data: { to, amount } }, { sums }) =>
+        sums.update(to, (row) => ({ name: to, count: (row?.count ?? 0) + 1, total: (row?.total ?? 0) + 2 * amount })),
+    },
+  })
 
 export function definitionsContract({ name, open, shared }: Backend): void {
   const filled = async (storeName = newName()) => {
@@ -71,21 +87,43 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       await store.close()
     })
     const withPolicy = () => defineProjection(events, { name: 'sums', tables, on: sums().on, onError: () => 'park' })
-    const filtered = () => defineProjection(events, { name: 'sums', tables, on: sums().on, filter: { streamPrefix: 's' }, onError: ({ retryCount }) => (retryCount > 0 ? 'skip' : 'fatal') })
+    const filtered = () =>
+      defineProjection(events, {
+        name: 'sums',
+        tables,
+        on: sums().on,
+        filter: { streamPrefix: 's' },
+        onError: ({ retryCount }) => (retryCount > 0 ? 'skip' : 'fatal'),
+      })
     const key = () => 'a'
-    const folded = (first: boolean) => defineProjection(events, {
-      name: 'folded', tables: { sums: table<Sum>({ key: 'name' }) },
-      fold: { sums: { key, evolve: first ? (row) => ({ name: 'a', count: (row?.count ?? 0) + 1, total: 0 }) : (row) => ({ name: 'a', count: 0, total: (row?.total ?? 0) + 1 }) } },
-    })
+    const folded = (first: boolean) =>
+      defineProjection(events, {
+        name: 'folded',
+        tables: { sums: table<Sum>({ key: 'name' }) },
+        fold: {
+          sums: {
+            key,
+            evolve: first
+              ? (row) => ({ name: 'a', count: (row?.count ?? 0) + 1, total: 0 })
+              : (row) => ({ name: 'a', count: 0, total: (row?.total ?? 0) + 1 }),
+          },
+        },
+      })
     test('policy, filter and folds belong to it', async () => {
       const store = await filled()
       const first = await started(store)
-      await expect(runProjection(withPolicy(), store)).rejects.toMatchObject({ message: expect.stringMatching(/differ in onError:/) })
-      await expect(runProjection(filtered(), store)).rejects.toMatchObject({ message: expect.stringMatching(/differ in onError, filter:/) })
+      await expect(runProjection(withPolicy(), store)).rejects.toMatchObject({
+        message: expect.stringMatching(/differ in onError:/),
+      })
+      await expect(runProjection(filtered(), store)).rejects.toMatchObject({
+        message: expect.stringMatching(/differ in onError, filter:/),
+      })
       await first.stop()
       const fold = startProjection(folded(true), store)
       await fold.caughtUp(3, soon)
-      await expect(runProjection(folded(false), store)).rejects.toMatchObject({ message: expect.stringContaining('fold.sums.evolve') })
+      await expect(runProjection(folded(false), store)).rejects.toMatchObject({
+        message: expect.stringContaining('fold.sums.evolve'),
+      })
       await fold.stop()
       await store.close()
     })
@@ -103,10 +141,14 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       const store = await filled()
       function one() {}
       function two() {}
-      const bound = (handler: () => void) => defineProjection(events, { name: 'sums', tables, on: { Added: handler.bind(undefined) } })
+      const bound = (handler: () => void) =>
+        defineProjection(events, { name: 'sums', tables, on: { Added: handler.bind(undefined) } })
       const first = startProjection(bound(one), store)
       await first.caughtUp(3, soon)
-      await expect(openReadModel(store, bound(two))).rejects.toMatchObject({ ...refused, message: expect.stringContaining('bound one') })
+      await expect(openReadModel(store, bound(two))).rejects.toMatchObject({
+        ...refused,
+        message: expect.stringContaining('bound one'),
+      })
       await (await openReadModel(store, bound(one))).close()
       await first.stop()
       await store.close()
@@ -150,7 +192,11 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     test('one that could not be opened is in nobody’s way afterwards', async () => {
       const store = await filled()
       await runProjection(sums(), store)
-      const changed = defineProjection(events, { name: 'sums', tables: { sums: table<{ id: string }>({ key: 'id' }) }, on: { Added: () => {} } })
+      const changed = defineProjection(events, {
+        name: 'sums',
+        tables: { sums: table<{ id: string }>({ key: 'id' }) },
+        on: { Added: () => {} },
+      })
       await expect(openReadModel(store, changed)).rejects.toMatchObject(refused)
       await expect(runProjection(changed, store)).rejects.toMatchObject(refused)
       expect(await rowsOf(store, sums())).toHaveLength(1)
@@ -163,7 +209,10 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       await first.caughtUp(3, soon)
       const second = startProjection<Event, never>(plain('Other', 'Added'), store)
       await second.caughtUp(3, soon)
-      await expect(runProjection(plain('Other'), store)).rejects.toMatchObject({ ...refused, message: expect.stringContaining('filter') })
+      await expect(runProjection(plain('Other'), store)).rejects.toMatchObject({
+        ...refused,
+        message: expect.stringContaining('filter'),
+      })
       await stopped(first, second)
       await store.close()
     })
@@ -174,7 +223,10 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       const first = startProjection<Event, never>(plain(), store)
       await first.caughtUp(3, soon)
       const another = { name: 'plain', apply: () => void seen.push(-1) }
-      await expect(runProjection(another, store)).rejects.toMatchObject({ ...refused, message: expect.stringContaining("'plain'") })
+      await expect(runProjection(another, store)).rejects.toMatchObject({
+        ...refused,
+        message: expect.stringContaining("'plain'"),
+      })
       const second = startProjection<Event, never>(another, store)
       await expect(second.caughtUp(3, soon)).rejects.toMatchObject(refused)
       await expect(runProjection(plain(), store)).rejects.toMatchObject({ code: 'leadership' })
@@ -186,15 +238,21 @@ export function definitionsContract({ name, open, shared }: Backend): void {
   })
 
   describe(`one set of events under a name and version, over time: ${name}`, () => {
-    const define = (types: readonly string[], filter: EventFilter<Event> = {}, fold = false) => defineProjection(events, {
-      name: 'typed', tables: { sums: table<Sum>({ key: 'name' }) },
-      on: Object.fromEntries(types.map((type) => [type, () => {}])), filter,
-      ...(fold && { fold: { sums: { key: () => undefined, evolve: () => null } } }),
-    })
+    const define = (types: readonly string[], filter: EventFilter<Event> = {}, fold = false) =>
+      defineProjection(events, {
+        name: 'typed',
+        tables: { sums: table<Sum>({ key: 'name' }) },
+        on: Object.fromEntries(types.map((type) => [type, () => {}])),
+        filter,
+        ...(fold && { fold: { sums: { key: () => undefined, evolve: () => null } } }),
+      })
     /** A fold of all events of a catalogue that knows these types. */
-    const foldOf = (...types: readonly string[]) => defineProjection(defineEvents(Object.fromEntries(types.map((type) => [type, {}]))) as unknown as typeof events, {
-      name: 'typed', tables: { sums: table<Sum>({ key: 'name' }) }, fold: { sums: { key: () => undefined, evolve: () => null } },
-    })
+    const foldOf = (...types: readonly string[]) =>
+      defineProjection(defineEvents(Object.fromEntries(types.map((type) => [type, {}]))) as unknown as typeof events, {
+        name: 'typed',
+        tables: { sums: table<Sum>({ key: 'name' }) },
+        fold: { sums: { key: () => undefined, evolve: () => null } },
+      })
     const both = define(['Added', 'Other'])
     test.for([
       ['another type', define(['Added']), both],
@@ -208,7 +266,10 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     ] as const)('%s under the same version is refused', async ([, before, after]) => {
       const store = await filled()
       expect(await runProjection(before, store)).toMatchObject({ position: 3 })
-      const error = { ...refused, message: expect.stringMatching(/^The event types or the filter of 'typed@1' .*Raise 'version'/) }
+      const error = {
+        ...refused,
+        message: expect.stringMatching(/^The event types or the filter of 'typed@1' .*Raise 'version'/),
+      }
       await expect(runProjection(after, store)).rejects.toMatchObject(error)
       await expect(openReadModel(store, after)).rejects.toMatchObject(error)
       const handle = startProjection(after, store)
@@ -240,12 +301,13 @@ export function definitionsContract({ name, open, shared }: Backend): void {
         const storeName = newName()
         const store = await filled(storeName)
         await runProjection(define(['Added']), store)
-        const edit = (change: (row: Record<string, unknown>) => unknown) => withDatabase(`${databaseOf(storeName)}:typed@1`, async (database) => {
-          const transaction = database.transaction('tidemark:state', 'readwrite')
-          const state = transaction.objectStore('tidemark:state')
-          state.put(change(await settled(state.get('state')) as Record<string, unknown>))
-          await completed(transaction)
-        })
+        const edit = (change: (row: Record<string, unknown>) => unknown) =>
+          withDatabase(`${databaseOf(storeName)}:typed@1`, async (database) => {
+            const transaction = database.transaction('tidemark:state', 'readwrite')
+            const state = transaction.objectStore('tidemark:state')
+            state.put(change((await settled(state.get('state'))) as Record<string, unknown>))
+            await completed(transaction)
+          })
         await edit(({ handles, ...older }) => {
           expect(handles).toEqual(expect.stringContaining('Added'))
           return older

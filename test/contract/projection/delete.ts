@@ -40,7 +40,14 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
       await deleteReadModel(store, sums())
       await store.append({ stream: 's', events: [added('b', 5)] })
       await expect.poll(() => view.sums.get('b'), soon).toEqual({ name: 'b', count: 2, total: 7 })
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ value: [{ name: 'a', count: 2, total: 4 }, { name: 'b', count: 2, total: 7 }] })
+      await expect
+        .poll(() => live.getSnapshot(), soon)
+        .toMatchObject({
+          value: [
+            { name: 'a', count: 2, total: 4 },
+            { name: 'b', count: 2, total: 7 },
+          ],
+        })
       await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 4 })
       stop()
       await projection.stop()
@@ -50,7 +57,9 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
 
     test('what is no projection, and a store that was closed, are refused', async () => {
       const { store } = await folded(open)
-      await expect(deleteReadModel(store, { name: 'sums', version: 1 } as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+      await expect(deleteReadModel(store, { name: 'sums', version: 1 } as never)).rejects.toMatchObject({
+        code: 'invalid-argument',
+      })
       await store.close()
       await expect(deleteReadModel(store, sums())).rejects.toMatchObject({ code: 'closed' })
     })

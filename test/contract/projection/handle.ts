@@ -1,6 +1,13 @@
 /** Projections as an app holds them: status, waiting, pausing, letters, rebuilding, live queries. */
 import { describe, expect, test } from 'vitest'
-import { liveProjection, openReadModel, runProjection, startProjection, type DeadLetter, type ProjectionHandle } from 'tidemark'
+import {
+  liveProjection,
+  openReadModel,
+  runProjection,
+  startProjection,
+  type DeadLetter,
+  type ProjectionHandle,
+} from 'tidemark'
 import { added, allOf, fold, newName, other, rowsOf, sums, type Backend, type Event } from './model.js'
 
 const soon = { timeout: 25_000 }
@@ -24,7 +31,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.caughtUp(100, soon)
       const letters = []
       for await (const letter of projection.deadLetters()) letters.push(letter)
-      expect(letters).toMatchObject([{ position: 37, eventType: 'Added', stream: 's', errorName: 'TypeError', attempts: 1 }])
+      expect(letters).toMatchObject([
+        { position: 37, eventType: 'Added', stream: 's', errorName: 'TypeError', attempts: 1 },
+      ])
       await expect(letters[0]?.retry()).rejects.toThrow('bad 37')
       broken = false
       await letters[0]?.retry()
@@ -46,7 +55,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const unsubscribe = live.subscribe(() => (changes += 1))
       const { position } = await store.append({ stream: 's', events: [added('a', 1), added('b', 5), added('c', 3)] })
       expect(await projection.caughtUp(position, soon)).toMatchObject({ position: 3, stale: false })
-      await expect.poll(() => live.getSnapshot()).toMatchObject({ state: 'ready', value: [{ name: 'b' }, { name: 'c' }] })
+      await expect
+        .poll(() => live.getSnapshot())
+        .toMatchObject({ state: 'ready', value: [{ name: 'b' }, { name: 'c' }] })
       const before = live.getSnapshot()
       const { position: later } = await store.append({ stream: 's', events: [other()] })
       await projection.caughtUp(later, soon)
@@ -94,8 +105,18 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       const { position } = await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       const projection = startProjection(sums({ bad: (event) => event.position === 2 }), store)
-      await expect(projection.caughtUp(position)).rejects.toMatchObject({ code: 'failed', position: 2, cause: { message: 'bad 2' } })
-      expect(projection.status.getSnapshot()).toMatchObject({ phase: 'faulted', position: 1, behind: 1, leader: false, reason: expect.stringContaining('bad 2') })
+      await expect(projection.caughtUp(position)).rejects.toMatchObject({
+        code: 'failed',
+        position: 2,
+        cause: { message: 'bad 2' },
+      })
+      expect(projection.status.getSnapshot()).toMatchObject({
+        phase: 'faulted',
+        position: 1,
+        behind: 1,
+        leader: false,
+        reason: expect.stringContaining('bad 2'),
+      })
       await projection.stop()
       await store.close()
     })
@@ -117,14 +138,17 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })
       const refused: unknown[] = []
       const base = sums()
-      const projection: ProjectionHandle = startProjection({
-        ...base,
-        on: {
-          Added: async () => {
-            await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
+      const projection: ProjectionHandle = startProjection(
+        {
+          ...base,
+          on: {
+            Added: async () => {
+              await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
+            },
           },
         },
-      }, store)
+        store,
+      )
       // Asked again and again, also in the midst of handlers.
       for (let round = 0; round < 50; round += 1) await projection.caughtUp(2, soon)
       expect(refused).toMatchObject([{ code: 'invalid-argument' }, { code: 'invalid-argument' }])
@@ -136,8 +160,16 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1)] })
       const projection = startProjection(sums(), store)
       await projection.caughtUp(1, soon)
-      await expect(projection.caughtUp(9, { timeout: 1 })).rejects.toMatchObject({ code: 'caught-up-timeout', position: 1, head: 1 })
-      expect(await projection.caughtUp(9, { timeout: 1, onTimeout: 'stale' })).toEqual({ position: 1, head: 1, stale: true })
+      await expect(projection.caughtUp(9, { timeout: 1 })).rejects.toMatchObject({
+        code: 'caught-up-timeout',
+        position: 1,
+        head: 1,
+      })
+      expect(await projection.caughtUp(9, { timeout: 1, onTimeout: 'stale' })).toEqual({
+        position: 1,
+        head: 1,
+        stale: true,
+      })
       const controller = new AbortController()
       const waiting = projection.caughtUp(9, { signal: controller.signal })
       controller.abort(new Error('enough'))
@@ -150,7 +182,8 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), other(), added('a', 2), added('a', 4)] })
       const projection = startProjection(sums({ bad: (event) => event.position === 3 }), store)
       await expect.poll(() => phase(projection), soon).toBe('faulted')
-      for (const position of [1, 2, 4]) await expect(projection.skip(position)).rejects.toMatchObject({ code: 'invalid-argument' })
+      for (const position of [1, 2, 4])
+        await expect(projection.skip(position)).rejects.toMatchObject({ code: 'invalid-argument' })
       await projection.skip(3)
       await projection.caughtUp(4, soon)
       expect(await rowsOf(store, sums())).toEqual([{ name: 'a', count: 2, total: 5 }])
@@ -173,7 +206,8 @@ export function projectionHandleContract({ name, open }: Backend): void {
     })
     test('N31, N32: a rebuild is cut short and goes on; old rows stay until the new ones are complete, with what came in between', async () => {
       const store = await open(newName())
-      const append = (times: number) => store.append({ stream: 's', events: Array.from({ length: times }, (_, at) => added(`k${at % 7}`, at)) })
+      const append = (times: number) =>
+        store.append({ stream: 's', events: Array.from({ length: times }, (_, at) => added(`k${at % 7}`, at)) })
       await append(120)
       await runProjection(sums(), store)
       const before = await rowsOf(store, sums())
@@ -186,7 +220,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const seen: number[] = []
       // Still paused, as the tab left it; the rebuild is still to be done.
       const second = startProjection(sums(), store)
-      await expect.poll(() => second.status.getSnapshot(), soon).toMatchObject({ phase: 'paused', position: 120, rebuilding: { position: 0 } })
+      await expect
+        .poll(() => second.status.getSnapshot(), soon)
+        .toMatchObject({ phase: 'paused', position: 120, rebuilding: { position: 0 } })
       expect(await rowsOf(store, sums())).toEqual(before)
       await second.stop()
       // Killed in the middle: forty events of the rebuild are stored, and nobody sees them yet.
@@ -195,7 +231,11 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await third.resume()
       await third.stop()
       held?.release()
-      await runProjection(sums(), store, { batch: { maxEvents: 10 }, budget: { maxEvents: 40 }, onEvent: (report) => void (report.type === 'committed' && seen.push(report.position)) })
+      await runProjection(sums(), store, {
+        batch: { maxEvents: 10 },
+        budget: { maxEvents: 40 },
+        onEvent: (report) => void (report.type === 'committed' && seen.push(report.position)),
+      })
       expect(seen).toEqual([10, 20, 30, 40])
       expect(await rowsOf(store, sums())).toEqual(before)
       const fourth = startProjection(sums(), store)
@@ -216,7 +256,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const live = await openReadModel(store, definition)
       broken = true
       await projection.rebuild()
-      await expect.poll(() => projection.status.getSnapshot().rebuildFault, soon).toMatchObject({ position: 2, message: expect.stringContaining('bad 2') })
+      await expect
+        .poll(() => projection.status.getSnapshot().rebuildFault, soon)
+        .toMatchObject({ position: 2, message: expect.stringContaining('bad 2') })
       expect(await live.sums.getAll()).toEqual([{ name: 'a', count: 2, total: 3 }])
       const { position } = await store.append({ stream: 's', events: [added('a', 4)] })
       await projection.caughtUp(position, soon)
@@ -240,42 +282,49 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.stop()
       await store.close()
     })
-    test('N21: a thousand letters are replayed one after the other, in the order of the log', { timeout: 60_000 }, async () => {
-      const store = await open(newName())
-      await store.append({ stream: 's', events: Array.from({ length: 1000 }, (_, at) => added(`k${at % 3}`, at)) })
-      let broken = true
-      const definition = sums({ bad: () => broken, onError: () => 'park' })
-      const projection = startProjection(definition, store)
-      await projection.caughtUp(1000, soon)
-      await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(1000)
-      broken = false
-      const positions: number[] = []
-      for await (const letter of projection.deadLetters()) {
-        positions.push(letter.position)
-        if (positions.length <= 300) await letter.retry()
-        else await letter.discard()
-      }
-      expect(positions).toEqual(Array.from({ length: 1000 }, (_, at) => at + 1))
-      expect(await rowsOf(store, definition)).toEqual(fold((await allOf(store)).slice(0, 300)))
-      expect(await lettersOf(projection)).toEqual([])
-      await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(0)
-      await projection.stop()
-      await store.close()
-    })
+    test(
+      'N21: a thousand letters are replayed one after the other, in the order of the log',
+      { timeout: 60_000 },
+      async () => {
+        const store = await open(newName())
+        await store.append({ stream: 's', events: Array.from({ length: 1000 }, (_, at) => added(`k${at % 3}`, at)) })
+        let broken = true
+        const definition = sums({ bad: () => broken, onError: () => 'park' })
+        const projection = startProjection(definition, store)
+        await projection.caughtUp(1000, soon)
+        await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(1000)
+        broken = false
+        const positions: number[] = []
+        for await (const letter of projection.deadLetters()) {
+          positions.push(letter.position)
+          if (positions.length <= 300) await letter.retry()
+          else await letter.discard()
+        }
+        expect(positions).toEqual(Array.from({ length: 1000 }, (_, at) => at + 1))
+        expect(await rowsOf(store, definition)).toEqual(fold((await allOf(store)).slice(0, 300)))
+        expect(await lettersOf(projection)).toEqual([])
+        await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(0)
+        await projection.stop()
+        await store.close()
+      },
+    )
     test('plain projectors: status, caughtUp, letters, pause and skip work as for read models', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
       const seen: number[] = []
       let broken = true
-      const projection = startProjection<Event, never>({
-        name: 'plain',
-        apply: ({ data }) => {
-          const { amount } = data as { amount: number }
-          if (broken && amount === 2) throw new Error('two')
-          seen.push(amount)
+      const projection = startProjection<Event, never>(
+        {
+          name: 'plain',
+          apply: ({ data }) => {
+            const { amount } = data as { amount: number }
+            if (broken && amount === 2) throw new Error('two')
+            seen.push(amount)
+          },
+          onError: () => 'park',
         },
-        onError: () => 'park',
-      }, store)
+        store,
+      )
       await projection.caughtUp(3, soon)
       expect(seen).toEqual([1, 3])
       const [letter] = await lettersOf(projection)
@@ -317,7 +366,14 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('liveProjection shows what its fold throws', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1)] })
-      const broken = liveProjection(store, { initial: 0, on: { Added: () => { throw new Error('no') } } })
+      const broken = liveProjection(store, {
+        initial: 0,
+        on: {
+          Added: () => {
+            throw new Error('no')
+          },
+        },
+      })
       const stop = broken.subscribe(() => {})
       await expect.poll(() => broken.getSnapshot(), soon).toMatchObject({ state: 'error', error: { message: 'no' } })
       stop()
@@ -333,7 +389,11 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const both = view.live(async ({ sums }) => {
         runs += 1
         const a = await sums.get('a')
-        if (runs === 1) await projection.caughtUp((await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })).position, soon)
+        if (runs === 1)
+          await projection.caughtUp(
+            (await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })).position,
+            soon,
+          )
         return [a?.total, (await sums.get('b'))?.total]
       })
       const values: unknown[] = []

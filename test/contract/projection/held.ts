@@ -1,7 +1,14 @@
 /** N22: letters that hold their streams. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { runProjection, startProjection, verifyReadModel, type DeadLetter, type ProjectionHandle, type RecordedEvent } from 'tidemark'
+import {
+  runProjection,
+  startProjection,
+  verifyReadModel,
+  type DeadLetter,
+  type ProjectionHandle,
+  type RecordedEvent,
+} from 'tidemark'
 import { added, allOf, fold, newName, rowsOf, sums, type Backend, type Event } from './model.js'
 
 const soon = { timeout: 25_000 }
@@ -10,7 +17,8 @@ async function lettersOf(projection: ProjectionHandle): Promise<DeadLetter[]> {
   for await (const letter of projection.deadLetters()) letters.push(letter)
   return letters
 }
-const positionsOf = async (projection: ProjectionHandle) => (await lettersOf(projection)).map(({ position }) => position)
+const positionsOf = async (projection: ProjectionHandle) =>
+  (await lettersOf(projection)).map(({ position }) => position)
 
 /** What is left for letters when the first bad event of a stream holds it. */
 function held(log: readonly RecordedEvent<Event>[], isBad: (event: RecordedEvent<Event>) => boolean) {
@@ -31,7 +39,11 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
     /** Streams `s` and `t` by turns, six events each; the second of `s` fails while `broken`. */
     const setUp = async () => {
       const store = await open(newName())
-      for (let at = 0; at < 6; at += 1) await store.append([{ stream: 's', events: [added('s', 1)] }, { stream: 't', events: [added('t', 1)] }])
+      for (let at = 0; at < 6; at += 1)
+        await store.append([
+          { stream: 's', events: [added('s', 1)] },
+          { stream: 't', events: [added('t', 1)] },
+        ])
       const state = { broken: true, lasts: 0 }
       const bad = ({ position }: { readonly position: number }) => {
         if (position === 12) state.lasts += 1
@@ -46,15 +58,34 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       const projection = startProjection(definition, store)
       await projection.caughtUp(12, soon)
       const letters = await lettersOf(projection)
-      expect(letters).toMatchObject([3, 5, 7, 9, 11].map((position) => ({ position, stream: 's', holdsStream: true, attempts: position === 3 ? 1 : 0 })))
-      expect(letters.map(({ errorName }) => errorName)).toEqual(['TypeError', ...Array<string>(4).fill('StreamHeldError')])
-      expect(await rowsOf(store, definition)).toEqual([{ name: 's', count: 1, total: 1 }, { name: 't', count: 6, total: 6 }])
+      expect(letters).toMatchObject(
+        [3, 5, 7, 9, 11].map((position) => ({
+          position,
+          stream: 's',
+          holdsStream: true,
+          attempts: position === 3 ? 1 : 0,
+        })),
+      )
+      expect(letters.map(({ errorName }) => errorName)).toEqual([
+        'TypeError',
+        ...Array<string>(4).fill('StreamHeldError'),
+      ])
+      expect(await rowsOf(store, definition)).toEqual([
+        { name: 's', count: 1, total: 1 },
+        { name: 't', count: 6, total: 6 },
+      ])
 
       // The same run, and one that begins anew, know of it.
-      const { position } = await store.append([{ stream: 's', events: [added('s', 1)] }, { stream: 't', events: [added('t', 1)] }])
+      const { position } = await store.append([
+        { stream: 's', events: [added('s', 1)] },
+        { stream: 't', events: [added('t', 1)] },
+      ])
       await projection.caughtUp(position, soon)
       await projection.stop()
-      await store.append([{ stream: 't', events: [added('t', 1)] }, { stream: 's', events: [added('s', 1)] }])
+      await store.append([
+        { stream: 't', events: [added('t', 1)] },
+        { stream: 's', events: [added('s', 1)] },
+      ])
       state.broken = false
       const again = startProjection(definition, store)
       await again.caughtUp(16, soon)
@@ -71,7 +102,10 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       await projection.caughtUp(12, soon)
       const [first, second] = await lettersOf(projection)
       await expect(first?.retry()).rejects.toThrow('bad 3')
-      await expect(second?.retry()).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('position 3') })
+      await expect(second?.retry()).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining('position 3'),
+      })
       state.broken = false
       await first?.retry()
       // Whoever comes now still waits behind the others.
@@ -110,7 +144,9 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       const rebuilt = async () => {
         const { lasts } = state
         await projection.rebuild()
-        await expect.poll(() => [state.lasts > lasts, projection.status.getSnapshot().rebuilding], soon).toEqual([true, undefined])
+        await expect
+          .poll(() => [state.lasts > lasts, projection.status.getSnapshot().rebuilding], soon)
+          .toEqual([true, undefined])
       }
       await rebuilt()
       expect(await positionsOf(projection)).toEqual([3, 5, 7, 9, 11])
@@ -123,34 +159,42 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       await store.close()
     })
 
-    test('N22: whatever fails, in runs of any length, letters are a stream from its first bad event on, and rows the fold of the rest', { timeout: 120_000 }, async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(fc.record({ stream: fc.constantFrom('a', 'b', 'c', 'd'), bad: fc.integer({ min: 0, max: 9 }) }), { minLength: 1, maxLength: 40 }),
-          fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 8 }),
-          async (list, budgets) => {
-            const store = await open(newName())
-            for (const { stream, bad } of list) await store.append({ stream, events: [added(stream, bad === 0 ? 13 : 1)] })
-            let broken = true
-            const isBad = (event: RecordedEvent<Event>) => event.type === 'Added' && event.data.amount === 13
-            const definition = sums({ bad: (event) => broken && isBad(event), onError: () => 'park-stream' })
-            for (const maxEvents of budgets) await runProjection(definition, store, { budget: { maxEvents } })
-            await runProjection(definition, store)
-            const log = await allOf(store)
-            const { letters, rest } = held(log, isBad)
-            const projection = startProjection(definition, store)
-            await projection.caughtUp(log.length, soon)
-            expect(await positionsOf(projection)).toEqual(letters.map(({ position }) => position))
-            expect(await rowsOf(store, definition)).toEqual(fold(rest))
-            broken = false
-            for (const letter of await lettersOf(projection)) await letter.retry()
-            expect(await rowsOf(store, definition)).toEqual(fold(log))
-            await projection.stop()
-            await store.close()
-          },
-        ),
-        { numRuns: shared ? 15 : 60 },
-      )
-    })
+    test(
+      'N22: whatever fails, in runs of any length, letters are a stream from its first bad event on, and rows the fold of the rest',
+      { timeout: 120_000 },
+      async () => {
+        await fc.assert(
+          fc.asyncProperty(
+            fc.array(fc.record({ stream: fc.constantFrom('a', 'b', 'c', 'd'), bad: fc.integer({ min: 0, max: 9 }) }), {
+              minLength: 1,
+              maxLength: 40,
+            }),
+            fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 8 }),
+            async (list, budgets) => {
+              const store = await open(newName())
+              for (const { stream, bad } of list)
+                await store.append({ stream, events: [added(stream, bad === 0 ? 13 : 1)] })
+              let broken = true
+              const isBad = (event: RecordedEvent<Event>) => event.type === 'Added' && event.data.amount === 13
+              const definition = sums({ bad: (event) => broken && isBad(event), onError: () => 'park-stream' })
+              for (const maxEvents of budgets) await runProjection(definition, store, { budget: { maxEvents } })
+              await runProjection(definition, store)
+              const log = await allOf(store)
+              const { letters, rest } = held(log, isBad)
+              const projection = startProjection(definition, store)
+              await projection.caughtUp(log.length, soon)
+              expect(await positionsOf(projection)).toEqual(letters.map(({ position }) => position))
+              expect(await rowsOf(store, definition)).toEqual(fold(rest))
+              broken = false
+              for (const letter of await lettersOf(projection)) await letter.retry()
+              expect(await rowsOf(store, definition)).toEqual(fold(log))
+              await projection.stop()
+              await store.close()
+            },
+          ),
+          { numRuns: shared ? 15 : 60 },
+        )
+      },
+    )
   })
 }

@@ -8,10 +8,15 @@ const soon = { timeout: 25_000 }
 
 /** Lets time pass, a second at a time and with the storage given its time, until the snapshot matches. */
 async function until(clock: VirtualClock, live: LiveQuery<unknown>, snapshot: object): Promise<void> {
-  await expect.poll(async () => {
-    await clock.advance(1_000)
-    return live.getSnapshot()
-  }, { ...soon, interval: 5 }).toMatchObject(snapshot)
+  await expect
+    .poll(
+      async () => {
+        await clock.advance(1_000)
+        return live.getSnapshot()
+      },
+      { ...soon, interval: 5 },
+    )
+    .toMatchObject(snapshot)
 }
 const add = async (store: Store, to: string, amount: number) => {
   await store.append({ stream: 's', events: [added(to, amount)] })
@@ -34,7 +39,9 @@ export function liveContract({ name, open }: Backend): void {
       await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 2 })
       failing = true
       await add(store, 'c', 1)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'error', error: { message: 'the disk is asleep' }, value: 2 })
+      await expect
+        .poll(() => live.getSnapshot(), soon)
+        .toMatchObject({ state: 'error', error: { message: 'the disk is asleep' }, value: 2 })
       failing = false
       await until(clock, live, { state: 'ready', value: 3 })
       stop()
@@ -104,7 +111,8 @@ export function liveContract({ name, open }: Backend): void {
       const heard: unknown[] = []
       watched.subscribe(() => heard.push(watched.getSnapshot()))
       const rest = resting.subscribe(() => {})
-      for (const live of [watched, resting]) await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
+      for (const live of [watched, resting])
+        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
       rest()
       await view.close()
       const error = { code: 'closed', message: expect.stringContaining("'sums@1'") }
@@ -147,7 +155,9 @@ export function liveContract({ name, open }: Backend): void {
         if (commits < 20) whileCommitting.add(snapshot.value[0])
       }
       const stop = both.subscribe(look)
-      await expect.poll(() => both.getSnapshot(), soon).toMatchObject({ state: 'ready', value: [24, 24, 24, 24], position: 23 })
+      await expect
+        .poll(() => both.getSnapshot(), soon)
+        .toMatchObject({ state: 'ready', value: [24, 24, 24, 24], position: 23 })
       expect(torn).toEqual([])
       // The second try of every run, which reads at one moment what the first one asked, is whole.
       expect(whileCommitting.size).toBeGreaterThan(5)
@@ -205,7 +215,12 @@ export function liveContract({ name, open }: Backend): void {
       await expect.poll(() => shown, soon).toEqual([[4, 4]])
       tearing = 3
       await add(store, 'a', 1)
-      await expect.poll(() => shown, soon).toEqual([[4, 4], [8, 8]])
+      await expect
+        .poll(() => shown, soon)
+        .toEqual([
+          [4, 4],
+          [8, 8],
+        ])
       stop()
       await view.close()
       await store.close()
@@ -216,10 +231,16 @@ export function liveContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       const clock = virtualClock()
       let failing = true
-      const readEvents: Store['readEvents'] = (...given) => (failing ? Promise.reject(new Error('the disk is asleep')) : store.readEvents(...given))
-      const total = liveProjection({ ...store, readEvents }, { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } })
+      const readEvents: Store['readEvents'] = (...given) =>
+        failing ? Promise.reject(new Error('the disk is asleep')) : store.readEvents(...given)
+      const total = liveProjection(
+        { ...store, readEvents },
+        { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } },
+      )
       const stop = total.subscribe(() => {})
-      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ state: 'error', error: { message: 'the disk is asleep' } })
+      await expect
+        .poll(() => total.getSnapshot(), soon)
+        .toMatchObject({ state: 'error', error: { message: 'the disk is asleep' } })
       failing = false
       await until(clock, total, { state: 'ready', value: 3 })
       stop()
@@ -240,7 +261,10 @@ export function liveContract({ name, open }: Backend): void {
         if (reads === 1) await held
         return page
       }) as Store['readEvents']
-      const total = liveProjection({ ...store, readEvents }, { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } })
+      const total = liveProjection(
+        { ...store, readEvents },
+        { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } },
+      )
       const shown: unknown[] = []
       const stop = total.subscribe(() => shown.push(total.getSnapshot()))
       await expect.poll(() => reads, soon).toBe(1)
@@ -257,11 +281,13 @@ export function liveContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1)] })
       const clock = virtualClock()
-      const make = () => liveProjection(store, { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } })
+      const make = () =>
+        liveProjection(store, { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } })
       const [watched, resting, fresh] = [make(), make(), make()]
       const stop = watched.subscribe(() => {})
       const rest = resting.subscribe(() => {})
-      for (const live of [watched, resting]) await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 1 })
+      for (const live of [watched, resting])
+        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 1 })
       rest()
       await store.close()
       expect(resting.getSnapshot()).toMatchObject({ state: 'error', error: { code: 'closed' }, value: 1 })

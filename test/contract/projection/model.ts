@@ -1,5 +1,14 @@
 /** What the suites of projections share: events, a model that sums, and its reference fold. */
-import { defineEvents, defineProjection, openReadModel, runProjection, table, type ReadModelFailureStrategy, type RecordedEvent, type TidemarkStore } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  openReadModel,
+  runProjection,
+  table,
+  type ReadModelFailureStrategy,
+  type RecordedEvent,
+  type TidemarkStore,
+} from 'tidemark'
 
 export type Event = { type: 'Added'; data: { to: string; amount: number } } | { type: 'Other'; data: null }
 export interface Sum {
@@ -29,7 +38,13 @@ export const other = () => ({ type: 'Other' as const, data: null })
 let count = 0
 export const newName = () => `projection-${(count += 1)}-${Math.random()}`
 
-export function sums(options: { version?: number; bad?: (event: RecordedEvent<Event>) => boolean; onError?: (retryCount: number) => ReadModelFailureStrategy } = {}) {
+export function sums(
+  options: {
+    version?: number
+    bad?: (event: RecordedEvent<Event>) => boolean
+    onError?: (retryCount: number) => ReadModelFailureStrategy
+  } = {},
+) {
   return defineProjection(events, {
     name: 'sums',
     version: options.version ?? 1,

@@ -11,7 +11,10 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: Array.from({ length: amounts }, (_, index) => added('a', index + 1)) })
       return store
     }
-    const collector = (fails: (amount: number, attempt: number) => boolean = () => false, strategy: (retryCount: number) => FailureStrategy = () => 'fatal') => {
+    const collector = (
+      fails: (amount: number, attempt: number) => boolean = () => false,
+      strategy: (retryCount: number) => FailureStrategy = () => 'fatal',
+    ) => {
       const seen: number[] = []
       const counts: number[] = []
       let calls = 0
@@ -36,7 +39,11 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('P1, P11: a batch applies everything once, and a second run nothing', async () => {
       const store = await fill(5)
       const first = collector()
-      expect(await runProjection(first.projector, store)).toMatchObject({ applied: 5, position: 5, reason: 'caught-up' })
+      expect(await runProjection(first.projector, store)).toMatchObject({
+        applied: 5,
+        position: 5,
+        reason: 'caught-up',
+      })
       expect(first.seen).toEqual([1, 2, 3, 4, 5])
       expect(await runProjection(collector().projector, store)).toMatchObject({ applied: 0, position: 5 })
       await store.close()
@@ -53,7 +60,14 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('P13, N6: fatal keeps what came before and says everything about the event', async () => {
       const store = await fill(5)
       const first = collector((amount) => amount === 3)
-      await expect(runProjection(first.projector, store)).rejects.toMatchObject({ code: 'failed', position: 3, stream: 's', eventType: 'Added', attempts: 1, cause: { message: 'no 3' } })
+      await expect(runProjection(first.projector, store)).rejects.toMatchObject({
+        code: 'failed',
+        position: 3,
+        stream: 's',
+        eventType: 'Added',
+        attempts: 1,
+        cause: { message: 'no 3' },
+      })
       expect(first.seen).toEqual([1, 2])
       const second = collector((amount) => amount === 3)
       await expect(runProjection(second.projector, store)).rejects.toMatchObject({ position: 3 })
@@ -62,14 +76,20 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     })
     test('P14: skip goes on, for good', async () => {
       const store = await fill(5)
-      const { projector, seen } = collector((amount) => amount === 3, () => 'skip')
+      const { projector, seen } = collector(
+        (amount) => amount === 3,
+        () => 'skip',
+      )
       expect(await runProjection(projector, store)).toMatchObject({ applied: 4, skipped: 1 })
       expect(seen).toEqual([1, 2, 4, 5])
       await store.close()
     })
     test('P15, P19: retries are counted from 0, and the checkpoint stays before the event', async () => {
       const store = await fill(5)
-      const run = collector((amount) => amount === 3, () => 'retry')
+      const run = collector(
+        (amount) => amount === 3,
+        () => 'retry',
+      )
       await expect(runProjection(run.projector, store, quick)).rejects.toMatchObject({ attempts: 4 })
       expect(run.counts).toEqual([0, 1, 2, 3])
       expect(run.calls()).toBe(6)
@@ -78,7 +98,10 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     })
     test('P20: what works at last is a success', async () => {
       const store = await fill(3)
-      const { projector, seen } = collector((amount, calls) => amount === 2 && calls <= 3, () => 'retry')
+      const { projector, seen } = collector(
+        (amount, calls) => amount === 2 && calls <= 3,
+        () => 'retry',
+      )
       expect(await runProjection(projector, store, quick)).toMatchObject({ applied: 3 })
       expect(seen).toEqual([1, 2, 3])
       await store.close()
@@ -87,14 +110,22 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       const store = await fill(1)
       let reads = 0
       const broken = { ...store, readEvents: () => Promise.reject(new Error(`read ${(reads += 1)}`)) }
-      await expect(runProjection(collector().projector, broken, { poll: { failureBackoff: 1 } })).rejects.toMatchObject({ code: 'failed', cause: { message: 'read 6' } })
+      await expect(runProjection(collector().projector, broken, { poll: { failureBackoff: 1 } })).rejects.toMatchObject(
+        { code: 'failed', cause: { message: 'read 6' } },
+      )
       expect(reads).toBe(6)
       await store.close()
     })
     test('V19: a configuration outside its range is refused', async () => {
       const store = await fill(1)
-      for (const config of [{ retry: { backoffMultiplier: 0.5 } }, { retry: { delay: Number.NaN } }, { poll: { maxConsecutiveFailures: 0 } }]) {
-        await expect(runProjection(collector().projector, store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
+      for (const config of [
+        { retry: { backoffMultiplier: 0.5 } },
+        { retry: { delay: Number.NaN } },
+        { poll: { maxConsecutiveFailures: 0 } },
+      ]) {
+        await expect(runProjection(collector().projector, store, config)).rejects.toMatchObject({
+          code: 'invalid-argument',
+        })
       }
       await store.close()
     })
@@ -107,12 +138,19 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       const plain = (): Projector<Event> => ({ name: 'told', apply: ({ position }) => void seen.push(position) })
       const stopping = new AbortController()
       const reports: ProjectionReport['type'][] = []
-      const running = runProjection(plain(), store, { mode: 'continuous', signal: stopping.signal, clock: virtualClock(), onEvent: ({ type }) => void reports.push(type) })
+      const running = runProjection(plain(), store, {
+        mode: 'continuous',
+        signal: stopping.signal,
+        clock: virtualClock(),
+        onEvent: ({ type }) => void reports.push(type),
+      })
       await expect.poll(() => reports).toContain('idle')
       const handle = startProjection(plain(), other, { clock: virtualClock() })
       await expect.poll(() => handle.status.getSnapshot().phase).toBe('waiting-for-leader')
       return {
-        store, seen, handle,
+        store,
+        seen,
+        handle,
         async end() {
           await handle.stop()
           stopping.abort()
@@ -137,7 +175,9 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       for (const each of [first, second]) await expect(each.caughtUp(3)).rejects.toMatchObject({ position: 2 })
       await second.skip(2)
       for (const each of [first, second]) await each.caughtUp(3)
-      await expect.poll(() => [first, second].map(({ status }) => status.getSnapshot().phase).sort()).toEqual(['live', 'waiting-for-leader'])
+      await expect
+        .poll(() => [first, second].map(({ status }) => status.getSnapshot().phase).sort())
+        .toEqual(['live', 'waiting-for-leader'])
       await second.stop()
       await first.caughtUp((await store.append({ stream: 's', events: [added('a', 4)] })).position)
       expect(seen).toEqual([1, 3, 4])
@@ -153,17 +193,20 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       await expect.poll(() => seen).toEqual([1, 2, 1, 2])
       await end()
     })
-    test.for([Number.NaN, 0.5, -1, '3', {}])('a stored checkpoint that is %j is an integrity error, with its name', async (stored) => {
-      const store = await fill(3)
-      const damaged = { ...store, load: async () => stored as number }
-      const { projector, seen } = collector()
-      const error = { code: 'failed', cause: { code: 'integrity', message: expect.stringContaining("'collector'") } }
-      await expect(runProjection(projector, damaged)).rejects.toMatchObject(error)
-      const handle = startProjection(projector, damaged)
-      await expect(handle.caughtUp(3, { timeout: 20_000 })).rejects.toMatchObject(error)
-      await handle.stop()
-      expect(seen).toEqual([])
-      await store.close()
-    })
+    test.for([Number.NaN, 0.5, -1, '3', {}])(
+      'a stored checkpoint that is %j is an integrity error, with its name',
+      async (stored) => {
+        const store = await fill(3)
+        const damaged = { ...store, load: async () => stored as number }
+        const { projector, seen } = collector()
+        const error = { code: 'failed', cause: { code: 'integrity', message: expect.stringContaining("'collector'") } }
+        await expect(runProjection(projector, damaged)).rejects.toMatchObject(error)
+        const handle = startProjection(projector, damaged)
+        await expect(handle.caughtUp(3, { timeout: 20_000 })).rejects.toMatchObject(error)
+        await handle.stop()
+        expect(seen).toEqual([])
+        await store.close()
+      },
+    )
   })
 }

@@ -9,9 +9,14 @@ export function readModelContract({ name, open, shared }: Backend): void {
     test('N1, N10: thousands of events over many pages equal a plain fold, foreign ones move the checkpoint', async () => {
       const store = await open(newName())
       for (let at = 0; at < 25; at += 1) {
-        await store.append({ stream: `s${at}`, events: Array.from({ length: 400 }, (_, index) => (index % 4 === 0 ? other() : added(`k${index % 37}`, index))) })
+        await store.append({
+          stream: `s${at}`,
+          events: Array.from({ length: 400 }, (_, index) =>
+            index % 4 === 0 ? other() : added(`k${index % 37}`, index),
+          ),
+        })
       }
-      await store.append({ stream: 'tail', events: Array.from({ length: 50 }, () => (other())) })
+      await store.append({ stream: 'tail', events: Array.from({ length: 50 }, () => other()) })
       const definition = sums()
       expect(await runProjection(definition, store)).toMatchObject({ position: 10_050, reason: 'caught-up' })
       expect(await rowsOf(store, definition)).toEqual(fold(await allOf(store)))
@@ -25,8 +30,11 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const guard = { release() {} }
       store.tryAcquire = async () => guard
       store.acquire = async () => guard
-      const runs = await Promise.allSettled([1, 2, 3].map(() => runProjection(definition, store, { batch: { maxEvents: 50 } })))
-      for (const run of runs) if (run.status === 'rejected') expect(run.reason).toMatchObject({ code: 'leadership-lost' })
+      const runs = await Promise.allSettled(
+        [1, 2, 3].map(() => runProjection(definition, store, { batch: { maxEvents: 50 } })),
+      )
+      for (const run of runs)
+        if (run.status === 'rejected') expect(run.reason).toMatchObject({ code: 'leadership-lost' })
       expect(runs.some((run) => run.status === 'fulfilled')).toBe(true)
       expect(await rowsOf(store, definition)).toEqual(fold(await allOf(store)))
       await store.close()
@@ -46,7 +54,11 @@ export function readModelContract({ name, open, shared }: Backend): void {
               if (event.type !== 'Added') throw new Error('not asked for')
               seen.push(row?.total)
               const total = (row?.total ?? 0) + event.data.amount
-              return total < 0 ? null : total === 3 && row !== undefined ? { ...row, total } : { name: event.data.to, total }
+              return total < 0
+                ? null
+                : total === 3 && row !== undefined
+                  ? { ...row, total }
+                  : { name: event.data.to, total }
             },
           },
         },
@@ -55,7 +67,10 @@ export function readModelContract({ name, open, shared }: Backend): void {
       // After the fourth event the sum was below zero: the row went, and the fifth began anew.
       expect(seen).toEqual([undefined, 1, 3, 6, undefined, undefined])
       const view = await openReadModel(store, definition)
-      expect(await view.sums.getAll()).toEqual([{ name: 'a', total: 4 }, { name: 'b', total: 7 }])
+      expect(await view.sums.getAll()).toEqual([
+        { name: 'a', total: 4 },
+        { name: 'b', total: 7 },
+      ])
       await store.append({ stream: 's', events: [added('b', 1)] })
       await runProjection(definition, store)
       expect(await view.sums.get('b')).toEqual({ name: 'b', total: 8 })
@@ -67,15 +82,34 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), other(), added('a', 2)] })
       const seen: string[] = []
       const spec = (name: string) => ({
-        name, tables: { types: table<{ id: string }>({ key: 'id' }) },
-        fold: { types: { key: ({ type, position }: { type: string; position: number }) => (seen.push(`${name} ${type} ${position}`), undefined), evolve: () => null } },
+        name,
+        tables: { types: table<{ id: string }>({ key: 'id' }) },
+        fold: {
+          types: {
+            key: ({ type, position }: { type: string; position: number }) => (
+              seen.push(`${name} ${type} ${position}`),
+              undefined
+            ),
+            evolve: () => null,
+          },
+        },
       })
       const described = defineEvents({ Added: { schema: z.object({ to: z.string(), amount: z.number() }) } })
-      expect(await runProjection(defineProjection(described, spec('described')), store)).toMatchObject({ position: 3, applied: 2 })
+      expect(await runProjection(defineProjection(described, spec('described')), store)).toMatchObject({
+        position: 3,
+        applied: 2,
+      })
       await runProjection(defineProjection(events, { ...spec('named'), filter: { types: ['Other'] } }), store)
       await runProjection(defineProjection(described, { ...spec('both'), filter: { types: [] } }), store)
       await runProjection(defineProjection(events, spec('all')), store)
-      expect(seen).toEqual(['described Added 1', 'described Added 3', 'named Other 2', 'all Added 1', 'all Other 2', 'all Added 3'])
+      expect(seen).toEqual([
+        'described Added 1',
+        'described Added 3',
+        'named Other 2',
+        'all Added 1',
+        'all Other 2',
+        'all Added 3',
+      ])
       await store.close()
     })
     test('table: both of its forms give what they were given', async () => {
@@ -87,7 +121,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
       // JavaScript may write it in one call.
       expect(table<Sum>(declared as never)).toBe(declared)
       const definition = defineProjection(events, {
-        name: 'forms', tables: { one: table<Sum>({ key: 'name' }), two: table<Sum>()(declared) },
+        name: 'forms',
+        tables: { one: table<Sum>({ key: 'name' }), two: table<Sum>()(declared) },
         on: {
           Added: ({ data }, { one, two }) => {
             one.put({ name: data.to, total: data.amount })
@@ -97,8 +132,14 @@ export function readModelContract({ name, open, shared }: Backend): void {
       })
       await runProjection(definition, store)
       const view = await openReadModel(store, definition)
-      expect(await view.one.getAll()).toEqual([{ name: 'a', total: 2 }, { name: 'b', total: 1 }])
-      expect(await view.two.getAll({ index: 'byTotal' })).toEqual([{ name: 'b', total: 1 }, { name: 'a', total: 2 }])
+      expect(await view.one.getAll()).toEqual([
+        { name: 'a', total: 2 },
+        { name: 'b', total: 1 },
+      ])
+      expect(await view.two.getAll({ index: 'byTotal' })).toEqual([
+        { name: 'b', total: 1 },
+        { name: 'a', total: 2 },
+      ])
       await view.close()
       await store.close()
     })
@@ -106,18 +147,32 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1)] })
       const definition = defineProjection(events, {
-        name: 'astray', tables: { sums: table<{ name: string }>({ key: 'name' }) },
+        name: 'astray',
+        tables: { sums: table<{ name: string }>({ key: 'name' }) },
         fold: { sums: { key: () => 'a', evolve: () => ({ name: 'b' }) } },
       })
-      await expect(runProjection(definition, store)).rejects.toMatchObject({ code: 'failed', cause: { code: 'invalid-argument' } })
+      await expect(runProjection(definition, store)).rejects.toMatchObject({
+        code: 'failed',
+        cause: { code: 'invalid-argument' },
+      })
       await store.close()
     })
     test('a model that is gone on with reads its rows again, one by one, all at once, and for a fold together', async () => {
       const store = await open(newName())
-      const round = () => store.append({ stream: 's', events: Array.from({ length: 200 }, (_, at) => added(`k${at % 100}`, at)) })
+      const round = () =>
+        store.append({ stream: 's', events: Array.from({ length: 200 }, (_, at) => added(`k${at % 100}`, at)) })
       const folded = defineProjection(events, {
-        name: 'folded', tables: { sums: table<{ name: string; total: number }>({ key: 'name' }) },
-        fold: { sums: { key: (event) => (event.type === 'Added' ? event.data.to : undefined), evolve: (row, event) => ({ name: String((event.data as { to: string }).to), total: (row?.total ?? 0) + (event.data as { amount: number }).amount }) } },
+        name: 'folded',
+        tables: { sums: table<{ name: string; total: number }>({ key: 'name' }) },
+        fold: {
+          sums: {
+            key: (event) => (event.type === 'Added' ? event.data.to : undefined),
+            evolve: (row, event) => ({
+              name: String((event.data as { to: string }).to),
+              total: (row?.total ?? 0) + (event.data as { amount: number }).amount,
+            }),
+          },
+        },
       })
       for (let rounds = 0; rounds < 3; rounds += 1) {
         await round()
@@ -152,7 +207,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 5), added('b', 1), added('c', 5), added('d', 3)] })
       await runProjection(sums(), store)
       const view = await openReadModel(store, sums())
-      const names = async (options?: Parameters<typeof view.sums.getAll>[0]) => (await view.sums.getAll(options)).map((row) => row.name).join('')
+      const names = async (options?: Parameters<typeof view.sums.getAll>[0]) =>
+        (await view.sums.getAll(options)).map((row) => row.name).join('')
       expect(await names()).toBe('abcd')
       expect(await names({ direction: 'prev', limit: 2 })).toBe('dc')
       expect(await names({ index: 'byTotal' })).toBe('bdac')
@@ -162,9 +218,16 @@ export function readModelContract({ name, open, shared }: Backend): void {
       expect(await names({ index: 'byTotal', range: 5 })).toBe('ac')
       expect(await names({ range: { upper: 'c', upperOpen: true } })).toBe('ab')
       expect(await names({ limit: 0 })).toBe('')
-      expect([await view.sums.count(), await view.sums.count({ index: 'byTotal', range: { lower: 4 } })]).toEqual([4, 2])
+      expect([await view.sums.count(), await view.sums.count({ index: 'byTotal', range: { lower: 4 } })]).toEqual([
+        4, 2,
+      ])
       expect(await view.sums.get('x')).toBeUndefined()
-      for (const bad of [{ limit: -1 }, { index: 'toString' as never }, { range: { lower: Number.NaN } }, { direction: 'up' as never }]) {
+      for (const bad of [
+        { limit: -1 },
+        { index: 'toString' as never },
+        { range: { lower: Number.NaN } },
+        { direction: 'up' as never },
+      ]) {
         await expect(view.sums.getAll(bad)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       await expect(view.sums.get(undefined as never)).rejects.toMatchObject({ code: 'invalid-argument' })
@@ -174,8 +237,15 @@ export function readModelContract({ name, open, shared }: Backend): void {
     test('H51: other tables under the same name and version are refused, with what to do', async () => {
       const store = await open(newName())
       await runProjection(sums(), store)
-      const changed = defineProjection(events, { name: 'sums', tables: { sums: table<{ id: string }>({ key: 'id' }) }, on: { Added: () => {} } })
-      await expect(runProjection(changed, store)).rejects.toMatchObject({ code: 'definition-changed', message: expect.stringContaining("Raise 'version'") })
+      const changed = defineProjection(events, {
+        name: 'sums',
+        tables: { sums: table<{ id: string }>({ key: 'id' }) },
+        on: { Added: () => {} },
+      })
+      await expect(runProjection(changed, store)).rejects.toMatchObject({
+        code: 'definition-changed',
+        message: expect.stringContaining("Raise 'version'"),
+      })
       await expect(openReadModel(store, changed)).rejects.toMatchObject({ code: 'definition-changed' })
       await store.close()
     })
@@ -191,22 +261,48 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 13), added('a', 2)] })
       const skipped: unknown[] = []
       const definition = sums({ onError: () => strategy })
-      const running = runProjection(definition, store, { onEvent: (report) => void (report.type === 'skipped' && skipped.push(report)) })
+      const running = runProjection(definition, store, {
+        onEvent: (report) => void (report.type === 'skipped' && skipped.push(report)),
+      })
       if (strategy === 'fatal') {
-        await expect(running).rejects.toMatchObject({ code: 'failed', position: 2, cause: { code: 'event-unreadable', position: 2 } })
+        await expect(running).rejects.toMatchObject({
+          code: 'failed',
+          position: 2,
+          cause: { code: 'event-unreadable', position: 2 },
+        })
         expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 1, total: 1 }])
       } else {
-        expect(await running).toMatchObject({ applied: 2, [strategy === 'skip' ? 'skipped' : 'parked']: 1, position: 3 })
+        expect(await running).toMatchObject({
+          applied: 2,
+          [strategy === 'skip' ? 'skipped' : 'parked']: 1,
+          position: 3,
+        })
         expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 2, total: 3 }])
-        expect(skipped).toMatchObject(strategy === 'skip' ? [{ position: 2, eventType: 'Added', stream: 's', attempts: 1 }] : [])
+        expect(skipped).toMatchObject(
+          strategy === 'skip' ? [{ position: 2, eventType: 'Added', stream: 's', attempts: 1 }] : [],
+        )
       }
       await store.close()
     })
     test('N8: many events that cannot be decoded, then a good one, are gone through once', async () => {
-      const codec = { encode: (data: unknown) => data, decode: (stored: unknown) => { if ((stored as { amount: number }).amount < 0) throw new Error('no'); return stored } }
+      const codec = {
+        encode: (data: unknown) => data,
+        decode: (stored: unknown) => {
+          if ((stored as { amount: number }).amount < 0) throw new Error('no')
+          return stored
+        },
+      }
       const store = await open(newName(), { codec })
-      await store.append({ stream: 's', events: [...Array.from({ length: 1500 }, () => added('a', -1)), added('a', 1)] })
-      expect(await runProjection(sums({ onError: () => 'skip' }), store)).toMatchObject({ skipped: 1500, applied: 1, position: 1501, reason: 'caught-up' })
+      await store.append({
+        stream: 's',
+        events: [...Array.from({ length: 1500 }, () => added('a', -1)), added('a', 1)],
+      })
+      expect(await runProjection(sums({ onError: () => 'skip' }), store)).toMatchObject({
+        skipped: 1500,
+        applied: 1,
+        position: 1501,
+        reason: 'caught-up',
+      })
       await store.close()
     })
     test('N13, N14: a runner that lost a commit drops what it held and goes on from what is stored', async () => {
@@ -231,10 +327,14 @@ export function readModelContract({ name, open, shared }: Backend): void {
           },
         },
       }
-      const racing = runProjection(interrupted, free, { mode: 'continuous', signal: stopping.signal, onEvent: (report) => {
-        if (report.type === 'leadership-lost') lost.push(1)
-        if (report.type === 'idle') stopping.abort()
-      } })
+      const racing = runProjection(interrupted, free, {
+        mode: 'continuous',
+        signal: stopping.signal,
+        onEvent: (report) => {
+          if (report.type === 'leadership-lost') lost.push(1)
+          if (report.type === 'idle') stopping.abort()
+        },
+      })
       expect(await racing).toMatchObject({ reason: 'aborted', position: 10 })
       expect(lost).toHaveLength(1)
       expect(await rowsOf(store, interrupted)).toEqual([{ name: 'a', count: 10, total: 10 }])
@@ -244,16 +344,22 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 2501 }, (_, at) => added(`k${at}`, at)) })
       const commits: number[] = []
-      await runProjection(sums(), store, { batch: { maxTime: 60_000 }, onEvent: (report) => void (report.type === 'committed' && commits.push(report.events)) })
+      await runProjection(sums(), store, {
+        batch: { maxTime: 60_000 },
+        onEvent: (report) => void (report.type === 'committed' && commits.push(report.events)),
+      })
       expect(commits).toEqual([2501])
       expect(await rowsOf(store, sums())).toEqual(fold(await allOf(store)))
       await store.close()
     })
     test('Z4: twenty writers at once, then a batch: every balance is exact', async () => {
       const store = await open(newName())
-      await Promise.all(Array.from({ length: 20 }, async (_, writer) => {
-        for (let at = 0; at < 15; at += 1) await store.append({ stream: `account-${writer}`, events: [added(`account-${writer}`, writer + at)] })
-      }))
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, writer) => {
+          for (let at = 0; at < 15; at += 1)
+            await store.append({ stream: `account-${writer}`, events: [added(`account-${writer}`, writer + at)] })
+        }),
+      )
       await runProjection(sums(), store)
       const rows = await rowsOf(store, sums())
       expect(rows).toHaveLength(20)
@@ -275,7 +381,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: Array.from({ length: 100 }, () => added('a', 1)) })
       const definition = sums()
       let runs = 0
-      for (let reason = ''; reason !== 'caught-up' && runs < 200; runs += 1) ({ reason } = await runProjection(definition, store, { budget: { maxEvents: 30 } }))
+      for (let reason = ''; reason !== 'caught-up' && runs < 200; runs += 1)
+        ({ reason } = await runProjection(definition, store, { budget: { maxEvents: 30 } }))
       expect(runs).toBe(4)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 100, total: 100 }])
       await store.close()
@@ -285,7 +392,9 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: Array.from({ length: 50 }, () => added('a', 1)) })
       const controller = new AbortController()
       const definition = sums({ bad: (event) => (event.position === 25 && controller.abort(), false) })
-      expect(await runProjection(definition, store, { mode: 'continuous', signal: controller.signal })).toMatchObject({ reason: 'aborted' })
+      expect(await runProjection(definition, store, { mode: 'continuous', signal: controller.signal })).toMatchObject({
+        reason: 'aborted',
+      })
       await runProjection(definition, store)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 50, total: 50 }])
       await store.close()
@@ -304,7 +413,10 @@ export function readModelContract({ name, open, shared }: Backend): void {
             row?.at.setTime(0)
             expect(() => Object.assign(row ?? {}, { n: -1 })).not.toThrow()
             // Not awaited on purpose: it comes back after the handler ended.
-            if (position === 1) void new Promise((resolve) => setTimeout(resolve)).then(() => rows.put({ name: 'late', n: 1, at: new Date() })).catch((error: unknown) => refused.push(error))
+            if (position === 1)
+              void new Promise((resolve) => setTimeout(resolve))
+                .then(() => rows.put({ name: 'late', n: 1, at: new Date() }))
+                .catch((error: unknown) => refused.push(error))
           },
         },
       })
@@ -331,25 +443,29 @@ export function readModelContract({ name, open, shared }: Backend): void {
           },
         },
       })
-      await expect(runProjection(definition, store)).rejects.toMatchObject({ code: 'failed', cause: { name: 'TypeError' } })
+      await expect(runProjection(definition, store)).rejects.toMatchObject({
+        code: 'failed',
+        cause: { name: 'TypeError' },
+      })
       await store.close()
     })
-    if (shared) test('destroying a store takes its read models with it, and not those of its neighbours', async () => {
-      const names = ['x', 'x:sums@1'].map((name) => `${name}-${newName()}`)
-      for (const name of names) {
-        const store = await open(name)
-        await store.append({ stream: 's', events: [added('a', 1)] })
-        await runProjection(sums(), store)
-        await store.close()
-      }
-      await destroyEventStore(names[0] as string)
-      const again = await open(names[0] as string)
-      expect(await again.head()).toBe(0)
-      expect(await rowsOf(again, sums())).toEqual([])
-      await again.close()
-      const neighbour = await open(names[1] as string)
-      expect(await rowsOf(neighbour, sums())).toEqual([{ name: 'a', count: 1, total: 1 }])
-      await neighbour.close()
-    })
+    if (shared)
+      test('destroying a store takes its read models with it, and not those of its neighbours', async () => {
+        const names = ['x', 'x:sums@1'].map((name) => `${name}-${newName()}`)
+        for (const name of names) {
+          const store = await open(name)
+          await store.append({ stream: 's', events: [added('a', 1)] })
+          await runProjection(sums(), store)
+          await store.close()
+        }
+        await destroyEventStore(names[0] as string)
+        const again = await open(names[0] as string)
+        expect(await again.head()).toBe(0)
+        expect(await rowsOf(again, sums())).toEqual([])
+        await again.close()
+        const neighbour = await open(names[1] as string)
+        expect(await rowsOf(neighbour, sums())).toEqual([{ name: 'a', count: 1, total: 1 }])
+        await neighbour.close()
+      })
   })
 }

@@ -1,7 +1,22 @@
 /** H43: databases of read models that are damaged or deleted are made again, and folded anew: their rows are only a copy of what the log says. */
 import { describe, expect, test } from 'vitest'
-import { defineProjection, destroyEventStore, openReadModel, runProjection, startProjection, table, verifyReadModel } from 'tidemark'
-import { databaseNames, databaseOf, dumpDatabase, loadDatabase, settled, withDatabase } from '../../support/raw-database.js'
+import {
+  defineProjection,
+  destroyEventStore,
+  openReadModel,
+  runProjection,
+  startProjection,
+  table,
+  verifyReadModel,
+} from 'tidemark'
+import {
+  databaseNames,
+  databaseOf,
+  dumpDatabase,
+  loadDatabase,
+  settled,
+  withDatabase,
+} from '../../support/raw-database.js'
 import { added, events, folded, sums, type Backend } from './model.js'
 
 const modelOf = (store: string) => `${databaseOf(store)}:sums@1`
@@ -21,7 +36,10 @@ const everything = (stores: Record<string, unknown>) => {
 
 export function remadeContract({ name: backend, open }: Backend): void {
   describe(`H43: read models made again: ${backend}`, () => {
-    const rows = [{ name: 'a', count: 2, total: 4 }, { name: 'b', count: 1, total: 2 }]
+    const rows = [
+      { name: 'a', count: 2, total: 4 },
+      { name: 'b', count: 1, total: 2 },
+    ]
 
     test.for<[string, (stores: Record<string, any>) => void]>([
       ['nothing at all', everything],
@@ -95,13 +113,20 @@ export function remadeContract({ name: backend, open }: Backend): void {
     test('what is not damaged is left as it is: other tables under the same version, and a state that does not show', async () => {
       const { name, store } = await folded(open)
       const before = await dumpDatabase(modelOf(name))
-      const changed = defineProjection(events, { name: 'sums', tables: { sums: table<{ name: string }>({ key: 'name' }), more: table<{ id: string }>({ key: 'id' }) }, on: { Added: () => {} } })
+      const changed = defineProjection(events, {
+        name: 'sums',
+        tables: { sums: table<{ name: string }>({ key: 'name' }), more: table<{ id: string }>({ key: 'id' }) },
+        on: { Added: () => {} },
+      })
       await expect(openReadModel(store, changed)).rejects.toMatchObject({ code: 'definition-changed' })
       expect(await dumpDatabase(modelOf(name))).toEqual(before)
       await withDatabase(modelOf(name), async (database) => {
         await settled(database.transaction('tidemark:state', 'readwrite').objectStore('tidemark:state').clear())
       })
-      await expect(openReadModel(store, sums())).rejects.toMatchObject({ code: 'storage-failed', message: expect.stringContaining("raise 'version'") })
+      await expect(openReadModel(store, sums())).rejects.toMatchObject({
+        code: 'storage-failed',
+        message: expect.stringContaining("raise 'version'"),
+      })
       expect((await dumpDatabase(modelOf(name))).stores['sums']?.rows).toEqual(rows)
       await store.close()
     })

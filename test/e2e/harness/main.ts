@@ -27,7 +27,8 @@ const targets = new Map<Realm, Promise<Target>>()
 
 /** Of this page. */
 export const harness: Harness = {
-  run: async (realm, source, arg) => (realm === 'page' ? run(source, arg) : ask(await target(realm), 'run', [source, arg])),
+  run: async (realm, source, arg) =>
+    realm === 'page' ? run(source, arg) : ask(await target(realm), 'run', [source, arg]),
   call: async (realm, method, ...args) => ask(await target(realm), method, args),
   terminate(realm) {
     dedicated.get(realm)?.terminate()

@@ -17,13 +17,19 @@ export interface Answer {
   readonly error?: string
 }
 
-const { orders, answers } = JSON.parse(decodeURIComponent(location.hash.slice(1))) as { readonly orders: string; readonly answers: string }
+const { orders, answers } = JSON.parse(decodeURIComponent(location.hash.slice(1))) as {
+  readonly orders: string
+  readonly answers: string
+}
 const events = new EventSource(orders)
 // A page that came back would be taken for a new one.
 events.onerror = () => events.close()
 events.onmessage = async ({ data }) => {
   const order = JSON.parse(data as string) as Order
-  const answer = await carryOut(order).then((result): Answer => ({ id: order.id, result }), (error: unknown): Answer => ({ id: order.id, error: told(error) }))
+  const answer = await carryOut(order).then(
+    (result): Answer => ({ id: order.id, result }),
+    (error: unknown): Answer => ({ id: order.id, error: told(error) }),
+  )
   // Whoever hears nothing has a limit of its own.
   await fetch(answers, { method: 'POST', mode: 'no-cors', body: JSON.stringify(answer) }).catch(() => {})
 }

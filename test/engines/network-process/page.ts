@@ -29,7 +29,10 @@ async function appendUntilStopped(): Promise<void> {
   for (let number = state.acknowledged.length + 1; !state.stop; number += 1) {
     try {
       // The same id in every life of the page: a retry finds the event if it was stored.
-      const { position, duplicate } = await store.append({ stream: 'a', events: [{ type: 'Added', data: number, id: `event-${number}` }] })
+      const { position, duplicate } = await store.append({
+        stream: 'a',
+        events: [{ type: 'Added', data: number, id: `event-${number}` }],
+      })
       const retried = state.failed.at(-1)
       if (retried?.number === number) retried.wasThere = duplicate
       state.acknowledged.push({ number, position })

@@ -45,60 +45,85 @@ afterAll(async () => {
   await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 })
 
-test('H10, H51, Z5: tabs, workers, a shared and a service worker append and lead at once; leaders that are taken away leave no hole and no double', { timeout: 120_000 }, async () => {
-  const [home] = pages as [LedgerPage, ...LedgerPage[]]
-  const workers = (['dedicated:a', 'dedicated:b', 'shared', 'service'] as const).map((realm): Member => ({ page: home, realm }))
-  const members: Member[] = [...pages.map((page): Member => ({ page, realm: 'page' })), ...workers]
-  const [a, b] = workers as [Member, Member, Member, Member]
-  await Promise.all(members.map((member) => run(member, listenForErrors)))
-  await Promise.all(members.map((member) => run(member, work.open, { name: 'storm', version: 1 })))
-  // In the order in which they shall lead: the last tab, which is shown in every engine, and then the workers. A service worker never does.
-  const line = [{ page: pages.at(-1) as LedgerPage, realm: 'page' } as const, a, b, ...members.filter(({ page, realm }) => realm === 'shared' || (realm === 'page' && page !== pages.at(-1)))]
-  for (const member of line) {
-    await run(member, work.start)
-    await inLine(member)
-  }
+test(
+  'H10, H51, Z5: tabs, workers, a shared and a service worker append and lead at once; leaders that are taken away leave no hole and no double',
+  { timeout: 120_000 },
+  async () => {
+    const [home] = pages as [LedgerPage, ...LedgerPage[]]
+    const workers = (['dedicated:a', 'dedicated:b', 'shared', 'service'] as const).map((realm): Member => ({
+      page: home,
+      realm,
+    }))
+    const members: Member[] = [...pages.map((page): Member => ({ page, realm: 'page' })), ...workers]
+    const [a, b] = workers as [Member, Member, Member, Member]
+    await Promise.all(members.map((member) => run(member, listenForErrors)))
+    await Promise.all(members.map((member) => run(member, work.open, { name: 'storm', version: 1 })))
+    // In the order in which they shall lead: the last tab, which is shown in every engine, and then the workers. A service worker never does.
+    const line = [
+      { page: pages.at(-1) as LedgerPage, realm: 'page' } as const,
+      a,
+      b,
+      ...members.filter(({ page, realm }) => realm === 'shared' || (realm === 'page' && page !== pages.at(-1))),
+    ]
+    for (const member of line) {
+      await run(member, work.start)
+      await inLine(member)
+    }
 
-  await Promise.all(members.map((member) => run(member, work.append, { times: 20, perCommit: 1 })))
-  const won = await Promise.all(members.map((member) => run(member, work.race, WINS)))
-  expect(won.every((each) => each === WINS)).toBe(true)
-  expect(await run(a, versionOf, 'contested'), 'conflicts are exact').toBe(members.length * WINS)
+    await Promise.all(members.map((member) => run(member, work.append, { times: 20, perCommit: 1 })))
+    const won = await Promise.all(members.map((member) => run(member, work.race, WINS)))
+    expect(won.every((each) => each === WINS)).toBe(true)
+    expect(await run(a, versionOf, 'contested'), 'conflicts are exact').toBe(members.length * WINS)
 
-  let left = line
-  const removed: Realm[] = []
-  for (let removal = 0; removal < REMOVALS; removal += 1) {
-    const leading = await leaderOf(left)
-    // In the middle of its work; nobody may be left to answer.
-    const dying = limited(run(leading, work.append, { times: 500, perCommit: 1 }), DEADLINE)
-    await run(left.find((member) => member !== leading) as Member, work.append, { times: 10, perCommit: 2 })
-    await remove(leading, home)
-    removed.push(leading.realm)
-    left = left.filter((member) => member !== leading)
-    await Promise.all(left.map((member) => run(member, work.append, { times: 5, perCommit: 1 })))
-    void dying
-  }
-  // In line, unless the machine is so busy that somebody lost patience with whoever leads.
-  expect([removed[0] === 'page', removed.some((realm) => realm.startsWith('dedicated'))], removed.join()).toEqual([true, true])
+    let left = line
+    const removed: Realm[] = []
+    for (let removal = 0; removal < REMOVALS; removal += 1) {
+      const leading = await leaderOf(left)
+      // In the middle of its work; nobody may be left to answer.
+      const dying = limited(run(leading, work.append, { times: 500, perCommit: 1 }), DEADLINE)
+      await run(left.find((member) => member !== leading) as Member, work.append, { times: 10, perCommit: 2 })
+      await remove(leading, home)
+      removed.push(leading.realm)
+      left = left.filter((member) => member !== leading)
+      await Promise.all(left.map((member) => run(member, work.append, { times: 5, perCommit: 1 })))
+      void dying
+    }
+    // In line, unless the machine is so busy that somebody lost patience with whoever leads.
+    expect([removed[0] === 'page', removed.some((realm) => realm.startsWith('dedicated'))], removed.join()).toEqual([
+      true,
+      true,
+    ])
 
-  const next = await leaderOf(left)
-  const position = await run(next, work.append, { times: 10, perCommit: 1 })
-  await run(next, work.caughtUp, position)
-  const { head, position: shown, rows, expected } = await run({ page: home, realm: 'page' }, work.compare)
-  console.log(`${browser.version}: ${head} events by ${members.length} contexts; led and taken away: ${removed.join(', ')}; then led by ${next.realm}`)
-  expect(shown).toBeGreaterThanOrEqual(position)
-  expect(head).toBeGreaterThanOrEqual(shown)
-  expect(rows).toEqual(expected)
-  const errors = await Promise.all(left.map((member) => run(member, errorsSoFar)))
-  expect([...errors.flat(), ...(await harness.errors())], 'errors that nobody caught').toEqual([])
-})
+    const next = await leaderOf(left)
+    const position = await run(next, work.append, { times: 10, perCommit: 1 })
+    await run(next, work.caughtUp, position)
+    const { head, position: shown, rows, expected } = await run({ page: home, realm: 'page' }, work.compare)
+    console.log(
+      `${browser.version}: ${head} events by ${members.length} contexts; led and taken away: ${removed.join(', ')}; then led by ${next.realm}`,
+    )
+    expect(shown).toBeGreaterThanOrEqual(position)
+    expect(head).toBeGreaterThanOrEqual(shown)
+    expect(rows).toEqual(expected)
+    const errors = await Promise.all(left.map((member) => run(member, errorsSoFar)))
+    expect([...errors.flat(), ...(await harness.errors())], 'errors that nobody caught').toEqual([])
+  },
+)
 
-async function run<Result, Arg = undefined>({ page, realm }: Member, body: Parameters<typeof page.run<Result, Arg>>[1], arg?: Arg): Promise<Result> {
+async function run<Result, Arg = undefined>(
+  { page, realm }: Member,
+  body: Parameters<typeof page.run<Result, Arg>>[1],
+  arg?: Arg,
+): Promise<Result> {
   return page.run(realm, body, arg as Arg)
 }
 
 /** Resolves once it leads or waits for its turn. */
 async function inLine(member: Member): Promise<void> {
-  for (const deadline = performance.now() + DEADLINE; (await run(member, work.status)).phase === 'starting'; await sleep(5)) {
+  for (
+    const deadline = performance.now() + DEADLINE;
+    (await run(member, work.status)).phase === 'starting';
+    await sleep(5)
+  ) {
     if (performance.now() > deadline) throw new Error(`${member.realm} is still starting after ${DEADLINE} ms`)
   }
 }
@@ -134,6 +159,8 @@ function listenForErrors(_tidemark: unknown, _arg: undefined, state: Record<stri
 
 const errorsSoFar = (_tidemark: unknown, _arg: undefined, state: Record<string, any>): string[] => state['errors']
 
-const versionOf = (_tidemark: unknown, stream: string, state: Record<string, any>): Promise<number> => state['store'].streamVersion(stream)
+const versionOf = (_tidemark: unknown, stream: string, state: Record<string, any>): Promise<number> =>
+  state['store'].streamVersion(stream)
 
-const stop = (_tidemark: unknown, _arg: undefined, state: Record<string, any>): Promise<void> => state['projection'].stop()
+const stop = (_tidemark: unknown, _arg: undefined, state: Record<string, any>): Promise<void> =>
+  state['projection'].stop()

@@ -27,7 +27,8 @@ export function fakeStore() {
       await fake.beforeAppend(appends.length)
       for (const { stream, expectedVersion } of list) {
         const actual = versionOf(stream)
-        if (expectedVersion !== actual) throw new VersionConflictError({ stream, expected: expectedVersion ?? 'any', actual })
+        if (expectedVersion !== actual)
+          throw new VersionConflictError({ stream, expected: expectedVersion ?? 'any', actual })
       }
       for (const { stream, events } of list) fake.put(stream, ...events)
       const versions = Object.fromEntries(list.map(({ stream }) => [stream, versionOf(stream)]))
@@ -35,13 +36,24 @@ export function fakeStore() {
     },
   }
   const fake = {
-    store, log, reads, appends, versionOf,
+    store,
+    log,
+    reads,
+    appends,
+    versionOf,
     beforeRead: async (_stream: string) => {},
     beforeAppend: async (_call: number) => {},
     put(stream: string, ...events: readonly EventShape[]) {
       for (const event of events) {
         const position = log.length + 1
-        log.push({ ...event, stream, version: versionOf(stream) + 1, position, id: `id-${position}`, time: 0 } as RecordedEvent<BankEvent>)
+        log.push({
+          ...event,
+          stream,
+          version: versionOf(stream) + 1,
+          position,
+          id: `id-${position}`,
+          time: 0,
+        } as RecordedEvent<BankEvent>)
       }
     },
     of: (stream: string) => log.filter((event) => event.stream === stream).map(({ type, data }) => ({ type, data })),

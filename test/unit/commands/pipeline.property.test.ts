@@ -18,7 +18,9 @@ type Log = Map<string, Found[]>
 
 const names = ['s0', 's1', 's2', 's3', 's4']
 const stream = fc.constantFrom(...names)
-const found: fc.Arbitrary<Found> = fc.option(stream, { nil: undefined }).map((leadsTo) => ({ type: 'Found', data: { stream: leadsTo } }))
+const found: fc.Arbitrary<Found> = fc
+  .option(stream, { nil: undefined })
+  .map((leadsTo) => ({ type: 'Found', data: { stream: leadsTo } }))
 
 const story = fc.record({
   history: fc.array(fc.tuple(stream, found), { maxLength: 8 }),
@@ -38,7 +40,8 @@ const add = (log: Log, name: string, event: Found) => log.set(name, [...of(log, 
 function readingOrder(log: Log, declared: readonly string[]): string[] {
   const queue = [...declared]
   for (const name of queue) {
-    for (const { data } of of(log, name)) if (data.stream !== undefined && !queue.includes(data.stream)) queue.push(data.stream)
+    for (const { data } of of(log, name))
+      if (data.stream !== undefined && !queue.includes(data.stream)) queue.push(data.stream)
   }
   return queue
 }
@@ -51,7 +54,10 @@ interface Attempt {
 }
 
 /** Performs the effects of a command on the log. */
-function perform(log: Log, { declared, interference, maxAttempts, decision, chance }: typeof story extends fc.Arbitrary<infer S> ? S : never) {
+function perform(
+  log: Log,
+  { declared, interference, maxAttempts, decision, chance }: typeof story extends fc.Arbitrary<infer S> ? S : never,
+) {
   const command: Command<Found, { seen: string[]; leads: string[] }> = {
     streams: declared,
     initial: () => ({ seen: [], leads: [] }),
@@ -64,7 +70,11 @@ function perform(log: Log, { declared, interference, maxAttempts, decision, chan
     decide: () => {
       if (decision === undefined) return refuse('no')
       const { reads } = attempts.at(-1) as Attempt
-      return decision.map((index): CommandEvent<Found> => ({ stream: reads[index % reads.length] as string, type: 'Found', data: { stream: undefined } }))
+      return decision.map((index): CommandEvent<Found> => ({
+        stream: reads[index % reads.length] as string,
+        type: 'Found',
+        data: { stream: undefined },
+      }))
     },
   }
   const attempts: Attempt[] = []
@@ -79,10 +89,22 @@ function perform(log: Log, { declared, interference, maxAttempts, decision, chan
     const effect = step.value
     let reply: CommandReply<Found>
     if (effect.kind === 'read-stream') {
-      if (starting) attempts.push({ reads: [], expectedReads: readingOrder(log, declared), versions: new Map(names.map((name) => [name, of(log, name).length])) })
+      if (starting)
+        attempts.push({
+          reads: [],
+          expectedReads: readingOrder(log, declared),
+          versions: new Map(names.map((name) => [name, of(log, name).length])),
+        })
       starting = false
       attempts.at(-1)?.reads.push(effect.stream)
-      pending = of(log, effect.stream).map((event, index) => ({ ...event, stream: effect.stream, version: index + 1, position: 1, id: '', time: 0 }))
+      pending = of(log, effect.stream).map((event, index) => ({
+        ...event,
+        stream: effect.stream,
+        version: index + 1,
+        position: 1,
+        id: '',
+        time: 0,
+      }))
     }
     if (effect.kind === 'read-stream' || effect.kind === 'next-event') {
       const event = pending.shift()
@@ -95,7 +117,14 @@ function perform(log: Log, { declared, interference, maxAttempts, decision, chan
       const conflict = effect.writes.find(({ stream, expectedVersion }) => of(log, stream).length !== expectedVersion)
       if (conflict !== undefined) {
         starting = true
-        reply = { kind: 'conflict', error: new VersionConflictError({ stream: conflict.stream, expected: conflict.expectedVersion ?? 'any', actual: of(log, conflict.stream).length }) }
+        reply = {
+          kind: 'conflict',
+          error: new VersionConflictError({
+            stream: conflict.stream,
+            expected: conflict.expectedVersion ?? 'any',
+            actual: of(log, conflict.stream).length,
+          }),
+        }
       } else {
         for (const { stream, events } of effect.writes) for (const event of events) add(log, stream, event)
         reply = { kind: 'appended', result: { position: 1, firstPosition: 1, versions: {}, duplicate: false } }

@@ -8,8 +8,14 @@ import { deposited, type BankEvent } from './fake-store.js'
 
 const options = { retry: retryPolicy(), random: () => 0.5 }
 const result = { position: 1, firstPosition: 1, versions: { a: 1 }, duplicate: false }
-const recorded = (version: number): RecordedEvent<BankEvent> =>
-  ({ ...deposited(version), stream: 'a', version, position: version, id: `id-${version}`, time: 0 })
+const recorded = (version: number): RecordedEvent<BankEvent> => ({
+  ...deposited(version),
+  stream: 'a',
+  version,
+  position: version,
+  id: `id-${version}`,
+  time: 0,
+})
 const counting = {
   streams: ['a'],
   initial: [],
@@ -24,7 +30,10 @@ test('X14: an empty stream is read, then the append, then success', () => {
     kind: 'append',
     writes: [{ stream: 'a', events: [deposited(1)], expectedVersion: 0 }],
   })
-  expect(pipeline.next({ kind: 'appended', result })).toMatchObject({ done: true, value: { type: 'accepted', attempts: 1, position: 1 } })
+  expect(pipeline.next({ kind: 'appended', result })).toMatchObject({
+    done: true,
+    value: { type: 'accepted', attempts: 1, position: 1 },
+  })
 })
 
 test('X15: after a conflict it reports, sleeps, and reads again from the start', () => {
@@ -32,7 +41,10 @@ test('X15: after a conflict it reports, sleeps, and reads again from the start',
   pipeline.next()
   pipeline.next({ kind: 'end' })
   const error = new VersionConflictError({ stream: 'a', expected: 0, actual: 1 })
-  expect(pipeline.next({ kind: 'conflict', error }).value).toMatchObject({ kind: 'report', retry: { attempt: 1, delay: 10 } })
+  expect(pipeline.next({ kind: 'conflict', error }).value).toMatchObject({
+    kind: 'report',
+    retry: { attempt: 1, delay: 10 },
+  })
   expect(pipeline.next({ kind: 'done' }).value).toEqual({ kind: 'sleep', ms: 10 })
   expect(pipeline.next({ kind: 'done' }).value).toEqual({ kind: 'read-stream', stream: 'a' })
 })
@@ -49,9 +61,15 @@ test('X17: events are folded one by one, and counted', () => {
   const pipeline = commandPipeline(command, options)
   pipeline.next()
   for (const version of [1, 2, 3]) {
-    expect(pipeline.next({ kind: 'event', event: recorded(version) }).value).toEqual({ kind: 'next-event', stream: 'a' })
+    expect(pipeline.next({ kind: 'event', event: recorded(version) }).value).toEqual({
+      kind: 'next-event',
+      stream: 'a',
+    })
   }
-  expect(pipeline.next({ kind: 'end' }).value).toEqual({ kind: 'append', writes: [{ stream: 'a', events: [], expectedVersion: 3 }] })
+  expect(pipeline.next({ kind: 'end' }).value).toEqual({
+    kind: 'append',
+    writes: [{ stream: 'a', events: [], expectedVersion: 3 }],
+  })
   expect(seen).toEqual([1, 2, 3])
 })
 

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { createWriteBatch, declareStreams } from '../../../src/commands/write-batch.js'
-import { InvalidArgumentError, InvalidNameError, UndeclaredStreamError, VersionConflictError } from '../../../src/errors.js'
+import {
+  InvalidArgumentError,
+  InvalidNameError,
+  UndeclaredStreamError,
+  VersionConflictError,
+} from '../../../src/errors.js'
 import { deposited, type BankEvent } from './fake-store.js'
 
 describe('declared streams', () => {
@@ -43,7 +48,10 @@ describe('a write batch', () => {
     const batch = createWriteBatch<BankEvent>()
     batch.participate('a', 0)
     batch.participate('b', 5)
-    expect([...batch.expectations()]).toEqual([['a', 0], ['b', 5]])
+    expect([...batch.expectations()]).toEqual([
+      ['a', 0],
+      ['b', 5],
+    ])
   })
 
   test('V14: events come back in the order in which they were added, idle participants after them', () => {

@@ -1,14 +1,23 @@
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError, InvalidNameError } from '../../../src/errors.js'
-import { anyEvents, catalogueCore, defineEvents, type EventCatalogue, type EventDefinitions, type StandardSchema } from '../../../src/events/catalogue.js'
+import {
+  anyEvents,
+  catalogueCore,
+  defineEvents,
+  type EventCatalogue,
+  type EventDefinitions,
+  type StandardSchema,
+} from '../../../src/events/catalogue.js'
 import { isUuidV7 } from '../../../src/events/identifier.js'
 
 const objectNames = Object.getOwnPropertyNames(Object.prototype)
 
 const flights = () =>
   defineEvents({
-    FlightScheduled: { schema: z.object({ origin: z.string(), stops: z.array(z.object({ at: z.string() })).default([]) }) },
+    FlightScheduled: {
+      schema: z.object({ origin: z.string(), stops: z.array(z.object({ at: z.string() })).default([]) }),
+    },
     FlightLanded: {
       schema: z.object({ delay: z.number() }),
       version: 3,
@@ -21,7 +30,10 @@ const later: StandardSchema<number, number> = {
   '~standard': {
     version: 1,
     vendor: 'test',
-    validate: async (value) => (typeof value === 'number' ? { value: Math.abs(value) } : { issues: [{ message: 'no number', path: [{ key: 'n' }] }] }),
+    validate: async (value) =>
+      typeof value === 'number'
+        ? { value: Math.abs(value) }
+        : { issues: [{ message: 'no number', path: [{ key: 'n' }] }] },
   },
 }
 
@@ -32,13 +44,22 @@ describe('creators', () => {
   })
 
   test('take an id and meta', () => {
-    expect(flights().FlightLanded({ delay: 1 }, { id: 'a', meta: { user: 'x' } })).toEqual({ type: 'FlightLanded', data: { delay: 1 }, id: 'a', meta: { user: 'x' } })
-    for (const id of ['', 'a'.repeat(256), 7 as never]) expect(() => flights().FlightLanded({ delay: 1 }, { id })).toThrow(InvalidEventError)
+    expect(flights().FlightLanded({ delay: 1 }, { id: 'a', meta: { user: 'x' } })).toEqual({
+      type: 'FlightLanded',
+      data: { delay: 1 },
+      id: 'a',
+      meta: { user: 'x' },
+    })
+    for (const id of ['', 'a'.repeat(256), 7 as never])
+      expect(() => flights().FlightLanded({ delay: 1 }, { id })).toThrow(InvalidEventError)
   })
 
   test('validate at once, with the path and the issues', () => {
     const error = failure(() => flights().FlightScheduled({ origin: 'OSL', stops: [{ at: 7 as never }] }))
-    expect(error).toMatchObject({ path: 'data.stops[0].at', issues: [expect.objectContaining({ path: ['stops', 0, 'at'] })] })
+    expect(error).toMatchObject({
+      path: 'data.stops[0].at',
+      issues: [expect.objectContaining({ path: ['stops', 0, 'at'] })],
+    })
     expect(error.message).toMatch(/^data\.stops\[0\]\.at does not fit its schema: /)
   })
 
@@ -58,7 +79,15 @@ describe('creators', () => {
 
   test('an error that the schema throws is the cause', () => {
     const cause = new Error('mine')
-    const schema = { '~standard': { version: 1, vendor: 'test', validate: () => { throw cause } } } as const
+    const schema = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: () => {
+          throw cause
+        },
+      },
+    } as const
     expect(failure(() => defineEvents({ A: { schema } }).A({})).cause).toBe(cause)
   })
 
@@ -68,7 +97,9 @@ describe('creators', () => {
     expect(events.A).toBe(events.A)
     expect(await events).toBe(events)
     expect('then' in events).toBe(false)
-    expect(() => { (events as unknown as Record<string, unknown>)['A'] = 1 }).toThrow(TypeError)
+    expect(() => {
+      ;(events as unknown as Record<string, unknown>)['A'] = 1
+    }).toThrow(TypeError)
     expect(() => (events as unknown as Record<string, unknown>)['']).toThrow(InvalidNameError)
   })
 
@@ -132,7 +163,9 @@ describe('definitions', () => {
   })
 
   test('schemas may be functions, as those of arktype', () => {
-    const schema = Object.assign(() => 1, { '~standard': { version: 1 as const, vendor: 'test', validate: () => ({ value: 'from the schema' }) } })
+    const schema = Object.assign(() => 1, {
+      '~standard': { version: 1 as const, vendor: 'test', validate: () => ({ value: 'from the schema' }) },
+    })
     expect(defineEvents({ A: { schema } }).A('x')).toMatchObject({ data: 'from the schema' })
   })
 
@@ -148,15 +181,21 @@ describe('definitions', () => {
 
 describe('the core', () => {
   test('belongs to catalogues only', () => {
-    for (const other of [{}, undefined, 'x', null]) expect(() => catalogueCore(other as unknown as EventCatalogue)).toThrow(InvalidArgumentError)
+    for (const other of [{}, undefined, 'x', null])
+      expect(() => catalogueCore(other as unknown as EventCatalogue)).toThrow(InvalidArgumentError)
     expect(catalogueCore(defineEvents())).toBe(anyEvents)
   })
 
   test('validates, and answers what the schema answers', () => {
     const core = catalogueCore(flights())
-    expect(core.validate('FlightScheduled', { origin: 'OSL', extra: 1 }, 'events[0]')).toEqual({ origin: 'OSL', stops: [] })
+    expect(core.validate('FlightScheduled', { origin: 'OSL', extra: 1 }, 'events[0]')).toEqual({
+      origin: 'OSL',
+      stops: [],
+    })
     expect(failure(() => core.validate('FlightLanded', { delay: 'x' }, 'events[4]')).path).toBe('events[4].data.delay')
-    expect(failure(() => core.validate('Lost', {}, 'events[0]')).message).toMatch(/^events\[0\]\.type is 'Lost', which the catalogue does not have/)
+    expect(failure(() => core.validate('Lost', {}, 'events[0]')).message).toMatch(
+      /^events\[0\]\.type is 'Lost', which the catalogue does not have/,
+    )
     expect(anyEvents.validate('Lost', 1, '')).toBe(1)
   })
 
@@ -165,10 +204,17 @@ describe('the core', () => {
     const answer = core.validate('A', -2, 'events[0]')
     expect(answer).toBeInstanceOf(Promise)
     expect(await answer).toBe(2)
-    await expect(core.validate('A', 'x', 'events[0]')).rejects.toMatchObject({ name: 'InvalidEventError', path: 'events[0].data.n' })
+    await expect(core.validate('A', 'x', 'events[0]')).rejects.toMatchObject({
+      name: 'InvalidEventError',
+      path: 'events[0].data.n',
+    })
     // The promise of another library.
     const foreign = { then: (resolve: (result: object) => void) => resolve({ value: 3 }) }
-    const other = catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => foreign as never } } } }))
+    const other = catalogueCore(
+      defineEvents({
+        A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => foreign as never } } },
+      }),
+    )
     expect(await other.validate('A', 3, '')).toBe(3)
   })
 
@@ -176,13 +222,20 @@ describe('the core', () => {
     const events = defineEvents({ A: { schema: z.object({ n: z.string().transform(Number) }) } })
     const core = catalogueCore(events)
     const event = events.A({ n: '7' })
-    expect(event).toEqual({ type: 'A', data: { n: 7 }, id: expect.any(String), checked: expect.stringMatching(/^1:\w+-\w+$/) })
+    expect(event).toEqual({
+      type: 'A',
+      data: { n: 7 },
+      id: expect.any(String),
+      checked: expect.stringMatching(/^1:\w+-\w+$/),
+    })
     expect(core.validate('A', event.data, 'events[0]', event.checked)).toBe(event.data)
     event.data.n = 8
     expect(failure(() => core.validate('A', event.data, 'events[0]', event.checked))).toMatchObject({
-      path: 'events[0].data', message: expect.stringContaining('Make the event again with events.A(…).'),
+      path: 'events[0].data',
+      message: expect.stringContaining('Make the event again with events.A(…).'),
     })
-    for (const other of ['', '1', true, null]) expect(() => core.validate('A', { n: 7 }, '', other)).toThrow(InvalidEventError)
+    for (const other of ['', '1', true, null])
+      expect(() => core.validate('A', { n: 7 }, '', other)).toThrow(InvalidEventError)
   })
 
   test('the mark of a creator is the same in every build, and differs by type, version and data', () => {
@@ -190,7 +243,13 @@ describe('the core', () => {
     const { Paid, Lent } = defineEvents({ Paid: { schema }, Lent: { schema } })
     // Written out: events that an app kept must be accepted by the next build.
     expect(Paid(12).checked).toBe('1:11n9z90-j44mkb')
-    const marks = [Paid(12), Paid(21), Paid(1.2), Lent(12), defineEvents({ Paid: { schema, version: 2, upcast: { 1: (data) => data } } }).Paid(12)].map(({ checked }) => checked)
+    const marks = [
+      Paid(12),
+      Paid(21),
+      Paid(1.2),
+      Lent(12),
+      defineEvents({ Paid: { schema, version: 2, upcast: { 1: (data) => data } } }).Paid(12),
+    ].map(({ checked }) => checked)
     expect(new Set(marks).size).toBe(5)
   })
 
@@ -202,12 +261,20 @@ describe('the core', () => {
   })
 
   test.for<[string, (value: never) => unknown]>([
-    ['throws for it', (value) => { if (typeof value === 'number') throw new Error('not twice'); return { value: 1 } }],
+    [
+      'throws for it',
+      (value) => {
+        if (typeof value === 'number') throw new Error('not twice')
+        return { value: 1 }
+      },
+    ],
     ['refuses it', (value) => (typeof value === 'number' ? { issues: [] } : { value: 1 })],
     ['returns what is no JSON for it', (value) => ({ value: typeof value === 'number' ? Number.NaN : 1 })],
     ['returns later for it', (value) => (typeof value === 'number' ? Promise.reject(new Error('late')) : { value: 1 })],
   ])('a schema does not keep its output if it %s', async ([, validate]) => {
-    const events = defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } as StandardSchema } })
+    const events = defineEvents({
+      A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } as StandardSchema },
+    })
     const event = events.A('x')
     expect(event).toMatchObject({ data: 1, checked: expect.any(String) })
     expect(catalogueCore(events).validate('A', 1, '', event.checked)).toBe(1)
@@ -222,13 +289,23 @@ describe('the core', () => {
       Later: { schema: z.number().transform(async (euro) => euro * 100) },
     }
     const core = catalogueCore(defineEvents(types))
-    expect(failure(() => core.validate('Paid', 12, 'events[0]')).message).toMatch(/^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\.$/)
-    expect(failure(() => core.validate('Was paid', '12', 'events[0]')).message).toContain('Make the event with events["Was paid"](…).')
+    expect(failure(() => core.validate('Paid', 12, 'events[0]')).message).toMatch(
+      /^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\.$/,
+    )
+    expect(failure(() => core.validate('Was paid', '12', 'events[0]')).message).toContain(
+      'Make the event with events["Was paid"](…).',
+    )
     expect(failure(() => core.validate('Was paid', 12, 'events[0]'))).toMatchObject({
-      path: 'events[0].data', issues: [expect.objectContaining({ code: 'invalid_type' })], message: expect.stringContaining('make the event with events["Was paid"](…)'),
+      path: 'events[0].data',
+      issues: [expect.objectContaining({ code: 'invalid_type' })],
+      message: expect.stringContaining('make the event with events["Was paid"](…)'),
     })
     // No creator can make this one.
-    await expect(core.validate('Later', 12, 'events[0]')).rejects.toMatchObject({ code: 'invalid-event', path: 'events[0].data', message: expect.stringContaining('An asynchronous schema must not') })
+    await expect(core.validate('Later', 12, 'events[0]')).rejects.toMatchObject({
+      code: 'invalid-event',
+      path: 'events[0].data',
+      message: expect.stringContaining('An asynchronous schema must not'),
+    })
     expect(core.validate('Paid', 0, '')).toBe(0)
     // What is left is the same as before, and it is less each time.
     expect(failure(() => core.validate('Popped', [1, 2, 3], '')).message).toContain('changes its own output')
@@ -240,17 +317,30 @@ describe('the core', () => {
       const cycle: { self?: unknown } = {}
       return (cycle.self = cycle)
     }
-    const core = (validate: StandardSchema['~standard']['validate']) => catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }))
+    const core = (validate: StandardSchema['~standard']['validate']) =>
+      catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }))
     expect(failure(() => core(() => ({ value: cyclic() })).validate('A', cyclic(), '')).path).toBe('data.self')
-    const throwing = { get a() { throw new Error('mine') } }
+    const throwing = {
+      get a() {
+        throw new Error('mine')
+      },
+    }
     expect(core(() => ({ value: { a: 1 } })).validate('A', throwing, '')).toEqual({ a: 1 })
     expect(failure(() => core(() => ({ value: new Date() })).validate('A', 1, 'events[0]')).path).toBe('events[0].data')
   })
 
   test('a schema that changes data in place is a schema that changes data', () => {
-    const inPlace = (step: (data: { n: number }) => void): StandardSchema<{ n: number }> =>
-      ({ '~standard': { version: 1, vendor: 'test', validate: (value) => (step(value as { n: number }), { value: value as { n: number } }) } })
-    const events = defineEvents({ Double: { schema: inPlace((data) => (data.n *= 2)) }, Tidy: { schema: inPlace((data) => (data.n = Math.abs(data.n))) } })
+    const inPlace = (step: (data: { n: number }) => void): StandardSchema<{ n: number }> => ({
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value) => (step(value as { n: number }), { value: value as { n: number } }),
+      },
+    })
+    const events = defineEvents({
+      Double: { schema: inPlace((data) => (data.n *= 2)) },
+      Tidy: { schema: inPlace((data) => (data.n = Math.abs(data.n))) },
+    })
     const core = catalogueCore(events)
     expect(failure(() => core.validate('Double', { n: 1 }, '')).message).toContain('changes its own output')
     expect(core.validate('Tidy', { n: -1 }, '')).toEqual({ n: 1 })
@@ -258,8 +348,9 @@ describe('the core', () => {
   })
 
   test('a schema that changes its input in place, and returns a copy of that, changes data', async () => {
-    const copying = (validate: (data: { n: number; of: { n: number } }) => unknown) =>
-      ({ schema: { '~standard': { version: 1, vendor: 'test', validate } } as unknown as StandardSchema })
+    const copying = (validate: (data: { n: number; of: { n: number } }) => unknown) => ({
+      schema: { '~standard': { version: 1, vendor: 'test', validate } } as unknown as StandardSchema,
+    })
     const doubled = (data: { n: number; of: { n: number } }) => {
       data.of.n *= 2
       return { value: structuredClone(data) }
@@ -269,14 +360,21 @@ describe('the core', () => {
     const event = events.Double({ n: 1, of: { n: 1 } })
     expect(event).toMatchObject({ data: { n: 1, of: { n: 2 } }, checked: expect.any(String) })
     expect(core.validate('Double', event.data, '', event.checked)).toEqual({ n: 1, of: { n: 2 } })
-    expect(failure(() => core.validate('Double', { n: 1, of: { n: 1 } }, '')).message).toContain('changes its own output')
+    expect(failure(() => core.validate('Double', { n: 1, of: { n: 1 } }, '')).message).toContain(
+      'changes its own output',
+    )
     await expect(core.validate('Late', { n: 1, of: { n: 1 } }, '')).rejects.toThrow(/changes its own output/)
     expect(core.validate('Double', { n: 1, of: { n: 0 } }, '')).toEqual({ n: 1, of: { n: 0 } })
   })
 
   test.for([undefined, null, true])('a schema that returns no result, but %s, is named', (result) => {
-    const core = catalogueCore(defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => result as never } } } }))
-    expect(failure(() => core.validate('A', 1, 'events[0]'))).toMatchObject({ path: 'events[0].data', message: expect.stringContaining(`its schema returned ${result}`) })
+    const core = catalogueCore(
+      defineEvents({ A: { schema: { '~standard': { version: 1, vendor: 'test', validate: () => result as never } } } }),
+    )
+    expect(failure(() => core.validate('A', 1, 'events[0]'))).toMatchObject({
+      path: 'events[0].data',
+      message: expect.stringContaining(`its schema returned ${result}`),
+    })
   })
 
   test('brings stored data up, step by step', () => {
@@ -297,11 +395,20 @@ describe('the core', () => {
 
   test('an event that cannot be brought up is unreadable, with its position', () => {
     const cause = new Error('mine')
-    const bad = (upcast: (data: never) => unknown) => catalogueCore(defineEvents({ A: { version: 2, upcast: { 1: upcast } } }))
-    const throwing = bad(() => { throw cause })
-    expect(() => throwing.restore('A', 1, {}, 7)).toThrow(expect.objectContaining({ name: 'EventUnreadableError', position: 7, cause }))
+    const bad = (upcast: (data: never) => unknown) =>
+      catalogueCore(defineEvents({ A: { version: 2, upcast: { 1: upcast } } }))
+    const throwing = bad(() => {
+      throw cause
+    })
+    expect(() => throwing.restore('A', 1, {}, 7)).toThrow(
+      expect.objectContaining({ name: 'EventUnreadableError', position: 7, cause }),
+    )
     expect(() => bad(() => undefined).restore('A', 1, {}, 7)).toThrow(/answered undefined/)
-    expect(() => bad(async () => { throw cause }).restore('A', 1, {}, 7)).toThrow(/is asynchronous/)
+    expect(() =>
+      bad(async () => {
+        throw cause
+      }).restore('A', 1, {}, 7),
+    ).toThrow(/is asynchronous/)
     expect(() => throwing.restore('A', 0, {}, 7)).toThrow(EventUnreadableError)
     expect(() => throwing.restore('A', 3, {}, 7)).toThrow(/version 3 of 'A'.*up to 2.*reload the page/)
     expect(() => anyEvents.restore('A', 2, {}, 7)).toThrow(EventUnreadableError)

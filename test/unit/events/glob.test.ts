@@ -23,7 +23,11 @@ test('V4: literals and every kind of wildcard are accepted', () => {
 })
 
 test.for([
-  ['V5', 'account-*', { 'account-1': true, 'account-1/sub': true, 'account-': true, 'order-1': false, 'my-account-1': false }],
+  [
+    'V5',
+    'account-*',
+    { 'account-1': true, 'account-1/sub': true, 'account-': true, 'order-1': false, 'my-account-1': false },
+  ],
   ['V6', 'account-?', { 'account-1': true, 'account-12': false, 'account-': false, 'account-/': true }],
   ['V7', 'account-[0-9]', { 'account-7': true, 'account-a': false, 'account-': false, 'account-77': false }],
   ['sets', '[abc]', { a: true, c: true, d: false, '': false }],

@@ -14,7 +14,15 @@ test('an id is a UUIDv7 that begins with the time', () => {
 })
 
 test('ids of one context strictly increase: within a ms, over time, and when the clock goes back (H52)', () => {
-  const times = [...Array.from({ length: 20_000 }, () => start + 1), start + 2, start - 5000, 0, -1, Number.NaN, start + 3]
+  const times = [
+    ...Array.from({ length: 20_000 }, () => start + 1),
+    start + 2,
+    start - 5000,
+    0,
+    -1,
+    Number.NaN,
+    start + 3,
+  ]
   const ids = times.map(createId)
   expect(ids.every(isUuidV7)).toBe(true)
   expect(new Set(ids).size).toBe(ids.length)
@@ -42,6 +50,9 @@ test('a context whose first clock reading is nonsense makes an id', async () => 
   }
 })
 
-test.for(['', 'a', '01890a5d-ac96-474b-bcce-b302099a8057', '01890a5d-ac96-774b-7cce-b302099a8057', 7, undefined])('%s is no UUIDv7', (value) => {
-  expect(isUuidV7(value)).toBe(false)
-})
+test.for(['', 'a', '01890a5d-ac96-474b-bcce-b302099a8057', '01890a5d-ac96-774b-7cce-b302099a8057', 7, undefined])(
+  '%s is no UUIDv7',
+  (value) => {
+    expect(isUuidV7(value)).toBe(false)
+  },
+)

@@ -28,7 +28,8 @@ function hide<T extends object>(object: T, key: PropertyKey, value: unknown): T 
 /** As MobX 6 makes observable objects: accessors, and its administration under a symbol; not a proxy or a proxy of that. */
 function observable(values: Record<string, unknown>): object {
   const target = hide({}, Symbol('mobx administration'), { values })
-  for (const key of Object.keys(values)) Object.defineProperty(target, key, { configurable: true, enumerable: true, get: () => values[key], set() {} })
+  for (const key of Object.keys(values))
+    Object.defineProperty(target, key, { configurable: true, enumerable: true, get: () => values[key], set() {} })
   return target
 }
 
@@ -71,12 +72,28 @@ const refused: [what: string, value: unknown, path: string][] = [
   ['an array subclass', new (class List extends Array {})(), ''],
   ['a cycle', cycle, '.self'],
   ['a throwing getter', throwing, '.inner'],
-  ['a getter that works', { get a() { return 1 } }, '.a'],
+  [
+    'a getter that works',
+    {
+      get a() {
+        return 1
+      },
+    },
+    '.a',
+  ],
   ['a setter', { set a(_: unknown) {} }, '.a'],
   ['an own toJSON', { toJSON: () => 1 }, '.toJSON'],
   ['a symbol key', { [Symbol('s')]: 1 }, ''],
-  ['a symbol key after one that is not enumerable', Object.assign(hide({ a: 1 }, Symbol('first'), 1), { [Symbol('s')]: 1 }), ''],
-  ['a name of an array whose first index is not enumerable', Object.assign(hide([1, 2], '0', 1), { extra: 2 }), '.extra'],
+  [
+    'a symbol key after one that is not enumerable',
+    Object.assign(hide({ a: 1 }, Symbol('first'), 1), { [Symbol('s')]: 1 }),
+    '',
+  ],
+  [
+    'a name of an array whose first index is not enumerable',
+    Object.assign(hide([1, 2], '0', 1), { extra: 2 }),
+    '.extra',
+  ],
   ['a getter of an observable object', observable({ a: 1 }), '.a'],
   ['a hole', [1, , 3], '[1]'],
   ['undefined in an array', [undefined], '[0]'],
@@ -85,7 +102,18 @@ const refused: [what: string, value: unknown, path: string][] = [
   ['a symbol key of an array', Object.assign([1], { [Symbol('s')]: 1 }), ''],
   ['a date in the last of many objects', [...Array.from({ length: 2_000 }, (_, id) => ({ id })), new Date()], '[2000]'],
   ['a revoked proxy', revoked.proxy, ''],
-  ['a proxy that throws', new Proxy({}, { ownKeys() { throw new Error('mine') } }), ''],
+  [
+    'a proxy that throws',
+    new Proxy(
+      {},
+      {
+        ownKeys() {
+          throw new Error('mine')
+        },
+      },
+    ),
+    '',
+  ],
   ['a Date of another realm', runInNewContext('new Date()'), ''],
   ['Math', Math, ''],
   ['too deep', nested(1001), '[0]'.repeat(1000)],
@@ -93,7 +121,12 @@ const refused: [what: string, value: unknown, path: string][] = [
 
 describe('H47: what JSON would lose is refused, with its path', () => {
   test.for(refused)('%s', ([, value, path]) => {
-    expect(failure(value)).toMatchObject({ name: 'InvalidEventError', code: 'invalid-event', outcome: 'not-written', path: `events[2].data${path}` })
+    expect(failure(value)).toMatchObject({
+      name: 'InvalidEventError',
+      code: 'invalid-event',
+      outcome: 'not-written',
+      path: `events[2].data${path}`,
+    })
     expect(failure({ tags: [value] }).path).toContain('events[2].data.tags[0]')
   })
 
@@ -106,7 +139,17 @@ describe('H47: what JSON would lose is refused, with its path', () => {
 
   test('what a proxy throws is the cause', () => {
     const cause = new Error('mine')
-    const error = failure({ a: new Proxy({}, { getOwnPropertyDescriptor() { throw cause }, ownKeys: () => ['x'] }) })
+    const error = failure({
+      a: new Proxy(
+        {},
+        {
+          getOwnPropertyDescriptor() {
+            throw cause
+          },
+          ownKeys: () => ['x'],
+        },
+      ),
+    })
     expect(error.cause).toBe(cause)
     expect(error.path).toMatch(/^events\[2\]\.data\.a/)
   })
@@ -120,38 +163,60 @@ describe('H47: what JSON would lose is refused, with its path', () => {
 describe('H2: no code of the caller runs', () => {
   test('getters are not called', () => {
     let calls = 0
-    failure({ get a() { return (calls += 1) } })
+    failure({
+      get a() {
+        return (calls += 1)
+      },
+    })
     expect(calls).toBe(0)
   })
 
-  test.for([Object, Array, String, Number, Boolean].map((type) => [type.name, type.prototype] as const))('toJSON on the prototype of %s is not called', ([, type]) => {
-    const prototype = type as { toJSON?: unknown }
-    prototype.toJSON = () => 'hijacked'
-    try {
-      expect(toJsonText([1, 'a', true, { b: null }], 'data')).toBe('[1,"a",true,{"b":null}]')
-    } finally {
-      delete prototype.toJSON
-    }
-  })
+  test.for([Object, Array, String, Number, Boolean].map((type) => [type.name, type.prototype] as const))(
+    'toJSON on the prototype of %s is not called',
+    ([, type]) => {
+      const prototype = type as { toJSON?: unknown }
+      prototype.toJSON = () => 'hijacked'
+      try {
+        expect(toJsonText([1, 'a', true, { b: null }], 'data')).toBe('[1,"a",true,{"b":null}]')
+      } finally {
+        delete prototype.toJSON
+      }
+    },
+  )
 
   test.for<[string, unknown]>([
-    ['a function', () => {}], ['undefined', undefined], ['a bigint', 1n], ['another text', 'b'],
-  ])('a proxy that shows a text when it is checked, and %s when it is written, ends as JSON or not at all', ([, lie]) => {
-    const liar = () => new Proxy({ a: 'a' }, { get: () => lie })
-    for (const value of [liar(), [liar()], { inner: liar() }]) {
-      try {
-        expect(JSON.parse(toJsonText(value, ''))).toBeTruthy()
-      } catch (error) {
-        expect(error).toBeInstanceOf(InvalidEventError)
+    ['a function', () => {}],
+    ['undefined', undefined],
+    ['a bigint', 1n],
+    ['another text', 'b'],
+  ])(
+    'a proxy that shows a text when it is checked, and %s when it is written, ends as JSON or not at all',
+    ([, lie]) => {
+      const liar = () => new Proxy({ a: 'a' }, { get: () => lie })
+      for (const value of [liar(), [liar()], { inner: liar() }]) {
+        try {
+          expect(JSON.parse(toJsonText(value, ''))).toBeTruthy()
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidEventError)
+        }
       }
-    }
-  })
+    },
+  )
 })
 
 describe('what survives', () => {
   test('any JSON value comes back as it was, in the text of JSON.stringify', () => {
     const withOddKeys = fc.letrec((tie) => ({
-      value: fc.oneof({ maxDepth: 4 }, fc.jsonValue(), fc.string({ unit: 'binary' }), fc.array(tie('value')), fc.dictionary(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', 'constructor', 'toString', 'length')), tie('value'))),
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.jsonValue(),
+        fc.string({ unit: 'binary' }),
+        fc.array(tie('value')),
+        fc.dictionary(
+          fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', 'constructor', 'toString', 'length')),
+          tie('value'),
+        ),
+      ),
     })).value
     fc.assert(
       fc.property(withOddKeys, (value) => {
@@ -177,7 +242,12 @@ describe('what survives', () => {
 
   test('keys that are not enumerable are not part of the data, strings and symbols alike', () => {
     expect(toJsonText(hide({ a: 1 }, Symbol('s'), 2), '')).toBe('{"a":1}')
-    expect(toJsonText(hide({ a: 1 }, 'toJSON', () => 'hijacked'), '')).toBe('{"a":1}')
+    expect(
+      toJsonText(
+        hide({ a: 1 }, 'toJSON', () => 'hijacked'),
+        '',
+      ),
+    ).toBe('{"a":1}')
     expect(toJsonText(hide({ a: 1 }, 'when', new Date()), '')).toBe('{"a":1}')
     expect(toJsonText(hide(hide([1, 2], Symbol('s'), 2), 'name', 3), '')).toBe('[1,2]')
     expect(toJsonText(hide([1, 2], '0', 7), '')).toBe('[7,2]')

@@ -2,7 +2,12 @@
 import { expect, test } from 'vitest'
 import { planRound, type Kill, type KillWeights } from '../../ledger/plan.js'
 
-const weights: KillWeights = [['process tree', 35], ['renderer', 30], ['dedicated worker', 15], ['service worker', 20]]
+const weights: KillWeights = [
+  ['process tree', 35],
+  ['renderer', 30],
+  ['dedicated worker', 15],
+  ['service worker', 20],
+]
 const plans = Array.from({ length: 400 }, (_, round) => planRound(7, round, weights))
 
 test('the same seed plans the same round, another seed another one', () => {

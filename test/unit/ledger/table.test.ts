@@ -10,11 +10,37 @@ import { keepLedgers, type LedgerLine } from '../../ledger/ledger.js'
 import { ledgerTable, ledgerTotals } from '../../ledger/table.js'
 
 const line = (engine: string, unplayed?: string): LedgerLine => ({
-  engine, version: `${engine} 1.0`, seed: 1, profile: 0, round: 0, kill: 'process tree', moment: { after: 'acknowledgements', count: 1, delay: 0 }, contexts: [], ms: 1,
-  how: '', late: false, acknowledged: { batches: 1, events: 5 }, unacknowledged: { whole: 0, absent: 0 }, refused: {}, turns: {}, head: 5, checkpoint: 5, letters: 0, violations: [],
+  engine,
+  version: `${engine} 1.0`,
+  seed: 1,
+  profile: 0,
+  round: 0,
+  kill: 'process tree',
+  moment: { after: 'acknowledgements', count: 1, delay: 0 },
+  contexts: [],
+  ms: 1,
+  how: '',
+  late: false,
+  acknowledged: { batches: 1, events: 5 },
+  unacknowledged: { whole: 0, absent: 0 },
+  refused: {},
+  turns: {},
+  head: 5,
+  checkpoint: 5,
+  letters: 0,
+  violations: [],
   ...(unplayed === undefined ? {} : { unplayed }),
 })
-const rowsOf = (table: string) => table.split('\n').filter((row) => row.startsWith('| ')).map((row) => row.slice(2, -2).split(' | ').map((cell) => cell.trim()))
+const rowsOf = (table: string) =>
+  table
+    .split('\n')
+    .filter((row) => row.startsWith('| '))
+    .map((row) =>
+      row
+        .slice(2, -2)
+        .split(' | ')
+        .map((cell) => cell.trim()),
+    )
 
 test('an engine that was not run is a row with the reason, and is counted', () => {
   const notRun = [{ engine: 'webkit', reason: 'it did not start | at all\n  at somewhere', failed: true }]
@@ -25,16 +51,30 @@ test('an engine that was not run is a row with the reason, and is counted', () =
   expect(rows[1]?.slice(0, 2)).toEqual(['webkit', 'not run'])
   expect(ledgerTotals([line('firefox')], notRun)).toBe('1 rounds, 0 violations, 0 not played, 1 engines not run')
   // All rows of a table have as many cells.
-  for (const part of table.replaceAll('\\|', '').split('\n\n')) expect(new Set(part.split('\n').filter((row) => row.startsWith('|')).map((row) => row.split('|').length)).size).toBeLessThan(2)
+  for (const part of table.replaceAll('\\|', '').split('\n\n'))
+    expect(
+      new Set(
+        part
+          .split('\n')
+          .filter((row) => row.startsWith('|'))
+          .map((row) => row.split('|').length),
+      ).size,
+    ).toBeLessThan(2)
 })
 
 test('so is one of which no round could be played; one that broke later keeps its rounds', () => {
   const lines = [line('firefox'), line('webkit', 'Error: gone'), line('webkit', 'Error: gone')]
-  expect(rowsOf(ledgerTable(lines)).find(([name]) => name === 'webkit')?.[1]).toBe('not run: no round could be played: Error: gone')
+  expect(rowsOf(ledgerTable(lines)).find(([name]) => name === 'webkit')?.[1]).toBe(
+    'not run: no round could be played: Error: gone',
+  )
   expect(ledgerTotals(lines)).toBe('1 rounds, 0 violations, 2 not played, 1 engines not run')
   const broke = [{ engine: 'firefox', reason: 'no tab opens', failed: true }]
   const table = ledgerTable([line('firefox')], broke)
-  expect(rowsOf(table).filter(([name]) => name === 'firefox').map((cells) => cells[1])).toEqual(['firefox 1.0', '0'])
+  expect(
+    rowsOf(table)
+      .filter(([name]) => name === 'firefox')
+      .map((cells) => cells[1]),
+  ).toEqual(['firefox 1.0', '0'])
   expect(table).toContain('firefox was not run to its end: no tab opens')
   expect(ledgerTotals([line('firefox')], broke)).toBe('1 rounds, 0 violations, 0 not played, 0 engines not run')
 })
@@ -43,7 +83,8 @@ test('every engine that is asked for is run or named: missing, not starting, out
   let starts = 0
   const profiles: string[] = []
   const engine = (name: string): LedgerEngine => ({
-    name, kills: [['process tree', 1]],
+    name,
+    kills: [['process tree', 1]],
     start: async (profile) => {
       starts += 1
       profiles.push(profile)
@@ -53,7 +94,12 @@ test('every engine that is asked for is run or named: missing, not starting, out
   })
   const common = { url: 'http://localhost:1/', seed: 1, rounds: 30, record: () => {} }
   const whyMissing = (name: string) => (name === 'absent' ? 'install it' : undefined)
-  expect(await keepLedgers([engine('absent'), engine('slow')], whyMissing, { ...common, signal: new AbortController().signal })).toEqual([
+  expect(
+    await keepLedgers([engine('absent'), engine('slow')], whyMissing, {
+      ...common,
+      signal: new AbortController().signal,
+    }),
+  ).toEqual([
     { engine: 'absent', reason: 'install it', failed: false },
     { engine: 'slow', reason: 'it did not start, 3 times: its version took too long', failed: true },
   ])
@@ -70,7 +116,9 @@ test('the table of the browser suites counts the engines that were not run', asy
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-no-engine-'))
   try {
     const script = join(import.meta.dirname, '../../../scripts/test-engines.mjs')
-    const run = promisify(execFile)(process.execPath, [script, 'firefox'], { env: { ...process.env, TIDEMARK_FIREFOX: join(folder, 'nowhere') } })
+    const run = promisify(execFile)(process.execPath, [script, 'firefox'], {
+      env: { ...process.env, TIDEMARK_FIREFOX: join(folder, 'nowhere') },
+    })
     const ended = await run.catch((error: { code: number; stdout: string }) => error)
     expect(ended).toMatchObject({ code: 2 })
     expect(ended.stdout).toMatch(/firefox .*not run: TIDEMARK_FIREFOX/)

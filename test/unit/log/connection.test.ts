@@ -15,19 +15,26 @@ afterEach(() => injection?.stop())
 const event = { type: 'A', data: null }
 const nextName = () => `connection-${(count += 1)}`
 
-test.each(['InvalidStateError', 'UnknownError'])('H22, H23: %s from a dead handle, before anything was started, is met with a fresh handle', async (error) => {
-  const store = await openEventStore({ name: nextName() })
-  injection = inject([{ kind: 'handles dead', error }])
-  expect(await store.append({ stream: 's', events: [event] })).toMatchObject({ position: 1 })
-  injection.stop()
-  await store.close()
-})
+test.each(['InvalidStateError', 'UnknownError'])(
+  'H22, H23: %s from a dead handle, before anything was started, is met with a fresh handle',
+  async (error) => {
+    const store = await openEventStore({ name: nextName() })
+    injection = inject([{ kind: 'handles dead', error }])
+    expect(await store.append({ stream: 's', events: [event] })).toMatchObject({ position: 1 })
+    injection.stop()
+    await store.close()
+  },
+)
 
 test('H22, H28: where every handle is dead, it gives up after a few, by name, and works again when they live', async () => {
   const store = await openEventStore({ name: nextName() })
   injection = inject([{ kind: 'no transaction', times: Infinity, error: 'UnknownError' }])
   const open = vi.spyOn(IDBFactory.prototype, 'open')
-  await expect(store.append({ stream: 's', events: [event] })).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written', cause: { name: 'UnknownError' } })
+  await expect(store.append({ stream: 's', events: [event] })).rejects.toMatchObject({
+    code: 'storage-failed',
+    outcome: 'not-written',
+    cause: { name: 'UnknownError' },
+  })
   expect(open.mock.calls.length).toBeLessThanOrEqual(3)
   open.mockRestore()
   injection.stop()
@@ -73,9 +80,15 @@ test('I8: operations that find a dead handle at the same time share the new one,
 
 test('H27: whichever call of a start fails, the start fails by name or works, and the next one works', async () => {
   const faults = [1, 2, 3].flatMap((at): Fault[] => [
-    { kind: 'request fails', at, error: 'UnknownError' }, { kind: 'call throws', at, error: 'UnknownError' }, { kind: 'connection closed', at },
+    { kind: 'request fails', at, error: 'UnknownError' },
+    { kind: 'call throws', at, error: 'UnknownError' },
+    { kind: 'connection closed', at },
   ])
-  faults.push({ kind: 'open fails', times: 1, error: 'UnknownError' }, { kind: 'no transaction', times: 1, error: 'InvalidStateError' }, { kind: 'reads empty', at: 1 })
+  faults.push(
+    { kind: 'open fails', times: 1, error: 'UnknownError' },
+    { kind: 'no transaction', times: 1, error: 'InvalidStateError' },
+    { kind: 'reads empty', at: 1 },
+  )
   let failed = 0
   for (const fault of faults) {
     const name = nextName()
@@ -99,7 +112,10 @@ test('H27: whichever call of a start fails, the start fails by name or works, an
 test('H31: a reopening that is answered with nothing is a failure to retry, not a store that is gone for good', async () => {
   const store = await openEventStore({ name: nextName() })
   await store.append({ stream: 's', events: [event] })
-  injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, { kind: 'reads empty', at: 1 }])
+  injection = inject([
+    { kind: 'handles dead', error: 'InvalidStateError' },
+    { kind: 'reads empty', at: 1 },
+  ])
   await expect(store.head()).rejects.toMatchObject({ code: 'storage-failed' })
   injection.stop()
   expect(await store.head()).toBe(1)
@@ -111,17 +127,24 @@ test.each<Fault>([
   { kind: 'open fails', times: 2, error: 'UnknownError' },
   { kind: 'open fails', times: 2, error: 'InvalidStateError' },
   { kind: 'open fails', times: 2, error: 'QuotaExceededError' },
-])('H21, H22, H29, H31: a reopening that meets %j is tried again with a fresh request, and nobody notices', async (fault) => {
-  const store = await openEventStore({ name: nextName() })
-  await store.append({ stream: 's', events: [event] })
-  injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, fault])
-  expect(await store.head()).toBe(1)
-  expect(injection.fired).toBe(true)
-  injection.stop()
-  await store.close()
-})
+])(
+  'H21, H22, H29, H31: a reopening that meets %j is tried again with a fresh request, and nobody notices',
+  async (fault) => {
+    const store = await openEventStore({ name: nextName() })
+    await store.append({ stream: 's', events: [event] })
+    injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, fault])
+    expect(await store.head()).toBe(1)
+    expect(injection.fired).toBe(true)
+    injection.stop()
+    await store.close()
+  },
+)
 
-test.each([['UnknownError', 'storage-failed', 3], ['QuotaExceededError', 'storage-full', 3], ['DataError', 'storage-failed', 1]] as const)(
+test.each([
+  ['UnknownError', 'storage-failed', 3],
+  ['QuotaExceededError', 'storage-full', 3],
+  ['DataError', 'storage-failed', 1],
+] as const)(
   'H21, H29: a start that fails with %s for ever ends as %s after %i tries, deletes nothing, and can be started again',
   async (error, code, tries) => {
     const name = nextName()
@@ -131,7 +154,11 @@ test.each([['UnknownError', 'storage-failed', 3], ['QuotaExceededError', 'storag
     injection = inject([{ kind: 'open fails', times: Infinity, error }])
     const open = vi.spyOn(IDBFactory.prototype, 'open')
     const deleteDatabase = vi.spyOn(IDBFactory.prototype, 'deleteDatabase')
-    await expect(openEventStore({ name })).rejects.toMatchObject({ code, outcome: 'not-written', cause: { name: error } })
+    await expect(openEventStore({ name })).rejects.toMatchObject({
+      code,
+      outcome: 'not-written',
+      cause: { name: error },
+    })
     expect([open.mock.calls.length, deleteDatabase.mock.calls.length]).toEqual([tries, 0])
     vi.restoreAllMocks()
     injection.stop()
@@ -148,10 +175,16 @@ test('H31: a store that was cleared or replaced is lost: nothing more is written
     await store.append({ stream: 's', events: [event] })
     if (replaced) await (await openEventStore({ name: spare })).close()
     takeAway(`tidemark:${name}`, replaced ? `tidemark:${spare}` : undefined)
-    for (const operation of [() => store.append({ stream: 's', events: [event] }), () => store.head(), () => store.load('p')]) {
+    for (const operation of [
+      () => store.append({ stream: 's', events: [event] }),
+      () => store.head(),
+      () => store.load('p'),
+    ]) {
       await expect(operation()).rejects.toMatchObject({ code: 'storage-lost', outcome: 'not-written' })
     }
-    expect((await indexedDB.databases()).filter((database) => database.name === `tidemark:${name}`)).toHaveLength(replaced ? 1 : 0)
+    expect((await indexedDB.databases()).filter((database) => database.name === `tidemark:${name}`)).toHaveLength(
+      replaced ? 1 : 0,
+    )
     await store.close()
     const again = await openEventStore({ name })
     expect(await again.head()).toBe(0)
@@ -174,7 +207,9 @@ test('H31, H17: a commit that says nothing more after its connection was closed 
   await store.append({ stream: 's', events: [event] })
   // What Chromium does to a transaction that commits while the origin is cleared.
   injection = inject([{ kind: 'silent end', at: 1 }])
-  const error: unknown = await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never }).catch((error: unknown) => error)
+  const error: unknown = await store
+    .append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never })
+    .catch((error: unknown) => error)
   injection.stop()
   expect(error).toMatchObject({ code: 'storage-failed', outcome: 'unknown', cause: { name: 'AbortError' } })
   expect(await store.append({ stream: 't', events: [event] })).toMatchObject({ duplicate: false })
@@ -185,7 +220,10 @@ test('H31, H17: a transaction that waited for a request when its connection was 
   const store = await openEventStore({ name: nextName() })
   await store.append({ stream: 's', events: [event] })
   injection = inject([{ kind: 'silent request', at: 1 }])
-  expect(await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never })).toMatchObject({ position: 2, duplicate: false })
+  expect(await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never })).toMatchObject({
+    position: 2,
+    duplicate: false,
+  })
   injection.stop()
   expect(await store.head()).toBe(2)
   await store.close()

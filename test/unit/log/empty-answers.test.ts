@@ -23,30 +23,43 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
   ['a page', (store) => store.readEvents({}, { after: 1, limit: 5 })],
   ['a checkpoint', (store) => store.load('p')],
   ['a save over an expected checkpoint', (store) => store.save('p', 9, { expected: 0 })],
-  ['an append to what should be a new stream', (store) => store.append({ stream: 's', events: [{ ...event, id: 'new' }], expectedVersion: 'no-stream' })],
+  [
+    'an append to what should be a new stream',
+    (store) => store.append({ stream: 's', events: [{ ...event, id: 'new' }], expectedVersion: 'no-stream' }),
+  ],
   ['a retry of a known id', (store) => store.append({ stream: 't', events: [event] })],
-  ['an append under a condition', (store) => store.append({ stream: 't', events: [{ ...event, id: 'new' }] }, { failIfAny: { filter: { types: ['A'] }, after: 0 } })],
+  [
+    'an append under a condition',
+    (store) =>
+      store.append(
+        { stream: 't', events: [{ ...event, id: 'new' }] },
+        { failIfAny: { filter: { types: ['A'] }, after: 0 } },
+      ),
+  ],
 ]
 
-test.each(operations)('H25: when reads answer with nothing from any point on, %s fails instead of believing it, and nothing is written', async (_what, operation) => {
-  for (let at = 1; at <= 6; at += 1) {
-    const name = `empty-${(count += 1)}`
-    const writer = await openEventStore({ name })
-    await writer.append({ stream: 's', events: [event] })
-    await writer.append({ stream: 's', events: [{ ...event, id: 'second' }] })
-    await writer.save('p', 2)
-    const store = await openEventStore({ name })
-    const truth = await operation(store).catch((error: unknown) => (error as { code: string }).code)
-    const before = [await writer.head(), await writer.load('p')]
-    injection = inject([{ kind: 'reads empty', at }])
-    const answer = await operation(store).catch((error: unknown) => (error as { code: string }).code)
-    const { fired } = injection
-    injection.stop()
-    // The save and the first append cannot be tried twice with the same answer, but neither may they be answered otherwise.
-    if (fired) expect(['storage-failed', truth], `empty from request ${at}`).toContainEqual(answer)
-    else expect(answer).toEqual(truth)
-    expect([await writer.head(), await writer.load('p')]).toEqual(before)
-    await store.close()
-    await writer.close()
-  }
-})
+test.each(operations)(
+  'H25: when reads answer with nothing from any point on, %s fails instead of believing it, and nothing is written',
+  async (_what, operation) => {
+    for (let at = 1; at <= 6; at += 1) {
+      const name = `empty-${(count += 1)}`
+      const writer = await openEventStore({ name })
+      await writer.append({ stream: 's', events: [event] })
+      await writer.append({ stream: 's', events: [{ ...event, id: 'second' }] })
+      await writer.save('p', 2)
+      const store = await openEventStore({ name })
+      const truth = await operation(store).catch((error: unknown) => (error as { code: string }).code)
+      const before = [await writer.head(), await writer.load('p')]
+      injection = inject([{ kind: 'reads empty', at }])
+      const answer = await operation(store).catch((error: unknown) => (error as { code: string }).code)
+      const { fired } = injection
+      injection.stop()
+      // The save and the first append cannot be tried twice with the same answer, but neither may they be answered otherwise.
+      if (fired) expect(['storage-failed', truth], `empty from request ${at}`).toContainEqual(answer)
+      else expect(answer).toEqual(truth)
+      expect([await writer.head(), await writer.load('p')]).toEqual(before)
+      await store.close()
+      await writer.close()
+    }
+  },
+)

@@ -1,7 +1,15 @@
 // A write that failed as on a full disk, in Chromium on LevelDB, as an app sees it: what is reported, and when an append is tried again.
 import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { defineEvents, defineProjection, openEventStore, startProjection, table, type ProjectionReport, type StorageReport } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  startProjection,
+  table,
+  type ProjectionReport,
+  type StorageReport,
+} from 'tidemark'
 import { healing } from '../../../src/platform/healing.js'
 import { databaseExists, inject, type Injection } from './inject-faults.js'
 
@@ -34,7 +42,10 @@ async function turns(): Promise<void> {
 /** The result of what needs time to pass. */
 async function during<T>(work: Promise<T>): Promise<T> {
   let done = false
-  work.then(() => (done = true), () => (done = true))
+  work.then(
+    () => (done = true),
+    () => (done = true),
+  )
   for (let steps = 0; !done && steps < 2_000; steps += 1) await pass(50)
   if (!done) throw new Error('Not settled.')
   return work
@@ -42,7 +53,9 @@ async function during<T>(work: Promise<T>): Promise<T> {
 
 const events = defineEvents<{ type: 'A'; data: null }>()
 const board = defineProjection(events, {
-  name: 'board', version: 1, tables: { rows: table<{ id: string }>({ key: 'id' }) },
+  name: 'board',
+  version: 1,
+  tables: { rows: table<{ id: string }>({ key: 'id' }) },
   on: { A: async (_event, { rows }) => rows.put({ id: 'a' }) },
 })
 
@@ -57,10 +70,14 @@ test('the error says what is at risk; a store, a projection and its status repor
   injection = inject([{ kind: 'request fails', at: 1, error: 'UnknownError' }])
   const failed: unknown = await during(store.append({ stream: 's', events: [event] })).catch((error: unknown) => error)
   expect(failed).toMatchObject({ code: 'storage-failed', message: expect.stringContaining('export the events now') })
-  expect(told).toEqual([{ type: 'storage-healing', message: expect.any(String), error: failed, time: expect.any(Number) }])
+  expect(told).toEqual([
+    { type: 'storage-healing', message: expect.any(String), error: failed, time: expect.any(Number) },
+  ])
   const { message } = told[0] as { message: string }
   expect(handle.status.getSnapshot()).toMatchObject({ atRisk: message })
-  expect(reports.filter(({ type }) => type.startsWith('storage-'))).toEqual([{ type: 'storage-healing', message, error: failed, projection: 'board', time: expect.any(Number) }])
+  expect(reports.filter(({ type }) => type.startsWith('storage-'))).toEqual([
+    { type: 'storage-healing', message, error: failed, projection: 'board', time: expect.any(Number) },
+  ])
 
   // A projection that starts now knows it as well, and so does a store.
   const late: string[] = []
@@ -68,10 +85,16 @@ test('the error says what is at risk; a store, a projection and its status repor
   expect(late).toEqual(['storage-healing'])
   await during(store.append({ stream: 's', events: [event] }))
   await pass(2_000)
-  expect([told.map(({ type }) => type), late]).toEqual([['storage-healing', 'storage-healed'], ['storage-healing', 'storage-healed']])
+  expect([told.map(({ type }) => type), late]).toEqual([
+    ['storage-healing', 'storage-healed'],
+    ['storage-healing', 'storage-healed'],
+  ])
   expect(handle.status.getSnapshot()).toMatchObject({ phase: 'live', position: 1 })
   expect(handle.status.getSnapshot()).not.toHaveProperty('atRisk')
-  expect(reports.filter(({ type }) => type.startsWith('storage-')).map(({ type }) => type)).toEqual(['storage-healing', 'storage-healed'])
+  expect(reports.filter(({ type }) => type.startsWith('storage-')).map(({ type }) => type)).toEqual([
+    'storage-healing',
+    'storage-healed',
+  ])
   expect(await databaseExists('tidemark::healing')).toBe(false)
   await during(handle.stop())
   for (const each of [store, quiet, second]) await during(each.close())
@@ -80,7 +103,12 @@ test('the error says what is at risk; a store, a projection and its status repor
   // Nor does anything of them listen.
   healing.failed()
   await pass(5_000)
-  expect([told.length, late.length, reports.filter(({ type }) => type.startsWith('storage-')).length, vi.getTimerCount()]).toEqual([2, 2, 2, 0])
+  expect([
+    told.length,
+    late.length,
+    reports.filter(({ type }) => type.startsWith('storage-')).length,
+    vi.getTimerCount(),
+  ]).toEqual([2, 2, 2, 0])
   expect(handle.status.getSnapshot()).not.toHaveProperty('atRisk')
   // For the tests that follow.
   const last = await during(openEventStore({ name }))
@@ -103,52 +131,83 @@ test('a store that cannot be opened leaves no timer and no listener, and what fa
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test.each([null, 'report', {}])('a listener that cannot be called (%j) is refused before anything is opened', async (onReport) => {
-  const name = `failed-write-${(count += 1)}`
-  await expect(openEventStore({ name, onReport: onReport as never })).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('onReport') })
-  expect(await databaseExists(`tidemark:${name}`)).toBe(false)
-})
+test.each([null, 'report', {}])(
+  'a listener that cannot be called (%j) is refused before anything is opened',
+  async (onReport) => {
+    const name = `failed-write-${(count += 1)}`
+    await expect(openEventStore({ name, onReport: onReport as never })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringContaining('onReport'),
+    })
+    expect(await databaseExists(`tidemark:${name}`)).toBe(false)
+  },
+)
 
 test('a listener that throws changes nothing', async () => {
   vi.stubGlobal('reportError', () => {})
   const name = `failed-write-${(count += 1)}`
   const told: string[] = []
-  const store = await during(openEventStore({ name, onReport: () => { throw new Error('in the app') } }))
+  const store = await during(
+    openEventStore({
+      name,
+      onReport: () => {
+        throw new Error('in the app')
+      },
+    }),
+  )
   const other = await during(openEventStore({ name, onReport: ({ type }) => told.push(type) }))
   healing.failed()
-  const third = await during(openEventStore({ name, onReport: () => { throw new Error('in the app') } }))
+  const third = await during(
+    openEventStore({
+      name,
+      onReport: () => {
+        throw new Error('in the app')
+      },
+    }),
+  )
   await pass(2_500)
   expect(told).toEqual(['storage-healing', 'storage-healed'])
   for (const each of [store, other, third]) await during(each.close())
 })
 
-test.each(['storage works again', 'storage still fails'])('however often an append failed: the next one is a try of its own (%s), and no more than four a second are made', async (then) => {
-  const store = await during(openEventStore({ name: `failed-write-${(count += 1)}` }))
-  await during(store.append({ stream: 's', events: [event] }))
-  injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, { kind: 'open fails', times: Infinity, error: 'UnknownError' }])
-  const append = () => store.append({ stream: 's', events: [event] })
-  for (let n = 0; n < 20; n += 1) await during(append().catch(() => {}))
-  await pass(250)
-  if (then === 'storage works again') {
-    injection.stop()
-    injection = undefined
-    expect(await append().then(({ position }) => position, (error: unknown) => error)).toBe(2)
-  } else {
-    const open = vi.spyOn(IDBFactory.prototype, 'open')
-    const began = performance.now()
-    while (performance.now() < began + 10_000) {
-      // Several at once share one try.
-      await during(Promise.allSettled([append(), append(), append()]))
+test.each(['storage works again', 'storage still fails'])(
+  'however often an append failed: the next one is a try of its own (%s), and no more than four a second are made',
+  async (then) => {
+    const store = await during(openEventStore({ name: `failed-write-${(count += 1)}` }))
+    await during(store.append({ stream: 's', events: [event] }))
+    injection = inject([
+      { kind: 'handles dead', error: 'InvalidStateError' },
+      { kind: 'open fails', times: Infinity, error: 'UnknownError' },
+    ])
+    const append = () => store.append({ stream: 's', events: [event] })
+    for (let n = 0; n < 20; n += 1) await during(append().catch(() => {}))
+    await pass(250)
+    if (then === 'storage works again') {
+      injection.stop()
+      injection = undefined
+      expect(
+        await append().then(
+          ({ position }) => position,
+          (error: unknown) => error,
+        ),
+      ).toBe(2)
+    } else {
+      const open = vi.spyOn(IDBFactory.prototype, 'open')
+      const began = performance.now()
+      while (performance.now() < began + 10_000) {
+        // Several at once share one try.
+        await during(Promise.allSettled([append(), append(), append()]))
+      }
+      const tries = open.mock.calls.filter(([name]) => name !== 'tidemark::healing').length
+      expect(tries).toBeGreaterThan(20)
+      expect(tries).toBeLessThanOrEqual(42)
+      vi.restoreAllMocks()
+      injection.stop()
+      injection = undefined
+      await pass(3_000)
     }
-    const tries = open.mock.calls.filter(([name]) => name !== 'tidemark::healing').length
-    expect(tries).toBeGreaterThan(20)
-    expect(tries).toBeLessThanOrEqual(42)
-    vi.restoreAllMocks()
-    injection.stop()
-    injection = undefined
+    await during(store.append({ stream: 's', events: [event] }))
     await pass(3_000)
-  }
-  await during(store.append({ stream: 's', events: [event] }))
-  await pass(3_000)
-  await during(store.close())
-})
+    await during(store.close())
+  },
+)

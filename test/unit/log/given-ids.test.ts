@@ -20,12 +20,18 @@ const idOf = (time: number) => {
   return `${stamp.slice(0, 8)}-${stamp.slice(8)}-7000-8000-${(last += 1).toString(16).padStart(12, '0')}`
 }
 const append = (store: TidemarkStore, ...ids: (string | undefined)[]) =>
-  store.append({ stream: 'a', events: ids.map((id) => ({ type: 'A', data: null, ...(id === undefined ? {} : { id }) })) })
+  store.append({
+    stream: 'a',
+    events: ids.map((id) => ({ type: 'A', data: null, ...(id === undefined ? {} : { id }) })),
+  })
 
 /** How often the storage is asked for anything while `work` runs. */
 async function reads(work: () => Promise<unknown>): Promise<number> {
   const spies = [IDBIndex.prototype, IDBObjectStore.prototype].flatMap((prototype) =>
-    (['get', 'getKey', 'getAll', 'getAllKeys', 'count', 'openCursor', 'openKeyCursor'] as const).map((method) => vi.spyOn(prototype, method as 'get')))
+    (['get', 'getKey', 'getAll', 'getAllKeys', 'count', 'openCursor', 'openKeyCursor'] as const).map((method) =>
+      vi.spyOn(prototype, method as 'get'),
+    ),
+  )
   await work()
   const sum = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
   for (const spy of spies) spy.mockRestore()
@@ -64,9 +70,12 @@ test('writers whose clocks differ, one after the other: each may be years ahead 
   const ahead = [0, year, 5 * year]
   for (const time of ahead) await append(store, idOf(tick() + time))
   await today(store, 1)
-  expect(await reads(async () => {
-    for (let at = 1; at <= 30; at += 1) for (const time of ahead) expect(await append(store, idOf(tick() + time))).toMatchObject({ duplicate: false })
-  })).toBeLessThan(10)
+  expect(
+    await reads(async () => {
+      for (let at = 1; at <= 30; at += 1)
+        for (const time of ahead) expect(await append(store, idOf(tick() + time))).toMatchObject({ duplicate: false })
+    }),
+  ).toBeLessThan(10)
 })
 
 test('events without an id, in a log with one from the future, and then given ones', async () => {
@@ -74,18 +83,29 @@ test('events without an id, in a log with one from the future, and then given on
   await append(store, undefined, idOf(tick() + year))
   await append(store, undefined)
   await today(store, 1)
-  expect(await reads(async () => {
-    await append(store, undefined)
-    await today(store, 20)
-  })).toBeLessThan(6)
+  expect(
+    await reads(async () => {
+      await append(store, undefined)
+      await today(store, 20)
+    }),
+  ).toBeLessThan(6)
 })
 
 test('an id that may be there is looked up: between, at and around those that are', async () => {
   await using store = await open()
   const now = tick()
-  const ids = [idOf(now), idOf(now + year), idOf(now + 1), idOf(now - 1), idOf(now + year - 1), idOf(now + year), idOf(now + 2 * year)]
+  const ids = [
+    idOf(now),
+    idOf(now + year),
+    idOf(now + 1),
+    idOf(now - 1),
+    idOf(now + year - 1),
+    idOf(now + year),
+    idOf(now + 2 * year),
+  ]
   for (const id of ids) expect(await append(store, id)).toMatchObject({ duplicate: false })
-  for (const id of [...ids, ...[...ids].reverse()]) expect(await append(store, id), id).toMatchObject({ duplicate: true, position: ids.indexOf(id) + 1 })
+  for (const id of [...ids, ...[...ids].reverse()])
+    expect(await append(store, id), id).toMatchObject({ duplicate: true, position: ids.indexOf(id) + 1 })
   await using other = await openEventStore({ name: store.name })
   for (const id of ids) expect(await append(other, id), id).toMatchObject({ duplicate: true })
   expect(await store.head()).toBe(ids.length)
@@ -106,11 +126,21 @@ test('what another instance stored meanwhile is found', async () => {
   // A condition sends the writer to look, while it remembers an older head.
   const later = idOf(now + 4)
   await append(other, later)
-  expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null, id: later }] }, { failIfAny: { filter: { types: ['Never'] }, after: 0 } })).toMatchObject({ duplicate: true, position: 6 })
+  expect(
+    await store.append(
+      { stream: 'a', events: [{ type: 'A', data: null, id: later }] },
+      { failIfAny: { filter: { types: ['Never'] }, after: 0 } },
+    ),
+  ).toMatchObject({ duplicate: true, position: 6 })
   expect(await store.head()).toBe(6)
 })
 
-test.for([[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]])('several of one append, in the order %j, are known to the writer that stored them', async (order) => {
+test.for([
+  [0, 1, 2],
+  [2, 1, 0],
+  [1, 0, 2],
+  [1, 2, 0],
+])('several of one append, in the order %j, are known to the writer that stored them', async (order) => {
   await using store = await open()
   // Each by itself: whoever found one looks again.
   for (const again of order) {

@@ -19,7 +19,11 @@ async function readerAndWriter(appended: number, when = () => true) {
   const arm = () => {
     const original = IDBObjectStore.prototype.openKeyCursor
     vi.spyOn(IDBObjectStore.prototype, 'openKeyCursor').mockImplementation(function (this: IDBObjectStore, ...given) {
-      if (when()) appending ??= writer.append({ stream: 's', events: Array.from({ length: appended }, (_, n) => ({ type: 'A', data: n })) })
+      if (when())
+        appending ??= writer.append({
+          stream: 's',
+          events: Array.from({ length: appended }, (_, n) => ({ type: 'A', data: n })),
+        })
       return original.apply(this, given)
     })
   }
@@ -32,12 +36,22 @@ async function readerAndWriter(appended: number, when = () => true) {
 
 test('the head of a page is never in the middle of a commit', async () => {
   const { reader, writer, arm, appended, close } = await readerAndWriter(3)
-  await writer.append({ stream: 's', events: [{ type: 'A', data: 1 }, { type: 'A', data: 2 }] })
+  await writer.append({
+    stream: 's',
+    events: [
+      { type: 'A', data: 1 },
+      { type: 'A', data: 2 },
+    ],
+  })
   // From here on it expects two events of a record, and asks for two records.
   await reader.readEvents({}, { limit: 3 })
   arm()
   // A read begins at position 2, the middle of a record, and is full at the second event of the next one.
-  expect(await reader.readEvents({}, { after: 1, limit: 3 })).toMatchObject({ events: [{ position: 2 }, { position: 3 }, { position: 4 }], scannedTo: 4, head: 5 })
+  expect(await reader.readEvents({}, { after: 1, limit: 3 })).toMatchObject({
+    events: [{ position: 2 }, { position: 3 }, { position: 4 }],
+    scannedTo: 4,
+    head: 5,
+  })
   expect(await appended()).toMatchObject({ position: 5 })
   await close()
 })
@@ -48,6 +62,10 @@ test('a read that is disturbed while the first events are stored tells of none, 
   arm()
   expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({ events: [], scannedTo: 1 })
   expect(await appended()).toMatchObject({ position: 2 })
-  expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({ events: [{ position: 2 }], scannedTo: 2, head: 2 })
+  expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({
+    events: [{ position: 2 }],
+    scannedTo: 2,
+    head: 2,
+  })
   await close()
 })

@@ -34,9 +34,11 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-const append = (store: TidemarkStore, options = {}) => store.append({ stream: 'a', events: [{ type: 'A', data: null }] }, options)
+const append = (store: TidemarkStore, options = {}) =>
+  store.append({ stream: 'a', events: [{ type: 'A', data: null }] }, options)
 /** Hints are posted in a later task. */
-const told = ({ position }: { position: number }) => expect.poll(() => posted).toContainEqual({ kind: 'head', head: position, format: 2 })
+const told = ({ position }: { position: number }) =>
+  expect.poll(() => posted).toContainEqual({ kind: 'head', head: position, format: 2 })
 const stranger = (store: TidemarkStore) => new Channel(databaseOf(store.name))
 
 /** How often the writer looks into the log while `work` runs: it asks for the versions of streams then. */
@@ -59,22 +61,31 @@ test('false heads before every append: the writer looks once a second, and else 
     for (const head of [1e15, 7, 2 ** 53 - 1, 1e15]) liar.postMessage({ kind: 'head', head })
     await append(store)
   }
-  expect(await looks(async () => {
-    for (let at = 0; at < 50; at += 1) await round()
-  })).toBe(1)
+  expect(
+    await looks(async () => {
+      for (let at = 0; at < 50; at += 1) await round()
+    }),
+  ).toBe(1)
   time += 1001
-  expect(await looks(async () => {
-    for (let at = 0; at < 50; at += 1) await round()
-  })).toBe(1)
+  expect(
+    await looks(async () => {
+      for (let at = 0; at < 50; at += 1) await round()
+    }),
+  ).toBe(1)
   expect(await store.head()).toBe(101)
 })
 
 test('a hint that is not true makes the writer forget nothing: what it knows of other streams holds', async () => {
   await using store = await openEventStore({ name: `hints-${(count += 1)}` })
-  await store.append([{ stream: 'a', events: [{ type: 'A', data: null }] }, { stream: 'b', events: [{ type: 'A', data: null }] }])
+  await store.append([
+    { stream: 'a', events: [{ type: 'A', data: null }] },
+    { stream: 'b', events: [{ type: 'A', data: null }] },
+  ])
   stranger(store).postMessage({ kind: 'head', head: 1e15 })
   expect(await looks(() => append(store))).toBe(1)
-  expect(await looks(() => store.append({ stream: 'b', events: [{ type: 'A', data: null }], expectedVersion: 1 }))).toBe(0)
+  expect(
+    await looks(() => store.append({ stream: 'b', events: [{ type: 'A', data: null }], expectedVersion: 1 })),
+  ).toBe(0)
 })
 
 test('a true hint sends the writer to look at once; while it is deaf the unique keys refuse it, and it looks then', async () => {
@@ -90,7 +101,9 @@ test('a true hint sends the writer to look at once; while it is deaf the unique 
   stranger(store).postMessage({ kind: 'head', head: 1e15 })
   await append(store)
   await append(other)
-  expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null }], expectedVersion: 5 })).toMatchObject({ position: 6 })
+  expect(await store.append({ stream: 'a', events: [{ type: 'A', data: null }], expectedVersion: 5 })).toMatchObject({
+    position: 6,
+  })
 })
 
 test('a head that the log reaches later was no lie: hints are heeded on', async () => {
@@ -160,17 +173,43 @@ describe('H41: the format in a hint (decision 0002)', () => {
 describe('parseHint', () => {
   const tables = (list: unknown) => ({ kind: 'committed', projection: 'p@1', position: 3, tables: list })
   test.for<[unknown]>([
-    ...[Number.NaN, -1, 1.5, 2 ** 53, Infinity, -Infinity, '1', 1n, null, undefined, [], {}, true].map((head): [unknown] => [{ kind: 'head', head }]),
+    ...[Number.NaN, -1, 1.5, 2 ** 53, Infinity, -Infinity, '1', 1n, null, undefined, [], {}, true].map(
+      (head): [unknown] => [{ kind: 'head', head }],
+    ),
     ...[Number.NaN, -1, 1.5, 2 ** 53, '1', undefined].map((position): [unknown] => [{ ...tables(['t']), position }]),
-    [tables([{}])], [tables(['t', 7])], [tables(Array.from({ length: 1001 }, () => 't'))], [tables(['x'.repeat(1001)])], [tables({ length: 1 })], [tables('t')], [tables(undefined)],
-    [{ ...tables(['t']), projection: 'x'.repeat(1001) }], [{ ...tables(['t']), projection: 7 }], [{ kind: 'control' }], [{ kind: 'candidate', projection: 'x'.repeat(2000) }],
-    [{ kind: 'other', head: 1 }], [null], ['head'], [7], [undefined],
+    [tables([{}])],
+    [tables(['t', 7])],
+    [tables(Array.from({ length: 1001 }, () => 't'))],
+    [tables(['x'.repeat(1001)])],
+    [tables({ length: 1 })],
+    [tables('t')],
+    [tables(undefined)],
+    [{ ...tables(['t']), projection: 'x'.repeat(1001) }],
+    [{ ...tables(['t']), projection: 7 }],
+    [{ kind: 'control' }],
+    [{ kind: 'candidate', projection: 'x'.repeat(2000) }],
+    [{ kind: 'other', head: 1 }],
+    [null],
+    ['head'],
+    [7],
+    [undefined],
   ])('%#: something else is no hint', ([message]) => {
     expect(parseHint(message)).toBeUndefined()
   })
   test.for<[Hint & object]>([
-    [{ kind: 'head', head: 0 }], [{ kind: 'head', head: 2 ** 53 - 1, format: 2 }], [{ kind: 'control', projection: 'x'.repeat(1000) }], [{ kind: 'hidden-leader', projection: '' }],
-    [{ kind: 'candidate', projection: 'p@1' }], [{ kind: 'committed', projection: 'p@1', position: 3, tables: Array.from({ length: 1000 }, () => 'x'.repeat(1000)) }],
+    [{ kind: 'head', head: 0 }],
+    [{ kind: 'head', head: 2 ** 53 - 1, format: 2 }],
+    [{ kind: 'control', projection: 'x'.repeat(1000) }],
+    [{ kind: 'hidden-leader', projection: '' }],
+    [{ kind: 'candidate', projection: 'p@1' }],
+    [
+      {
+        kind: 'committed',
+        projection: 'p@1',
+        position: 3,
+        tables: Array.from({ length: 1000 }, () => 'x'.repeat(1000)),
+      },
+    ],
   ])('what is one passes, and what else stands there does not', ([hint]) => {
     expect(parseHint({ ...hint, more: 1 })).toEqual(hint)
   })

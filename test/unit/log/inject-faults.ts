@@ -47,8 +47,11 @@ interface FakeDatabase {
 const databases = (indexedDB as unknown as { _databases: Map<string, FakeDatabase> })._databases
 const transactionMethods = IDBTransaction.prototype as FakeTransaction
 const original = {
-  open: IDBFactory.prototype.open, transaction: IDBDatabase.prototype.transaction,
-  execute: transactionMethods._execRequestAsync, commit: transactionMethods.commit, dispatch: transactionMethods.dispatchEvent,
+  open: IDBFactory.prototype.open,
+  transaction: IDBDatabase.prototype.transaction,
+  execute: transactionMethods._execRequestAsync,
+  commit: transactionMethods.commit,
+  dispatch: transactionMethods.dispatchEvent,
 }
 const readMethods = ['get', 'getKey', 'getAll', 'getAllKeys', 'count', 'openCursor', 'openKeyCursor'] as const
 
@@ -67,7 +70,8 @@ export async function databaseExists(name: string): Promise<boolean> {
 function closeByForce(name: string): void {
   const database = databases.get(name)
   if (database === undefined) return
-  for (const transaction of [...database.transactions]) if (transaction._state !== 'finished') transaction._abort('AbortError')
+  for (const transaction of [...database.transactions])
+    if (transaction._state !== 'finished') transaction._abort('AbortError')
   for (const connection of [...database.connections]) forceCloseDatabase(connection as never)
 }
 
@@ -190,7 +194,8 @@ export function inject(faults: readonly Fault[], replacement?: string): Injectio
   transactionMethods.dispatchEvent = function (event) {
     if (event.type !== 'complete' || this.mode === 'versionchange') return original.dispatch.call(this, event)
     endings += 1
-    for (const _fault of due('silent end', endings)) return original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
+    for (const _fault of due('silent end', endings))
+      return original.dispatch.call(this.db as unknown as IDBTransaction, new VersionChangeEvent('close'))
     const told = new VersionChangeEvent('abort')
     for (const { error } of due('abort instead of commit', endings)) {
       for (const undo of this._rollbackLog.reverse()) undo()

@@ -3,39 +3,53 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { EventIterator } from '../../../src/log/iterate.js'
 
-async function* pagesOf(pages: readonly (readonly number[])[], fails: boolean): AsyncGenerator<readonly number[], void, undefined> {
+async function* pagesOf(
+  pages: readonly (readonly number[])[],
+  fails: boolean,
+): AsyncGenerator<readonly number[], void, undefined> {
   for (const page of pages) yield page
   if (fails) throw new Error('no further')
 }
 
-async function* oneByOne(pages: readonly (readonly number[])[], fails: boolean): AsyncGenerator<number, undefined, undefined> {
+async function* oneByOne(
+  pages: readonly (readonly number[])[],
+  fails: boolean,
+): AsyncGenerator<number, undefined, undefined> {
   for await (const page of pagesOf(pages, fails)) yield* page
   return undefined
 }
 
 const told = (answer: Promise<IteratorResult<number, undefined>>) =>
-  answer.then(({ done = false, value }) => ({ done, value }), (error: unknown) => ({ error: (error as Error).message }))
+  answer.then(
+    ({ done = false, value }) => ({ done, value }),
+    (error: unknown) => ({ error: (error as Error).message }),
+  )
 
 test('it answers as a generator does, in any order of asking, waiting and giving up', async () => {
-  await fc.assert(fc.asyncProperty(
-    fc.array(fc.array(fc.integer(), { maxLength: 4 }), { maxLength: 5 }),
-    fc.boolean(),
-    fc.array(fc.constantFrom('next', 'next', 'next', 'wait for one', 'wait for all', 'return'), { maxLength: 30 }),
-    async (pages, fails, steps) => {
-      const answers = async (iterator: AsyncIterator<number, undefined, undefined>) => {
-        const asked: Promise<unknown>[] = []
-        let waitedFor = 0
-        for (const step of steps) {
-          if (step === 'wait for all') await asked.at(-1)
-          else if (step === 'wait for one') await asked[waitedFor++]
-          else if (step === 'next') asked.push(told(iterator.next()))
-          else if (iterator.return !== undefined) asked.push(told(iterator.return(undefined)))
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(fc.integer(), { maxLength: 4 }), { maxLength: 5 }),
+      fc.boolean(),
+      fc.array(fc.constantFrom('next', 'next', 'next', 'wait for one', 'wait for all', 'return'), { maxLength: 30 }),
+      async (pages, fails, steps) => {
+        const answers = async (iterator: AsyncIterator<number, undefined, undefined>) => {
+          const asked: Promise<unknown>[] = []
+          let waitedFor = 0
+          for (const step of steps) {
+            if (step === 'wait for all') await asked.at(-1)
+            else if (step === 'wait for one') await asked[waitedFor++]
+            else if (step === 'next') asked.push(told(iterator.next()))
+            else if (iterator.return !== undefined) asked.push(told(iterator.return(undefined)))
+          }
+          return Promise.all(asked)
         }
-        return Promise.all(asked)
-      }
-      expect(await answers(new EventIterator(pagesOf(pages, fails), undefined))).toEqual(await answers(oneByOne(pages, fails)))
-    },
-  ), { seed: 20261126, numRuns: 500 })
+        expect(await answers(new EventIterator(pagesOf(pages, fails), undefined))).toEqual(
+          await answers(oneByOne(pages, fails)),
+        )
+      },
+    ),
+    { seed: 20261126, numRuns: 500 },
+  )
 })
 
 test('whoever leaves the loop closes what the pages come from', async () => {
@@ -50,9 +64,11 @@ test('whoever leaves the loop closes what the pages come from', async () => {
   }
   for await (const n of new EventIterator(pages(), undefined)) if (n === 1) break
   expect(closed).toBe(1)
-  await expect((async () => {
-    for await (const n of new EventIterator(pages(), undefined)) throw new Error(`stop at ${n}`)
-  })()).rejects.toThrow('stop at 1')
+  await expect(
+    (async () => {
+      for await (const n of new EventIterator(pages(), undefined)) throw new Error(`stop at ${n}`)
+    })(),
+  ).rejects.toThrow('stop at 1')
   expect(closed).toBe(2)
 })
 

@@ -26,16 +26,27 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-const events = (length: number, data: (at: number) => unknown = (at) => ({ at, text: 'some text' })) => Array.from({ length }, (_, at) => ({ type: 'Added', data: data(at) }))
+const events = (length: number, data: (at: number) => unknown = (at) => ({ at, text: 'some text' })) =>
+  Array.from({ length }, (_, at) => ({ type: 'Added', data: data(at) }))
 const accepting = (value: unknown) => ({ value })
 const schema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate: accepting } }
-const lateSchema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate: async (value) => accepting(value) } }
+const lateSchema: StandardSchema = {
+  '~standard': { version: 1, vendor: 'test', validate: async (value) => accepting(value) },
+}
 
-describe.each([['memory', openMemory], ['IndexedDB', openEventStore]] as const)('%s', (_name, open) => {
+describe.each([
+  ['memory', openMemory],
+  ['IndexedDB', openEventStore],
+] as const)('%s', (_name, open) => {
   const options = [
-    ['plain data', {}], ['a schema', { events: defineEvents({ Added: { schema } }) }], ['a schema that is asynchronous', { events: defineEvents({ Added: { schema: lateSchema } }) }],
+    ['plain data', {}],
+    ['a schema', { events: defineEvents({ Added: { schema } }) }],
+    ['a schema that is asynchronous', { events: defineEvents({ Added: { schema: lateSchema } }) }],
     ['a codec', { codec: { encode: (data: unknown) => data, decode: (data: unknown) => data } }],
-    ['a codec that is asynchronous', { codec: { encode: async (data: unknown) => data, decode: (data: unknown) => data } }],
+    [
+      'a codec that is asynchronous',
+      { codec: { encode: async (data: unknown) => data, decode: (data: unknown) => data } },
+    ],
   ] as const
   test.for(options)('20,000 events with %s are prepared in slices', async ([, option]) => {
     await using store = await open({ name: `large-${(count += 1)}`, ...option } as { name: string })
@@ -68,7 +79,10 @@ describe.each([['memory', openMemory], ['IndexedDB', openEventStore]] as const)(
       seen.push(JSON.stringify(value))
       return { value }
     }
-    await using store = await open({ name: `large-${(count += 1)}`, events: defineEvents({ Added: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }) } as { name: string })
+    await using store = await open({
+      name: `large-${(count += 1)}`,
+      events: defineEvents({ Added: { schema: { '~standard': { version: 1, vendor: 'test', validate } } } }),
+    } as { name: string })
     const list = events(5000)
     pause = () => {
       for (const event of list) (event.data as { text: string }).text = `changed ${turns}`
@@ -84,14 +98,23 @@ describe.each([['memory', openMemory], ['IndexedDB', openEventStore]] as const)(
     await using store = await open({ name: `large-${(count += 1)}` })
     const controller = new AbortController()
     pause = () => controller.abort(new Error('enough'))
-    await expect(store.append({ stream: 'a', events: events(20_000) }, { signal: controller.signal })).rejects.toThrow('enough')
+    await expect(store.append({ stream: 'a', events: events(20_000) }, { signal: controller.signal })).rejects.toThrow(
+      'enough',
+    )
     expect(turns).toBe(1)
     expect(await store.append({ stream: 'a', events: events(1) })).toMatchObject({ position: 1 })
   })
 
   test('appends are stored in the order of their calls, also where the first one pauses', async () => {
     await using store = await open({ name: `large-${(count += 1)}` })
-    expect((await Promise.all([store.append({ stream: 'a', events: events(5000) }), store.append({ stream: 'a', events: events(1) })])).map(({ position }) => position)).toEqual([5000, 5001])
+    expect(
+      (
+        await Promise.all([
+          store.append({ stream: 'a', events: events(5000) }),
+          store.append({ stream: 'a', events: events(1) }),
+        ])
+      ).map(({ position }) => position),
+    ).toEqual([5000, 5001])
     expect(turns).toBeGreaterThan(10)
   })
 
@@ -109,10 +132,11 @@ test('on IndexedDB the records of one append are written in several turns, and f
   /** Counts turns of the event loop. */
   let turn = 0
   let on = true
-  const next = () => setImmediate(() => {
-    turn += 1
-    if (on) next()
-  })
+  const next = () =>
+    setImmediate(() => {
+      turn += 1
+      if (on) next()
+    })
   next()
   const added: number[] = []
   const { add } = IDBObjectStore.prototype
@@ -135,7 +159,10 @@ test('H4: a record of many that is refused takes back all of them, also after a 
   const { add } = IDBObjectStore.prototype
   for (const refused of [2, 30]) {
     let at = 0
-    const spy = vi.spyOn(IDBObjectStore.prototype, 'add').mockImplementation(function (this: IDBObjectStore, record: any) {
+    const spy = vi.spyOn(IDBObjectStore.prototype, 'add').mockImplementation(function (
+      this: IDBObjectStore,
+      record: any,
+    ) {
       at += 1
       // Of a key that is there already.
       return add.call(this, at === refused ? { ...record, at: 1, commits: [1] } : record)
@@ -152,7 +179,11 @@ test('H4: a record of many that is refused takes back all of them, also after a 
     return add.call(this, at % 2 === 0 ? { ...record, at: 1, commits: [1] } : record)
   })
   const before = await store.head()
-  await expect(store.append({ stream: 'a', events: events(1500) })).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written', cause: { name: 'ConstraintError' } })
+  await expect(store.append({ stream: 'a', events: events(1500) })).rejects.toMatchObject({
+    code: 'storage-failed',
+    outcome: 'not-written',
+    cause: { name: 'ConstraintError' },
+  })
   vi.mocked(IDBObjectStore.prototype.add).mockRestore()
   expect(await store.head()).toBe(before)
   expect(await store.append({ stream: 'a', events: events(1) })).toMatchObject({ position: before + 1 })

@@ -17,27 +17,50 @@ afterEach(() => {
 
 /** The stores of the log, one left out. */
 function make(without: string, index?: string): Promise<void> {
-  return withDatabase(databaseOf(name), async () => {}, (database) => {
-    for (const [store, keyPath, indexes] of [['meta', 'key', []], ['commits', 'at', ['heads', 'commits', 'ids']], ['checkpoints', 'name', []], ['letters', ['name', 'position'], []]] as const) {
-      if (store === without && index === undefined) continue
-      const made = database.createObjectStore(store, { keyPath: keyPath as string | string[] })
-      for (const each of indexes) if (each !== index) made.createIndex(each, each, { multiEntry: true })
-      if (store === 'meta') made.put({ key: 'log', format: 1, minReader: 1, minWriter: 1, incarnation: 'one' })
-    }
-  }, 1)
+  return withDatabase(
+    databaseOf(name),
+    async () => {},
+    (database) => {
+      for (const [store, keyPath, indexes] of [
+        ['meta', 'key', []],
+        ['commits', 'at', ['heads', 'commits', 'ids']],
+        ['checkpoints', 'name', []],
+        ['letters', ['name', 'position'], []],
+      ] as const) {
+        if (store === without && index === undefined) continue
+        const made = database.createObjectStore(store, { keyPath: keyPath as string | string[] })
+        for (const each of indexes) if (each !== index) made.createIndex(each, each, { multiEntry: true })
+        if (store === 'meta') made.put({ key: 'log', format: 1, minReader: 1, minWriter: 1, incarnation: 'one' })
+      }
+    },
+    1,
+  )
 }
 const databases = async () => (await indexedDB.databases()).map((each) => each.name)
 
 describe('H43', () => {
-  test.each([['meta'], ['commits'], ['checkpoints'], ['letters'], ['commits', 'heads'], ['commits', 'commits'], ['commits', 'ids']])(
-    'a database that lacks %s %s is refused by name and left as it is', async (store, index?: string) => {
-      await make(store, index)
-      const deleteDatabase = vi.spyOn(IDBFactory.prototype, 'deleteDatabase')
-      const createStore = vi.spyOn(IDBDatabase.prototype, 'createObjectStore')
-      await expect(openEventStore({ name })).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written', message: expect.stringContaining(`'${index ?? store}'`) })
-      expect([deleteDatabase.mock.calls, createStore.mock.calls, openConnections(databaseOf(name))]).toEqual([[], [], 0])
-      await withDatabase(databaseOf(name), async (database) => expect(database.objectStoreNames.contains(store)).toBe(index !== undefined))
+  test.each([
+    ['meta'],
+    ['commits'],
+    ['checkpoints'],
+    ['letters'],
+    ['commits', 'heads'],
+    ['commits', 'commits'],
+    ['commits', 'ids'],
+  ])('a database that lacks %s %s is refused by name and left as it is', async (store, index?: string) => {
+    await make(store, index)
+    const deleteDatabase = vi.spyOn(IDBFactory.prototype, 'deleteDatabase')
+    const createStore = vi.spyOn(IDBDatabase.prototype, 'createObjectStore')
+    await expect(openEventStore({ name })).rejects.toMatchObject({
+      code: 'storage-damaged',
+      outcome: 'not-written',
+      message: expect.stringContaining(`'${index ?? store}'`),
     })
+    expect([deleteDatabase.mock.calls, createStore.mock.calls, openConnections(databaseOf(name))]).toEqual([[], [], 0])
+    await withDatabase(databaseOf(name), async (database) =>
+      expect(database.objectStoreNames.contains(store)).toBe(index !== undefined),
+    )
+  })
 
   test('a whole one is not', async () => {
     await make('nothing')
@@ -45,11 +68,17 @@ describe('H43', () => {
     expect(await store.append({ stream: 'a', events: [{ type: 'A', data: 1 }] })).toMatchObject({ position: 1 })
   })
 
-  test.each([{ minReader: 'x' }, { minWriter: null }, { incarnation: '' }, { incarnation: undefined }])('a row of identity that says %j is no identity', async (change) => {
-    await (await openEventStore({ name })).close()
-    await editRows(name, async ({ meta }) => void meta.put({ ...await settled(meta.get('log')) as object, ...change }))
-    await expect(openEventStore({ name })).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written' })
-  })
+  test.each([{ minReader: 'x' }, { minWriter: null }, { incarnation: '' }, { incarnation: undefined }])(
+    'a row of identity that says %j is no identity',
+    async (change) => {
+      await (await openEventStore({ name })).close()
+      await editRows(
+        name,
+        async ({ meta }) => void meta.put({ ...((await settled(meta.get('log'))) as object), ...change }),
+      )
+      await expect(openEventStore({ name })).rejects.toMatchObject({ code: 'storage-damaged', outcome: 'not-written' })
+    },
+  )
 
   test('destroying is the way out', async () => {
     await make('commits')
@@ -62,7 +91,11 @@ describe('H43', () => {
 describe('H36: without IndexedDB, opening and destroying say so by name, and no channel is left open', () => {
   const refused = async () => {
     const close = vi.spyOn(BroadcastChannel.prototype, 'close')
-    await expect(openEventStore({ name })).rejects.toMatchObject({ code: 'storage-unavailable', outcome: 'not-written', message: expect.stringContaining('tidemark/memory') })
+    await expect(openEventStore({ name })).rejects.toMatchObject({
+      code: 'storage-unavailable',
+      outcome: 'not-written',
+      message: expect.stringContaining('tidemark/memory'),
+    })
     expect(close).toHaveBeenCalledOnce()
     await expect(destroyEventStore(name)).rejects.toMatchObject({ code: 'storage-unavailable' })
   }
@@ -90,11 +123,14 @@ describe('H36: without IndexedDB, opening and destroying say so by name, and no 
 })
 
 test('H36, H68: where no channel can be made, a store works without hints', async () => {
-  vi.stubGlobal('BroadcastChannel', class {
-    constructor() {
-      throw new DOMException('denied', 'SecurityError')
-    }
-  })
+  vi.stubGlobal(
+    'BroadcastChannel',
+    class {
+      constructor() {
+        throw new DOMException('denied', 'SecurityError')
+      }
+    },
+  )
   await using store = await openEventStore({ name })
   const heard = new Promise<number>((resolve) => store.subscribe(resolve))
   await store.append({ stream: 'a', events: [{ type: 'A', data: 1 }] })
@@ -106,7 +142,10 @@ test('H44: destroying a store that another connection does not let go of says so
   const rude = await settled(indexedDB.open(databaseOf(name)))
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
-    const destroying = expect(destroyEventStore(name)).rejects.toMatchObject({ code: 'storage-busy', outcome: 'unknown' })
+    const destroying = expect(destroyEventStore(name)).rejects.toMatchObject({
+      code: 'storage-busy',
+      outcome: 'unknown',
+    })
     await vi.advanceTimersByTimeAsync(30_000)
     await destroying
   } finally {

@@ -3,7 +3,7 @@ import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type EventFilter, type TidemarkStore } from 'tidemark'
 import type { CollectedRead, PageReadOptions } from '../../../src/log/pages.js'
-import { RecordsAhead } from '../../../src/log/records-ahead.js'
+import { RecordsAhead } from '../../../src/log/indexeddb/records-ahead.js'
 import { Slices } from '../../../src/platform/slices.js'
 import { inject, type Injection } from './inject-faults.js'
 
@@ -22,7 +22,11 @@ const text = 'x'.repeat(2000)
 async function logOf(commits: number) {
   const name = `ahead-${(count += 1)}`
   const writer = await openEventStore({ name })
-  for (let n = 0; n < commits; n += 1) await writer.append({ stream: 's', events: Array.from({ length: 5 }, (_, of) => ({ type: of === 4 ? 'Last' : 'A', data: text })) })
+  for (let n = 0; n < commits; n += 1)
+    await writer.append({
+      stream: 's',
+      events: Array.from({ length: 5 }, (_, of) => ({ type: of === 4 ? 'Last' : 'A', data: text })),
+    })
   return { store: await openEventStore({ name }), writer }
 }
 
@@ -30,15 +34,26 @@ async function logOf(commits: number) {
 function readerOf(store: TidemarkStore, passing: number) {
   let now = 0
   const ahead = new RecordsAhead(new Slices(() => (now += passing)))
-  const read = store.readEvents as (filter: EventFilter, page: object, options: PageReadOptions) => Promise<CollectedRead>
+  const read = store.readEvents as (
+    filter: EventFilter,
+    page: object,
+    options: PageReadOptions,
+  ) => Promise<CollectedRead>
   return {
     ahead,
     async page(after: number, limit = 1000, filter: EventFilter = {}) {
-      const spies = (['getAll', 'openCursor', 'openKeyCursor'] as const).map((method) => vi.spyOn(IDBObjectStore.prototype, method))
+      const spies = (['getAll', 'openCursor', 'openKeyCursor'] as const).map((method) =>
+        vi.spyOn(IDBObjectStore.prototype, method),
+      )
       const { events, scannedTo, head } = await read(filter, { after, limit }, { ahead, unreadable: 'collect' })
       const requests = spies.map((spy) => spy.mock.calls.length)
       for (const spy of spies) spy.mockRestore()
-      return { positions: events.map(({ position }) => position), scannedTo, head, requests: requests.reduce((sum, each) => sum + each, 0) }
+      return {
+        positions: events.map(({ position }) => position),
+        scannedTo,
+        head,
+        requests: requests.reduce((sum, each) => sum + each, 0),
+      }
     },
   }
 }
@@ -66,7 +81,13 @@ test('what others append meanwhile is seen at the end, and read', async () => {
   const { store, writer } = await logOf(2)
   const { page } = readerOf(store, 3)
   expect(await page(0)).toMatchObject({ scannedTo: 5, head: 10 })
-  await writer.append({ stream: 's', events: [{ type: 'A', data: 1 }, { type: 'A', data: 2 }] })
+  await writer.append({
+    stream: 's',
+    events: [
+      { type: 'A', data: 1 },
+      { type: 'A', data: 2 },
+    ],
+  })
   expect(await page(5)).toMatchObject({ positions: [6, 7, 8, 9, 10], scannedTo: 10, head: 12 })
   expect(await page(10)).toMatchObject({ positions: [11, 12], scannedTo: 12, head: 12 })
   await Promise.all([store.close(), writer.close()])
@@ -116,7 +137,7 @@ test('a failure of what was asked for ahead is told to the page that needs it, a
   injection = inject([{ kind: 'request fails', at: 1, error: 'QuotaExceededError' }])
   const positions = [...first.positions]
   let failures = 0
-  for (let { scannedTo, head } = first; scannedTo < head; ) {
+  for (let { scannedTo, head } = first; scannedTo < head;) {
     try {
       const next = await page(scannedTo, 20)
       positions.push(...next.positions)
@@ -154,7 +175,11 @@ test('fewer records are asked for where they take long to arrive, and more where
 test('a page of many records lets the page of the app have its turn, and `for await` as well', async () => {
   const { store, writer } = await logOf(40)
   let turns = 0
-  vi.stubGlobal('scheduler', { yield: async () => { turns += 1 } })
+  vi.stubGlobal('scheduler', {
+    yield: async () => {
+      turns += 1
+    },
+  })
   let now = 0
   vi.spyOn(performance, 'now').mockImplementation(() => (now += 1))
   expect((await store.readEvents({}, { limit: 200 })).events).toHaveLength(200)

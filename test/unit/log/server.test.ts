@@ -23,17 +23,23 @@ async function node(source: string): Promise<{ code: number; out: string; err: s
   await writeFile(file, `import * as tidemark from './tidemark.mjs'\n${source}`)
   return promisify(execFile)(process.execPath, [file]).then(
     ({ stdout, stderr }) => ({ code: 0, out: stdout, err: stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => ({ code: error.code, out: error.stdout, err: error.stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({
+      code: error.code,
+      out: error.stdout,
+      err: error.stderr,
+    }),
   )
 }
 
 test('a module that opens a store and asks nothing of it can be imported by Node', { timeout: 60_000 }, async () => {
-  expect(await node(`
+  expect(
+    await node(`
     const opening = tidemark.openEventStore({ name: 'shop' })
     export const view = opening.then((store) => store)
     view.catch(() => {})
     setTimeout(() => console.log('built'), 50)
-  `)).toEqual({ code: 0, out: 'built\n', err: '' })
+  `),
+  ).toEqual({ code: 0, out: 'built\n', err: '' })
 })
 
 test('there, whoever awaits the store is told, also late', { timeout: 60_000 }, async () => {
@@ -44,12 +50,19 @@ test('there, whoever awaits the store is told, also late', { timeout: 60_000 }, 
   expect([code, out]).toEqual([0, 'storage-unavailable not-written\n'])
 })
 
-test('there, what follows from the store and is not handled is as loud as ever, and so is a name that is not allowed', { timeout: 60_000 }, async () => {
-  for (const source of [`tidemark.openEventStore({ name: 'shop' }).then(() => {})`, `tidemark.openEventStore({ name: '' })`]) {
-    const { code, err } = await node(source)
-    expect([code, err]).toEqual([1, expect.stringMatching(/StorageUnavailableError|InvalidNameError/)])
-  }
-})
+test(
+  'there, what follows from the store and is not handled is as loud as ever, and so is a name that is not allowed',
+  { timeout: 60_000 },
+  async () => {
+    for (const source of [
+      `tidemark.openEventStore({ name: 'shop' }).then(() => {})`,
+      `tidemark.openEventStore({ name: '' })`,
+    ]) {
+      const { code, err } = await node(source)
+      expect([code, err]).toEqual([1, expect.stringMatching(/StorageUnavailableError|InvalidNameError/)])
+    }
+  },
+)
 
 test('bad options are rejected, and not thrown', async () => {
   await expect(openEventStore({ name: '' })).rejects.toMatchObject({ code: 'invalid-name' })
@@ -77,7 +90,16 @@ test('live queries, live projections and status stores have a constant for the s
     expect(each.getSnapshot()).toBe(render(each))
   }
   const { getServerSnapshot, getSnapshot, subscribe } = projection.status
-  const constant = { phase: 'starting', position: 0, head: 0, behind: 0, rate: 0, leader: false, owner: '', deadLetters: 0 }
+  const constant = {
+    phase: 'starting',
+    position: 0,
+    head: 0,
+    behind: 0,
+    rate: 0,
+    leader: false,
+    owner: '',
+    deadLetters: 0,
+  }
   expect(render(projection.status)).toStrictEqual(constant)
   expect(Object.isFrozen(render(projection.status))).toBe(true)
   const reached = new Promise<void>((resolve) => {
@@ -90,7 +112,9 @@ test('live queries, live projections and status stores have a constant for the s
   await reached
   expect(getServerSnapshot()).toStrictEqual(constant)
   await projection.stop()
-  expect(startProjection(model(), store, { signal: AbortSignal.abort() }).status.getServerSnapshot()).toBe(getServerSnapshot())
+  expect(startProjection(model(), store, { signal: AbortSignal.abort() }).status.getServerSnapshot()).toBe(
+    getServerSnapshot(),
+  )
   await view.close()
   await store.close()
 })

@@ -10,7 +10,8 @@ const backends = [
   ['fake-indexeddb', openEventStore],
 ] as const
 
-const events = (many: number, type = 'A') => Array.from({ length: many }, (_, index) => ({ type, data: { n: index + 1 } }))
+const events = (many: number, type = 'A') =>
+  Array.from({ length: many }, (_, index) => ({ type, data: { n: index + 1 } }))
 const ns = (page: readonly RecordedEvent[]) => page.map(({ data }) => (data as { n: number }).n)
 
 /** What came before the iteration ended, and the error if it ended with one. */
@@ -51,7 +52,7 @@ describe.each(backends)('%s', (_backend, open) => {
     const store = await opened()
     await store.append({ stream: 's', events: events(5) })
     const pages: number[][] = []
-    for (let after = 0, head = 1; after < head; ) {
+    for (let after = 0, head = 1; after < head;) {
       const page = await store.readEvents({}, { after, limit: 2 })
       pages.push(ns(page.events))
       ;({ scannedTo: after, head } = page)
@@ -67,30 +68,42 @@ describe.each(backends)('%s', (_backend, open) => {
     const [event] = (await store.readEvents({}, { limit: 1 })).events
     Object.assign(event ?? {}, { type: 'Z', position: 9 })
     Object.assign(event?.data ?? {}, { n: -1 })
-    expect((await store.readEvents({}, { limit: 1 })).events).toMatchObject([{ type: 'A', position: 1, data: { n: 1 } }])
+    expect((await store.readEvents({}, { limit: 1 })).events).toMatchObject([
+      { type: 'A', position: 1, data: { n: 1 } },
+    ])
     expect((await walk(store.readStream('s'))).seen).toEqual([1])
     await store.close()
   })
 
   // This build reads every event but the one of 2.
   const second = defineEvents({
-    A: { version: 2, upcast: { 1: (data: unknown) => {
-      if ((data as { n: number }).n === 2) throw new TypeError('no way to read it')
-      return data
-    } } },
+    A: {
+      version: 2,
+      upcast: {
+        1: (data: unknown) => {
+          if ((data as { n: number }).n === 2) throw new TypeError('no way to read it')
+          return data
+        },
+      },
+    },
   })
   const reader = async (writer: TidemarkStore) => {
-    if (open === openEventStore) return await openEventStore({ name: writer.name, events: second as unknown as EventCatalogue })
+    if (open === openEventStore)
+      return await openEventStore({ name: writer.name, events: second as unknown as EventCatalogue })
     // Memory is not shared, so the same events are written where they cannot be read.
-    const store = await openMemoryEventStore({ name: writer.name, codec: {
-      encode: (data) => data,
-      decode: (data) => {
-        if ((data as { n: number }).n === 2) throw new TypeError('no way to read it')
-        return data
+    const store = await openMemoryEventStore({
+      name: writer.name,
+      codec: {
+        encode: (data) => data,
+        decode: (data) => {
+          if ((data as { n: number }).n === 2) throw new TypeError('no way to read it')
+          return data
+        },
       },
-    } })
+    })
     for (const stream of ['good', 'bad']) {
-      for await (const { type, data } of writer.readStream(stream)) await store.append({ stream, events: [{ type, data }] })
+      for await (const { type, data } of writer.readStream(stream))
+        await store.append({ stream, events: [{ type, data }] })
     }
     return store
   }
@@ -103,8 +116,14 @@ describe.each(backends)('%s', (_backend, open) => {
     expect(await walk(store.readStream('nobody'))).toEqual({ seen: [] })
     const other = await reader(store)
     expect(await walk(other.readStream('good'))).toEqual({ seen: [1, 3, 4] })
-    expect(await walk(other.readStream('bad'))).toMatchObject({ seen: [1], error: { code: 'event-unreadable', position: 5 } })
-    expect(await walk(other.read({ after: 3 }))).toMatchObject({ seen: [1], error: { code: 'event-unreadable', position: 5 } })
+    expect(await walk(other.readStream('bad'))).toMatchObject({
+      seen: [1],
+      error: { code: 'event-unreadable', position: 5 },
+    })
+    expect(await walk(other.read({ after: 3 }))).toMatchObject({
+      seen: [1],
+      error: { code: 'event-unreadable', position: 5 },
+    })
     await other.close()
     await store.close()
   })
@@ -112,10 +131,16 @@ describe.each(backends)('%s', (_backend, open) => {
 
 test('S8: events of a form that this build cannot read are an error at the first of them, never an empty stream and never data of another form', async () => {
   const name = `values-${(count += 1)}`
-  const newer = await openEventStore({ name, events: defineEvents({ A: { version: 2, upcast: { 1: (data: unknown) => data } } }) })
+  const newer = await openEventStore({
+    name,
+    events: defineEvents({ A: { version: 2, upcast: { 1: (data: unknown) => data } } }),
+  })
   await newer.append({ stream: 's', events: [{ type: 'A', data: { renamed: 1 } }] })
   const older = await openEventStore({ name, events: defineEvents({ A: {} }) })
-  expect(await walk(older.readStream('s'))).toMatchObject({ seen: [], error: { code: 'event-unreadable', position: 1 } })
+  expect(await walk(older.readStream('s'))).toMatchObject({
+    seen: [],
+    error: { code: 'event-unreadable', position: 1 },
+  })
   await expect(older.readEvents({}, { limit: 10 })).rejects.toMatchObject({ code: 'event-unreadable', position: 1 })
   // Another type is no other reading of the same event.
   expect((await older.readEvents({ types: ['B' as 'A'] }, { limit: 10 })).events).toEqual([])

@@ -19,8 +19,13 @@ async function versionsRead(work: () => Promise<unknown>): Promise<number> {
 
 test('a writer that meets a new stream still knows the versions of the others', async () => {
   const store = await openEventStore({ name: `warm-${(count += 1)}` })
-  await store.append([{ stream: 'a', events: [event] }, { stream: 'b', events: [event] }])
-  expect(await versionsRead(() => store.append({ stream: 'c', events: [event], expectedVersion: 0 }))).toBeGreaterThan(0)
+  await store.append([
+    { stream: 'a', events: [event] },
+    { stream: 'b', events: [event] },
+  ])
+  expect(await versionsRead(() => store.append({ stream: 'c', events: [event], expectedVersion: 0 }))).toBeGreaterThan(
+    0,
+  )
   expect(await versionsRead(() => store.append({ stream: 'a', events: [event], expectedVersion: 1 }))).toBe(0)
   expect(await versionsRead(() => store.append({ stream: 'c', events: [event], expectedVersion: 1 }))).toBe(0)
   await store.close()
@@ -32,11 +37,17 @@ test('S2: a writer believes nothing that it remembered before another one append
   const name = `warm-${(count += 1)}`
   const store = await openEventStore({ name })
   const other = await openEventStore({ name })
-  await store.append([{ stream: 'a', events: [event] }, { stream: 'b', events: [event] }])
+  await store.append([
+    { stream: 'a', events: [event] },
+    { stream: 'b', events: [event] },
+  ])
   await other.append({ stream: 'a', events: [event], expectedVersion: 1 })
   // Meeting a new stream shows that the head moved: what was remembered of 'a' is not believed any more.
   await store.append({ stream: 'c', events: [event] })
-  await expect(store.append({ stream: 'a', events: [event], expectedVersion: 1 })).rejects.toMatchObject({ code: 'version-conflict', actual: 2 })
+  await expect(store.append({ stream: 'a', events: [event], expectedVersion: 1 })).rejects.toMatchObject({
+    code: 'version-conflict',
+    actual: 2,
+  })
   expect(await store.append({ stream: 'a', events: [event], expectedVersion: 2 })).toMatchObject({ versions: { a: 3 } })
   await store.close()
   await other.close()

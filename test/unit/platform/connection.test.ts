@@ -20,11 +20,17 @@ let serial = 0
 function connect({ version = 1, name = `platform-${(serial += 1)}` } = {}) {
   const clock = virtualClock()
   const connection = new Connection({
-    name, version, clock, label: 'The store',
+    name,
+    version,
+    clock,
+    label: 'The store',
     upgrade: (database) => void (database.objectStoreNames.contains('rows') || database.createObjectStore('rows')),
     verify: async () => {},
   })
-  const rows = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) => settled(transaction.objectStore('rows').count()))
+  const rows = () =>
+    connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) =>
+      settled(transaction.objectStore('rows').count()),
+    )
   return { name, clock, connection, rows }
 }
 
@@ -53,8 +59,14 @@ function withholdOpen(): () => void {
     goOn = () => {
       const real = original(...args)
       const pass = (type: string, event?: IDBVersionChangeEvent) => {
-        Object.assign(silent, { readyState: 'done', transaction: real.transaction, ...(real.error === null ? { result: real.result } : { error: real.error }) })
-        silent.dispatchEvent(new VersionChangeEvent(type, { oldVersion: event?.oldVersion ?? 0, newVersion: event?.newVersion ?? null }))
+        Object.assign(silent, {
+          readyState: 'done',
+          transaction: real.transaction,
+          ...(real.error === null ? { result: real.result } : { error: real.error }),
+        })
+        silent.dispatchEvent(
+          new VersionChangeEvent(type, { oldVersion: event?.oldVersion ?? 0, newVersion: event?.newVersion ?? null }),
+        )
       }
       real.onupgradeneeded = (event) => pass('upgradeneeded', event)
       real.onsuccess = () => pass('success')
@@ -72,7 +84,11 @@ test('H24: an open that never answers is an error at the deadline, not earlier, 
   await clock.advance(29_999)
   expect(await Promise.race([opening, 'waiting'])).toBe('waiting')
   await clock.advance(1)
-  expect(await opening).toMatchObject({ code: 'storage-busy', outcome: 'not-written', message: expect.stringContaining('restart the browser') })
+  expect(await opening).toMatchObject({
+    code: 'storage-busy',
+    outcome: 'not-written',
+    message: expect.stringContaining('restart the browser'),
+  })
   expect(await rows()).toBe(0)
   goOn()
   await clock.advance(0)
@@ -127,7 +143,10 @@ test('H40: an old connection that does not close is named at the deadline, and t
   const next = connect({ name, version: 2 })
   const waiting = next.rows().catch((error: unknown) => error)
   await next.clock.advance(30_000)
-  expect(await waiting).toMatchObject({ code: 'storage-busy', message: expect.stringContaining('another tab holds an older version of it open') })
+  expect(await waiting).toMatchObject({
+    code: 'storage-busy',
+    message: expect.stringContaining('another tab holds an older version of it open'),
+  })
   rude.close()
   expect(await next.rows()).toBe(0)
   await expect.poll(() => openConnections(name)).toBe(1)
@@ -153,7 +172,8 @@ test('H28: a storage that always fails is tried 29 times in ten minutes, whoever
     // Several askers, as an app with projections and live queries has.
     const asking = Promise.allSettled([rows(), rows(), rows()])
     await clock.advance(5000)
-    for (const answer of await clock.runUntil(asking)) answers.add(answer.status === 'rejected' ? (answer.reason as { code: string }).code : 'fulfilled')
+    for (const answer of await clock.runUntil(asking))
+      answers.add(answer.status === 'rejected' ? (answer.reason as { code: string }).code : 'fulfilled')
   }
   expect([...answers]).toEqual(['storage-failed'])
   expect(open.mock.calls.length).toBeLessThanOrEqual(29)
@@ -171,7 +191,10 @@ test('H28: handles that die as soon as they are opened count as failures too', a
   injection = inject([{ kind: 'no transaction', times: Infinity, error: 'InvalidStateError' }])
   const open = vi.spyOn(IDBFactory.prototype, 'open')
   for (let at = 0; at < 600_000; at += 5000) {
-    await expect(patiently(clock, rows())).rejects.toMatchObject({ code: 'storage-failed', cause: { name: 'InvalidStateError' } })
+    await expect(patiently(clock, rows())).rejects.toMatchObject({
+      code: 'storage-failed',
+      cause: { name: 'InvalidStateError' },
+    })
     await clock.advance(5000)
   }
   expect(open.mock.calls.length).toBeLessThanOrEqual(29)
@@ -185,7 +208,10 @@ test('H28: handles that die as soon as they are opened count as failures too', a
 test('H28: failures that pass, however many, do not add up', async () => {
   const { clock, connection, rows } = connect()
   for (let round = 0; round < 20; round += 1) {
-    injection = inject([{ kind: 'handles dead', error: 'InvalidStateError' }, { kind: 'open fails', times: 1, error: 'UnknownError' }])
+    injection = inject([
+      { kind: 'handles dead', error: 'InvalidStateError' },
+      { kind: 'open fails', times: 1, error: 'UnknownError' },
+    ])
     expect(await patiently(clock, rows())).toBe(0)
     injection.stop()
   }
@@ -197,9 +223,13 @@ describe('what the app itself asks for', () => {
   async function exhausted() {
     const { clock, connection, rows } = connect()
     injection = inject([{ kind: 'open fails', times: Infinity, error: 'UnknownError' }])
-    for (let n = 0; n < 3; n += 1) await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed' })
+    for (let n = 0; n < 3; n += 1)
+      await expect(clock.runUntil(rows())).rejects.toMatchObject({ code: 'storage-failed' })
     const open = vi.spyOn(IDBFactory.prototype, 'open')
-    const urgent = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting', urgent: true }, (transaction) => settled(transaction.objectStore('rows').count()))
+    const urgent = () =>
+      connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting', urgent: true }, (transaction) =>
+        settled(transaction.objectStore('rows').count()),
+      )
     return { clock, connection, rows, urgent, tries: () => open.mock.calls.length }
   }
 
@@ -222,7 +252,9 @@ describe('what the app itself asks for', () => {
   test('is tried four times a second at most, and those who ask at the same moment share a try, whoever asked before them', async () => {
     const { clock, connection, rows, urgent, tries } = await exhausted()
     const together = Promise.allSettled([rows(), urgent(), urgent(), rows(), connection.open({ urgent: true })])
-    expect((await patiently(clock, together)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 'rejected'))
+    expect((await patiently(clock, together)).map(({ status }) => status)).toEqual(
+      Array.from({ length: 5 }, () => 'rejected'),
+    )
     expect(tries()).toBe(1)
     await clock.advance(1_000)
     const began = clock.monotonic()
@@ -254,7 +286,9 @@ describe('what damage may come of', () => {
     const worked = vi.spyOn(healing, 'worked')
     await rows()
     expect(worked).toHaveBeenCalledTimes(0)
-    await connection.transact({ stores: ['rows'], mode: 'readwrite', what: 'writing' }, (transaction) => settled(transaction.objectStore('rows').put(1, 1)))
+    await connection.transact({ stores: ['rows'], mode: 'readwrite', what: 'writing' }, (transaction) =>
+      settled(transaction.objectStore('rows').put(1, 1)),
+    )
     expect(worked).toHaveBeenCalledTimes(1)
     connection.close()
   })
@@ -276,13 +310,20 @@ describe('what damage may come of', () => {
 function connectDerived(name: string, { whole = (): boolean => true, remake = async (): Promise<void> => {} } = {}) {
   const clock = virtualClock()
   const connection = new Connection({
-    name, version: 1, clock, remake, label: 'The copy',
+    name,
+    version: 1,
+    clock,
+    remake,
+    label: 'The copy',
     upgrade: (database) => void database.createObjectStore('rows'),
     verify: async () => {
       if (!whole()) throw new StorageDamagedError('It is damaged.')
     },
   })
-  const rows = () => connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) => settled(transaction.objectStore('rows').count()))
+  const rows = () =>
+    connection.transact({ stores: ['rows'], mode: 'readonly', what: 'counting' }, (transaction) =>
+      settled(transaction.objectStore('rows').count()),
+    )
   return { clock, connection, rows }
 }
 
@@ -307,13 +348,20 @@ test('H43: what can be made again is, also if it was deleted; what is damaged ho
 test('H31: what can be made again is not, once what it was made from is lost; and not as long as that cannot be told', async () => {
   const name = `derived-${(serial += 1)}`
   let answer: unknown
-  const { clock, connection, rows } = connectDerived(name, { remake: async () => { if (answer !== undefined) throw answer } })
+  const { clock, connection, rows } = connectDerived(name, {
+    remake: async () => {
+      if (answer !== undefined) throw answer
+    },
+  })
   await patiently(clock, rows())
   await settled(indexedDB.deleteDatabase(name))
   answer = new StorageFailedError('Not now.')
   await expect(patiently(clock, rows())).rejects.toMatchObject({ code: 'storage-failed', message: 'Not now.' })
   answer = new StorageLostError('Gone.')
-  await expect(patiently(clock, rows())).rejects.toMatchObject({ code: 'storage-lost', message: expect.stringContaining('The copy is gone') })
+  await expect(patiently(clock, rows())).rejects.toMatchObject({
+    code: 'storage-lost',
+    message: expect.stringContaining('The copy is gone'),
+  })
   answer = undefined
   await expect(patiently(clock, rows())).rejects.toMatchObject({ code: 'storage-lost' })
   expect(await databaseExists(name)).toBe(false)
@@ -339,9 +387,17 @@ test('H43: what is damaged and held open by somebody who ignores everybody is an
 describe('a page that goes away', () => {
   const page = new EventTarget()
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
-  beforeEach(() => void Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page), removeEventListener: page.removeEventListener.bind(page) }))
+  beforeEach(
+    () =>
+      void Object.assign(globalThis, {
+        document,
+        addEventListener: page.addEventListener.bind(page),
+        removeEventListener: page.removeEventListener.bind(page),
+      }),
+  )
   afterEach(() => {
-    for (const name of ['document', 'addEventListener', 'removeEventListener']) delete (globalThis as Record<string, unknown>)[name]
+    for (const name of ['document', 'addEventListener', 'removeEventListener'])
+      delete (globalThis as Record<string, unknown>)[name]
   })
 
   test('H40, H54: it lets go of what can be made again, opens nothing while it is away, and goes on when it is back', async () => {

@@ -10,7 +10,11 @@ function started() {
   const clock = virtualClock()
   let slept = 0
   let passed = 0
-  const cancel = startDeadline({ ...clock, monotonic: () => clock.monotonic() + slept }, 1_000, () => void (passed += 1))
+  const cancel = startDeadline(
+    { ...clock, monotonic: () => clock.monotonic() + slept },
+    1_000,
+    () => void (passed += 1),
+  )
   return { clock, cancel, passed: () => passed, sleep: (ms: number) => void (slept += ms) }
 }
 

@@ -1,7 +1,17 @@
 // What a context lacks may be missing, null, or throw when it is asked for: each of them is the same to a store.
 import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { defineEvents, defineProjection, destroyEventStore, openEventStore, openReadModel, runProjection, startProjection, table, type TidemarkStore } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  destroyEventStore,
+  openEventStore,
+  openReadModel,
+  runProjection,
+  startProjection,
+  table,
+  type TidemarkStore,
+} from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { given, virtualClock } from 'tidemark/testing'
 import { feature } from '../../../src/platform/features.js'
@@ -10,7 +20,9 @@ import { nextTask } from '../../../src/platform/tasks.js'
 type Event = { type: 'Added'; data: { value: number } }
 const events = defineEvents<Event>()
 const counts = defineProjection(events, {
-  name: 'counts', version: 2, tables: { counts: table<{ id: string; sum: number }>({ key: 'id' }) },
+  name: 'counts',
+  version: 2,
+  tables: { counts: table<{ id: string; sum: number }>({ key: 'id' }) },
   on: {
     Added: async ({ stream, data }, { counts }) => {
       const before = await counts.get(stream)
@@ -24,7 +36,17 @@ const replaced: [object, string, PropertyDescriptor | undefined][] = []
 function give(owner: object, name: string, value: unknown): void {
   replaced.push([owner, name, Object.getOwnPropertyDescriptor(owner, name)])
   if (value === missing) Reflect.deleteProperty(owner, name)
-  else Object.defineProperty(owner, name, { configurable: true, ...(value === throwing ? { get: () => { throw new DOMException('no', 'SecurityError') } } : { value, writable: true }) })
+  else
+    Object.defineProperty(owner, name, {
+      configurable: true,
+      ...(value === throwing
+        ? {
+            get: () => {
+              throw new DOMException('no', 'SecurityError')
+            },
+          }
+        : { value, writable: true }),
+    })
 }
 const missing = Symbol('missing')
 const throwing = Symbol('throwing')
@@ -43,7 +65,13 @@ async function use(open: typeof openEventStore): Promise<void> {
   const name = `features-${(count += 1)}`
   const store: TidemarkStore<Event> = await open({ name, events })
   const running = startProjection(counts, store)
-  const first = await store.append({ stream: 'a', events: [{ type: 'Added', data: { value: 1 } }, { type: 'Added', data: { value: 2 } }] })
+  const first = await store.append({
+    stream: 'a',
+    events: [
+      { type: 'Added', data: { value: 1 } },
+      { type: 'Added', data: { value: 2 } },
+    ],
+  })
   await running.caughtUp(first.position)
   const view = await openReadModel(store, counts)
   expect(await view.counts.get('a')).toEqual({ id: 'a', sum: 3 })
@@ -66,10 +94,54 @@ const features: [string, (value: unknown) => void][] = [
   ['BroadcastChannel', (value) => give(globalThis, 'BroadcastChannel', value)],
   ['MessageChannel', (value) => give(globalThis, 'MessageChannel', value)],
   ['scheduler', (value) => give(globalThis, 'scheduler', value)],
-  ['crypto.randomUUID', (value) => give(globalThis, 'crypto', { getRandomValues: (array: Uint32Array) => array.fill(7), ...(value === missing ? {} : { randomUUID: value === throwing ? () => { throw new Error('insecure') } : value }) })],
-  ['indexedDB.databases', (value) => give(globalThis.indexedDB, 'databases', value === throwing ? () => Promise.reject(new DOMException('no', 'UnknownError')) : value === missing ? undefined : value)],
+  [
+    'crypto.randomUUID',
+    (value) =>
+      give(globalThis, 'crypto', {
+        getRandomValues: (array: Uint32Array) => array.fill(7),
+        ...(value === missing
+          ? {}
+          : {
+              randomUUID:
+                value === throwing
+                  ? () => {
+                      throw new Error('insecure')
+                    }
+                  : value,
+            }),
+      }),
+  ],
+  [
+    'indexedDB.databases',
+    (value) =>
+      give(
+        globalThis.indexedDB,
+        'databases',
+        value === throwing
+          ? () => Promise.reject(new DOMException('no', 'UnknownError'))
+          : value === missing
+            ? undefined
+            : value,
+      ),
+  ],
   ['performance', (value) => give(globalThis, 'performance', value)],
-  ['performance.now', (value) => give(globalThis, 'performance', value === throwing ? { now: () => { throw new Error('blocked') } } : value === missing ? {} : { now: value })],
+  [
+    'performance.now',
+    (value) =>
+      give(
+        globalThis,
+        'performance',
+        value === throwing
+          ? {
+              now: () => {
+                throw new Error('blocked')
+              },
+            }
+          : value === missing
+            ? {}
+            : { now: value },
+      ),
+  ],
 ]
 function giveNavigator(name: string, value: unknown): void {
   const navigator = { userAgent: 'test' }
@@ -103,12 +175,19 @@ for (const [way, value] of Object.entries(ways)) {
     give(globalThis, 'crypto', value)
     // Random words are kept for later ones.
     const { openEventStore: openAgain } = await import('tidemark/memory')
-    await expect(openAgain({ name: 'none' })).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('crypto.getRandomValues is missing') as unknown })
+    await expect(openAgain({ name: 'none' })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringContaining('crypto.getRandomValues is missing') as unknown,
+    })
   })
 }
 
 test('locks that throw when they are asked do not stop a read model from being opened', async () => {
-  giveNavigator('locks', { request: () => { throw new DOMException('no', 'SecurityError') } })
+  giveNavigator('locks', {
+    request: () => {
+      throw new DOMException('no', 'SecurityError')
+    },
+  })
   const store = await openEventStore({ name: 'no-locks', events })
   const view = await openReadModel(store, counts)
   await view.close()
@@ -116,9 +195,20 @@ test('locks that throw when they are asked do not stop a read model from being o
 })
 
 /** All that Jest and sinon replace, as far as Node has it; but `process.nextTick`, without which no worker of vitest speaks. Nothing here asks for that. */
-const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance', 'queueMicrotask'] as const
+const timers = [
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'Date',
+  'performance',
+  'queueMicrotask',
+] as const
 
-describe.for([['memory', openMemory as typeof openEventStore], ['fake-indexeddb', openEventStore]] as const)('fake timers that replace everything: %s', ([medium, open]) => {
+describe.for([
+  ['memory', openMemory as typeof openEventStore],
+  ['fake-indexeddb', openEventStore],
+] as const)('fake timers that replace everything: %s', ([medium, open]) => {
   beforeEach(() => {
     // The requests of fake-indexeddb are answered with it.
     vi.useFakeTimers({ toFake: medium === 'memory' ? [...timers, 'setImmediate', 'clearImmediate'] : [...timers] })
@@ -143,7 +233,8 @@ describe.for([['memory', openMemory as typeof openEventStore], ['fake-indexeddb'
       const { position } = await store.append({ stream: 'a', events: [{ type: 'Added', data: { value: n } }] })
       await running.caughtUp(position)
     }
-    for (let turns = 0; turns < 100 && JSON.stringify(shown.at(-1)) !== '[{"id":"a","sum":6}]'; turns += 1) await nextTask()
+    for (let turns = 0; turns < 100 && JSON.stringify(shown.at(-1)) !== '[{"id":"a","sum":6}]'; turns += 1)
+      await nextTask()
     expect(shown.at(-1)).toEqual([{ id: 'a', sum: 6 }])
     expect(heads.at(-1)).toBe(3)
     unsubscribe()
@@ -154,7 +245,9 @@ describe.for([['memory', openMemory as typeof openEventStore], ['fake-indexeddb'
   })
 
   test('a past of the testing kit, and its clock, need no timer', async () => {
-    await given<Event>([{ stream: 'a', type: 'Added', data: { value: 1 } }]).whenProjected(counts).thenRows({ counts: [{ id: 'a', sum: 1 }] })
+    await given<Event>([{ stream: 'a', type: 'Added', data: { value: 1 } }])
+      .whenProjected(counts)
+      .thenRows({ counts: [{ id: 'a', sum: 1 }] })
     const clock = virtualClock()
     let rung = 0
     clock.schedule(60_000, () => void (rung += 1))
@@ -173,6 +266,10 @@ describe.for([['memory', openMemory as typeof openEventStore], ['fake-indexeddb'
 test('a feature is what is found, and nothing where that is null or throws', () => {
   expect(feature(() => 0)).toBe(0)
   expect(feature(() => null)).toBeUndefined()
-  expect(feature(() => { throw new Error('no') })).toBeUndefined()
+  expect(
+    feature(() => {
+      throw new Error('no')
+    }),
+  ).toBeUndefined()
   expect(feature((here) => here)).toBe(globalThis)
 })

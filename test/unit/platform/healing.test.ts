@@ -8,7 +8,8 @@ import { virtualClock, type VirtualClock } from '../../../src/testing/virtual-cl
 import { databaseExists, inject, type Injection } from '../log/inject-faults.js'
 
 const scratch = 'tidemark::healing'
-const chromium = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36'
+const chromium =
+  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36'
 const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0'
 
 /** Grants one name to one after the other, as Web Locks do. */
@@ -88,7 +89,9 @@ beforeEach(() => {
   locks = lockManager()
   vi.stubGlobal('navigator', { userAgent: chromium, locks })
   vi.stubGlobal('localStorage', {
-    getItem: (key: string) => stored.get(key) ?? null, setItem: (key: string, value: string) => void stored.set(key, value), removeItem: (key: string) => void stored.delete(key),
+    getItem: (key: string) => stored.get(key) ?? null,
+    setItem: (key: string, value: string) => void stored.set(key, value),
+    removeItem: (key: string) => void stored.delete(key),
   })
 })
 afterEach(async () => {
@@ -115,7 +118,11 @@ describe('a page alone', () => {
     await pass(clock, 1_150)
     expect([told, rounds.deleted()]).toEqual([['storage-healing'], 3])
     await pass(clock, 150)
-    expect([told, stored.size, await databaseExists(scratch)]).toEqual([['storage-healing', 'storage-healed'], 0, false])
+    expect([told, stored.size, await databaseExists(scratch)]).toEqual([
+      ['storage-healing', 'storage-healed'],
+      0,
+      false,
+    ])
     await clock.advance(10 * 60_000)
     expect([rounds.tries(), rounds.deleted(), told.length, clock.pending]).toEqual([3, 3, 2, 0])
     leave()
@@ -289,13 +296,21 @@ describe('a page that comes after', () => {
   test('what a page that is gone left, its mark or its database, is found, healed and removed', async () => {
     for (const mark of [true, false]) {
       if (mark) stored.set(scratch, '')
-      else await new Promise((made) => (indexedDB.open(scratch).onsuccess = ({ target }) => made((target as IDBOpenDBRequest).result.close())))
+      else
+        await new Promise(
+          (made) =>
+            (indexedDB.open(scratch).onsuccess = ({ target }) => made((target as IDBOpenDBRequest).result.close())),
+        )
       const clock = virtualClock()
       const { told, leave } = page(clock, origin().signals())
       await pass(clock, 950)
       expect(told).toEqual([])
       await pass(clock, 1_400)
-      expect([told, stored.size, await databaseExists(scratch)]).toEqual([['storage-healing', 'storage-healed'], 0, false])
+      expect([told, stored.size, await databaseExists(scratch)]).toEqual([
+        ['storage-healing', 'storage-healed'],
+        0,
+        false,
+      ])
       leave()
       expect(clock.pending).toBe(0)
     }
@@ -333,21 +348,27 @@ describe('a page that comes after', () => {
 })
 
 describe('several pages', () => {
-  test.each([0, 90])('one of two that both failed heals; the other hears of it after %d ms, and makes no database', async (delay) => {
-    const clock = virtualClock()
-    const { signals, posted } = origin((deliver) => void clock.schedule(delay, deliver))
-    const first = page(clock, signals())
-    const second = page(clock, signals())
-    const rounds = countRounds()
-    first.healing.failed()
-    second.healing.failed()
-    await pass(clock, 2_500)
-    expect([first.told, second.told]).toEqual([['storage-healing', 'storage-healed'], ['storage-healing', 'storage-healed']])
-    expect([rounds.tries(), rounds.deleted(), clock.pending, locks.waiting.count]).toEqual([3, 3, 0, 0])
-    expect(posted.filter(({ kind }) => kind === 'healed')).toEqual([{ kind: 'healed', at: 1_000 }])
-    first.leave()
-    second.leave()
-  })
+  test.each([0, 90])(
+    'one of two that both failed heals; the other hears of it after %d ms, and makes no database',
+    async (delay) => {
+      const clock = virtualClock()
+      const { signals, posted } = origin((deliver) => void clock.schedule(delay, deliver))
+      const first = page(clock, signals())
+      const second = page(clock, signals())
+      const rounds = countRounds()
+      first.healing.failed()
+      second.healing.failed()
+      await pass(clock, 2_500)
+      expect([first.told, second.told]).toEqual([
+        ['storage-healing', 'storage-healed'],
+        ['storage-healing', 'storage-healed'],
+      ])
+      expect([rounds.tries(), rounds.deleted(), clock.pending, locks.waiting.count]).toEqual([3, 3, 0, 0])
+      expect(posted.filter(({ kind }) => kind === 'healed')).toEqual([{ kind: 'healed', at: 1_000 }])
+      first.leave()
+      second.leave()
+    },
+  )
 
   test('a page waits for the lock once, however often something fails meanwhile', async () => {
     const clock = virtualClock()
@@ -365,7 +386,11 @@ describe('several pages', () => {
     expect(locks.waiting.count).toBe(1)
     await pass(clock, 30_000, 500)
     await pass(clock, 3_000)
-    expect([first.told.at(-1), second.told.at(-1), locks.waiting.count]).toEqual(['storage-healed', 'storage-healed', 0])
+    expect([first.told.at(-1), second.told.at(-1), locks.waiting.count]).toEqual([
+      'storage-healed',
+      'storage-healed',
+      0,
+    ])
     first.leave()
     second.leave()
     expect(clock.pending).toBe(0)
@@ -382,7 +407,11 @@ describe('several pages', () => {
     await pass(clock, 1_500)
     first.leave()
     await pass(clock, 1_500)
-    expect([first.told, second.told, clock.pending]).toEqual([['storage-healing'], ['storage-healing', 'storage-healed'], 0])
+    expect([first.told, second.told, clock.pending]).toEqual([
+      ['storage-healing'],
+      ['storage-healing', 'storage-healed'],
+      0,
+    ])
     second.leave()
   })
 
@@ -392,7 +421,11 @@ describe('several pages', () => {
     const failing = page(clock, signals())
     const early = page(clock, signals())
     const late = page(clock, signals())
-    const [hintOnly, closedOnly, longAgo] = [page(clock, signals()), page(clock, origin().signals()), page(clock, signals())]
+    const [hintOnly, closedOnly, longAgo] = [
+      page(clock, signals()),
+      page(clock, origin().signals()),
+      page(clock, signals()),
+    ]
     longAgo.healing.closed()
     await pass(clock, 10_000)
     full(1)
@@ -405,7 +438,9 @@ describe('several pages', () => {
     await pass(clock, 1_050)
     expect([early, late, hintOnly, closedOnly, longAgo].map(({ told }) => told.length)).toEqual([1, 1, 0, 0, 0])
     await pass(clock, 5_000)
-    expect([failing, early, late].map(({ told }) => told)).toEqual(Array.from({ length: 3 }, () => ['storage-healing', 'storage-healed']))
+    expect([failing, early, late].map(({ told }) => told)).toEqual(
+      Array.from({ length: 3 }, () => ['storage-healing', 'storage-healed']),
+    )
     for (const each of [failing, early, late, hintOnly, closedOnly, longAgo]) each.leave()
     expect(clock.pending).toBe(0)
   }, 30_000)
@@ -430,12 +465,16 @@ describe('several pages', () => {
     const clock = virtualClock()
     const { signals } = origin()
     let refuse: (reason: unknown) => void = () => {}
-    vi.stubGlobal('navigator', { userAgent: chromium, locks: {
-      request: (_name: string, { signal }: { signal: AbortSignal }) => new Promise((_granted, reject) => {
-        refuse = reject
-        signal.addEventListener('abort', () => reject(signal.reason))
-      }),
-    } })
+    vi.stubGlobal('navigator', {
+      userAgent: chromium,
+      locks: {
+        request: (_name: string, { signal }: { signal: AbortSignal }) =>
+          new Promise((_granted, reject) => {
+            refuse = reject
+            signal.addEventListener('abort', () => reject(signal.reason))
+          }),
+      },
+    })
     const { healing, told, leave } = page(clock, signals())
     const rest = healing.join(signals())
     healing.failed()
@@ -483,7 +522,12 @@ describe('which failures count', () => {
 
   test('in Chromium an UnknownError of a write says what is at risk; one of a read, or another error, does not', () => {
     expect(storageError(failure('UnknownError'), 'testing', 'unknown').message).toContain(danger)
-    for (const [name, outcome] of [['UnknownError', undefined], ['QuotaExceededError', 'not-written'], ['AbortError', 'unknown'], ['InvalidStateError', 'not-written']] as const) {
+    for (const [name, outcome] of [
+      ['UnknownError', undefined],
+      ['QuotaExceededError', 'not-written'],
+      ['AbortError', 'unknown'],
+      ['InvalidStateError', 'not-written'],
+    ] as const) {
       expect(storageError(failure(name), 'testing', outcome).message).not.toContain(danger)
     }
   })

@@ -6,8 +6,8 @@ import { systemClock } from '../../../src/platform/clock.js'
 import { listenerSet } from '../../../src/platform/listeners.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
 import { openSignals } from '../../../src/platform/signals.js'
-import { liveQuery } from '../../../src/read-model/live.js'
-import { keepStatus } from '../../../src/read-model/status.js'
+import { liveQuery } from '../../../src/reading/live-query.js'
+import { keepStatus } from '../../../src/running/status.js'
 import { fakePage } from '../read-model/support.js'
 
 afterEach(() => {
@@ -34,13 +34,17 @@ const places: readonly Place[] = [
     make() {
       let value = 0
       let changed = () => {}
-      const live = liveQuery<number>({
-        evaluate: async () => ({ value, position: 0 }), end: () => undefined,
-        watch(told) {
-          changed = told
-          return () => {}
+      const live = liveQuery<number>(
+        {
+          evaluate: async () => ({ value, position: 0 }),
+          end: () => undefined,
+          watch(told) {
+            changed = told
+            return () => {}
+          },
         },
-      }, systemClock)
+        systemClock,
+      )
       return {
         subscribe: live.subscribe,
         async round() {
@@ -137,10 +141,12 @@ describe.each(places)('$name', ({ make }) => {
     await soon()
     const called: string[] = []
     let armed = false
-    const stops: (() => void)[] = [subscribe(() => {
-      called.push('first')
-      if (armed && stops.length === 1) stops.push(subscribe(() => void called.push('added')))
-    })]
+    const stops: (() => void)[] = [
+      subscribe(() => {
+        called.push('first')
+        if (armed && stops.length === 1) stops.push(subscribe(() => void called.push('added')))
+      }),
+    ]
     await soon()
     called.length = 0
     armed = true

@@ -4,7 +4,8 @@ import { StorageFailedError, StorageFullError, type TidemarkError } from '../../
 import { OpeningTries } from '../../../src/platform/opening-tries.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
-const failure = (name: string): TidemarkError => new StorageFailedError('Failed.', { cause: new DOMException('injected', name) })
+const failure = (name: string): TidemarkError =>
+  new StorageFailedError('Failed.', { cause: new DOMException('injected', name) })
 
 /** Tries on a clock, with chance as given; every attempt fails. */
 function failing(random = 0.5, error: TidemarkError = failure('UnknownError')) {
@@ -31,12 +32,18 @@ test.each([
   expect(clock.pending).toBe(0)
 })
 
-test.each(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError', 'VersionError', 'SecurityError'])('%s is tried again only where it was seen to pass', async (name) => {
-  const error = name === 'QuotaExceededError' ? new StorageFullError('Full.', { cause: new DOMException('injected', name) }) : failure(name)
-  const { clock, at, run } = failing(0.5, error)
-  await expect(clock.runUntil(run())).rejects.toBe(error)
-  expect(at.length).toBe(['VersionError', 'SecurityError'].includes(name) ? 1 : 3)
-})
+test.each(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError', 'VersionError', 'SecurityError'])(
+  '%s is tried again only where it was seen to pass',
+  async (name) => {
+    const error =
+      name === 'QuotaExceededError'
+        ? new StorageFullError('Full.', { cause: new DOMException('injected', name) })
+        : failure(name)
+    const { clock, at, run } = failing(0.5, error)
+    await expect(clock.runUntil(run())).rejects.toBe(error)
+    expect(at.length).toBe(['VersionError', 'SecurityError'].includes(name) ? 1 : 3)
+  },
+)
 
 test('after nine that failed there is one more every 30 s, and after a quiet night nine again, not a thousand', async () => {
   const { clock, at, run } = failing()

@@ -7,7 +7,11 @@ afterEach(() => vi.unstubAllGlobals())
 function slicesAt() {
   const time = { now: 100 }
   let turns = 0
-  vi.stubGlobal('scheduler', { yield: async () => { turns += 1 } })
+  vi.stubGlobal('scheduler', {
+    yield: async () => {
+      turns += 1
+    },
+  })
   return { time, slices: new Slices(() => time.now), turns: () => turns }
 }
 

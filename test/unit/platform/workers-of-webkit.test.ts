@@ -35,8 +35,15 @@ async function mostAtOnce(): Promise<number> {
   const projection = startProjection(model(), one)
   const view = await openReadModel(other, model())
   // Some of them meet others, and are taken back.
-  const appended = await Promise.all([one, other, one, other].map((store) => store.append({ stream: 's', events: [added()] })))
-  await Promise.all([...appended.map(({ position }) => projection.caughtUp(position)), view.rows.getAll(), other.head(), one.readEvents({}, { limit: 9 })])
+  const appended = await Promise.all(
+    [one, other, one, other].map((store) => store.append({ stream: 's', events: [added()] })),
+  )
+  await Promise.all([
+    ...appended.map(({ position }) => projection.caughtUp(position)),
+    view.rows.getAll(),
+    other.head(),
+    one.readEvents({}, { limit: 9 }),
+  ])
   expect(await view.rows.get('a')).toMatchObject({ total: 7, seen: [1, 2, 3, 4, 5, 6, 7] })
   await view.close()
   await projection.stop()

@@ -1,10 +1,16 @@
 /** A log in an array, checkpoints in a map, and everything a test may want to break. */
-import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
+import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import type { EventReader } from '../../../src/log/event-store.js'
 import type { CheckpointStore } from '../../../src/projection/ports.js'
-import type { DeadLetterRecord, FailureContext, FailureStrategy, ProjectionState, ProjectionTarget } from '../../../src/projection/target.js'
+import type {
+  DeadLetterRecord,
+  FailureContext,
+  FailureStrategy,
+  ProjectionState,
+  ProjectionTarget,
+} from '../../../src/projection/target.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
 export function fakeBackend() {
@@ -42,12 +48,22 @@ export function fakeBackend() {
     async save(name, position, { expected } = {}) {
       counts.saves += 1
       const stored = positions.get(name) ?? 0
-      if (expected !== undefined && expected !== stored) throw new LeadershipLostError(name, `its checkpoint is ${stored}`)
+      if (expected !== undefined && expected !== stored)
+        throw new LeadershipLostError(name, `its checkpoint is ${stored}`)
       positions.set(name, position)
     },
   }
   return {
-    clock, log, reads, faults, positions, counts, reader, checkpoints, listeners, coordinator: inProcessCoordinator(),
+    clock,
+    log,
+    reads,
+    faults,
+    positions,
+    counts,
+    reader,
+    checkpoints,
+    listeners,
+    coordinator: inProcessCoordinator(),
     append(count: number, type = 'A', hint = true) {
       for (let i = 0; i < count; i += 1) {
         const position = log.length + 1
@@ -62,16 +78,25 @@ export type FakeBackend = ReturnType<typeof fakeBackend>
 
 /** What several contexts share: rows, checkpoint and epoch of one read model. */
 export const fakeRows = () => ({
-  position: 0, epoch: 0, owner: '', paused: false, applied: [] as number[], letters: [] as DeadLetterRecord[], commits: 0,
+  position: 0,
+  epoch: 0,
+  owner: '',
+  paused: false,
+  applied: [] as number[],
+  letters: [] as DeadLetterRecord[],
+  commits: 0,
   fault: undefined as ProjectionState['fault'],
 })
 
 /** A transactional target over shared rows, as one context has it. */
-export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
-  apply?: (event: RecordedEvent) => void
-  onError?: (failure: FailureContext) => FailureStrategy
-  commit?: (n: number) => 'before' | 'after' | undefined | Promise<undefined>
-} = {}): ProjectionTarget {
+export function fakeTarget(
+  rows: ReturnType<typeof fakeRows>,
+  options: {
+    apply?: (event: RecordedEvent) => void
+    onError?: (failure: FailureContext) => FailureStrategy
+    commit?: (n: number) => 'before' | 'after' | undefined | Promise<undefined>
+  } = {},
+): ProjectionTarget {
   let pending: number[] = []
   let letters: DeadLetterRecord[] = []
   let base = { position: 0, epoch: 0 }
@@ -80,11 +105,17 @@ export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
     letters = []
   }
   const state = (): ProjectionState => ({
-    position: rows.position, epoch: rows.epoch, owner: rows.owner, paused: rows.paused, letters: rows.letters.length,
+    position: rows.position,
+    epoch: rows.epoch,
+    owner: rows.owner,
+    paused: rows.paused,
+    letters: rows.letters.length,
     ...(rows.fault === undefined ? {} : { fault: rows.fault }),
   })
   return {
-    name: 'rows', key: 'rows@1', filter: {},
+    name: 'rows',
+    key: 'rows@1',
+    filter: {},
     onError: options.onError ?? (() => 'fatal'),
     async begin(owner) {
       rows.epoch += 1
@@ -102,7 +133,8 @@ export function fakeTarget(rows: ReturnType<typeof fakeRows>, options: {
       rows.commits += 1
       const fault = await options.commit?.(rows.commits)
       if (fault === 'before') throw new Error('not committed')
-      if (rows.epoch !== base.epoch || rows.position !== base.position) throw new LeadershipLostError('rows', 'another epoch')
+      if (rows.epoch !== base.epoch || rows.position !== base.position)
+        throw new LeadershipLostError('rows', 'another epoch')
       rows.position = base.position = position
       rows.applied.push(...pending)
       rows.letters.push(...letters)

@@ -22,18 +22,38 @@ function running(headOf = (_scannedTo: number, head: number) => head, limit = In
       return { ...read, head: headOf(read.scannedTo, read.head) }
     },
   }
-  const run = runMachine({
-    target: fakeTarget(rows) as never, settings: settle({ clock: backend.clock, poll: { emptyBackoff: 600_000 } }, 'continuous'), owner: 'a', run: newRun(), report: () => {},
-    ports: { reader: reader as never, onHint: (listener) => { hint = listener; return () => { hint = () => {} } } },
-  }, controller.signal)
+  const run = runMachine(
+    {
+      target: fakeTarget(rows) as never,
+      settings: settle({ clock: backend.clock, poll: { emptyBackoff: 600_000 } }, 'continuous'),
+      owner: 'a',
+      run: newRun(),
+      report: () => {},
+      ports: {
+        reader: reader as never,
+        onHint: (listener) => {
+          hint = listener
+          return () => {
+            hint = () => {}
+          }
+        },
+      },
+    },
+    controller.signal,
+  )
   return {
-    rows, clock: backend.clock,
+    rows,
+    clock: backend.clock,
     /** Appends without a word of the reader's own. */
     append: (count: number) => void backend.append(count),
     hint: (head: number) => hint(head),
     /** Calls back within each read. */
-    whileReading: (listener: (reads: number) => void) => { duringRead = listener },
-    get reads() { return reads },
+    whileReading: (listener: (reads: number) => void) => {
+      duringRead = listener
+    },
+    get reads() {
+      return reads
+    },
     async end() {
       controller.abort()
       await backend.clock.runUntil(run)

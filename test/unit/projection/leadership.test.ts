@@ -12,7 +12,10 @@ import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fak
 function hintBus() {
   const listeners = new Set<(kind: 'hidden-leader' | 'candidate') => void>()
   const bus: LeadershipHints = {
-    post: (kind) => queueMicrotask(() => { for (const listener of [...listeners]) listener(kind) }),
+    post: (kind) =>
+      queueMicrotask(() => {
+        for (const listener of [...listeners]) listener(kind)
+      }),
     listen(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -32,7 +35,8 @@ function fakePage(presence: Presence) {
     },
   }
   return {
-    lifecycle, listeners,
+    lifecycle,
+    listeners,
     become(next: Presence) {
       presence = next
       for (const listener of [...listeners]) listener(next)
@@ -43,16 +47,36 @@ function fakePage(presence: Presence) {
 type Page = ReturnType<typeof fakePage>
 
 /** Starts a context, and keeps what it reports. */
-function context(backend: FakeBackend, target: ProjectionTarget, name: string, page?: Page, hints?: LeadershipHints, config: ProjectionConfig<never> = {}) {
+function context(
+  backend: FakeBackend,
+  target: ProjectionTarget,
+  name: string,
+  page?: Page,
+  hints?: LeadershipHints,
+  config: ProjectionConfig<never> = {},
+) {
   const stopping = new AbortController()
   const reports: ProjectionReport['type'][] = []
-  const ports: Backend<never> = { reader: backend.reader as never, coordinator: backend.coordinator, lifecycle: page?.lifecycle, hints }
-  const ended = driveTarget(target as never, ports, { clock: backend.clock, mode: 'continuous', signal: stopping.signal, ...config }, {
-    mode: 'continuous', owner: name, report: ({ type }) => reports.push(type),
-  })
+  const ports: Backend<never> = {
+    reader: backend.reader as never,
+    coordinator: backend.coordinator,
+    lifecycle: page?.lifecycle,
+    hints,
+  }
+  const ended = driveTarget(
+    target as never,
+    ports,
+    { clock: backend.clock, mode: 'continuous', signal: stopping.signal, ...config },
+    {
+      mode: 'continuous',
+      owner: name,
+      report: ({ type }) => reports.push(type),
+    },
+  )
   ended.catch(() => {})
   return {
-    reports, ended,
+    reports,
+    ended,
     get leads() {
       return reports.lastIndexOf('leading') > reports.lastIndexOf('resigned')
     },
@@ -84,7 +108,12 @@ describe('hand-over', () => {
     expect([a.leads, b.leads, c.leads, rows.owner]).toEqual([false, false, true, 'c'])
     expect(rows.applied).toEqual(upTo(6))
     for (const each of [a, b, c]) await each.stop()
-    expect([backend.clock.pending, listeners.size, first.listeners.size + second.listeners.size + third.listeners.size, backend.listeners.size]).toEqual([0, 0, 0, 0])
+    expect([
+      backend.clock.pending,
+      listeners.size,
+      first.listeners.size + second.listeners.size + third.listeners.size,
+      backend.listeners.size,
+    ]).toEqual([0, 0, 0, 0])
   })
 
   test('H54: a page that freezes or leaves lets go at once, leads no more while it is away, and queues again when it is back', async () => {
@@ -145,7 +174,9 @@ describe('taking over', () => {
     const backend = fakeBackend()
     const rows = fakeRows()
     let thaw = () => {}
-    const frozen = new Promise<undefined>((resolve) => { thaw = () => resolve(undefined) })
+    const frozen = new Promise<undefined>((resolve) => {
+      thaw = () => resolve(undefined)
+    })
     const a = context(backend, fakeTarget(rows, { commit: () => frozen }), 'a')
     await backend.clock.advance(10)
     const b = context(backend, fakeTarget(rows), 'b')
@@ -174,10 +205,13 @@ describe('taking over', () => {
     const slow = (): ProjectionTarget => {
       const target = fakeTarget(rows)
       const { apply } = target
-      target.apply = (event) => applying((async () => {
-        await new Promise<void>((resolve) => void backend.clock.schedule(4 * stallTimeout, resolve))
-        await applied(apply(event))
-      })())
+      target.apply = (event) =>
+        applying(
+          (async () => {
+            await new Promise<void>((resolve) => void backend.clock.schedule(4 * stallTimeout, resolve))
+            await applied(apply(event))
+          })(),
+        )
       return target
     }
     backend.append(5)
@@ -221,7 +255,15 @@ describe('taking over', () => {
       },
     }
     backend.append(10)
-    const a = context({ ...backend, coordinator }, fakeTarget(rows, { apply: (event) => { if (event.position === 5) lost.abort(new Error('stolen')) } }), 'a')
+    const a = context(
+      { ...backend, coordinator },
+      fakeTarget(rows, {
+        apply: (event) => {
+          if (event.position === 5) lost.abort(new Error('stolen'))
+        },
+      }),
+      'a',
+    )
     await backend.clock.advance(10_000)
     expect(rows.applied).toEqual(upTo(10))
     expect(a.reports).toContain('leadership-lost')
@@ -244,10 +286,23 @@ test('a paused projection is not taken for a stalled one', async () => {
 })
 
 describe('the lock', () => {
-  const ports = (backend: FakeBackend, coordinator: Partial<Backend<never>['coordinator']> = {}): Backend<never> =>
-    ({ reader: backend.reader as never, coordinator: { ...backend.coordinator, ...coordinator } })
-  const drive = (backend: FakeBackend, target: ProjectionTarget, given: Backend<never>, config: ProjectionConfig<never> = {}, reports: ProjectionReport[] = []) => {
-    const ended = driveTarget(target as never, given, { clock: backend.clock, mode: 'continuous', ...config }, { mode: 'continuous', owner: 'a', report: (each) => void reports.push(each) })
+  const ports = (backend: FakeBackend, coordinator: Partial<Backend<never>['coordinator']> = {}): Backend<never> => ({
+    reader: backend.reader as never,
+    coordinator: { ...backend.coordinator, ...coordinator },
+  })
+  const drive = (
+    backend: FakeBackend,
+    target: ProjectionTarget,
+    given: Backend<never>,
+    config: ProjectionConfig<never> = {},
+    reports: ProjectionReport[] = [],
+  ) => {
+    const ended = driveTarget(
+      target as never,
+      given,
+      { clock: backend.clock, mode: 'continuous', ...config },
+      { mode: 'continuous', owner: 'a', report: (each) => void reports.push(each) },
+    )
     ended.catch(() => {})
     return ended
   }
@@ -257,9 +312,16 @@ describe('the lock', () => {
       const backend = fakeBackend()
       let grant = () => {}
       let freed = 0
-      const granting = new Promise<{ release(): void }>((resolve) => (grant = () => resolve({ release: () => void (freed += 1) })))
+      const granting = new Promise<{ release(): void }>(
+        (resolve) => (grant = () => resolve({ release: () => void (freed += 1) })),
+      )
       const stopping = new AbortController()
-      const ended = drive(backend, fakeTarget(fakeRows()), ports(backend, { ...(late === 'acquire' && { tryAcquire: async () => undefined }), [late]: () => granting }), { signal: stopping.signal })
+      const ended = drive(
+        backend,
+        fakeTarget(fakeRows()),
+        ports(backend, { ...(late === 'acquire' && { tryAcquire: async () => undefined }), [late]: () => granting }),
+        { signal: stopping.signal },
+      )
       await backend.clock.advance(10)
       stopping.abort()
       // What hangs is let go of after the grace.
@@ -306,7 +368,13 @@ describe('the lock', () => {
     const target = fakeTarget(rows)
     const reports: ProjectionReport[] = []
     // Somebody else takes over each time.
-    const refusing: ProjectionTarget = { ...target, commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+    const refusing: ProjectionTarget = {
+      ...target,
+      commit: async () => {
+        rows.owner = 'another'
+        throw new LeadershipLostError('rows', 'another epoch')
+      },
+    }
     const ended = drive(backend, refusing, ports(backend), {}, reports)
     await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'leadership-lost' })
     expect(reports.filter(({ type }) => type === 'leadership-lost')).toHaveLength(21)
@@ -320,15 +388,21 @@ describe('the lock', () => {
     const rows = fakeRows()
     const reports: ProjectionReport[] = []
     const stopping = new AbortController()
-    const ended = drive(backend, fakeTarget(rows, {
-      commit: (n) => {
-        if (n % 2 === 0) {
-          rows.epoch += 1
-          rows.owner = 'another'
-        }
-        return undefined
-      },
-    }), ports(backend), { batch: { maxEvents: 1 }, signal: stopping.signal }, reports)
+    const ended = drive(
+      backend,
+      fakeTarget(rows, {
+        commit: (n) => {
+          if (n % 2 === 0) {
+            rows.epoch += 1
+            rows.owner = 'another'
+          }
+          return undefined
+        },
+      }),
+      ports(backend),
+      { batch: { maxEvents: 1 }, signal: stopping.signal },
+      reports,
+    )
     await backend.clock.advance(60_000)
     stopping.abort()
     await backend.clock.runUntil(ended)
@@ -340,9 +414,17 @@ describe('the lock', () => {
       const backend = fakeBackend()
       backend.append(1)
       const rows = fakeRows()
-      const refusing: ProjectionTarget = { ...fakeTarget(rows), commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+      const refusing: ProjectionTarget = {
+        ...fakeTarget(rows),
+        commit: async () => {
+          rows.owner = 'another'
+          throw new LeadershipLostError('rows', 'another epoch')
+        },
+      }
       const reports: ProjectionReport[] = []
-      await expect(backend.clock.runUntil(drive(backend, refusing, ports(backend), config, reports))).rejects.toMatchObject({ code: 'leadership-lost' })
+      await expect(
+        backend.clock.runUntil(drive(backend, refusing, ports(backend), config, reports)),
+      ).rejects.toMatchObject({ code: 'leadership-lost' })
       expect(reports.filter(({ type }) => type === 'leading')).toHaveLength(1)
     }
   })
@@ -377,16 +459,29 @@ describe('the lock', () => {
       const faults: unknown[] = []
       const reports: ProjectionReport[] = []
       let broken = true
-      const target = fakeTarget(rows, { apply: ({ position }) => { if (broken && position === 2) throw new Error('no') } })
-      const recording: ProjectionTarget = { ...target, recordFault: async (fault) => (faults.push(fault), broken = false, outcome) }
+      const target = fakeTarget(rows, {
+        apply: ({ position }) => {
+          if (broken && position === 2) throw new Error('no')
+        },
+      })
+      const recording: ProjectionTarget = {
+        ...target,
+        recordFault: async (fault) => (faults.push(fault), (broken = false), outcome),
+      }
       const stopping = new AbortController()
       const ended = drive(backend, recording, ports(backend), { signal: stopping.signal }, reports)
       await backend.clock.advance(1_000)
       stopping.abort()
-      if (outcome === 'stopped') await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'failed', position: 2 })
+      if (outcome === 'stopped')
+        await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'failed', position: 2 })
       else expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted', position: 3 })
-      expect(faults).toMatchObject([{ position: 2, eventId: 'id-2', eventType: 'A', message: expect.stringContaining('no') }])
-      expect([outcome, reports.some(({ type }) => type === 'rebuild-failed')]).toEqual([outcome, outcome === 'rebuild-given-up'])
+      expect(faults).toMatchObject([
+        { position: 2, eventId: 'id-2', eventType: 'A', message: expect.stringContaining('no') },
+      ])
+      expect([outcome, reports.some(({ type }) => type === 'rebuild-failed')]).toEqual([
+        outcome,
+        outcome === 'rebuild-given-up',
+      ])
       expect(rows.applied).toEqual(outcome === 'stopped' ? [1] : [1, 2, 3])
     }
   })
@@ -397,7 +492,13 @@ describe('the lock', () => {
     const rows = fakeRows()
     const reports: ProjectionReport[] = []
     const stopping = new AbortController()
-    const refusing: ProjectionTarget = { ...fakeTarget(rows), commit: async () => { rows.owner = 'another'; throw new LeadershipLostError('rows', 'another epoch') } }
+    const refusing: ProjectionTarget = {
+      ...fakeTarget(rows),
+      commit: async () => {
+        rows.owner = 'another'
+        throw new LeadershipLostError('rows', 'another epoch')
+      },
+    }
     const ended = drive(backend, refusing, ports(backend), { signal: stopping.signal }, reports)
     await backend.clock.advance(150_000)
     stopping.abort()
@@ -407,7 +508,8 @@ describe('the lock', () => {
     // Each takeover and each loss doubles it: 5 s, then 20 s, then 80 s.
     const gaps = led.map((time, at) => time - (led[at - 1] ?? 0))
     expect(led.length).toBe(3)
-    for (const [at, least] of [5_000, 20_000, 80_000].entries()) expect((gaps[at] ?? 0) >= least && (gaps[at] ?? 0) <= least * 1.2 + 1_000).toBe(true)
+    for (const [at, least] of [5_000, 20_000, 80_000].entries())
+      expect((gaps[at] ?? 0) >= least && (gaps[at] ?? 0) <= least * 1.2 + 1_000).toBe(true)
     guard?.release()
   })
   test('a standing run gives its leadership up while it is away, and a page that asks is told who leads', async () => {

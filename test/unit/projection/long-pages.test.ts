@@ -20,16 +20,26 @@ async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}
   }
   const store = await openEventStore({ name: newName(), events, codec: { encode: (data) => data, decode } })
   for (let from = 1; from <= count; from += 500) {
-    await store.append({ stream: 's', events: upTo(500).map((n) => added(to, unreadable.includes(from + n - 1) ? -1 : 1)) })
+    await store.append({
+      stream: 's',
+      events: upTo(500).map((n) => added(to, unreadable.includes(from + n - 1) ? -1 : 1)),
+    })
   }
   const clock = virtualClock()
   const rows = fakeRows()
   const sizes: number[] = []
   const target = fakeTarget(rows, { onError: () => 'park' })
-  const run = runMachine({
-    target: { ...target, preparesMuch, prepare: (page) => void sizes.push(page.length) },
-    settings: settle({ clock, ...config }, 'batch'), owner: 'a', run: newRun(), report: () => {}, ports: { reader: store as never },
-  }, new AbortController().signal)
+  const run = runMachine(
+    {
+      target: { ...target, preparesMuch, prepare: (page) => void sizes.push(page.length) },
+      settings: settle({ clock, ...config }, 'batch'),
+      owner: 'a',
+      run: newRun(),
+      report: () => {},
+      ports: { reader: store as never },
+    },
+    new AbortController().signal,
+  )
   const result = await clock.runUntil(run)
   await store.close()
   return { sizes, rows, result }

@@ -1,15 +1,31 @@
 // The machine alone, stepped by hand: no clock, no storage, no promise.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ClosedError, EventCrashesError, EventUnreadableError, IntegrityError, LeadershipLostError, StorageLostError } from '../../../src/errors.js'
+import {
+  ClosedError,
+  EventCrashesError,
+  EventUnreadableError,
+  IntegrityError,
+  LeadershipLostError,
+  StorageLostError,
+} from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
 import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
 import type { ProjectionState } from '../../../src/projection/target.js'
 
-const event = (position: number): RecordedEvent => ({ type: 'A', data: null, stream: 's', version: position, position, id: `id-${position}`, time: 0 })
-const eventsBetween = (after: number, to: number) => Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
+const event = (position: number): RecordedEvent => ({
+  type: 'A',
+  data: null,
+  stream: 's',
+  version: position,
+  position,
+  id: `id-${position}`,
+  time: 0,
+})
+const eventsBetween = (after: number, to: number) =>
+  Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
 
 function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuous' = 'batch') {
   const run = newRun()
@@ -27,7 +43,15 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
       expect(this.effect).toMatchObject({ kind })
       next = steps.next(result as never)
     },
-    loaded(position = 0, paused = false, more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'> & { held?: ReadonlySet<string>; rebuilding?: boolean; now?: number } = {}) {
+    loaded(
+      position = 0,
+      paused = false,
+      more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'> & {
+        held?: ReadonlySet<string>
+        rebuilding?: boolean
+        now?: number
+      } = {},
+    ) {
       this.answer('load-checkpoint', { value: { position, paused, rebuilding: false, now: 0, ...more } })
     },
     read(after: number, to: number, head = to, now = 0) {
@@ -120,7 +144,10 @@ test('N40: a pause takes effect after the commit that sees it; a control makes i
 })
 
 describe('N4: a commit that failed', () => {
-  test.for([['happened all the same', 3, 3], ['did not happen', 0, 0]] as const)('%s: the storage decides what counts', ([, position, applied]) => {
+  test.for([
+    ['happened all the same', 3, 3],
+    ['did not happen', 0, 0],
+  ] as const)('%s: the storage decides what counts', ([, position, applied]) => {
     const it = machine()
     it.loaded()
     it.read(0, 3)
@@ -139,83 +166,109 @@ test('N13: a lost compare ends the machine with that error, and what was not sto
   it.loaded()
   it.read(0, 3)
   it.applied(3)
-  expect(() => it.answer('commit', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(LeadershipLostError)
+  expect(() => it.answer('commit', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(
+    LeadershipLostError,
+  )
   expect(it.run).toMatchObject({ position: 0, applied: 0 })
 })
 
 test('whatever fails whenever: every event is applied or set aside once, in order, and the counts are of what is stored', () => {
   const boom = new Error('boom')
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 60 }), fc.constantFrom(1, 3, 1000), fc.infiniteStream(fc.integer({ min: 0, max: 99 })), (head, maxEvents, dice) => {
-      const chance = (percent: number) => (dice.next().value as number) < percent
-      const run = newRun()
-      const steps = projectionMachine('p', settle({ batch: { maxEvents }, retry: { maxAttempts: 2 } }, 'continuous'), () => 0, run)
-      /** A storage as simple as can be: what was done since the last commit, and what is stored. */
-      let pending: { position: number; how: 'applied' | 'skipped' | 'parked' }[] = []
-      const stored: typeof pending = []
-      let checkpoint = 0
-      let page: RecordedEvent[] = []
-      const answers: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, now: number) => unknown } = {
-        'load-checkpoint': (_effect, now) => {
-          pending = []
-          return chance(10) ? { error: boom } : { value: { position: checkpoint, paused: false, rebuilding: false, now } }
-        },
-        'read-events': ({ after }, now) => {
-          page = eventsBetween(after, Math.min(head, after + 7))
-          return chance(10) ? { error: boom } : { value: { events: page, scannedTo: after + page.length, head, now } }
-        },
-        apply: ({ from, to }, now) => {
-          let next = from
-          while (next < to && !chance(15)) pending.push({ position: (page[next++] as RecordedEvent).position, how: 'applied' })
-          return next < to ? { next, failure: { error: boom, storage: chance(20) }, now, aborted: false } : { next, now, aborted: false }
-        },
-        decide: ({ event }) => {
-          const strategy = chance(40) ? 'retry' : chance(50) ? 'skip' : 'park'
-          if (strategy !== 'retry') pending.push({ position: event.position, how: strategy === 'skip' ? 'skipped' : 'parked' })
-          return { strategy }
-        },
-        park: () => undefined,
-        try: () => ({ value: undefined }),
-        survived: () => undefined,
-        look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
-        commit: ({ position }, now) => {
-          expect(position).toBeGreaterThanOrEqual(checkpoint)
-          expect(position).toBeLessThanOrEqual(head)
-          if (chance(15)) return { error: boom }
-          stored.push(...pending)
-          pending = []
-          checkpoint = position
-          return chance(10) ? { error: boom } : { value: { paused: false, now, took: 20, pouring: chance(50) } }
-        },
-        sleep: () => (chance(5) ? 'control' : chance(50) ? 'append' : 'on'),
-        reset: () => void (pending = []),
-        report: () => undefined,
-      }
-      let given: unknown
-      for (let step = 0; step < 400; step += 1) {
-        let next: ReturnType<typeof steps.next>
-        try {
-          next = steps.next(given as never)
-        } catch (error) {
-          // Retries that ran out.
-          expect(error).toMatchObject({ code: 'failed', attempts: 3 })
-          break
+    fc.property(
+      fc.integer({ min: 0, max: 60 }),
+      fc.constantFrom(1, 3, 1000),
+      fc.infiniteStream(fc.integer({ min: 0, max: 99 })),
+      (head, maxEvents, dice) => {
+        const chance = (percent: number) => (dice.next().value as number) < percent
+        const run = newRun()
+        const steps = projectionMachine(
+          'p',
+          settle({ batch: { maxEvents }, retry: { maxAttempts: 2 } }, 'continuous'),
+          () => 0,
+          run,
+        )
+        /** A storage as simple as can be: what was done since the last commit, and what is stored. */
+        let pending: { position: number; how: 'applied' | 'skipped' | 'parked' }[] = []
+        const stored: typeof pending = []
+        let checkpoint = 0
+        let page: RecordedEvent[] = []
+        const answers: { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, now: number) => unknown } = {
+          'load-checkpoint': (_effect, now) => {
+            pending = []
+            return chance(10)
+              ? { error: boom }
+              : { value: { position: checkpoint, paused: false, rebuilding: false, now } }
+          },
+          'read-events': ({ after }, now) => {
+            page = eventsBetween(after, Math.min(head, after + 7))
+            return chance(10) ? { error: boom } : { value: { events: page, scannedTo: after + page.length, head, now } }
+          },
+          apply: ({ from, to }, now) => {
+            let next = from
+            while (next < to && !chance(15))
+              pending.push({ position: (page[next++] as RecordedEvent).position, how: 'applied' })
+            return next < to
+              ? { next, failure: { error: boom, storage: chance(20) }, now, aborted: false }
+              : { next, now, aborted: false }
+          },
+          decide: ({ event }) => {
+            const strategy = chance(40) ? 'retry' : chance(50) ? 'skip' : 'park'
+            if (strategy !== 'retry')
+              pending.push({ position: event.position, how: strategy === 'skip' ? 'skipped' : 'parked' })
+            return { strategy }
+          },
+          park: () => undefined,
+          try: () => ({ value: undefined }),
+          survived: () => undefined,
+          look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
+          commit: ({ position }, now) => {
+            expect(position).toBeGreaterThanOrEqual(checkpoint)
+            expect(position).toBeLessThanOrEqual(head)
+            if (chance(15)) return { error: boom }
+            stored.push(...pending)
+            pending = []
+            checkpoint = position
+            return chance(10) ? { error: boom } : { value: { paused: false, now, took: 20, pouring: chance(50) } }
+          },
+          sleep: () => (chance(5) ? 'control' : chance(50) ? 'append' : 'on'),
+          reset: () => void (pending = []),
+          report: () => undefined,
         }
-        const effect = next.value as Effect
-        if (effect.kind === 'sleep' && effect.why === 'idle') {
-          const count = (how: string) => stored.filter((each) => each.how === how).length
-          expect(run).toMatchObject({ position: checkpoint, applied: count('applied'), skipped: count('skipped'), parked: count('parked') })
-          expect(checkpoint).toBe(head)
+        let given: unknown
+        for (let step = 0; step < 400; step += 1) {
+          let next: ReturnType<typeof steps.next>
+          try {
+            next = steps.next(given as never)
+          } catch (error) {
+            // Retries that ran out.
+            expect(error).toMatchObject({ code: 'failed', attempts: 3 })
+            break
+          }
+          const effect = next.value as Effect
+          if (effect.kind === 'sleep' && effect.why === 'idle') {
+            const count = (how: string) => stored.filter((each) => each.how === how).length
+            expect(run).toMatchObject({
+              position: checkpoint,
+              applied: count('applied'),
+              skipped: count('skipped'),
+              parked: count('parked'),
+            })
+            expect(checkpoint).toBe(head)
+          }
+          given = (answers[effect.kind] as (effect: Effect, now: number) => unknown)(effect, step)
         }
-        given = (answers[effect.kind] as (effect: Effect, now: number) => unknown)(effect, step)
-      }
-      expect(stored.map(({ position }) => position)).toEqual(eventsBetween(0, checkpoint).map(({ position }) => position))
-    }),
+        expect(stored.map(({ position }) => position)).toEqual(
+          eventsBetween(0, checkpoint).map(({ position }) => position),
+        )
+      },
+    ),
     { numRuns: 300 },
   )
 })
 
-const turns = (from: number, to: number) => eventsBetween(from, to).map((each) => ({ ...each, stream: each.position % 2 === 0 ? 's' : 't' }))
+const turns = (from: number, to: number) =>
+  eventsBetween(from, to).map((each) => ({ ...each, stream: each.position % 2 === 0 ? 's' : 't' }))
 
 test('N22: events of a held stream are parked without being tried, and applying stops before each', () => {
   const it = machine()
@@ -224,7 +277,13 @@ test('N22: events of a held stream are parked without being tried, and applying 
   for (const position of [1, 3]) {
     expect(it.effect).toEqual({ kind: 'apply', from: position - 1, to: position })
     it.applied(position)
-    expect(it.effect).toMatchObject({ kind: 'park', event: { position: position + 1 }, error: { code: 'stream-held', stream: 's' }, attempts: 0, holdsStream: true })
+    expect(it.effect).toMatchObject({
+      kind: 'park',
+      event: { position: position + 1 },
+      error: { code: 'stream-held', stream: 's' },
+      attempts: 0,
+      holdsStream: true,
+    })
     it.answer('park', undefined)
   }
   expect(it.effect).toEqual({ kind: 'commit', position: 4, caughtUp: true, events: 4 })
@@ -235,7 +294,9 @@ test('N22: events of a held stream are parked without being tried, and applying 
 test('N22: an event that is parked with its stream holds it from then on, an unreadable one as well, and a reload knows what is stored', () => {
   const it = machine({}, 'continuous')
   it.loaded()
-  it.answer('read-events', { value: { events: turns(0, 4), unreadable: [new EventUnreadableError(2, 'no')], scannedTo: 4, head: 8, now: 0 } })
+  it.answer('read-events', {
+    value: { events: turns(0, 4), unreadable: [new EventUnreadableError(2, 'no')], scannedTo: 4, head: 8, now: 0 },
+  })
   it.applied(1)
   it.committed()
   it.answer('decide', { strategy: 'park-stream' })
@@ -315,7 +376,11 @@ test('N39: what was applied is committed when an abort comes while the next page
 })
 
 test('P29: where each event is stored by itself, those before a save that failed count as applied, and that one if it was stored after all (N4)', () => {
-  for (const { stored, applied } of [{ stored: 2, applied: 2 }, { stored: 3, applied: 3 }, { stored: 0, applied: 0 }]) {
+  for (const { stored, applied } of [
+    { stored: 2, applied: 2 },
+    { stored: 3, applied: 3 },
+    { stored: 0, applied: 0 },
+  ]) {
     const it = machine()
     it.loaded()
     it.read(0, 5)
@@ -349,8 +414,15 @@ test('N19: an event that one run died of is tried once more, one that two died o
   const twice = machine()
   twice.loaded(36, false, { trying: { position: 37, runs: 2 } })
   twice.read(36, 40)
-  expect(twice.effect).toMatchObject({ kind: 'decide', event: { position: 37 }, error: { code: 'event-crashes', position: 37 }, retryCount: 0 })
-  expect(() => twice.answer('decide', { strategy: 'retry' })).toThrow(expect.objectContaining({ code: 'failed', position: 37, cause: expect.any(EventCrashesError) }))
+  expect(twice.effect).toMatchObject({
+    kind: 'decide',
+    event: { position: 37 },
+    error: { code: 'event-crashes', position: 37 },
+    retryCount: 0,
+  })
+  expect(() => twice.answer('decide', { strategy: 'retry' })).toThrow(
+    expect.objectContaining({ code: 'failed', position: 37, cause: expect.any(EventCrashesError) }),
+  )
 })
 
 test('N19: an event that is blamed and parked is out of the way, and those after it are applied alone for a while', () => {
@@ -377,7 +449,9 @@ test('N19: where an event cannot be noted it is not applied, and the pause is th
   const lost = machine()
   lost.loaded(0, false, { unclean: { position: 0, ends: 3 } })
   lost.read(0, 1)
-  expect(() => lost.answer('try', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(LeadershipLostError)
+  expect(() => lost.answer('try', { error: new LeadershipLostError('p', 'another epoch') })).toThrow(
+    LeadershipLostError,
+  )
 })
 
 test('while behind, commits take a tenth of the time at most: after a slow one the next comes later', () => {
@@ -421,7 +495,11 @@ function pouring(batch = {}) {
 
 test('while events pour in, those that follow within the time of a commit go into the same one, until commits take a tenth of the time', () => {
   const it = pouring()
-  for (const [position, now] of [[2, 100], [3, 115], [4, 279]] as const) {
+  for (const [position, now] of [
+    [2, 100],
+    [3, 115],
+    [4, 279],
+  ] as const) {
     it.read(position - 1, position, position, now)
     it.applied(1, now)
     expect(it.effect).toEqual({ kind: 'sleep', ms: 20, why: 'pouring' })
@@ -492,7 +570,9 @@ describe('retries', () => {
     it.read(5, 6)
     it.answer('apply', { next: 0, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
     expect(it.effect).toMatchObject({ kind: 'decide', retryCount: 3 })
-    expect(() => it.answer('decide', { strategy: 'retry' })).toThrow(expect.objectContaining({ attempts: 4, position: 6 }))
+    expect(() => it.answer('decide', { strategy: 'retry' })).toThrow(
+      expect.objectContaining({ attempts: 4, position: 6 }),
+    )
   })
   test('B9: a rebuild begins with all of them', () => {
     const it = machine({ retry: { maxAttempts: 1 } }, 'continuous')
@@ -521,7 +601,10 @@ describe('retries', () => {
     expect(it.effect).toMatchObject({ reason: 'aborted', position: 4 })
   })
   test('pauses grow up to their cap', () => {
-    const it = machine({ retry: { maxAttempts: 9, delay: 100, backoffMultiplier: 3, maxDelay: 2000, jitter: 0 } }, 'continuous')
+    const it = machine(
+      { retry: { maxAttempts: 9, delay: 100, backoffMultiplier: 3, maxDelay: 2000, jitter: 0 } },
+      'continuous',
+    )
     it.loaded()
     const pauses: number[] = []
     for (let count = 0; count < 5; count += 1) {
@@ -603,7 +686,11 @@ describe('a batch', () => {
         if (strategy === 'park') it.answer('park', undefined)
       }
       it.committed()
-      expect(it.effect).toMatchObject({ reason: 'budget', position: 2, [strategy === 'skip' ? 'skipped' : 'parked']: 2 })
+      expect(it.effect).toMatchObject({
+        reason: 'budget',
+        position: 2,
+        [strategy === 'skip' ? 'skipped' : 'parked']: 2,
+      })
     }
   })
   test('its budget of time counts from its start', () => {
@@ -705,7 +792,13 @@ describe('after a failure of the storage', () => {
   })
   test('a try that the app asked for makes no later pause longer', () => {
     const it = machine({ poll: { failureBackoff: 100 }, retry: { jitter: 0 } }, 'continuous')
-    for (const [woken, ms] of [['on', 100], ['hurried', 200], ['hurried', 200], ['on', 200], ['on', 400]] as const) {
+    for (const [woken, ms] of [
+      ['on', 100],
+      ['hurried', 200],
+      ['hurried', 200],
+      ['on', 200],
+      ['on', 400],
+    ] as const) {
       failing(it)
       expect(it.effect).toMatchObject({ kind: 'sleep', ms })
       it.answer('sleep', woken)
@@ -730,8 +823,14 @@ describe('after a failure of the storage', () => {
     }
     expect(() => failing(it)).toThrow(expect.objectContaining({ code: 'failed', attempts: 3 }))
     expect(() => failing(machine())).toThrow(expect.objectContaining({ attempts: 1 }))
-    for (const error of [new ClosedError('The store'), new IntegrityError(3, 'damaged'), new StorageLostError('gone')]) {
-      expect(() => machine({}, 'continuous').answer('load-checkpoint', { error })).toThrow(expect.objectContaining({ code: 'failed', cause: error }))
+    for (const error of [
+      new ClosedError('The store'),
+      new IntegrityError(3, 'damaged'),
+      new StorageLostError('gone'),
+    ]) {
+      expect(() => machine({}, 'continuous').answer('load-checkpoint', { error })).toThrow(
+        expect.objectContaining({ code: 'failed', cause: error }),
+      )
     }
     // A hole that a reader found may be gone at the next look.
     const other = machine({}, 'continuous')
@@ -744,7 +843,9 @@ describe('after a failure of the storage', () => {
 test('N36: a checkpoint beyond the head ends the run', () => {
   const it = machine({}, 'continuous')
   it.loaded(9)
-  expect(() => it.answer('read-events', { value: { events: [], scannedTo: 9, head: 8, now: 0 } })).toThrow(expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'integrity' }) }))
+  expect(() => it.answer('read-events', { value: { events: [], scannedTo: 9, head: 8, now: 0 } })).toThrow(
+    expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'integrity' }) }),
+  )
 })
 
 test('an event that an earlier version left out by hand is left out where it fails, without asking; not one that a newer build can apply', () => {
@@ -755,7 +856,12 @@ test('an event that an earlier version left out by hand is left out where it fai
   it.answer('apply', { next: 1, failure: { error: new Error('no'), storage: false }, now: 0, aborted: false })
   it.committed()
   expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 4 })
-  it.answer('apply', { next: 2, failure: { error: new EventUnreadableError(3, 'newer', undefined, true), storage: false }, now: 0, aborted: false })
+  it.answer('apply', {
+    next: 2,
+    failure: { error: new EventUnreadableError(3, 'newer', undefined, true), storage: false },
+    now: 0,
+    aborted: false,
+  })
   it.committed()
   expect(it.effect).toMatchObject({ kind: 'decide', event: { position: 3 } })
   expect(it.run).toMatchObject({ skipped: 1, position: 2 })
@@ -784,9 +890,14 @@ test('somebody who moves the state again and again makes commits small', () => {
   }
   answer(undefined)
   answer({ value: { position: 0, paused: false, rebuilding: false, now: 0 } })
-  expect(answer({ value: { events: eventsBetween(0, 4), scannedTo: 4, head: 9, now: 0 } })).toMatchObject({ kind: 'apply' })
+  expect(answer({ value: { events: eventsBetween(0, 4), scannedTo: 4, head: 9, now: 0 } })).toMatchObject({
+    kind: 'apply',
+  })
   expect(answer({ next: 1, now: 0, aborted: false })).toMatchObject({ kind: 'commit', position: 1 })
-  expect(answer({ value: { paused: false, now: 0, took: 0, pouring: false } })).toMatchObject({ kind: 'apply', from: 1 })
+  expect(answer({ value: { paused: false, now: 0, took: 0, pouring: false } })).toMatchObject({
+    kind: 'apply',
+    from: 1,
+  })
   expect(run.hurried).toBe(false)
   // … and large again once one was stored.
   expect(answer({ next: 3, now: 0, aborted: false })).toMatchObject({ kind: 'apply', from: 3 })

@@ -15,16 +15,32 @@ function running(presence: Presence = 'visible') {
   const rows = fakeRows()
   const controller = new AbortController()
   let wanted = (_position: number) => {}
-  const run = runMachine({
-    target: fakeTarget(rows, { commit: () => new Promise((done) => void clock.schedule(took, () => done(undefined))) }) as never,
-    settings: settle({ clock, poll: { emptyBackoff: 600_000 } }, 'continuous'), owner: 'a', run: newRun(), report: () => {},
-    ports: {
-      reader: backend.reader as never, lifecycle: { presence: () => presence, subscribe: () => () => {} },
-      onWanted: (listener) => { wanted = listener; return () => { wanted = () => {} } },
+  const run = runMachine(
+    {
+      target: fakeTarget(rows, {
+        commit: () => new Promise((done) => void clock.schedule(took, () => done(undefined))),
+      }) as never,
+      settings: settle({ clock, poll: { emptyBackoff: 600_000 } }, 'continuous'),
+      owner: 'a',
+      run: newRun(),
+      report: () => {},
+      ports: {
+        reader: backend.reader as never,
+        lifecycle: { presence: () => presence, subscribe: () => () => {} },
+        onWanted: (listener) => {
+          wanted = listener
+          return () => {
+            wanted = () => {}
+          }
+        },
+      },
     },
-  }, controller.signal)
+    controller.signal,
+  )
   return {
-    rows, clock, append: (count = 1) => backend.append(count),
+    rows,
+    clock,
+    append: (count = 1) => backend.append(count),
     want: (position: number) => wanted(position),
     /** Until the first commit is under way, and one more event came in. */
     async pours() {

@@ -16,7 +16,11 @@ const boom = new Error('boom')
 const retry = () => 'retry' as const
 const gaps = (times: readonly number[]) => times.slice(1).map((time, i) => time - (times[i] as number))
 
-function collector(clock: { monotonic(): number }, fail: (event: RecordedEvent, call: number) => unknown = () => undefined, onError?: (failure: FailureContext) => FailureStrategy) {
+function collector(
+  clock: { monotonic(): number },
+  fail: (event: RecordedEvent, call: number) => unknown = () => undefined,
+  onError?: (failure: FailureContext) => FailureStrategy,
+) {
   const applied: number[] = []
   const calls: number[] = []
   const projector: Projector = {
@@ -32,15 +36,34 @@ function collector(clock: { monotonic(): number }, fail: (event: RecordedEvent, 
   return { projector, applied, calls }
 }
 
-const drive = (backend: FakeBackend, target: ProjectionTarget, config: Config = {}, owner = 'test', report?: (report: ProjectionReport) => void) =>
-  driveTarget(target, backend, { clock: backend.clock, ...config }, { mode: 'batch', owner, report })
+const drive = (
+  backend: FakeBackend,
+  target: ProjectionTarget,
+  config: Config = {},
+  owner = 'test',
+  report?: (report: ProjectionReport) => void,
+) => driveTarget(target, backend, { clock: backend.clock, ...config }, { mode: 'batch', owner, report })
 const run = (backend: FakeBackend, projector: Projector, config: Config = {}) =>
   backend.clock.runUntil(drive(backend, plainTarget(projector, backend.checkpoints, config), config))
 const failing = (backend: FakeBackend, projector: Projector, config: Config = {}) =>
-  run(backend, projector, config).then(() => { throw new Error('did not fail') }, (error: unknown) => error as ProjectionError)
-async function runFor(backend: FakeBackend, projector: Projector, during: number | (() => Promise<void>), config: Config = {}) {
+  run(backend, projector, config).then(
+    () => {
+      throw new Error('did not fail')
+    },
+    (error: unknown) => error as ProjectionError,
+  )
+async function runFor(
+  backend: FakeBackend,
+  projector: Projector,
+  during: number | (() => Promise<void>),
+  config: Config = {},
+) {
   const controller = new AbortController()
-  const running = drive(backend, plainTarget(projector, backend.checkpoints, config), { mode: 'continuous', signal: controller.signal, ...config })
+  const running = drive(backend, plainTarget(projector, backend.checkpoints, config), {
+    mode: 'continuous',
+    signal: controller.signal,
+    ...config,
+  })
   running.catch(() => {})
   await (typeof during === 'number' ? backend.clock.advance(during) : during())
   controller.abort()
@@ -73,19 +96,29 @@ test('P4: with two retries, an event that always fails is tried three times', as
   const backend = fakeBackend()
   backend.append(1)
   const { projector, calls } = collector(backend.clock, () => boom, retry)
-  expect(await failing(backend, projector, { retry: { maxAttempts: 2 } })).toMatchObject({ code: 'failed', attempts: 3 })
+  expect(await failing(backend, projector, { retry: { maxAttempts: 2 } })).toMatchObject({
+    code: 'failed',
+    attempts: 3,
+  })
   expect(calls).toHaveLength(3)
 })
 
-test.for([['P5', 'continuous', 3, 4], ['P26', 'batch', undefined, 6], ['P29', 'batch', 2, 3]] as const)(
-  '%s: m failed reads are tolerated, the next one ends the run', async ([, mode, most, expected]) => {
-    const backend = fakeBackend()
-    backend.append(1)
-    backend.faults.read = () => boom
-    expect(await failing(backend, collector(backend.clock).projector, { mode, poll: most === undefined ? {} : { maxConsecutiveFailures: most } }))
-      .toMatchObject({ code: 'failed', cause: boom })
-    expect(backend.reads).toHaveLength(expected)
-  })
+test.for([
+  ['P5', 'continuous', 3, 4],
+  ['P26', 'batch', undefined, 6],
+  ['P29', 'batch', 2, 3],
+] as const)('%s: m failed reads are tolerated, the next one ends the run', async ([, mode, most, expected]) => {
+  const backend = fakeBackend()
+  backend.append(1)
+  backend.faults.read = () => boom
+  expect(
+    await failing(backend, collector(backend.clock).projector, {
+      mode,
+      poll: most === undefined ? {} : { maxConsecutiveFailures: most },
+    }),
+  ).toMatchObject({ code: 'failed', cause: boom })
+  expect(backend.reads).toHaveLength(expected)
+})
 
 test('P6, P7: a held lock is a leadership error, and so is a coordinator that fails', async () => {
   const backend = fakeBackend()
@@ -98,7 +131,12 @@ test('P6, P7: a held lock is a leadership error, and so is a coordinator that fa
   expect(await failing(broken, projector)).toMatchObject({ code: 'leadership', cause: boom })
   expect(applied).toEqual([])
   let refused: unknown = 'not asked'
-  await run(backend, { name: 'p', async apply() { refused = await backend.coordinator.tryAcquire('p') } })
+  await run(backend, {
+    name: 'p',
+    async apply() {
+      refused = await backend.coordinator.tryAcquire('p')
+    },
+  })
   expect(refused).toBeUndefined()
 })
 
@@ -119,7 +157,10 @@ test('P11: a second run over the same checkpoints applies nothing', async () => 
 })
 
 test('P12, P18: an idle run reads now and then, the empty backoff apart', async () => {
-  for (const [emptyBackoff, ms] of [[50, 150], [1000, 1500]] as const) {
+  for (const [emptyBackoff, ms] of [
+    [50, 150],
+    [1000, 1500],
+  ] as const) {
     const backend = fakeBackend()
     await runFor(backend, collector(backend.clock).projector, ms, { poll: { emptyBackoff } })
     expect(backend.reads.length).toBeLessThan(20)
@@ -127,26 +168,36 @@ test('P12, P18: an idle run reads now and then, the empty backoff apart', async 
   }
 })
 
-test.for([['P13', undefined, [1, 2]], ['P14', () => 'skip' as const, [1, 2, 4, 5]]] as const)(
-  '%s: what was applied before or beside a failing event is not repeated', async ([, onError, first]) => {
-    const backend = fakeBackend()
-    backend.append(5)
-    for (const expected of [first, []]) {
-      const { projector, applied } = collector(backend.clock, (event) => (event.position === 3 ? boom : undefined), onError)
-      await run(backend, projector).catch(() => {})
-      expect(applied).toEqual(expected)
-    }
-  })
+test.for([
+  ['P13', undefined, [1, 2]],
+  ['P14', () => 'skip' as const, [1, 2, 4, 5]],
+] as const)('%s: what was applied before or beside a failing event is not repeated', async ([, onError, first]) => {
+  const backend = fakeBackend()
+  backend.append(5)
+  for (const expected of [first, []]) {
+    const { projector, applied } = collector(
+      backend.clock,
+      (event) => (event.position === 3 ? boom : undefined),
+      onError,
+    )
+    await run(backend, projector).catch(() => {})
+    expect(applied).toEqual(expected)
+  }
+})
 
 test('P15, P19: onError sees each retry count, and the checkpoint stays before the event', async () => {
   const backend = fakeBackend()
   backend.append(5)
   for (const expected of [6, 4]) {
     const seen: number[] = []
-    const { projector, calls } = collector(backend.clock, (event) => (event.position === 3 ? boom : undefined), ({ retryCount }) => {
-      seen.push(retryCount)
-      return 'retry'
-    })
+    const { projector, calls } = collector(
+      backend.clock,
+      (event) => (event.position === 3 ? boom : undefined),
+      ({ retryCount }) => {
+        seen.push(retryCount)
+        return 'retry'
+      },
+    )
     await failing(backend, projector)
     expect([seen, calls.length, backend.positions.get('p')]).toEqual([[0, 1, 2, 3], expected, 2])
   }
@@ -168,14 +219,16 @@ test('P20, P21: an event that works at last is applied once, after its delay', a
   expect(gaps(calls)[0]).toBeGreaterThanOrEqual(50)
 })
 
-test.for([['P22', { delay: 50, maxDelay: 100_000 }, [50, 100, 200]], ['P23', { delay: 100, maxDelay: 150 }, [100, 150, 150]]] as const)(
-  '%s: the delay doubles up to its cap', async ([, config, expected]) => {
-    const backend = fakeBackend()
-    backend.append(1)
-    const { projector, calls } = collector(backend.clock, () => boom, retry)
-    await failing(backend, projector, { retry: { ...config, jitter: 0 } })
-    expect(gaps(calls)).toEqual(expected)
-  })
+test.for([
+  ['P22', { delay: 50, maxDelay: 100_000 }, [50, 100, 200]],
+  ['P23', { delay: 100, maxDelay: 150 }, [100, 150, 150]],
+] as const)('%s: the delay doubles up to its cap', async ([, config, expected]) => {
+  const backend = fakeBackend()
+  backend.append(1)
+  const { projector, calls } = collector(backend.clock, () => boom, retry)
+  await failing(backend, projector, { retry: { ...config, jitter: 0 } })
+  expect(gaps(calls)).toEqual(expected)
+})
 
 test('P25, P27: reads that fail and then work are no failure, twice in a row', async () => {
   const backend = fakeBackend()
@@ -183,16 +236,25 @@ test('P25, P27: reads that fail and then work are no failure, twice in a row', a
     backend.append(1)
     backend.reads.length = 0
     backend.faults.read = (n) => (n <= 3 ? boom : undefined)
-    expect(await run(backend, collector(backend.clock).projector, { poll: { failureBackoff: 10 }, retry: { jitter: 0 } })).toMatchObject({ applied: 1 })
+    expect(
+      await run(backend, collector(backend.clock).projector, { poll: { failureBackoff: 10 }, retry: { jitter: 0 } }),
+    ).toMatchObject({ applied: 1 })
     expect(gaps(backend.reads)).toEqual([10, 20, 40])
   }
 })
 
 test('P24: a transient error is retried, a permanent one ends the run at its first failure', async () => {
-  for (const [error, attempts] of [[new TypeError('permanent'), 1], [boom, 4]] as const) {
+  for (const [error, attempts] of [
+    [new TypeError('permanent'), 1],
+    [boom, 4],
+  ] as const) {
     const backend = fakeBackend()
     backend.append(1)
-    const { projector, calls } = collector(backend.clock, () => error, (failure) => (failure.error instanceof TypeError ? 'fatal' : 'retry'))
+    const { projector, calls } = collector(
+      backend.clock,
+      () => error,
+      (failure) => (failure.error instanceof TypeError ? 'fatal' : 'retry'),
+    )
     expect(await failing(backend, projector)).toMatchObject({ code: 'failed', attempts, cause: error })
     expect(calls).toHaveLength(attempts)
   }
@@ -201,8 +263,18 @@ test('P24: a transient error is retried, a permanent one ends the run at its fir
 test('a policy that throws is fatal, with what it threw as the cause', async () => {
   const backend = fakeBackend()
   backend.append(1)
-  const { projector } = collector(backend.clock, () => boom, () => { throw new RangeError('no policy') })
-  expect(await failing(backend, projector)).toMatchObject({ code: 'failed', position: 1, cause: { name: 'RangeError' } })
+  const { projector } = collector(
+    backend.clock,
+    () => boom,
+    () => {
+      throw new RangeError('no policy')
+    },
+  )
+  expect(await failing(backend, projector)).toMatchObject({
+    code: 'failed',
+    position: 1,
+    cause: { name: 'RangeError' },
+  })
 })
 
 test('B2: a checkpoint that cannot be loaded ends a batch at once; a continuous run tries again', async () => {
@@ -210,9 +282,16 @@ test('B2: a checkpoint that cannot be loaded ends a batch at once; a continuous 
   backend.append(2)
   const load = backend.checkpoints.load
   let failures = 0
-  const flaky = { ...backend.checkpoints, load: (name: string) => ((failures += 1) <= 2 ? Promise.reject(boom) : load(name)) }
+  const flaky = {
+    ...backend.checkpoints,
+    load: (name: string) => ((failures += 1) <= 2 ? Promise.reject(boom) : load(name)),
+  }
   const { projector, applied } = collector(backend.clock)
-  await expect(backend.clock.runUntil(drive(backend, plainTarget(projector, flaky, {})))).rejects.toMatchObject({ code: 'failed', cause: boom, attempts: 1 })
+  await expect(backend.clock.runUntil(drive(backend, plainTarget(projector, flaky, {})))).rejects.toMatchObject({
+    code: 'failed',
+    cause: boom,
+    attempts: 1,
+  })
   failures = 0
   const controller = new AbortController()
   const running = drive(backend, plainTarget(projector, flaky, {}), { mode: 'continuous', signal: controller.signal })
@@ -226,7 +305,12 @@ test('W1: reads run ahead of commits: while one page is applied the next one is 
   const backend = fakeBackend()
   backend.append(10_000)
   const seen: number[] = []
-  const projector: Projector = { name: 'p', apply: ({ position }) => { if (position % 4096 === 1) seen.push(backend.reads.length) } }
+  const projector: Projector = {
+    name: 'p',
+    apply: ({ position }) => {
+      if (position % 4096 === 1) seen.push(backend.reads.length)
+    },
+  }
   await run(backend, projector)
   expect([seen, backend.reads.length]).toEqual([[2, 3, 3], 3])
 })
@@ -236,8 +320,13 @@ test('batch.maxBytes ends a batch, where the reader says how much it read', asyn
   backend.append(12_288)
   const rows = fakeRows()
   const { readEvents } = backend.reader
-  const reader = { ...backend.reader, readEvents: async (...given: Parameters<typeof readEvents>) => ({ ...(await readEvents(...given)), bytes: 600 }) }
-  await backend.clock.runUntil(drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxBytes: 1000 } }))
+  const reader = {
+    ...backend.reader,
+    readEvents: async (...given: Parameters<typeof readEvents>) => ({ ...(await readEvents(...given)), bytes: 600 }),
+  }
+  await backend.clock.runUntil(
+    drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxBytes: 1000 } }),
+  )
   expect([rows.commits, rows.position]).toEqual([2, 12_288])
 })
 
@@ -269,23 +358,39 @@ test('N39: an abort ends a run between two pages, also where the reader knows of
     },
   }
   const { projector } = collector(backend.clock)
-  expect(await run({ ...backend, reader } as FakeBackend, projector, { signal: controller.signal })).toMatchObject({ reason: 'aborted' })
+  expect(await run({ ...backend, reader } as FakeBackend, projector, { signal: controller.signal })).toMatchObject({
+    reason: 'aborted',
+  })
   expect(reads).toBeLessThan(8)
 })
 
 test('a reader that makes no progress is told so, with pauses, instead of being asked without end', async () => {
   const backend = fakeBackend()
   let reads = 0
-  const reader = { readEvents: async (_filter: unknown, { after = 0 }: { after?: number }) => ((reads += 1), { events: [], scannedTo: after, head: 2 }) }
-  expect(await failing({ ...backend, reader } as FakeBackend, collector(backend.clock).projector)).toMatchObject({ code: 'failed', cause: { code: 'integrity', position: 0 } })
+  const reader = {
+    readEvents: async (_filter: unknown, { after = 0 }: { after?: number }) => (
+      (reads += 1),
+      { events: [], scannedTo: after, head: 2 }
+    ),
+  }
+  expect(await failing({ ...backend, reader } as FakeBackend, collector(backend.clock).projector)).toMatchObject({
+    code: 'failed',
+    cause: { code: 'integrity', position: 0 },
+  })
   expect(reads).toBe(6)
 })
 
 test('V19: numbers out of range are refused', () => {
   for (const config of [
-    { retry: { backoffMultiplier: 0.5 } }, { retry: { backoffMultiplier: NaN } }, { retry: { jitter: -0.1 } }, { retry: { jitter: 1.5 } },
-    { poll: { maxConsecutiveFailures: 0 } }, { poll: { interval: -1 } }, { batch: { maxEvents: 0 } },
-  ]) expect(() => settle(config, 'batch')).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+    { retry: { backoffMultiplier: 0.5 } },
+    { retry: { backoffMultiplier: NaN } },
+    { retry: { jitter: -0.1 } },
+    { retry: { jitter: 1.5 } },
+    { poll: { maxConsecutiveFailures: 0 } },
+    { poll: { interval: -1 } },
+    { batch: { maxEvents: 0 } },
+  ])
+    expect(() => settle(config, 'batch')).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
 })
 
 test.for([1000, 1001, 2500, 10_000])('N1, P28: a batch over %i events applies all of them', async (count) => {
@@ -301,21 +406,29 @@ test('N2: events that come during a batch are left for the next one', async () =
   const backend = fakeBackend()
   backend.append(5000)
   const applied: number[] = []
-  const projector: Projector = { name: 'p', apply(event) {
-    if (event.position % 1000 === 0) backend.append(10)
-    applied.push(event.position)
-  } }
+  const projector: Projector = {
+    name: 'p',
+    apply(event) {
+      if (event.position % 1000 === 0) backend.append(10)
+      applied.push(event.position)
+    },
+  }
   expect(await run(backend, projector)).toMatchObject({ position: 5000, reason: 'caught-up' })
   expect(applied).toEqual(upTo(5000))
 })
 
-test.for(['before', 'after'] as const)('N4, N5: a commit that reports a failure %s it happened has its effect once', async (when) => {
-  const backend = fakeBackend()
-  backend.append(10)
-  const rows = fakeRows()
-  await backend.clock.runUntil(drive(backend, fakeTarget(rows, { commit: (n) => (n <= 2 ? when : undefined) }), { batch: { maxEvents: 5 } }))
-  expect(rows.applied).toEqual(upTo(10))
-})
+test.for(['before', 'after'] as const)(
+  'N4, N5: a commit that reports a failure %s it happened has its effect once',
+  async (when) => {
+    const backend = fakeBackend()
+    backend.append(10)
+    const rows = fakeRows()
+    await backend.clock.runUntil(
+      drive(backend, fakeTarget(rows, { commit: (n) => (n <= 2 ? when : undefined) }), { batch: { maxEvents: 5 } }),
+    )
+    expect(rows.applied).toEqual(upTo(10))
+  },
+)
 
 test('N4: the result counts each event once, however often its commit failed', async () => {
   const backend = fakeBackend()
@@ -328,7 +441,9 @@ test('H28: commits that always fail end a batch after the tolerated failures', a
   const backend = fakeBackend()
   backend.append(10)
   const rows = fakeRows()
-  await expect(backend.clock.runUntil(drive(backend, fakeTarget(rows, { commit: () => 'before' })))).rejects.toMatchObject({ code: 'failed' })
+  await expect(
+    backend.clock.runUntil(drive(backend, fakeTarget(rows, { commit: () => 'before' }))),
+  ).rejects.toMatchObject({ code: 'failed' })
   expect(rows.commits).toBe(6)
 })
 
@@ -336,7 +451,16 @@ test('N6: a fatal failure says what failed, where, and why', async () => {
   const backend = fakeBackend()
   backend.append(3)
   const { projector } = collector(backend.clock, (event) => (event.position === 2 ? boom : undefined))
-  expect(await failing(backend, projector)).toMatchObject({ code: 'failed', projector: 'p', position: 2, eventId: 'id-2', eventType: 'A', stream: 's', attempts: 1, cause: boom })
+  expect(await failing(backend, projector)).toMatchObject({
+    code: 'failed',
+    projector: 'p',
+    position: 2,
+    eventId: 'id-2',
+    eventType: 'A',
+    stream: 's',
+    attempts: 1,
+    cause: boom,
+  })
 })
 
 test('N8, N10: events that do not match move the checkpoint to the head', async () => {
@@ -357,27 +481,46 @@ test('N12: no wait while behind, whatever the interval', async () => {
   expect(backend.reads.slice(0, 5)).toEqual([0, 0, 0, 0, 0])
 })
 
-test.for(['fatal', 'skip', 'park', 'retry'] as const)('N18: 36 events before a failing one are stored, then %s decides', async (strategy) => {
-  const backend = fakeBackend()
-  backend.append(100)
-  const rows = fakeRows()
-  const target = fakeTarget(rows, { apply: (event) => { if (event.position === 37) throw boom }, onError: () => strategy })
-  const running = backend.clock.runUntil(drive(backend, target))
-  if (strategy === 'fatal' || strategy === 'retry') {
-    await expect(running).rejects.toMatchObject({ position: 37 })
-    expect(rows).toMatchObject({ position: 36, applied: upTo(36), fault: { position: 37, eventId: 'id-37' } })
-  } else {
-    await running
-    expect(rows.applied).toEqual(upTo(100).filter((n) => n !== 37))
-    expect(rows.letters.map(({ position }) => position)).toEqual(strategy === 'park' ? [37] : [])
-  }
-})
+test.for(['fatal', 'skip', 'park', 'retry'] as const)(
+  'N18: 36 events before a failing one are stored, then %s decides',
+  async (strategy) => {
+    const backend = fakeBackend()
+    backend.append(100)
+    const rows = fakeRows()
+    const target = fakeTarget(rows, {
+      apply: (event) => {
+        if (event.position === 37) throw boom
+      },
+      onError: () => strategy,
+    })
+    const running = backend.clock.runUntil(drive(backend, target))
+    if (strategy === 'fatal' || strategy === 'retry') {
+      await expect(running).rejects.toMatchObject({ position: 37 })
+      expect(rows).toMatchObject({ position: 36, applied: upTo(36), fault: { position: 37, eventId: 'id-37' } })
+    } else {
+      await running
+      expect(rows.applied).toEqual(upTo(100).filter((n) => n !== 37))
+      expect(rows.letters.map(({ position }) => position)).toEqual(strategy === 'park' ? [37] : [])
+    }
+  },
+)
 
 test("N22: 'park-stream' is for read models: a plain projector that answers it stops, and is told", async () => {
   const backend = fakeBackend()
   backend.append(3)
-  expect(await failing(backend, collector(backend.clock, () => boom, () => 'park-stream' as never).projector)).toMatchObject({
-    code: 'failed', position: 1, cause: { code: 'invalid-argument', message: expect.stringContaining("Answer 'park'") },
+  expect(
+    await failing(
+      backend,
+      collector(
+        backend.clock,
+        () => boom,
+        () => 'park-stream' as never,
+      ).projector,
+    ),
+  ).toMatchObject({
+    code: 'failed',
+    position: 1,
+    cause: { code: 'invalid-argument', message: expect.stringContaining("Answer 'park'") },
   })
 })
 
@@ -385,13 +528,19 @@ test('N36: a checkpoint beyond the head is an integrity error', async () => {
   const backend = fakeBackend()
   backend.append(3)
   backend.positions.set('p', 9)
-  expect(await failing(backend, collector(backend.clock).projector)).toMatchObject({ code: 'failed', cause: { code: 'integrity', position: 9 } })
+  expect(await failing(backend, collector(backend.clock).projector)).toMatchObject({
+    code: 'failed',
+    cause: { code: 'integrity', position: 9 },
+  })
 })
 
 test('N38: a budget is kept within one batch, of which at least one is stored', async () => {
   const backend = fakeBackend()
   backend.append(100)
-  const slow = (ms: number): Projector => ({ name: 'p', apply: () => new Promise((resolve) => void backend.clock.schedule(ms, resolve)) })
+  const slow = (ms: number): Projector => ({
+    name: 'p',
+    apply: () => new Promise((resolve) => void backend.clock.schedule(ms, resolve)),
+  })
   const first = await run(backend, slow(100), { budget: { maxTime: 30 } })
   expect(first).toMatchObject({ reason: 'budget' })
   expect(first.position).toBeGreaterThan(0)
@@ -399,32 +548,39 @@ test('N38: a budget is kept within one batch, of which at least one is stored', 
   expect(backend.positions.get('p')).toBe(first.position)
 })
 
-test.for(['before', 'read', 'apply', 'commit', 'retry', 'idle'])('N39: an abort (%s) ends the run with a consistent checkpoint', async (when) => {
-  const backend = fakeBackend()
-  backend.append(10)
-  const rows = fakeRows()
-  const controller = new AbortController()
-  const abortIf = (now: string) => { if (when === now) controller.abort() }
-  abortIf('before')
-  backend.faults.read = () => abortIf('read')
-  const target = fakeTarget(rows, {
-    apply: (event) => {
-      if (event.position !== 5) return
-      abortIf('apply')
-      if (when !== 'retry') return
-      backend.clock.schedule(1, () => controller.abort())
-      throw boom
-    },
-    onError: retry,
-    commit: () => void abortIf('commit') as undefined,
-  })
-  if (when === 'idle') backend.clock.schedule(10, () => controller.abort())
-  const result = await backend.clock.runUntil(drive(backend, target, { mode: 'continuous', signal: controller.signal }))
-  expect(result).toMatchObject({ reason: 'aborted', position: rows.position })
-  expect(rows.applied).toEqual(upTo(rows.position))
-  expect([backend.clock.pending, backend.listeners.size]).toEqual([0, 0])
-  expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
-})
+test.for(['before', 'read', 'apply', 'commit', 'retry', 'idle'])(
+  'N39: an abort (%s) ends the run with a consistent checkpoint',
+  async (when) => {
+    const backend = fakeBackend()
+    backend.append(10)
+    const rows = fakeRows()
+    const controller = new AbortController()
+    const abortIf = (now: string) => {
+      if (when === now) controller.abort()
+    }
+    abortIf('before')
+    backend.faults.read = () => abortIf('read')
+    const target = fakeTarget(rows, {
+      apply: (event) => {
+        if (event.position !== 5) return
+        abortIf('apply')
+        if (when !== 'retry') return
+        backend.clock.schedule(1, () => controller.abort())
+        throw boom
+      },
+      onError: retry,
+      commit: () => void abortIf('commit') as undefined,
+    })
+    if (when === 'idle') backend.clock.schedule(10, () => controller.abort())
+    const result = await backend.clock.runUntil(
+      drive(backend, target, { mode: 'continuous', signal: controller.signal }),
+    )
+    expect(result).toMatchObject({ reason: 'aborted', position: rows.position })
+    expect(rows.applied).toEqual(upTo(rows.position))
+    expect([backend.clock.pending, backend.listeners.size]).toEqual([0, 0])
+    expect(await backend.coordinator.tryAcquire('rows@1')).toBeDefined()
+  },
+)
 
 test('N42: lost hints are made up for by the poll; doubled ones cost no commit', async () => {
   const backend = fakeBackend()
@@ -445,7 +601,9 @@ test('N13, N15: followers go on without a frozen leader, whose next commit is re
   const backend = fakeBackend()
   const rows = fakeRows()
   let thaw = () => {}
-  const frozen = new Promise<undefined>((resolve) => { thaw = () => resolve(undefined) })
+  const frozen = new Promise<undefined>((resolve) => {
+    thaw = () => resolve(undefined)
+  })
   const controller = new AbortController()
   const config: Config = { mode: 'continuous', signal: controller.signal }
   const runs = [drive(backend, fakeTarget(rows, { commit: () => frozen }), config, 'frozen')]
@@ -462,18 +620,40 @@ test('N13, N15: followers go on without a frozen leader, whose next commit is re
   expect((await backend.clock.runUntil(Promise.all(runs))).map(({ reason }) => reason)).toEqual(['aborted', 'aborted'])
 })
 
-test.each([4096, 3])('the page gets its turn after 5 ms of work, also where a page of the log (of %d events) takes less', async (limit) => {
-  const backend = fakeBackend()
-  backend.append(100)
-  let now = 0
-  const clock = { ...backend.clock, monotonic: () => now }
-  const turns: number[] = []
-  vi.stubGlobal('scheduler', { yield: async () => { turns.push(now) } })
-  const reader: FakeBackend = {
-    ...backend, reader: { ...backend.reader, readEvents: (filter, page, options) => backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options) },
-  }
-  const rows = fakeRows()
-  await backend.clock.runUntil(drive(reader, fakeTarget(rows, { apply: () => { now += 1 } }), { clock }))
-  expect(rows.applied).toHaveLength(100)
-  expect(Math.max(...gaps([0, ...turns, now]))).toBe(5)
-})
+test.each([4096, 3])(
+  'the page gets its turn after 5 ms of work, also where a page of the log (of %d events) takes less',
+  async (limit) => {
+    const backend = fakeBackend()
+    backend.append(100)
+    let now = 0
+    const clock = { ...backend.clock, monotonic: () => now }
+    const turns: number[] = []
+    vi.stubGlobal('scheduler', {
+      yield: async () => {
+        turns.push(now)
+      },
+    })
+    const reader: FakeBackend = {
+      ...backend,
+      reader: {
+        ...backend.reader,
+        readEvents: (filter, page, options) =>
+          backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options),
+      },
+    }
+    const rows = fakeRows()
+    await backend.clock.runUntil(
+      drive(
+        reader,
+        fakeTarget(rows, {
+          apply: () => {
+            now += 1
+          },
+        }),
+        { clock },
+      ),
+    )
+    expect(rows.applied).toHaveLength(100)
+    expect(Math.max(...gaps([0, ...turns, now]))).toBe(5)
+  },
+)

@@ -10,17 +10,32 @@ import { runMachine, type RunnerPorts } from '../../../src/projection/runner.js'
 import type { ProjectionState, ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
 
-function started(backend: FakeBackend, target: ProjectionTarget, mode: 'batch' | 'continuous', more: { config?: ProjectionConfig<never>; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {}) {
+function started(
+  backend: FakeBackend,
+  target: ProjectionTarget,
+  mode: 'batch' | 'continuous',
+  more: { config?: ProjectionConfig<never>; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {},
+) {
   const stopping = new AbortController()
   const reports: ProjectionOccurrence[] = []
   const run = newRun()
-  const ended = runMachine({
-    target, settings: settle({ clock: backend.clock, ...more.config }, mode), owner: 'a', run, report: (each) => void reports.push(each),
-    ports: { reader: backend.reader, ...more.ports } as RunnerPorts<never>, ...(more.holdsLock !== undefined && { holdsLock: more.holdsLock }),
-  }, stopping.signal)
+  const ended = runMachine(
+    {
+      target,
+      settings: settle({ clock: backend.clock, ...more.config }, mode),
+      owner: 'a',
+      run,
+      report: (each) => void reports.push(each),
+      ports: { reader: backend.reader, ...more.ports } as RunnerPorts<never>,
+      ...(more.holdsLock !== undefined && { holdsLock: more.holdsLock }),
+    },
+    stopping.signal,
+  )
   ended.catch(() => {})
   return {
-    run, reports, ended,
+    run,
+    reports,
+    ended,
     async stop() {
       stopping.abort()
       return backend.clock.runUntil(ended)
@@ -34,7 +49,12 @@ describe('pages that are read ahead', () => {
     backend.append(6000)
     const rows = fakeRows()
     let failed = 0
-    const target = fakeTarget(rows, { apply: ({ position }) => { if (position === 2000 && failed++ === 0) throw new Error('once') }, onError: () => 'retry' })
+    const target = fakeTarget(rows, {
+      apply: ({ position }) => {
+        if (position === 2000 && failed++ === 0) throw new Error('once')
+      },
+      onError: () => 'retry',
+    })
     const { ended } = started(backend, target, 'batch')
     expect(await backend.clock.runUntil(ended)).toMatchObject({ applied: 6000, position: 6000 })
     expect(rows.applied).toEqual(upTo(6000))
@@ -45,8 +65,14 @@ describe('pages that are read ahead', () => {
     backend.append(6000)
     const rows = fakeRows()
     let asked = 0
-    const reader: EventReader = { ...backend.reader, readEvents: (...given) => (asked += 1, backend.reader.readEvents(...given)) }
-    const { ended } = started(backend, fakeTarget(rows, { commit: (n) => (n === 1 ? 'before' : undefined) }), 'batch', { config: { batch: { maxEvents: 4096 } }, ports: { reader: reader as never } })
+    const reader: EventReader = {
+      ...backend.reader,
+      readEvents: (...given) => ((asked += 1), backend.reader.readEvents(...given)),
+    }
+    const { ended } = started(backend, fakeTarget(rows, { commit: (n) => (n === 1 ? 'before' : undefined) }), 'batch', {
+      config: { batch: { maxEvents: 4096 } },
+      ports: { reader: reader as never },
+    })
     await backend.clock.runUntil(ended)
     expect(rows.applied).toEqual(upTo(6000))
     // Both pages, and after the failure both again.
@@ -64,11 +90,20 @@ describe('pages that are read ahead', () => {
   })
 })
 
-test.for([['batch', false], ['continuous', true]] as const)('a %s asks for what this context remembers of its own: %s', async ([mode, own]) => {
+test.for([
+  ['batch', false],
+  ['continuous', true],
+] as const)('a %s asks for what this context remembers of its own: %s', async ([mode, own]) => {
   const backend = fakeBackend()
   backend.append(3)
   const asked: unknown[] = []
-  const reader: EventReader = { ...backend.reader, readEvents: (filter, page, options) => (asked.push((options as PageReadOptions).own), backend.reader.readEvents(filter, page, options)) }
+  const reader: EventReader = {
+    ...backend.reader,
+    readEvents: (filter, page, options) => (
+      asked.push((options as PageReadOptions).own),
+      backend.reader.readEvents(filter, page, options)
+    ),
+  }
   const run = started(backend, fakeTarget(fakeRows()), mode, { ports: { reader: reader as never } })
   await backend.clock.advance(10)
   await run.stop()
@@ -79,7 +114,10 @@ test('a reader that does not move is an error with its name, in a batch and afte
   const backend = fakeBackend()
   const reader: EventReader = { readEvents: async () => ({ events: [], scannedTo: 0, head: 5 }) }
   const { ended } = started(backend, fakeTarget(fakeRows()), 'batch', { ports: { reader: reader as never } })
-  await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'failed', cause: { code: 'integrity', message: expect.stringContaining('scannedTo') } })
+  await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({
+    code: 'failed',
+    cause: { code: 'integrity', message: expect.stringContaining('scannedTo') },
+  })
 })
 
 describe('sleeping', () => {
@@ -91,7 +129,10 @@ describe('sleeping', () => {
     let control = () => {}
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
-      ports: { onHurry: (listener) => (hurry = listener, () => {}), onControl: (listener) => (control = listener, () => {}) },
+      ports: {
+        onHurry: (listener) => ((hurry = listener), () => {}),
+        onControl: (listener) => ((control = listener), () => {}),
+      },
     })
     await backend.clock.advance(5)
     expect(backend.reads).toHaveLength(1)
@@ -128,7 +169,8 @@ describe('sleeping', () => {
     backend.append(1)
     let hurry = () => {}
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
-      config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } }, ports: { onHurry: (listener) => (hurry = listener, () => {}) },
+      config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
+      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5)
     hurry()
@@ -146,7 +188,8 @@ describe('sleeping', () => {
     let hurry = () => {}
     const target = fakeTarget(rows, { apply: () => hurry(), commit: (n) => (n === 1 ? 'before' : undefined) })
     const run = started(backend, target, 'continuous', {
-      config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } }, ports: { onHurry: (listener) => (hurry = listener, () => {}) },
+      config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
+      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5_000)
     expect([rows.commits, rows.applied]).toEqual([1, []])
@@ -166,9 +209,19 @@ describe('sleeping', () => {
     const calls: number[] = []
     let tell = () => {}
     let hurry = () => {}
-    const target = fakeTarget(fakeRows(), { apply: () => { calls.push(retried.clock.monotonic()); throw new Error('no') }, onError: () => 'retry' })
+    const target = fakeTarget(fakeRows(), {
+      apply: () => {
+        calls.push(retried.clock.monotonic())
+        throw new Error('no')
+      },
+      onError: () => 'retry',
+    })
     const other = started(retried, target, 'continuous', {
-      config: { retry: { delay: 5000, jitter: 0 } }, ports: { onControl: (listener) => (tell = listener, () => {}), onHurry: (listener) => (hurry = listener, () => {}) },
+      config: { retry: { delay: 5000, jitter: 0 } },
+      ports: {
+        onControl: (listener) => ((tell = listener), () => {}),
+        onHurry: (listener) => ((hurry = listener), () => {}),
+      },
     })
     await retried.clock.advance(10)
     hurry()
@@ -188,7 +241,9 @@ describe('sleeping', () => {
       listening.add(name)
       return () => void listening.delete(name)
     }
-    const run = started(backend, fakeTarget(fakeRows()), 'continuous', { ports: { onHurry: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') } })
+    const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
+      ports: { onHurry: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') },
+    })
     await backend.clock.advance(10)
     expect([...listening].sort()).toEqual(['control', 'hint', 'hurry', 'wanted'])
     await run.stop()
@@ -200,7 +255,11 @@ describe('N19: an event that runs died of', () => {
   const died = (rows: ReturnType<typeof fakeRows>, notes: (number | undefined)[] = []): ProjectionTarget => {
     const target = fakeTarget(rows, { onError: () => 'skip' })
     const more: Partial<ProjectionState> = { unclean: { position: 0, ends: 5 }, trying: { position: 1, runs: 2 } }
-    return { ...target, begin: async (...given) => ({ ...await target.begin(...given), ...more }), tries: async (position) => void notes.push(position) }
+    return {
+      ...target,
+      begin: async (...given) => ({ ...(await target.begin(...given)), ...more }),
+      tries: async (position) => void notes.push(position),
+    }
   }
   test('is blamed by who holds the lock, and not by who works beside a run that may be alive', async () => {
     for (const holds of [true, false]) {
@@ -219,14 +278,24 @@ describe('N19: an event that runs died of', () => {
 
 describe('how a run ends', () => {
   test('its target is left without anything pending, however it ended', async () => {
-    const ends: Record<string, { failing?: number; lost?: true; aborted?: true }> = { done: {}, failed: { failing: 2 }, lost: { lost: true }, aborted: { aborted: true } }
+    const ends: Record<string, { failing?: number; lost?: true; aborted?: true }> = {
+      done: {},
+      failed: { failing: 2 },
+      lost: { lost: true },
+      aborted: { aborted: true },
+    }
     for (const [how, { failing, lost, aborted }] of Object.entries(ends)) {
       const backend = fakeBackend()
       backend.append(3)
       const rows = fakeRows()
       let resets = 0
       let last = ''
-      const target = fakeTarget(rows, { apply: ({ position }) => { last = 'applied'; if (position === failing) throw new Error('no') } })
+      const target = fakeTarget(rows, {
+        apply: ({ position }) => {
+          last = 'applied'
+          if (position === failing) throw new Error('no')
+        },
+      })
       const watched: ProjectionTarget = {
         ...target,
         commit: async (...given) => {
@@ -251,12 +320,32 @@ describe('how a run ends', () => {
     backend.append(3)
     const stopping = new AbortController()
     const target = fakeTarget(fakeRows())
-    const failing: ProjectionTarget = { ...target, begin: async () => { stopping.abort(); throw new Error('closed under it') } }
-    const context = { settings: settle({ clock: backend.clock }, 'continuous'), owner: 'a', run: newRun(), report: () => {}, ports: { reader: backend.reader } }
+    const failing: ProjectionTarget = {
+      ...target,
+      begin: async () => {
+        stopping.abort()
+        throw new Error('closed under it')
+      },
+    }
+    const context = {
+      settings: settle({ clock: backend.clock }, 'continuous'),
+      owner: 'a',
+      run: newRun(),
+      report: () => {},
+      ports: { reader: backend.reader },
+    }
     expect(await runMachine({ ...context, target: failing }, stopping.signal)).toMatchObject({ reason: 'aborted' })
     const again = new AbortController()
-    const losing: ProjectionTarget = { ...target, commit: async () => { again.abort(); throw new LeadershipLostError('rows', 'gone') } }
-    await expect(runMachine({ ...context, run: newRun(), target: losing }, again.signal)).rejects.toMatchObject({ code: 'leadership-lost' })
+    const losing: ProjectionTarget = {
+      ...target,
+      commit: async () => {
+        again.abort()
+        throw new LeadershipLostError('rows', 'gone')
+      },
+    }
+    await expect(runMachine({ ...context, run: newRun(), target: losing }, again.signal)).rejects.toMatchObject({
+      code: 'leadership-lost',
+    })
   })
   test('a failure that is the storage’s is not the event’s', async () => {
     const backend = fakeBackend()
@@ -264,7 +353,12 @@ describe('how a run ends', () => {
     const rows = fakeRows()
     const refused = new Error('row not read')
     let times = 0
-    const target = fakeTarget(rows, { apply: ({ position }) => { if (position === 2 && times++ === 0) throw refused }, onError: () => 'fatal' })
+    const target = fakeTarget(rows, {
+      apply: ({ position }) => {
+        if (position === 2 && times++ === 0) throw refused
+      },
+      onError: () => 'fatal',
+    })
     const { ended, reports } = started(backend, { ...target, isStorageFailure: (error) => error === refused }, 'batch')
     expect(await backend.clock.runUntil(ended)).toMatchObject({ applied: 2 })
     expect(reports.map(({ type }) => type)).not.toContain('event-failed')
@@ -272,7 +366,13 @@ describe('how a run ends', () => {
 })
 
 test('a run looks at the stored state for moves from outside: epoch, position and rebuild', async () => {
-  for (const move of [{ epoch: 99 }, { position: 0 }, { rebuild: { position: 0, letters: 0 } }, { rebuild: { position: 3, letters: 0 } }, {}] as Partial<ProjectionState>[]) {
+  for (const move of [
+    { epoch: 99 },
+    { position: 0 },
+    { rebuild: { position: 0, letters: 0 } },
+    { rebuild: { position: 3, letters: 0 } },
+    {},
+  ] as Partial<ProjectionState>[]) {
     const backend = fakeBackend()
     backend.append(3)
     const target = fakeTarget(fakeRows())
@@ -281,10 +381,12 @@ test('a run looks at the stored state for moves from outside: epoch, position an
     let control = () => {}
     const watched: ProjectionTarget = {
       ...target,
-      begin: async (...given) => (begun += 1, moved = false, target.begin(...given)),
-      state: async () => ({ ...await target.state(), ...(moved && move) }),
+      begin: async (...given) => ((begun += 1), (moved = false), target.begin(...given)),
+      state: async () => ({ ...(await target.state()), ...(moved && move) }),
     }
-    const run = started(backend, watched, 'continuous', { ports: { onControl: (listener) => (control = listener, () => {}) } })
+    const run = started(backend, watched, 'continuous', {
+      ports: { onControl: (listener) => ((control = listener), () => {}) },
+    })
     await backend.clock.advance(10)
     expect(begun).toBe(1)
     moved = true

@@ -4,30 +4,49 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
-import { inProcessCoordinator } from '../../../src/coordination/in-process.js'
+import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
 import { applied, applying } from '../../../src/projection/target.js'
-import { IndexedDbStorage } from '../../../src/read-model/indexeddb-storage.js'
-import { MemoryReadModels } from '../../../src/read-model/memory-storage.js'
+import { IndexedDbStorage } from '../../../src/read-model/indexeddb/indexeddb-storage.js'
+import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
-import { readModelTarget } from '../../../src/read-model/target.js'
+import { readModelTarget } from '../../../src/running/read-model-target.js'
 
-type Event = { type: 'Added'; data: { to: string; amount: number } } | { type: 'Removed'; data: { to: string } } | { type: 'Other'; data: null }
-interface Row { name: string; seen: readonly number[]; total: number }
+type Event =
+  | { type: 'Added'; data: { to: string; amount: number } }
+  | { type: 'Removed'; data: { to: string } }
+  | { type: 'Other'; data: null }
+interface Row {
+  name: string
+  seen: readonly number[]
+  total: number
+}
 const events = defineEvents<Event>()
 
 /** Every row lists the positions that made it, so that an effect that is there twice or not at all shows. */
 const definition: ProjectionDefinition<Event> = defineProjection(events, {
   name: 'ledger',
-  tables: { rows: table<Row>()({ key: 'name', indexes: { byTotal: 'total' } }), counts: table<{ name: string; n: number }>({ key: 'name' }) },
+  tables: {
+    rows: table<Row>()({ key: 'name', indexes: { byTotal: 'total' } }),
+    counts: table<{ name: string; n: number }>({ key: 'name' }),
+  },
   on: {
     Added: async ({ data: { to, amount }, position }, { rows }) => {
       if (amount === 13) throw new TypeError('unlucky')
-      await rows.update(to, (row) => ({ name: to, seen: [...(row?.seen ?? []), position], total: (row?.total ?? 0) + amount }))
+      await rows.update(to, (row) => ({
+        name: to,
+        seen: [...(row?.seen ?? []), position],
+        total: (row?.total ?? 0) + amount,
+      }))
     },
     Removed: ({ data: { to } }, { rows }) => rows.delete(to),
   },
-  fold: { counts: { key: ({ type }) => (type === 'Added' ? 'all' : undefined), evolve: (row) => ({ name: 'all', n: (row?.n ?? 0) + 1 }) } },
+  fold: {
+    counts: {
+      key: ({ type }) => (type === 'Added' ? 'all' : undefined),
+      evolve: (row) => ({ name: 'all', n: (row?.n ?? 0) + 1 }),
+    },
+  },
   onError: () => 'park',
 }) as unknown as ProjectionDefinition<Event>
 
@@ -50,17 +69,31 @@ function reference(log: readonly RecordedEvent<Event>[], to: number, blamed: Rea
     const row = rows.get(name)
     rows.set(name, { name, seen: [...(row?.seen ?? []), event.position], total: (row?.total ?? 0) + amount })
   }
-  return { rows: [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), counts: n === 0 ? [] : [{ name: 'all', n }], letters }
+  return {
+    rows: [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    counts: n === 0 ? [] : [{ name: 'all', n }],
+    letters,
+  }
 }
 
 async function stored(storage: ReadModelStorage) {
   const all = async (name: string) => (await storage.query(name, { kind: 'all', options: {} })).value
-  return { rows: await all('rows'), counts: await all('counts'), letters: (await storage.letters(0, 10_000)).map(({ position }) => position) }
+  return {
+    rows: await all('rows'),
+    counts: await all('counts'),
+    letters: (await storage.letters(0, 10_000)).map(({ position }) => position),
+  }
 }
 
 /** The rows, letters and counts are those of a plain fold up to a position. */
-async function assertFolded(storage: ReadModelStorage, log: readonly RecordedEvent<Event>[], to: number): Promise<void> {
-  const blamed = (await storage.letters(0, 10_000)).filter(({ errorName }) => errorName === 'EventCrashesError').map(({ position }) => position)
+async function assertFolded(
+  storage: ReadModelStorage,
+  log: readonly RecordedEvent<Event>[],
+  to: number,
+): Promise<void> {
+  const blamed = (await storage.letters(0, 10_000))
+    .filter(({ errorName }) => errorName === 'EventCrashesError')
+    .map(({ position }) => position)
   expect(await stored(storage)).toEqual(reference(log, to, new Set(blamed)))
 }
 
@@ -116,7 +149,12 @@ async function live(store: Store, storage: ReadModelStorage, maxEvents: number, 
       return state
     },
   })
-  const target = readModelTarget(definition, faulty, { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+  const target = readModelTarget(definition, faulty, {
+    head: () => store.head(),
+    event: () => Promise.reject(new Error('not asked for')),
+    committed() {},
+    changed() {},
+  })
   const apply = target.apply
   target.apply = (event) => applying(crash.step().then(() => applied(apply(event))))
   const reader = {
@@ -126,14 +164,28 @@ async function live(store: Store, storage: ReadModelStorage, maxEvents: number, 
     },
   }
   // A dead context's lock is free.
-  const running = driveTarget(target, { reader, coordinator: inProcessCoordinator() }, { batch: { maxEvents } }, { mode: 'batch', owner: crypto.randomUUID() })
+  const running = driveTarget(
+    target,
+    { reader, coordinator: inProcessCoordinator() },
+    { batch: { maxEvents } },
+    { mode: 'batch', owner: crypto.randomUUID() },
+  )
   crash.ended = running.catch(() => {})
   return Promise.race([running.then(() => true), crash.happened.then(() => false)])
 }
 
 const event = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant('Added' as const), data: fc.record({ to: fc.constantFrom('a', 'b', 'c', 'd'), amount: fc.integer({ min: 1, max: 15 }) }) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('Removed' as const), data: fc.record({ to: fc.constantFrom('a', 'b') }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('Added' as const),
+      data: fc.record({ to: fc.constantFrom('a', 'b', 'c', 'd'), amount: fc.integer({ min: 1, max: 15 }) }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('Removed' as const), data: fc.record({ to: fc.constantFrom('a', 'b') }) }),
+  },
   { weight: 1, arbitrary: fc.constant({ type: 'Other' as const, data: null }) },
 )
 
@@ -147,19 +199,29 @@ async function logOf(list: readonly Event[]): Promise<{ store: Store; log: Recor
 
 let count = 0
 const storages: readonly (readonly [string, () => () => ReadModelStorage])[] = [
-  ['memory', () => {
-    const models = new MemoryReadModels()
-    return () => models.open(definition as never, 'log')
-  }],
-  ['fake-indexeddb', () => {
-    const name = `exactly-once-${(count += 1)}`
-    return () => new IndexedDbStorage(name, definition as never, 'log', async () => {})
-  }],
+  [
+    'memory',
+    () => {
+      const models = new MemoryReadModels()
+      return () => models.open(definition as never, 'log')
+    },
+  ],
+  [
+    'fake-indexeddb',
+    () => {
+      const name = `exactly-once-${(count += 1)}`
+      return () => new IndexedDbStorage(name, definition as never, 'log', async () => {})
+    },
+  ],
 ]
 
 describe.for(storages)('%s', ([, database]) => {
   test('N3: with a crash at every step in turn, the rows are those of a plain fold, and no effect is there twice', async () => {
-    const list: Event[] = Array.from({ length: 18 }, (_, at) => (at % 7 === 6 ? { type: 'Removed', data: { to: 'a' } } : { type: 'Added', data: { to: 'abc'[at % 3] as string, amount: at === 10 ? 13 : at + 1 } }))
+    const list: Event[] = Array.from({ length: 18 }, (_, at) =>
+      at % 7 === 6
+        ? { type: 'Removed', data: { to: 'a' } }
+        : { type: 'Added', data: { to: 'abc'[at % 3] as string, amount: at === 10 ? 13 : at + 1 } },
+    )
     const { store, log } = await logOf(list)
     let steps = 0
     for (let step = 1, finished = false; !finished && step < 500; step += 1) {
@@ -168,7 +230,8 @@ describe.for(storages)('%s', ([, database]) => {
       const left = open()
       const { position } = await left.state()
       await assertFolded(left, log, position)
-      for (let lives = 0; !(await live(store, open(), 5, new Crash(step + 12))); lives += 1) expect(lives).toBeLessThan(50)
+      for (let lives = 0; !(await live(store, open(), 5, new Crash(step + 12))); lives += 1)
+        expect(lives).toBeLessThan(50)
       await assertFolded(open(), log, log.length)
       steps = step
     }
@@ -180,7 +243,10 @@ describe.for(storages)('%s', ([, database]) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(event, { maxLength: 40 }),
-        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 7, 64, 100_000), crashAfter: fc.integer({ min: 2, max: 60 }) }), { maxLength: 12 }),
+        fc.array(
+          fc.record({ maxEvents: fc.constantFrom(1, 7, 64, 100_000), crashAfter: fc.integer({ min: 2, max: 60 }) }),
+          { maxLength: 12 },
+        ),
         async (list, lives) => {
           const { store, log } = await logOf(list)
           const open = database()
@@ -201,7 +267,14 @@ describe.for(storages)('%s', ([, database]) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(event, { minLength: 1, maxLength: 30 }),
-        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 5, 100_000), crashAfter: fc.integer({ min: 2, max: 40 }), rebuild: fc.boolean() }), { maxLength: 10 }),
+        fc.array(
+          fc.record({
+            maxEvents: fc.constantFrom(1, 5, 100_000),
+            crashAfter: fc.integer({ min: 2, max: 40 }),
+            rebuild: fc.boolean(),
+          }),
+          { maxLength: 10 },
+        ),
         async (list, lives) => {
           const { store, log } = await logOf(list)
           const open = database()
@@ -225,7 +298,10 @@ describe.for(storages)('%s', ([, database]) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(event, { minLength: 5, maxLength: 30 }),
-        fc.array(fc.record({ maxEvents: fc.constantFrom(1, 5, 100_000), frozenAfter: fc.integer({ min: 1, max: 40 }) }), { minLength: 1, maxLength: 6 }),
+        fc.array(
+          fc.record({ maxEvents: fc.constantFrom(1, 5, 100_000), frozenAfter: fc.integer({ min: 1, max: 40 }) }),
+          { minLength: 1, maxLength: 6 },
+        ),
         fc.infiniteStream(fc.nat()),
         async (list, contexts, order) => {
           const { store, log } = await logOf(list)
@@ -252,13 +328,20 @@ describe.for(storages)('%s', ([, database]) => {
   })
 
   test('N19: a handler that kills its context at event 37 is called five times, and then the event is set aside', async () => {
-    const { store, log } = await logOf(Array.from({ length: 100 }, (_, at) => ({ type: 'Added', data: { to: 'abc'[at % 3] as string, amount: 1 } })))
+    const { store, log } = await logOf(
+      Array.from({ length: 100 }, (_, at) => ({ type: 'Added', data: { to: 'abc'[at % 3] as string, amount: 1 } })),
+    )
     const open = database()
     const positions: number[] = []
     let kills = 0
     for (let lives = 0, done = false; !done; lives += 1) {
       expect(lives).toBeLessThan(10)
-      const target = readModelTarget(definition, open(), { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
+      const target = readModelTarget(definition, open(), {
+        head: () => store.head(),
+        event: () => Promise.reject(new Error('not asked for')),
+        committed() {},
+        changed() {},
+      })
       const { apply } = target
       const died = new Promise<void>((die) => {
         target.apply = (event) => {
@@ -268,7 +351,12 @@ describe.for(storages)('%s', ([, database]) => {
           return applying(new Promise(() => {}))
         }
       })
-      const running = driveTarget(target, { reader: store, coordinator: inProcessCoordinator() }, {}, { mode: 'batch', owner: crypto.randomUUID() })
+      const running = driveTarget(
+        target,
+        { reader: store, coordinator: inProcessCoordinator() },
+        {},
+        { mode: 'batch', owner: crypto.randomUUID() },
+      )
       done = await Promise.race([running.then(() => true), died.then(() => false)])
       positions.push((await open().state()).position)
     }
@@ -280,7 +368,11 @@ describe.for(storages)('%s', ([, database]) => {
   })
 
   test('N23: a letter that cannot be written holds the checkpoint back', async () => {
-    const { store, log } = await logOf([{ type: 'Added', data: { to: 'a', amount: 1 } }, { type: 'Added', data: { to: 'a', amount: 13 } }, { type: 'Added', data: { to: 'a', amount: 2 } }])
+    const { store, log } = await logOf([
+      { type: 'Added', data: { to: 'a', amount: 1 } },
+      { type: 'Added', data: { to: 'a', amount: 13 } },
+      { type: 'Added', data: { to: 'a', amount: 2 } },
+    ])
     const storage = database()()
     let refusals = 0
     const picky = instead(storage, {
@@ -290,12 +382,25 @@ describe.for(storages)('%s', ([, database]) => {
         return Promise.reject(new Error('no room for letters'))
       },
     })
-    const target = readModelTarget(definition, picky, { head: () => store.head(), event: () => Promise.reject(new Error('not asked for')), committed() {}, changed() {} })
-    const positions: number[] = []
-    const result = await driveTarget(target, { reader: store, coordinator: inProcessCoordinator() }, { poll: { failureBackoff: 0 } }, {
-      mode: 'batch', owner: 'test',
-      report: (report) => { if (report.type === 'storage-failed') void storage.state().then(({ position }) => positions.push(position)) },
+    const target = readModelTarget(definition, picky, {
+      head: () => store.head(),
+      event: () => Promise.reject(new Error('not asked for')),
+      committed() {},
+      changed() {},
     })
+    const positions: number[] = []
+    const result = await driveTarget(
+      target,
+      { reader: store, coordinator: inProcessCoordinator() },
+      { poll: { failureBackoff: 0 } },
+      {
+        mode: 'batch',
+        owner: 'test',
+        report: (report) => {
+          if (report.type === 'storage-failed') void storage.state().then(({ position }) => positions.push(position))
+        },
+      },
+    )
     expect(result).toMatchObject({ applied: 2, parked: 1, position: 3 })
     expect(positions).toEqual([1, 1, 1])
     await assertFolded(storage, log, 3)
@@ -314,7 +419,8 @@ test('H25: a read model whose storage answers with nothing for a while is not lo
     IDBObjectStore.prototype.get = function (this: IDBObjectStore, key: IDBValidKey | IDBKeyRange) {
       return get.call(this, key === 'state' ? 'nothing' : key)
     }
-    for (let round = 0; round < 2; round += 1) await expect(storage.setPaused(true)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
+    for (let round = 0; round < 2; round += 1)
+      await expect(storage.setPaused(true)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
   } finally {
     IDBObjectStore.prototype.get = get
   }

@@ -1,16 +1,35 @@
 // A misspelt option would be ignored, and so widen what it should narrow: it is refused wherever something is run, waited for or read.
 import { expect, test } from 'vitest'
-import { defineProjection, liveProjection, openReadModel, runProjection, startProjection, verifyReadModel, type ProjectionConfig } from 'tidemark'
+import {
+  defineProjection,
+  liveProjection,
+  openReadModel,
+  runProjection,
+  startProjection,
+  verifyReadModel,
+  type ProjectionConfig,
+} from 'tidemark'
 import { events, memoryStore, model } from './support.js'
 
-const invalid = (message: string) => expect.objectContaining({ name: 'InvalidArgumentError', code: 'invalid-argument', message: expect.stringContaining(message) })
+const invalid = (message: string) =>
+  expect.objectContaining({
+    name: 'InvalidArgumentError',
+    code: 'invalid-argument',
+    message: expect.stringContaining(message),
+  })
 const signal = new AbortController()
 
 test.for<[given: unknown, message: string]>([
   [{ Mode: 'continuous' }, "config has no property 'Mode'. It may have poll, retry, batch, budget,"],
   [[], 'config must be an object'],
-  [{ poll: { intervall: 4 } }, "poll has no property 'intervall'. It may have interval, emptyBackoff, failureBackoff, maxConsecutiveFailures."],
-  [{ retry: { max: 3 } }, "retry has no property 'max'. It may have maxAttempts, delay, backoffMultiplier, maxDelay, jitter."],
+  [
+    { poll: { intervall: 4 } },
+    "poll has no property 'intervall'. It may have interval, emptyBackoff, failureBackoff, maxConsecutiveFailures.",
+  ],
+  [
+    { retry: { max: 3 } },
+    "retry has no property 'max'. It may have maxAttempts, delay, backoffMultiplier, maxDelay, jitter.",
+  ],
   [{ batch: { maxevents: 3 } }, "batch has no property 'maxevents'. It may have maxEvents, maxBytes, maxTime."],
   [{ budget: { time: 4 } }, "budget has no property 'time'. It may have maxTime, maxEvents."],
   [{ poll: null }, 'poll must be an object'],
@@ -34,19 +53,26 @@ test('so are the options of a handle, a view, a check and a live projection', as
     [{ onTimeout: 'Stale' }, "onTimeout must be 'throw' or 'stale'"],
     [{ signal }, 'signal must be an AbortSignal'],
     [null, 'options must be an object'],
-  ] as const) await expect(projection.caughtUp(1, options as object)).rejects.toEqual(invalid(message))
+  ] as const)
+    await expect(projection.caughtUp(1, options as object)).rejects.toEqual(invalid(message))
   for (const [options, message] of [
     [{ untill: 'complete' }, "options has no property 'untill'. It may have until, signal."],
     [{ signal }, 'signal must be an AbortSignal'],
     [null, 'options must be an object'],
-  ] as const) await expect(projection.rebuild(options as object)).rejects.toEqual(invalid(message))
-  await expect(openReadModel(store, model(), { Clock: 1 } as object)).rejects.toEqual(invalid("options has no property 'Clock'. It may have clock."))
-  await expect(verifyReadModel(store, model(), { signal } as object)).rejects.toEqual(invalid('signal must be an AbortSignal'))
+  ] as const)
+    await expect(projection.rebuild(options as object)).rejects.toEqual(invalid(message))
+  await expect(openReadModel(store, model(), { Clock: 1 } as object)).rejects.toEqual(
+    invalid("options has no property 'Clock'. It may have clock."),
+  )
+  await expect(verifyReadModel(store, model(), { signal } as object)).rejects.toEqual(
+    invalid('signal must be an AbortSignal'),
+  )
   for (const [specification, message] of [
     [{ initial: 0, on: {}, filters: {} }, "has no property 'filters'. It may have initial, on, filter, clock."],
     [{ initial: 0 }, 'on must be { type: fold }'],
     [null, 'must be an object'],
-  ] as const) expect(() => liveProjection(store, specification as never)).toThrow(invalid(message))
+  ] as const)
+    expect(() => liveProjection(store, specification as never)).toThrow(invalid(message))
   await projection.stop()
   await store.close()
 })
@@ -56,7 +82,12 @@ test.for<[given: object, message: string]>([
   [{ fold: null }, 'fold must be an object'],
   [{ filter: null }, 'filter must be an object'],
   [{ onError: 'skip' }, 'onError must be a function'],
-  [{ fold: { rows: { key: () => 1, evolve: () => null, filter: {} } } }, "fold.rows has no property 'filter'. It may have key, evolve."],
+  [
+    { fold: { rows: { key: () => 1, evolve: () => null, filter: {} } } },
+    "fold.rows has no property 'filter'. It may have key, evolve.",
+  ],
 ])('and of a definition: %o', ([given, message]) => {
-  expect(() => defineProjection(events, { name: 'x', tables: { rows: { key: 'id' } }, on: { Added() {} }, ...given } as never)).toThrow(invalid(message))
+  expect(() =>
+    defineProjection(events, { name: 'x', tables: { rows: { key: 'id' } }, on: { Added() {} }, ...given } as never),
+  ).toThrow(invalid(message))
 })

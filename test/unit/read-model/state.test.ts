@@ -2,15 +2,55 @@
 import { describe, expect, test } from 'vitest'
 import type { DeadLetterRecord, StoredFault } from '../../../src/projection/target.js'
 import {
-  addLeftOut, assertPossible, committed, earlierVersions, emptyState, faulted, faultOutcome, impossibleIn, letterBefore, looksBack, pausedOrNot, rebuildStarted, replayed, skipped,
-  takeOver, tried, withoutLetter, workingSide, type Commit, type StateRow,
+  addLeftOut,
+  assertPossible,
+  committed,
+  earlierVersions,
+  emptyState,
+  faulted,
+  faultOutcome,
+  impossibleIn,
+  letterBefore,
+  looksBack,
+  pausedOrNot,
+  rebuildStarted,
+  replayed,
+  skipped,
+  takeOver,
+  tried,
+  withoutLetter,
+  workingSide,
+  type Commit,
+  type StateRow,
 } from '../../../src/read-model/state.js'
 
-const state = (change: Partial<StateRow> = {}): StateRow => ({ ...emptyState('log', 'tables', 'types'), position: 10, epoch: 5, owner: 'a', ...change })
-const letter = (position: number, holdsStream = false, stream = 's'): DeadLetterRecord =>
-  ({ position, eventId: `${position}`, eventType: 'A', stream, errorName: 'Error', message: '', attempts: 1, time: 0, ...(holdsStream && { holdsStream: true as const }) })
+const state = (change: Partial<StateRow> = {}): StateRow => ({
+  ...emptyState('log', 'tables', 'types'),
+  position: 10,
+  epoch: 5,
+  owner: 'a',
+  ...change,
+})
+const letter = (position: number, holdsStream = false, stream = 's'): DeadLetterRecord => ({
+  position,
+  eventId: `${position}`,
+  eventType: 'A',
+  stream,
+  errorName: 'Error',
+  message: '',
+  attempts: 1,
+  time: 0,
+  ...(holdsStream && { holdsStream: true as const }),
+})
 const fault = (position: number): StoredFault => ({ position, message: 'broken', time: 1 })
-const commit = (from: StateRow, position: number, more: Partial<Commit> = {}): Commit => ({ from, position, caughtUp: false, rows: new Map(), letters: [], ...more })
+const commit = (from: StateRow, position: number, more: Partial<Commit> = {}): Commit => ({
+  from,
+  position,
+  caughtUp: false,
+  rows: new Map(),
+  letters: [],
+  ...more,
+})
 const lost = expect.objectContaining({ code: 'leadership-lost' })
 const refusal = expect.objectContaining({ code: 'invalid-argument' })
 
@@ -30,11 +70,17 @@ describe('a commit', () => {
   })
   test('of a rebuild is compared with where the rebuild stands, not with the rows that readers see', () => {
     const from = state({ rebuild: { position: 3, letters: 0 } })
-    expect(committed('m', { ...from, position: 12 }, commit(from, 4)).after).toMatchObject({ position: 12, rebuild: { position: 4 } })
+    expect(committed('m', { ...from, position: 12 }, commit(from, 4)).after).toMatchObject({
+      position: 12,
+      rebuild: { position: 4 },
+    })
     expect(() => committed('m', { ...from, rebuild: { position: 4, letters: 0 } }, commit(from, 5))).toThrow(lost)
   })
   test('drops a fault that it passed, and keeps one that is ahead', () => {
-    for (const [at, kept] of [[20, false], [21, true]] as const) {
+    for (const [at, kept] of [
+      [20, false],
+      [21, true],
+    ] as const) {
       const from = state({ fault: fault(at), rebuildFault: fault(3) })
       const { after } = committed('m', from, commit(from, 20))
       expect([after.fault?.position, after.rebuildFault?.position]).toEqual([kept ? 21 : undefined, 3])
@@ -49,14 +95,18 @@ describe('a commit', () => {
   })
   test('N19: keeps how often runs ended until it has caught up, and which event is tried until it is passed', () => {
     const from = state({ unclean: { position: 10, ends: 3 }, trying: { position: 15, runs: 1 } })
-    expect(committed('m', from, commit(from, 12, { ends: 3 })).after).toMatchObject({ unclean: { position: 12, ends: 3 }, trying: { position: 15 } })
+    expect(committed('m', from, commit(from, 12, { ends: 3 })).after).toMatchObject({
+      unclean: { position: 12, ends: 3 },
+      trying: { position: 15 },
+    })
     const passed = committed('m', from, commit(from, 15, { ends: 3, caughtUp: true })).after
     expect([passed.unclean, passed.trying]).toEqual([undefined, undefined])
     expect(committed('m', from, commit(from, 12)).after.unclean).toBeUndefined()
   })
 
   describe('of a rebuild', () => {
-    const rebuilding = (change: Partial<StateRow> = {}) => state({ rebuild: { position: 8, letters: 2 }, letters: 7, holds: true, ...change })
+    const rebuilding = (change: Partial<StateRow> = {}) =>
+      state({ rebuild: { position: 8, letters: 2 }, letters: 7, holds: true, ...change })
     test('counts letters on its own side, and shows nothing before it has caught up', () => {
       const from = rebuilding()
       const { after, clear } = committed('m', from, commit(from, 9, { letters: [letter(9, true)] }))
@@ -66,7 +116,11 @@ describe('a commit', () => {
     })
     test('a commit beyond the rows shown that has not caught up flips nothing', () => {
       const from = rebuilding()
-      expect(committed('m', from, commit(from, 99)).after).toMatchObject({ shown: 0, position: 10, rebuild: { position: 99 } })
+      expect(committed('m', from, commit(from, 99)).after).toMatchObject({
+        shown: 0,
+        position: 10,
+        rebuild: { position: 99 },
+      })
     })
     test('never back: one that has caught up with less than the rows shown know flips nothing', () => {
       const from = rebuilding()
@@ -78,7 +132,13 @@ describe('a commit', () => {
         const from = rebuilding({ shown, fault: fault(30), rebuildFault: fault(4) })
         const { after, clear } = committed('m', from, commit(from, 10, { caughtUp: true }))
         expect(after).toMatchObject({ shown: 1 - shown, position: 10, letters: 2 })
-        expect([after.rebuild, after.holds, after.fault, after.rebuildFault, clear]).toEqual([undefined, undefined, undefined, undefined, [shown]])
+        expect([after.rebuild, after.holds, after.fault, after.rebuildFault, clear]).toEqual([
+          undefined,
+          undefined,
+          undefined,
+          undefined,
+          [shown],
+        ])
         expect(workingSide(from)).toBe(1 - shown)
         expect(workingSide(after)).toBe(1 - shown)
       }
@@ -91,15 +151,28 @@ describe('taking over', () => {
   test('raises the epoch, names the owner, and tries what had stopped', () => {
     const before = state({ fault: fault(11), rebuildFault: fault(2), skipped: [3], carried: [4] })
     const { after, clear } = takeOver(before, 'log', how(before, 10))
-    expect(after).toEqual({ ...emptyState('log', 'tables', 'types'), position: 10, epoch: 6, owner: 'b', rebuildFault: fault(2), skipped: [3], carried: [4] })
+    expect(after).toEqual({
+      ...emptyState('log', 'tables', 'types'),
+      position: 10,
+      epoch: 6,
+      owner: 'b',
+      rebuildFault: fault(2),
+      skipped: [3],
+      carried: [4],
+    })
     expect(clear).toEqual([])
   })
   test('N36: rows from beyond the head, of either side, and rows of another log are dropped; that it is paused stays', () => {
     for (const [before, log, head] of [
-      [state({ paused: true }), 'log', 9], [state({ paused: true, rebuild: { position: 20, letters: 0 } }), 'log', 15], [state({ paused: true, skipped: [2] }), 'another', 99],
+      [state({ paused: true }), 'log', 9],
+      [state({ paused: true, rebuild: { position: 20, letters: 0 } }), 'log', 15],
+      [state({ paused: true, skipped: [2] }), 'another', 99],
     ] as const) {
       const { after, clear } = takeOver(before, log, how(before, head))
-      expect([after, clear]).toEqual([{ ...emptyState(log, 'tables', 'types'), paused: true, epoch: 6, owner: 'b' }, [0, 1]])
+      expect([after, clear]).toEqual([
+        { ...emptyState(log, 'tables', 'types'), paused: true, epoch: 6, owner: 'b' },
+        [0, 1],
+      ])
     }
   })
   test('rows that a leader committed after the head was read are beyond that head, and stay', () => {
@@ -107,10 +180,18 @@ describe('taking over', () => {
     expect(takeOver(state({ position: 12 }), 'log', how(seen, 10)).clear).toEqual([])
     // Also where what was seen lay beyond it: the leader goes on, so it is not beyond the log.
     expect(takeOver(state({ position: 12 }), 'log', how(seen, 9)).clear).toEqual([])
-    expect(takeOver(state({ rebuild: { position: 14, letters: 0 } }), 'log', how(state({ rebuild: { position: 13, letters: 0 } }), 12)).clear).toEqual([])
+    expect(
+      takeOver(
+        state({ rebuild: { position: 14, letters: 0 } }),
+        'log',
+        how(state({ rebuild: { position: 13, letters: 0 } }), 12),
+      ).clear,
+    ).toEqual([])
   })
   test('stops where it is not wanted any more', () => {
-    expect(() => takeOver(state(), 'log', how(state(), 10, { signal: AbortSignal.abort(new Error('away')) }))).toThrow('away')
+    expect(() => takeOver(state(), 'log', how(state(), 10, { signal: AbortSignal.abort(new Error('away')) }))).toThrow(
+      'away',
+    )
   })
   test('N19: counts ends without a word from one position; a word, a commit or nothing to do ends that', () => {
     const seen = (before: StateRow, owner = 'b') => takeOver(before, 'log', how(before, 20, { owner })).after.unclean
@@ -158,10 +239,22 @@ describe('a rebuild', () => {
     expect(() => committed('m', after, commit(from, 3))).toThrow(lost)
   })
   test('begins again from the start, on the side that readers do not see, without what was suspected or had stopped', () => {
-    const { after, clear } = rebuildStarted(state({
-      shown: 1, rebuild: { position: 7, letters: 3, holds: true }, fault: fault(11), rebuildFault: fault(5), unclean: { position: 7, ends: 2 }, trying: { position: 8, runs: 1 }, paused: true, skipped: [2],
-    }))
-    expect([after, clear]).toEqual([state({ shown: 1, epoch: 6, paused: true, skipped: [2], rebuild: { position: 0, letters: 0 } }), [0]])
+    const { after, clear } = rebuildStarted(
+      state({
+        shown: 1,
+        rebuild: { position: 7, letters: 3, holds: true },
+        fault: fault(11),
+        rebuildFault: fault(5),
+        unclean: { position: 7, ends: 2 },
+        trying: { position: 8, runs: 1 },
+        paused: true,
+        skipped: [2],
+      }),
+    )
+    expect([after, clear]).toEqual([
+      state({ shown: 1, epoch: 6, paused: true, skipped: [2], rebuild: { position: 0, letters: 0 } }),
+      [0],
+    ])
   })
 })
 
@@ -181,9 +274,18 @@ describe('a fault', () => {
   test('N33: of a rebuild gives only that up: its side is cleared, the epoch raised, the rows shown stay', () => {
     for (const shown of [0, 1] as const) {
       const why = fault(4)
-      const before = state({ shown, rebuild: { position: 3, letters: 1 }, unclean: { position: 3, ends: 1 }, trying: { position: 4, runs: 2 } })
+      const before = state({
+        shown,
+        rebuild: { position: 3, letters: 1 },
+        unclean: { position: 3, ends: 1 },
+        trying: { position: 4, runs: 2 },
+      })
       const { after, clear } = faulted(before, before, why)
-      expect([after, clear, faultOutcome(after, why)]).toEqual([state({ shown, epoch: 6, rebuildFault: why }), [1 - shown], 'rebuild-given-up'])
+      expect([after, clear, faultOutcome(after, why)]).toEqual([
+        state({ shown, epoch: 6, rebuildFault: why }),
+        [1 - shown],
+        'rebuild-given-up',
+      ])
     }
   })
   test('N19: a run that says why it stopped was not killed by the event that it lived through', () => {
@@ -201,8 +303,12 @@ describe('skipping an event', () => {
     expect(() => committed('m', after, commit({ ...before, position: 11 }, 12))).toThrow(lost)
   })
   test('N41: only the one that it stands at', () => {
-    expect(() => skipped(state(), 11)).toThrow(expect.objectContaining({ message: expect.stringContaining('has not stopped') }))
-    expect(() => skipped(state({ fault: fault(12) }), 11)).toThrow(expect.objectContaining({ message: expect.stringContaining('stopped at 12') }))
+    expect(() => skipped(state(), 11)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('has not stopped') }),
+    )
+    expect(() => skipped(state({ fault: fault(12) }), 11)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('stopped at 12') }),
+    )
   })
   test('not one that the checkpoint passed, although its fault is still stored', () => {
     for (const position of [11, 15]) expect(() => skipped(state({ position, fault: fault(11) }), 11)).toThrow(refusal)
@@ -229,11 +335,16 @@ describe('a letter that is replayed', () => {
   })
   test('is refused where the rows are of another side or log, whatever they look like', () => {
     const from = state({ letters: 1 })
-    for (const now of [state({ letters: 1, shown: 1 }), state({ letters: 1, log: 'another' })]) expect(() => replayed('m', now, from, found)).toThrow(lost)
+    for (const now of [state({ letters: 1, shown: 1 }), state({ letters: 1, log: 'another' })])
+      expect(() => replayed('m', now, from, found)).toThrow(lost)
   })
   test('is refused where it is gone, and where another one of its stream comes first', () => {
-    expect(() => replayed('m', state(), state(), { ...found, letter: false })).toThrow(expect.objectContaining({ message: expect.stringContaining('not there any more') }))
-    expect(() => replayed('m', state(), state(), { ...found, waitsFor: 3 })).toThrow(expect.objectContaining({ message: expect.stringContaining('position 3') }))
+    expect(() => replayed('m', state(), state(), { ...found, letter: false })).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('not there any more') }),
+    )
+    expect(() => replayed('m', state(), state(), { ...found, waitsFor: 3 })).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('position 3') }),
+    )
   })
   test('N22: waits for the letters before it that hold the same stream, and for no others', () => {
     const own = letter(5, true)
@@ -243,7 +354,9 @@ describe('a letter that is replayed', () => {
     expect(letterBefore(undefined, [letter(3, true)])).toBeUndefined()
   })
   test('one that is discarded raises the epoch only if it held its stream, and the last one frees all', () => {
-    expect(withoutLetter(state({ letters: 2, holds: true }), true)).toEqual(state({ letters: 1, holds: true, epoch: 6 }))
+    expect(withoutLetter(state({ letters: 2, holds: true }), true)).toEqual(
+      state({ letters: 1, holds: true, epoch: 6 }),
+    )
     expect(withoutLetter(state({ letters: 2 }), false)).toEqual(state({ letters: 1 }))
     expect(withoutLetter(state({ letters: 1, holds: true }), false)).toEqual(state({ letters: 0 }))
     // Somebody edited the number.
@@ -259,10 +372,17 @@ test('N40: pausing changes nothing else; resuming forgets what was suspected', (
 
 describe('earlier versions', () => {
   test('are those of the same name, the latest first', () => {
-    expect(earlierVersions(['a@1', 'a@10', 'a@9', 'a@x', 'a@01', 'a@', 'b@2', 'a@2.5', 'a@-1', 'aa@3', 'a@20'], 'a@', 10)).toEqual(['a@9', 'a@1'])
+    expect(
+      earlierVersions(['a@1', 'a@10', 'a@9', 'a@x', 'a@01', 'a@', 'b@2', 'a@2.5', 'a@-1', 'aa@3', 'a@20'], 'a@', 10),
+    ).toEqual(['a@9', 'a@1'])
   })
   test('are asked once, and again after a fault; the first version has none', () => {
-    expect([looksBack(state(), 1), looksBack(state(), 2), looksBack(state({ carried: [] }), 2), looksBack(state({ carried: [], fault: fault(11) }), 2)]).toEqual([false, true, false, true])
+    expect([
+      looksBack(state(), 1),
+      looksBack(state(), 2),
+      looksBack(state({ carried: [] }), 2),
+      looksBack(state({ carried: [], fault: fault(11) }), 2),
+    ]).toEqual([false, true, false, true])
   })
   test('hand on what they and those before them left out, of the same log, if it can be believed', () => {
     const found = new Set<number>()
@@ -277,18 +397,47 @@ describe('earlier versions', () => {
 
 test('a state that a build stored is possible, whatever it says', () => {
   for (const each of [
-    emptyState('log', 'tables'), state(), state({ holds: true, letters: 3, skipped: [1, 10], carried: [400], rebuild: { position: 0, letters: 0 }, rebuildFault: { ...fault(3), eventId: 'x', eventType: 'A' } }),
-    state({ fault: { ...fault(0), time: Number.NaN }, unclean: { position: 10, ends: 0 }, trying: { position: 11, runs: 1 } }), { ...state(), later: 'of a newer build' } as StateRow,
+    emptyState('log', 'tables'),
+    state(),
+    state({
+      holds: true,
+      letters: 3,
+      skipped: [1, 10],
+      carried: [400],
+      rebuild: { position: 0, letters: 0 },
+      rebuildFault: { ...fault(3), eventId: 'x', eventType: 'A' },
+    }),
+    state({
+      fault: { ...fault(0), time: Number.NaN },
+      unclean: { position: 10, ends: 0 },
+      trying: { position: 11, runs: 1 },
+    }),
+    { ...state(), later: 'of a newer build' } as StateRow,
   ]) {
     expect(impossibleIn(each)).toEqual([])
     expect(assertPossible('m', each)).toBe(each)
   }
-  for (const none of [undefined, null, 7]) expect(() => assertPossible('m', none as never)).toThrow(expect.objectContaining({ code: 'integrity', position: 0 }))
-  expect(() => assertPossible('m', state({ shown: 7 as never }))).toThrow(expect.objectContaining({ code: 'integrity', position: 10 }))
+  for (const none of [undefined, null, 7])
+    expect(() => assertPossible('m', none as never)).toThrow(
+      expect.objectContaining({ code: 'integrity', position: 0 }),
+    )
+  expect(() => assertPossible('m', state({ shown: 7 as never }))).toThrow(
+    expect.objectContaining({ code: 'integrity', position: 10 }),
+  )
 })
 
 test.for<[keyof StateRow, unknown]>([
-  ['skipped', [3, 11]], ['skipped', [0]], ['epoch', 2 ** 53 - 1], ['position', 2 ** 53 - 1], ['position', 0.5], ['shown', 2], ['rebuild', { position: 1 }], ['trying', null], ['holds', false], ['log', 7], ['carried', 3],
+  ['skipped', [3, 11]],
+  ['skipped', [0]],
+  ['epoch', 2 ** 53 - 1],
+  ['position', 2 ** 53 - 1],
+  ['position', 0.5],
+  ['shown', 2],
+  ['rebuild', { position: 1 }],
+  ['trying', null],
+  ['holds', false],
+  ['log', 7],
+  ['carried', 3],
 ])('a state whose %s is %j is impossible, and says so', ([name, value]) => {
   expect(impossibleIn({ ...state(), [name]: value })).toEqual([expect.stringContaining(`'${name}'`)])
 })

@@ -1,8 +1,17 @@
 /** What tests of read models share: a small app, a page around it, and conditions to wait for instead of times. */
 import { onTestFinished, vi } from 'vitest'
 import {
-  defineEvents, defineProjection, openEventStore, table,
-  type DeadLetter, type FailureStrategy, type ProjectionHandle, type ProjectionReport, type Projector, type RecordedEvent, type TidemarkStore,
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  table,
+  type DeadLetter,
+  type FailureStrategy,
+  type ProjectionHandle,
+  type ProjectionReport,
+  type Projector,
+  type RecordedEvent,
+  type TidemarkStore,
 } from 'tidemark'
 import { openEventStore as openMemoryEventStore } from 'tidemark/memory'
 
@@ -56,15 +65,22 @@ export const model = ({ handler, onError }: Behaviour = {}) =>
       Added: async (event, { rows }) => {
         await handler?.(event)
         const { to, amount } = event.data
-        await rows.update(to, (row) => ({ name: to, total: (row?.total ?? 0) + amount, seen: [...(row?.seen ?? []), event.position] }))
+        await rows.update(to, (row) => ({
+          name: to,
+          total: (row?.total ?? 0) + amount,
+          seen: [...(row?.seen ?? []), event.position],
+        }))
       },
     },
     onError: ({ retryCount }) => onError?.(retryCount) ?? 'fatal',
   })
 
 /** A plain projector: its checkpoint is all that is stored of it. */
-export const plain = (apply: Projector<Event>['apply'], onError?: () => FailureStrategy): Projector<Event> =>
-  ({ name: 'plain', apply, ...(onError === undefined ? {} : { onError }) })
+export const plain = (apply: Projector<Event>['apply'], onError?: () => FailureStrategy): Projector<Event> => ({
+  name: 'plain',
+  apply,
+  ...(onError === undefined ? {} : { onError }),
+})
 
 /** Throws at an event. */
 export function poison(): never {
@@ -79,7 +95,10 @@ export async function lettersOf(projection: ProjectionHandle): Promise<DeadLette
 
 /** The code of the error that a promise rejects with, or what else became of it. */
 export const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(() => 'fulfilled', (error: unknown) => (error as { code?: string }).code ?? String(error))
+  promise.then(
+    () => 'fulfilled',
+    (error: unknown) => (error as { code?: string }).code ?? String(error),
+  )
 
 /** A promise that the test settles. */
 export function gate() {
@@ -91,7 +110,10 @@ export function gate() {
 }
 
 /** Resolves once a status or a live query shows what is waited for. */
-export function shown<S>(source: { subscribe(listener: () => void): () => void; getSnapshot(): S }, wanted: (snapshot: S) => boolean): Promise<S> {
+export function shown<S>(
+  source: { subscribe(listener: () => void): () => void; getSnapshot(): S },
+  wanted: (snapshot: S) => boolean,
+): Promise<S> {
   return new Promise((resolve) => {
     const look = () => {
       const snapshot = source.getSnapshot()

@@ -1,23 +1,30 @@
 // One table under the hands of a runner: what it must read of a table, and what it knows without.
 import { expect, test, vi } from 'vitest'
 import { table } from 'tidemark'
-import { maxCachedRows } from '../../../src/read-model/row-cache.js'
-import { readsBeforeWhole, TableWork } from '../../../src/read-model/table-work.js'
+import { maxCachedRows } from '../../../src/read-model/unit-of-work/row-cache.js'
+import { readsBeforeWhole, TableWork } from '../../../src/read-model/unit-of-work/table-work.js'
 
-interface Row { readonly id: number; readonly n: number }
+interface Row {
+  readonly id: number
+  readonly n: number
+}
 
 /** A table of rows with even keys, from 0 to before `end`; it is read as a whole only if `small`. */
 function large({ end = 100_000, small = false, empty = false } = {}) {
-  const stored = (key: unknown): Row | undefined => (Number(key) % 2 === 0 && Number(key) < end ? { id: Number(key), n: 0 } : undefined)
+  const stored = (key: unknown): Row | undefined =>
+    Number(key) % 2 === 0 && Number(key) < end ? { id: Number(key), n: 0 } : undefined
   const source = {
     row: vi.fn(async (key: unknown): Promise<unknown> => stored(key)),
     rows: vi.fn(async (keys: readonly unknown[]): Promise<unknown[]> => keys.map(stored)),
-    whole: vi.fn(async (): Promise<unknown[] | undefined> => (small ? Array.from({ length: end / 2 }, (_, at) => ({ id: at * 2, n: 0 })) : undefined)),
+    whole: vi.fn(async (): Promise<unknown[] | undefined> =>
+      small ? Array.from({ length: end / 2 }, (_, at) => ({ id: at * 2, n: 0 })) : undefined,
+    ),
     lastKey: vi.fn(async (): Promise<number | undefined> => (end === 0 ? undefined : end - 2)),
   }
   const work = new TableWork('rows', table<Row>({ key: 'id' }), source, empty)
   return {
-    work, source,
+    work,
+    source,
     commit(rows: Iterable<Row | number>) {
       for (const row of rows) {
         if (typeof row === 'number') work.remove(row)
@@ -30,7 +37,8 @@ function large({ end = 100_000, small = false, empty = false } = {}) {
     look: (from = 1) => work.loadAll(Array.from({ length: readsBeforeWhole }, (_, at) => from + at)),
   }
 }
-const rowsOf = (from: number, count: number): Row[] => Array.from({ length: count }, (_, at) => ({ id: from + at, n: 1 }))
+const rowsOf = (from: number, count: number): Row[] =>
+  Array.from({ length: count }, (_, at) => ({ id: from + at, n: 1 }))
 /** `null` for a row that is not there, nothing where only the storage knows. */
 const seen = (work: TableWork, ...keys: number[]) => keys.map((key) => work.known(key)?.row)
 
@@ -90,7 +98,11 @@ test('many new rows do not take the place of those that were read', async () => 
   const { work, commit } = large()
   await work.loadAll([0, 2, 4])
   commit([{ id: 4, n: 5 }, ...rowsOf(100_000, 3 * maxCachedRows)])
-  expect(seen(work, 0, 2, 4)).toEqual([{ id: 0, n: 0 }, { id: 2, n: 0 }, { id: 4, n: 5 }])
+  expect(seen(work, 0, 2, 4)).toEqual([
+    { id: 0, n: 0 },
+    { id: 2, n: 0 },
+    { id: 4, n: 5 },
+  ])
   expect(seen(work, 100_000, 99_999 + 3 * maxCachedRows)).toEqual([undefined, { id: 99_999 + 3 * maxCachedRows, n: 1 }])
 })
 
@@ -100,7 +112,10 @@ test('nor do those that were written again', async () => {
   await work.loadAll(Array.from({ length: maxCachedRows / 2 }, (_, at) => 2 * at))
   // Of these the second half is still remembered.
   commit(rowsOf(100_000, 2 * maxCachedRows))
-  expect(seen(work, 0, maxCachedRows - 2)).toEqual([{ id: 0, n: 0 }, { id: maxCachedRows - 2, n: 0 }])
+  expect(seen(work, 0, maxCachedRows - 2)).toEqual([
+    { id: 0, n: 0 },
+    { id: maxCachedRows - 2, n: 0 },
+  ])
 })
 
 test('nor do more new rows than are remembered make one forget that is pending and needed next', () => {
@@ -133,7 +148,10 @@ test('what was read before a commit says nothing of the rows after it', async ()
   expect((await late).row).toEqual({ id: 6, n: 7 })
 })
 
-test.for([['the whole table', true], ['its last key', false]] as const)('nor does %s', async ([, small]) => {
+test.for([
+  ['the whole table', true],
+  ['its last key', false],
+] as const)('nor does %s', async ([, small]) => {
   const { work, source, commit, look } = large({ end: 100, small })
   let answer = (_answer: never) => {}
   const asked = (small ? source.whole : source.lastKey) as ReturnType<typeof vi.fn<() => Promise<unknown>>>
@@ -171,26 +189,44 @@ test('reading the whole table leaves alone what is remembered of it', async () =
   await look(11)
   expect(work.isComplete).toBe(true)
   expect(work.known(2)).toBe(entry)
-  expect(seen(work, 4, 6)).toEqual([{ id: 4, n: 9 }, { id: 6, n: 0 }])
+  expect(seen(work, 4, 6)).toEqual([
+    { id: 4, n: 9 },
+    { id: 6, n: 0 },
+  ])
 })
 
 test('single reads are counted: after so many the whole table is asked for, once', async () => {
   const { work, source } = large()
-  for (let at = 1; at < 3 * readsBeforeWhole; at += 1) expect((await work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
-  expect([source.whole.mock.calls, source.row.mock.calls.length]).toEqual([[[maxCachedRows / 2]], 3 * readsBeforeWhole - 1])
+  for (let at = 1; at < 3 * readsBeforeWhole; at += 1)
+    expect((await work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
+  expect([source.whole.mock.calls, source.row.mock.calls.length]).toEqual([
+    [[maxCachedRows / 2]],
+    3 * readsBeforeWhole - 1,
+  ])
   const small = large({ end: 100, small: true })
-  for (let at = 0; at < 50; at += 1) expect((await small.work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
+  for (let at = 0; at < 50; at += 1)
+    expect((await small.work.load(at)).row).toEqual(at % 2 === 0 ? { id: at, n: 0 } : null)
   expect([small.source.whole.mock.calls.length, small.source.row.mock.calls.length]).toEqual([1, readsBeforeWhole - 1])
 })
 
 test('where every row that is read is told of, rows are read one by one, and no more than asked for', async () => {
   const { source } = large({ end: 100, small: true })
   const told: unknown[] = []
-  const work = new TableWork('rows', table<Row>({ key: 'id' }), { ...source, onRead: (key, row) => void told.push([key, row]) }, false)
+  const work = new TableWork(
+    'rows',
+    table<Row>({ key: 'id' }),
+    { ...source, onRead: (key, row) => void told.push([key, row]) },
+    false,
+  )
   for (let at = 0; at < 2 * readsBeforeWhole; at += 1) await work.load(at)
   await work.loadAll(Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at))
   expect(source.whole).not.toHaveBeenCalled()
-  expect(told).toEqual([...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => at), ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at)].map((key) => [key, key % 2 === 0 ? { id: key, n: 0 } : null]))
+  expect(told).toEqual(
+    [
+      ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => at),
+      ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at),
+    ].map((key) => [key, key % 2 === 0 ? { id: key, n: 0 } : null]),
+  )
 })
 
 test('a whole table that cannot be read is read row by row', async () => {
@@ -212,13 +248,34 @@ test('a row that was written while it was read stays as it was written', async (
 })
 
 test('a row is an object with a key of its own, and what a schema returns is what is put', () => {
-  const schema = { '~standard': { version: 1 as const, vendor: 'test', validate: (value: unknown) => ((value as Row).n < 0 ? { issues: [{ message: 'too low' }, { message: 'and more' }] } : { value: { ...(value as Row), n: Math.min((value as Row).n, 3) } }) } }
+  const schema = {
+    '~standard': {
+      version: 1 as const,
+      vendor: 'test',
+      validate: (value: unknown) =>
+        (value as Row).n < 0
+          ? { issues: [{ message: 'too low' }, { message: 'and more' }] }
+          : { value: { ...(value as Row), n: Math.min((value as Row).n, 3) } },
+    },
+  }
   const work = new TableWork('rows', { key: 'id', schema } as never, large().source, true)
   work.put({ id: 1, n: 4 })
   expect(seen(work, 1)).toEqual([{ id: 1, n: 3 }])
-  expect(() => work.put({ id: 1, n: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('too low; and more') }))
+  expect(() => work.put({ id: 1, n: -1 })).toThrow(
+    expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('too low; and more') }),
+  )
   const plain = large({ empty: true }).work
-  for (const row of [null, undefined, 5, 'text', {}, { id: null }, { id: Number.NaN }, Object.create({ id: 1 }), () => {}]) {
+  for (const row of [
+    null,
+    undefined,
+    5,
+    'text',
+    {},
+    { id: null },
+    { id: Number.NaN },
+    Object.create({ id: 1 }),
+    () => {},
+  ]) {
     expect(() => plain.put(row), String(row)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
   }
   expect(plain.pending.size).toBe(0)

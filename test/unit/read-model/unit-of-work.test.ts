@@ -3,24 +3,42 @@ import { expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { applied } from '../../../src/projection/target.js'
-import { UnitOfWork } from '../../../src/read-model/unit-of-work.js'
+import { UnitOfWork } from '../../../src/read-model/unit-of-work/unit-of-work.js'
 
-interface Row { readonly name: string; readonly n: number }
+interface Row {
+  readonly name: string
+  readonly n: number
+}
 type Event = { type: 'Set'; data: { name: string; n: number } }
 
-const set = (position: number, name: string, n = position): RecordedEvent<Event> =>
-  ({ type: 'Set', data: { name, n }, stream: 's', version: position, position, id: `id-${position}`, time: 0 })
+const set = (position: number, name: string, n = position): RecordedEvent<Event> => ({
+  type: 'Set',
+  data: { name, n },
+  stream: 's',
+  version: position,
+  position,
+  id: `id-${position}`,
+  time: 0,
+})
 
 /** `on` is the handler; single rows are read from `stored`, when it answers. */
-function work(on: (event: RecordedEvent<Event>, rows: { get(key: string): Promise<Row | undefined>; put(row: Row): void; delete(key: string): void }) => unknown, stored: (key: unknown) => Promise<unknown> = async () => undefined) {
+function work(
+  on: (
+    event: RecordedEvent<Event>,
+    rows: { get(key: string): Promise<Row | undefined>; put(row: Row): void; delete(key: string): void },
+  ) => unknown,
+  stored: (key: unknown) => Promise<unknown> = async () => undefined,
+) {
   const definition = defineProjection(defineEvents<Event>(), {
-    name: 'rows', tables: { rows: table<Row>({ key: 'name' }) },
+    name: 'rows',
+    tables: { rows: table<Row>({ key: 'name' }) },
     on: { Set: async (event, { rows }) => void (await on(event, rows)) },
   })
   const storage = { row: (_side, _table, key) => stored(key) } satisfies Partial<ReadModelStorage>
   return new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, storage as unknown as ReadModelStorage)
 }
-const pending = (unit: UnitOfWork<Event>) => [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
+const pending = (unit: UnitOfWork<Event>) =>
+  [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
 
 test('N17: what a failing event wrote is taken back, to what earlier events of the batch left', async () => {
   const unit = work((event, rows) => {
@@ -43,10 +61,13 @@ test('N17: what a failing event wrote is taken back, to what earlier events of t
 test('a handler that comes back after everything was forgotten changes nothing any more', async () => {
   let answer = (_row: unknown) => {}
   let seen: unknown
-  const unit = work(async (event, rows) => {
-    if (event.position !== 2) seen = await rows.get('slow')
-    rows.put(event.data)
-  }, () => new Promise((resolve) => (answer = resolve)))
+  const unit = work(
+    async (event, rows) => {
+      if (event.position !== 2) seen = await rows.get('slow')
+      rows.put(event.data)
+    },
+    () => new Promise((resolve) => (answer = resolve)),
+  )
   unit.reset(0, false)
   const hung = applied(unit.apply(set(1, 'old')))
   // Another runner was at work meanwhile, and this one begins anew.
@@ -62,9 +83,12 @@ test('a handler that comes back after everything was forgotten changes nothing a
 
 test('an error that the storage gave a handler is told apart from its own, also if it catches it', async () => {
   const down = new Error('down')
-  const unit = work(async (_event, rows) => {
-    await rows.get('a').catch(() => {})
-  }, () => Promise.reject(down))
+  const unit = work(
+    async (_event, rows) => {
+      await rows.get('a').catch(() => {})
+    },
+    () => Promise.reject(down),
+  )
   unit.reset(0, false)
   const error: unknown = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect([error, unit.isStorageFailure(error)]).toEqual([down, true])
@@ -79,19 +103,29 @@ test('the methods of a table may be taken out of it', async () => {
   unit.reset(0, true)
   await applied(unit.apply(set(1, 'a', 2)))
   await applied(unit.apply(set(2, 'a', 3)))
-  expect(pending(unit)).toEqual([['gone', null], ['a', 5]])
+  expect(pending(unit)).toEqual([
+    ['gone', null],
+    ['a', 5],
+  ])
 })
 
 test('P15: a fold whose key is none, behind one that had to wait for its row, fails as the event, not as the storage', async () => {
   const definition = defineProjection(defineEvents<Event>(), {
-    name: 'rows', tables: { rows: table<Row>({ key: 'name' }), others: table<Row>({ key: 'name' }) },
+    name: 'rows',
+    tables: { rows: table<Row>({ key: 'name' }), others: table<Row>({ key: 'name' }) },
     fold: {
       rows: { key: ({ data }) => data.name, evolve: (_row, { data }) => data },
       others: { key: () => ({}) as never, evolve: (_row, { data }) => data },
     },
   })
-  const storage = { row: (_side, _table, key) => (typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key'))) } satisfies Partial<ReadModelStorage>
-  const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, storage as unknown as ReadModelStorage)
+  const storage = {
+    row: (_side, _table, key) =>
+      typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key')),
+  } satisfies Partial<ReadModelStorage>
+  const unit = new UnitOfWork(
+    definition as unknown as ProjectionDefinition<Event>,
+    storage as unknown as ReadModelStorage,
+  )
   unit.reset(0, false)
   const failure = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'invalid-argument' })
@@ -101,7 +135,8 @@ test('P15: a fold whose key is none, behind one that had to wait for its row, fa
 test('a fold that returns null where there is no row writes nothing, and one that returns the same row neither', async () => {
   let next: Row | null = null
   const definition = defineProjection(defineEvents<Event>(), {
-    name: 'rows', tables: { rows: table<Row>({ key: 'name' }) },
+    name: 'rows',
+    tables: { rows: table<Row>({ key: 'name' }) },
     fold: { rows: { key: ({ data }) => data.name, evolve: (row) => (next === null ? null : (row ?? next)) } },
   })
   const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, {} as unknown as ReadModelStorage)

@@ -8,9 +8,18 @@ test('P30: a new collector is empty and named; applying adds, and what it kept i
   const all = collector('all')
   const { events } = all
   expect([all.name, all.filter, events]).toEqual(['all', undefined, []])
-  await store.append({ stream: 's', events: [{ type: 'A', data: 1 }, { type: 'B', data: 2 }] })
+  await store.append({
+    stream: 's',
+    events: [
+      { type: 'A', data: 1 },
+      { type: 'B', data: 2 },
+    ],
+  })
   await runProjection({ ...all }, store)
-  expect(events.map(({ type, data }) => [type, data])).toEqual([['A', 1], ['B', 2]])
+  expect(events.map(({ type, data }) => [type, data])).toEqual([
+    ['A', 1],
+    ['B', 2],
+  ])
   await store.append({ stream: 's', events: [{ type: 'A', data: 3 }] })
   await runProjection(all, store)
   expect(events.map(({ position }) => position)).toEqual([1, 2, 3])
@@ -19,7 +28,13 @@ test('P30: a new collector is empty and named; applying adds, and what it kept i
 
 test('a collector with a filter is given no other events', async () => {
   const store = await openEventStore({ name: 'collector' })
-  await store.append({ stream: 's', events: [{ type: 'A', data: 1 }, { type: 'B', data: 2 }] })
+  await store.append({
+    stream: 's',
+    events: [
+      { type: 'A', data: 1 },
+      { type: 'B', data: 2 },
+    ],
+  })
   const some = collector('some', { types: ['B'] })
   await runProjection(some, store)
   expect(some.events.map(({ type }) => type)).toEqual(['B'])

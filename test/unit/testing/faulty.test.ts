@@ -13,34 +13,64 @@ const stream = async (store: TidemarkStore) => {
 }
 const codes = async (count: number, work: () => Promise<unknown>) => {
   const seen: string[] = []
-  for (let n = 0; n < count; n += 1) seen.push(await work().then(() => 'ok', (error: unknown) => (error as { code: string }).code))
+  for (let n = 0; n < count; n += 1)
+    seen.push(
+      await work().then(
+        () => 'ok',
+        (error: unknown) => (error as { code: string }).code,
+      ),
+    )
   return seen
 }
 
 describe('SPEC 3.7', () => {
   test("SPEC H1: with a read failure of 1, a read is a storage failure that names 'read stream'", async () => {
     const store = faulty(await open(), { probabilities: { readStream: 1, readEvents: 1 } })
-    await expect(stream(store)).rejects.toMatchObject({ code: 'storage-failed', message: expect.stringContaining("read stream 's'") })
-    await expect(store.readEvents({}, { limit: 1 })).rejects.toMatchObject({ code: 'storage-failed', message: expect.stringContaining('read events') })
+    await expect(stream(store)).rejects.toMatchObject({
+      code: 'storage-failed',
+      message: expect.stringContaining("read stream 's'"),
+    })
+    await expect(store.readEvents({}, { limit: 1 })).rejects.toMatchObject({
+      code: 'storage-failed',
+      message: expect.stringContaining('read events'),
+    })
     await expect(store.read()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'storage-failed' })
   })
 
   test("SPEC H2: with an append failure of 1, an append is a storage failure that names 'append events', and nothing is stored", async () => {
     const store = faulty(await open(), { probabilities: { append: 1 } })
-    await expect(store.append(write)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written', message: expect.stringContaining('append events') })
+    await expect(store.append(write)).rejects.toMatchObject({
+      code: 'storage-failed',
+      outcome: 'not-written',
+      message: expect.stringContaining('append events'),
+    })
     expect(await store.head()).toBe(0)
   })
 
   test('SPEC H3: with a conflict of 1, an append that expects a version meets a conflict before any failure', async () => {
     const store = faulty(await open(), { probabilities: { conflict: 1, append: 1 } })
     await expect(store.append(write)).rejects.toThrow(VersionConflictError)
-    await expect(store.append([{ stream: 't', events: [event] }, { ...write, expectedVersion: 'no-stream' }])).rejects.toMatchObject({ stream: 's', expected: 'no-stream', actual: 1 })
+    await expect(
+      store.append([
+        { stream: 't', events: [event] },
+        { ...write, expectedVersion: 'no-stream' },
+      ]),
+    ).rejects.toMatchObject({ stream: 's', expected: 'no-stream', actual: 1 })
     // One that expects nothing cannot conflict.
     await expect(store.append({ stream: 's', events: [event] })).rejects.toMatchObject({ code: 'storage-failed' })
   })
 
   test('SPEC H4: with 0 everywhere, everything passes through', async () => {
-    const probabilities = { readEvents: 0, readStream: 0, append: 0, load: 0, save: 0, tryAcquire: 0, acquire: 0, conflict: 0 }
+    const probabilities = {
+      readEvents: 0,
+      readStream: 0,
+      append: 0,
+      load: 0,
+      save: 0,
+      tryAcquire: 0,
+      acquire: 0,
+      conflict: 0,
+    }
     for (const options of [{ probabilities }, {}]) {
       const store = faulty(await open(), options)
       expect(await store.append(write)).toMatchObject({ position: 1 })
@@ -56,7 +86,10 @@ describe('SPEC 3.7', () => {
 
   test('SPEC H5: a seed fails the same calls again, whatever runs in between; without one each run is another', async () => {
     const run = async (options: FaultOptions, disturbed: boolean) => {
-      const store = faulty(await open(), { ...options, probabilities: { append: { before: 0.3, after: 0.3 }, load: 0.5 } })
+      const store = faulty(await open(), {
+        ...options,
+        probabilities: { append: { before: 0.3, after: 0.3 }, load: 0.5 },
+      })
       return codes(40, async () => {
         if (disturbed) await store.load('p').catch(() => {})
         await store.append({ stream: 's', events: [event] })
@@ -73,7 +106,10 @@ describe('SPEC 3.7', () => {
   test('SPEC H6: with n conflicts the first n appends conflict and the next one goes through; with none, the first', async () => {
     for (const conflicts of [0, 1, 3]) {
       const store = faulty(await open(), { conflicts })
-      expect(await codes(conflicts + 1, () => store.append(write))).toEqual([...Array.from({ length: conflicts }, () => 'version-conflict'), 'ok'])
+      expect(await codes(conflicts + 1, () => store.append(write))).toEqual([
+        ...Array.from({ length: conflicts }, () => 'version-conflict'),
+        'ok',
+      ])
     }
   })
 })
@@ -81,21 +117,44 @@ describe('SPEC 3.7', () => {
 test('V19: probabilities outside 0 to 1, failures at no call, and calls that there are none of are refused', async () => {
   const store = await open()
   const bad = [
-    ...[-0.1, 1.5, NaN, '1'].flatMap((value) => [{ probabilities: { append: value } }, { probabilities: { append: { after: value } } }, { probabilities: { conflict: value } }]),
-    { probabilities: { apend: 0.5 } }, { conflicts: -1 }, { conflicts: 1.5 }, { seed: 0.5 },
+    ...[-0.1, 1.5, NaN, '1'].flatMap((value) => [
+      { probabilities: { append: value } },
+      { probabilities: { append: { after: value } } },
+      { probabilities: { conflict: value } },
+    ]),
+    { probabilities: { apend: 0.5 } },
+    { conflicts: -1 },
+    { conflicts: 1.5 },
+    { seed: 0.5 },
     ...[0, -1, 1.5, NaN, []].map((at) => ({ failures: [{ call: 'append', at }] })),
-    { failures: [{ call: 'apend', at: 1 }] }, { failures: [{ call: 'append', at: 1, side: 'during' }] },
+    { failures: [{ call: 'apend', at: 1 }] },
+    { failures: [{ call: 'append', at: 1, side: 'during' }] },
   ]
-  for (const options of bad) expect(() => faulty(store, options as never), JSON.stringify(options)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  for (const options of bad)
+    expect(() => faulty(store, options as never), JSON.stringify(options)).toThrow(
+      expect.objectContaining({ code: 'invalid-argument' }),
+    )
 })
 
 describe('a script', () => {
   test('fails exactly the calls that it names, each kind of call counted by itself', async () => {
-    const store = faulty(await open(), { failures: [{ call: 'append', at: [2, 3] }, { call: 'load', at: 1 }] })
-    expect(await codes(4, () => store.append({ stream: 's', events: [event] }))).toEqual(['ok', 'storage-failed', 'storage-failed', 'ok'])
+    const store = faulty(await open(), {
+      failures: [
+        { call: 'append', at: [2, 3] },
+        { call: 'load', at: 1 },
+      ],
+    })
+    expect(await codes(4, () => store.append({ stream: 's', events: [event] }))).toEqual([
+      'ok',
+      'storage-failed',
+      'storage-failed',
+      'ok',
+    ])
     expect(await codes(2, () => store.load('p'))).toEqual(['storage-failed', 'ok'])
     expect(store.faults.injected).toEqual([
-      { call: 'append', at: 2, kind: 'before' }, { call: 'append', at: 3, kind: 'before' }, { call: 'load', at: 1, kind: 'before' },
+      { call: 'append', at: 2, kind: 'before' },
+      { call: 'append', at: 3, kind: 'before' },
+      { call: 'load', at: 1, kind: 'before' },
     ])
   })
 
@@ -108,8 +167,17 @@ describe('a script', () => {
   })
 
   test('W21: after the act, a checkpoint is saved, and a lock that was granted is free again', async () => {
-    const store = faulty(await open(), { failures: [{ call: 'save', at: 1, side: 'after' }, { call: 'tryAcquire', at: 1, side: 'after' }, { call: 'acquire', at: 1, side: 'after' }] })
-    await expect(store.save('p', 7)).rejects.toMatchObject({ outcome: 'unknown', message: expect.stringContaining("save checkpoint 'p'") })
+    const store = faulty(await open(), {
+      failures: [
+        { call: 'save', at: 1, side: 'after' },
+        { call: 'tryAcquire', at: 1, side: 'after' },
+        { call: 'acquire', at: 1, side: 'after' },
+      ],
+    })
+    await expect(store.save('p', 7)).rejects.toMatchObject({
+      outcome: 'unknown',
+      message: expect.stringContaining("save checkpoint 'p'"),
+    })
     expect(await store.load('p')).toBe(7)
     await expect(store.tryAcquire('p')).rejects.toThrow('acquire leadership')
     await expect(store.acquire('p')).rejects.toThrow('acquire leadership')
@@ -129,7 +197,11 @@ describe('a script', () => {
 
   test('throws an error of its own, and stops when told to', async () => {
     const mine = new RangeError('mine')
-    const store = faulty(await open(), { probabilities: { load: 1 }, conflicts: 5, failures: [{ call: 'append', at: 1, error: mine }] })
+    const store = faulty(await open(), {
+      probabilities: { load: 1 },
+      conflicts: 5,
+      failures: [{ call: 'append', at: 1, error: mine }],
+    })
     await expect(store.append({ stream: 's', events: [event] })).rejects.toBe(mine)
     store.faults.stop()
     expect(await store.load('p')).toBeUndefined()
@@ -168,13 +240,26 @@ test('a projection over a faulty backend applies every event at least once, in o
   const inner = await open()
   await inner.append({ stream: 's', events: Array.from({ length: 30 }, () => event) })
   for (let seed = 1; seed <= 8; seed += 1) {
-    const store = faulty(inner, { seed, probabilities: { readEvents: { before: 0.2, after: 0.2 }, load: 0.2, save: { before: 0.2, after: 0.2 }, tryAcquire: { before: 0.2, after: 0.2 } } })
+    const store = faulty(inner, {
+      seed,
+      probabilities: {
+        readEvents: { before: 0.2, after: 0.2 },
+        load: 0.2,
+        save: { before: 0.2, after: 0.2 },
+        tryAcquire: { before: 0.2, after: 0.2 },
+      },
+    })
     const all = collector(`all-${seed}`)
     let ended = false
     for (let attempt = 1; !ended; attempt += 1) {
       expect(attempt, `seed ${seed} never ends`).toBeLessThan(50)
       const clock = virtualClock()
-      ended = await clock.runUntil(runProjection(all, store, { clock, checkpoint: 'each-event', poll: { maxConsecutiveFailures: 2 } })).then(() => true, () => false)
+      ended = await clock
+        .runUntil(runProjection(all, store, { clock, checkpoint: 'each-event', poll: { maxConsecutiveFailures: 2 } }))
+        .then(
+          () => true,
+          () => false,
+        )
     }
     const firsts = [...new Set(all.events.map(({ position }) => position))]
     expect(firsts, `seed ${seed}`).toEqual(Array.from({ length: 30 }, (_, index) => index + 1))

@@ -1,11 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, ensure, refuse, table, type EventOf, type RecordedEvent } from 'tidemark'
+import {
+  defineCommand,
+  defineEvents,
+  defineProjection,
+  ensure,
+  refuse,
+  table,
+  type EventOf,
+  type RecordedEvent,
+} from 'tidemark'
 import { given } from 'tidemark/testing'
 import { z } from 'zod'
 
-type AccountEvent =
-  | { type: 'Deposited'; data: { amount: number } }
-  | { type: 'Withdrawn'; data: { amount: number } }
+type AccountEvent = { type: 'Deposited'; data: { amount: number } } | { type: 'Withdrawn'; data: { amount: number } }
 const events = defineEvents<AccountEvent>()
 
 const deposited = (stream: string, amount: number) => ({ stream, type: 'Deposited', data: { amount } }) as const
@@ -14,8 +21,10 @@ const withdrawn = (stream: string, amount: number) => ({ stream, type: 'Withdraw
 const withdraw = defineCommand(events, (account: string, amount: number) => ({
   streams: [account],
   initial: 0,
-  evolve: (balance: number, event) => (event.type === 'Deposited' ? balance + event.data.amount : balance - event.data.amount),
-  decide: (balance: number) => (balance < amount ? refuse('insufficient funds') : amount === 0 ? [] : [withdrawn(account, amount)]),
+  evolve: (balance: number, event) =>
+    event.type === 'Deposited' ? balance + event.data.amount : balance - event.data.amount,
+  decide: (balance: number) =>
+    balance < amount ? refuse('insufficient funds') : amount === 0 ? [] : [withdrawn(account, amount)],
 }))
 
 describe('given events, when a command', () => {
@@ -24,7 +33,11 @@ describe('given events, when a command', () => {
   test('then these events are stored', async () => {
     await past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 50)])
     await past.when(withdraw('a', 0)).thenEvents([])
-    expect(await past.when(withdraw('a', 50)).result()).toMatchObject({ type: 'accepted', position: 4, versions: { a: 3 } })
+    expect(await past.when(withdraw('a', 50)).result()).toMatchObject({
+      type: 'accepted',
+      position: 4,
+      versions: { a: 3 },
+    })
   })
 
   test('then it is refused', async () => {
@@ -34,41 +47,83 @@ describe('given events, when a command', () => {
 
   test('then it throws, by code or by name', async () => {
     const broken = (decide: () => never) => ({ streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide })
-    await past.when(broken(() => { throw new TypeError('bug') })).thenThrows('TypeError')
-    await past.when({ ...broken(() => { throw new TypeError('bug') }), decide: () => [deposited('elsewhere', 1)] }).thenThrows('undeclared-stream')
+    await past
+      .when(
+        broken(() => {
+          throw new TypeError('bug')
+        }),
+      )
+      .thenThrows('TypeError')
+    await past
+      .when({
+        ...broken(() => {
+          throw new TypeError('bug')
+        }),
+        decide: () => [deposited('elsewhere', 1)],
+      })
+      .thenThrows('undeclared-stream')
   })
 
   test('what is not so is told, with what was expected and what came', async () => {
-    await expect(past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 49)])).rejects.toThrow(/Expected the events to be .*49.*, not .*50/)
+    await expect(past.when(withdraw('a', 50)).thenEvents([withdrawn('a', 49)])).rejects.toThrow(
+      /Expected the events to be .*49.*, not .*50/,
+    )
     await expect(past.when(withdraw('a', 50)).thenEvents([])).rejects.toThrow('Expected the events')
     await expect(past.when(withdraw('a', 51)).thenEvents([])).rejects.toThrow('insufficient funds')
-    await expect(past.when(withdraw('a', 50)).thenRefused('insufficient funds')).rejects.toThrow(/Expected the result to be .*refused.*, not .*Withdrawn/)
-    await expect(past.when(withdraw('a', 51)).thenRefused('another reason' as 'insufficient funds')).rejects.toThrow('another reason')
+    await expect(past.when(withdraw('a', 50)).thenRefused('insufficient funds')).rejects.toThrow(
+      /Expected the result to be .*refused.*, not .*Withdrawn/,
+    )
+    await expect(past.when(withdraw('a', 51)).thenRefused('another reason' as 'insufficient funds')).rejects.toThrow(
+      'another reason',
+    )
     await expect(past.when(withdraw('a', 50)).thenThrows('TypeError')).rejects.toThrow('TypeError')
   })
 
   test('ids count where they are given, meta always', async () => {
-    const stamped = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => [{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }] }
+    const stamped = {
+      streams: ['a'],
+      initial: 0,
+      evolve: (sum: number) => sum,
+      decide: () => [{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }],
+    }
     await past.when(stamped).thenEvents([{ ...withdrawn('a', 1), meta: { user: 'u' } }])
     await past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'one', meta: { user: 'u' } }])
-    await expect(past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'two', meta: { user: 'u' } }])).rejects.toThrow('two')
+    await expect(
+      past.when(stamped).thenEvents([{ ...withdrawn('a', 1), id: 'two', meta: { user: 'u' } }]),
+    ).rejects.toThrow('two')
     await expect(past.when(stamped).thenEvents([withdrawn('a', 1)])).rejects.toThrow('meta')
   })
 
   test('events of creators: schemas run once, in the past, in the decision and in what is expected', async () => {
     const shop = defineEvents({ Paid: { schema: z.number().transform((euro) => euro * 100) } })
     const pay = {
-      streams: ['a'], initial: { sum: 0 },
-      evolve: (state: { sum: number }, event: RecordedEvent<EventOf<typeof shop>>) => ((state.sum += event.data), state),
+      streams: ['a'],
+      initial: { sum: 0 },
+      evolve: (state: { sum: number }, event: RecordedEvent<EventOf<typeof shop>>) => (
+        (state.sum += event.data),
+        state
+      ),
       decide: ({ sum }: { sum: number }) => [{ ...shop.Paid(sum / 100, { id: 'next' }), stream: 'a' }],
     }
-    const paid = given([{ ...shop.Paid(12), stream: 'a' }, { ...structuredClone(shop.Paid(1)), stream: 'a' }], shop).when(pay)
+    const paid = given(
+      [
+        { ...shop.Paid(12), stream: 'a' },
+        { ...structuredClone(shop.Paid(1)), stream: 'a' },
+      ],
+      shop,
+    ).when(pay)
     // Twice, with one command: its state begins anew.
     for (const _ of [1, 2]) await paid.thenEvents([{ stream: 'a', type: 'Paid', data: 1300 }])
     await paid.thenEvents([{ ...shop.Paid(13, { id: 'next' }), stream: 'a' }])
     await expect(paid.thenEvents([{ ...shop.Paid(12, { id: 'next' }), stream: 'a' }])).rejects.toThrow('1200')
-    await given([], shop).when({ ...pay, decide: () => [{ type: 'Paid' as const, data: 12, stream: 'a' }] }).thenThrows('invalid-event')
-    await expect(given([{ type: 'Paid', data: 12, stream: 'a' }], shop).when(pay).thenEvents([])).rejects.toMatchObject({ code: 'invalid-event' })
+    await given([], shop)
+      .when({ ...pay, decide: () => [{ type: 'Paid' as const, data: 12, stream: 'a' }] })
+      .thenThrows('invalid-event')
+    await expect(
+      given([{ type: 'Paid', data: 12, stream: 'a' }], shop)
+        .when(pay)
+        .thenEvents([]),
+    ).rejects.toMatchObject({ code: 'invalid-event' })
   })
 
   test('what a command returns wrongly is an error by its code', async () => {
@@ -81,22 +136,35 @@ describe('given events, when a command', () => {
 
   test('a past that the catalogue refuses is an error', async () => {
     const strict = defineEvents({ Deposited: {} })
-    const command = { streams: ['a'], initial: 0, evolve: (sum: number) => sum, decide: () => (ensure(false, 'never asked'), []) }
-    await expect(given([withdrawn('a', 1)] as never, strict).when(command).thenRefused('never asked')).rejects.toMatchObject({ code: 'invalid-event' })
+    const command = {
+      streams: ['a'],
+      initial: 0,
+      evolve: (sum: number) => sum,
+      decide: () => (ensure(false, 'never asked'), []),
+    }
+    await expect(
+      given([withdrawn('a', 1)] as never, strict)
+        .when(command)
+        .thenRefused('never asked'),
+    ).rejects.toMatchObject({ code: 'invalid-event' })
   })
 })
 
 describe('given events, when projected', () => {
   const balances = defineProjection(events, {
     name: 'balances',
-    tables: { balances: table<{ account: string; balance: number }>({ key: 'account' }), odd: table<{ n: number }>({ key: 'n' }) },
+    tables: {
+      balances: table<{ account: string; balance: number }>({ key: 'account' }),
+      odd: table<{ n: number }>({ key: 'n' }),
+    },
     on: {
       Deposited: async ({ stream, data }, tables) => {
         if (data.amount < 0) throw new RangeError('a negative deposit')
         if (data.amount % 2 === 1) tables.odd.put({ n: data.amount })
         await tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) + data.amount }))
       },
-      Withdrawn: ({ stream, data }, tables) => tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) - data.amount })),
+      Withdrawn: ({ stream, data }, tables) =>
+        tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) - data.amount })),
     },
     onError: ({ error }) => (error instanceof RangeError ? 'fatal' : 'retry'),
   })
@@ -104,34 +172,60 @@ describe('given events, when projected', () => {
 
   test('then these are the rows of the tables that are named', async () => {
     const projected = given<AccountEvent>(history).whenProjected(balances)
-    await projected.thenRows({ balances: [{ account: 'a', balance: 20 }, { account: 'b', balance: 5 }] })
-    await projected.thenRows({ balances: [{ account: 'a', balance: 20 }, { account: 'b', balance: 5 }], odd: [{ n: 5 }] })
+    await projected.thenRows({
+      balances: [
+        { account: 'a', balance: 20 },
+        { account: 'b', balance: 5 },
+      ],
+    })
+    await projected.thenRows({
+      balances: [
+        { account: 'a', balance: 20 },
+        { account: 'b', balance: 5 },
+      ],
+      odd: [{ n: 5 }],
+    })
     await projected.thenRows({})
     await given<AccountEvent>([]).whenProjected(balances).thenRows({ balances: [], odd: [] })
   })
 
   test('then it fails', async () => {
-    await given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenFails('RangeError')
+    await given<AccountEvent>([deposited('a', -1)])
+      .whenProjected(balances)
+      .thenFails('RangeError')
   })
 
   test('what is not so is told', async () => {
     const projected = given<AccountEvent>(history).whenProjected(balances)
     await expect(projected.thenRows({ odd: [] })).rejects.toThrow("Expected the rows of 'odd' to be [], not")
     await expect(projected.thenFails('RangeError')).rejects.toThrow('Expected the projection to be refused')
-    await expect(given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenFails('TypeError')).rejects.toThrow('Expected the handler')
-    await expect(given<AccountEvent>([deposited('a', -1)]).whenProjected(balances).thenRows({})).rejects.toMatchObject({ code: 'failed' })
+    await expect(
+      given<AccountEvent>([deposited('a', -1)])
+        .whenProjected(balances)
+        .thenFails('TypeError'),
+    ).rejects.toThrow('Expected the handler')
+    await expect(
+      given<AccountEvent>([deposited('a', -1)])
+        .whenProjected(balances)
+        .thenRows({}),
+    ).rejects.toMatchObject({ code: 'failed' })
   })
 
   test('pauses before retries take no time', async () => {
     let failures = 40
     const flaky = defineProjection(events, {
-      name: 'flaky', tables: { seen: table<{ n: number }>({ key: 'n' }) },
-      on: { Deposited: ({ data }, tables) => {
-        if ((failures -= 1) % 3 > 0) throw new TypeError('not yet')
-        tables.seen.put({ n: data.amount })
-      } },
+      name: 'flaky',
+      tables: { seen: table<{ n: number }>({ key: 'n' }) },
+      on: {
+        Deposited: ({ data }, tables) => {
+          if ((failures -= 1) % 3 > 0) throw new TypeError('not yet')
+          tables.seen.put({ n: data.amount })
+        },
+      },
       onError: () => 'retry',
     })
-    await given<AccountEvent>([deposited('a', 1)]).whenProjected(flaky).thenRows({ seen: [{ n: 1 }] })
+    await given<AccountEvent>([deposited('a', 1)])
+      .whenProjected(flaky)
+      .thenRows({ seen: [{ n: 1 }] })
   })
 })

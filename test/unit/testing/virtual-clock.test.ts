@@ -10,14 +10,17 @@ test('time stands still until it is advanced, and the wall clock begins where it
 })
 
 test('timers fire in the order of their times, those of one time in the order in which they were made, each at its own time', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(fc.nat(20), { maxLength: 8 }), async (delays) => {
-    const clock = virtualClock()
-    const fired: [number, number][] = []
-    delays.forEach((ms, index) => clock.schedule(ms, () => fired.push([clock.monotonic(), index])))
-    await clock.advance(20)
-    expect(fired).toEqual(delays.map((ms, index): [number, number] => [ms, index]).sort(([a], [b]) => a - b))
-    expect(clock.pending).toBe(0)
-  }), { numRuns: 20 })
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(20), { maxLength: 8 }), async (delays) => {
+      const clock = virtualClock()
+      const fired: [number, number][] = []
+      delays.forEach((ms, index) => clock.schedule(ms, () => fired.push([clock.monotonic(), index])))
+      await clock.advance(20)
+      expect(fired).toEqual(delays.map((ms, index): [number, number] => [ms, index]).sort(([a], [b]) => a - b))
+      expect(clock.pending).toBe(0)
+    }),
+    { numRuns: 20 },
+  )
 })
 
 test('a timer that is taken back does not fire, and one that falls due later waits', async () => {
@@ -63,7 +66,9 @@ test('runUntil answers and rejects as the promise does, and has let no more time
 
 test('runUntil says so when the promise does not settle in time, or waits for something that no timer brings about', async () => {
   const clock = virtualClock()
-  await expect(clock.runUntil(new Promise((resolve) => clock.schedule(61, () => resolve(1))), { maxMs: 60 })).rejects.toThrow('Not settled after 60 ms')
+  await expect(
+    clock.runUntil(new Promise((resolve) => clock.schedule(61, () => resolve(1))), { maxMs: 60 }),
+  ).rejects.toThrow('Not settled after 60 ms')
   await expect(virtualClock().runUntil(new Promise(() => {}))).rejects.toThrow('Not settled')
 })
 

@@ -25,14 +25,23 @@ const id: fc.Arbitrary<IdChoice> = fc.oneof(
 /** Mostly few; now and then so many that a commit takes several records. */
 const events = fc.oneof(
   { weight: 20, arbitrary: fc.array(fc.record({ type, id }), { maxLength: 3 }) },
-  { weight: 1, arbitrary: fc.record({ type, id: fc.constantFrom<IdChoice>('made', 'past', 'future') }).map((event) => Array.from({ length: 300 }, () => event)) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ type, id: fc.constantFrom<IdChoice>('made', 'past', 'future') })
+      .map((event) => Array.from({ length: 300 }, () => event)),
+  },
 )
 
 const append: fc.Arbitrary<AppendPlan> = fc.record({
   does: fc.constant('append' as const),
   on,
   writes: fc.array(
-    fc.record({ stream, expects: fc.constantFrom<ExpectedVersion>('any', 'any', 'any', 'no-stream', 'stream-exists', 0, 0, 0, -1, 1), events }),
+    fc.record({
+      stream,
+      expects: fc.constantFrom<ExpectedVersion>('any', 'any', 'any', 'no-stream', 'stream-exists', 0, 0, 0, -1, 1),
+      events,
+    }),
     { minLength: 1, maxLength: 3 },
   ),
   condition: fc.option(fc.record({ filter, after: fc.integer({ min: -4, max: 1 }) }), { nil: undefined, freq: 4 }),
@@ -43,7 +52,14 @@ const calmAppend: fc.Arbitrary<AppendPlan> = fc.record({
   does: fc.constant('append' as const),
   on,
   writes: fc.uniqueArray(
-    fc.record({ stream, expects: fc.constantFrom<ExpectedVersion>('any', 0), events: fc.array(fc.record({ type, id: fc.constantFrom<IdChoice>('made', 'made', 'future') }), { minLength: 1, maxLength: 2 }) }),
+    fc.record({
+      stream,
+      expects: fc.constantFrom<ExpectedVersion>('any', 0),
+      events: fc.array(fc.record({ type, id: fc.constantFrom<IdChoice>('made', 'made', 'future') }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    }),
     { minLength: 1, maxLength: 2, selector: (write) => write.stream },
   ),
   condition: fc.constant(undefined),
@@ -51,14 +67,37 @@ const calmAppend: fc.Arbitrary<AppendPlan> = fc.record({
 
 const atomic: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 6, arbitrary: append },
-  { weight: 2, arbitrary: fc.record({ does: fc.constant('repeat' as const), on, back: fc.nat(3), part: fc.constantFrom('whole' as const, 'whole' as const, 'first' as const, 'last' as const) }) },
-  { weight: 2, arbitrary: fc.record({ does: fc.constant('page' as const), on, filter, after: fc.nat(40), limit: fc.constantFrom(0, 1, 2, 7, 256, 1000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      does: fc.constant('repeat' as const),
+      on,
+      back: fc.nat(3),
+      part: fc.constantFrom('whole' as const, 'whole' as const, 'first' as const, 'last' as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      does: fc.constant('page' as const),
+      on,
+      filter,
+      after: fc.nat(40),
+      limit: fc.constantFrom(0, 1, 2, 7, 256, 1000),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('head' as const), on }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('version' as const), on, stream }) },
 )
 
 const walk: fc.Arbitrary<Plan> = fc.oneof(
-  fc.record({ does: fc.constant('stream' as const), on, stream, after: fc.nat(4), limit: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }) }),
+  fc.record({
+    does: fc.constant('stream' as const),
+    on,
+    stream,
+    after: fc.nat(4),
+    limit: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
+  }),
   fc.record({ does: fc.constant('all' as const), on, filter, after: fc.nat(20) }),
 )
 
@@ -66,19 +105,45 @@ const error = fc.constantFrom('UnknownError', 'QuotaExceededError', 'AbortError'
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ kind: fc.constant('request fails' as const), at: place, error }),
-  fc.record({ kind: fc.constant('call throws' as const), at: place, error: fc.constantFrom('TransactionInactiveError', 'UnknownError', 'InvalidStateError') }),
-  fc.record({ kind: fc.constant('abort instead of commit' as const), at: fc.integer({ min: 1, max: 3 }), error: fc.option(fc.constantFrom('QuotaExceededError', 'UnknownError', 'TimeoutError'), { nil: undefined }) }),
+  fc.record({
+    kind: fc.constant('call throws' as const),
+    at: place,
+    error: fc.constantFrom('TransactionInactiveError', 'UnknownError', 'InvalidStateError'),
+  }),
+  fc.record({
+    kind: fc.constant('abort instead of commit' as const),
+    at: fc.integer({ min: 1, max: 3 }),
+    error: fc.option(fc.constantFrom('QuotaExceededError', 'UnknownError', 'TimeoutError'), { nil: undefined }),
+  }),
   fc.record({ kind: fc.constant('commit reported as abort' as const), at: fc.integer({ min: 1, max: 3 }) }),
   fc.constant<Fault>({ kind: 'commit unheard' }),
-  fc.record({ kind: fc.constant('no transaction' as const), times: fc.integer({ min: 1, max: 4 }), error: fc.constantFrom('InvalidStateError', 'UnknownError') }),
-  fc.record({ kind: fc.constant('handles dead' as const), error: fc.constantFrom('InvalidStateError', 'UnknownError') }),
+  fc.record({
+    kind: fc.constant('no transaction' as const),
+    times: fc.integer({ min: 1, max: 4 }),
+    error: fc.constantFrom('InvalidStateError', 'UnknownError'),
+  }),
+  fc.record({
+    kind: fc.constant('handles dead' as const),
+    error: fc.constantFrom('InvalidStateError', 'UnknownError'),
+  }),
   fc.record({ kind: fc.constant('connection closed' as const), at: place }),
-  fc.record({ kind: fc.constant('open fails' as const), times: fc.integer({ min: 1, max: 3 }), error: fc.constantFrom('UnknownError', 'QuotaExceededError') }),
+  fc.record({
+    kind: fc.constant('open fails' as const),
+    times: fc.integer({ min: 1, max: 3 }),
+    error: fc.constantFrom('UnknownError', 'QuotaExceededError'),
+  }),
   fc.record({ kind: fc.constant('reads empty' as const), at: place }),
 )
-const gone: fc.Arbitrary<Fault> = fc.record({ kind: fc.constant('database gone' as const), at: place, replaced: fc.boolean() })
+const gone: fc.Arbitrary<Fault> = fc.record({
+  kind: fc.constant('database gone' as const),
+  at: place,
+  replaced: fc.boolean(),
+})
 
-const faults = fc.array(fc.oneof({ weight: 20, arbitrary: fault }, { weight: 1, arbitrary: gone }), { minLength: 1, maxLength: 3 })
+const faults = fc.array(fc.oneof({ weight: 20, arbitrary: fault }, { weight: 1, arbitrary: gone }), {
+  minLength: 1,
+  maxLength: 3,
+})
 
 const several = fc.array(atomic, { minLength: 1, maxLength: 3 })
 
@@ -88,9 +153,30 @@ export const anyCommand: fc.Arbitrary<LogCommand> = fc.oneof(
   { weight: 4, arbitrary: append.map((plan) => together([plan], [], 0)) },
   { weight: 4, arbitrary: several.map((plans) => together(plans, [], 0)) },
   { weight: 3, arbitrary: walk.map((plan) => together([plan], [], 0)) },
-  { weight: 8, arbitrary: fc.tuple(fc.oneof({ weight: 4, arbitrary: calmAppend }, atomic, walk), faults, on).map(([plan, armed, retryOn]) => together([plan], armed, retryOn)) },
-  { weight: 4, arbitrary: fc.tuple(several, faults, on).map(([plans, armed, retryOn]) => together(plans, armed, retryOn)) },
-  { weight: 2, arbitrary: fc.tuple(on, fc.array(fault, { maxLength: 2 })).map(([which, armed]) => reopen(which, armed)) },
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(fc.oneof({ weight: 4, arbitrary: calmAppend }, atomic, walk), faults, on)
+      .map(([plan, armed, retryOn]) => together([plan], armed, retryOn)),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(several, faults, on).map(([plans, armed, retryOn]) => together(plans, armed, retryOn)),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(on, fc.array(fault, { maxLength: 2 })).map(([which, armed]) => reopen(which, armed)),
+  },
   { weight: 1, arbitrary: fc.boolean().map(hints) },
-  { weight: 1, arbitrary: fc.constantFrom('deleted' as const, 'cleared' as const, 'replaced' as const, 'cleared, and opened anew by one' as const).map(lose) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(
+        'deleted' as const,
+        'cleared' as const,
+        'replaced' as const,
+        'cleared, and opened anew by one' as const,
+      )
+      .map(lose),
+  },
 )

@@ -12,9 +12,16 @@ export type LogCommand = fc.AsyncCommand<Model, World>
 /** Errors of an append that the log decided, not the storage. */
 const decided = ['version-conflict', 'condition-failed', 'invalid-event', 'invalid-argument']
 
-const settled = (promise: Promise<unknown>): Promise<Outcome> => promise.then((value) => ({ value }), (error: unknown) => ({ error }))
+const settled = (promise: Promise<unknown>): Promise<Outcome> =>
+  promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
 const show = (value: unknown) => JSON.stringify(value)
-const tell = (outcome: Outcome) => ('value' in outcome ? show(outcome.value) : `${String(outcome.error)} ${show(outcome.error)} cause: ${String((outcome.error as Error).cause)}`)
+const tell = (outcome: Outcome) =>
+  'value' in outcome
+    ? show(outcome.value)
+    : `${String(outcome.error)} ${show(outcome.error)} cause: ${String((outcome.error as Error).cause)}`
 
 function assert(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(what)
@@ -35,7 +42,9 @@ export function together(plans: readonly Plan[], faults: readonly Fault[], retry
     if (faults.length > 0) letTimePass()
     if (injection.gone) {
       // What was answered before that moment is as good as any; what came after must be an error.
-      const late = told.filter(({ outcome }) => 'error' in outcome && !decided.includes((outcome.error as { code: string }).code))
+      const late = told.filter(
+        ({ outcome }) => 'error' in outcome && !decided.includes((outcome.error as { code: string }).code),
+      )
       checkRefusals(late, true)
       return startAnew(model, world, [0, 1])
     }
@@ -45,13 +54,21 @@ export function together(plans: readonly Plan[], faults: readonly Fault[], retry
 }
 
 const perform = (operations: readonly Operation[], world: World): Promise<Told[]> =>
-  Promise.all(operations.map(async (operation) => ({ operation, outcome: await settled(operation.start(world.stores[operation.on])) })))
+  Promise.all(
+    operations.map(async (operation) => ({
+      operation,
+      outcome: await settled(operation.start(world.stores[operation.on])),
+    })),
+  )
 
 /** Takes the log over into the model as it is found, if that can be explained. */
 async function adopt(told: readonly Told[], mayFail: boolean, model: Model, world: World): Promise<void> {
   const found = await world.observe()
   const explained = explain(model.log, told, found, mayFail)
-  assert(explained !== undefined, `Nothing explains this.\nBefore: ${show(model.log)}\nTold:   ${told.map(({ outcome }) => tell(outcome)).join('\n        ')}\nFound:  ${show(found)}`)
+  assert(
+    explained !== undefined,
+    `Nothing explains this.\nBefore: ${show(model.log)}\nTold:   ${told.map(({ outcome }) => tell(outcome)).join('\n        ')}\nFound:  ${show(found)}`,
+  )
   model.log = explained
   assert(openConnections(world.database) <= 2, 'An instance holds more than one connection (I8)')
 }
@@ -64,7 +81,10 @@ function checkRefusals(told: readonly Told[], mayFail: boolean): void {
     const lost = code === 'storage-lost' && written === 'not-written'
     // Refused before the storage was asked.
     const invalid = operation.append !== undefined && decided.slice(2).includes(code as string)
-    assert(lost || invalid || (mayFail && isStorageFailure(outcome.error, operation.append !== undefined)), `A lost instance answered ${tell(outcome)}`)
+    assert(
+      lost || invalid || (mayFail && isStorageFailure(outcome.error, operation.append !== undefined)),
+      `A lost instance answered ${tell(outcome)}`,
+    )
   }
 }
 
@@ -73,16 +93,29 @@ async function startAnew(model: Model, world: World, ongoing: readonly (0 | 1)[]
   model.log = []
   const existed = await databaseExists(world.database)
   const writes = [{ stream: 's', expectedVersion: 'any', events: [{ type: 'A', serial: 0, id: undefined }] }] as const
-  checkRefusals(await perform(ongoing.map((on) => appending(on, { writes })), world), false)
+  checkRefusals(
+    await perform(
+      ongoing.map((on) => appending(on, { writes })),
+      world,
+    ),
+    false,
+  )
   assert(existed || !(await databaseExists(world.database)), 'A lost instance made a new database (H31)')
   for (const on of ongoing) await world.reopen(on)
   await adopt([], false, model, world)
 }
 
 /** An append of given ids whose outcome is unknown is stored once by a retry, from whichever tab (H17). */
-async function retryUnknown(operation: Operation, outcome: Outcome, on: 0 | 1, model: Model, world: World): Promise<void> {
+async function retryUnknown(
+  operation: Operation,
+  outcome: Outcome,
+  on: 0 | 1,
+  model: Model,
+  world: World,
+): Promise<void> {
   const { append } = operation
-  if (append === undefined || 'value' in outcome || (outcome.error as { outcome?: unknown }).outcome !== 'unknown') return
+  if (append === undefined || 'value' in outcome || (outcome.error as { outcome?: unknown }).outcome !== 'unknown')
+    return
   if (append.writes.some(({ events }) => events.some(({ id }) => id === undefined))) return
   await adopt(await perform([appending(on, append)], world), false, model, world)
 }
@@ -92,7 +125,10 @@ export function reopen(on: 0 | 1, faults: readonly Fault[]): LogCommand {
   return command(`reopen ${on} with ${show(faults)}`, async (model, world) => {
     await world.stores[on].close()
     const refused = await settled(world.stores[on].head())
-    assert('error' in refused && (refused.error as { code?: unknown }).code === 'closed', `A closed instance answered ${tell(refused)}`)
+    assert(
+      'error' in refused && (refused.error as { code?: unknown }).code === 'closed',
+      `A closed instance answered ${tell(refused)}`,
+    )
     const injection = inject(faults)
     const opened = await settled(world.reopen(on)).finally(() => injection.stop())
     if ('error' in opened) {

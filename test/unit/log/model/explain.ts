@@ -17,8 +17,11 @@ const lossCodes = ['storage-damaged', 'event-unreadable']
 /** Whether an error says that the storage failed. Of an append it must also say whether that happened (H17). */
 export function isStorageFailure(error: unknown, isAppend: boolean): boolean {
   const { code, outcome, message } = error as { code?: unknown; outcome?: unknown; message?: unknown }
-  return (storageCodes.includes(code as string) || (lossCodes.includes(code as string) && /the browser lost/i.test(String(message))))
-    && (outcome === 'not-written' || outcome === (isAppend ? 'unknown' : undefined))
+  return (
+    (storageCodes.includes(code as string) ||
+      (lossCodes.includes(code as string) && /the browser lost/i.test(String(message)))) &&
+    (outcome === 'not-written' || outcome === (isAppend ? 'unknown' : undefined))
+  )
 }
 
 /**
@@ -27,7 +30,12 @@ export function isStorageFailure(error: unknown, isAppend: boolean): boolean {
  *
  * @returns the log as found, or `undefined` if nothing explains it
  */
-export function explain(before: ReferenceLog, told: readonly Told[], found: ReferenceLog, mayFail: boolean): ReferenceLog | undefined {
+export function explain(
+  before: ReferenceLog,
+  told: readonly Told[],
+  found: ReferenceLog,
+  mayFail: boolean,
+): ReferenceLog | undefined {
   if (told.length === 0) return agrees(before, found) ? found : undefined
   for (const [index, { operation, outcome }] of told.entries()) {
     const others = told.filter((_, other) => other !== index)
@@ -40,10 +48,21 @@ export function explain(before: ReferenceLog, told: readonly Told[], found: Refe
   return undefined
 }
 
-function possibleLogs(before: ReferenceLog, after: ReferenceLog, answer: Answer, outcome: Outcome, operation: Operation, mayFail: boolean): ReferenceLog[] {
+function possibleLogs(
+  before: ReferenceLog,
+  after: ReferenceLog,
+  answer: Answer,
+  outcome: Outcome,
+  operation: Operation,
+  mayFail: boolean,
+): ReferenceLog[] {
   if ('value' in outcome) return 'value' in answer && agrees(answer.value, outcome.value) ? [after] : []
   const { error } = outcome
-  if ('error' in answer && Object.entries(answer.error).every(([key, value]) => Object.is((error as Record<string, unknown>)[key], value))) return [before]
+  if (
+    'error' in answer &&
+    Object.entries(answer.error).every(([key, value]) => Object.is((error as Record<string, unknown>)[key], value))
+  )
+    return [before]
   if (!mayFail || !isStorageFailure(error, operation.append !== undefined)) return []
   return (error as { outcome?: unknown }).outcome === 'unknown' ? [after, before] : [before]
 }
@@ -55,7 +74,10 @@ function agrees(expected: unknown, actual: unknown): boolean {
 
 function withoutOpenIds(expected: unknown, actual: unknown): unknown {
   if (Array.isArray(expected) && Array.isArray(actual)) {
-    return expected.map((event: ReferenceEvent, index) => ({ ...event, id: event.id ?? (actual[index] as ReferenceEvent | undefined)?.id }))
+    return expected.map((event: ReferenceEvent, index) => ({
+      ...event,
+      id: event.id ?? (actual[index] as ReferenceEvent | undefined)?.id,
+    }))
   }
   if (typeof expected === 'object' && expected !== null && 'events' in expected) {
     return { ...expected, events: withoutOpenIds(expected.events, (actual as { events: unknown }).events) }

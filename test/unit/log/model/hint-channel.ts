@@ -23,7 +23,8 @@ export class HintChannel {
   /** Hands over what waits, the newest first: senders are not in step, and only the largest head counts. */
   static deliver(): void {
     for (const { from, message } of HintChannel.posted.splice(0).reverse()) {
-      for (const channel of HintChannel.open) if (channel !== from && channel.name === from.name) channel.onmessage?.({ data: message })
+      for (const channel of HintChannel.open)
+        if (channel !== from && channel.name === from.name) channel.onmessage?.({ data: message })
     }
   }
 

@@ -26,21 +26,32 @@ export interface ReferenceAppend {
 }
 
 /** What the caller must be told: a value, or an error with these properties. */
-export type Answer = { readonly value: unknown } | { readonly error: { readonly code: string; readonly [property: string]: unknown } }
+export type Answer =
+  | { readonly value: unknown }
+  | { readonly error: { readonly code: string; readonly [property: string]: unknown } }
 
-export const versionOf = (log: ReferenceLog, stream: string): number => log.filter((event) => event.stream === stream).length
+export const versionOf = (log: ReferenceLog, stream: string): number =>
+  log.filter((event) => event.stream === stream).length
 
 export function matching(log: ReferenceLog, filter: EventFilter): ReferenceEvent[] {
-  return log.filter(({ type, stream }) =>
-    (filter.types === undefined || filter.types.includes(type))
-    && (filter.streamPrefix === undefined || stream.startsWith(filter.streamPrefix))
-    // The model only ever asks for patterns of this one form.
-    && (filter.streamPattern === undefined || stream.endsWith(filter.streamPattern.slice(1))))
+  return log.filter(
+    ({ type, stream }) =>
+      (filter.types === undefined || filter.types.includes(type)) &&
+      (filter.streamPrefix === undefined || stream.startsWith(filter.streamPrefix)) &&
+      // The model only ever asks for patterns of this one form.
+      (filter.streamPattern === undefined || stream.endsWith(filter.streamPattern.slice(1))),
+  )
 }
 
 /** The log after an append, and what the caller hears. The order of the checks is part of the rules. */
-export function append(log: ReferenceLog, { writes, condition }: ReferenceAppend): { readonly log: ReferenceLog; readonly answer: Answer } {
-  const refuse = (code: string, more: object = {}) => ({ log, answer: { error: { code, outcome: 'not-written', ...more } } })
+export function append(
+  log: ReferenceLog,
+  { writes, condition }: ReferenceAppend,
+): { readonly log: ReferenceLog; readonly answer: Answer } {
+  const refuse = (code: string, more: object = {}) => ({
+    log,
+    answer: { error: { code, outcome: 'not-written', ...more } },
+  })
   const expected = new Map<string, ExpectedVersion>()
   const ids = new Set<string>()
   for (const { stream, expectedVersion, events } of writes) {
@@ -57,16 +68,34 @@ export function append(log: ReferenceLog, { writes, condition }: ReferenceAppend
   const found = known.filter((event) => event !== undefined)
   if (found.length > 0 && found.length < events.length) return refuse('invalid-event')
   // The same ids in other streams are no repeat.
-  if (known.some((event, at) => event !== undefined && event.stream !== events[at]?.stream)) return refuse('invalid-event')
-  const versions = (versionIn: (stream: string) => number) => Object.fromEntries([...expected.keys()].map((stream) => [stream, versionIn(stream)]))
+  if (known.some((event, at) => event !== undefined && event.stream !== events[at]?.stream))
+    return refuse('invalid-event')
+  const versions = (versionIn: (stream: string) => number) =>
+    Object.fromEntries([...expected.keys()].map((stream) => [stream, versionIn(stream)]))
   if (found.length > 0) {
     const positions = found.map(({ position }) => position)
-    const first = versions((stream) => Math.max(0, ...found.filter((event) => event.stream === stream).map(({ version }) => version)) || versionOf(log, stream))
-    return { log, answer: { value: { position: Math.max(...positions), firstPosition: Math.min(...positions), versions: first, duplicate: true } } }
+    const first = versions(
+      (stream) =>
+        Math.max(0, ...found.filter((event) => event.stream === stream).map(({ version }) => version)) ||
+        versionOf(log, stream),
+    )
+    return {
+      log,
+      answer: {
+        value: {
+          position: Math.max(...positions),
+          firstPosition: Math.min(...positions),
+          versions: first,
+          duplicate: true,
+        },
+      },
+    }
   }
   for (const [stream, wanted] of expected) {
     const actual = versionOf(log, stream)
-    const met = wanted === 'any' || (wanted === 'no-stream' ? actual === 0 : wanted === 'stream-exists' ? actual > 0 : wanted === actual)
+    const met =
+      wanted === 'any' ||
+      (wanted === 'no-stream' ? actual === 0 : wanted === 'stream-exists' ? actual > 0 : wanted === actual)
     if (!met) return refuse('version-conflict', { stream, expected: wanted, actual })
   }
   if (condition !== undefined) {
@@ -90,8 +119,14 @@ export function append(log: ReferenceLog, { writes, condition }: ReferenceAppend
 
 /** One page of a log that is far smaller than what one call looks at. */
 export function readPage(log: ReferenceLog, filter: EventFilter, after: number, limit: number): Answer {
-  const events = limit === 0 ? [] : matching(log, filter).filter(({ position }) => position > after).slice(0, limit)
+  const events =
+    limit === 0
+      ? []
+      : matching(log, filter)
+          .filter(({ position }) => position > after)
+          .slice(0, limit)
   const last = events.at(-1)
-  const scannedTo = limit === 0 ? after : events.length === limit && last !== undefined ? last.position : Math.max(after, log.length)
+  const scannedTo =
+    limit === 0 ? after : events.length === limit && last !== undefined ? last.position : Math.max(after, log.length)
   return { value: { events, scannedTo, head: log.length } }
 }

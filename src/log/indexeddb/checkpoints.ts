@@ -1,0 +1,157 @@
+/** The checkpoints of plain projectors, beside the log. */
+import { LeadershipLostError } from '../../errors.js'
+import { projectionName } from '../../events/names.js'
+import { onlyKnown } from '../../platform/arguments.js'
+import type { Connection } from '../../platform/connection.js'
+import { commitWritten, requested } from '../../platform/indexeddb.js'
+import { wholeNumber } from '../prepare.js'
+import { assertAnswering } from './sentinel.js'
+
+/** A parked event of a plain projector, as the log's own layer sees it: whatever its owner keeps, told apart by position. */
+export interface Letter {
+  readonly position: number
+}
+
+/** Loads and saves one position per name, and dead letters beside it; see the port `CheckpointStore`. */
+export interface Checkpoints {
+  load(name: string): Promise<number | undefined>
+  save(
+    name: string,
+    position: number,
+    options?: { readonly expected?: number; readonly letters?: readonly Letter[]; readonly dropLetters?: boolean },
+  ): Promise<void>
+  /** After a position, in order. */
+  letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
+  countLetters(name: string): Promise<number>
+  /** Answers false if there is none at the position. */
+  removeLetter(name: string, position: number): Promise<boolean>
+}
+
+function assertExpected(name: string, stored: number | undefined, expected: number | undefined): void {
+  if (expected !== undefined && (stored ?? 0) !== expected) {
+    throw new LeadershipLostError(name, `its checkpoint is ${stored ?? 0}, not ${expected}; another runner moved it.`)
+  }
+}
+
+const saveNames = ['expected', 'letters', 'dropLetters']
+
+function checkPage(after: number, limit: number): void {
+  wholeNumber(after, 'after')
+  wholeNumber(limit, 'limit')
+}
+
+const ask = (transaction: IDBTransaction, key: string) =>
+  requested(transaction.objectStore('checkpoints').get(key)) as Promise<{ position: number } | undefined>
+
+const lettersOf = (key: string) => IDBKeyRange.bound([key], [key, []])
+
+/** In the store's own database. Loading and comparing happen inside the transaction that saves. */
+export function indexedDbCheckpoints(connection: Connection): Checkpoints {
+  return {
+    async load(name) {
+      const key = projectionName(name)
+      const row = await connection.transact(
+        { stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` },
+        (transaction) => ask(transaction, key),
+      )
+      // One that only seems to be missing would start its projection from the first event again (H25).
+      if (row === undefined) await assertAnswering(connection)
+      // What was edited by hand is for its reader to refuse.
+      return row?.position
+    },
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames)
+      const { expected, letters = [], dropLetters = false } = options
+      const key = projectionName(name)
+      wholeNumber(position, 'position')
+      const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
+      await connection.transact(
+        { stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` },
+        async (transaction) => {
+          const checkpoints = transaction.objectStore('checkpoints')
+          if (expected !== undefined) {
+            const row = await ask(transaction, key)
+            if (row === undefined) await assertAnswering(transaction)
+            assertExpected(key, row?.position, expected)
+          }
+          await commitWritten(transaction, [
+            ...(dropLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
+            checkpoints.put({ name: key, position }),
+            ...letters.map((letter) =>
+              transaction.objectStore('letters').put({ name: key, position: letter.position, letter }),
+            ),
+          ])
+        },
+      )
+    },
+    async letters<L extends Letter>(name: string, after: number, limit: number) {
+      const key = projectionName(name)
+      checkPage(after, limit)
+      if (limit === 0) return []
+      const rows = (await connection.transact(
+        { stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` },
+        (transaction) =>
+          requested(
+            transaction
+              .objectStore('letters')
+              .getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)),
+          ),
+      )) as { letter: L }[]
+      return rows.map(({ letter }) => letter)
+    },
+    async countLetters(name) {
+      const key = projectionName(name)
+      return connection.transact(
+        { stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` },
+        (transaction) => requested(transaction.objectStore('letters').count(lettersOf(key))),
+      )
+    },
+    async removeLetter(name, position) {
+      const key = projectionName(name)
+      return connection.transact(
+        { stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` },
+        async (transaction) => {
+          const rows = transaction.objectStore('letters')
+          const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
+          await commitWritten(transaction, [rows.delete([key, position])])
+          return wasThere
+        },
+      )
+    },
+  }
+}
+
+/** In memory: in the given map. */
+export function memoryCheckpoints(positions = new Map<string, number>()): Checkpoints {
+  const parked = new Map<string, Map<number, Letter>>()
+  return {
+    async load(name) {
+      return positions.get(projectionName(name))
+    },
+    async save(name, position, options = {}) {
+      onlyKnown(options, saveNames)
+      const { expected, letters = [], dropLetters = false } = options
+      const key = projectionName(name)
+      wholeNumber(position, 'position')
+      assertExpected(key, positions.get(key), expected)
+      positions.set(key, position)
+      const own = (dropLetters ? undefined : parked.get(key)) ?? new Map<number, Letter>()
+      for (const letter of letters) own.set(letter.position, letter)
+      parked.set(key, own)
+    },
+    async letters<L extends Letter>(name: string, after: number, limit: number) {
+      checkPage(after, limit)
+      const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
+      return own
+        .filter(({ position }) => position > after)
+        .sort((left, right) => left.position - right.position)
+        .slice(0, limit)
+    },
+    async countLetters(name) {
+      return parked.get(projectionName(name))?.size ?? 0
+    },
+    async removeLetter(name, position) {
+      return parked.get(projectionName(name))?.delete(position) ?? false
+    },
+  }
+}

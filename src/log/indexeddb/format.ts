@@ -1,0 +1,78 @@
+/** The format of a stored log, and which builds may touch it (H41). */
+import { StorageDamagedError, UnsupportedFormatError } from '../../errors.js'
+import { indexNames } from '../../platform/indexeddb.js'
+
+/**
+ * What this build writes, and the newest that it understands. 1: events stand one after the other in a record. 2: they may stand in
+ * columns, and a log of format 1 becomes one when it is written to.
+ */
+export const format = 2
+
+/** The row that identifies a log: key `log` of the object store `meta`. */
+export interface LogMeta {
+  readonly key: 'log'
+  readonly format: number
+  /** The oldest format that a build must understand to read this log … */
+  readonly minReader: number
+  /** … and to append to it. */
+  readonly minWriter: number
+  /** Made with the log: two logs of the same name are told apart by it (H31). */
+  readonly incarnation: string
+}
+
+const shape: Readonly<Record<string, readonly string[]>> = {
+  meta: [],
+  commits: ['heads', 'commits', 'ids'],
+  checkpoints: [],
+  letters: [],
+}
+
+/**
+ * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores (H43).
+ *
+ * @throws StorageDamagedError if something is missing
+ */
+export function assertWhole(database: IDBDatabase, store: string): void {
+  const missing = (what: string) =>
+    new StorageDamagedError(
+      `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after destroyEventStore.`,
+    )
+  for (const [name, indexes] of Object.entries(shape)) {
+    if (!database.objectStoreNames.contains(name)) throw missing(`object store '${name}'`)
+    if (indexes.length === 0) continue
+    const there = indexNames(database, name)
+    for (const index of indexes) if (!there.includes(index)) throw missing(`index '${index}'`)
+  }
+}
+
+/** @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row is none */
+export function assertSupported(meta: LogMeta, store: string): void {
+  const { minReader, minWriter, incarnation } = meta
+  if (
+    !Number.isSafeInteger(minReader) ||
+    !Number.isSafeInteger(minWriter) ||
+    typeof incarnation !== 'string' ||
+    incarnation === ''
+  ) {
+    throw new StorageDamagedError(
+      `The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after destroyEventStore.`,
+    )
+  }
+  if (minReader > format || minWriter > format) {
+    throw new UnsupportedFormatError(
+      `The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`,
+    )
+  }
+}
+
+/** Keeps older builds away from what this one is about to write in a transaction. What only reads leaves the log to them. */
+export function raiseFormat(transaction: IDBTransaction, meta: LogMeta): void {
+  if (meta.minReader >= format && meta.minWriter >= format) return
+  const atLeast = (given: number) => Math.max(given, format)
+  transaction.objectStore('meta').put({
+    ...meta,
+    format: atLeast(meta.format),
+    minReader: atLeast(meta.minReader),
+    minWriter: atLeast(meta.minWriter),
+  } satisfies LogMeta)
+}

@@ -1,0 +1,141 @@
+/** The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and writes it. */
+import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
+import type { CatalogueCore } from '../../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../../events/event.js'
+import { randomId } from '../../events/identifier.js'
+import { databaseName } from '../../events/names.js'
+import type { Clock } from '../../platform/clock.js'
+import { Connection } from '../../platform/connection.js'
+import { requested, transact } from '../../platform/indexeddb.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  Durability,
+  EventFilter,
+  EventPage,
+  ReadStreamOptions,
+} from '../event-store.js'
+import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
+import { distrustFor } from '../head-watch.js'
+import { LogReader } from './log-reader.js'
+import { LogWriter } from './log-writer.js'
+import type { CollectedRead, PageReadOptions } from '../pages.js'
+import type { Codec, PreparedAppend } from '../prepare.js'
+import { RecentRecords } from './recent-records.js'
+
+export interface IndexedDbLogOptions {
+  readonly name: string
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly durability: Durability
+  readonly clock: Clock
+}
+
+export class IndexedDbLog {
+  readonly connection: Connection
+  readonly #recent = new RecentRecords()
+  readonly #reader: LogReader
+  readonly #writer: LogWriter
+  #incarnation: string | undefined
+  readonly #clock: Clock
+  /** The newer format that a hint named last, and until when no other one is heeded. */
+  #newer = { format, deafUntil: -Infinity }
+
+  constructor(options: IndexedDbLogOptions) {
+    this.#clock = options.clock
+    this.connection = new Connection({
+      name: databaseName(options.name),
+      version: 1,
+      label: `The event store '${options.name}'`,
+      upgrade: (database) => {
+        const meta = database.createObjectStore('meta', { keyPath: 'key' })
+        const commits = database.createObjectStore('commits', { keyPath: 'at' })
+        commits.createIndex('heads', 'heads', { multiEntry: true })
+        commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
+        commits.createIndex('ids', 'ids', { multiEntry: true })
+        database.createObjectStore('checkpoints', { keyPath: 'name' })
+        database.createObjectStore('letters', { keyPath: ['name', 'position'] })
+        meta
+          .put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta)
+          .catch(() => {})
+      },
+      verify: async (database) => {
+        assertWhole(database, options.name)
+        let meta: LogMeta | undefined
+        await transact(
+          database,
+          { stores: ['meta'], mode: 'readonly', what: `opening '${options.name}'` },
+          async (transaction) => {
+            meta = await requested(transaction.objectStore('meta').get('log'))
+          },
+        ).catch((error: TidemarkError) => {
+          // Where it was read, how its transaction ended says nothing.
+          if (meta === undefined) throw error.cause ?? error
+        })
+        // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
+        if (meta === undefined) {
+          throw new StorageFailedError(
+            `The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`,
+            { outcome: 'not-written' },
+          )
+        }
+        assertSupported(meta, options.name)
+        // A connection stays with one database for life, so asking once per connection is enough (H31).
+        if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation)
+          throw new StorageLostError('replaced')
+        this.#incarnation = meta.incarnation
+      },
+      lost: () => {
+        this.#writer.forget()
+        this.#recent.forgetOwn()
+      },
+    })
+    this.#reader = new LogReader(this.connection, this.#recent, options)
+    this.#writer = new LogWriter(this.connection, this.#recent, options)
+  }
+
+  /** The identity of the log; see {@link LogMeta.incarnation}. */
+  async incarnation(): Promise<string> {
+    // Also where it is known: nothing may be built for a log that is lost (H31).
+    await this.connection.open()
+    return this.#incarnation as string
+  }
+
+  /** A hint: the log reaches so far, and its writer stores in that format. */
+  headMoved(head: number, otherFormat: number = format): void {
+    if (this.#writer.headMoved(head)) this.#recent.headMoved(head)
+    const now = this.#clock.monotonic()
+    if (otherFormat <= format || otherFormat === this.#newer.format || now < this.#newer.deafUntil) return
+    // The next connection tells whether a build of that format left the log to builds of this one (H41).
+    this.#newer = { format: otherFormat, deafUntil: now + distrustFor }
+    this.connection.reopen()
+  }
+
+  /** Stores a prepared append. Calls must not overlap: the store queues them. */
+  append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
+    return this.#writer.append(prepared, options)
+  }
+
+  readEvents<E extends EventShape>(
+    filter: EventFilter,
+    page: EventPage,
+    options?: PageReadOptions,
+  ): Promise<CollectedRead<E>> {
+    return this.#reader.readEvents<E>(filter, page, options)
+  }
+
+  readStream<E extends EventShape>(
+    name: string,
+    options?: ReadStreamOptions,
+  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+    return this.#reader.readStream<E>(name, options)
+  }
+
+  head(): Promise<number> {
+    return this.#reader.head()
+  }
+
+  streamVersion(name: string): Promise<number> {
+    return this.#reader.streamVersion(name)
+  }
+}

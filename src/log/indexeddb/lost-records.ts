@@ -1,0 +1,83 @@
+/**
+ * Records whose values the browser lost: Chromium keeps large ones in files of their own, which power cuts and disk cleaners
+ * remove. A read of several records fails as a whole then, so they are read one by one (H16).
+ */
+import { TidemarkError } from '../../errors.js'
+import type { Connection } from '../../platform/connection.js'
+import { requested, requestedAll } from '../../platform/indexeddb.js'
+import type { CommitRecord } from '../record/record.js'
+
+/** What Chromium says of a value whose file is gone or damaged. */
+const namesOfLoss: ReadonlySet<string> = new Set(['NotReadableError', 'NotFoundError', 'DataError'])
+
+/** Whether reading failed because a value is lost. */
+export function isLoss(error: unknown): error is TidemarkError {
+  return error instanceof TidemarkError && namesOfLoss.has(causeOf(error))
+}
+
+/** Also what Firefox says, which elsewhere means that the connection is gone: reading one by one tells which it is. */
+export function mayBeLoss(error: unknown): error is TidemarkError {
+  return isLoss(error) || (error instanceof TidemarkError && causeOf(error) === 'UnknownError')
+}
+
+/** Several records in one request; if that fails over one of them, one by one. */
+export async function readAround(
+  connection: Connection,
+  what: string,
+  list: (commits: IDBObjectStore) => IDBRequest<unknown[]>,
+  keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
+): Promise<CommitRecord[]> {
+  const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
+    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+      ask(transaction.objectStore('commits')),
+    )
+  try {
+    return (await read((commits) => requestedAll(list(commits)))) as CommitRecord[]
+  } catch (error) {
+    if (!mayBeLoss(error)) throw error
+    return readOneByOne(connection, await read((commits) => requested(keysOf(commits))), what)
+  }
+}
+
+/** The records at some keys, one by one. Of one that cannot be had, what the keys tell: where it is, how long, and `lost`. */
+export async function readOneByOne(
+  connection: Connection,
+  keys: readonly IDBValidKey[],
+  what: string,
+): Promise<CommitRecord[]> {
+  const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
+    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
+      ask(transaction.objectStore('commits')),
+    )
+  const records: CommitRecord[] = []
+  for (const key of keys) {
+    try {
+      // Twice: a connection that is gone gives the same error, and only that heals.
+      const get = () => read((commits) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)
+      const record = await get().catch((error: unknown) => {
+        if (!mayBeLoss(error)) throw error
+        return get()
+      })
+      if (record !== undefined) records.push(record)
+    } catch (error) {
+      if (!mayBeLoss(error)) throw error
+      const next = (await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.lowerBound(key, true)))))?.key
+      const at = key as number
+      const n = typeof next === 'number' ? next - at : 1
+      records.push({
+        at,
+        n,
+        heads: [],
+        commits: [],
+        ids: [],
+        events: '',
+        lost: `the browser lost its record (${(error.cause as Error).message})`,
+      })
+    }
+  }
+  return records
+}
+
+function causeOf(error: TidemarkError): string {
+  return (error.cause as { name?: string } | undefined)?.name ?? ''
+}

@@ -1,0 +1,51 @@
+/** Freeing the space of a read model. */
+import { InvalidArgumentError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
+import { databaseName } from '../events/names.js'
+import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { deleteDatabase } from '../platform/connection.js'
+import { memoryReadModels } from '../running/attach.js'
+import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from '../read-model/define.js'
+
+/**
+ * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that cannot be folded
+ * again: the next `runProjection`, `startProjection` or `openReadModel` begins with no rows. For when storage runs short
+ * (`StorageFullError`), and for read models that an app has no use for any more.
+ *
+ * A projection that runs, in whatever tab, begins again at once: `stop()` it before, if the room is to stay free. What was set by hand
+ * goes with the rows: letters that wait, skipped events, and that the projection was paused.
+ *
+ * @throws InvalidArgumentError for what is no `defineProjection`
+ * @throws StorageBusyError if another tab does not let go of it within 30 s: it is then deleted once that tab does, or is closed
+ * @throws StorageLostError, ClosedError where the store is gone or closed
+ */
+export async function deleteReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
+): Promise<void>
+/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function deleteReadModel<
+  E extends EventShape,
+  T extends Tables,
+  Own extends EventShape = E,
+  R extends Reads = Reads,
+>(store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>): Promise<void>
+export async function deleteReadModel<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: ProjectionDefinition<E, T>,
+): Promise<void> {
+  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must be made by defineProjection.')
+  const parts = storeInternals(store)
+  const key = projectionKey(projection)
+  if (parts.medium === 'memory') {
+    // Rejects once the store is closed.
+    await store.head()
+    memoryReadModels(parts).empty(key)
+  } else {
+    await parts.identity()
+    await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
+  }
+  parts.signals.post({ kind: 'control', projection: key })
+  parts.signals.post({ kind: 'committed', projection: key, position: 0, tables: Object.keys(projection.tables) })
+}

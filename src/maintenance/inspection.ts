@@ -1,0 +1,76 @@
+/** The log as it is stored, for `verifyEventStore` and `exportEvents`, whatever it is stored in. */
+import type { StoredBeside } from './audit.js'
+import { indexedDbInspection } from './indexeddb/indexeddb-inspection.js'
+import type { MemoryLog } from '../log/memory/memory-log.js'
+import type { StoreInternals } from '../log/open.js'
+import { anyHolds, endOf, type CommitRecord } from '../log/record/record.js'
+
+/** The log as it is stored, for looking at. */
+export interface LogInspection {
+  /** Records in the order of keys, after a key or from the first. With the last ones also what stands beside them, of the same moment. */
+  page(
+    after: IDBValidKey | undefined,
+    limit: number,
+  ): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
+  /** Keys of the index `ids` under which more than one record stands, a bounded number at a time. */
+  sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>
+  /** The records at some keys, where they are. */
+  records(at: readonly number[]): Promise<readonly CommitRecord[]>
+  /** Records from the one on that holds a position. */
+  recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
+  /** Whether an event of this id is in a stream. */
+  holds(id: string, stream: string): Promise<boolean>
+}
+
+export interface SharedIdKey {
+  readonly key: string
+  readonly at: readonly number[]
+}
+
+/** The log of a store, for looking at. */
+export function inspectionOf(name: string, parts: StoreInternals): LogInspection {
+  return parts.medium === 'memory'
+    ? memoryInspection(parts.log, parts.checkpoints)
+    : indexedDbInspection(parts.connection, name, parts.identity)
+}
+
+/** A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map. */
+function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: ReadonlyMap<string, number>): LogInspection {
+  return {
+    async page(after, limit) {
+      // The record that holds the key comes again, and does not count.
+      const again = after === undefined ? 0 : 1
+      const page = (await log.records(again === 0 ? 1 : (after as number), limit + again)).slice(again)
+      if (page.length === limit) return { records: page }
+      return {
+        records: page,
+        beside: { checkpoints: [...checkpoints].map(([name, position]) => ({ name, position })) },
+      }
+    },
+    async *sharedIdKeys() {},
+    records: async () => [],
+    recordsFrom: (position, limit) => log.records(position, limit),
+    async holds(id, stream) {
+      for (let from = 1; ;) {
+        const records = await log.records(from, mostRecords)
+        if (records.length === 0) return false
+        if (anyHolds(records, id, stream)) return true
+        from = endOf(records.at(-1)) + 1
+      }
+    },
+  }
+}
+
+/** A page holds so many records at most … */
+const mostRecords = 128
+/** … and grows no further above so many characters. */
+const mostCharacters = 512 * 1024
+
+/** How many records to read next, after a page of some. */
+export function nextPageSize(size: number, records: readonly unknown[]): number {
+  const characters = records.reduce<number>(
+    (sum, record) => sum + String((record as { events?: unknown } | null)?.events).length,
+    0,
+  )
+  return characters < mostCharacters ? Math.min(size * 2, mostRecords) : Math.max(1, Math.floor(size / 2))
+}

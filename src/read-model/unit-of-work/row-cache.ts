@@ -1,0 +1,50 @@
+/** The rows of a table that a leader remembers: bounded, and sometimes known to be all there are. */
+import { RecentMap } from '../../platform/recent-map.js'
+import type { Slot } from '../keys.js'
+import type { Entry } from './rows.js'
+
+/** How many rows of a table are remembered, besides those not yet committed. */
+export const maxCachedRows = 20_000
+
+/** Rows by key, the least recently used forgotten first. */
+export class RowCache {
+  readonly #entries = new RecentMap<Slot, Entry>(maxCachedRows)
+  #complete: boolean
+
+  /** `complete`: the table is empty. */
+  constructor(complete: boolean) {
+    this.#complete = complete
+  }
+
+  /** What is not here is not in the table. */
+  get isComplete(): boolean {
+    return this.#complete
+  }
+
+  /** Every row of the table was remembered. */
+  markComplete(): void {
+    this.#complete = true
+  }
+
+  get(slot: Slot): Entry | undefined {
+    const entry = this.#entries.get(slot)
+    // The order matters only where something may have to go.
+    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) this.#entries.set(slot, entry)
+    return entry
+  }
+
+  set(slot: Slot, entry: Entry): void {
+    if (this.#entries.set(slot, entry)) this.#complete = false
+  }
+
+  /** Takes in what was committed. Whatever that is, the rows that were used last stay, since they may have been read for events to come. */
+  setAll(entries: ReadonlyMap<Slot, Entry>): void {
+    let tooMany = entries.size - maxCachedRows / 2
+    for (const [slot, entry] of entries) {
+      tooMany -= 1
+      if (this.#entries.replace(slot, entry)) continue
+      if (tooMany < 0) this.set(slot, entry)
+      else this.#complete = false
+    }
+  }
+}

@@ -1,0 +1,160 @@
+/** Rows in memory: copies of what the app put, so that nothing can change what the cache and later events rely on. */
+import { InvalidArgumentError, describe } from '../../errors.js'
+import type { RowKey } from '../keys.js'
+import { tagOf } from '../kinds.js'
+
+/** A row in memory; `null` for one that is not there. */
+export interface Entry {
+  readonly key: RowKey
+  readonly row: unknown
+  /** The row holds what cannot be frozen. */
+  readonly copied?: true
+}
+
+/**
+ * Objects within rows that are ours and frozen, and whether something in them can be changed all the same. Rows themselves are not
+ * remembered: most hold no objects, and a weak map of every row would cost more than looking at it.
+ */
+const sealed = new WeakMap<object, boolean>()
+
+/** What is no plain object or array: a Date, a Map, bytes, an instance of a class. */
+export function isExotic(value: object): boolean {
+  if (Array.isArray(value)) return false
+  const prototype = Object.getPrototypeOf(value) as object | null
+  return prototype !== null && Object.getPrototypeOf(prototype) !== null
+}
+
+/** What structured clone copies, but does not store. */
+const unstorable = /^\[object (SharedArrayBuffer|WebAssembly\..*|VideoFrame|AudioData)\]$/
+
+/** Returns the name of what is in a value and cannot be stored, if anything is. */
+function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
+  if (typeof value !== 'object' || value === null || met.has(value)) return undefined
+  met.add(value)
+  const isView = ArrayBuffer.isView(value)
+  const tag = tagOf(isView ? value.buffer : value)
+  if (unstorable.test(tag)) return tag.slice(8, -1)
+  const parts: Iterable<unknown> =
+    value instanceof Map ? [...value].flat() : value instanceof Set ? value : isView ? [] : Object.values(value)
+  for (const part of parts) {
+    const found = unstorableIn(part, met)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** How deep a row may be nested, as the data of an event. Far below where engines run out of stack, also where they store it. */
+const deepest = 1000
+
+/** A walk through a row. */
+interface Walk {
+  /** The row is the app's: what is kept are copies. */
+  readonly copies: boolean
+  readonly table: string
+  /** Where in the row it is. It stays as it is when the walk throws. */
+  path: string[] | undefined
+  /** Something can be changed in what was seen so far. */
+  changeable: boolean
+  /** Copies by what they are copies of: an object may be in a row twice, or contain itself. */
+  copied: Map<object, object> | undefined
+}
+
+const refuse = (walk: Walk, key: string, problem: string): never => {
+  throw new InvalidArgumentError([walk.table, ...(walk.path ?? []), key].join('.'), problem)
+}
+
+/** Freezes a plain object or list in depth, or a copy of it. */
+function seal(value: object, walk: Walk, isPart: boolean): object {
+  // `Object.assign`, since an object made by spreading takes several times as long to freeze; but it loses a property of this name.
+  const own = (
+    !walk.copies
+      ? value
+      : Array.isArray(value)
+        ? value.slice()
+        : Object.hasOwn(value, '__proto__')
+          ? { ...value }
+          : Object.assign({}, value)
+  ) as Record<string, unknown>
+  if (isPart) {
+    // Before going deeper, so that an object which contains itself ends the walk.
+    sealed.set(own, false)
+    walk.copied?.set(value, own)
+  }
+  for (const key in value) {
+    // Read of the object that is walked, which is several times as fast as of the copy.
+    const kind = typeof (value as Record<string, unknown>)[key]
+    if (kind !== 'object' && kind !== 'function' && kind !== 'symbol') continue
+    const part = own[key]
+    if (part === null || part === undefined) continue
+    if (typeof part !== 'object') refuse(walk, key, `is ${describe(part)}, which cannot be stored.`)
+    const known = sealed.get(part as object)
+    if (known !== undefined) walk.changeable ||= known
+    else {
+      walk.copied ??= new Map([[value, own]])
+      const sealedPart = sealIn(part as object, key, walk)
+      if (sealedPart !== part) own[key] = sealedPart
+    }
+  }
+  return Object.freeze(own)
+}
+
+function sealIn(part: object, key: string, walk: Walk): object {
+  const known = walk.copied?.get(part)
+  if (known !== undefined) {
+    walk.changeable ||= sealed.get(known) === true
+    return known
+  }
+  // Of an instance of a class structured clone keeps what a plain object has.
+  if (isExotic(part) && tagOf(part) !== '[object Object]') {
+    walk.changeable = true
+    return walk.copies ? cloned(part, key, walk) : part
+  }
+  const before = walk.changeable
+  walk.changeable = false
+  const path = (walk.path ??= [])
+  path.push(key)
+  if (path.length >= deepest)
+    throw new InvalidArgumentError(`A row of '${walk.table}'`, `is nested more than ${deepest} levels deep.`)
+  const own = seal(part, walk, true)
+  path.pop()
+  if (walk.changeable) sealed.set(own, true)
+  walk.changeable ||= before
+  return own
+}
+
+function cloned(part: object, key: string, walk: Walk): object {
+  if (part instanceof Date) return new Date(part.getTime())
+  let found: string | undefined
+  try {
+    found = unstorableIn(part, new Set())
+    if (found === undefined) return structuredClone(part)
+  } catch (cause) {
+    return refuse(
+      walk,
+      key,
+      `cannot be stored: ${(cause as Error).message} Put plain data, without objects of the page.`,
+    )
+  }
+  return refuse(walk, key, `holds ${found}, which cannot be stored. Put a copy of its bytes.`)
+}
+
+function entryOf(key: RowKey, row: object, table: string, copies: boolean): Entry {
+  const walk: Walk = { copies, table, path: undefined, changeable: false, copied: undefined }
+  const own = seal(row, walk, false)
+  return walk.changeable ? { key, row: own, copied: true } : { key, row: own }
+}
+
+/**
+ * A row that the app put, as the cache may keep it: a copy, so that the app may change its own. What is ours already is not copied again.
+ *
+ * @throws InvalidArgumentError for what cannot be stored, with its path
+ */
+export const taken = (key: RowKey, row: object, table: string): Entry => entryOf(key, row, table, true)
+
+/** A row that the storage returned, as the cache may keep it. */
+export const kept = (key: RowKey, row: object, table: string): Entry =>
+  isExotic(row) ? { key, row, copied: true } : entryOf(key, row, table, false)
+
+/** A row as a handler may have it. */
+export const handedOut = ({ row, copied }: Entry): unknown =>
+  copied === true ? structuredClone(row) : (row ?? undefined)

@@ -1,0 +1,273 @@
+/** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
+import { InvalidArgumentError } from '../../errors.js'
+import type { StandardResult, StandardSchema } from '../../events/catalogue.js'
+import { freshCopy } from '../../events/fresh-copy.js'
+import { isRefusedPromise } from '../../platform/promises.js'
+import type { TableDefinition } from '../define.js'
+import { sameStored } from '../equal.js'
+import { IndexWatch } from '../index-watch.js'
+import { assertKey, compareKeys, copyOfKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { maxCachedRows, RowCache } from './row-cache.js'
+import { kept, taken, type Entry } from './rows.js'
+
+/** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
+export const readsBeforeWhole = 16
+
+/** So many rows are asked for at once: to look for more takes longer than a page may be kept waiting. */
+const keysAtOnce = 1024
+
+/** Where the rows of a table are. */
+export interface TableSource {
+  row(key: RowKey): Promise<unknown>
+  rows(keys: readonly RowKey[]): Promise<unknown[]>
+  /** All rows, or nothing if there are more than so many. */
+  whole(most: number): Promise<unknown[] | undefined>
+  /** The last key of all, if there is any. */
+  lastKey(): Promise<RowKey | undefined>
+  /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
+  readonly onRead?: (key: RowKey, row: unknown) => void
+}
+
+export class TableWork {
+  readonly #name: string
+  readonly #keyName: string
+  readonly #schema: StandardSchema | undefined
+  readonly #source: TableSource
+  readonly #cache: RowCache
+  readonly #keyOfRow: string
+  readonly #indexes: IndexWatch | undefined
+  /** What is to be committed, the event at work included. */
+  #pending = new Map<Slot, Entry>()
+  /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
+  #before: (Slot | Entry | undefined)[] = []
+  #singleReads = 0
+  /** The whole table is being read, or was and is too large. */
+  #whole: Promise<void> | undefined
+  /** No key in the table comes after this one, if `#endIsKnown`: rows of new keys in ascending order need no reading, however many there are. */
+  #last: RowKey | undefined
+  #endIsKnown: boolean
+  /** How often rows were committed: what was read before is old. */
+  #commits = 0
+
+  /** `empty`: nothing is in the table. `owner` names the projection in warnings. */
+  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean, owner = '') {
+    this.#name = name
+    if (definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
+    this.#keyName = definition.key
+    this.#schema = definition.schema as StandardSchema | undefined
+    this.#source = source
+    this.#cache = new RowCache(empty)
+    this.#endIsKnown = empty
+    this.#keyOfRow = `'${definition.key}' of a row of '${name}'`
+  }
+
+  /** What is to be committed. */
+  get pending(): ReadonlyMap<Slot, Entry> {
+    return this.#pending
+  }
+
+  /** What is not remembered is not in the table. */
+  get isComplete(): boolean {
+    return this.#cache.isComplete
+  }
+
+  /** A row that needs no reading; nothing where only the storage knows. */
+  known(key: RowKey): Entry | undefined {
+    const slot = slotOf(key)
+    return (
+      this.#pending.get(slot) ??
+      this.#cache.get(slot) ??
+      (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key))
+        ? { key: copyOfKey(key), row: null }
+        : undefined)
+    )
+  }
+
+  /** Reads a row that is not known. */
+  async load(key: RowKey): Promise<Entry> {
+    this.#singleReads += 1
+    if (this.#singleReads >= readsBeforeWhole && this.#source.onRead === undefined) {
+      await this.#readWhole()
+      const known = this.known(key)
+      if (known !== undefined) return known
+    }
+    const commits = this.#commits
+    const row = await this.#source.row(key)
+    // A write or another read of the same row may have come first; where nobody waited for this read, also a commit.
+    return this.known(key) ?? (this.#commits === commits ? this.#remember(key, row) : this.load(key))
+  }
+
+  /** Reads those rows together that are not known. */
+  async loadAll(keys: readonly RowKey[]): Promise<void> {
+    let missing = keys.filter((key) => this.known(key) === undefined)
+    if (missing.length >= readsBeforeWhole && this.#source.onRead === undefined) {
+      await this.#readWhole()
+      missing = missing.filter((key) => this.known(key) === undefined)
+    }
+    // Neighbours are stored together.
+    missing.sort(compareKeys)
+    for (let from = 0; from < missing.length; from += keysAtOnce) {
+      const keys = missing.slice(from, from + keysAtOnce)
+      const rows = await this.#source.rows(keys)
+      for (const [at, key] of keys.entries()) this.#remember(key, rows[at])
+    }
+  }
+
+  /** Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first. */
+  needs(key: RowKey): boolean {
+    const slot = slotOf(key)
+    const pending = this.#pending.get(slot)
+    if (pending !== undefined) this.#cache.set(slot, pending)
+    return this.known(key) === undefined
+  }
+
+  /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */
+  /** @param expected the key of the row that is updated */
+  put(row: unknown, expected?: RowKey): void {
+    if (row === undefined && expected !== undefined)
+      throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
+    const checked = this.checked(row)
+    const key = this.keyOf(checked)
+    if (expected !== undefined && slotOf(key) !== slotOf(expected)) {
+      throw new InvalidArgumentError(
+        `update() of '${this.#name}'`,
+        'returned a row with another key. Delete the one and put the other.',
+      )
+    }
+    this.stage(key, checked as object)
+  }
+
+  /** Puts a row that was checked, and whose key is known. */
+  stage(key: RowKey, row: object): void {
+    const entry = taken(copyOfKey(key), row, this.#name)
+    if (slotOf(this.keyOf(entry.row)) !== slotOf(key))
+      throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
+    this.#indexes?.look(entry.key, entry.row)
+    this.#write(entry)
+  }
+
+  remove(key: RowKey): void {
+    this.#write({ key: copyOfKey(key), row: null })
+  }
+
+  /** The event at work is done: its writes stay. */
+  keep(): void {
+    if (this.#before.length > 0) this.#before = []
+  }
+
+  /** The event at work failed: its writes never were. */
+  discard(): void {
+    for (let at = this.#before.length - 2; at >= 0; at -= 2) {
+      const slot = this.#before[at] as Slot
+      const entry = this.#before[at + 1] as Entry | undefined
+      if (entry === undefined) this.#pending.delete(slot)
+      else this.#pending.set(slot, entry)
+    }
+    this.#before = []
+  }
+
+  /** The pending rows are stored now. */
+  committed(): void {
+    this.#commits += 1
+    for (const { key, row } of this.#pending.values()) if (row !== null) this.#sawKey(key)
+    this.#cache.setAll(this.#pending)
+    this.#pending = new Map()
+  }
+
+  keyOf(row: unknown): RowKey {
+    if (typeof row !== 'object' || row === null || Array.isArray(row))
+      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
+    // What is inherited is not stored.
+    const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
+    assertKey(key, this.#keyOfRow)
+    return key
+  }
+
+  /**
+   * A row as the table's schema makes it, which is stored. The schema must leave that as it is: a row that was read is put again.
+   *
+   * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
+   */
+  checked(row: unknown): unknown {
+    if (isRefusedPromise(row))
+      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
+    if (this.#schema === undefined) return row
+    // A copy, because a schema may change what it is given.
+    const before = freshCopy(row)
+    const result = this.#validate(row)
+    if (result.issues !== undefined) {
+      throw new InvalidArgumentError(
+        `A row of '${this.#name}'`,
+        `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`,
+      )
+    }
+    const { value } = result
+    if (!sameStored(before, value)) {
+      const again = this.#validate(freshCopy(value))
+      if (again.issues !== undefined || !sameStored(again.value, value)) {
+        throw new InvalidArgumentError(
+          `tables.${this.#name}.schema`,
+          'changes its own output. A row that was read is checked again when it is put: change values before they are put.',
+        )
+      }
+    }
+    return value
+  }
+
+  #validate(row: unknown): StandardResult<unknown> {
+    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as
+      | StandardResult<unknown>
+      | Promise<StandardResult<unknown>>
+    if (!isRefusedPromise(result)) return result
+    throw new InvalidArgumentError(
+      `tables.${this.#name}.schema`,
+      'is asynchronous. A row must be checked synchronously.',
+    )
+  }
+
+  #write(entry: Entry): void {
+    const slot = slotOf(entry.key)
+    this.#before.push(slot, this.#pending.get(slot))
+    this.#pending.set(slot, entry)
+  }
+
+  #remember(key: RowKey, row: unknown): Entry {
+    const own = copyOfKey(key)
+    const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
+    this.#source.onRead?.(own, entry.row)
+    this.#cache.set(slotOf(key), entry)
+    return entry
+  }
+
+  #readWhole(): Promise<void> {
+    // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+    return (this.#whole ??= this.#readAllOrLast().catch(() => {}))
+  }
+
+  async #readAllOrLast(): Promise<void> {
+    const commits = this.#commits
+    const rows = await this.#source.whole(maxCachedRows / 2)
+    if (this.#commits !== commits) return
+    if (rows === undefined) {
+      const last = await this.#source.lastKey()
+      if (last !== undefined) this.#sawKey(last)
+    } else {
+      for (const row of rows) {
+        const key = this.keyOf(row)
+        const slot = slotOf(key)
+        this.#sawKey(key)
+        if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept(key, row as object, this.#name))
+      }
+      this.#cache.markComplete()
+    }
+    this.#endIsKnown = true
+  }
+
+  #isAfterLast(key: RowKey): boolean {
+    return this.#last === undefined || compareKeys(key, this.#last) > 0
+  }
+
+  #sawKey(key: RowKey): void {
+    if (this.#isAfterLast(key)) this.#last = key
+  }
+}

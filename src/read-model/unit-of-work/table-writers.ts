@@ -1,0 +1,116 @@
+/** The `tables` argument of handlers. */
+import { InvalidArgumentError } from '../../errors.js'
+import type { TableWriter } from '../define.js'
+import { assertKey, type RowKey } from '../keys.js'
+import { handedOut, type Entry } from './rows.js'
+import type { TableWork } from './table-work.js'
+
+/** One event at work. */
+export interface Invocation {
+  readonly tables: ReadonlyMap<string, TableWork>
+  /** Its handler has not ended. */
+  open: boolean
+  /** The table that its handler asked last, if it asked any. */
+  asked: string | undefined
+  /** How many rows its handler waits for, or should. */
+  loading: number
+  /** The storage failed to answer it: whatever a handler makes of that is worth nothing. */
+  unanswered: { readonly error: unknown } | undefined
+  /** Reads what is not known. */
+  readonly load: (event: Invocation, table: TableWork, key: RowKey) => Promise<Entry>
+}
+
+/** Of one table, for one event: what is used after that is refused. Its methods may be taken out of it. */
+class RowWriter implements TableWriter<unknown> {
+  readonly #name: string
+  readonly #table: TableWork
+  readonly #event: Invocation
+
+  constructor(name: string, table: TableWork, event: Invocation) {
+    this.#name = name
+    this.#table = table
+    this.#event = event
+  }
+
+  readonly get = async (key: RowKey): Promise<unknown> => handedOut(this.#known(key) ?? (await this.#load(key)))
+
+  readonly put = (row: unknown): void => {
+    this.#assertOpen()
+    this.#table.put(row)
+  }
+
+  readonly update = async (key: RowKey, change: (row: unknown) => unknown): Promise<void> => {
+    let entry = this.#known(key)
+    if (entry === undefined) {
+      entry = await this.#load(key)
+      // Updates of one row side by side: each goes on from what the one before it left.
+      entry = this.#table.known(key) ?? entry
+    }
+    const row = change(handedOut(entry))
+    if (row === null) return this.delete(key)
+    this.#assertOpen()
+    this.#table.put(row, key)
+  }
+
+  readonly delete = (key: RowKey): void => {
+    this.#assertOpen()
+    this.#assertKey(key)
+    this.#table.remove(key)
+  }
+
+  #known(key: RowKey): Entry | undefined {
+    this.#assertOpen()
+    this.#assertKey(key)
+    this.#event.asked = this.#name
+    return this.#table.known(key)
+  }
+
+  async #load(key: RowKey): Promise<Entry> {
+    const event = this.#event
+    event.loading += 1
+    try {
+      return await event.load(event, this.#table, key)
+    } finally {
+      event.loading -= 1
+    }
+  }
+
+  #assertKey(key: RowKey): void {
+    if (typeof key !== 'string') assertKey(key, `The key of '${this.#name}'`)
+  }
+
+  #assertOpen(): void {
+    // Its event is done with: a write now would be counted to another one.
+    if (!this.#event.open)
+      throw new InvalidArgumentError(
+        `Table '${this.#name}'`,
+        'is used after its handler ended. Await everything inside the handler.',
+      )
+  }
+}
+
+const eventOf = Symbol('event')
+const madeOf = Symbol('made')
+interface Writers {
+  [eventOf]: Invocation
+  [madeOf]: (RowWriter | undefined)[]
+}
+
+/** Makes the argument for an event. A writer is made when a handler first names its table: most touch few of them. */
+export function tableWriters(tables: readonly string[]): (event: Invocation) => object {
+  const prototype = Object.create(null) as Writers
+  for (const [at, name] of tables.entries()) {
+    Object.defineProperty(prototype, name, {
+      enumerable: true,
+      get(this: Writers) {
+        return (this[madeOf][at] ??= new RowWriter(name, this[eventOf].tables.get(name) as TableWork, this[eventOf]))
+      },
+    })
+  }
+  return (event) => {
+    const writers = Object.create(prototype) as Writers
+    writers[eventOf] = event
+    writers[madeOf] = []
+    return writers
+  }
+}

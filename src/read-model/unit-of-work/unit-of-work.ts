@@ -1,0 +1,298 @@
+/** The unit of work: handlers run on it in memory, and what they leave is committed together. */
+import { InvalidArgumentError } from '../../errors.js'
+import type { EventShape, RecordedEvent } from '../../events/event.js'
+import { isRefusedPromise, isThenable } from '../../platform/promises.js'
+import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
+import type { Applying } from '../../projection/target.js'
+import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from '../define.js'
+import { assertKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { handedOut, type Entry } from './rows.js'
+import type { RowChanges, RowsRead, Side } from '../state.js'
+import type { ReadModelStorage } from '../storage.js'
+import { TableWork, type TableSource } from './table-work.js'
+import { tableWriters, type Invocation } from './table-writers.js'
+
+type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
+
+interface Fold<E extends EventShape> {
+  readonly table: string
+  readonly key: TableFold<E, unknown>['key']
+  readonly evolve: TableFold<E, unknown>['evolve']
+  /** What messages call its key. */
+  readonly label: string
+}
+
+/** Where a page of events needs so many rows that are not at hand, more events would be better. */
+const manyRows = 128
+
+/** Rows under the hands of one runner. */
+export class UnitOfWork<E extends EventShape> {
+  readonly #definition: ProjectionDefinition<E>
+  readonly #storage: ReadModelStorage
+  readonly #folds: readonly Fold<E>[]
+  readonly #writers: (event: Invocation) => object
+  readonly #handlers = stackGuard()
+  /** Made anew by a reset, so that a handler which comes back late finds only what nobody uses any more. */
+  #tables: ReadonlyMap<string, TableWork> = new Map()
+  readonly #storageErrors = new WeakSet<object>()
+  /** Every row that was read of the storage, for one who asked for that. */
+  readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
+  #preparedMuch = false
+  #wantsPreparing = false
+
+  constructor(
+    definition: ProjectionDefinition<E>,
+    storage: ReadModelStorage,
+    options: { readonly remembersReads?: boolean } = {},
+  ) {
+    if (options.remembersReads === true) this.#read = []
+    this.#definition = definition
+    this.#storage = storage
+    this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[]).map(
+      ([table, fold]) => ({
+        table,
+        key: (event) => notLate(fold.key(event)),
+        evolve: (row, event) => fold.evolve(row, event),
+        label: `The key of fold '${table}'`,
+      }),
+    )
+    this.#writers = tableWriters(Object.keys(definition.tables))
+    this.reset(0, false)
+  }
+
+  /** Forgets everything, and works on a side from here on. `empty`: nothing is in its tables. */
+  reset(side: Side, empty: boolean): void {
+    const storage = this.#storage
+    const read = this.#read
+    this.#tables = new Map(
+      Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
+        const source: TableSource = {
+          row: (key) => storage.row(side, name, key),
+          rows: (keys) => storage.rows(side, name, keys),
+          whole: (most) => storage.wholeTable(side, name, most),
+          lastKey: () => storage.lastKey(side, name),
+          ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
+        }
+        return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
+      }),
+    )
+  }
+
+  /** Whether a handler asks; see `StackGuard`. */
+  caller(): ReturnType<StackGuard['caller']> {
+    return this.#handlers.caller()
+  }
+
+  /** The error is not the handler's: the storage failed to answer it. */
+  isStorageFailure(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
+  }
+
+  /** What is to be committed. */
+  get pending(): RowChanges {
+    const changes = new Map<string, ReadonlyMap<Slot, Entry>>()
+    for (const [name, { pending }] of this.#tables) if (pending.size > 0) changes.set(name, pending)
+    return changes
+  }
+
+  /** What was read of the storage, if it was to be remembered. */
+  get read(): RowsRead {
+    return this.#read ?? []
+  }
+
+  /** The pending rows are stored now. */
+  committed(): void {
+    for (const table of this.#tables.values()) {
+      const wasComplete = table.isComplete
+      table.committed()
+      if (wasComplete && !table.isComplete) this.#wantsPreparing = true
+    }
+  }
+
+  /** A table became too large to be remembered whole, so that nothing was prepared in it. */
+  get wantsPreparing(): boolean {
+    return this.#wantsPreparing
+  }
+
+  /** The last events touched many rows that had to be read. */
+  get preparedMuch(): boolean {
+    return this.#preparedMuch
+  }
+
+  /** Loads together the rows that the folds of these events touch. */
+  async prepare(events: readonly RecordedEvent<E>[]): Promise<void> {
+    this.#preparedMuch = this.#wantsPreparing = false
+    for (const fold of this.#folds) {
+      const table = this.#tables.get(fold.table) as TableWork
+      const keys = table.isComplete ? [] : unknownKeys(table, fold, events)
+      // Rows that are read together share packs, if there are enough of them.
+      if (keys.length >= manyRows) this.#preparedMuch = true
+      if (keys.length > 0) await this.#asked(table.loadAll(keys))
+    }
+  }
+
+  /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds (N17). */
+  apply(event: RecordedEvent<E>): void | Applying {
+    const { on } = this.#definition
+    const handler = Object.hasOwn(on, event.type)
+      ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined)
+      : undefined
+    if (handler === undefined && this.#folds.length === 0) return
+    const at = new Application(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
+    const handle = (): void | Promise<void> => {
+      if (handler === undefined) return
+      const result = this.#handlers.call(() => handler(event, this.#writers(at)))
+      if (at.asked !== undefined && !isThenable(result)) throw notAwaited(at.asked)
+      return result
+    }
+    try {
+      const folding = this.#fold(event, at)
+      const waiting = folding === undefined ? handle() : folding.then(handle)
+      if (waiting !== undefined) return at.until(waiting)
+    } catch (error) {
+      at.failed(error)
+    }
+    at.ended()
+  }
+
+  /** Waits only for rows that were not prepared. */
+  #fold(event: RecordedEvent<E>, at: Invocation): void | Promise<void> {
+    for (const [index, fold] of this.#folds.entries()) {
+      const key = fold.key(event)
+      if (key === undefined) continue
+      assertKey(key, fold.label)
+      const table = at.tables.get(fold.table) as TableWork
+      const known = table.known(key)
+      if (known === undefined) return this.#foldSlowly(event, at, index)
+      evolve(table, fold, key, known, event)
+    }
+  }
+
+  async #foldSlowly(event: RecordedEvent<E>, at: Invocation, from: number): Promise<void> {
+    for (const fold of this.#folds.slice(from)) {
+      const key = fold.key(event)
+      if (key === undefined) continue
+      assertKey(key, fold.label)
+      const table = at.tables.get(fold.table) as TableWork
+      evolve(table, fold, key, table.known(key) ?? (await at.load(at, table, key)), event)
+    }
+  }
+
+  /** Reads a row for an event. */
+  readonly #load = async (event: Invocation, table: TableWork, key: RowKey): Promise<Entry> => {
+    const entry = await this.#asked(table.load(key)).catch((error: unknown) => {
+      event.unanswered = { error }
+      throw error
+    })
+    if (event.open) this.#handlers.resume()
+    return entry
+  }
+
+  /** Remembers that a failure was the storage's, so that no event is blamed for it. */
+  #asked<T>(answer: Promise<T>): Promise<T> {
+    return answer.catch((error: unknown) => {
+      if (typeof error === 'object' && error !== null) this.#storageErrors.add(error)
+      throw error
+    })
+  }
+}
+
+/** One event at work, on the tables as they were when it began. */
+class Application implements Invocation, Applying {
+  readonly tables: ReadonlyMap<string, TableWork>
+  readonly load: Invocation['load']
+  readonly #handlers: StackGuard | undefined
+  open = true
+  asked: string | undefined
+  loading = 0
+  unanswered: Invocation['unanswered']
+  done!: Promise<void>
+
+  constructor(tables: ReadonlyMap<string, TableWork>, load: Invocation['load'], handlers: StackGuard | undefined) {
+    this.tables = tables
+    this.load = load
+    this.#handlers = handlers
+  }
+
+  until(done: Promise<void>): this {
+    this.done = done
+    return this
+  }
+
+  ended(): void {
+    // A handler may have caught it, or taken the row for missing.
+    if (this.unanswered !== undefined) this.failed(this.unanswered.error)
+    if (this.loading > 0) this.failed(notAwaited(this.asked))
+    this.#close()
+    for (const table of this.tables.values()) table.keep()
+  }
+
+  failed(error: unknown): never {
+    this.#close()
+    for (const table of this.tables.values()) table.discard()
+    throw error
+  }
+
+  #close(): void {
+    this.open = false
+    this.#handlers?.leave()
+  }
+}
+
+/** What a handler writes after it ended is in no commit, and the checkpoint would move on without it. */
+const notAwaited = (table: string | undefined): InvalidArgumentError =>
+  new InvalidArgumentError(
+    `Table '${table}'`,
+    'was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.',
+  )
+
+/** The keys that the folds of these events touch and that only the storage knows. */
+function unknownKeys<E extends EventShape>(
+  table: TableWork,
+  fold: Fold<E>,
+  events: readonly RecordedEvent<E>[],
+): RowKey[] {
+  const keys = new Map<Slot, RowKey>()
+  for (const event of events) {
+    let key: RowKey | undefined
+    try {
+      key = fold.key(event)
+      if (key === undefined) continue
+      assertKey(key, fold.label)
+    } catch {
+      // The event fails when its turn comes, and then its policy is asked.
+      continue
+    }
+    if (table.needs(key)) keys.set(slotOf(key), key)
+  }
+  return [...keys.values()]
+}
+
+/** A promise is refused as a key; its rejection must not come up as unhandled. */
+const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
+
+function evolve<E extends EventShape>(
+  table: TableWork,
+  fold: Fold<E>,
+  key: RowKey,
+  entry: Entry,
+  event: RecordedEvent<E>,
+): void {
+  const before = handedOut(entry)
+  const after = fold.evolve(before, event)
+  if (after === before && after !== undefined && entry.copied !== true) return
+  if (after === null) {
+    if (before !== undefined) table.remove(key)
+    return
+  }
+  if (isRefusedPromise(after)) {
+    throw new InvalidArgumentError(
+      `fold.${fold.table}.evolve`,
+      'returned a promise. It must return the row; await things in a handler of `on`.',
+    )
+  }
+  const row = table.checked(after)
+  if (slotOf(table.keyOf(row)) !== slotOf(key))
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
+  table.stage(key, row as object)
+}

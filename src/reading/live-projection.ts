@@ -1,0 +1,141 @@
+/** One small fold over the log, in this context's memory: for models that need no storage. */
+import { InvalidArgumentError } from '../errors.js'
+import type { EventOfType } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { FitsStore } from '../events/fits.js'
+import { freshCopy } from '../events/fresh-copy.js'
+import type { Literal, Literals } from '../events/literals.js'
+import type { EventFilter, EventStore } from '../log/event-store.js'
+import { compileFilter } from '../log/filter.js'
+import { closedError, internalsOf } from '../log/open.js'
+import type { PageReadOptions } from '../log/pages.js'
+import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import { lookOut } from '../platform/lookout.js'
+import { isRefusedPromise } from '../platform/promises.js'
+import { liveQuery, type LiveQuery } from './live-query.js'
+
+/** What `liveProjection` folds. */
+export interface LiveProjectionSpecification<E extends EventShape, S, Next = never> {
+  /**
+   * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
+   * place changes nothing of the app's.
+   */
+  readonly initial: S
+  /**
+   * By event type: what becomes of the state. Must not wait. Return a new state where something changes: one that is always changed in place
+   * works too, but is copied each time it is shown.
+   */
+  readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => NoInfer<S> | Next }
+  /** Further narrows which events are read. @default the types of `on` */
+  readonly filter?: EventFilter<E>
+  /** For tests. @default the clock of this context */
+  readonly clock?: Clock
+}
+
+const pageSize = 4096
+/** A lost hint is made up for within so many ms (H66). */
+const slowPoll = 5_000
+
+/**
+ * Folds the log into a value that follows it, in this context alone: nothing is stored, and every context that asks folds for
+ * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
+ * `{ state: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
+ *
+ * @throws InvalidArgumentError, InvalidNameError for an unknown option, and for a filter or fold that is none
+ *
+ * @example
+ * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
+ * total.subscribe(() => console.log(total.getSnapshot()))
+ */
+export function liveProjection<
+  E extends EventShape,
+  S,
+  L extends Literal = Literal,
+  Next extends S & Literals<L> = S & Literals<L>,
+>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<E, S, Next>,
+): LiveQuery<S>
+/** The same, for a fold that is typed by its own events: see `FitsStore`. */
+export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
+): LiveQuery<S>
+export function liveProjection<E extends EventShape, S>(
+  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  specification: LiveProjectionSpecification<E, S>,
+): LiveQuery<S> {
+  onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
+  if (typeof specification.on !== 'object' || specification.on === null)
+    throw new InvalidArgumentError('on', 'must be { type: fold }.')
+  const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
+  for (const [type, fold] of Object.entries(on))
+    if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+  const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
+  compileFilter(filter)
+  if (isRefusedPromise(specification.initial))
+    throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
+  const { clock = systemClock } = specification
+  /** Counts evaluations: one that was given up must not fold in parallel with the next. */
+  let latest = 0
+  let state = freshCopy(specification.initial)
+  /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
+  let value = specification.initial
+  let valueOf = state
+  let isOld = false
+  let position = 0
+  return liveQuery(
+    {
+      end: () => closedError(internalsOf(store)),
+      async evaluate(progress) {
+        const mine = (latest += 1)
+        const ahead = new RecordsAhead()
+        const options: PageReadOptions = { ahead }
+        for (;;) {
+          await ahead.slices.turn()
+          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+          progress()
+          for (const event of page.events) {
+            if (mine !== latest) return undefined
+            const fold = Object.hasOwn(on, event.type) ? on[event.type] : undefined
+            if (fold !== undefined) {
+              const folded = fold(state, event)
+              if (isRefusedPromise(folded))
+                throw new InvalidArgumentError(
+                  `on.${event.type}`,
+                  'must not return a promise: a fold returns the next state.',
+                )
+              state = folded
+              isOld = true
+            }
+            position = event.position
+            if (ahead.slices.isOver) {
+              progress()
+              await ahead.slices.turn()
+            }
+          }
+          if (mine !== latest) return undefined
+          position = Math.max(position, page.scannedTo)
+          if (position < page.head) continue
+          if (isOld) value = state === valueOf ? freshCopy(state) : state
+          valueOf = state
+          isOld = false
+          return { value, position }
+        }
+      },
+      watch(changed) {
+        const unsubscribe = store.subscribe((head) => {
+          if (head > position) changed()
+        })
+        const stopLooking = lookOut(clock, slowPoll, changed)
+        return () => {
+          unsubscribe()
+          stopLooking()
+        }
+      },
+    },
+    clock,
+  )
+}

@@ -1,0 +1,119 @@
+/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them (H51). */
+import { ProjectionError } from '../errors.js'
+import { databaseName } from '../events/names.js'
+import { closedError, type StoreInternals } from '../log/open.js'
+import { listenerSet, type Listeners } from '../platform/listeners.js'
+import type { Projector } from '../projection/projector.js'
+import { isDefinition, projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { fingerprintOf, handledBy } from '../read-model/fingerprint.js'
+
+/** A definition at work, and everything that uses it. */
+export interface InUse {
+  readonly definition: object
+  /** The store of each. */
+  readonly users: StoreInternals[]
+  /** Runs that wait after a failure of the storage: an app that asks for anything wants them to try again at once. */
+  readonly waiting: Listeners<[]>
+}
+
+const onDevice = new Map<string, InUse>()
+const inMemory = new WeakMap<StoreInternals, Map<string, InUse>>()
+
+/** A function as text. Of one that was bound, or made by the engine, there is only its name. */
+function textOf(given: () => unknown): string {
+  const text = String(given)
+  return /\{\s*\[native code\]\s*\}$/.test(text) ? `${given.name}: ${text}` : text
+}
+
+/** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
+function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, string> {
+  const parts = new Map<string, string>()
+  const add = (name: string, part: unknown) =>
+    part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
+  add('onError', source.onError)
+  if (!isDefinition(source)) {
+    add('apply', source.apply)
+    const { types, ...filter } = source.filter ?? {}
+    add(
+      'filter',
+      JSON.stringify({ ...filter, types: Array.isArray(types) ? [...types].sort() : types }, [
+        'types',
+        'streamPrefix',
+        'streamPattern',
+      ]),
+    )
+    return parts
+  }
+  add('tables', fingerprintOf(source))
+  add('filter', handledBy(source))
+  for (const [type, handler] of Object.entries(source.on)) add(`on.${type}`, handler)
+  for (const [table, { key, evolve }] of Object.entries(
+    source.fold as Record<string, { key: unknown; evolve: unknown }>,
+  )) {
+    add(`fold.${table}.key`, key)
+    add(`fold.${table}.evolve`, evolve)
+  }
+  return parts
+}
+
+/** A text from where it differs on. */
+const excerpt = (text = 'nothing', from = 0): string =>
+  `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
+
+function assertSame(
+  key: string,
+  name: string,
+  before: object,
+  definition: ProjectionDefinition | Projector<never>,
+): void {
+  if (before === definition) return
+  const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
+  const differing = [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
+  const [first] = differing
+  if (first === undefined) return
+  const [one = '', other = ''] = [there.get(first), here.get(first)]
+  let from = 0
+  while (from < one.length && one[from] === other[from]) from += 1
+  throw new ProjectionError(
+    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
+    { projector: name, attempts: 0 },
+    undefined,
+    'definition-changed',
+  )
+}
+
+/**
+ * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter and the text of its
+ * functions are the same: a module may be evaluated twice.
+ *
+ * @throws ProjectionError with code 'definition-changed' if another definition is in use under that name
+ */
+export function useDefinition(
+  store: string,
+  parts: StoreInternals,
+  definition: ProjectionDefinition | Projector<never>,
+): { readonly waiting: Listeners<[]>; release(): void } {
+  const key = isDefinition(definition) ? projectionKey(definition) : definition.name
+  let all = onDevice
+  if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined)
+    inMemory.set(parts, (all = new Map()))
+  const id = databaseName(store, key)
+  let used = all.get(id)
+  // What was left open over a store that was closed makes no rows any more.
+  if (used === undefined || used.users.every(closedError))
+    all.set(id, (used = { definition, users: [], waiting: listenerSet() }))
+  const mine = used
+  assertSame(key, definition.name, mine.definition, definition)
+  mine.users.push(parts)
+  mine.waiting.tell()
+  let released = false
+  return {
+    waiting: mine.waiting,
+    release() {
+      if (released) return
+      released = true
+      mine.users.splice(mine.users.indexOf(parts), 1)
+      if (mine.users.length === 0 && all.get(id) === mine) all.delete(id)
+    },
+  }
+}

@@ -1,0 +1,68 @@
+// After a deploy, tabs of two builds run side by side, and the old one may lead.
+import 'fake-indexeddb/auto'
+import { expect, test } from 'vitest'
+import {
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  openReadModel,
+  runProjection,
+  table,
+  type FailureStrategy,
+} from 'tidemark'
+import { newName } from '../read-model/support.js'
+
+const builds = () => {
+  const name = newName()
+  const upcast = { 1: (data: unknown) => data }
+  return Promise.all(
+    [defineEvents({ Added: {} }), defineEvents({ Added: { version: 2, upcast } })].map((events) =>
+      openEventStore({ name, events }).then((store) => ({ events, store })),
+    ),
+  )
+}
+
+test.for(['park', 'skip', 'park-stream'] as const)(
+  'H41: an event that a newer build wrote stops an old one whatever its policy says, so that the newer one applies it: %s',
+  async (policy) => {
+    const [older, newer] = await builds()
+    if (older === undefined || newer === undefined) throw new Error('both are opened')
+    const asked: unknown[] = []
+    const define = ({ events }: typeof older) =>
+      defineProjection(events, {
+        name: 'model',
+        tables: { rows: table<{ id: number }>({ key: 'id' }) },
+        on: { Added: ({ position }, { rows }) => rows.put({ id: position }) },
+        onError: ({ error }) => (asked.push(error), policy as FailureStrategy),
+      })
+    await older.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
+    await newer.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
+    await expect(runProjection(define(older), older.store)).rejects.toMatchObject({
+      position: 2,
+      cause: { code: 'event-unreadable', newer: true, message: expect.stringContaining('reload the page') },
+    })
+    expect(asked).toEqual([])
+    expect(await runProjection(define(newer), newer.store)).toMatchObject({
+      position: 2,
+      applied: 1,
+      parked: 0,
+      skipped: 0,
+    })
+    const view = await openReadModel(newer.store, define(newer))
+    expect(await view.rows.getAll()).toEqual([{ id: 1 }, { id: 2 }])
+    await view.close()
+    await older.store.close()
+    await newer.store.close()
+  },
+)
+
+test('H41: so does it stop a plain projector', async () => {
+  const [older, newer] = await builds()
+  if (older === undefined || newer === undefined) throw new Error('both are opened')
+  await newer.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
+  const projector = { name: 'plain', apply() {}, onError: () => 'skip' as const }
+  await expect(runProjection(projector, older.store)).rejects.toMatchObject({ position: 1, cause: { newer: true } })
+  expect(await runProjection(projector, newer.store)).toMatchObject({ applied: 1 })
+  await older.store.close()
+  await newer.store.close()
+})

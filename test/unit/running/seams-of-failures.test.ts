@@ -1,0 +1,386 @@
+// Where two failures meet, or a failure and somebody who acts at once.
+import 'fake-indexeddb/auto'
+import { describe, expect, test, vi } from 'vitest'
+import {
+  defineProjection,
+  deleteReadModel,
+  runProjection,
+  startProjection,
+  table,
+  verifyReadModel,
+  type ProjectionHandle,
+  type RecordedEvent,
+  type TidemarkStore,
+} from 'tidemark'
+import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.js'
+import { readModelTarget } from '../../../src/running/read-model-target.js'
+import { emptyState, rebuildStarted } from '../../../src/read-model/state.js'
+import { standingOf } from '../../../src/read-model/indexeddb/pack-memory.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import {
+  added,
+  codeOf,
+  events,
+  gate,
+  indexedDbStore,
+  lettersOf,
+  memoryStore,
+  model,
+  plain,
+  poison,
+  shown,
+  type Event,
+} from '../read-model/support.js'
+
+/** Begins a rebuild while the handler is at work on an event, which then fails for good; the rebuild finds it mended. */
+async function rebuiltWhileFailing(
+  store: TidemarkStore<Event>,
+  start: (handler: (event: RecordedEvent<Event>) => Promise<void>) => ProjectionHandle,
+  failing: number,
+) {
+  const [begun, fails] = [gate(), gate()]
+  let broken = true
+  const projection = start(async ({ position }) => {
+    if (position !== failing || !broken) return
+    begun.open()
+    await fails.passed
+    poison()
+  })
+  await begun.passed
+  await projection.rebuild()
+  broken = false
+  fails.open()
+  const head = await store.head()
+  await shown(projection.status, ({ phase, position }) => phase === 'live' && position === head)
+  await projection.stop()
+}
+
+describe.for([
+  ['memory', memoryStore],
+  ['fake-indexeddb', indexedDbStore],
+] as const)('%s', ([, open]) => {
+  test('N19: an event that no run came to apply, since each was stopped before, is not blamed', async () => {
+    const store = await open(5)
+    const seen: number[] = []
+    const definition = model({ handler: ({ position }) => void seen.push(position) })
+    for (let run = 0; run < 8; run += 1) {
+      const stopping = new AbortController()
+      await runProjection(definition, store, {
+        signal: stopping.signal,
+        onEvent: ({ type }) => (type === 'read' ? stopping.abort() : undefined),
+      })
+    }
+    expect(seen).toEqual([])
+    expect(await runProjection(definition, store)).toMatchObject({ position: 5, applied: 5 })
+    await store.close()
+  })
+
+  test('N41: resume() called by whoever hears of the fault is heard', async () => {
+    const store = await open(3)
+    let broken = true
+    const projection = startProjection(
+      model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) }),
+      store,
+    )
+    let resumed: Promise<void> | undefined
+    projection.status.subscribe(() => {
+      if (projection.status.getSnapshot().phase !== 'faulted') return
+      broken = false
+      resumed ??= projection.resume()
+    })
+    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), {
+      timeout: 5_000,
+    })
+    await resumed
+    await projection.stop()
+    await store.close()
+  })
+
+  test('P15: a rebuild counts the tries of an event from the first', async () => {
+    const store = await open(3)
+    let failing = 2
+    const counts: number[] = []
+    const projection = startProjection(
+      model({
+        handler: ({ position }) => (position === 2 && failing-- > 0 ? poison() : undefined),
+        onError: (retryCount) => (counts.push(retryCount), 'retry'),
+      }),
+      store,
+      { retry: { delay: 1 } },
+    )
+    await projection.caughtUp(3)
+    failing = 2
+    await projection.rebuild()
+    await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), {
+      timeout: 5_000,
+    })
+    await vi.waitFor(() => expect(counts).toEqual([0, 1, 0, 1]), { timeout: 5_000 })
+    await projection.stop()
+    await store.close()
+  })
+
+  test('N19: runs that are stopped while they wait for a retry do not make an innocent event look like one that kills', async () => {
+    const store = await open(3)
+    let broken = true
+    const calls: number[] = []
+    const definition = model({
+      handler: ({ position }) => (calls.push(position), broken && poison()),
+      onError: () => 'retry',
+    })
+    for (let run = 0; run < 8; run += 1) {
+      const stopping = new AbortController()
+      await runProjection(definition, store, {
+        signal: stopping.signal,
+        retry: { delay: 60_000 },
+        onEvent: ({ type }) => (type === 'retrying' ? stopping.abort() : undefined),
+      })
+    }
+    expect(calls).toEqual(Array<number>(8).fill(1))
+    broken = false
+    expect(await runProjection(definition, store)).toMatchObject({ position: 3, applied: 3 })
+    await store.close()
+  })
+
+  test('N33, N41: an event that fails for good while a rebuild begins does not stop that rebuild', async () => {
+    const store = await open(3)
+    await rebuiltWhileFailing(store, (handler) => startProjection(model({ handler }), store), 1)
+    expect(await verifyReadModel(store, model())).toMatchObject({ ok: true })
+    await store.close()
+  })
+
+  test('N41: a rebuild leaves out what was skipped, also where its handler is mended, and the rows are what verifyReadModel expects', async () => {
+    const store = await open(3)
+    let broken = true
+    const definition = model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) })
+    const projection = startProjection(definition, store)
+    await shown(projection.status, ({ phase }) => phase === 'faulted')
+    await projection.skip(2)
+    await projection.caughtUp(3)
+    broken = false
+    await projection.rebuild()
+    await shown(projection.status, ({ phase, rebuilding }) => phase === 'live' && rebuilding === undefined)
+    await projection.stop()
+    expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
+    await store.close()
+  })
+
+  test('N20: a letter is replayed whatever its rows hold, as long as nobody touches them', async () => {
+    const store = await open(0)
+    await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
+    let broken = true
+    const definition = defineProjection(events, {
+      name: 'exotic',
+      tables: {
+        rows: table<{ name: string; seen: Map<number, Uint8Array>; pattern: RegExp; days: Set<number> }>({
+          key: 'name',
+        }),
+      },
+      on: {
+        Added: async ({ position, data }, { rows }) => {
+          if (broken && position === 2) poison()
+          await rows.update(data.to, (row) => ({
+            name: data.to,
+            seen: new Map([...(row?.seen ?? []), [position, new Uint8Array([position])]]),
+            pattern: /a/,
+            days: new Set([position]),
+          }))
+        },
+      },
+      onError: () => 'park',
+    })
+    const projection = startProjection(definition, store)
+    await projection.caughtUp(2)
+    broken = false
+    const [letter] = await lettersOf(projection)
+    await letter?.retry()
+    expect(await lettersOf(projection)).toEqual([])
+    await projection.stop()
+    expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
+    await store.close()
+  })
+
+  test('N20: letters of one row may be retried side by side', async () => {
+    const store = await open(30)
+    let broken = true
+    const definition = model({ handler: () => broken && poison(), onError: () => 'park' })
+    const projection = startProjection(definition, store)
+    await projection.caughtUp(30)
+    broken = false
+    await Promise.all((await lettersOf(projection)).map((letter) => letter.retry()))
+    expect(await lettersOf(projection)).toEqual([])
+    await projection.stop()
+    expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
+    await store.close()
+  })
+
+  test('deleteReadModel() wakes a projection that stands still', async () => {
+    const store = await open(3)
+    let broken = true
+    const definition = model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) })
+    const projection = startProjection(definition, store)
+    await shown(projection.status, ({ phase }) => phase === 'faulted')
+    broken = false
+    await deleteReadModel(store, definition)
+    await shown(projection.status, ({ phase, position }) => phase === 'live' && position === 3)
+    await projection.stop()
+    await store.close()
+  })
+
+  test('N39: what was applied is stored when an abort comes between two pages', async () => {
+    const store = await open(5000)
+    const stopping = new AbortController()
+    /** Where the first page ends: that of a busy machine is short. */
+    let end = 0
+    const definition = model({ handler: ({ position }) => void (position === end && stopping.abort()) })
+    const result = await runProjection(definition, store, {
+      signal: stopping.signal,
+      batch: { maxEvents: 100_000, maxTime: 600_000 },
+      onEvent: (report) => void (report.type === 'read' && end === 0 && (end = report.scannedTo)),
+    })
+    expect(end).toBeLessThan(5000)
+    expect(result).toMatchObject({ reason: 'aborted', position: end, applied: end })
+    await store.close()
+  })
+})
+
+test('a plain projector keeps the letters of a rebuild, whatever is parked while the old ones go', async () => {
+  const store = await memoryStore(600)
+  const removing = {
+    ...store,
+    removeLetter: async (...given: Parameters<typeof store.removeLetter>) => {
+      // The run gets its turn in between.
+      await new Promise((resolve) => setTimeout(resolve))
+      return store.removeLetter(...given)
+    },
+  }
+  const projection = startProjection(
+    plain(poison, () => 'park'),
+    removing,
+  )
+  await projection.caughtUp(600)
+  await Promise.all([projection.rebuild(), store.append({ stream: 's', events: [added()] })])
+  await shown(projection.status, ({ phase, position }) => phase === 'live' && position === 601)
+  await vi.waitFor(async () => expect(await lettersOf(projection)).toHaveLength(601))
+  await projection.stop()
+})
+
+test('a plain projector that is rebuilt while an event fails begins again', async () => {
+  const store = await memoryStore(3)
+  await rebuiltWhileFailing(store, (handler) => startProjection(plain(handler), store), 2)
+})
+
+test('N24: a look that began before a rebuild does not end it in the status, so that caughtUp waits for the new rows', async () => {
+  const clock = virtualClock()
+  const store = await memoryStore(3)
+  const [built, slowly] = [gate(), gate()]
+  let slow = false
+  let rebuilding = false
+  const heads: (() => void)[] = []
+  const lagging = {
+    ...store,
+    head: async () => {
+      const head = await store.head()
+      if (slow) await new Promise<void>((resolve) => heads.push(resolve))
+      return head
+    },
+  }
+  const projection = startProjection(
+    model({
+      handler: async ({ position }) => {
+        if (!rebuilding || position !== 3) return
+        built.open()
+        await slowly.passed
+      },
+    }),
+    lagging,
+    { clock },
+  )
+  await clock.runUntil(projection.caughtUp(3))
+  slow = true
+  // The poll of the handle begins its look before the rebuild.
+  await clock.advance(2_000)
+  expect(heads).toHaveLength(1)
+  slow = false
+  rebuilding = true
+  const asked = projection.rebuild()
+  await clock.runUntil(built.passed)
+  const seen: boolean[] = []
+  projection.status.subscribe(() => seen.push(projection.status.getSnapshot().rebuilding !== undefined))
+  heads[0]?.()
+  await clock.advance(0)
+  seen.push(projection.status.getSnapshot().rebuilding !== undefined)
+  expect(seen).not.toContain(false)
+  slowly.open()
+  await clock.runUntil(asked)
+  await clock.advance(1_000)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
+  await clock.runUntil(projection.stop())
+})
+
+test('N33: a rebuild that ends where it began is another state of both sides', () => {
+  const before = { ...emptyState('log', ''), position: 5, epoch: 7 }
+  const building = { ...rebuildStarted(before).after, rebuild: { position: 5, letters: 0 } }
+  const { rebuild: _rebuild, ...after } = { ...building, shown: 1 as const }
+  for (const side of [0, 1] as const) expect(standingOf(after, side)).not.toBe(standingOf(building, side))
+})
+
+test('a wait that is refused at once leaves no rejection that nobody hears', async () => {
+  const heard: unknown[] = []
+  const hear = (reason: unknown) => void heard.push(reason)
+  process.on('unhandledRejection', hear)
+  const store = await indexedDbStore(1)
+  await store.close()
+  const projection = startProjection(model(), store)
+  expect(await codeOf(projection.caughtUp(1, { timeout: -1 }))).toBe('invalid-argument')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  process.off('unhandledRejection', hear)
+  expect(heard).toEqual([])
+  await projection.stop()
+})
+
+test('H75: stop() leaves no timer and no listener, also where a handler hangs; a batch that is done lets go when its signal aborts', async () => {
+  const clock = virtualClock()
+  const store = await memoryStore(1)
+  const controller = new AbortController()
+  const [add, remove] = [
+    vi.spyOn(controller.signal, 'addEventListener'),
+    vi.spyOn(controller.signal, 'removeEventListener'),
+  ]
+  const begun = gate()
+  const hanging = startProjection(model({ handler: () => (begun.open(), new Promise(() => {})) }), store, {
+    clock,
+    signal: controller.signal,
+  })
+  await begun.passed
+  await clock.runUntil(hanging.stop())
+  expect(clock.pending).toBe(0)
+  expect(remove.mock.calls.length).toBe(add.mock.calls.length)
+
+  const batch = startProjection(model(), store, { mode: 'batch', signal: controller.signal, clock })
+  await shown(batch.status, ({ phase }) => phase === 'stopped')
+  await batch.pause()
+  controller.abort()
+  await expect(batch.pause()).rejects.toMatchObject({ code: 'closed' })
+  expect(clock.pending).toBe(0)
+})
+
+test('N4, N19: a note that was stored although storing it failed is taken back by the run that lives', async () => {
+  const definition = model()
+  const storage = new MemoryReadModels().open(definition as never, 'log')
+  const { tries } = storage
+  vi.spyOn(storage, 'tries').mockImplementation(async (...given) => {
+    await tries.apply(storage, given)
+    throw new Error('nobody knows whether it happened')
+  })
+  const target = readModelTarget(definition as never, storage, {
+    head: async () => 9,
+    event: () => Promise.reject(new Error('not asked for')),
+    committed() {},
+    changed() {},
+  })
+  for (const _again of [1, 2]) {
+    await target.begin('run')
+    await expect(target.tries?.(1)).rejects.toThrow('nobody knows')
+  }
+  expect(await target.begin('run')).not.toHaveProperty('trying')
+})

@@ -1,0 +1,302 @@
+// What a projection says of itself, on a virtual clock.
+import { expect, test, vi } from 'vitest'
+import { defineEvents, defineProjection, runProjection, startProjection, table, type ProjectionReport } from 'tidemark'
+import { openEventStore } from 'tidemark/memory'
+import { keepStatus } from '../../../src/running/status.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+
+type Event = { type: 'Added'; data: number }
+const events = defineEvents<Event>()
+const add = (data: number) => ({ type: 'Added' as const, data })
+
+function sum(handler: (event: { position: number; data: number }) => void | Promise<void> = () => {}) {
+  return defineProjection(events, {
+    name: 'sum',
+    tables: { sums: table<{ name: string; total: number }>({ key: 'name' }) },
+    on: {
+      Added: async (event, { sums }) => {
+        await handler(event)
+        await sums.update('all', (row) => ({ name: 'all', total: (row?.total ?? 0) + event.data }))
+      },
+    },
+    onError: ({ retryCount }) => (retryCount < 2 ? 'retry' : 'park'),
+  })
+}
+const storeWith = async (count: number) => {
+  const store = await openEventStore<Event>({ name: 'status', events })
+  if (count > 0) await store.append({ stream: 's', events: Array.from({ length: count }, (_, at) => add(at + 1)) })
+  return store
+}
+
+test('N45: behind a leader that does not move, the status says that it stalled and why, and stops saying so', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(3)
+  const held = await store.tryAcquire('sum@1')
+  const projection = startProjection(sum(), store, { clock, signal: new AbortController().signal })
+  await clock.advance(1_000)
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'waiting-for-leader',
+    position: 0,
+    head: 3,
+    behind: 3,
+  })
+  await clock.advance(4_500)
+  // Nobody holds it up any more after that: this follower works beside the lock.
+  const phases: string[] = []
+  projection.status.subscribe(() => phases.push(projection.status.getSnapshot().phase))
+  await clock.advance(3_000)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3, leader: true })
+  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  held?.release()
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
+test('N45: a handler that never comes back shows as stalled, with the event it is at', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(3)
+  let comeBack = () => {}
+  const projection = startProjection(
+    sum(({ position }) =>
+      position === 2
+        ? new Promise<void>((resolve) => {
+            comeBack = resolve
+          })
+        : undefined,
+    ),
+    store,
+    { clock },
+  )
+  await clock.advance(12_000)
+  const { phase, reason, leader } = projection.status.getSnapshot()
+  expect([phase, leader, reason]).toEqual([
+    'stalled',
+    true,
+    expect.stringMatching(/handler has not come back for \d+ s; the event after position 0/),
+  ])
+  comeBack()
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
+  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  await clock.runUntil(projection.stop())
+  expect(clock.pending).toBe(0)
+  await store.close()
+})
+
+test('N28: a handler that waits for its own projection after it waited for something else is refused before long', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  const refused: unknown[] = []
+  const base = sum()
+  const projection = startProjection(
+    {
+      ...base,
+      on: {
+        Added: async (_event: unknown, { sums }: { sums: { get(key: string): Promise<unknown> } }) => {
+          await sums.get('all')
+          await projection.caughtUp(1).catch((error: unknown) => refused.push(error))
+        },
+      },
+    } as typeof base,
+    store,
+    { clock },
+  )
+  const outside = projection.caughtUp(1)
+  await clock.runUntil(outside)
+  expect(refused).toMatchObject([{ code: 'invalid-argument', message: expect.stringContaining('wait for itself') }])
+  expect(clock.monotonic()).toBeLessThan(10_000)
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
+test('a status that says the same stays the same object; each change is told once', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(2)
+  const projection = startProjection(sum(), store, { clock })
+  await clock.advance(100)
+  const before = projection.status.getSnapshot()
+  let told = 0
+  projection.status.subscribe(() => (told += 1))
+  await clock.advance(20_000)
+  expect(projection.status.getSnapshot()).toBe(before)
+  expect(told).toBe(0)
+  await store.append({ stream: 's', events: [add(3)] })
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ position: 3, head: 3, behind: 0, phase: 'live' })
+  await clock.runUntil(projection.stop())
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'stopped', leader: false })
+  await store.close()
+})
+
+test('onEvent tells everything that happens, in order; what it throws changes nothing', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(4)
+  const reports: ProjectionReport[] = []
+  const running = runProjection(
+    sum(({ position }) => {
+      if (position === 3) throw new TypeError('three')
+    }),
+    store,
+    {
+      clock,
+      retry: { delay: 10, jitter: 0 },
+      onEvent: (report) => {
+        reports.push(report)
+        throw new Error('a broken logger')
+      },
+    },
+  )
+  const silent = console.error
+  console.error = () => {}
+  try {
+    expect(await clock.runUntil(running)).toMatchObject({ applied: 3, parked: 1, reason: 'caught-up' })
+  } finally {
+    console.error = silent
+  }
+  expect(reports.map(({ type }) => type)).toEqual([
+    'leading',
+    'loaded',
+    'read',
+    'committed',
+    'event-failed',
+    'retrying',
+    'read',
+    'event-failed',
+    'retrying',
+    'read',
+    'event-failed',
+    'parked',
+    'committed',
+    'resigned',
+  ])
+  expect(reports.find(({ type }) => type === 'parked')).toMatchObject({
+    projection: 'sum',
+    position: 3,
+    eventType: 'Added',
+    stream: 's',
+    attempts: 3,
+    error: { message: 'three' },
+  })
+  expect(reports.filter(({ type }) => type === 'committed')).toMatchObject([
+    { position: 2, events: 2 },
+    { position: 4 },
+  ])
+  await store.close()
+})
+
+test('an invalid configuration is refused before anything is started', async () => {
+  const store = await storeWith(0)
+  for (const config of [
+    { mode: 'often' as never },
+    { leadership: 'steal' as never },
+    { batch: { maxBytes: 0 } },
+    { checkpoint: 'never' as never },
+  ]) {
+    expect(() => startProjection(sum(), store, config)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+    await expect(runProjection(sum(), store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
+  }
+  await store.close()
+})
+
+test('an already aborted signal starts nothing', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  const projection = startProjection(sum(), store, { clock, signal: AbortSignal.abort() })
+  await clock.advance(10)
+  await expect(projection.caughtUp(1)).rejects.toMatchObject({ code: 'closed' })
+  await clock.runUntil(projection.stop())
+  expect([projection.status.getSnapshot().phase, clock.pending]).toEqual(['stopped', 0])
+  await store.close()
+})
+
+test('a run whose storage fails says what failed in its reason, and not any more once it works', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  let works = false
+  const readEvents: typeof store.readEvents = async (...given) => {
+    if (works) return store.readEvents(...given)
+    throw new Error('the disk is asleep')
+  }
+  const projection = startProjection(sum(), { ...store, readEvents }, { clock })
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'retrying',
+    reason: expect.stringContaining('the disk is asleep'),
+  })
+  works = true
+  await clock.runUntil(projection.caughtUp(1))
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live' })
+  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
+test('who waits for a leader says why nothing is known of it, until something is', async () => {
+  const clock = virtualClock()
+  const store = await storeWith(1)
+  const held = await store.tryAcquire('sum@1')
+  let works = false
+  const head = async () => {
+    if (works) return store.head()
+    throw new Error('the disk is asleep')
+  }
+  const projection = startProjection(sum(), { ...store, head }, { clock })
+  await clock.advance(10)
+  expect(projection.status.getSnapshot()).toMatchObject({
+    phase: 'waiting-for-leader',
+    reason: 'the disk is asleep',
+    lastError: { message: 'the disk is asleep' },
+    head: 0,
+  })
+  works = true
+  await clock.advance(2_500)
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', head: 1 })
+  expect(projection.status.getSnapshot()).not.toHaveProperty('reason')
+  expect(projection.status.getSnapshot()).not.toHaveProperty('lastError')
+  held?.release()
+  await clock.runUntil(projection.stop())
+  await store.close()
+})
+
+test('H38: nobody stalls while the page is being prerendered; patience begins with its activation', async () => {
+  const clock = virtualClock()
+  const status = keepStatus(clock)
+  const look = () => {
+    status.stored({ position: 0, epoch: 0, owner: '', paused: false, letters: 0 }, 1)
+    return status.getSnapshot().phase
+  }
+  try {
+    vi.stubGlobal('document', { prerendering: true })
+    look()
+    await clock.advance(60_000)
+    expect(look()).toBe('starting')
+  } finally {
+    vi.unstubAllGlobals()
+  }
+  await clock.advance(4_999)
+  expect(look()).toBe('starting')
+  await clock.advance(1)
+  expect(look()).toBe('stalled')
+})
+
+test('a run that leads is not live before it has seen the head', () => {
+  const status = keepStatus(virtualClock())
+  const phase = () => status.getSnapshot().phase
+  const loaded = { type: 'loaded', position: 41, paused: false, rebuilding: false } as never
+  const read = (head: number) => status.report({ type: 'read', events: 0, scannedTo: 41, head, duration: 0 } as never)
+  status.report({ type: 'leading' } as never)
+  status.report(loaded)
+  expect(phase()).toBe('starting')
+  read(100)
+  expect(phase()).toBe('catching-up')
+  // What it knows already, it says at once.
+  status.report({ type: 'leading' } as never)
+  status.report(loaded)
+  expect(phase()).toBe('catching-up')
+  const done = keepStatus(virtualClock())
+  done.report({ type: 'leading' } as never)
+  done.report(loaded)
+  done.report({ type: 'read', events: 0, scannedTo: 41, head: 41, duration: 0 } as never)
+  expect(done.getSnapshot()).toMatchObject({ phase: 'live', position: 41, behind: 0 })
+})
