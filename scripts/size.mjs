@@ -5,6 +5,7 @@ import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { brotliCompressSync, constants } from 'node:zlib'
 import { build } from 'vite'
+import { readAs } from './builds.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const entries = {
@@ -57,9 +58,9 @@ export const budgets = [
     without: [...projection, ...commands],
   },
   {
-    title: 'destroyEventStore',
+    title: 'deleteEventStore',
     entry: 'tidemark',
-    names: 'destroyEventStore',
+    names: 'deleteEventStore',
     budget: kib(3.75),
     without: [...projection, ...commands],
   },
@@ -159,6 +160,7 @@ export async function bundle(source) {
       })),
     },
     plugins: [
+      readAs('production'),
       {
         name: 'size-entry',
         resolveId: (asked) => (asked === 'size-entry' ? id : undefined),

@@ -15,7 +15,7 @@ function phaseWord({ phase, behind }: Status): string {
     case 'live':
     case 'catching-up':
       return behind === 0 ? 'live' : 'reading'
-    case 'waiting-for-leader':
+    case 'standby':
       return behind === 0 ? 'follows' : 'waits'
     case 'retrying':
       return 'retries'
@@ -146,13 +146,7 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
     watchView()
     const status = session.running?.status.getSnapshot()
     const role =
-      status === undefined
-        ? 'stopped'
-        : status.leader
-          ? 'leads'
-          : status.phase === 'waiting-for-leader'
-            ? 'follows'
-            : undefined
+      status === undefined ? 'stopped' : status.leader ? 'leads' : status.phase === 'standby' ? 'follows' : undefined
     // What was seen of the locks is old.
     if (role !== undefined && tabs.getSnapshot().all.some((tab) => tab.isThis && tab.role !== role))
       void tabs.refresh().catch(() => {})
@@ -162,8 +156,8 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
   renderSoon()
 }
 
-function reasonOf({ phase, reason }: Status): string {
-  return phase === 'paused' ? 'Paused in every tab. Events are stored, and the board waits.' : (reason ?? '')
+function reasonOf({ phase, message }: Status): string {
+  return phase === 'paused' ? 'Paused in every tab. Events are stored, and the board waits.' : (message ?? '')
 }
 
 /** A level between 0 and the end of the log. */

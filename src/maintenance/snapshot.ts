@@ -5,9 +5,9 @@ import type { StoreInternals } from '../log/open.js'
 import { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
 import { memoryReadModels } from '../running/attach.js'
-import { projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { projectionKey, type Projection } from '../read-model/define.js'
 import { compareKeys, isIndexKey } from '../read-model/keys.js'
-import { letterStore, missingParts, rowStore, sides, stateStore } from '../read-model/indexeddb/layout.js'
+import { letterStore, missingParts, rowStore, slots, stateStore } from '../read-model/indexeddb/layout.js'
 import { isPacked } from '../read-model/indexeddb/packed-rows.js'
 import { keyIn } from '../read-model/indexeddb/packs.js'
 
@@ -29,7 +29,7 @@ export interface Snapshot {
 export async function takeSnapshot(
   storeName: string,
   parts: StoreInternals,
-  definition: ProjectionDefinition,
+  definition: Projection,
 ): Promise<Snapshot | undefined> {
   if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
   const stored = memoryReadModels(parts).stored(projectionKey(definition))
@@ -41,7 +41,7 @@ export async function takeSnapshot(
   return { missing: [], misplaced: [], packed: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
 }
 
-async function ofDatabase(storeName: string, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
+async function ofDatabase(storeName: string, definition: Projection): Promise<Snapshot | undefined> {
   const key = projectionKey(definition)
   const tables = Object.keys(definition.tables)
   let absent = false
@@ -65,7 +65,7 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
     await connection.open()
     const stores = [
       stateStore,
-      ...sides.flatMap((side) => [...tables.map((table) => rowStore(side, table)), letterStore(side)]),
+      ...slots.flatMap((slot) => [...tables.map((table) => rowStore(slot, table)), letterStore(slot)]),
     ].filter((name) => there.includes(name))
     if (stores.length === 0)
       return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }

@@ -2,7 +2,7 @@
  * What is stored about a read model, and how it may change: pure, so that the rules of exactly-once are the same on every
  * backend. A backend calls these inside its transaction, with the state as it is there.
  */
-import { describe, IntegrityError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { describe, LogInconsistentError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import {
   workingPosition,
   type DeadLetterRecord,
@@ -10,12 +10,12 @@ import {
   type ProjectionState,
   type StoredFault,
 } from '../projection/target.js'
-import type { RowKey, Slot } from './keys.js'
+import type { RowKey, MapKey } from './keys.js'
 import type { RowCounts } from './row-counts.js'
 
-/** Rows live on one of two sides: readers see one, a rebuild fills the other. */
-export type Side = 0 | 1
-const other = (side: Side): Side => (side === 0 ? 1 : 0)
+/** Rows live on one of two slots: readers see one, a rebuild fills the other. */
+export type Slot = 0 | 1
+const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 
 /** The one row of state. */
 export interface StateRow extends ProjectionState {
@@ -26,14 +26,14 @@ export interface StateRow extends ProjectionState {
   readonly fingerprint: string
   /** Which events are handled; absent where a build that did not store it made the database, until the next run. See `handledBy`. */
   readonly handles?: string
-  /** The side that readers see. */
-  readonly shown: Side
+  /** The slot that readers see. */
+  readonly shown: Slot
   /** How many rows there are, where the backend keeps count of them. */
   readonly counts?: RowCounts
 }
 
 /** Names a state: none that comes after it has the same name. */
-export const momentOf = ({ epoch, position, rebuild, shown }: StateRow): string =>
+export const stampOf = ({ epoch, position, rebuild, shown }: StateRow): string =>
   `${epoch}:${position}:${rebuild?.position ?? ''}:${shown}`
 
 /** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
@@ -99,19 +99,19 @@ export function impossibleIn(row: unknown): string[] {
   // An event that is still to come would be left out without a word.
   if (wrong.length === 0 && skipped.some((each) => each > position))
     wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
-  // A rebuild that sends readers to the other side changes more than that.
-  if (wrong.length === 0 && counts?.of === momentOf({ ...(row as StateRow), shown: other(shown) })) {
-    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other side, which it cannot do.`)
+  // A rebuild that sends readers to the other slot changes more than that.
+  if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
+    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
   }
   return wrong
 }
 
-/** @throws IntegrityError for a state that no build of this format stored: nothing that follows from it would be true */
+/** @throws LogInconsistentError for a state that no build of this format stored: nothing that follows from it would be true */
 export function assertPossible(key: string, row: StateRow): StateRow {
   const [problem] = impossibleIn(row)
   if (problem === undefined) return row
   const { position } = (row ?? {}) as { readonly position?: unknown }
-  throw new IntegrityError(
+  throw new LogInconsistentError(
     isWhole(position) ? position : 0,
     `The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
   )
@@ -139,11 +139,11 @@ export function addLeftOut(found: Set<number>, state: StateRow | undefined, log:
     for (const position of [...(state.carried ?? []), ...(state.skipped ?? [])]) found.add(position)
 }
 
-/** The side that a runner writes to. */
-export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
+/** The slot that a runner writes to. */
+export const workingSlot = (state: StateRow): Slot => (state.rebuild === undefined ? state.shown : other(state.shown))
 
 /** Rows to be stored, by table and key; a row that is `null` is deleted. */
-export type RowChanges = ReadonlyMap<string, ReadonlyMap<Slot, { readonly key: RowKey; readonly row: unknown }>>
+export type RowChanges = ReadonlyMap<string, ReadonlyMap<MapKey, { readonly key: RowKey; readonly row: unknown }>>
 
 /** What one commit stores. */
 export interface Commit {
@@ -158,10 +158,10 @@ export interface Commit {
   readonly letters: readonly DeadLetterRecord[]
 }
 
-/** A new state, and the sides whose rows and letters it leaves behind. */
+/** A new state, and the slots whose rows and letters it leaves behind. */
 export interface Transition {
   readonly after: StateRow
-  readonly clear: readonly Side[]
+  readonly clear: readonly Slot[]
 }
 
 /** Before the first event. */
@@ -178,7 +178,7 @@ export const emptyState = (log: string, fingerprint: string, handles?: string): 
   shown: 0,
 })
 
-/** How far either side has come. */
+/** How far either slot has come. */
 const farthest = ({ position, rebuild }: StateRow): number => Math.max(position, rebuild?.position ?? 0)
 
 /** What a runner knows when it begins. */
@@ -238,7 +238,7 @@ function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<
 
 /** An event is applied alone. Without one: the last one did not end the run. */
 export function tried(key: string, { trying, ...before }: StateRow, from: StateRow, position?: number): StateRow {
-  assertUnmoved(key, before, from, workingPosition)
+  assertFence(key, before, from, workingPosition)
   return position === undefined
     ? before
     : { ...before, trying: { position, runs: trying?.position === position ? trying.runs + 1 : 1 } }
@@ -250,7 +250,7 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
 }
 
 /** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument (N13) */
-function assertUnmoved(key: string, before: StateRow, from: StateRow, positionOf: (state: StateRow) => number): void {
+function assertFence(key: string, before: StateRow, from: StateRow, positionOf: (state: StateRow) => number): void {
   if (positionOf(before) === positionOf(from) && before.epoch === from.epoch) return
   throw new LeadershipLostError(
     key,
@@ -264,7 +264,7 @@ export function committed(
   stored: StateRow,
   { from, position, caughtUp, ends = 0, letters }: Commit,
 ): Transition {
-  assertUnmoved(key, stored, from, workingPosition)
+  assertFence(key, stored, from, workingPosition)
   const { trying } = stored
   const before: StateRow = {
     ...unsuspected(stored),
@@ -341,10 +341,15 @@ export function letterBefore(
     : undefined
 }
 
-/** A letter is gone. `held`: its stream may be free, so that whoever leads has to look again. */
-export function withoutLetter({ holds, ...before }: StateRow, held: boolean): StateRow {
+/** A letter is gone. `unblocks`: its stream may be free, so that whoever leads has to look again. */
+export function withoutLetter({ holds, ...before }: StateRow, unblocks: boolean): StateRow {
   const letters = Math.max(0, before.letters - 1)
-  return { ...before, ...(letters > 0 && holds === true && { holds }), letters, epoch: before.epoch + (held ? 1 : 0) }
+  return {
+    ...before,
+    ...(letters > 0 && holds === true && { holds }),
+    letters,
+    epoch: before.epoch + (unblocks ? 1 : 0),
+  }
 }
 
 /** Begins a rebuild, or begins it again. */

@@ -2,7 +2,7 @@
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
 import type { KeyRange, RowKey } from './keys.js'
-import type { Commit, RowChanges, RowsRead, Side, StateRow, TakeOver } from './state.js'
+import type { Commit, RowChanges, RowsRead, Slot, StateRow, TakeOver } from './state.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string> {
@@ -65,21 +65,21 @@ export interface ReadModelStorage {
   /** See `skipped`. */
   skip(position: number): Promise<void>
   setPaused(paused: boolean): Promise<void>
-  /** A row of a side, for a runner. */
-  row(side: Side, table: string, key: RowKey): Promise<unknown>
+  /** A row of a slot, for a runner. */
+  row(slot: Slot, table: string, key: RowKey): Promise<unknown>
   /** Several of them, in the order of the keys. */
-  rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]>
+  rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]>
   /** All rows of a table, or nothing if there are more than so many. */
-  wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined>
+  wholeTable(slot: Slot, table: string, most: number): Promise<unknown[] | undefined>
   /** The last key of a table, if there is any. */
-  lastKey(side: Side, table: string): Promise<RowKey | undefined>
+  lastKey(slot: Slot, table: string): Promise<RowKey | undefined>
   /** Asks a table that readers see. */
   query(table: string, query: Query): Promise<Answer>
   /** Asks several things at one moment: the values in their order, and one state. */
   queries(asked: readonly TableQuery[]): Promise<{ readonly values: readonly unknown[]; readonly state: StateRow }>
   letters(after: number, limit: number): Promise<DeadLetterRecord[]>
-  /** The streams that letters of a side hold. */
-  heldStreams(side: Side): Promise<ReadonlySet<string>>
+  /** The streams that letters of a slot hold. */
+  blockedStreams(slot: Slot): Promise<ReadonlySet<string>>
   discardLetter(position: number): Promise<void>
   close(): void
 }

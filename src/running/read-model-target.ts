@@ -8,8 +8,8 @@ import {
   type ProjectionControls,
   type ProjectionTarget,
 } from '../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from '../read-model/define.js'
-import { workingSide, type StateRow } from '../read-model/state.js'
+import { projectionKey, type Projection } from '../read-model/define.js'
+import { workingSlot, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
 
@@ -30,7 +30,7 @@ export interface TargetPorts<E extends EventShape> {
 
 /** A projection over the storage of its read model. Closing it closes the storage. */
 export function readModelTarget<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   storage: ReadModelStorage,
   ports: TargetPorts<E>,
 ): ProjectionTarget<E> & ProjectionControls {
@@ -40,7 +40,7 @@ export function readModelTarget<E extends EventShape>(
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
   let dropped = true
   let letters: DeadLetterRecord[] = []
-  let held: ReadonlySet<string> | undefined
+  let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
   const control = async (change: Promise<unknown>) => {
@@ -53,21 +53,22 @@ export function readModelTarget<E extends EventShape>(
     name: definition.name,
     key: projectionKey(definition),
     filter: definition.filter,
-    onError: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
+    onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
       from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
       // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
-      held = (from.rebuild ?? from).holds === true ? await storage.heldStreams(workingSide(from)) : undefined
+      blockedStreams =
+        (from.rebuild ?? from).holds === true ? await storage.blockedStreams(workingSlot(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
-      work.reset(workingSide(from), (from.rebuild?.position ?? from.position) === 0)
+      work.reset(workingSlot(from), (from.rebuild?.position ?? from.position) === 0)
       return from
     },
-    get held() {
-      return held
+    get blockedStreams() {
+      return blockedStreams
     },
     prepare: (events) => work.prepare(events),
     get preparesMuch() {
@@ -100,7 +101,7 @@ export function readModelTarget<E extends EventShape>(
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
       if (from.rebuild === undefined)
         ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
-      return { paused: from.paused, letters: from.letters }
+      return { paused: from.paused, deadLetterCount: from.letters }
     },
     reset() {
       letters = []
@@ -117,7 +118,7 @@ export function readModelTarget<E extends EventShape>(
     setPaused: (paused) => control(storage.setPaused(paused)),
     rebuild: () => control(storage.rebuild()),
     skip: (position) => control(storage.skip(position)),
-    letters: (after, limit) => storage.letters(after, limit),
+    deadLetters: (after, limit) => storage.letters(after, limit),
     async replay(position) {
       const replay = replaying.then(async () => {
         const state = await replayLetter(definition, storage, await ports.event(position))
@@ -138,7 +139,7 @@ export function readModelTarget<E extends EventShape>(
 
 /** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
 async function replayLetter<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
 ) {

@@ -284,7 +284,7 @@ export default [
     replace: 'event.id === id',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'an event of that id in another stream counts as the one before a part',
-    equivalent: 'an id stands once in a log, so its stream is its own',
+    equivalent: 'an id is in a log once, so its stream is its own',
   },
   {
     id: 'backup-34',

@@ -7,13 +7,13 @@ import { commitWritten, requested, requestedAll, transact } from '../../platform
 import type { OpenOptions } from '../../platform/opening-tries.js'
 import { Slices } from '../../platform/slices.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from '../define.js'
+import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from '../fingerprint.js'
 import { nativeRange, type RowKey } from '../keys.js'
-import { letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
+import { letterStore, missingParts, rowStore, slots, stateStore } from './layout.js'
 import { leftOutBefore } from './old-versions.js'
-import { PackMemory, standingOf } from './pack-memory.js'
+import { PackMemory, packStampOf } from './pack-memory.js'
 import {
   askPacked,
   assertThere,
@@ -42,11 +42,11 @@ import {
   takeOver,
   tried,
   withoutLetter,
-  workingSide,
+  workingSlot,
   type Commit,
   type RowChanges,
   type RowsRead,
-  type Side,
+  type Slot,
   type StateRow,
   type TakeOver,
   type Transition,
@@ -68,7 +68,7 @@ const silent = (key: string) =>
 /** One connection to that database. */
 export class IndexedDbStorage implements ReadModelStorage {
   readonly #store: string
-  readonly #definition: ProjectionDefinition
+  readonly #definition: Projection
   readonly #log: string
   readonly #connection: Connection
   readonly #key: string
@@ -77,10 +77,10 @@ export class IndexedDbStorage implements ReadModelStorage {
   readonly #mayBePacked: ReadonlySet<string>
   readonly #packs = new PackMemory()
   /** Where readers were sent last; only the transaction knows where they belong. */
-  #shown: Side = 0
+  #activeSlot: Slot = 0
 
   /** `remake` resolves while the log is there, so that rows can be folded again. */
-  constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
+  constructor(storeName: string, definition: Projection, log: string, remake: () => Promise<unknown>) {
     this.#store = storeName
     this.#definition = definition
     this.#log = log
@@ -96,23 +96,23 @@ export class IndexedDbStorage implements ReadModelStorage {
       label: `The read model '${this.#key}'`,
       remake,
       upgrade: (database) => {
-        for (const side of sides) {
+        for (const slot of slots) {
           for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
             const store = database.createObjectStore(
-              rowStore(side, name),
+              rowStore(slot, name),
               this.#mayBePacked.has(name) ? {} : { keyPath: key },
             )
             for (const [index, keyPath] of Object.entries(indexes))
               store.createIndex(index, keyPath as string | string[])
           }
-          database.createObjectStore(letterStore(side), { keyPath: 'position' })
+          database.createObjectStore(letterStore(slot), { keyPath: 'position' })
         }
         // By chance, so that no runner takes a database that was made again for the one before it.
         const epoch = Math.floor(Math.random() * 2 ** 32)
         const state = { ...emptyState(log, fingerprint, handledBy(definition)), epoch }
         database
           .createObjectStore(stateStore, { keyPath: 'key' })
-          .put(counted(state, { after: state, clear: sides }, true))
+          .put(counted(state, { after: state, clear: slots }, true))
           .catch(() => {})
       },
       verify: async (database) => {
@@ -131,7 +131,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         assertSameDefinition(definition, assertPossible(this.#key, row))
         const [part] = missingParts(database, definition.tables)
         if (part !== undefined) throw damaged(part)
-        this.#shown = row.shown
+        this.#activeSlot = row.shown
       },
     })
   }
@@ -165,34 +165,34 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async commit(change: Commit): Promise<StateRow> {
     const { from, rows, letters, caughtUp } = change
-    const side = workingSide(from)
-    // Only what is written is locked; the end of a rebuild empties the side that it leaves.
+    const slot = workingSlot(from)
+    // Only what is written is locked; the end of a rebuild empties the slot that it leaves.
     const stores =
-      from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(side, rows, letters.length > 0)
+      from.rebuild !== undefined && caughtUp ? this.#everything : this.#storesOf(slot, rows, letters.length > 0)
     // What the state will be, unless somebody touched it.
     const expected = committed(this.#key, from, change)
     const changes = await ordered(rows)
-    const remembered = this.#packs.at(standingOf(from, side))
+    const remembered = this.#packs.at(packStampOf(from, slot))
     const writes = new RowWrites(remembered, this.#keyNames)
     const after = await this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
       const asked = this.#state(transaction)
       // Were a write refused at once, nobody would hear of this one (H5).
       asked.catch(() => {})
-      writes.plan(transaction, side, changes)
+      writes.plan(transaction, slot, changes)
       const put = (slices?: Slices) => {
-        for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
+        for (const letter of letters) transaction.objectStore(letterStore(slot)).put(letter)
         return writes.run(() => this.#state(transaction), slices)
       }
       if (expected.clear.length > 0 || !writes.fitsInTurn(letters.length)) {
         const before = await asked
         const transition = committed(this.#key, before, change)
         await put(new Slices())
-        return this.#finish(transaction, before, transition, { side, added: writes.added() })
+        return this.#finish(transaction, before, transition, { slot, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
       // if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
-      const moved = { side, added: writes.added() }
+      const moved = { slot, added: writes.added() }
       const after = counted(from, expected, false, moved)
       const last = transaction.objectStore(stateStore).put(after)
       const before = await asked
@@ -201,7 +201,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       await commitWritten(transaction, [last])
       return after
     })
-    this.#packs.move(standingOf(after, side), [...remembered, ...writes.stored()])
+    this.#packs.move(packStampOf(after, slot), [...remembered, ...writes.stored()])
     return after
   }
 
@@ -232,7 +232,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       writes.plan(transaction, from.shown, changes)
       await writes.run(() => this.#state(transaction), new Slices())
       letters.delete(letter)
-      return this.#finish(transaction, before, { after, clear: [] }, { side: from.shown, added: writes.added() })
+      return this.#finish(transaction, before, { after, clear: [] }, { slot: from.shown, added: writes.added() })
     })
   }
 
@@ -255,20 +255,20 @@ export class IndexedDbStorage implements ReadModelStorage {
     await this.#change(`${paused ? 'pausing' : 'resuming'} '${this.#key}'`, (before) => pausedOrNot(before, paused))
   }
 
-  async row(side: Side, table: string, key: RowKey): Promise<unknown> {
-    return (await this.rows(side, table, [key]))[0]
+  async row(slot: Slot, table: string, key: RowKey): Promise<unknown> {
+    return (await this.rows(slot, table, [key]))[0]
   }
 
-  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+  async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
     // Where the packs begin must be known before they can be asked for, and somebody may change that in between.
     for (let tries = 1; ; tries += 1) {
-      const { standing } = this.#packs
-      const packs = this.#packs.at(standing).get(table)
-      const rows = await this.#rowsOf(side, table, async (store, state) => {
+      const { stamp } = this.#packs
+      const packs = this.#packs.at(stamp).get(table)
+      const rows = await this.#rowsOf(slot, table, async (store, state) => {
         if (!isPacked(store) || tries > maxTries) return Promise.all(keys.map((key) => this.#row(store, table, key)))
         if (packs === undefined) {
           const [at, found] = await Promise.all([state, readPacks(store)])
-          this.#packs.remember(standingOf(at, side), table, found)
+          this.#packs.remember(packStampOf(at, slot), table, found)
           return undefined
         }
         const found = Array.from<unknown>({ length: keys.length })
@@ -288,40 +288,40 @@ export class IndexedDbStorage implements ReadModelStorage {
           if (recent.length < maxRemembered) recent.push([first, pack])
         })
         const [at, there] = await Promise.all([state, read])
-        if (standingOf(at, side) !== standing) {
-          this.#packs.move(standingOf(at, side))
+        if (packStampOf(at, slot) !== stamp) {
+          this.#packs.move(packStampOf(at, slot))
           return undefined
         }
         assertThere(there, store)
-        if (this.#packs.standing === standing) for (const [first, pack] of recent) packs.remember(first, pack)
+        if (this.#packs.stamp === stamp) for (const [first, pack] of recent) packs.remember(first, pack)
         return found
       })
       if (rows !== undefined) return rows
     }
   }
 
-  async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
-    const [records, packs, standing] = await this.#rowsOf(side, table, async (store, state) => {
+  async wholeTable(slot: Slot, table: string, most: number): Promise<unknown[] | undefined> {
+    const [records, packs, stamp] = await this.#rowsOf(slot, table, async (store, state) => {
       if (!isPacked(store)) return [await requested(store.count())] as const
       const [at, found] = await Promise.all([state, readPacks(store)])
-      return [found.firsts.length * (rowsPerPack / 2), found, standingOf(at, side)] as const
+      return [found.firsts.length * (rowsPerPack / 2), found, packStampOf(at, slot)] as const
     })
     if (records > most) return undefined
-    const rows = await this.#rowsOf(side, table, async (store, state) => {
+    const rows = await this.#rowsOf(slot, table, async (store, state) => {
       if (packs === undefined) return requestedAll(store.getAll())
       const [at, found] = await Promise.all([state, requestedAll(store.getAll())])
       const lists = found.map((record) => rowsOf(record, store))
-      if (standingOf(at, side) === standing) {
+      if (packStampOf(at, slot) === stamp) {
         for (const [index, first] of packs.firsts.entries()) packs.remember(first, lists[index] ?? [])
-        this.#packs.remember(standing, table, packs)
+        this.#packs.remember(stamp, table, packs)
       }
       return lists.flat()
     })
     return rows.length > most ? undefined : rows
   }
 
-  lastKey(side: Side, table: string): Promise<RowKey | undefined> {
-    return this.#rowsOf(side, table, async (store) => {
+  lastKey(slot: Slot, table: string): Promise<RowKey | undefined> {
+    return this.#rowsOf(slot, table, async (store) => {
       if (isPacked(store)) return lastPackedKey(store, this.#keyNames.get(table) as string)
       return (await requested(store.openKeyCursor(null, 'prev')))?.primaryKey as RowKey | undefined
     })
@@ -333,9 +333,9 @@ export class IndexedDbStorage implements ReadModelStorage {
       const {
         state,
         values: [value],
-      } = await this.#shownRows(
+      } = await this.#activeRows(
         `reading '${table}'`,
-        (side) => [rowStore(side, table)],
+        (slot) => [rowStore(slot, table)],
         (stores) => Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))),
         'one',
       )
@@ -351,9 +351,9 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
     const turns = asked.some(({ table, query }) => this.#turnsOf(table, query) === 'several') ? 'several' : 'one'
-    return this.#shownRows(
+    return this.#activeRows(
       `reading '${asked[0]?.table}'`,
-      (side) => asked.map(({ table }) => rowStore(side, table)),
+      (slot) => asked.map(({ table }) => rowStore(slot, table)),
       (stores) =>
         Promise.all(
           asked.map(({ table, query }, at) =>
@@ -366,29 +366,29 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
     if (limit === 0) return []
-    const { values } = await this.#shownRows(
+    const { values } = await this.#activeRows(
       `reading dead letters of '${this.#key}'`,
-      (side) => [letterStore(side)],
+      (slot) => [letterStore(slot)],
       ([letters]) => requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)),
     )
     return values as DeadLetterRecord[]
   }
 
-  async heldStreams(side: Side): Promise<ReadonlySet<string>> {
-    const held = new Set<string>()
+  async blockedStreams(slot: Slot): Promise<ReadonlySet<string>> {
+    const blocked = new Set<string>()
     for (let after = 0, page: DeadLetterRecord[]; ; after = (page.at(-1) as DeadLetterRecord).position) {
-      page = (await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(side)], (transaction) =>
+      page = (await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(slot)], (transaction) =>
         requested(
-          transaction.objectStore(letterStore(side)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce),
+          transaction.objectStore(letterStore(slot)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce),
         ),
       )) as DeadLetterRecord[]
-      for (const { stream, holdsStream } of page) if (holdsStream === true) held.add(stream)
-      if (page.length < lettersAtOnce) return held
+      for (const { stream, holdsStream } of page) if (holdsStream === true) blocked.add(stream)
+      if (page.length < lettersAtOnce) return blocked
     }
   }
 
   async discardLetter(position: number): Promise<void> {
-    await this.#write(`discarding a dead letter of '${this.#key}'`, sides.map(letterStore), async (transaction) => {
+    await this.#write(`discarding a dead letter of '${this.#key}'`, slots.map(letterStore), async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(before.shown))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
@@ -414,15 +414,15 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   /** Asks what readers see, in one turn with the state; asks again only if a rebuild was completed since the last time. */
-  async #shownRows(
+  async #activeRows(
     what: string,
-    storesOf: (side: Side) => readonly string[],
+    storesOf: (slot: Slot) => readonly string[],
     work: (stores: IDBObjectStore[]) => Promise<unknown[]>,
     turns?: 'one' | 'several',
   ): Promise<{ values: unknown[]; state: StateRow }> {
     for (;;) {
-      const side = this.#shown
-      const names = storesOf(side)
+      const slot = this.#activeSlot
+      const names = storesOf(slot)
       const [state, values] = await this.#read(
         what,
         names,
@@ -430,21 +430,21 @@ export class IndexedDbStorage implements ReadModelStorage {
           Promise.all([this.#state(transaction), work(names.map((name) => transaction.objectStore(name)))]),
         turns,
       )
-      if (state.shown === side) return { values, state }
-      this.#shown = state.shown
+      if (state.shown === slot) return { values, state }
+      this.#activeSlot = state.shown
     }
   }
 
   /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
   async #rowsOf<T>(
-    side: Side,
+    slot: Slot,
     table: string,
     work: (rows: IDBObjectStore, state: Promise<StateRow>) => Promise<T>,
   ): Promise<T> {
-    const [value] = await this.#read(`reading '${table}'`, [rowStore(side, table)], (transaction) => {
+    const [value] = await this.#read(`reading '${table}'`, [rowStore(slot, table)], (transaction) => {
       let answer: (state: Promise<StateRow>) => void = () => {}
       const state = new Promise<StateRow>((resolve) => (answer = resolve))
-      const value = work(transaction.objectStore(rowStore(side, table)), state)
+      const value = work(transaction.objectStore(rowStore(slot, table)), state)
       // Asked last: as long as it shows, so did the rows.
       answer(this.#state(transaction))
       return Promise.all([value, state])
@@ -458,14 +458,14 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   get #everything(): readonly string[] {
-    return sides.flatMap((side) => [
-      ...[...this.#keyNames.keys()].map((table) => rowStore(side, table)),
-      letterStore(side),
+    return slots.flatMap((slot) => [
+      ...[...this.#keyNames.keys()].map((table) => rowStore(slot, table)),
+      letterStore(slot),
     ])
   }
 
-  #storesOf(side: Side, rows: RowChanges, letters: boolean): readonly string[] {
-    return [...[...rows.keys()].map((table) => rowStore(side, table)), ...(letters ? [letterStore(side)] : [])]
+  #storesOf(slot: Slot, rows: RowChanges, letters: boolean): readonly string[] {
+    return [...[...rows.keys()].map((table) => rowStore(slot, table)), ...(letters ? [letterStore(slot)] : [])]
   }
 
   /** A change of the state alone. */
@@ -489,13 +489,13 @@ export class IndexedDbStorage implements ReadModelStorage {
   ): Promise<StateRow> {
     const { clear } = transition
     // Read models that are older than packs have rows that nothing counts.
-    const countable = clear.every((side) =>
-      [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(side, table)))),
+    const countable = clear.every((slot) =>
+      [...this.#mayBePacked].every((table) => isPacked(transaction.objectStore(rowStore(slot, table)))),
     )
     const after = counted(before, transition, countable, moved)
-    for (const side of clear) {
-      for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(side, table)).clear()
-      transaction.objectStore(letterStore(side)).clear()
+    for (const slot of clear) {
+      for (const table of this.#keyNames.keys()) transaction.objectStore(rowStore(slot, table)).clear()
+      transaction.objectStore(letterStore(slot)).clear()
     }
     this.#packs.move('')
     // The state comes last, so that its success speaks for every row before it.

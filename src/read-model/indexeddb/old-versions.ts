@@ -5,7 +5,7 @@ import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
 import { feature } from '../../platform/features.js'
 import { requested } from '../../platform/indexeddb.js'
-import type { ProjectionDefinition } from '../define.js'
+import type { Projection } from '../define.js'
 import { stateStore } from './layout.js'
 import { addLeftOut, earlierVersions, type StateRow } from '../state.js'
 
@@ -15,7 +15,7 @@ export const inUseName = (store: string, key: string): string => `${databaseName
 /** The databases of earlier versions, the latest first; none where the engine does not list its databases. */
 async function databasesBefore(
   store: string,
-  { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>,
+  { name, version }: Pick<Projection, 'name' | 'version'>,
 ): Promise<[database: string, version: string][]> {
   const factory: Partial<IDBFactory> | undefined = feature(({ indexedDB }) => indexedDB)
   if (typeof factory?.databases !== 'function') return []
@@ -27,7 +27,7 @@ async function databasesBefore(
 /** What earlier versions of a projection left out by hand, as far as their databases are still there. Rejects where one cannot be read. */
 export async function leftOutBefore(
   store: string,
-  definition: Pick<ProjectionDefinition, 'name' | 'version'>,
+  definition: Pick<Projection, 'name' | 'version'>,
   log: string,
 ): Promise<readonly number[]> {
   const found = new Set<number>()
@@ -73,7 +73,7 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
  */
 export async function removeOldVersions(
   store: string,
-  { name, version }: Pick<ProjectionDefinition, 'name' | 'version'>,
+  { name, version }: Pick<Projection, 'name' | 'version'>,
 ): Promise<void> {
   const locks = lockManager()
   if (locks === undefined) return

@@ -14,7 +14,7 @@ import {
   type TablePacks,
 } from './packs.js'
 import { inKeyOrder } from './row-order.js'
-import type { RowChanges, Side } from '../state.js'
+import type { RowChanges, Slot } from '../state.js'
 
 /** How many rows are handed to the storage in one turn at most: each takes as much of the main thread as folding some ten events. */
 const rowsPerTurn = 128
@@ -60,9 +60,9 @@ export class RowWrites {
   }
 
   /** Begins, or begins again in another transaction. */
-  plan(transaction: IDBTransaction, side: Side, changes: OrderedChanges): void {
+  plan(transaction: IDBTransaction, slot: Slot, changes: OrderedChanges): void {
     this.#tables = [...changes].map(([table, rows]) => {
-      const store = transaction.objectStore(rowStore(side, table))
+      const store = transaction.objectStore(rowStore(slot, table))
       const packs = isPacked(store) ? this.#remembered.get(table) : undefined
       return {
         table,

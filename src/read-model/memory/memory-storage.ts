@@ -1,10 +1,10 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
 import { ClosedError } from '../../errors.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from '../define.js'
+import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
-import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { atKeyPath, compareKeys, inRange, isIndexKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import {
   addLeftOut,
   assertPossible,
@@ -22,19 +22,19 @@ import {
   takeOver,
   tried,
   withoutLetter,
-  workingSide,
+  workingSlot,
   type Commit,
   type RowChanges,
   type RowsRead,
-  type Side,
+  type Slot,
   type StateRow,
   type TakeOver,
   type Transition,
 } from '../state.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from '../storage.js'
 
-type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
-interface SideOfRows {
+type Table = Map<MapKey, { readonly key: RowKey; readonly row: unknown }>
+interface SlotRows {
   readonly tables: Map<string, Table>
   readonly letters: Map<number, DeadLetterRecord>
 }
@@ -42,7 +42,7 @@ interface SideOfRows {
 /** What all instances of one read model share: what a database is on disk. */
 interface MemoryDatabase {
   state: StateRow
-  readonly sides: readonly [SideOfRows, SideOfRows]
+  readonly slots: readonly [SlotRows, SlotRows]
 }
 
 /** The read models of one store in memory. */
@@ -50,7 +50,7 @@ export class MemoryReadModels {
   readonly #databases: MemoryDatabases = new Map()
 
   /** Opens one, and makes it if there is none. */
-  open(definition: ProjectionDefinition, log: string): ReadModelStorage {
+  open(definition: Projection, log: string): ReadModelStorage {
     return new MemoryStorage(this.#databases, definition, log)
   }
 
@@ -59,7 +59,7 @@ export class MemoryReadModels {
     const database = this.#databases.get(key)
     // One that was emptied is as good as none.
     if (database === undefined || database.state.fingerprint === '') return undefined
-    const { tables, letters } = database.sides[database.state.shown]
+    const { tables, letters } = database.slots[database.state.shown]
     return {
       state: database.state,
       rows: new Map([...tables].map(([name, rows]) => [name, [...rows.values()].map(({ row }) => row)])),
@@ -74,7 +74,7 @@ export class MemoryReadModels {
     const { log, epoch } = database.state
     // Whatever definition comes next may be another one.
     database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
-    for (const { tables, letters } of database.sides) {
+    for (const { tables, letters } of database.slots) {
       tables.clear()
       letters.clear()
     }
@@ -86,25 +86,25 @@ type MemoryDatabases = Map<string, MemoryDatabase>
 const inOrder = (letters: ReadonlyMap<number, DeadLetterRecord>): DeadLetterRecord[] =>
   [...letters.values()].sort((left, right) => left.position - right.position)
 
-const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
+const emptySlot = (): SlotRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
 class MemoryStorage implements ReadModelStorage {
   readonly #databases: MemoryDatabases
   readonly #database: MemoryDatabase
-  readonly #definition: ProjectionDefinition
+  readonly #definition: Projection
   readonly #key: string
   readonly #log: string
   #closed = false
 
-  constructor(databases: MemoryDatabases, definition: ProjectionDefinition, log: string) {
+  constructor(databases: MemoryDatabases, definition: Projection, log: string) {
     this.#databases = databases
     this.#definition = definition
     this.#key = projectionKey(definition)
     this.#log = log
     let database = databases.get(this.#key)
     if (database === undefined)
-      databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
+      databases.set(this.#key, (database = { state: emptyState(log, ''), slots: [emptySlot(), emptySlot()] }))
     this.#database = database
     this.#assertSame()
   }
@@ -148,16 +148,16 @@ class MemoryStorage implements ReadModelStorage {
 
   async commit(change: Commit): Promise<StateRow> {
     const transition = committed(this.#key, this.#state, change)
-    const side = workingSide(change.from)
-    this.#put(side, change.rows)
-    for (const letter of change.letters) this.#database.sides[side].letters.set(letter.position, letter)
+    const slot = workingSlot(change.from)
+    this.#put(slot, change.rows)
+    for (const letter of change.letters) this.#database.slots[slot].letters.set(letter.position, letter)
     return this.#finish(transition)
   }
 
   async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
-    const { letters } = this.#database.sides[from.shown]
+    const { letters } = this.#database.slots[from.shown]
     const rowsAsRead = read.every(({ table, key, row }) =>
-      equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null),
+      equal(this.#table(from.shown, table).get(mapKeyOf(key))?.row ?? null, row ?? null),
     )
     const after = replayed(this.#key, this.#state, from, {
       letter: letters.has(letter),
@@ -185,22 +185,22 @@ class MemoryStorage implements ReadModelStorage {
     this.#finish({ after: pausedOrNot(this.#state, paused), clear: [] })
   }
 
-  async row(side: Side, table: string, key: RowKey): Promise<unknown> {
-    return this.#table(side, table).get(slotOf(key))?.row
+  async row(slot: Slot, table: string, key: RowKey): Promise<unknown> {
+    return this.#table(slot, table).get(mapKeyOf(key))?.row
   }
 
-  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
-    const rows = this.#table(side, table)
-    return keys.map((key) => rows.get(slotOf(key))?.row)
+  async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+    const rows = this.#table(slot, table)
+    return keys.map((key) => rows.get(mapKeyOf(key))?.row)
   }
 
-  async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
-    const rows = this.#table(side, table)
+  async wholeTable(slot: Slot, table: string, most: number): Promise<unknown[] | undefined> {
+    const rows = this.#table(slot, table)
     return rows.size > most ? undefined : [...rows.values()].map(({ row }) => row)
   }
 
-  async lastKey(side: Side, table: string): Promise<RowKey | undefined> {
-    return [...this.#table(side, table).values()]
+  async lastKey(slot: Slot, table: string): Promise<RowKey | undefined> {
+    return [...this.#table(slot, table).values()]
       .map(({ key }) => key)
       .sort(compareKeys)
       .at(-1)
@@ -218,7 +218,7 @@ class MemoryStorage implements ReadModelStorage {
     const state = this.#state
     const rows = this.#table(state.shown, table)
     // Copies, as from a database: what an app does to its rows must not reach those of others.
-    if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
+    if (query.kind === 'get') return { state, value: structuredClone(rows.get(mapKeyOf(query.key))?.row) }
     const { index, range = {}, direction = 'next', limit = Infinity } = query.options
     if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
       return { state, value: rows.size }
@@ -233,14 +233,14 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
-    return inOrder(this.#database.sides[this.#state.shown].letters)
+    return inOrder(this.#database.slots[this.#state.shown].letters)
       .filter(({ position }) => position > after)
       .slice(0, limit)
   }
 
-  async heldStreams(side: Side): Promise<ReadonlySet<string>> {
+  async blockedStreams(slot: Slot): Promise<ReadonlySet<string>> {
     return new Set(
-      inOrder(this.#database.sides[side].letters)
+      inOrder(this.#database.slots[slot].letters)
         .filter(({ holdsStream }) => holdsStream === true)
         .map(({ stream }) => stream),
     )
@@ -248,7 +248,7 @@ class MemoryStorage implements ReadModelStorage {
 
   async discardLetter(position: number): Promise<void> {
     const before = this.#state
-    const { letters } = this.#database.sides[before.shown]
+    const { letters } = this.#database.slots[before.shown]
     const letter = letters.get(position)
     if (letter === undefined) return
     letters.delete(position)
@@ -264,24 +264,24 @@ class MemoryStorage implements ReadModelStorage {
     return assertPossible(this.#key, this.#database.state)
   }
 
-  #table(side: Side, name: string): Table {
-    const { tables } = this.#database.sides[side]
+  #table(slot: Slot, name: string): Table {
+    const { tables } = this.#database.slots[slot]
     let table = tables.get(name)
     if (table === undefined) tables.set(name, (table = new Map()))
     return table
   }
 
-  #put(side: Side, changes: RowChanges): void {
+  #put(slot: Slot, changes: RowChanges): void {
     for (const [name, rows] of changes) {
-      const table = this.#table(side, name)
-      for (const [slot, { key, row }] of rows) row === null ? table.delete(slot) : table.set(slot, { key, row })
+      const table = this.#table(slot, name)
+      for (const [mapKey, { key, row }] of rows) row === null ? table.delete(mapKey) : table.set(mapKey, { key, row })
     }
   }
 
   #finish({ after, clear }: Transition): StateRow {
-    for (const side of clear) {
-      this.#database.sides[side].tables.clear()
-      this.#database.sides[side].letters.clear()
+    for (const slot of clear) {
+      this.#database.slots[slot].tables.clear()
+      this.#database.slots[slot].letters.clear()
     }
     this.#database.state = after
     return after

@@ -4,10 +4,10 @@ import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { isRefusedPromise, isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
 import type { Applying } from '../../projection/target.js'
-import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from '../define.js'
-import { assertKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { projectionKey, type Projection, type TableDefinition, type TableFold } from '../define.js'
+import { assertKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
-import type { RowChanges, RowsRead, Side } from '../state.js'
+import type { RowChanges, RowsRead, Slot } from '../state.js'
 import type { ReadModelStorage } from '../storage.js'
 import { TableWork, type TableSource } from './table-work.js'
 import { tableWriters, type Invocation } from './table-writers.js'
@@ -27,7 +27,7 @@ const manyRows = 128
 
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
-  readonly #definition: ProjectionDefinition<E>
+  readonly #definition: Projection<E>
   readonly #storage: ReadModelStorage
   readonly #folds: readonly Fold<E>[]
   readonly #writers: (event: Invocation) => object
@@ -41,7 +41,7 @@ export class UnitOfWork<E extends EventShape> {
   #wantsPreparing = false
 
   constructor(
-    definition: ProjectionDefinition<E>,
+    definition: Projection<E>,
     storage: ReadModelStorage,
     options: { readonly remembersReads?: boolean } = {},
   ) {
@@ -60,17 +60,17 @@ export class UnitOfWork<E extends EventShape> {
     this.reset(0, false)
   }
 
-  /** Forgets everything, and works on a side from here on. `empty`: nothing is in its tables. */
-  reset(side: Side, empty: boolean): void {
+  /** Forgets everything, and works on a slot from here on. `empty`: nothing is in its tables. */
+  reset(slot: Slot, empty: boolean): void {
     const storage = this.#storage
     const read = this.#read
     this.#tables = new Map(
       Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
         const source: TableSource = {
-          row: (key) => storage.row(side, name, key),
-          rows: (keys) => storage.rows(side, name, keys),
-          whole: (most) => storage.wholeTable(side, name, most),
-          lastKey: () => storage.lastKey(side, name),
+          row: (key) => storage.row(slot, name, key),
+          rows: (keys) => storage.rows(slot, name, keys),
+          whole: (most) => storage.wholeTable(slot, name, most),
+          lastKey: () => storage.lastKey(slot, name),
           ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
         }
         return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
@@ -90,7 +90,7 @@ export class UnitOfWork<E extends EventShape> {
 
   /** What is to be committed. */
   get pending(): RowChanges {
-    const changes = new Map<string, ReadonlyMap<Slot, Entry>>()
+    const changes = new Map<string, ReadonlyMap<MapKey, Entry>>()
     for (const [name, { pending }] of this.#tables) if (pending.size > 0) changes.set(name, pending)
     return changes
   }
@@ -252,7 +252,7 @@ function unknownKeys<E extends EventShape>(
   fold: Fold<E>,
   events: readonly RecordedEvent<E>[],
 ): RowKey[] {
-  const keys = new Map<Slot, RowKey>()
+  const keys = new Map<MapKey, RowKey>()
   for (const event of events) {
     let key: RowKey | undefined
     try {
@@ -263,7 +263,7 @@ function unknownKeys<E extends EventShape>(
       // The event fails when its turn comes, and then its policy is asked.
       continue
     }
-    if (table.needs(key)) keys.set(slotOf(key), key)
+    if (table.needs(key)) keys.set(mapKeyOf(key), key)
   }
   return [...keys.values()]
 }
@@ -292,7 +292,7 @@ function evolve<E extends EventShape>(
     )
   }
   const row = table.checked(after)
-  if (slotOf(table.keyOf(row)) !== slotOf(key))
+  if (mapKeyOf(table.keyOf(row)) !== mapKeyOf(key))
     throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
   table.stage(key, row as object)
 }

@@ -290,7 +290,7 @@ describe('the core', () => {
     }
     const core = catalogueCore(defineEvents(types))
     expect(failure(() => core.validate('Paid', 12, 'events[0]')).message).toMatch(
-      /^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\.$/,
+      /^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\. See /,
     )
     expect(failure(() => core.validate('Was paid', '12', 'events[0]')).message).toContain(
       'Make the event with events["Was paid"](…).',

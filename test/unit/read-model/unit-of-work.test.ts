@@ -1,6 +1,6 @@
 // The unit of work alone: what is kept, what is taken back, and what comes too late.
 import { expect, test } from 'vitest'
-import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
+import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { applied } from '../../../src/projection/target.js'
 import { UnitOfWork } from '../../../src/read-model/unit-of-work/unit-of-work.js'
@@ -35,7 +35,7 @@ function work(
     on: { Set: async (event, { rows }) => void (await on(event, rows)) },
   })
   const storage = { row: (_side, _table, key) => stored(key) } satisfies Partial<ReadModelStorage>
-  return new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, storage as unknown as ReadModelStorage)
+  return new UnitOfWork(definition as unknown as Projection<Event>, storage as unknown as ReadModelStorage)
 }
 const pending = (unit: UnitOfWork<Event>) =>
   [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
@@ -122,10 +122,7 @@ test('P15: a fold whose key is none, behind one that had to wait for its row, fa
     row: (_side, _table, key) =>
       typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key')),
   } satisfies Partial<ReadModelStorage>
-  const unit = new UnitOfWork(
-    definition as unknown as ProjectionDefinition<Event>,
-    storage as unknown as ReadModelStorage,
-  )
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, storage as unknown as ReadModelStorage)
   unit.reset(0, false)
   const failure = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'invalid-argument' })
@@ -139,7 +136,7 @@ test('a fold that returns null where there is no row writes nothing, and one tha
     tables: { rows: table<Row>({ key: 'name' }) },
     fold: { rows: { key: ({ data }) => data.name, evolve: (row) => (next === null ? null : (row ?? next)) } },
   })
-  const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, {} as unknown as ReadModelStorage)
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {} as unknown as ReadModelStorage)
   unit.reset(0, true)
   await applied(unit.apply(set(1, 'a')))
   expect(pending(unit)).toEqual([])
