@@ -122,7 +122,7 @@ export function appendContract(name: string, open: Open): void {
               const times: unknown[] = []
               const run = () =>
                 startProjection(store, failing(onFailure, onFailure) as never, {
-                  retry: { maxAttempts: 0 },
+                  retry: { maxRetries: 0 },
                   onReport: (report) => void times.push(report.time),
                 })
               const first = run()
@@ -417,7 +417,7 @@ export function appendContract(name: string, open: Open): void {
             const unreadable = {
               code: 'event-unreadable',
               position: 1,
-              message: expect.stringContaining('decoding it answered undefined'),
+              message: expect.stringContaining('decoding it returned undefined'),
             }
             await expect(all(store.read())).rejects.toMatchObject(unreadable)
             await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)

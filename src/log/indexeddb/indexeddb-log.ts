@@ -20,7 +20,8 @@ import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
 import type { CollectedPage, PageReadOptions } from '../pages.js'
-import type { Codec, PreparedAppend } from '../prepare.js'
+import type { Codec } from '../encode.js'
+import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
 
 export interface IndexedDbLogOptions {
