@@ -1,5 +1,6 @@
 /** Waiting until a projection covers a position: read your own writes. */
-import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
@@ -36,16 +37,16 @@ export function assertCaughtUpOptions(options: CaughtUpOptions): void {
   const { signal, timeout, onTimeout = 'throw' } = options
   assertSignal(signal)
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0))
-    throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
+    throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
   if (onTimeout !== 'throw' && onTimeout !== 'stale')
-    throw new InvalidArgumentError('onTimeout', "must be 'throw' or 'stale'.")
+    throw new InvalidArgumentError('onTimeout', say`must be 'throw' or 'stale'.`)
 }
 
-/** A handler that waits for its own projection would wait for ever (N28). */
+/** A handler that waits for its own projection would wait for ever. */
 export const waitsForItself = (name: string, method: string, advice: string): InvalidArgumentError =>
   new InvalidArgumentError(
     method,
-    `is called by a handler of projection '${name}', which would wait for itself. ${advice}`,
+    say`is called by a handler of projection '${name}', which would wait for itself. ${advice}`,
   )
 
 /** What a wait depends on. */
@@ -63,7 +64,7 @@ export interface Waiting {
   readonly built?: boolean | undefined
 }
 
-/** What a status means to a caller who waits: it is there, or nothing will move it (N27), or nothing yet. */
+/** What a status means to a caller who waits: it is there, or nothing will move it, or nothing yet. */
 function outcome(
   { name, built = false }: Waiting,
   status: ProjectionStatus,
@@ -72,10 +73,10 @@ function outcome(
   const { phase, position, lastError, rebuilding } = status
   if (position >= wanted && !(built && rebuilding !== undefined)) return true
   if (phase === 'faulted') return { error: lastError }
-  if (phase === 'stopped') return { error: new ClosedError(`Projection '${name}'`) }
+  if (phase === 'stopped') return { error: new ClosedError(say`Projection '${name}'`) }
   if (phase !== 'paused') return undefined
-  const message = `Projection '${name}' is paused at position ${position}. ${built ? 'Its rebuild continues after resume().' : 'Call resume().'}`
-  return { error: new ProjectionError(message, { projector: name, attempts: 0, position }, undefined) }
+  const message = say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
+  return { error: new ProjectionFailedError(message, { projector: name, attempts: 0, position }, undefined) }
 }
 
 /** Waits until a projection covers a position. Rejects with the reason, without delay, where nothing will move it. */

@@ -1,5 +1,6 @@
 /** What an app holds of a projection that was started. */
 import { ClosedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { wholeNumber } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'
@@ -45,7 +46,7 @@ export interface ProjectionHandle {
   /**
    * Waits until the rows that readers see cover a position: read your own writes.
    *
-   * @throws ProjectionError or the error itself, without delay, if the projection is paused or faulted
+   * @throws ProjectionFailedError or the error itself, without delay, if the projection is paused or faulted
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
    * @throws ClosedError if the projection is stopped in this context
    * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: immediately if it calls
@@ -79,8 +80,8 @@ export interface ProjectionHandle {
    * if that context ends, the next leader completes it. If `rebuild` is called again meanwhile, in any context, it begins again, and both calls
    * resolve when that is complete.
    *
-   * @throws ProjectionError if the rebuild was given up because an event failed; the rows from before it stay
-   * @throws ProjectionError if the projection is paused; the rebuild continues after `resume`
+   * @throws ProjectionFailedError if the rebuild was given up because an event failed; the rows from before it stay
+   * @throws ProjectionFailedError if the projection is paused; the rebuild continues after `resume`
    * @throws ClosedError if the projection is stopped in this context; the rebuild continues in the context that leads next
    * @throws InvalidArgumentError when called by a handler of this projection without `{ wait: false }`, as for `caughtUp`
    */
@@ -142,10 +143,10 @@ async function caughtUp<E extends EventShape>(
   wholeNumber(position, 'position')
   assertCaughtUpOptions(options)
   const caller = joining.attached?.target.caller()
-  const itself = () => waitsForItself(name, 'caughtUp', 'Read the tables that the handler is given.')
+  const itself = () => waitsForItself(name, 'caughtUp', say`Read the tables that the handler is given.`)
   if (caller === true) throw itself()
   options.signal?.throwIfAborted()
-  if (stopping.aborted) throw new ClosedError(`Projection '${name}'`)
+  if (stopping.aborted) throw new ClosedError(say`Projection '${name}'`)
   wanted.tell(position)
   const { leader, phase } = status.getSnapshot()
   // The status of a run of this context that works is up to date.

@@ -1,5 +1,6 @@
 /** Folding a projection again from the first event, and waiting for the end of that. */
-import { InvalidArgumentError, ProjectionError } from '../errors.js'
+import { InvalidArgumentError, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
@@ -33,10 +34,10 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
   onlyKnown(options, ['wait', 'signal'])
   const { wait = true, signal } = options
   assertSignal(signal)
-  if (typeof wait !== 'boolean') throw new InvalidArgumentError('wait', 'must be true or false.')
+  if (typeof wait !== 'boolean') throw new InvalidArgumentError('wait', say`must be true or false.`)
   const { name, status, clock, joining } = of
   const caller = wait ? joining.attached?.target.caller() : undefined
-  const itself = () => waitsForItself(name, 'rebuild', 'Pass { wait: false }.')
+  const itself = () => waitsForItself(name, 'rebuild', say`Pass { wait: false }.`)
   if (caller === true) throw itself()
   signal?.throwIfAborted()
   const target = await joining.controls()
@@ -52,7 +53,7 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
     const { rebuild: underWay, position, rebuildFault } = await target.state()
     if (underWay !== undefined || position < wanted) continue
     if (rebuildFault === undefined) return
-    throw new ProjectionError(
+    throw new ProjectionFailedError(
       rebuildFault.message,
       { projector: name, attempts: 1, position: rebuildFault.position },
       undefined,

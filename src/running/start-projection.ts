@@ -1,6 +1,7 @@
 /** Starting a projection, which then runs until it is stopped. */
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
+import { say } from '../messages.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
@@ -20,7 +21,7 @@ import { supervise } from './supervise.js'
 
 /**
  * Starts a projection and returns its handle synchronously. If another definition of its name and version is in use in this context, or its
- * read model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
+ * read model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for an unknown option, and for a value outside its range
@@ -107,7 +108,7 @@ function started<E extends EventShape, C>(
     },
     async stop() {
       const caller = joining.attached?.target.caller()
-      controller.abort(new DOMException('The projection was stopped', 'AbortError'))
+      controller.abort(new DOMException(say`The projection was stopped`, 'AbortError'))
       // A handler that stops its own projection must not wait for itself.
       if (caller === true) return
       await withinGrace(ended, clock)

@@ -1,5 +1,6 @@
 /** Makes the status of a projection of the reports of its run and of the stored state. */
 import { messageOf } from '../errors.js'
+import { notice, say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
 import type { StorageOccurrence } from '../platform/healing.js'
@@ -24,7 +25,11 @@ const nothingKnown: ProjectionStatus = Object.freeze({
   owner: '',
   deadLetterCount: 0,
 })
-const paused: StatusChange = { phase: 'paused', rate: 0, message: 'pause() was called. Call resume() to continue.' }
+const paused: StatusChange = {
+  phase: 'paused',
+  rate: 0,
+  message: notice('paused', say`The projection is paused. Call resume().`),
+}
 
 /** The status of one projection in this context. */
 export class StatusKeeper implements StatusStore<ProjectionStatus> {
@@ -102,10 +107,10 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const still = this.#progress.stillFor
     const behind = head > state.position || state.rebuild !== undefined
     if (behind && still >= stallTimeout && phase !== 'retrying') {
-      const seconds = Math.round(still / 1000)
-      const message = leader
-        ? `The handler for the event after position ${working} has been running in this context for ${seconds} s.`
-        : `The leader (${state.owner || 'unknown'}) has not moved for ${seconds} s; the event after position ${working} is next.`
+      const what = leader
+        ? say`The handler for the event after position ${working} has been running`
+        : say`The leader (${state.owner || 'unknown'}) has stayed at position ${working}`
+      const message = notice('stalled', say`${what} for ${Math.round(still / 1000)} s.`)
       this.set({ ...passed, phase: 'stalled', rate: 0, message })
     } else if (phase === 'stalled' || phase === 'standby')
       this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: undefined })
@@ -146,10 +151,10 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
       case 'event-failed':
         return { lastError: report.error }
       case 'retrying':
-        return retrying(`The event at position ${report.position} failed and is tried again.`, report.error)
+        return retrying(say`The event at position ${report.position} failed and is tried again.`, report.error)
       case 'storage-failed': {
         const { what, failures, error } = report
-        return retrying(`${what} failed ${failures} times in a row and is tried again: ${messageOf(error)}`, error)
+        return retrying(say`${what} failed ${failures} times in a row and is tried again: ${messageOf(error)}`, error)
       }
       case 'leadership-lost':
         return { rate: 0 }
@@ -181,4 +186,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   }
 }
 
-const retrying = (message: string, lastError: unknown): StatusChange => ({ phase: 'retrying', message, lastError })
+const retrying = (message: string, lastError: unknown): StatusChange => ({
+  phase: 'retrying',
+  message: notice('retrying', message),
+  lastError,
+})

@@ -1,5 +1,6 @@
 /** Runs a projection until it is stopped: again after a fault that was dealt with, and after a failure to join it to its store. */
 import { hasCode, messageOf } from '../errors.js'
+import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, type Clock } from '../platform/clock.js'
@@ -49,7 +50,7 @@ export async function supervise<E extends EventShape>(run: Supervised<E>): Promi
       watch.start(attached)
       const { reason } = await run.drive(attached)
       await watch.look()
-      return reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${reason}.`
+      return notice(reason, reason === 'caught-up' ? say`The batch is done.` : say`The batch ended: ${reason}.`)
     } catch (error) {
       if (stopping.aborted) return undefined
       // Before the status says so: a subscriber may resume synchronously.

@@ -113,7 +113,12 @@ test('where nothing moves it, it rejects at once with the reason', async () => {
     [{ phase: 'stopped' }, { code: 'closed', message: expect.stringContaining("'p'") }],
     [
       { phase: 'paused' },
-      { code: 'projection-failed', projector: 'p', position: 3, message: expect.stringContaining('paused at position 3') },
+      {
+        code: 'projection-failed',
+        projector: 'p',
+        position: 3,
+        message: expect.stringContaining('paused at position 3'),
+      },
     ],
   ] as const) {
     const { status, ended, left } = waiting({ timeout: 1_000 })
