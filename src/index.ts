@@ -104,7 +104,8 @@ export {
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'
-export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
+export type { LiveQuery } from './reading/live-query.js'
+export type { LiveSnapshot } from './reading/live-snapshot.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
@@ -114,13 +115,8 @@ export {
   type ReadModelDefectKind,
   type ReadModelVerificationResult,
 } from './maintenance/verify-read-model.js'
-export {
-  openReadModel,
-  type ReadModel,
-  type ReadModelOptions,
-  type TableReader,
-  type TableReaders,
-} from './reading/read-model-view.js'
+export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
+export type { TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
 export type {

@@ -110,7 +110,7 @@ export function handleOf<E extends EventShape>(of: Handled<E>): ProjectionHandle
   const { joining, look, again, stop } = of
   return disposable<ProjectionHandle>(
     {
-      status: of.status.readonly,
+      status: of.status.readable,
       caughtUp: (position, options = {}) => caughtUp(of, position, options),
       async pause() {
         await (await joining.controls()).setPaused(true)

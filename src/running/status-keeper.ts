@@ -46,7 +46,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   readonly subscribe: StatusStore<ProjectionStatus>['subscribe'] = this.#listeners.add
 
   /** The part that an app gets. */
-  get readonly(): StatusStore<ProjectionStatus> {
+  get readable(): StatusStore<ProjectionStatus> {
     const { getSnapshot, getServerSnapshot, subscribe } = this
     return { getSnapshot, getServerSnapshot, subscribe }
   }

@@ -111,6 +111,13 @@ const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A',
 expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
 expectTypeOf(worst.getServerSnapshot).toEqualTypeOf(worst.getSnapshot)
 expectTypeOf(projection.status.getServerSnapshot).toEqualTypeOf(projection.status.getSnapshot)
+// Destructuring narrows, as every member has data, error and stale.
+const { status, data, error, stale } = worst.getSnapshot()
+expectTypeOf(stale).toEqualTypeOf<boolean>()
+if (status === 'ready') expectTypeOf(data).toEqualTypeOf<Airport[]>()
+if (status === 'ready') expectTypeOf(error).toEqualTypeOf<undefined>()
+if (status === 'loading') expectTypeOf(data).toEqualTypeOf<undefined>()
+if (status === 'error') expectTypeOf(data).toEqualTypeOf<Airport[] | undefined>()
 const failed = worst.getSnapshot()
 if (failed.status === 'error') expectTypeOf(failed.data).toEqualTypeOf<Airport[] | undefined>()
 

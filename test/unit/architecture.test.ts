@@ -84,13 +84,9 @@ describe('functions are short', () => {
   const longer: Readonly<Record<string, number>> = {
     'testing/contract/event-store.ts writing': 251,
     'testing/contract/event-store.ts reading': 169,
-    'log/indexeddb/log-reader.ts readEvents': 165,
-    'log/store.ts createStore': 115,
     'testing/contract/event-store.ts refusing': 115,
     'platform/indexeddb.ts settled': 114,
-    'reading/live-query.ts liveQuery': 110,
     'running/read-model-target.ts readModelTarget': 106,
-    'log/indexeddb/log-writer.ts append': 105,
   }
   const found = files.flatMap(({ path }) => functionsOf(path)).filter(({ lines }) => lines > limit)
 

@@ -174,6 +174,7 @@ test('what was read beforehand for the second try goes to the reads that ask for
   const unsubscribe = live.subscribe(() => {})
   expect(await shown(live, ({ status }) => status === 'ready')).toEqual({
     status: 'ready',
+    stale: false,
     position: 2,
     data: {
       'left a': 2,
