@@ -140,7 +140,7 @@ function view<T extends Tables>(
     {
       ...readable,
       tables: readable,
-      live(query) {
+      live<V>(query: (tables: TableReaders<T>) => V | Promise<V>) {
         if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
         return liveQuery(modelQuery(tables, query, ports), clock)
       },
