@@ -42,7 +42,7 @@ export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extr
 
 /**
  * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
- * none of these streams, with or without new events, changed in between (C3, C4).
+ * none of these streams, with or without new events, changed in between.
  *
  * `Next` is for inference: what `evolve` returns, with its literals. Leave it out.
  *

@@ -32,7 +32,7 @@ export interface ExecuteOptions {
 
 /**
  * Reads the command's streams, lets it decide, and appends its events if nobody changed any of these streams in between;
- * else starts again. Every run reads its streams from their start: there are no snapshots yet (X28, X29).
+ * else starts again. Every run reads its streams from their start: there are no snapshots yet.
  *
  * @throws CommandConflictError if conflicts outlive the retries
  * @throws UndeclaredStreamError if an event is for a stream that was not read

@@ -1,6 +1,6 @@
 /**
  * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
- * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
+ * waits for nothing and touches nothing, so every order of events can be tested step by step.
  */
 import {
   hasCode,
@@ -96,7 +96,7 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
   }
 }
 
-/** Reads what was declared and what is discovered on the way, each stream once, from its start (C2). */
+/** Reads what was declared and what is discovered on the way, each stream once, from its start. */
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {

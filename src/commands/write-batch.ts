@@ -6,7 +6,7 @@ import { streamName } from '../events/names.js'
 import type { StreamWrite } from '../log/event-store.js'
 import type { CommandEvent } from './command.js'
 
-/** The streams that a command declares, in order: at least one, none twice (C1, V8, V9). */
+/** The streams that a command declares, in order: at least one, none twice. */
 export function declareStreams(streams: readonly string[]): readonly string[] {
   if (!Array.isArray(streams) || streams.length === 0) {
     throw new InvalidArgumentError(

@@ -1,4 +1,4 @@
-/** What may be stored: only what survives JSON unchanged (H47). */
+/** What may be stored: only what survives JSON unchanged. */
 import { InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -9,7 +9,7 @@ const deepest = 1000
 /**
  * The value as JSON text, after checking that nothing of it gets lost on the way.
  *
- * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called (H2).
+ * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called.
  * A property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key, is not part of
  * the data and is left out too: state libraries keep their own notes there. An enumerable symbol is refused, and `Symbol.toStringTag`,
  * by which `Math` and modules can be told from plain objects.
@@ -195,7 +195,7 @@ function writePlainObject(value: object, walk: Walk): void {
   walk.text.push(next === '{' ? '{}' : '}')
 }
 
-/** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */
+/** Never calls a getter: it is code of the caller's, which may answer differently next time. */
 function valueOf(descriptor: PropertyDescriptor): unknown {
   if (descriptor.get !== undefined || descriptor.set !== undefined)
     throw new Unfit(

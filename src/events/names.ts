@@ -12,10 +12,10 @@ const globCharacter = /[*?[\]]/
 // With the `u` flag a proper pair is one code point, so that only lone halves match.
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Members of a view besides its tables, and `then`, which would make `await view` call a table (H48). */
+/** Members of a view besides its tables, and `then`, which would make `await view` call a table. */
 const takenTables: ReadonlySet<string> = new Set(['live', 'close', 'position', 'then'])
 
-/** The name of a stream: without spaces around it, and without the characters of patterns (V1, V2, V20). */
+/** The name of a stream: without spaces around it, and without the characters of patterns. */
 export function streamName(value: unknown): string {
   const name = typeof value === 'string' ? value.trim() : value
   return checked(say`Stream name`, value, name, longest, globCharacter)
@@ -48,7 +48,7 @@ export function tableName(value: unknown): string {
 
 /**
  * What stream names are to start with. Not trimmed, and it may be empty or end in half a character: it is compared
- * by UTF-16 code units (V3, N9).
+ * by UTF-16 code units.
  */
 export function streamPrefix(value: unknown): string {
   const what = say`Stream prefix`
@@ -59,7 +59,7 @@ export function streamPrefix(value: unknown): string {
   return value
 }
 
-/** The type of an event, as given. Any name is safe, `__proto__` too (H48). */
+/** The type of an event, as given. Any name is safe, `__proto__` too. */
 export function eventType(value: unknown): string {
   return checked(say`Event type`, value, value, longest)
 }

@@ -4,7 +4,7 @@ import { say } from '../messages.js'
 import { toJsonText } from '../events/json.js'
 import { rowText, weightOf, type EventText } from './record/record-text.js'
 
-/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
+/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */
 export interface Codec {
   /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown

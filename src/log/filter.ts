@@ -50,7 +50,7 @@ function typeTest(types: readonly string[]): (type: string) => boolean {
   return (type) => wanted.has(type)
 }
 
-/** Code units, as `startsWith` compares them: no wildcards, no case folding (N9, W14). */
+/** Code units, as `startsWith` compares them: no wildcards, no case folding. */
 function prefixTest(value: string): ((stream: string) => boolean) | undefined {
   const prefix = streamPrefix(value)
   return prefix === '' ? undefined : (stream) => stream.startsWith(prefix)

@@ -35,7 +35,7 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly durability?: Durability
   /** Transforms `data` on its way in and out. @default none: plain JSON */
   readonly codec?: Codec
-  /** The largest event, in characters of JSON (H14). @default 1048576 */
+  /** The largest event, in characters of JSON. @default 1048576 */
   readonly maxEventBytes?: number
   /**
    * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
@@ -71,7 +71,7 @@ export type StoreInternals = CommonInternals &
 
 interface CommonInternals {
   readonly signals: Signals
-  /** The identity of the log: rows folded from another one are void (H31). */
+  /** The identity of the log: rows folded from another one are void. */
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>

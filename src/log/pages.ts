@@ -14,7 +14,7 @@ import { RecordsAhead } from './records-ahead.js'
 export interface PageReadOptions extends ReadOptions {
   /**
    * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
-   * the stored event in its place and lists the error in `unreadable` (N7). @default 'throw'
+   * the stored event in its place and lists the error in `unreadable`. @default 'throw'
    */
   readonly unreadable?: 'throw' | 'collect'
   /**

@@ -12,7 +12,7 @@ export type LogDefectKind =
   | 'meta'
   /** A record has a key that is no position, or does not have the properties of a record. */
   | 'record'
-  /** The storage cannot give a record back (H16). */
+  /** The storage cannot give a record back. */
   | 'unreadable'
   /** The events of a record are no JSON, or no list of events. */
   | 'json'
@@ -32,7 +32,7 @@ export type LogDefectKind =
   | 'index'
   /** One event id stands at two positions. */
   | 'duplicate-id'
-  /** A checkpoint of a plain projector is no position, or lies beyond the head (N36). */
+  /** A checkpoint of a plain projector is no position, or lies beyond the head. */
   | 'checkpoint'
 
 /** One thing that is wrong with a log. */

@@ -31,7 +31,7 @@ export interface CompactionResult {
   readonly after: number
 }
 
-/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own (H16). */
+/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own. */
 const maxCharacters = 32 * 1024
 /** How many records are looked at together, at first and at most. */
 const fewestRecords = 64

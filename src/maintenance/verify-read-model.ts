@@ -1,4 +1,4 @@
-/** Looking for damage in a read model: what is stored against the same events, folded once more in memory (H76). */
+/** Looking for damage in a read model: what is stored against the same events, folded once more in memory. */
 import { describe, InvalidArgumentError, messageOf, TidemarkError } from '../errors.js'
 import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
@@ -25,15 +25,15 @@ import { readModelTarget } from '../running/read-model-target.js'
 
 /** What can be wrong with a read model. */
 export type ReadModelDefectKind =
-  /** An object store or an index is missing, or a record of rows is none (H43). */
+  /** An object store or an index is missing, or a record of rows is none. */
   | 'structure'
   /** The row that says how far the rows are is missing, or does not say it. */
   | 'state'
   /** The rows were made with other tables, or from other types of events, than those declared. */
   | 'tables'
-  /** The rows were folded from another log than the store's (H31). */
+  /** The rows were folded from another log than the store's. */
   | 'log'
-  /** The checkpoint lies beyond the head of the log (N36). */
+  /** The checkpoint lies beyond the head of the log. */
   | 'checkpoint'
   /** A dead letter is none, or names an event that the projection did not come to; or there are more or fewer of them than the state says. */
   | 'letter'

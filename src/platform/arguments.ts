@@ -27,7 +27,7 @@ export function assertSignal(signal: AbortSignal | null | undefined, what = 'sig
   }
 }
 
-/** A position, version or count from outside (H50). @throws InvalidArgumentError */
+/** A position, version or count from outside. @throws InvalidArgumentError */
 export function wholeNumber(value: unknown, argument: string, least = 0): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least)
     throw new InvalidArgumentError(argument, say`must be a whole number of at least ${least}.`)

@@ -5,7 +5,7 @@ import { feature } from './features.js'
 
 /** Time and chance, as tidemark asks for them. */
 export interface Clock {
-  /** Wall clock, ms since the epoch. Information only: it jumps (H52). */
+  /** Wall clock, ms since the epoch. Information only: it jumps. */
   now(): number
   /** Never goes back; ms. For measuring spans in this context only. */
   monotonic(): number
@@ -15,7 +15,7 @@ export interface Clock {
   schedule(ms: number, callback: () => void): () => void
 }
 
-/** `setTimeout` fires at once above this many ms (H69). */
+/** `setTimeout` fires at once above this many ms. */
 const longestTimer = 2 ** 31 - 1
 
 /** The clock of this context. */
@@ -64,7 +64,7 @@ export function timeTold(clock: Pick<Clock, 'now'>): number {
   return Number.isFinite(now) ? now : 0
 }
 
-/** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind (H75). */
+/** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -48,7 +48,7 @@ export interface ConnectionOptions {
 const isSignOfDeath = (error: unknown) =>
   error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 
-/** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
+/** One connection to one database. A closed handle is opened again on the next use, a deleted database never. */
 export class Connection {
   readonly #options: ConnectionOptions
   /** The handle in use, or on its way. */
@@ -152,7 +152,7 @@ export class Connection {
     )
   }
 
-  /** A frozen page would keep them open, and every other tab waiting (H6, H8). One whose commit was asked for ends by itself. */
+  /** A frozen page would keep them open, and every other tab waiting. One whose commit was asked for ends by itself. */
   #interrupt(): void {
     for (const transaction of this.#open) {
       try {

@@ -72,7 +72,7 @@ export class Checkpoint {
     return slept === 'control' && what === 'reading' ? yield* this.load() : slept === 'aborted'
   }
 
-  /** @throws ProjectionFailedError if the stored checkpoint is beyond the head of the log (N36) */
+  /** @throws ProjectionFailedError if the stored checkpoint is beyond the head of the log */
   assertNotBeyond(head: number): void {
     const { position } = this.run
     if (position <= head) return
@@ -123,7 +123,7 @@ export class Checkpoint {
 
   /**
    * The storage failed while something was pending, which is gone with that. Unless it was stored, up to `position` or up to `next`, the event
-   * that was applied then: only the stored state tells, not the error (N4).
+   * that was applied then: only the stored state tells, not the error.
    */
   *lost(what: StorageWork, error: unknown, position: number, next?: number): Steps<'again' | 'aborted'> {
     if (hasCode(error, 'leadership-lost')) throw error

@@ -37,7 +37,7 @@ export interface ProjectionOptions<C = unknown> {
     /** ms since the last commit. @default 300, or nine times what the last commit took if that is more, up to 3000 */
     readonly maxTime?: number
   }
-  /** Of the whole run, for service workers and idle callbacks; at least one event is always done (N38). @default none */
+  /** Of the whole run, for service workers and idle callbacks; at least one event is always done. @default none */
   readonly budget?: {
     /** ms */
     readonly maxTime?: number
@@ -87,7 +87,7 @@ const configNames = [
   'clock',
 ]
 
-/** @throws InvalidArgumentError for a value outside its range (V19), and for an option that there is none of */
+/** @throws InvalidArgumentError for a value outside its range, and for an option that there is none of */
 export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 'continuous'): Settings {
   if (typeof config !== 'object' || config === null)
     throw new InvalidArgumentError('config', say`must be an object such as { mode: 'continuous' }.`)

@@ -15,7 +15,7 @@ export const isFinal = (error: unknown): boolean =>
 /** What of the storage failed. */
 export type StorageWork = 'loading' | 'reading' | 'storing'
 
-/** Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works (H28). */
+/** Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works. */
 export class StorageFailures {
   readonly #name: string
   readonly #settings: Settings
@@ -29,7 +29,7 @@ export class StorageFailures {
   /**
    * How many there are now, and the pause before the next try.
    *
-   * @throws ProjectionFailedError if there were too many, or where another try is useless (P5, P26, P29)
+   * @throws ProjectionFailedError if there were too many, or where another try is useless
    */
   failed(
     what: StorageWork,

@@ -163,7 +163,7 @@ class Drive<E extends EventShape> {
 
   /**
    * Waits for the lock, or until its holder makes no progress. A lock may be held by a page that is frozen. The fencing check of the commit makes
-   * it safe to work without the lock, so no lock is ever stolen (H54–H56).
+   * it safe to work without the lock, so no lock is ever stolen.
    */
   async #wait(claim: Claim, signal: AbortSignal): Promise<void> {
     if (this.#settings.leadership === 'try') throw new AlreadyRunningError(this.#target.name)

@@ -21,7 +21,7 @@ const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 /** The one row of state. */
 export interface StateRow extends ProjectionState {
   readonly key: 'state'
-  /** Which log the rows were folded from (H31, N36). */
+  /** Which log the rows were folded from. */
   readonly log: string
   /** The tables as declared when the database was made. */
   readonly fingerprint: string
@@ -201,7 +201,7 @@ export interface TakeOver {
 
 /**
  * A runner begins, and tries what stopped the one before it. Rows of another log, or from beyond the head, are dropped: they
- * are built again from the first event (N36).
+ * are built again from the first event.
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
   const { owner, seen, head, signal, handles = before.handles, carried } = how
@@ -223,7 +223,7 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
   }
 }
 
-/** What is to be thought of the runs before, as long as there is anything to do (N19). */
+/** What is to be thought of the runs before, as long as there is anything to do. */
 function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<StateRow, 'unclean' | 'trying'> {
   const { unclean, trying, fault } = before
   const at = workingPosition(before)
@@ -250,7 +250,7 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
   return rest
 }
 
-/** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument (N13) */
+/** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow, positionOf: (state: StateRow) => number): void {
   if (positionOf(before) === positionOf(from) && before.epoch === from.epoch) return
   throw new LeadershipLostError(
@@ -362,7 +362,7 @@ export function rebuildStarted(before: StateRow): Transition {
   }
 }
 
-/** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
+/** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are. */
 export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
   // Somebody began a rebuild, or took over: this fault is of how things stood before.
   if (before.epoch !== from.epoch) return { after: before, clear: [] }
@@ -379,7 +379,7 @@ export function faulted(before: StateRow, from: StateRow, fault: StoredFault, su
 export const faultOutcome = (after: StateRow, fault: StoredFault): FaultOutcome =>
   after.fault === fault ? 'stopped' : after.rebuildFault === fault ? 'rebuild-given-up' : 'moved'
 
-/** @throws InvalidArgumentError if the projection does not stand at that event (any more) (N41) */
+/** @throws InvalidArgumentError if the projection does not stand at that event (any more) */
 export function skipped(before: StateRow, position: number): StateRow {
   const { fault, ...rest } = before
   if (fault?.position !== position || before.position >= position) {

@@ -36,7 +36,7 @@ export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
 }
 
 const pageSize = 4096
-/** A lost hint is made up for within so many ms (H66). */
+/** A lost hint is made up for within so many ms. */
 const slowPoll = 5_000
 
 /**

@@ -60,7 +60,7 @@ export interface ReadModelOptions {
   readonly clock?: Clock
 }
 
-/** A lost hint is made up for within so many ms (H66). */
+/** A lost hint is made up for within so many ms. */
 const slowPoll = 5_000
 /** How often one run of a live query is tried because a commit came between its reads. */
 const maxTries = 3

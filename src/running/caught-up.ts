@@ -37,7 +37,7 @@ export function assertCaughtUpOptions(options: CaughtUpOptions): void {
     throw new InvalidArgumentError('onTimeout', say`must be 'throw' or 'stale'.`)
 }
 
-/** A handler that waits for its own projection would wait for ever (N28). */
+/** A handler that waits for its own projection would wait for ever. */
 export const waitsForItself = (name: string) =>
   new InvalidArgumentError(
     'caughtUp',
@@ -46,7 +46,7 @@ export const waitsForItself = (name: string) =>
 
 /**
  * Waits on a status, once it is `refreshed`, until it covers a position, and `built` also until no rebuild is under way. Rejects at once, with the
- * reason, where nothing will move it (N27). `caller` is the handler that may be asking.
+ * reason, where nothing will move it. `caller` is the handler that may be asking.
  */
 export function waitUntilCaughtUp(
   name: string,

@@ -1,4 +1,4 @@
-/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them (H51). */
+/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them. */
 import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'

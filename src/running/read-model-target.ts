@@ -138,7 +138,7 @@ export function readModelTarget<E extends EventShape>(
   }
 }
 
-/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
+/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays. */
 async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,

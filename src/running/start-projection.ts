@@ -28,7 +28,7 @@ import { keepStatus, type StatusStore } from './status.js'
 
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
-  /** Applies the event again and removes the letter, in one transaction; the checkpoint stays (N20). Rejects with what the handler throws. */
+  /** Applies the event again and removes the letter, in one transaction; the checkpoint stays. Rejects with what the handler throws. */
   replay(): Promise<void>
   /** Removes the letter: the event stays without effect. */
   discard(): Promise<void>
@@ -49,7 +49,7 @@ export interface RebuildOptions {
 export interface ProjectionHandle {
   readonly status: StatusStore
   /**
-   * Waits until the rows that readers see cover a position: read your own writes (N24–N29).
+   * Waits until the rows that readers see cover a position: read your own writes.
    *
    * @throws ProjectionFailedError or the error itself, at once, if the projection stands still
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
@@ -58,7 +58,7 @@ export interface ProjectionHandle {
    */
   caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUpResult>
   /**
-   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). A plain
+   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed. A plain
    * projector has nowhere to store it: there it holds for this handle.
    */
   pause(): Promise<void>
@@ -68,12 +68,12 @@ export interface ProjectionHandle {
    * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later `version` tries it, and leaves
    * it out where it fails.
    *
-   * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
+   * @throws InvalidArgumentError if it does not stand at that event (any more)
    */
   skip(position: number): Promise<void>
-  /** Dead letters in the order of the log, read in bounded portions (N21). */
+  /** Dead letters in the order of the log, read in bounded portions. */
   deadLetters(): AsyncIterable<DeadLetter>
-  /** Folds everything again from the first event: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
+  /** Folds everything again from the first event: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good. */
   rebuild(options?: RebuildOptions): Promise<void>
   /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
   stop(): Promise<void>

@@ -1,4 +1,4 @@
-/** The format of a stored log, and which builds may touch it (H41). */
+/** The format of a stored log, and which builds may touch it. */
 import { StorageDamagedError, UnsupportedFormatError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { indexNames } from '../../platform/indexeddb.js'
@@ -17,7 +17,7 @@ export interface LogMeta {
   readonly minReader: number
   /** … and to append to it. */
   readonly minWriter: number
-  /** Made with the log: two logs of the same name are told apart by it (H31). */
+  /** Made with the log: two logs of the same name are told apart by it. */
   readonly incarnation: string
 }
 
@@ -29,7 +29,7 @@ const shape: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores (H43).
+ * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores.
  *
  * @throws StorageDamagedError if something is missing
  */

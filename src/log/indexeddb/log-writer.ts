@@ -53,7 +53,7 @@ export class LogWriter {
   /**
    * A hint says that the log reaches so far. Returns whether the writer acts on it: the next append then looks before it writes, and what the
    * writer remembers is forgotten only if the head did move. If it did not, hints are ignored for a while: the unique keys refuse a
-   * writer that is late (H63, H68).
+   * writer that is late.
    */
   headMoved(head: number): boolean {
     if (this.#about.clock.monotonic() < this.#deafUntil) return false

@@ -1,6 +1,6 @@
 /**
  * Records whose values the browser lost: Chromium keeps large ones in files of their own, which power cuts and disk cleaners
- * remove. A read of several records fails as a whole then, so they are read one by one (H16).
+ * remove. A read of several records fails as a whole then, so they are read one by one.
  */
 import { TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'

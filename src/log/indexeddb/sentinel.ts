@@ -7,7 +7,7 @@ import type { LogMeta } from './format.js'
 
 /**
  * The log's own row; rejects unless the storage still answers. WebKit may answer reads with nothing, instead of failing, while a page goes
- * away (H25). So before "there is nothing" is believed, the log's own row is asked for, in the same transaction (which must
+ * away. So before "there is nothing" is believed, the log's own row is asked for, in the same transaction (which must
  * include `meta`) or after it: that row is always there.
  *
  * @throws StorageFailedError if it is not

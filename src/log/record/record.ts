@@ -30,9 +30,9 @@ export interface CommitRecord {
   readonly ids: readonly string[]
   /** The events as JSON; see `record-text.ts`. */
   readonly events: string
-  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it (H53). */
+  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it. */
   readonly format?: number
-  /** Never stored: why the browser does not give this record back, which then holds nothing (H16). */
+  /** Never stored: why the browser does not give this record back, which then holds nothing. */
   readonly lost?: string
 }
 
@@ -194,7 +194,7 @@ export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutco
   }
 }
 
-/** Positions have no holes (I1): what is missing was deleted by somebody, or lost by the browser. */
+/** Positions have no holes: what is missing was deleted by somebody, or lost by the browser. */
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
   if (record.at > expectedAt) {

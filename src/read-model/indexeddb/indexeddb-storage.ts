@@ -59,7 +59,7 @@ const maxTries = 4
 /** Dead letters that are read at once. */
 const lettersAtOnce = 1024
 
-/** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
+/** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away. */
 const silent = (key: string) =>
   new StorageFailedError(
     say`The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`,
@@ -436,7 +436,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     }
   }
 
-  /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
+  /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing. */
   async #rowsOf<T>(
     slot: Slot,
     table: string,

@@ -5,7 +5,7 @@ import type { Tables } from '../define.js'
 import type { Slot } from '../state.js'
 
 export const stateStore = 'tidemark:state'
-/** The object stores of both slots exist from the first day, so that the database never needs an upgrade, which an old tab could block (H40). */
+/** The object stores of both slots exist from the first day, so that the database never needs an upgrade, which an old tab could block. */
 export const rowStore = (slot: Slot, table: string): string => (slot === 0 ? table : `tidemark:other:${table}`)
 export const letterStore = (slot: Slot): string => (slot === 0 ? 'tidemark:letters' : 'tidemark:other-letters')
 export const slots: readonly Slot[] = [0, 1]
