@@ -1,5 +1,6 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
 import { CommandRefusedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
 import type { FitsStore } from '../events/fits.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -109,7 +110,7 @@ export function ensure(condition: unknown, reason: unknown): asserts condition {
   if (isRefusedPromise(condition))
     throw new InvalidArgumentError(
       'ensure',
-      'was given a promise, which always holds. Await it before the command is executed.',
+      say`was given a promise, which always holds. Await it before the command is executed.`,
     )
   if (!condition) throw new CommandRefusedError(reason)
 }

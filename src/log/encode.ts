@@ -1,5 +1,6 @@
 /** Events as text: what a codec makes of their data, and what is stored of them. */
 import { InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { toJsonText } from '../events/json.js'
 import { rowText, weightOf, type EventText } from './record/record-text.js'
 
@@ -37,7 +38,7 @@ export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: s
     if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
       throw new InvalidEventError(
         path,
-        `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+        say`is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
       )
     }
     return text

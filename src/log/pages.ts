@@ -1,5 +1,6 @@
 /** What both backends share in reading: pages, failures of single events, and iteration over pages. */
 import { EventUnreadableError, messageOf } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
@@ -75,7 +76,7 @@ export async function finishPage<E extends EventShape>(
         const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
         plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
         // No data encodes to this; most often it is a forgotten return.
-        if (plain.data === undefined) throw new EventUnreadableError(position, 'decoding it returned undefined.')
+        if (plain.data === undefined) throw new EventUnreadableError(position, say`decoding it returned undefined.`)
       }
       events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
     } catch (cause) {
@@ -83,7 +84,7 @@ export async function finishPage<E extends EventShape>(
       const error =
         cause instanceof EventUnreadableError
           ? cause
-          : new EventUnreadableError(position, `decoding it failed (${messageOf(cause)})`, cause)
+          : new EventUnreadableError(position, say`decoding it failed (${messageOf(cause)})`, cause)
       if (options.unreadable === 'collect') {
         events.push(stored as unknown as RecordedEvent<E>)
         unreadable.push(error)

@@ -1,5 +1,6 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { say } from '../messages.js'
 import { feature } from './features.js'
 
 /** Time and chance, as tidemark asks for them. */
@@ -49,8 +50,8 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   // Written so that NaN is refused too.
   if (typeof now !== 'number' || !(Math.abs(now) <= latestTime)) {
     throw new InvalidArgumentError(
-      'The clock',
-      `returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`,
+      say`The clock`,
+      say`returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`,
     )
   }
   // Not -0.

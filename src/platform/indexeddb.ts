@@ -7,6 +7,7 @@ import {
   TidemarkError,
   type WriteOutcome,
 } from '../errors.js'
+import { say } from '../messages.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
@@ -26,18 +27,19 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   const options = { cause: error, outcome }
   if (name === 'QuotaExceededError') {
     return new StorageFullError(
-      `No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
+      say`No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
       {
         cause: error,
         ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
       },
     )
   }
-  if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
+  if (name === 'TimeoutError')
+    return new StorageBusyError(say`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
   const failed = new StorageFailedError(
-    `IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`,
+    say`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`,
     options,
   )
   if (damaging) healing.failed(failed)
@@ -229,7 +231,7 @@ function settled<T>(
     const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
     fail(
       storageError(
-        known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'),
+        known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'),
         options.what,
         reportedOutcome(options, outcome),
       ),
@@ -257,7 +259,7 @@ function settled<T>(
     }
     fail(
       new StorageBusyError(
-        `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        say`The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
         { outcome: reportedOutcome(options, outcome) },
       ),
     )

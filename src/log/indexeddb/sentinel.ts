@@ -1,5 +1,6 @@
 /** What tells an answer from silence. */
 import { StorageFailedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested } from '../../platform/indexeddb.js'
 import type { LogMeta } from './format.js'
@@ -16,12 +17,12 @@ export async function assertAnswering(storage: IDBTransaction | Connection): Pro
     'objectStore' in storage
       ? await askSentinel(storage)
       : await storage.transact(
-          { stores: ['meta'], mode: 'readonly', what: 'making sure that there is nothing' },
+          { stores: ['meta'], mode: 'readonly', what: say`making sure that there is nothing` },
           askSentinel,
         )
   if (meta !== undefined) return meta
   throw new StorageFailedError(
-    "The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.",
+    say`The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.`,
     { outcome: 'not-written' },
   )
 }

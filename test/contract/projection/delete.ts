@@ -43,7 +43,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
       await expect
         .poll(() => live.getSnapshot(), soon)
         .toMatchObject({
-          value: [
+          data: [
             { name: 'a', count: 2, total: 4 },
             { name: 'b', count: 2, total: 7 },
           ],
