@@ -36,6 +36,7 @@ export interface ScriptedFault {
   readonly error?: unknown
 }
 
+/** Which calls of a store `faulty` lets fail: at random, by a list, or both. */
 export interface FaultOptions {
   /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
   readonly seed?: number

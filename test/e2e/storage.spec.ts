@@ -19,11 +19,9 @@ const look = (page: Page) =>
     const events: { position: number; stream: string; data: unknown }[] = []
     for await (const { position, stream, data } of state['store'].read()) events.push({ position, stream, data })
     const { ok, head, defects } = await tidemark.verifyEventStore(state['store'])
-    const [header] = await tidemark
-      .exportEvents(state['store'])
-      [Symbol.asyncIterator]()
-      .next()
-      .then(({ value }: { value: string }) => [JSON.parse(value)])
+    const lines: AsyncIterable<string> = tidemark.exportEvents(state['store'])
+    const { value } = await lines[Symbol.asyncIterator]().next()
+    const header = JSON.parse(value)
     return { events, ok, head, defects, log: header.log as string } as {
       events: typeof events
       ok: boolean

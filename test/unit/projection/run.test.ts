@@ -569,7 +569,10 @@ test.for(['before', 'read', 'apply', 'commit', 'retry', 'idle'])(
         throw boom
       },
       onFailure: retry,
-      commit: () => void abortIf('commit') as undefined,
+      commit: () => {
+        abortIf('commit')
+        return undefined
+      },
     })
     if (when === 'idle') backend.clock.schedule(10, () => controller.abort())
     const result = await backend.clock.runUntil(
