@@ -1,5 +1,6 @@
 /** What a command is: which streams it reads, what it makes of them, and what it decides. */
 import { CommandRefusedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, NewEvent, RecordedEvent } from '../events/event.js'
 import type { FitsStore } from '../events/fits.js'
 import { isRefusedPromise } from '../platform/promises.js'
@@ -41,7 +42,7 @@ export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extr
 
 /**
  * A decision on the present state of some streams. What it reads is its consistency boundary: it is carried out only if
- * none of these streams, with or without new events, changed in between (C3, C4).
+ * none of these streams, with or without new events, changed in between.
  *
  * `Next` is for inference: what `evolve` returns, with its literals. Leave it out.
  *
@@ -109,7 +110,7 @@ export function ensure(condition: unknown, reason: unknown): asserts condition {
   if (isRefusedPromise(condition))
     throw new InvalidArgumentError(
       'ensure',
-      'was given a promise, which always holds. Await it before the command is executed.',
+      say`was given a promise, which always holds. Await it before the command is executed.`,
     )
   if (!condition) throw new CommandRefusedError(reason)
 }

@@ -1,5 +1,6 @@
 /** Carries a command out against a store: the shell around the pipeline. */
 import { hasCode, InvalidArgumentError, type VersionConflictError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
@@ -31,7 +32,7 @@ export interface ExecuteOptions {
 
 /**
  * Reads the command's streams, lets it decide, and appends its events if nobody changed any of these streams in between;
- * else starts again. Every run reads its streams from their start: there are no snapshots yet (X28, X29).
+ * else starts again. Every run reads its streams from their start: there are no snapshots yet.
  *
  * @throws CommandConflictError if conflicts outlive the retries
  * @throws UndeclaredStreamError if an event is for a stream that was not read
@@ -66,7 +67,7 @@ export async function execute<E extends EventShape, S>(
   const { signal, onRetry, durability, clock = systemClock } = options
   assertSignal(signal)
   if (onRetry !== undefined && typeof onRetry !== 'function')
-    throw new InvalidArgumentError('onRetry', 'must be a function.')
+    throw new InvalidArgumentError('onRetry', say`must be a function.`)
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
   const pipeline = commandPipeline(command as Command<E, S>, {
@@ -107,7 +108,7 @@ export async function execute<E extends EventShape, S>(
         break
       case 'next-event':
         // The loop over the stream answers these; one that reaches here would be a bug in the pipeline.
-        throw new Error('An event was asked for outside of a stream.')
+        throw new Error(say`An event was asked for outside of a stream.`)
       default:
         throw effect satisfies never
     }

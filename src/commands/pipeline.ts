@@ -1,6 +1,6 @@
 /**
  * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
- * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
+ * waits for nothing and touches nothing, so every order of events can be tested step by step.
  */
 import {
   hasCode,
@@ -10,7 +10,9 @@ import {
   TooManyStreamsError,
   type CommandRefusedError,
   type VersionConflictError,
+  CommandConflictError,
 } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { isPlainPrototype } from '../events/json.js'
@@ -20,7 +22,6 @@ import { onlyKnown } from '../platform/arguments.js'
 import { pauseBefore, type RetryPolicy } from '../platform/backoff.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
-import { CommandConflictError } from './conflict.js'
 import { createWriteBatch, declareStreams } from './write-batch.js'
 
 /** A command is about to start again. */
@@ -95,20 +96,20 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
   }
 }
 
-/** Reads what was declared and what is discovered on the way, each stream once, from its start (C2). */
+/** Reads what was declared and what is discovered on the way, each stream once, from its start. */
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
   if (typeof command !== 'object' || command === null)
-    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+    throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   // An instance of a class may hold what it likes.
   if (isPlainPrototype(Object.getPrototypeOf(command)))
     onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
   const { initial, evolve, decide } = command
   if (command.discover !== undefined && typeof command.discover !== 'function')
-    throw new InvalidArgumentError('discover', 'must be a function.')
+    throw new InvalidArgumentError('discover', say`must be a function.`)
   if (typeof evolve !== 'function' || typeof decide !== 'function')
-    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+    throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   const versions = new Map<string, number>()
   // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
   const queue = new Set(declareStreams(command.streams))
@@ -124,7 +125,7 @@ function* readStreams<E extends EventShape, S>(
       if (event.version !== version) {
         throw new LogInconsistentError(
           event.position,
-          `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
+          say`Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
         )
       }
       state = awaited('evolve', command.evolve(state, event))
@@ -133,7 +134,7 @@ function* readStreams<E extends EventShape, S>(
     versions.set(stream, version)
     if (command.discover === undefined) continue
     const found: unknown = awaited('discover', command.discover(state))
-    if (!Array.isArray(found)) throw new InvalidArgumentError('discover', 'must return a list of stream names.')
+    if (!Array.isArray(found)) throw new InvalidArgumentError('discover', say`must return a list of stream names.`)
     found.forEach(isRefusedPromise)
     for (const name of found) {
       queue.add(streamName(name))
@@ -146,7 +147,10 @@ function* readStreams<E extends EventShape, S>(
 /** What a function of the command returned. Commands are pure and never wait: a promise would be taken for a state. */
 function awaited<T>(what: string, value: T): T {
   if (!isRefusedPromise(value)) return value
-  throw new InvalidArgumentError(what, 'must not return a promise. Await what the command needs before it is executed.')
+  throw new InvalidArgumentError(
+    what,
+    say`must not return a promise. Await what the command needs before it is executed.`,
+  )
 }
 
 function decide<E extends EventShape, S>(command: Command<E, S>, state: S): readonly CommandEvent<E>[] | Refusal {
@@ -161,7 +165,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
   }
   if (!isEvents(decision)) {
     if ((decision as Refusal | null | undefined)?.type === 'refused') return decision
-    throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason).')
+    throw new InvalidArgumentError('decide', say`must return a list of events or refuse(reason).`)
   }
   // All of them, since several may be promises. Holes count.
   const wrong = Array.from<unknown, boolean>(
@@ -171,7 +175,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
   if (wrong >= 0)
     throw new InvalidEventError(
       `decide[${wrong}]`,
-      'must be { stream, type, data }: `decide` returns a list of events.',
+      say`must be { stream, type, data }: \`decide\` returns a list of events.`,
     )
   return decision
 }
@@ -183,5 +187,5 @@ function isEvents<E extends EventShape>(
 }
 
 function unexpected(reply: { readonly kind: string }): Error {
-  return new InvalidArgumentError('reply', `of kind '${reply.kind}' does not answer this effect.`)
+  return new InvalidArgumentError('reply', say`of kind '${reply.kind}' does not answer this effect.`)
 }

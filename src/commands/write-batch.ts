@@ -1,22 +1,23 @@
 /** What a command is about to append: which streams it took part in, at which versions, and its events. */
 import { InvalidArgumentError, UndeclaredStreamError, VersionConflictError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, NewEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import type { StreamWrite } from '../log/event-store.js'
 import type { CommandEvent } from './command.js'
 
-/** The streams that a command declares, in order: at least one, none twice (C1, V8, V9). */
+/** The streams that a command declares, in order: at least one, none twice. */
 export function declareStreams(streams: readonly string[]): readonly string[] {
   if (!Array.isArray(streams) || streams.length === 0) {
     throw new InvalidArgumentError(
       'streams',
-      'must name at least one stream: what a command reads is what it is checked against.',
+      say`must name at least one stream: what a command reads is what it is checked against.`,
     )
   }
   const declared = new Set<string>()
   for (const stream of streams) {
     const name = streamName(stream)
-    if (declared.has(name)) throw new InvalidArgumentError('streams', `names stream '${name}' twice.`)
+    if (declared.has(name)) throw new InvalidArgumentError('streams', say`names stream '${name}' twice.`)
     declared.add(name)
   }
   return [...declared]

@@ -1,5 +1,6 @@
 /** The event types of an app: their shape, validation, versions, and functions that make events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { made, notOurs } from '../platform/copies.js'
@@ -257,7 +258,8 @@ const cores = new WeakMap<object, CatalogueCore>()
 export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
   // A WeakMap answers undefined for what cannot be its key.
   const core = cores.get(catalogue)
-  if (core === undefined) throw new InvalidArgumentError('events', notOurs(catalogue, "must come from 'defineEvents'."))
+  if (core === undefined)
+    throw new InvalidArgumentError('events', notOurs(catalogue, say`must come from 'defineEvents'.`))
   return core
 }
 
@@ -296,7 +298,7 @@ function closedCatalogue(definitions: EventDefinitions): object {
     // `{ __proto__: … }` is no property but a prototype.
     throw new InvalidArgumentError(
       'defineEvents',
-      "takes a plain object of definitions. Write ['__proto__'] for a type of that name.",
+      say`takes a plain object of definitions. Write ['__proto__'] for a type of that name.`,
     )
   }
   const known = new Map<string, KnownType>()
@@ -323,16 +325,19 @@ interface KnownType {
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
   if (typeof definition !== 'object' || definition === null)
-    throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+    throw new InvalidArgumentError(at, say`must be { schema?, version?, upcast? }.`)
   onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
+    throw new InvalidArgumentError(`${at}.version`, say`must be 1, 2, 3 …`)
   if (typeof upcast !== 'object' || upcast === null)
-    throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
+    throw new InvalidArgumentError(`${at}.upcast`, say`must be functions by the version they start from.`)
   const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
   if (schema !== undefined && typeof standard?.validate !== 'function') {
-    throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
+    throw new InvalidArgumentError(
+      `${at}.schema`,
+      say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
+    )
   }
   const steps = new Map(Object.entries(upcast))
   const upcasters: Upcast[] = []
@@ -342,7 +347,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
     if (typeof step !== 'function') {
       throw new InvalidArgumentError(
         `${at}.upcast`,
-        `must have a function for ${from}: events of that version may be stored, and this is version ${version}.`,
+        say`must have a function for ${from}: events of that version may be stored, and this is version ${version}.`,
       )
     }
     upcasters.push(step)
@@ -352,7 +357,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
   if (extra !== undefined)
     throw new InvalidArgumentError(
       `${at}.upcast`,
-      `starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
+      say`starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
     )
   return { validate: standard?.validate.bind(standard), version, upcasters }
 }
@@ -366,7 +371,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
       if (found === undefined) {
         throw new InvalidEventError(
           under(path, 'type'),
-          `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`,
+          say`is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`,
         )
       }
       const { validate, version } = found
@@ -375,7 +380,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
       if (mark === markOf(type, version, toJsonText(data, at))) return data
       throw new InvalidEventError(
         at,
-        `was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`,
+        say`was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`,
       )
     },
     identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
@@ -402,7 +407,7 @@ function creatorOf(
     if (isRefusedPromise(value)) {
       throw new InvalidEventError(
         'data',
-        `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
+        say`cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
       )
     }
     const text = toJsonText(value, 'data')
@@ -418,17 +423,17 @@ function creatorOf(
 function upcastFrom(known: KnownType, type: string, storedVersion: number, data: unknown, position: number): unknown {
   let value = data
   for (let from = storedVersion; from < known.version; from += 1) {
-    const name = `the upcaster of '${type}' from version ${from}`
+    const name = say`the upcaster of '${type}' from version ${from}`
     const upcast = known.upcasters[from - 1]
-    if (upcast === undefined) throw new EventUnreadableError(position, `${name} is missing.`)
+    if (upcast === undefined) throw new EventUnreadableError(position, say`${name} is missing.`)
     try {
       value = upcast(value as StoredData)
     } catch (cause) {
-      throw new EventUnreadableError(position, `${name} threw an error.`, cause)
+      throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
     }
     // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
-    if (value === undefined) throw new EventUnreadableError(position, `${name} returned undefined.`)
-    if (isRefusedPromise(value)) throw new EventUnreadableError(position, `${name} is asynchronous.`)
+    if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)
+    if (isRefusedPromise(value)) throw new EventUnreadableError(position, say`${name} is asynchronous.`)
   }
   return value
 }
@@ -436,7 +441,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
 function newerThanKnown(type: string, stored: number, known: number, position: number): EventUnreadableError {
   return new EventUnreadableError(
     position,
-    `it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
+    say`it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
     undefined,
     true,
   )

@@ -10,7 +10,7 @@ export interface EventShape {
   readonly meta?: unknown
 }
 
-/** What the caller appends: an event of the app, with an id if it should be safe to retry (H17). */
+/** What the caller appends: an event of the app, with an id if it should be safe to retry. */
 export type NewEvent<E extends EventShape> = E & {
   /** Unique in the log. A UUIDv7 is made when it is missing; `defineEvents` creators stamp one. */
   readonly id?: string
@@ -33,7 +33,7 @@ export type RecordedEvent<E extends EventShape = EventShape> = E & {
   readonly position: number
   /** UUIDv7 unless the caller gave one; unique in the log. */
   readonly id: string
-  /** The writer's wall clock, in ms since the epoch. Information, never order (H52). */
+  /** The writer's wall clock, in ms since the epoch. Information, never order. */
   readonly time: number
   readonly meta?: unknown
 }

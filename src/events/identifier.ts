@@ -1,6 +1,7 @@
 /** Event ids: UUIDs of version 7 (RFC 9562), which sort by the time they were made. */
 
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { feature } from '../platform/features.js'
 
 /** 48 bits. */
@@ -98,7 +99,7 @@ function randomWord(): number {
     if (typeof crypto?.getRandomValues !== 'function')
       throw new InvalidArgumentError(
         'crypto.getRandomValues',
-        'is missing here, and ids are made with it. Provide it before tidemark is used.',
+        say`is missing here, and ids are made with it. Provide it before tidemark is used.`,
       )
     crypto.getRandomValues(pool)
     used = 0

@@ -1,5 +1,6 @@
 /** Running the schemas of events: what comes in is checked, and what is stored must be data that its schema leaves as it is. */
 import { describe, InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { isThenable } from '../platform/promises.js'
 import { isSameJson, propertyPath, toJsonText } from './json.js'
 
@@ -38,7 +39,7 @@ export const creatorName = (type: string): string => `${propertyPath('events', t
  */
 export function runSchema(validate: Validate, value: unknown, path: string, plain?: string): unknown {
   const failed = (cause: unknown) =>
-    new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
+    new InvalidEventError(path, say`cannot be validated: its schema threw an error.`, { cause })
   let result: ReturnType<Validate>
   try {
     result = validate(value)
@@ -69,9 +70,9 @@ export function storedData(validate: Validate, type: string, data: unknown, path
       if (kept) return tidied
       const whose =
         value instanceof Promise
-          ? 'An asynchronous schema must not: change the data before.'
-          : `Make the event with ${creatorName(type)}.`
-      throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
+          ? say`An asynchronous schema must not: change the data before.`
+          : say`Make the event with ${creatorName(type)}.`
+      throw new InvalidEventError(path, say`cannot be checked: this schema changes its own output. ${whose}`)
     }),
   )
 }
@@ -143,7 +144,7 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
 
 function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
   if (typeof result !== 'object' || result === null)
-    throw new InvalidEventError(path, `cannot be validated: its schema returned ${describe(result)}.`)
+    throw new InvalidEventError(path, say`cannot be validated: its schema returned ${describe(result)}.`)
   const { issues } = result
   if (issues === undefined) return result.value
   const [first] = issues
@@ -151,10 +152,12 @@ function valueOf(result: StandardResult<unknown>, path: string, plain: string | 
     (so, step) => propertyPath(so, typeof step === 'object' ? step.key : step),
     path,
   )
-  const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
+  const others = issues.length > 1 ? say` (and ${issues.length - 1} more, see 'issues')` : ''
   const advice =
-    plain === undefined ? '' : ` (if the schema changes its input, make the event with ${creatorName(plain)})`
-  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, {
-    issues,
-  })
+    plain === undefined ? '' : say` (if the schema changes its input, make the event with ${creatorName(plain)})`
+  throw new InvalidEventError(
+    at,
+    say`does not fit its schema: ${first?.message ?? say`no reason given`}${others}${advice}`,
+    { issues },
+  )
 }

@@ -8,7 +8,7 @@ export const lockManager = (): LockManager | undefined => feature(({ navigator }
 /**
  * Asks for a shared lock, and holds it until the returned function is called. Nobody waits for it: what is deleted before it is held
  * is made again, as is what was deleted under a frozen page. A page that goes away lets go of it, because a held lock keeps pages
- * out of the back/forward cache (H54), and takes it again when it comes back.
+ * out of the back/forward cache, and takes it again when it comes back.
  */
 export function holdInUse(
   locks: LockManager | undefined,

@@ -1,4 +1,4 @@
-// The rig itself: a test of a hazard proves nothing if the rig hides the hazard (HAZARDS 0).
+// The rig itself: a test of a hazard proves nothing if the rig hides the hazard.
 import type { Page } from '@playwright/test'
 import {
   backgroundPage,

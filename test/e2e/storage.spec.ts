@@ -137,7 +137,7 @@ test('H46: appends over the quota fail whole and by name, and go on when there i
   const page = await openPage(await launch())
   const session = await cdp(page)
   const { origin } = new URL(page.url())
-  // Before the first write: Chromium remembers for half a minute how much room there was (HAZARDS 0).
+  // Before the first write: Chromium remembers for half a minute how much room there was.
   await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2 * 1024 * 1024 })
   await openStore(page, 'quota')
   const filled = await run(page, 'page', async (_tidemark, _arg, state) => {

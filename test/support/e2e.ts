@@ -35,7 +35,7 @@ export interface LaunchOptions {
   readonly sqlite?: boolean
   /**
    * A browser as users have it: with bfcache, timer throttling, partitioned storage, pages that are really hidden
-   * and not focused (HAZARDS 0). Init scripts, routes and `page.goBack` may behave differently: see `goBack`.
+   * and not focused. Init scripts, routes and `page.goBack` may behave differently: see `goBack`.
    * @default false
    */
   readonly realistic?: boolean

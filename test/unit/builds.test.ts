@@ -8,6 +8,8 @@ test('production keeps the inserted values of a text, and not the text', () => {
   expect(production("fail(say`Stream '${stream}' is at version ${version}.`)")).toBe('fail(say(stream, version))')
   expect(production("fail(say`Table '${this.#name as string}' is closed.`)")).toBe('fail(`${this.#name as string}`)')
   expect(production('fail(say`must not be empty`)')).toBe("fail('')")
+  // As TypeScript writes it.
+  expect(production('fail(say `${a} is not ${b}`)')).toBe('fail(say(a, b))')
   expect(production('fail(say`“ä…” ${a}\n – ${b}`) // …')).toBe('fail(say(a, b)) // …')
 })
 
