@@ -1,6 +1,6 @@
 // npm run mutants: changes the code in one place after the other, as `test/mutants/*.mjs` list them, and runs the tests that
 // should notice. Prints a table by file and the mutants that survive; `--write` puts both into docs/mutants.md.
-// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: how many at a time, 2 by default.
+// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: at most N at a time, 2 by default.
 // `--check`: runs nothing, and names the entries that no longer fit the code; exit code 1 if there are any.
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -4,17 +4,13 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'src/commands': 12,
-  'src/errors.ts': 21,
-  'src/events': 15,
-  'src/locks': 4,
-  'src/log': 83,
+  'src/log': 70,
   'src/maintenance': 67,
-  'src/platform': 69,
-  'src/projection': 93,
+  'src/platform': 60,
+  'src/projection': 49,
   'src/read-model': 74,
   'src/reading': 12,
-  'src/running': 44,
+  'src/running': 41,
   'src/testing': 30,
 }
 
