@@ -371,7 +371,7 @@ function problemOf(event: unknown): string | undefined {
 }
 
 /** Whether it is stored as it would be accepted. */
-export function isName(value: unknown, check: (value: unknown) => string): boolean {
+function isName(value: unknown, check: (value: unknown) => string): boolean {
   try {
     return check(value) === value
   } catch {
