@@ -16,8 +16,8 @@ import { engineTable, runEngine } from './run-engine.mjs'
 import { attempt, countVitest, judged, MINUTE, reports, root, runTool, runVitest, tool } from './run-tool.mjs'
 
 const given = process.argv.find((each) => each.startsWith('--lanes='))?.slice('--lanes='.length)
-// More would not be faster: three suites of browsers keep more than three processors busy.
-const lanes = given === undefined ? Math.min(3, availableParallelism()) : Number(given)
+// One more than there are processors: alone, a suite leaves more than half of two processors idle. More would need memory for more browsers.
+const lanes = given === undefined ? Math.min(4, availableParallelism() + 1) : Number(given)
 
 /** Quick ones first, then the longest ones, so that no lane is empty at the end. */
 const steps = [

@@ -44,7 +44,7 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'closed'
 
-/** What an error has besides its message. */
+/** What an error has in addition to its message. */
 export interface TidemarkErrorOptions {
   /** What led to the error. Absent if nothing was thrown before. */
   readonly cause?: unknown
@@ -401,7 +401,7 @@ export class UndeclaredStreamError extends TidemarkError {
   }
 }
 
-/** The `discover` of a command named more than 1,000 streams besides those in its `streams`. Nothing was written. */
+/** The `discover` of a command named more than 1,000 streams in addition to those in its `streams`. Nothing was written. */
 export class TooManyStreamsError extends TidemarkError {
   constructor(most: number, command?: string) {
     super(

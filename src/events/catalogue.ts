@@ -1,4 +1,4 @@
-/** The event types of an app: their shape, validation, versions, and functions that make events. */
+/** The event types of an app: their shape, validation and versions, and the functions that create events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -23,27 +23,27 @@ import {
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
-/** The data of a stored event before it is brought up to date. Annotate the parameter of an upcaster to type it better. */
+/** The data of a stored event before it is upcast. Annotate the parameter of an upcaster with a more precise type. */
 export interface StoredData {
   readonly [key: string]: unknown
 }
 
-/** Makes data of one version into data of the next. Synchronous, and must not change its argument. */
-// Declared as a method because methods compare their parameters both ways: the app may annotate what it knows was stored.
+/** Turns data of one version into data of the next. Synchronous; must not change its argument. */
+// Declared as a method because methods compare their parameters both ways: so the app may annotate the type that it knows was stored.
 export type Upcast = { upcast(data: StoredData): unknown }['upcast']
 
 /** One event type. */
 export interface EventDefinition {
   /**
-   * Checks `data`. A creator takes what the schema takes (its input), runs it once, and makes an event of what it returns (its output):
-   * that is stored. A plain event that is appended has data as it is stored, so it is of the type of the output; the schema checks
-   * that, and may tidy it (defaults, trimmed strings, keys left out) if checking again would change nothing more. A schema that changes
-   * its own output, such as euros into cents, is for creators only. @default anything is accepted
+   * Checks `data`. A creator takes the input of the schema, runs the schema once and creates an event from its output, which is stored.
+   * The data of a plain event is stored data, so it has the type of the output. The schema checks it and may tidy it (defaults,
+   * trimmed strings, keys left out), if checking the result again changes nothing more. A schema that changes its own output, such as
+   * euros into cents, is for creators only. @default any JSON is accepted
    */
   readonly schema?: StandardSchema<unknown, unknown>
-  /** Of this type's data. Raise it when the data changes shape. @default 1 */
+  /** The version of this type's data. Raise it when the shape of the data changes. @default 1 */
   readonly version?: number
-  /** By the version it starts from: one for each of 1 to `version - 1`. */
+  /** Upcasters, by the version that they start from: one for each version from 1 to `version - 1`. */
   readonly upcast?: { readonly [from: number]: Upcast }
 }
 
@@ -57,18 +57,18 @@ declare const makes: unique symbol
 declare const knows: unique symbol
 
 /**
- * The event types of an app, as `defineEvents` returns them. `E` is the union of its events; `Known` says whether the types are
- * known at run time, which they are where they have definitions.
+ * The event types of an app, as `defineEvents` returns them. `E` is the union of its events. `Known` says whether the types are
+ * known at run time; they are if they have definitions.
  */
 export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
-  /** Not there at runtime: carries the type. */
+  /** Exists for the compiler only: it carries the type. */
   readonly [events]: { readonly [makes]?: E; readonly [knows]?: Known }
 }
 
 /** The union of events of a catalogue: `EventOf<typeof catalogue>`. */
 export type EventOf<C extends EventCatalogue> = Exclude<C[typeof events][typeof makes], undefined>
 
-/** Besides data. */
+/** What a creator takes in addition to `data`. */
 export type CreatorOptions<E extends EventShape> = {
   /** Unique in the log. @default a new UUIDv7 */
   readonly id?: string | undefined
@@ -76,32 +76,32 @@ export type CreatorOptions<E extends EventShape> = {
   ? { readonly meta: Meta }
   : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
 
-/** As {@link CreatorOptions}, for an event that can do without `meta`. */
+/** As {@link CreatorOptions}, for an event whose `meta` is optional. */
 export interface PlainCreatorOptions<E extends EventShape> {
   /** Unique in the log. @default a new UUIDv7 */
   readonly id?: string | undefined
   readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown
 }
 
-/** What a creator makes: an event with an id. `checked`: see {@link NewEvent}. */
+/** What a creator returns: an event with an id. `checked`: see {@link NewEvent}. */
 export type CreatedEvent<E extends EventShape> = E & {
   readonly id: string
   readonly meta?: unknown
   readonly checked?: string | undefined
 }
 
-/** What carries types only, and is not there at runtime. */
+/** Properties that carry types for the compiler, and do not exist at run time. */
 interface Carried<E extends EventShape, Known extends boolean> {
   readonly [makes]?: E
   readonly [knows]?: Known
 }
 
 /**
- * Makes an event that is ready to append, with an id: appending it again is safe, also a copy of it that was posted to a worker or kept
- * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
+ * Creates an event that is ready to append, with an id. Appending it again is safe, also as a copy that was posted to a worker or kept
+ * as JSON over a reload. Takes the input of the type's schema and runs the schema once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
- * @throws InvalidArgumentError for an option that there is none of
+ * @throws InvalidArgumentError for an unknown option
  */
 export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<
   E,
@@ -113,7 +113,7 @@ export interface EventCreator<E extends EventShape, Input = E['data'], Known ext
   ): CreatedEvent<E>
 }
 
-/** As {@link EventCreator}, for an event that can do without `meta`. */
+/** As {@link EventCreator}, for an event whose `meta` is optional. */
 export interface PlainEventCreator<
   E extends EventShape,
   Input = E['data'],
@@ -125,10 +125,10 @@ export interface PlainEventCreator<
 /**
  * Creators by event type, except for a type called `then`, which would turn the catalogue into a promise.
  *
- * Where no event needs `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
+ * If no event requires `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
  * `<T extends FlightEvent['type']>(type: T, data: EventOfType<FlightEvent, T>['data'])`.
  */
-// One mapped type, and what carries `E` is a key of it: the compiler looks through `events[type]` in nothing else.
+// One mapped type, whose key carries `E`: the compiler resolves `events[type]` in no other form.
 export type EventCreators<E extends EventShape> = {
   readonly [T in Exclude<E['type'], 'then'> | typeof events]: [Extract<E, { readonly meta: unknown }>] extends [never]
     ? PlainEventCreator<EventOfType<E, T>, DataOfType<E, T>, false>
@@ -136,7 +136,7 @@ export type EventCreators<E extends EventShape> = {
 }
 
 /**
- * The data of one type of events. One type in three spellings, each of which the compiler takes for itself alone while `T` is a parameter:
+ * The data of one type of events. Three spellings of one type, because the compiler treats each as different while `T` is a parameter:
  * `EventOfType<E, T>['data']`, `Extract<E, { type: T }>['data']`, and a lookup by type.
  */
 export type DataOfType<E extends EventShape, T extends string | symbol> =
@@ -154,7 +154,7 @@ export type EventOfType<E extends EventShape, T extends string | symbol> = E ext
         : never
       : never
 
-/** The data that is stored of a definition's events, and that plain events have: the output of its schema. */
+/** The data of a definition's events as they are stored, and of plain events: the output of its schema. */
 export type DataOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
   ? NonNullable<D['schema']['~standard']['types']>['output']
   : unknown
@@ -164,7 +164,7 @@ export type InputOf<D extends EventDefinition> = D extends { readonly schema: St
   ? NonNullable<D['schema']['~standard']['types']>['input']
   : unknown
 
-/** The union of events that definitions make. */
+/** The union of the events of definitions. */
 export type EventsDefined<D extends EventDefinitions> = {
   [T in keyof D & string]: { type: T; data: DataOf<D[T] & EventDefinition> }
 }[keyof D & string]
@@ -174,7 +174,7 @@ export type InputsDefined<D extends EventDefinitions> = {
   [T in keyof D & string]: { type: T; data: InputOf<D[T] & EventDefinition> }
 }[keyof D & string]
 
-/** Creators whose arguments are what the schemas take. */
+/** Creators whose arguments are the inputs of the schemas. */
 export type DefinedCreators<D extends EventDefinitions> = {
   readonly [T in Exclude<keyof D & string, 'then'> | typeof events]: PlainEventCreator<
     EventOfType<EventsDefined<D>, T>,
@@ -184,7 +184,7 @@ export type DefinedCreators<D extends EventDefinitions> = {
 }
 
 /**
- * Names the events of an app by their types alone. Nothing is validated but that it is JSON.
+ * Declares the events of an app by their types alone. At run time, only that they are JSON is checked.
  *
  * @example
  * const events = defineEvents<FlightEvent>()
@@ -195,9 +195,9 @@ export function defineEvents<E extends EventShape>(
   this: [NotJson<E>] extends [never] ? unknown : NotJson<E>,
 ): EventCreators<E>
 /**
- * Names the events of an app with their schemas and versions.
+ * Declares the events of an app with their schemas and versions.
  *
- * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for a property that there is none of
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for an unknown property
  *
  * @example
  * const events = defineEvents({
@@ -216,23 +216,23 @@ export function defineEvents(definitions?: EventDefinitions): object {
   return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
 }
 
-/** What the log asks a catalogue. */
+/** What the log needs of a catalogue. */
 export interface CatalogueCore {
   /** undefined: any type is allowed */
   readonly types: ReadonlySet<string> | undefined
-  /** Which version of its data new events of this type have; 1 by default. */
+  /** The version of the data of new events of this type; 1 by default. */
   schemaVersion(type: string): number
   /**
-   * The data of a new event as it is to be stored; a promise only if the schema is asynchronous.
+   * The data of a new event as it will be stored; a promise only if the schema is asynchronous.
    *
-   * @param mark what the event's creator left in `checked`, if it did
+   * @param mark the event's `checked`, if its creator set it
    * @throws InvalidEventError under the given path, from the promise if there is one
    */
   validate(type: string, data: unknown, path: string, mark?: unknown): unknown | Promise<unknown>
-  /** No type has upcasters, so that the log need not call `restore`. */
+  /** No type has upcasters, so the log need not call `restore`. */
   readonly identity: boolean
   /**
-   * Brings stored data up to the present version.
+   * Upcasts stored data to the current version.
    *
    * @throws EventUnreadableError if an upcaster fails, and for a version newer than this build knows
    */
@@ -251,12 +251,12 @@ export const anyEvents: CatalogueCore = {
   },
 }
 
-// Beside the catalogue, whose properties are all event types.
+// Not properties of the catalogue, since all of its properties are event types.
 const cores = new WeakMap<object, CatalogueCore>()
 
-/** What is behind a catalogue. */
+/** The definitions of a catalogue. */
 export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
-  // A WeakMap answers undefined for what cannot be its key.
+  // A WeakMap returns undefined for a value that cannot be its key.
   const core = cores.get(catalogue)
   if (core === undefined)
     throw new InvalidArgumentError('events', notOurs(catalogue, say`must come from 'defineEvents'.`))
@@ -270,7 +270,7 @@ function openCatalogue(): object {
   const refuse = () => false
   const catalogue = new Proxy(Object.create(null) as object, {
     get(_target, type) {
-      // `await` asks for `then`, consoles and test runners ask for symbols.
+      // `await` reads `then`; consoles and test runners read symbols.
       if (type === made) return true
       if (typeof type === 'symbol' || type === 'then') return undefined
       let creator = creators.get(type)
@@ -282,7 +282,7 @@ function openCatalogue(): object {
     defineProperty: refuse,
     deleteProperty: refuse,
     setPrototypeOf: refuse,
-    // A proxy may not hide the properties of a target that it says cannot be extended.
+    // A proxy must not hide properties of a target that is not extensible.
     preventExtensions: refuse,
   })
   cores.set(catalogue, anyEvents)
@@ -295,7 +295,7 @@ function closedCatalogue(definitions: EventDefinitions): object {
     definitions === null ||
     !isPlainPrototype(Object.getPrototypeOf(definitions))
   ) {
-    // `{ __proto__: … }` is no property but a prototype.
+    // `{ __proto__: … }` sets a prototype, not a property.
     throw new InvalidArgumentError(
       'defineEvents',
       say`takes a plain object of definitions. Write ['__proto__'] for a type of that name.`,
@@ -317,11 +317,11 @@ function closedCatalogue(definitions: EventDefinitions): object {
 interface KnownType {
   readonly validate: Validate | undefined
   readonly version: number
-  /** From version 1, 2, 3 … */
+  /** Upcasters from version 1, 2, 3 … */
   readonly upcasters: readonly Upcast[]
 }
 
-/** Everything is read here, once: changing the definition later changes nothing. */
+/** Reads a definition, once: changing it later has no effect. */
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
   if (typeof definition !== 'object' || definition === null)
@@ -386,7 +386,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
     identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
     restore(type, storedVersion, data, position) {
       const found = known.get(type)
-      // A type that the app no longer names is left as it was stored: nothing here knows what it should become.
+      // A type that the app no longer declares stays as it was stored, because there are no upcasters for it.
       if (found === undefined) return data
       if (storedVersion > found.version) throw newerThanKnown(type, storedVersion, found.version, position)
       return upcastFrom(found, type, storedVersion, data, position)
@@ -407,13 +407,13 @@ function creatorOf(
     if (isRefusedPromise(value)) {
       throw new InvalidEventError(
         'data',
-        say`cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
+        say`cannot be validated synchronously, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
       )
     }
     const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
-    // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
+    // `append` checks the event again, unless the schema would change or refuse its own output: such an event carries a mark.
     return validate === undefined || keeps(validate, data, given, value, 'data') === true
       ? event
       : { ...event, checked: markOf(type, version, text) }
@@ -431,7 +431,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
     } catch (cause) {
       throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
     }
-    // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
+    // Upcasters run during reads, which cannot wait for each event; undefined is most often a forgotten return.
     if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)
     if (isRefusedPromise(value)) throw new EventUnreadableError(position, say`${name} is asynchronous.`)
   }

@@ -2,11 +2,11 @@
 import { InvalidNameError } from '../errors.js'
 import { say } from '../messages.js'
 
-/** Bounds the work of one match: pattern length times name length at worst. */
+/** Limits the work of one match: pattern length times name length at worst. */
 const longestPattern = 1000
 
 /**
- * Makes a test for names out of a pattern: `*` is any run of characters (also across `/`), `?` is exactly one UTF-16
+ * Compiles a pattern to a test for names: `*` is any run of characters (also across `/`), `?` is exactly one UTF-16
  * code unit, `[abc]`, `[a-z]` and `[!a-z]` are one of (or not of) a set. Everything else stands for itself.
  *
  * @throws InvalidNameError for an empty pattern, a `[` that is not closed, and a set that is empty or runs backwards
@@ -88,7 +88,7 @@ function parse(pattern: string): Part[] {
   return parts
 }
 
-/** A `-` at either end of the set is itself. */
+/** A `-` at either end of the set means itself. */
 function rangesOf(members: string): [number, number][] {
   const ranges: [number, number][] = []
   for (let at = 0; at < members.length; at += 1) {

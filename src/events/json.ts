@@ -7,15 +7,15 @@ import { isRefusedPromise } from '../platform/promises.js'
 const deepest = 1000
 
 /**
- * The value as JSON text, after checking that nothing of it gets lost on the way.
+ * The value as JSON text, after checking that JSON keeps all of it.
  *
  * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called.
  * A property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key, is not part of
- * the data and is left out too: state libraries keep their own notes there. An enumerable symbol is refused, and `Symbol.toStringTag`,
- * by which `Math` and modules can be told from plain objects.
+ * the data and is left out too: state libraries keep their own properties there. An enumerable symbol is refused, and so is
+ * `Symbol.toStringTag`, which distinguishes `Math` and modules from plain objects.
  *
  * @param path how messages call the value, such as `events[2].data`
- * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
+ * @throws InvalidEventError with the path of the property, for everything that is not a JSON value
  */
 export function toJsonText(value: unknown, path: string): string {
   const quick = quickText(value)
@@ -27,7 +27,7 @@ export function toJsonText(value: unknown, path: string): string {
   } catch (error) {
     const at = walk.keys.reduce<string>(propertyPath, path)
     if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
-    // A trap of a proxy, or the engine: the text is too long, the stack too deep.
+    // Thrown by a proxy, or by the engine because the text is too long or the stack too deep.
     throw new InvalidEventError(at, say`throws when it is read.`, { cause: error })
   }
 }
@@ -60,9 +60,9 @@ export function isPlainPrototype(prototype: object | null): boolean {
   )
 }
 
-/** The text by `JSON.stringify`, for ordinary data; nothing for all else, which {@link write} looks at more closely. Takes half as long. */
+/** The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link write} checks more closely. */
 function quickText(value: unknown): string | undefined {
-  // They inherit from `Object.prototype`. Asked one by one, which Firefox does without making anything.
+  // They inherit from `Object.prototype`. Read one by one, which Firefox does without allocating.
   if (
     'toJSON' in Array.prototype ||
     'toJSON' in String.prototype ||
@@ -71,14 +71,14 @@ function quickText(value: unknown): string | undefined {
   )
     return undefined
   try {
-    // A proxy may do and answer here whatever it likes. It is JSON, or nothing.
+    // A proxy may return anything here: the result is JSON text, or undefined.
     return isOrdinary(value, { objects: deepest }) ? (JSON.stringify(value) as string | undefined) : undefined
   } catch {
     return undefined
   }
 }
 
-/** Plain data of this realm, of which nothing gets lost. Answers no as well for many objects, and with that for deep ones and cycles. */
+/** Whether this is plain data of this realm that JSON keeps. Also false if there are many objects, which covers deep data and cycles. */
 function isOrdinary(value: unknown, left: { objects: number }): boolean {
   if (typeof value !== 'object')
     return (
@@ -93,7 +93,7 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   )
     return false
   const keys = Object.keys(value)
-  // Names come after indexes: so many keys, and the last of them an index, are neither holes nor names.
+  // Names come after indexes: if the number of keys is the length and the last key is an index, there are neither holes nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
   for (const key of keys) {
     const { value: property, get, set } = Object.getOwnPropertyDescriptor(value, key) as PropertyDescriptor
@@ -103,15 +103,15 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   return Object.getOwnPropertySymbols(value).length === 0
 }
 
-/** Where the walk is. `keys` and `ancestors` stay as they are when it throws. */
+/** The current place of the walk. `keys` and `ancestors` stay as they are when it throws. */
 interface Walk {
   readonly keys: (string | number)[]
   readonly ancestors: object[]
-  /** The text so far, in pieces: adding strings up would leave a tree of them to the garbage collector. */
+  /** The text so far, in pieces: concatenated strings would leave a tree of them to the garbage collector. */
   readonly text: string[]
 }
 
-/** Not an `Error`: a stack trace that nobody sees takes longer than the check. */
+/** Not an `Error`: creating a stack trace, which is never shown, takes longer than the check. */
 class Unfit {
   constructor(readonly problem: string) {}
 }
@@ -195,7 +195,7 @@ function writePlainObject(value: object, walk: Walk): void {
   walk.text.push(next === '{' ? '{}' : '}')
 }
 
-/** Never calls a getter: it is code of the caller's, which may answer differently next time. */
+/** Never calls a getter, which may return something else the next time. */
 function valueOf(descriptor: PropertyDescriptor): unknown {
   if (descriptor.get !== undefined || descriptor.set !== undefined)
     throw new Unfit(

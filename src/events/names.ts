@@ -1,4 +1,4 @@
-/** What may be a name or an id. Functions of names answer the name as it is stored, or throw `InvalidNameError`. */
+/** Which values may be names and ids. The functions for names return the name as it is stored, or throw `InvalidNameError`. */
 import { InvalidEventError, InvalidNameError } from '../errors.js'
 import { say } from '../messages.js'
 
@@ -6,13 +6,13 @@ import { say } from '../messages.js'
 const longest = 255
 const longestTable = 100
 
-/** They would make a name read like a pattern. */
+/** Characters that would make a name look like a pattern. */
 const globCharacter = /[*?[\]]/
 
 // With the `u` flag a proper pair is one code point, so that only lone halves match.
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Members of a view besides its tables, and `then`, which would make `await view` call a table. */
+/** Members of a view in addition to its tables, and `then`, because `await view` would call a table of that name. */
 const takenTables: ReadonlySet<string> = new Set(['live', 'close', 'position', 'then'])
 
 /** The name of a stream: without spaces around it, and without the characters of patterns. */
@@ -47,7 +47,7 @@ export function tableName(value: unknown): string {
 }
 
 /**
- * What stream names are to start with. Not trimmed, and it may be empty or end in half a character: it is compared
+ * A prefix of stream names. Not trimmed, and it may be empty or end in half a character: it is compared
  * by UTF-16 code units.
  */
 export function streamPrefix(value: unknown): string {
@@ -59,7 +59,7 @@ export function streamPrefix(value: unknown): string {
   return value
 }
 
-/** The type of an event, as given. Any name is safe, `__proto__` too. */
+/** The type of an event, as given. Any name is safe, also `__proto__`. */
 export function eventType(value: unknown): string {
   return checked(say`Event type`, value, value, longest)
 }
@@ -68,7 +68,7 @@ export function eventType(value: unknown): string {
 export const isEventId = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && value.length <= longest
 
-/** @throws InvalidEventError under the path, for what may not be the id of an event */
+/** @throws InvalidEventError under the path, for a value that cannot be the id of an event */
 export function assertEventId(value: unknown, path: string): asserts value is string {
   if (!isEventId(value)) throw new InvalidEventError(path, say`must be a string of 1 to ${longest} characters.`)
 }

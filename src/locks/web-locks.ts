@@ -1,4 +1,4 @@
-/** Leadership across tabs and workers of one origin, by Web Locks. It saves work; correctness is in the commit. */
+/** Leadership across tabs and workers of one origin, by Web Locks. It only saves work: correctness depends on the commit alone. */
 import { acquireOptions, type Coordinator, type Guard } from './in-process.js'
 
 /** A coordinator over a lock manager. Every lock name starts with `prefix`, so none starts with '-'. */

@@ -25,11 +25,11 @@ const nothingKnown: ProjectionStatus = Object.freeze({
   owner: '',
   deadLetterCount: 0,
 })
-const paused: StatusChange = {
+const paused = (): StatusChange => ({
   phase: 'paused',
   rate: 0,
   message: notice('paused', say`The projection is paused. Call resume().`),
-}
+})
 
 /** The status of one projection in this context. */
 export class StatusKeeper implements StatusStore<ProjectionStatus> {
@@ -93,7 +93,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
       ...(this.#status.leader ? {} : { rate: working >= head ? 0 : rate }),
     })
     if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return
-    if (state.paused) return this.set(paused)
+    if (state.paused) return this.set(paused())
     if (this.#status.phase === 'paused')
       this.set({ phase: this.#status.leader ? 'live' : 'standby', message: undefined })
     this.#judge(state, head, working)
@@ -147,7 +147,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
         return { phase: 'live', rate: 0, message: undefined, lastError: undefined, position, rebuilding: undefined }
       }
       case 'paused':
-        return paused
+        return paused()
       case 'event-failed':
         return { lastError: report.error }
       case 'retrying':
