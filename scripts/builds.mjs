@@ -12,7 +12,7 @@ const sources = normalizePath(fileURLToPath(new URL('../src/', import.meta.url))
  */
 export function codeFor(build, code, file) {
   if (build === 'development') return code.replace(/\b__DEV__\b/g, 'true')
-  if (!/\b__DEV__\b|\bsay`/.test(code)) return code
+  if (!/\b(__DEV__|say)\b/.test(code)) return code
   const { program, errors } = parseSync(file, code)
   if (errors.length > 0) throw new Error(`${file}: ${errors[0].message}`)
   return spliced(code, editsOf(program))
@@ -100,7 +100,7 @@ export function readAs(build) {
     enforce: 'pre',
     transform(code, id) {
       const [file] = id.split('?')
-      // The sources of this package, whoever builds them; not what an app has in its `src`.
+      // The sources of this package, whichever package builds them; not what an app has in its `src`.
       if (!file.startsWith(sources) || !/\.[jt]s$/.test(file)) return undefined
       return { code: codeFor(build, code, file), map: null }
     },

@@ -49,7 +49,7 @@ export type {
   StreamWrite,
 } from './log/event-store.js'
 export type { CollectedPage, PageReadOptions } from './log/pages.js'
-export type { Codec } from './log/prepare.js'
+export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
@@ -138,7 +138,6 @@ export {
   type ReasonOf,
   type Refusal,
 } from './commands/command.js'
-export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type CommandStore, type ExecuteOptions } from './commands/execute.js'
 export type { CommandRetry } from './commands/pipeline.js'
@@ -148,20 +147,23 @@ export type { Clock } from './platform/clock.js'
 
 // Errors
 export {
+  AlreadyRunningError,
   CaughtUpTimeoutError,
   ClosedError,
+  CommandConflictError,
   CommandRefusedError,
   ConditionFailedError,
-  PoisonEventError,
+  CoordinationFailedError,
+  DefinitionChangedError,
   EventUnreadableError,
-  LogInconsistentError,
   InvalidArgumentError,
   InvalidEventError,
   InvalidImportError,
   InvalidNameError,
-  AlreadyRunningError,
   LeadershipLostError,
-  ProjectionError,
+  LogInconsistentError,
+  PoisonEventError,
+  ProjectionFailedError,
   QueryTimeoutError,
   StorageBusyError,
   StorageDamagedError,

@@ -34,7 +34,7 @@ export interface Contender {
 /** Contenders that do the same work; they take turns in each round. */
 export interface Case {
   readonly name: string
-  /** So many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
+  /** How many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
   readonly throttle?: number
   /** Makes what every run needs, such as a log to read. Outside the clock. */
   setUp?(): Promise<void>
@@ -56,7 +56,7 @@ export interface Sizes {
   readonly smallCommits: number
   /** Events that are projected with a transaction each. */
   readonly naive: number
-  /** Events of the log to which single events are added, and of the one that is appended and projected at once. */
+  /** Events of the log to which single events are added, and of the one that is appended and projected together. */
   readonly modelled: number
   /** Single events of a run that are each waited for. */
   readonly waits: number
@@ -89,7 +89,7 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
   return { ms, events }
 }
 
-/** Runs `work` so many times, each under a clock of its own; `between` is outside of it. */
+/** Runs `work` `count` times, each under a clock of its own; `between` is outside of it. */
 export async function timedEach(
   count: number,
   work: (n: number) => Promise<unknown>,

@@ -1,14 +1,14 @@
-// A slow processor, and somebody who types meanwhile.
+// A slow processor, and a user who types meanwhile.
 
 /** Between two keys. */
 const pause = 40
 
-/** @param {(() => Promise<import('@playwright/test').CDPSession>) | undefined} devtools without it nobody is slowed down */
+/** @param {(() => Promise<import('@playwright/test').CDPSession>) | undefined} devtools without it nothing is slowed down */
 export async function slowUser(devtools) {
   const session = await devtools?.()
   return {
     possible: session !== undefined,
-    /** Runs `work` so many times slower, with typing; at 1 it just runs it. */
+    /** Runs `work` `throttle` times slower, with typing; at 1 it just runs it. */
     async around(throttle, work) {
       if (throttle === 1) return work()
       await session.send('Emulation.setCPUThrottlingRate', { rate: throttle })

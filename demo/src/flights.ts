@@ -12,7 +12,7 @@ export type FlightEvent =
   | { type: 'FlightCancelled'; data: { flight: string; airport: string } }
   | { type: 'GateAssigned'; data: { gate: string; flight: string } }
 
-export const events = defineEvents<FlightEvent>()
+const events = defineEvents<FlightEvent>()
 
 export const openStore = () => openEventStore({ name: 'flight-desk', events })
 export type Store = Awaited<ReturnType<typeof openStore>>
@@ -107,7 +107,7 @@ export interface Handling {
 
 export const boardName = 'airport-board'
 
-/** The board at a version. A new version is built beside the old one, from the first event on. */
+/** The board at a version. A new version is built next to the old one, from the first event on. */
 export function defineBoard(version: number, handling: () => Handling) {
   return defineProjection(events, {
     name: boardName,

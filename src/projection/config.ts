@@ -1,5 +1,6 @@
 /** The options of a run, and their defaults. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { projectionRetry, retryPolicy, type RetryOptions, type RetryPolicy } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -90,15 +91,15 @@ export function settle(
   isPlain = true,
 ): Settings {
   if (typeof options !== 'object' || options === null)
-    throw new InvalidArgumentError('options', "must be an object such as { mode: 'continuous' }.")
+    throw new InvalidArgumentError('options', say`must be an object such as { mode: 'continuous' }.`)
   onlyKnown(options, isPlain ? [...optionNames, 'context', 'checkpoint'] : optionNames)
   for (const [part, known] of Object.entries(names))
     onlyKnown(options[part as 'poll' | 'batch' | 'budget'], known, part)
   assertSignal(options.signal)
   if (options.onReport !== undefined && typeof options.onReport !== 'function')
-    throw new InvalidArgumentError('onReport', 'must be a function.')
+    throw new InvalidArgumentError('onReport', say`must be a function.`)
   if (options.clock !== undefined && typeof options.clock?.monotonic !== 'function')
-    throw new InvalidArgumentError('clock', 'must be a Clock.')
+    throw new InvalidArgumentError('clock', say`must be a Clock.`)
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
     if (
@@ -106,13 +107,16 @@ export function settle(
       !(value >= least) ||
       (whole && value !== Infinity && !Number.isSafeInteger(value))
     ) {
-      throw new InvalidArgumentError(name, `must be ${whole ? 'a whole number' : 'a number'} of at least ${least}.`)
+      throw new InvalidArgumentError(
+        name,
+        say`must be ${whole ? say`a whole number` : say`a number`} of at least ${least}.`,
+      )
     }
     return value
   }
   const choice = <T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T => {
     if (value !== undefined && !choices.includes(value))
-      throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
+      throw new InvalidArgumentError(name, say`must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
   const { poll = {}, batch = {}, budget = {} } = options

@@ -1,5 +1,6 @@
 /** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
 import { describe, InvalidArgumentError, LogInconsistentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { projectionName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
@@ -65,7 +66,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function')
       throw new InvalidArgumentError(
         'projector',
-        'must be an object with name and apply, or come from defineProjection.',
+        say`must be an object with name and apply, or come from defineProjection.`,
       )
     this.key = this.name = projectionName(projector.name)
     this.filter = projector.filter ?? {}
@@ -82,7 +83,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     if (isForNewerBuilds(failure.error)) return 'fatal'
     const strategy = (await this.#projector.onFailure?.(failure)) ?? 'fatal'
     if ((strategy as string) === 'park-stream')
-      throw new InvalidArgumentError('onFailure', "returned 'park-stream', which is for read models. Return 'park'.")
+      throw new InvalidArgumentError('onFailure', say`returned 'park-stream', which is for read models. Return 'park'.`)
     return strategy
   }
 
@@ -146,7 +147,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     if (this.#fault?.position !== position || stored >= position) {
       throw new InvalidArgumentError(
         'position',
-        `is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
+        say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
       )
     }
     await this.#checkpoints.save(this.name, position, { expected: stored })
@@ -160,10 +161,10 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   async replay(position: number): Promise<void> {
     if (this.#store === undefined)
-      throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
+      throw new InvalidArgumentError('letter', say`cannot be replayed without an event store.`)
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
-      throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+      throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
     await this.#call(await this.#store.event(position))
     await this.discard(position)
   }
@@ -198,7 +199,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
     throw new LogInconsistentError(
       0,
-      `The stored checkpoint of '${this.name}' is ${describe(stored)}, which is not a position: it was damaged. Call rebuild(), or give the projector another name.`,
+      say`The stored checkpoint of '${this.name}' is ${describe(stored)}, which is not a position: it was damaged. Call rebuild(), or give the projector another name.`,
     )
   }
 

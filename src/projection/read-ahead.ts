@@ -1,6 +1,6 @@
 /** Reads pages, and the next page while one is applied and committed: its records, or all of it. Holds two pages at most. */
 import type { EventShape } from '../events/event.js'
-import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
+import { RecordsAhead } from '../log/records-ahead.js'
 import type { CollectedPage, PageReadOptions } from '../log/pages.js'
 import type { Slices } from '../platform/slices.js'
 import type { RunContext } from './runner.js'

@@ -1,5 +1,6 @@
 /** Running a projection until it is done. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
@@ -29,10 +30,10 @@ export function newOwner(): string {
  * @param projector what `defineProjection` returned, or any object with `name` and `apply`
  * @param options of a plain projector also `context` and `checkpoint`
  * @throws InvalidArgumentError for an unknown option or a value outside its range, before anything is done
- * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
+ * @throws DefinitionChangedError if another definition of its name and version is in use in this context, or made the
  *   read model
  * @throws AlreadyRunningError if another context runs it and `leadership` is 'try'
- * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
+ * @throws ProjectionFailedError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, C = unknown>(
@@ -79,7 +80,10 @@ export async function runProjection<E extends EventShape, C>(
     }
   }
   if (isDefinition(projector))
-    throw new InvalidArgumentError('store', 'must come from openEventStore: other backends run plain projectors only.')
+    throw new InvalidArgumentError(
+      'store',
+      say`must come from openEventStore: other backends run plain projectors only.`,
+    )
   const target = new PlainTarget(projector as Projector<E, C>, store.checkpoints, options)
   return driveTarget(target, { ...store, lifecycle: pageLifecycle() }, options, how)
 }

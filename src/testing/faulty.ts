@@ -1,7 +1,7 @@
-/** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for (SPEC 3.7, W21). */
+/** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for. */
 import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import type { EventReader, EventStore, ReadAllOptions, StreamWrite } from '../log/event-store.js'
+import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
 import { EventIterator } from '../log/iterate.js'
 import { readPages } from '../log/pages.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -36,6 +36,7 @@ export interface ScriptedFault {
   readonly error?: unknown
 }
 
+/** Which calls of a store `faulty` lets fail: at random, by a list, or both. */
 export interface FaultOptions {
   /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
   readonly seed?: number
@@ -80,7 +81,7 @@ const partNames = ['reader', 'checkpoints', 'coordinator']
  * @example
  * const store = faulty(await openEventStore({ name: 'test' }), { failures: [{ call: 'append', at: 2, side: 'after' }] })
  *
- * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen (V19)
+ * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen
  */
 export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
   onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])
@@ -106,7 +107,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       writes ? { outcome: side === 'before' ? 'not-written' : 'unknown' } : {},
     )
   }
-  const conflictAt = (at: number, writes: readonly StreamWrite[]) => {
+  const conflictAt = (at: number, writes: readonly Omit<StreamWrite, 'events'>[]) => {
     const write = writes.find(({ expectedVersion = 'any' }) => expectedVersion !== 'any')
     if (stopped || write === undefined) return
     if (conflictsLeft > 0) conflictsLeft -= 1
@@ -157,9 +158,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   }
   const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
     readEvents: around(target, 'readEvents'),
-    append: around(target, 'append', (at, writes: StreamWrite | readonly StreamWrite[]) =>
-      conflictAt(at, Array.isArray(writes) ? writes : [writes as StreamWrite]),
-    ),
+    append: around(target, 'append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
     load: around(target, 'load'),
     save: around(target, 'save'),
     tryAcquire: around(target, 'tryAcquire', undefined, giveBack),
@@ -180,6 +179,12 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }
+}
+
+/** What an append expects of its streams, in either form of its arguments. */
+function expectationsOf([first, , options]: readonly unknown[]): readonly Omit<StreamWrite, 'events'>[] {
+  if (typeof first === 'string') return [{ stream: first, ...(options as StreamAppendOptions | undefined) }]
+  return Array.isArray(first) ? first : [first as StreamWrite]
 }
 
 /** The same object with some properties exchanged, also if it is an instance of a class with private fields, or frozen. */

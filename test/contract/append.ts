@@ -258,7 +258,7 @@ export function appendContract(name: string, open: Open): void {
           })
         })
       })
-      test('under a codec that never makes the same text twice: stream and type are compared', async () => {
+      test('H77: under a codec that never makes the same text twice: stream and type are compared', async () => {
         let nonce = 0
         const codec: Codec = {
           encode: async (data) => ({ nonce: (nonce += 1), data }),
@@ -417,7 +417,7 @@ export function appendContract(name: string, open: Open): void {
             const unreadable = {
               code: 'event-unreadable',
               position: 1,
-              message: expect.stringContaining('decoding it answered undefined'),
+              message: expect.stringContaining('decoding it returned undefined'),
             }
             await expect(all(store.read())).rejects.toMatchObject(unreadable)
             await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)

@@ -155,8 +155,9 @@ export default [
   {
     id: 'backup-18',
     file: 'src/maintenance/import.ts',
-    find: '    if (commit !== this.#commit && commit !== at && this.#last !== after)\n      throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
-    replace: '    if (false) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
+    find: '    if (commit !== this.#commit && commit !== at && this.#last !== after)\n      throw wrong(say`belongs to the commit at ${commit}, which is not that of the line before.`)',
+    replace:
+      '    if (false) throw wrong(say`belongs to the commit at ${commit}, which is not that of the line before.`)',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'a line of another commit is taken',
   },
@@ -300,10 +301,9 @@ export default [
   },
   {
     id: 'backup-35',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: `    if (prepared.events.length === 0 || prepared.condition !== undefined || prepared.imported !== undefined)
-      return false`,
-    replace: '    if (prepared.events.length === 0 || prepared.condition !== undefined) return false',
+    file: 'src/log/indexeddb/writer-view.ts',
+    find: 'if (events.length === 0 || condition !== undefined || imported !== undefined) return false',
+    replace: 'if (events.length === 0 || condition !== undefined) return false',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'a warm writer stores a part without a look at the log',
   },

@@ -393,9 +393,9 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'events to come are left out',
-    find: "  if (wrong.length === 0 && skipped.some((each) => each > position))\n    wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
+    find: "  if (wrong.length === 0 && skipped.some((each) => each > position))\n    wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
     replace:
-      "  if (false) wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
+      "  if (false) wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
   },
   {
     id: 'S24',
@@ -529,7 +529,7 @@ export default [
   {
     id: 'U16',
     file: 'src/projection/runner.ts',
-    find: `if (!signal.aborted || error instanceof ProjectionError || hasCode(error, 'leadership-lost')) throw error`,
+    find: `if (!signal.aborted || error instanceof ProjectionFailedError || hasCode(error, 'leadership-lost')) throw error`,
     replace: 'if (!signal.aborted) throw error',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'a lost compare is told as an abort',

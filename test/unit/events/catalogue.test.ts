@@ -403,7 +403,7 @@ describe('the core', () => {
     expect(() => throwing.restore('A', 1, {}, 7)).toThrow(
       expect.objectContaining({ name: 'EventUnreadableError', position: 7, cause }),
     )
-    expect(() => bad(() => undefined).restore('A', 1, {}, 7)).toThrow(/answered undefined/)
+    expect(() => bad(() => undefined).restore('A', 1, {}, 7)).toThrow(/returned undefined/)
     expect(() =>
       bad(async () => {
         throw cause

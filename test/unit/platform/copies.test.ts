@@ -33,7 +33,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     })
     const between = { ...store }
     let interfered = false
-    between.append = async (...asked) => {
+    between.append = async (...asked: [never]) => {
       if (!interfered) {
         interfered = true
         await store.append({ stream: 's', events: [added(10)] })
