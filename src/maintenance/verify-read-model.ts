@@ -19,7 +19,8 @@ import { compareKeys, slotOf, type RowKey, type Slot } from '../read-model/keys.
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import { countedRows } from '../read-model/row-counts.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
-import { impossibleIn, isWhole, type RowChanges, type StateRow } from '../read-model/state.js'
+import { impossibleIn, isWhole } from '../read-model/possible-state.js'
+import type { RowChanges, StateRow } from '../read-model/state.js'
 import { readModelTarget } from '../running/read-model-target.js'
 
 /** What can be wrong with a read model. */

@@ -97,13 +97,6 @@ export function inRange(key: unknown, { lower, upper, lowerOpen, upperOpen }: Ke
   return true
 }
 
-/** A checked range as IndexedDB takes it; `null` for every key. */
-export function nativeRange({ lower, upper, lowerOpen = false, upperOpen = false }: KeyRange): IDBKeyRange | null {
-  if (lower !== undefined && upper !== undefined) return IDBKeyRange.bound(lower, upper, lowerOpen, upperOpen)
-  if (lower !== undefined) return IDBKeyRange.lowerBound(lower, lowerOpen)
-  return upper === undefined ? null : IDBKeyRange.upperBound(upper, upperOpen)
-}
-
 const aKey = 'a key is a string, a number, a Date, bytes or a list of those'
 
 /**

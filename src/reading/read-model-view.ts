@@ -20,7 +20,7 @@ import {
 import { equal } from '../read-model/equal.js'
 import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from '../read-model/keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live-query.js'
-import type { StateRow } from '../read-model/state.js'
+import { stampOf } from '../read-model/state.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage, Selection, TableQuery } from '../read-model/storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
@@ -109,9 +109,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(`The read model '${key}'`)
-  const ask = (table: string, query: Query): Promise<Answer> => {
+  const ask = async (table: string, query: Query): Promise<Answer> => {
     if (closed) throw closedError()
-    return storage.query(table, query)
+    const { values, state } = await storage.queries([{ table, query }])
+    return { value: values[0], state }
   }
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
@@ -133,7 +134,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
             asked.push({ table, query: question })
             const at = known.findIndex((one) => one.table === table && equal(one.query, question))
             const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-            moments.set(momentOf(answer.state), answer.state.position)
+            moments.set(stampOf(answer.state, false), answer.state.position)
             return answer
           }),
         )
@@ -233,9 +234,6 @@ interface Known extends TableQuery {
   readonly answer: Answer
 }
 
-/** Rows that were read in one such moment belong together. */
-const momentOf = ({ epoch, position, shown }: StateRow): string => `${epoch}:${position}:${shown}`
-
 /** Tells of commits: by hints, and where those were lost by looking now and then. */
 function watchCommits(
   key: string,
@@ -247,7 +245,10 @@ function watchCommits(
   let seen: string | undefined
   const look = async () => {
     // A first look that fails must not let the next one pass for it: what happened in between would be missed.
-    const moment = await storage.state().then(momentOf, () => seen ?? '')
+    const moment = await storage.state().then(
+      (state) => stampOf(state, false),
+      () => seen ?? '',
+    )
     if (moment === seen) return
     const first = seen === undefined
     seen = moment

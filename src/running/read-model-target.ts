@@ -9,8 +9,18 @@ import {
   type ProjectionTarget,
 } from '../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from '../read-model/define.js'
-import { workingSide, type StateRow } from '../read-model/state.js'
-import type { ReadModelStorage } from '../read-model/storage.js'
+import { begin, heldStreams } from '../read-model/begin.js'
+import {
+  faulted,
+  faultOutcome,
+  pausedOrNot,
+  rebuildStarted,
+  skipped,
+  tried,
+  workingSide,
+  type StateRow,
+} from '../read-model/state.js'
+import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
 
 /** How often a replay that raced with commits is tried. */
@@ -34,7 +44,8 @@ export function readModelTarget<E extends EventShape>(
   storage: ReadModelStorage,
   ports: TargetPorts<E>,
 ): ProjectionTarget<E> & ProjectionControls {
-  const work = new UnitOfWork(definition, storage)
+  const key = projectionKey(definition)
+  const work = new UnitOfWork(definition, rowSource(storage, 0))
   const allTables = Object.keys(definition.tables)
   let from: StateRow | undefined
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
@@ -51,19 +62,19 @@ export function readModelTarget<E extends EventShape>(
   let replaying: Promise<unknown> = Promise.resolve()
   return {
     name: definition.name,
-    key: projectionKey(definition),
+    key,
     filter: definition.filter,
     onError: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
+      from = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
       // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
-      held = (from.rebuild ?? from).holds === true ? await storage.heldStreams(workingSide(from)) : undefined
+      held = (from.rebuild ?? from).holds === true ? await heldStreams(storage, workingSide(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
-      work.reset(workingSide(from), (from.rebuild?.position ?? from.position) === 0)
+      work.reset(rowSource(storage, workingSide(from)), (from.rebuild?.position ?? from.position) === 0)
       return from
     },
     get held() {
@@ -84,10 +95,13 @@ export function readModelTarget<E extends EventShape>(
       const before = alone
       // Also where it fails: it may be noted all the same (N4).
       alone = position ?? alone
-      from = await storage.tries(from, position).catch((error: unknown) => {
-        if ((error as { code?: string }).code === 'leadership-lost') alone = before
-        throw error
-      })
+      const was = from
+      from = await storage
+        .move('noting an event of', (before) => ({ after: tried(key, before, was, position) }))
+        .catch((error: unknown) => {
+          if ((error as { code?: string }).code === 'leadership-lost') alone = before
+          throw error
+        })
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
@@ -105,18 +119,21 @@ export function readModelTarget<E extends EventShape>(
     reset() {
       letters = []
       dropped = true
-      work.reset(0, false)
+      work.reset()
     },
     state: () => storage.state(),
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
-      const outcome = await storage.fault(from, fault, alone)
+      const was = from
+      const after = await storage.move('recording a failure of', (before) => faulted(before, was, fault, alone))
       ports.changed()
-      return outcome
+      return faultOutcome(after, fault)
     },
-    setPaused: (paused) => control(storage.setPaused(paused)),
-    rebuild: () => control(storage.rebuild()),
-    skip: (position) => control(storage.skip(position)),
+    setPaused: (paused) =>
+      control(storage.move(paused ? 'pausing' : 'resuming', (before) => ({ after: pausedOrNot(before, paused) }))),
+    rebuild: () => control(storage.move('rebuilding', rebuildStarted)),
+    skip: (position) =>
+      control(storage.move('skipping an event of', (before) => ({ after: skipped(before, position) }))),
     letters: (after, limit) => storage.letters(after, limit),
     async replay(position) {
       const replay = replaying.then(async () => {
@@ -128,7 +145,7 @@ export function readModelTarget<E extends EventShape>(
       return replay
     },
     async discard(position) {
-      await storage.discardLetter(position)
+      await storage.removeLetter(position)
       ports.committed((await storage.state()).position, [])
     },
     caller: () => work.caller(),
@@ -144,11 +161,10 @@ async function replayLetter<E extends EventShape>(
 ) {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
-    const work = new UnitOfWork(definition, storage, { remembersReads: true })
-    work.reset(from.shown, false)
+    const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
     await applied(work.apply(event))
     try {
-      await storage.replay(from, work.read, work.pending, event.position)
+      await storage.removeLetter(event.position, { from, read: work.read, rows: work.pending })
       return { position: from.position, tables: [...work.pending.keys()] }
     } catch (error) {
       // The projection changed these rows in between.

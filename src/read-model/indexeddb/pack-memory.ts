@@ -1,33 +1,31 @@
 /** What a connection remembers of packed tables. */
-import { workingPosition } from '../../projection/target.js'
 import type { TablePacks } from './packs.js'
-import { workingSide, type Side, type StateRow } from '../state.js'
+import { stampOf, type Side, type StateRow } from '../state.js'
 
-/** Names the state of the rows on a side: as long as it is the same, so are they. A rebuild may end where it began, so both sides are named. */
-export const standingOf = (state: StateRow, side: Side): string =>
-  `${side}${state.shown}:${state.epoch}:${side === workingSide(state) ? workingPosition(state) : state.position}`
+/** The version stamp of the rows on a side. */
+export const packStampOf = (state: StateRow, side: Side): string => `${side} ${stampOf(state)}`
 
-/** Tables of one and the same state; what is of another is forgotten. */
+/** The packs of tables at one version stamp; those of every other one are forgotten. */
 export class PackMemory {
-  #standing = ''
+  #stamp = ''
   #tables: ReadonlyMap<string, TablePacks> = new Map()
 
-  get standing(): string {
-    return this.#standing
+  get stamp(): string {
+    return this.#stamp
   }
 
-  at(standing: string): ReadonlyMap<string, TablePacks> {
-    return standing === this.#standing ? this.#tables : new Map()
+  at(stamp: string): ReadonlyMap<string, TablePacks> {
+    return stamp === this.#stamp ? this.#tables : new Map()
   }
 
-  /** From here on these are remembered, and nothing else. */
-  move(standing: string, tables: Iterable<readonly [string, TablePacks]> = []): void {
-    this.#standing = standing
+  /** Remembers these tables and no others. */
+  move(stamp: string, tables: Iterable<readonly [string, TablePacks]> = []): void {
+    this.#stamp = stamp
     this.#tables = new Map(tables)
   }
 
-  /** Adds a table to those of that state. */
-  remember(standing: string, table: string, packs: TablePacks): void {
-    this.move(standing, [...this.at(standing), [table, packs]])
+  /** Adds a table to those of that stamp. */
+  remember(stamp: string, table: string, packs: TablePacks): void {
+    this.move(stamp, [...this.at(stamp), [table, packs]])
   }
 }

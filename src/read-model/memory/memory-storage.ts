@@ -1,37 +1,24 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
 import { ClosedError } from '../../errors.js'
-import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../../projection/target.js'
+import type { DeadLetterRecord } from '../../projection/target.js'
 import { projectionKey, type ProjectionDefinition } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
 import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { addLeftOut, earlierVersions } from '../earlier-versions.js'
+import { letterRemoved, type Replay } from '../dead-letters.js'
+import { assertPossible } from '../possible-state.js'
 import {
-  addLeftOut,
-  assertPossible,
   committed,
-  earlierVersions,
   emptyState,
-  faulted,
-  faultOutcome,
-  letterBefore,
-  looksBack,
-  pausedOrNot,
-  rebuildStarted,
-  replayed,
-  skipped,
-  takeOver,
-  tried,
-  withoutLetter,
   workingSide,
   type Commit,
   type RowChanges,
-  type RowsRead,
   type Side,
   type StateRow,
-  type TakeOver,
   type Transition,
 } from '../state.js'
-import type { Answer, Query, ReadModelStorage, TableQuery } from '../storage.js'
+import type { Answers, Query, ReadModelStorage, TableQuery } from '../storage.js'
 
 type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
 interface SideOfRows {
@@ -90,60 +77,39 @@ const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
 class MemoryStorage implements ReadModelStorage {
+  readonly log: string
   readonly #databases: MemoryDatabases
   readonly #database: MemoryDatabase
   readonly #definition: ProjectionDefinition
   readonly #key: string
-  readonly #log: string
   #closed = false
 
   constructor(databases: MemoryDatabases, definition: ProjectionDefinition, log: string) {
+    this.log = log
     this.#databases = databases
     this.#definition = definition
     this.#key = projectionKey(definition)
-    this.#log = log
     let database = databases.get(this.#key)
     if (database === undefined)
       databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
     this.#database = database
-    this.#assertSame()
-  }
-
-  /** The first definition that opens an empty one owns it. */
-  #assertSame(): void {
-    const { state } = this.#database
-    if (state.fingerprint === '')
-      this.#database.state = {
-        ...state,
-        fingerprint: fingerprintOf(this.#definition),
-        handles: handledBy(this.#definition),
-      }
-    assertSameDefinition(this.#definition, assertPossible(this.#key, this.#database.state))
-  }
-
-  /** What earlier versions left out by hand. */
-  #leftOutBefore(): readonly number[] {
-    const { name, version } = this.#definition
-    const found = new Set<number>()
-    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version))
-      addLeftOut(found, this.#databases.get(key)?.state, this.#log)
-    return [...found]
+    this.#own()
+    assertSameDefinition(definition, this.#state)
   }
 
   async open(): Promise<void> {}
+
+  close(): void {
+    this.#closed = true
+  }
 
   async state(): Promise<StateRow> {
     return this.#state
   }
 
-  async begin(how: TakeOver): Promise<StateRow> {
-    this.#assertSame()
-    const carried = looksBack(this.#state, this.#definition.version) ? this.#leftOutBefore() : undefined
-    return this.#finish(takeOver(this.#state, this.#log, { ...how, handles: handledBy(this.#definition), carried }))
-  }
-
-  async tries(from: StateRow, position?: number): Promise<StateRow> {
-    return this.#finish({ after: tried(this.#key, this.#state, from, position), clear: [] })
+  async move(_what: string, change: (before: StateRow) => Transition): Promise<StateRow> {
+    this.#own()
+    return this.#finish(change(this.#state))
   }
 
   async commit(change: Commit): Promise<StateRow> {
@@ -154,44 +120,32 @@ class MemoryStorage implements ReadModelStorage {
     return this.#finish(transition)
   }
 
-  async replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void> {
-    const { letters } = this.#database.sides[from.shown]
-    const rowsAsRead = read.every(({ table, key, row }) =>
-      equal(this.#table(from.shown, table).get(slotOf(key))?.row ?? null, row ?? null),
-    )
-    const after = replayed(this.#key, this.#state, from, {
-      letter: letters.has(letter),
-      waitsFor: letterBefore(letters.get(letter), inOrder(letters)),
-      rowsAsRead,
-    })
-    this.#put(from.shown, rows)
-    letters.delete(letter)
-    this.#finish({ after, clear: [] })
+  async removeLetter(position: number, replay?: Replay): Promise<void> {
+    const before = this.#state
+    const { letters } = this.#database.sides[before.shown]
+    const found = {
+      letter: letters.get(position),
+      upToIt: inOrder(letters),
+      rowsAsRead: (replay?.read ?? []).every(({ table, key, row }) =>
+        equal(this.#row(before.shown, table, key) ?? null, row ?? null),
+      ),
+    }
+    const after = letterRemoved(this.#key, before, found, replay?.from)
+    if (replay !== undefined) this.#put(before.shown, replay.rows)
+    letters.delete(position)
+    this.#finish({ after })
   }
 
-  async rebuild(): Promise<void> {
-    this.#finish(rebuildStarted(this.#state))
-  }
-
-  async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome> {
-    return faultOutcome(this.#finish(faulted(this.#state, from, fault, survived)), fault)
-  }
-
-  async skip(position: number): Promise<void> {
-    this.#finish({ after: skipped(this.#state, position), clear: [] })
-  }
-
-  async setPaused(paused: boolean): Promise<void> {
-    this.#finish({ after: pausedOrNot(this.#state, paused), clear: [] })
-  }
-
-  async row(side: Side, table: string, key: RowKey): Promise<unknown> {
-    return this.#table(side, table).get(slotOf(key))?.row
+  async leftOutBefore(): Promise<readonly number[]> {
+    const { name, version } = this.#definition
+    const found = new Set<number>()
+    for (const key of earlierVersions([...this.#databases.keys()], `${name}@`, version))
+      addLeftOut(found, this.#databases.get(key)?.state, this.log)
+    return [...found]
   }
 
   async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
-    const rows = this.#table(side, table)
-    return keys.map((key) => rows.get(slotOf(key))?.row)
+    return keys.map((key) => this.#row(side, table, key))
   }
 
   async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
@@ -206,62 +160,48 @@ class MemoryStorage implements ReadModelStorage {
       .at(-1)
   }
 
-  async query(table: string, query: Query): Promise<Answer> {
-    return this.#query(table, query)
-  }
-
-  async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
-    return { values: asked.map(({ table, query }) => this.#query(table, query).value), state: this.#state }
-  }
-
-  #query(table: string, query: Query): Answer {
+  async queries(asked: readonly TableQuery[]): Promise<Answers> {
     const state = this.#state
-    const rows = this.#table(state.shown, table)
     // Copies, as from a database: what an app does to its rows must not reach those of others.
-    if (query.kind === 'get') return { state, value: structuredClone(rows.get(slotOf(query.key))?.row) }
-    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
-    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
-      return { state, value: rows.size }
-    const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
-    const found = [...rows.values()]
-      .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
-      .filter(({ at }) => isIndexKey(at) && inRange(at, range))
-    if (query.kind === 'count') return { state, value: found.length }
-    found.sort((left, right) => compareKeys(left.at, right.at) || compareKeys(left.key, right.key))
-    if (direction === 'prev') found.reverse()
-    return { state, value: structuredClone(found.slice(0, limit).map(({ row }) => row)) }
+    return { values: asked.map(({ table, query }) => structuredClone(this.#query(state.shown, table, query))), state }
   }
 
-  async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
-    return inOrder(this.#database.sides[this.#state.shown].letters)
+  async letters(after: number, limit: number, side = this.#state.shown): Promise<DeadLetterRecord[]> {
+    return inOrder(this.#database.sides[side].letters)
       .filter(({ position }) => position > after)
       .slice(0, limit)
-  }
-
-  async heldStreams(side: Side): Promise<ReadonlySet<string>> {
-    return new Set(
-      inOrder(this.#database.sides[side].letters)
-        .filter(({ holdsStream }) => holdsStream === true)
-        .map(({ stream }) => stream),
-    )
-  }
-
-  async discardLetter(position: number): Promise<void> {
-    const before = this.#state
-    const { letters } = this.#database.sides[before.shown]
-    const letter = letters.get(position)
-    if (letter === undefined) return
-    letters.delete(position)
-    this.#finish({ after: withoutLetter(before, letter.holdsStream === true), clear: [] })
-  }
-
-  close(): void {
-    this.#closed = true
   }
 
   get #state(): StateRow {
     if (this.#closed) throw new ClosedError(`The read model '${this.#key}'`)
     return assertPossible(this.#key, this.#database.state)
+  }
+
+  /** The first definition that opens or moves an emptied one owns it. */
+  #own(): void {
+    const { state } = this.#database
+    if (state.fingerprint !== '') return
+    this.#database.state = {
+      ...state,
+      fingerprint: fingerprintOf(this.#definition),
+      handles: handledBy(this.#definition),
+    }
+  }
+
+  #query(side: Side, table: string, query: Query): unknown {
+    if (query.kind === 'get') return this.#row(side, table, query.key)
+    const rows = this.#table(side, table)
+    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
+    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
+      return rows.size
+    const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
+    const found = [...rows.values()]
+      .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
+      .filter(({ at }) => isIndexKey(at) && inRange(at, range))
+    if (query.kind === 'count') return found.length
+    found.sort((left, right) => compareKeys(left.at, right.at) || compareKeys(left.key, right.key))
+    if (direction === 'prev') found.reverse()
+    return found.slice(0, limit).map(({ row }) => row)
   }
 
   #table(side: Side, name: string): Table {
@@ -271,6 +211,10 @@ class MemoryStorage implements ReadModelStorage {
     return table
   }
 
+  #row(side: Side, table: string, key: RowKey): unknown {
+    return this.#table(side, table).get(slotOf(key))?.row
+  }
+
   #put(side: Side, changes: RowChanges): void {
     for (const [name, rows] of changes) {
       const table = this.#table(side, name)
@@ -278,7 +222,7 @@ class MemoryStorage implements ReadModelStorage {
     }
   }
 
-  #finish({ after, clear }: Transition): StateRow {
+  #finish({ after, clear = [] }: Transition): StateRow {
     for (const side of clear) {
       this.#database.sides[side].tables.clear()
       this.#database.sides[side].letters.clear()

@@ -7,9 +7,10 @@ import type { Applying } from '../../projection/target.js'
 import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from '../define.js'
 import { assertKey, slotOf, type RowKey, type Slot } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
-import type { RowChanges, RowsRead, Side } from '../state.js'
-import type { ReadModelStorage } from '../storage.js'
-import { TableWork, type TableSource } from './table-work.js'
+import type { RowsRead } from '../dead-letters.js'
+import type { RowChanges } from '../state.js'
+import type { RowSource } from '../storage.js'
+import { TableWork, type RowRead } from './table-work.js'
 import { tableWriters, type Invocation } from './table-writers.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
@@ -28,7 +29,7 @@ const manyRows = 128
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
   readonly #definition: ProjectionDefinition<E>
-  readonly #storage: ReadModelStorage
+  readonly #source: RowSource
   readonly #folds: readonly Fold<E>[]
   readonly #writers: (event: Invocation) => object
   readonly #handlers = stackGuard()
@@ -36,18 +37,18 @@ export class UnitOfWork<E extends EventShape> {
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #storageErrors = new WeakSet<object>()
   /** Every row that was read of the storage, for one who asked for that. */
-  readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
+  readonly #read: RowRead[] | undefined
   #preparedMuch = false
   #wantsPreparing = false
 
   constructor(
     definition: ProjectionDefinition<E>,
-    storage: ReadModelStorage,
+    source: RowSource,
     options: { readonly remembersReads?: boolean } = {},
   ) {
     if (options.remembersReads === true) this.#read = []
     this.#definition = definition
-    this.#storage = storage
+    this.#source = source
     this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[]).map(
       ([table, fold]) => ({
         table,
@@ -57,24 +58,15 @@ export class UnitOfWork<E extends EventShape> {
       }),
     )
     this.#writers = tableWriters(Object.keys(definition.tables))
-    this.reset(0, false)
+    this.reset()
   }
 
-  /** Forgets everything, and works on a side from here on. `empty`: nothing is in its tables. */
-  reset(side: Side, empty: boolean): void {
-    const storage = this.#storage
-    const read = this.#read
+  /** Forgets everything, and works on these rows from now on. `empty`: there are none yet. */
+  reset(source: RowSource = this.#source, empty = false): void {
+    const owner = projectionKey(this.#definition)
+    const tables = Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>)
     this.#tables = new Map(
-      Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
-        const source: TableSource = {
-          row: (key) => storage.row(side, name, key),
-          rows: (keys) => storage.rows(side, name, keys),
-          whole: (most) => storage.wholeTable(side, name, most),
-          lastKey: () => storage.lastKey(side, name),
-          ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
-        }
-        return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
-      }),
+      tables.map(([name, table]) => [name, new TableWork(name, table, source, { empty, owner, read: this.#read })]),
     )
   }
 
