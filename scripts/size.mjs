@@ -57,9 +57,9 @@ export const budgets = [
     without: [...projection, ...commands],
   },
   {
-    title: 'destroyEventStore',
+    title: 'deleteEventStore',
     entry: 'tidemark',
-    names: 'destroyEventStore',
+    names: 'deleteEventStore',
     budget: kib(3.75),
     without: [...projection, ...commands],
   },

@@ -17,16 +17,16 @@ export type TidemarkErrorCode =
   | 'invalid-argument'
   | 'invalid-import'
   | 'event-unreadable'
-  | 'event-crashes'
-  | 'stream-held'
-  | 'integrity'
-  | 'failed'
+  | 'poison-event'
+  | 'stream-blocked'
+  | 'log-inconsistent'
+  | 'projection-failed'
   | 'definition-changed'
-  | 'leadership'
+  | 'already-running'
   | 'leadership-lost'
   | 'caught-up-timeout'
   | 'query-timeout'
-  | 'refused'
+  | 'command-refused'
   | 'undeclared-stream'
   | 'too-many-streams'
   | 'storage-busy'
@@ -97,7 +97,7 @@ export class VersionConflictError extends TidemarkError {
   }
 }
 
-/** An event that matches `failIfAny` was appended in between. Nothing was written. */
+/** An event that matches the `condition` of its append was appended in between. Nothing was written. */
 export class ConditionFailedError extends TidemarkError {
   /** Where the first such event stands. */
   declare readonly position: number
@@ -105,7 +105,7 @@ export class ConditionFailedError extends TidemarkError {
   constructor(position: number) {
     super(
       'condition-failed',
-      `An event that 'failIfAny' forbids stands at position ${position}. Read again from there and decide anew.`,
+      `An event that the append's 'condition' forbids stands at position ${position}. Read again from there and decide anew.`,
       { outcome: 'not-written' },
     )
     this.position = position
@@ -154,11 +154,11 @@ export class InvalidImportError extends TidemarkError {
   }
 }
 
-/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onError` says otherwise (H16, N7). */
+/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise (H16, N7). */
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
-   * A newer build of the app wrote it, in a version of its type that this one does not know. Projections stop before it, whatever `onError`
+   * A newer build of the app wrote it, in a version of its type that this one does not know. Projections stop before it, whatever `onFailure`
    * says: a tab of the newer build goes on with it, and what an old tab sets aside would be missing there as well.
    */
   declare readonly newer?: true
@@ -172,14 +172,14 @@ export class EventUnreadableError extends TidemarkError {
 
 /**
  * An event whose handler seems to kill the page: runs that applied it, at last alone, ended without a word. It is not applied again, and
- * `onError` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'` (N19).
+ * `onFailure` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'` (N19).
  */
-export class EventCrashesError extends TidemarkError {
+export class PoisonEventError extends TidemarkError {
   declare readonly position: number
 
   constructor(position: number, runs: number) {
     super(
-      'event-crashes',
+      'poison-event',
       `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`,
     )
     this.position = position
@@ -187,21 +187,21 @@ export class EventCrashesError extends TidemarkError {
 }
 
 /** Why an event was parked without being tried: letters of its stream wait that come before it (N22). */
-export class StreamHeldError extends TidemarkError {
+export class StreamBlockedError extends TidemarkError {
   declare readonly stream: string
 
   constructor(stream: string) {
-    super('stream-held', `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`)
+    super('stream-blocked', `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`)
     this.stream = stream
   }
 }
 
 /** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head (N36, N37). */
-export class IntegrityError extends TidemarkError {
+export class LogInconsistentError extends TidemarkError {
   declare readonly position: number
 
   constructor(position: number, problem: string, outcome?: WriteOutcome) {
-    super('integrity', problem, { outcome })
+    super('log-inconsistent', problem, { outcome })
     this.position = position
   }
 }
@@ -226,7 +226,7 @@ export class ProjectionError extends TidemarkError {
       position?: number
     },
     cause: unknown,
-    code: 'failed' | 'definition-changed' = 'failed',
+    code: 'projection-failed' | 'definition-changed' = 'projection-failed',
   ) {
     super(code, message, { cause })
     this.name = 'ProjectionError'
@@ -243,11 +243,11 @@ export class ProjectionError extends TidemarkError {
 }
 
 /** Another context leads this projection, or leadership could not be asked for. */
-export class LeadershipError extends TidemarkError {
+export class AlreadyRunningError extends TidemarkError {
   declare readonly projector: string
 
   constructor(projector: string, problem: string, cause?: unknown) {
-    super('leadership', `Projection '${projector}' cannot run here: ${problem}`, cause === undefined ? {} : { cause })
+    super('already-running', `Projection '${projector}' cannot run here: ${problem}`, cause === undefined ? {} : { cause })
     this.projector = projector
   }
 }
@@ -297,11 +297,10 @@ export class CommandRefusedError extends TidemarkError {
   declare readonly reason: unknown
 
   constructor(reason: unknown) {
-    super('refused', `The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
+    super('command-refused', `The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
       outcome: 'not-written',
       cause: reason,
     })
-    this.name = 'CommandRefusedError'
     this.reason = reason
   }
 }
@@ -368,7 +367,7 @@ export class StorageUnavailableError extends TidemarkError {
 
 /**
  * The database is not as it was made: something of it is missing (H16, H43). It is left as it is, for whoever may still rescue
- * it. Where there is an export, `destroyEventStore` and then import that.
+ * it. Where there is an export, `deleteEventStore` and then import that.
  */
 export class StorageDamagedError extends TidemarkError {
   constructor(message: string, options: { cause?: unknown } = {}) {

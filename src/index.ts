@@ -32,15 +32,15 @@ export type { NotJson } from './events/json-type.js'
 export type { Literal, Literals } from './events/literals.js'
 
 // The log
-export { destroyEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
+export { deleteEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
 export type {
   AppendOptions,
   AppendResult,
   Durability,
   EventFilter,
-  EventPage,
+  PageRequest,
   EventReader,
-  EventsRead,
+  EventPage,
   EventStore,
   ExpectedVersion,
   ReadAllOptions,
@@ -48,23 +48,23 @@ export type {
   ReadStreamOptions,
   StreamWrite,
 } from './log/event-store.js'
-export type { CollectedRead, PageReadOptions } from './log/pages.js'
+export type { CollectedPage, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/prepare.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
 export type { LogDefect, LogDefectKind } from './maintenance/audit.js'
-export { compactEvents, type Compaction, type CompactOptions } from './maintenance/compact.js'
+export { compactEvents, type CompactionResult, type CompactOptions } from './maintenance/compact.js'
 export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './maintenance/export.js'
 export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './maintenance/import.js'
 export type { LineSource } from './maintenance/lines.js'
 export type { StoreOperations } from './log/operations.js'
-export { verifyEventStore, type Verification } from './maintenance/verify-store.js'
+export { verifyEventStore, type VerificationResult } from './maintenance/verify-store.js'
 export type { StorageOccurrence, StorageReport } from './platform/healing.js'
-export type { Persistence, StorageUsage } from './platform/storage-manager.js'
+export type { PersistenceResult, StorageUsage } from './platform/storage-manager.js'
 
 // Projections
-export type { ProjectionConfig } from './projection/config.js'
+export type { ProjectionOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
 export type {
@@ -81,7 +81,7 @@ export {
   type ProjectionHandle,
   type RebuildOptions,
 } from './running/start-projection.js'
-export type { CaughtUp, CaughtUpOptions } from './running/caught-up.js'
+export type { CaughtUpResult, CaughtUpOptions } from './running/caught-up.js'
 export type { ProjectionStatus, StatusStore } from './running/status.js'
 
 // Read models
@@ -92,15 +92,15 @@ export {
   type Handlers,
   type IndexOf,
   type NextRows,
-  type ProjectionDefinition,
-  type ProjectionSpecification,
+  type Projection,
+  type ProjectionSpec,
   type ReadsOf,
   type RowOf,
   type TableDefinition,
   type TableFold,
   type TableFolds,
   type Tables,
-  type TableSpecification,
+  type TableSpec,
   type TableWriter,
   type TableWriters,
   type TypedTable,
@@ -108,14 +108,14 @@ export {
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
-export { liveProjection, type LiveProjectionSpecification } from './reading/live-projection.js'
+export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export {
   verifyReadModel,
   type ReadModelDefect,
   type ReadModelDefectKind,
-  type ReadModelVerification,
+  type ReadModelVerificationResult,
 } from './maintenance/verify-read-model.js'
 export {
   openReadModel,
@@ -163,14 +163,14 @@ export {
   ClosedError,
   CommandRefusedError,
   ConditionFailedError,
-  EventCrashesError,
+  PoisonEventError,
   EventUnreadableError,
-  IntegrityError,
+  LogInconsistentError,
   InvalidArgumentError,
   InvalidEventError,
   InvalidImportError,
   InvalidNameError,
-  LeadershipError,
+  AlreadyRunningError,
   LeadershipLostError,
   ProjectionError,
   QueryTimeoutError,
@@ -180,7 +180,7 @@ export {
   StorageFullError,
   StorageLostError,
   StorageUnavailableError,
-  StreamHeldError,
+  StreamBlockedError,
   TidemarkError,
   TooManyStreamsError,
   UndeclaredStreamError,

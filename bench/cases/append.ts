@@ -1,5 +1,5 @@
 /** Appending: one event per commit, 100 over 100 streams, and thousands in one commit. */
-import { openEventStore, destroyEventStore, type EventStore } from 'tidemark'
+import { openEventStore, deleteEventStore, type EventStore } from 'tidemark'
 import { deleteDatabase, openDatabase } from '../raw/database.js'
 import { recordPerCommit, recordPerEvent, writerOf, type Layout } from '../raw/layouts.js'
 import { timed, type Case, type Contender, type Sizes } from './case.js'
@@ -80,7 +80,7 @@ function tidemark(
       for await (const { position, data } of store.read()) tally.add(position, data)
       tally.assertFirst(warmUp.length + count, contender)
       await store.close()
-      await destroyEventStore(name)
+      await deleteEventStore(name)
       return run
     },
   }

@@ -1,5 +1,5 @@
 /** Projecting a whole log into 1,000 rows, from nothing. */
-import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { readLog } from '../raw/log.js'
 import { allRows, openRows, projectInOneCommit, projectOneByOne } from '../raw/projection.js'
@@ -24,7 +24,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
       const projection = define(`customers-${(runs += 1)}`)
       // Opened before, as an app would that shows it, and as the raw contenders have theirs.
       const view = await openReadModel(store, projection)
-      const run = await timed(count, () => runProjection(projection, store))
+      const run = await timed(count, () => runProjection(store, projection))
       assertCustomers(await view.customers.getAll(), count, form)
       await view.close()
       return run
@@ -69,7 +69,7 @@ export function projectionCase({ log: count, naive }: Sizes): Case {
       raw.close()
       await store.close()
       // Takes the read models of all runs along.
-      await destroyEventStore(storeName)
+      await deleteEventStore(storeName)
       await deleteDatabase(handMade)
     },
   }

@@ -1,5 +1,5 @@
 /** Reading a whole log in pages, as everything that catches up does. */
-import { destroyEventStore, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { openLog, readLog } from '../raw/log.js'
 import { timed, type Case, type Sizes } from './case.js'
@@ -87,7 +87,7 @@ function readCase({ name, store: storeName, count, page, pageRecords, fill, byHa
     async tearDown() {
       raw.close()
       await store.close()
-      await destroyEventStore(storeName)
+      await deleteEventStore(storeName)
       await deleteDatabase(handMade)
     },
   }

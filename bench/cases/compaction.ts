@@ -1,5 +1,5 @@
 /** What compaction brings to readers of the whole log, what it costs readers of one stream, and how long it takes. */
-import { compactEvents, destroyEventStore, type TidemarkStore } from 'tidemark'
+import { compactEvents, deleteEventStore, type TidemarkStore } from 'tidemark'
 import { timed, type Case, type Run } from './case.js'
 import { logOfSmallCommits } from './logs.js'
 import { deposit, deposits, streamCount, Tally, type DepositEvent } from './workload.js'
@@ -26,7 +26,7 @@ export function compactionCases(): Case[] {
     if (users > 0) return
     for (const [size, store] of logs) {
       await store.close()
-      await destroyEventStore(`compaction-${size}`)
+      await deleteEventStore(`compaction-${size}`)
     }
     logs.clear()
   }
@@ -82,7 +82,7 @@ export function compactionCases(): Case[] {
           for await (const { position, data } of store.read()) tally.add(position, data)
           tally.assertFirst(5_000, 'read')
           await store.close()
-          await destroyEventStore('compaction-now')
+          await deleteEventStore('compaction-now')
           return run
         },
       })),

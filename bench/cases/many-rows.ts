@@ -2,7 +2,7 @@
 import {
   defineProjection,
   deleteReadModel,
-  destroyEventStore,
+  deleteEventStore,
   openReadModel,
   startProjection,
   table,
@@ -91,7 +91,7 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
     const upTo = appended
     let running: ProjectionHandle | undefined
     const run = await timed(upTo, async () => {
-      running = startProjection(projection, store)
+      running = startProjection(store, projection)
       await running.caughtUp(upTo)
     })
     const after = heapInUse()
@@ -116,7 +116,7 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
   const fill = async () => {
     store = await logOfLargeCommits(storeName, count)
     for (const shape of sizes) {
-      const running = startProjection(projectionOf(`standing-${shape.rows}`, shape), store)
+      const running = startProjection(store, projectionOf(`standing-${shape.rows}`, shape))
       await running.caughtUp(count)
       standing.set(shape, running)
     }
@@ -124,7 +124,7 @@ export function manyRowsCases({ scale, waits }: Sizes): Case[] {
   const drop = async () => {
     for (const running of standing.values()) await running.stop()
     await store.close()
-    await destroyEventStore(storeName)
+    await deleteEventStore(storeName)
   }
   return [
     { name: 'many rows: project 200,000 events', contenders: project },

@@ -1,10 +1,10 @@
 /** The projection of the cases, in the three forms that tidemark has for it. */
-import { defineProjection, table, type ProjectionDefinition } from 'tidemark'
+import { defineProjection, table, type Projection } from 'tidemark'
 import { credited, events, type Customer, type DepositEvent } from './workload.js'
 
 const tables = { customers: table<Customer>({ key: 'customer' }) }
 
-export type CustomerProjection = ProjectionDefinition<DepositEvent, typeof tables>
+export type CustomerProjection = Projection<DepositEvent, typeof tables>
 
 /** Each takes a name, since a run must begin with no rows. */
 export const forms = {

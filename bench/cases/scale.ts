@@ -1,6 +1,6 @@
 /** What an event costs on logs of growing length: it should cost the same on each. */
 import {
-  destroyEventStore,
+  deleteEventStore,
   openReadModel,
   runProjection,
   startProjection,
@@ -56,7 +56,7 @@ export function scaleCases({ scale, waits }: Sizes): Case[] {
   const project = each(async ({ store, count }) => {
     const projection = forms.fold(`scaled-${(runs += 1)}`)
     const view = await openReadModel(store, projection)
-    const run = await timed(count, () => runProjection(projection, store))
+    const run = await timed(count, () => runProjection(store, projection))
     assertCustomers(await view.customers.getAll(), count, 'fold')
     await view.close()
     return run
@@ -71,7 +71,7 @@ export function scaleCases({ scale, waits }: Sizes): Case[] {
     for (const count of scale) {
       const name = `scale-${count}`
       const store = await logOfLargeCommits(name, count)
-      const running = startProjection(forms.fold('customers'), store)
+      const running = startProjection(store, forms.fold('customers'))
       await running.caughtUp(count)
       logs.push({ name, store, running, count })
     }
@@ -80,7 +80,7 @@ export function scaleCases({ scale, waits }: Sizes): Case[] {
     for (const { name, store, running } of logs) {
       await running.stop()
       await store.close()
-      await destroyEventStore(name)
+      await deleteEventStore(name)
     }
   }
   return [

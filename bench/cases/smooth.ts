@@ -1,5 +1,5 @@
 /** Catching up on the main thread of a page that somebody uses, on a slow processor. The driver throttles it and types. */
-import { destroyEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { allRows, openRows, projectInOneCommit } from '../raw/projection.js'
 import { timed, type Case, type MainThread, type Run, type Sizes } from './case.js'
@@ -27,7 +27,7 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
         async run() {
           const projection = define(`customers-${(runs += 1)}`)
           const view = await openReadModel(store, projection)
-          const run = await watched(() => timed(count, () => runProjection(projection, store)))
+          const run = await watched(() => timed(count, () => runProjection(store, projection)))
           assertCustomers(await view.customers.getAll(), count, form)
           await view.close()
           return run
@@ -49,7 +49,7 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
     async tearDown() {
       raw.close()
       await store.close()
-      await destroyEventStore(storeName)
+      await deleteEventStore(storeName)
       await deleteDatabase(handMade)
     },
   }

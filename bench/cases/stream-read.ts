@@ -1,5 +1,5 @@
 /** Reading one stream of a log that came in commits of one event. */
-import { destroyEventStore, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, type TidemarkStore } from 'tidemark'
 import { deleteDatabase, openDatabase } from '../raw/database.js'
 import { readIndexedStream, recordPerEventIndexed, writerOf } from '../raw/layouts.js'
 import { timed, type Case, type Sizes } from './case.js'
@@ -59,7 +59,7 @@ export function streamCase({ smallCommits }: Sizes): Case {
       raw.close()
       await deleteDatabase(rawName)
       await store.close()
-      await destroyEventStore(storeName)
+      await deleteEventStore(storeName)
     },
   }
 }

@@ -1,5 +1,5 @@
 /** tidemark as an app uses it: the projection runs from the start, and a view is open. */
-import { destroyEventStore, openEventStore, openReadModel, startProjection } from 'tidemark'
+import { deleteEventStore, openEventStore, openReadModel, startProjection } from 'tidemark'
 import { forms } from './projections.js'
 import type { System, SystemStore } from './system.js'
 import { events } from './workload.js'
@@ -9,7 +9,7 @@ export const tidemark: System = {
   async open(name): Promise<SystemStore> {
     const projection = forms.fold('customers')
     const store = await openEventStore({ name, events, durability: 'relaxed' })
-    const running = startProjection(projection, store)
+    const running = startProjection(store, projection)
     const view = await openReadModel(store, projection)
     let appended = 0
     const close = async () => {
@@ -32,7 +32,7 @@ export const tidemark: System = {
       close,
       async destroy() {
         await close()
-        await destroyEventStore(name)
+        await deleteEventStore(name)
       },
     }
   },

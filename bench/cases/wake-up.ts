@@ -1,6 +1,6 @@
 /** An event that is appended in this tab is projected in another one, and its row is seen here. */
 import {
-  destroyEventStore,
+  deleteEventStore,
   openEventStore,
   openReadModel,
   startProjection,
@@ -20,7 +20,7 @@ const projection = forms.fold('customers')
 export const leader = {
   async start(): Promise<void> {
     const store = await openEventStore({ name: storeName, events, durability: 'relaxed' })
-    const running = startProjection(projection, store)
+    const running = startProjection(store, projection)
     await running.caughtUp(await store.head())
     leader.stop = async () => {
       await running.stop()
@@ -47,8 +47,8 @@ export function wakeUpCase(inOtherTab: (task: 'start' | 'stop') => Promise<void>
     new Promise<void>((resolve, reject) => {
       const look = () => {
         const snapshot = live.getSnapshot()
-        if (snapshot.state === 'error') reject(snapshot.error)
-        if (snapshot.state !== 'ready' || (snapshot.value?.deposits ?? 0) < count) return
+        if (snapshot.status === 'error') reject(snapshot.error)
+        if (snapshot.status !== 'ready' || (snapshot.data?.deposits ?? 0) < count) return
         stop()
         resolve()
       }
@@ -97,7 +97,7 @@ export function wakeUpCase(inOtherTab: (task: 'start' | 'stop') => Promise<void>
       await inOtherTab('stop')
       await view.close()
       await store.close()
-      await destroyEventStore(storeName)
+      await deleteEventStore(storeName)
     },
   }
 }

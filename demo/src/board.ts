@@ -102,12 +102,12 @@ export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: s
       }
     })
     stop = watch(live, (snapshot) => {
-      if (snapshot.state === 'ready') {
-        busy = snapshot.value.busy
-        landed = snapshot.value.totals?.landed ?? 0
-        renderTotals(snapshot.value.totals)
+      if (snapshot.status === 'ready') {
+        busy = snapshot.data.busy
+        landed = snapshot.data.totals?.landed ?? 0
+        renderTotals(snapshot.data.totals)
         render()
-      } else if (snapshot.state === 'error') {
+      } else if (snapshot.status === 'error') {
         say(empty, `The board cannot be read: ${messageOf(snapshot.error)}`)
         empty.hidden = false
       }

@@ -94,7 +94,7 @@ export function mountControls(session: Session, tabs: TabWatch): void {
       at === undefined || progress === undefined
         ? `Every event is folded once more, from the first. The board keeps its rows until the new ones are complete.${failed(status?.rebuildFault?.message)}`
         : building && stuck
-          ? `Version ${building.version} is stuck, and the board still shows version ${version}. ${progress.reason ?? ''}`
+          ? `Version ${building.version} is stuck, and the board still shows version ${version}. ${progress.message ?? ''}`
           : building
             ? `Version ${building.version}: ${count(at)} of ${count(progress.head)} events. The board still shows version ${version}.`
             : `Rebuilding: ${count(at)} of ${count(progress.head)} events. The board still shows the old rows.`,

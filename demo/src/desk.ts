@@ -260,8 +260,8 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
         watch(
           view.live(async ({ departures, gates }) => lines(await departures.getAll(), await gates.getAll())),
           (snapshot) => {
-            if (snapshot.state !== 'ready') return
-            current = snapshot.value
+            if (snapshot.status !== 'ready') return
+            current = snapshot.data
             render()
           },
         )

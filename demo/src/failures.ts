@@ -163,7 +163,7 @@ export function mountFailures(store: Store, session: Session): void {
 
   async function replay(letter: Letter): Promise<void> {
     try {
-      await letter.retry()
+      await letter.replay()
     } catch (error) {
       notify(
         shared.fixed
@@ -188,7 +188,7 @@ export function mountFailures(store: Store, session: Session): void {
   const follow = () => {
     const status = session.running?.status.getSnapshot()
     const now =
-      status === undefined ? 'stopped' : `${session.version}:${status.deadLetters}:${status.phase === 'starting'}`
+      status === undefined ? 'stopped' : `${session.version}:${status.deadLetterCount}:${status.phase === 'starting'}`
     if (now !== seen) listSoon()
     seen = now
   }

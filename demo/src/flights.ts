@@ -159,7 +159,7 @@ export function defineBoard(version: number, handling: () => Handling) {
       },
     },
 
-    onError: ({ error, retryCount }) => {
+    onFailure: ({ error, retryCount }) => {
       // A handler that throws TypeError will throw it again.
       if (error instanceof TypeError)
         return ({ park: 'park', hold: 'park-stream', stop: 'fatal' } as const)[handling().policy]

@@ -41,8 +41,8 @@ export function mountJournal(store: Store): void {
   byId('desk').append(section)
 
   watch(journal, (snapshot) => {
-    if (snapshot.state !== 'ready') return
-    const { count: total, latest } = snapshot.value
+    if (snapshot.status !== 'ready') return
+    const { count: total, latest } = snapshot.data
     section.hidden = total === 0
     list.replaceChildren(
       ...latest.map((event) =>

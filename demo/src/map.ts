@@ -166,7 +166,7 @@ export function mountMap(places: ReadonlyMap<string, Place>) {
         view &&
         watch(
           view.live(({ airports: table }) => table.getAll({ index: 'byLanded', direction: 'prev' })),
-          (snapshot) => snapshot.state === 'ready' && render(snapshot.value),
+          (snapshot) => snapshot.status === 'ready' && render(snapshot.data),
         )
     },
   }

@@ -15,7 +15,7 @@ function phaseWord({ phase, behind }: Status): string {
     case 'live':
     case 'catching-up':
       return behind === 0 ? 'live' : 'reading'
-    case 'waiting-for-leader':
+    case 'standby':
       return behind === 0 ? 'follows' : 'waits'
     case 'retrying':
       return 'retries'
@@ -150,7 +150,7 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
         ? 'stopped'
         : status.leader
           ? 'leads'
-          : status.phase === 'waiting-for-leader'
+          : status.phase === 'standby'
             ? 'follows'
             : undefined
     // What was seen of the locks is old.
@@ -162,8 +162,8 @@ export function mountPanel(store: Store, session: Session, tabs: TabWatch): void
   renderSoon()
 }
 
-function reasonOf({ phase, reason }: Status): string {
-  return phase === 'paused' ? 'Paused in every tab. Events are stored, and the board waits.' : (reason ?? '')
+function reasonOf({ phase, message }: Status): string {
+  return phase === 'paused' ? 'Paused in every tab. Events are stored, and the board waits.' : (message ?? '')
 }
 
 /** A level between 0 and the end of the log. */

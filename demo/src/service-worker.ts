@@ -1,5 +1,5 @@
 /** Keeps the built page for use without a network, and projects when a page asks for it. */
-import { LeadershipError, runProjection } from 'tidemark'
+import { AlreadyRunningError, runProjection } from 'tidemark'
 import { defineBoard, openStore, type ProjectAnswer, type ProjectRequest } from './flights.js'
 
 // The page's and the worker's type libraries exclude each other; these are the few names used here.
@@ -74,8 +74,8 @@ async function project({ version, ...handling }: ProjectRequest): Promise<Projec
     const store = await openStore()
     try {
       const result = await runProjection(
-        defineBoard(version, () => handling),
         store,
+        defineBoard(version, () => handling),
         {
           budget: { maxTime: 2000 },
           signal: AbortSignal.timeout(10_000),
@@ -91,7 +91,7 @@ async function project({ version, ...handling }: ProjectRequest): Promise<Projec
       await store.close()
     }
   } catch (error) {
-    if (error instanceof LeadershipError) {
+    if (error instanceof AlreadyRunningError) {
       return {
         ok: false,
         text: 'The service worker did nothing: a tab leads this projection, and only one may. Stop it in every tab, then ask again.',

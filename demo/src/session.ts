@@ -8,8 +8,8 @@ import { onSharedChange, shared } from './shared.js'
 export const boardAt = (version: number): Board => defineBoard(version, () => shared)
 
 const openView = (store: Store, board: Board) => openReadModel(store, board)
-const start = (store: Store, board: Board, onEvent: (report: ProjectionReport) => void = () => {}) =>
-  startProjection(board, store, { mode: 'continuous', onEvent })
+const start = (store: Store, board: Board, onReport: (report: ProjectionReport) => void = () => {}) =>
+  startProjection(store, board, { mode: 'continuous', onReport })
 
 export type View = Awaited<ReturnType<typeof openView>>
 export type Running = ReturnType<typeof start>

@@ -4,7 +4,7 @@
  */
 import {
   hasCode,
-  IntegrityError,
+  LogInconsistentError,
   InvalidArgumentError,
   InvalidEventError,
   TooManyStreamsError,
@@ -122,7 +122,7 @@ function* readStreams<E extends EventShape, S>(
       version += 1
       // A missing event would be a wrong decision, and a number of events that is no version (N37).
       if (event.version !== version) {
-        throw new IntegrityError(
+        throw new LogInconsistentError(
           event.position,
           `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
         )
@@ -155,7 +155,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
     decision = awaited('decide', command.decide(state)) as readonly CommandEvent<E>[] | Refusal
   } catch (error) {
     // From `ensure`. Everything else that `decide` throws is a bug of the app, not a refusal.
-    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError')
+    if (hasCode(error, 'command-refused') && error.name === 'CommandRefusedError')
       return { type: 'refused', reason: (error as CommandRefusedError).reason }
     throw error
   }

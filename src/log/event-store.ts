@@ -21,8 +21,8 @@ export type Durability = 'strict' | 'relaxed'
 export interface AppendOptions<E extends EventShape = EventShape> {
   /** @default the store's, which is 'strict' */
   readonly durability?: Durability
-  /** Refuse with `ConditionFailedError` if an event that matches `filter` stands after position `after`. */
-  readonly failIfAny?: { readonly filter: EventFilter<E>; readonly after: number }
+  /** Refuse with `ConditionFailedError` if an event that matches `failIfEventsMatch` is after position `after`, 0 by default. */
+  readonly condition?: { readonly failIfEventsMatch: EventFilter<E>; readonly after?: number }
   /**
    * Aborts while nothing was handed to the storage, also the wait for an asynchronous schema or codec; after that the append settles by what
    * really happened.
@@ -53,7 +53,7 @@ export interface EventFilter<E extends EventShape = EventShape> {
 }
 
 /** Which page of the log is read. */
-export interface EventPage {
+export interface PageRequest {
   /** Exclusive. @default 0 */
   readonly after?: number
   /** The most events to return; 0 answers with none. */
@@ -67,7 +67,7 @@ export interface ReadOptions {
 }
 
 /** One page of the log. */
-export interface EventsRead<E extends EventShape = EventShape> {
+export interface EventPage<E extends EventShape = EventShape> {
   /** Matching events in position order, `limit` at most. */
   readonly events: RecordedEvent<E>[]
   /**
@@ -81,7 +81,7 @@ export interface EventsRead<E extends EventShape = EventShape> {
 
 /** The port that a projection reads from. */
 export interface EventReader<E extends EventShape = EventShape> {
-  readEvents(filter: EventFilter<E>, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents(filter: EventFilter<E>, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
   /** Calls back when the log may have grown. A hint: it may be missing, late or doubled (H66). */
   subscribe?(listener: (head: number) => void): () => void
 }
@@ -117,24 +117,24 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    *
    * @throws InvalidArgumentError for an unknown option, and where the clock does not return a time: nothing was written
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
-   * @throws IntegrityError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
+   * @throws LogInconsistentError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
   append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
   /**
    * The events of one stream in version order; none for an unknown stream (S4).
    *
-   * @throws IntegrityError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
+   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
   /** One page: what the projection runner uses. */
-  readEvents(filter: EventFilter<E>, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents(filter: EventFilter<E>, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
   /**
    * The position of the last event, 0 for an empty log.
    *
-   * @throws IntegrityError if the last record was edited or damaged, so that it is at no position
+   * @throws LogInconsistentError if the last record was edited or damaged, so that it is at no position
    */
   head(): Promise<number>
   /** The version of a stream, 0 for an unknown one. */

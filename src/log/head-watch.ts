@@ -3,13 +3,13 @@ import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 
 /** After a hint that was not true, the next look comes so many ms later at the earliest. A slow poll is no faster. */
-export const distrustFor = 1000
+export const hintPause = 1000
 
 export interface HeadWatch {
   /** The log is known to reach this far: this context appended, or looked. */
   saw(head: number): void
   /** Somebody says that the log reaches this far. */
-  heard(head: number): void
+  hinted(head: number): void
   subscribe(listener: (head: number) => void): () => void
   stop(): void
 }
@@ -18,28 +18,28 @@ export interface HeadWatch {
  * A hint is looked into once per burst, and only if somebody listens. So no hint, however large, hides the ones after it,
  * and no flood of them makes more than one read at a time, or one a second once it was caught lying.
  *
- * @param look answers the head of the log
+ * @param readHead answers the head of the log
  */
-export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<number>): HeadWatch {
+export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promise<number>): HeadWatch {
   const listeners = listenerSet<[head: number]>()
-  let told = 0
-  let looking = false
+  let announced = 0
+  let checking = false
   let stopped = false
   /** The largest head that was heard of since the last look began. */
   let claimed = 0
   let cancelPause: (() => void) | undefined
   const saw = (head: number) => {
-    if (head <= told) return
-    told = head
+    if (head <= announced) return
+    announced = head
     listeners.tell(head)
   }
-  const lookInto = async () => {
-    if (stopped || looking || cancelPause !== undefined || claimed <= told || listeners.size === 0) return
-    looking = true
+  const checkHint = async () => {
+    if (stopped || checking || cancelPause !== undefined || claimed <= announced || listeners.size === 0) return
+    checking = true
     const claim = claimed
     claimed = 0
     try {
-      const head = await look()
+      const head = await readHead()
       saw(head)
       // Hints are sent after the commit, so what they say is true at once or never.
       if (head < claim) pause()
@@ -48,22 +48,22 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, look: () => Promise<nu
       claimed = Math.max(claimed, claim)
       pause()
     } finally {
-      looking = false
+      checking = false
     }
-    void lookInto()
+    void checkHint()
   }
   const pause = () => {
     if (!stopped)
-      cancelPause = clock.schedule(distrustFor, () => {
+      cancelPause = clock.schedule(hintPause, () => {
         cancelPause = undefined
-        void lookInto()
+        void checkHint()
       })
   }
   return {
     saw,
-    heard(head) {
+    hinted(head) {
       claimed = Math.max(claimed, head)
-      void lookInto()
+      void checkHint()
     },
     subscribe: listeners.add,
     stop() {

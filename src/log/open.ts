@@ -70,7 +70,7 @@ export type StoreInternals = CommonInternals &
 interface CommonInternals {
   readonly signals: Signals
   /** The identity of the log: rows folded from another one are void (H31). */
-  identity(): Promise<string>
+  logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   readonly maxEventBytes: number
@@ -218,7 +218,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     medium: 'indexeddb',
     connection: log.connection,
     onStorage: (listener) => healing.subscribe(listener),
-    identity: () => log.incarnation(),
+    logId: () => log.logId(),
     appendPrepared: append,
     maxEventBytes: parts.maxEventBytes,
     assertOpen,
@@ -235,7 +235,7 @@ export async function openMemoryEventStore<E extends EventShape>(
   const signals = openSignals()
   const log = new MemoryLog(parts)
   const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
-  const identity = randomId()
+  const logId = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
     signals,
@@ -243,7 +243,7 @@ export async function openMemoryEventStore<E extends EventShape>(
     log,
     checkpoints,
     readModels,
-    identity: async () => identity,
+    logId: async () => logId,
     appendPrepared: append,
     maxEventBytes: parts.maxEventBytes,
     assertOpen,
@@ -256,7 +256,7 @@ export async function openMemoryEventStore<E extends EventShape>(
  *
  * @throws StorageBusyError if another tab does not let go of it within 30 s; StorageFailedError if the browser could not delete it
  */
-export async function destroyEventStore(name: string): Promise<void> {
+export async function deleteEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, `The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.

@@ -1,5 +1,5 @@
 /** The place of a store on the device. */
-import { persistStorage, storageUsage, type Persistence, type StorageUsage } from '../platform/storage-manager.js'
+import { persistStorage, storageUsage, type PersistenceResult, type StorageUsage } from '../platform/storage-manager.js'
 
 /** What `openEventStore` offers beside the log itself. */
 export interface StoreOperations {
@@ -9,7 +9,7 @@ export interface StoreOperations {
    * Asks the browser not to evict this origin when the device is full. It may ask the user. Nothing protects from the user
    * clearing the site, and Safari deletes what a site stored after seven days of use without a visit (H33). Never rejects.
    */
-  persist(): Promise<Persistence>
+  persist(): Promise<PersistenceResult>
 }
 
 export const deviceOperations: StoreOperations = { usage: storageUsage, persist: persistStorage }

@@ -3,7 +3,7 @@ import { EventUnreadableError, messageOf } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
-import type { EventFilter, EventPage, EventsRead, ReadAllOptions, ReadOptions } from './event-store.js'
+import type { EventFilter, PageRequest, EventPage, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './prepare.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
@@ -29,7 +29,7 @@ export interface PageReadOptions extends ReadOptions {
 }
 
 /** A page that may hold unreadable events. */
-export interface CollectedRead<E extends EventShape = EventShape> extends EventsRead<E> {
+export interface CollectedPage<E extends EventShape = EventShape> extends EventPage<E> {
   readonly unreadable?: readonly EventUnreadableError[]
   /** About how many characters of JSON were read for it, where that is known. */
   readonly bytes?: number
@@ -46,7 +46,7 @@ export async function finishPage<E extends EventShape>(
   head: number,
   context: { catalogue: CatalogueCore; codec: Codec | undefined },
   options: PageReadOptions,
-): Promise<CollectedRead<E>> {
+): Promise<CollectedPage<E>> {
   const { catalogue, codec } = context
   if (
     codec === undefined &&
@@ -96,7 +96,7 @@ const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */
 export async function* readPages<E extends EventShape>(
-  readEvents: (filter: EventFilter<E>, page: EventPage, options?: PageReadOptions) => Promise<EventsRead<E>>,
+  readEvents: (filter: EventFilter<E>, page: PageRequest, options?: PageReadOptions) => Promise<EventPage<E>>,
   { after = 0, filter = {}, signal }: ReadAllOptions<E> = {},
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   const ahead = new RecordsAhead()

@@ -146,7 +146,7 @@ export function prepareAppend<E extends EventShape>(
 ): PreparedAppend | LateAppend | Promise<PreparedAppend | LateAppend> {
   const { catalogue, codec, clock, maxEventBytes } = context
   const { given, expected } = readWrites(writes)
-  const condition = options.failIfAny === undefined ? undefined : readCondition(options.failIfAny)
+  const condition = options.condition === undefined ? undefined : readCondition(options.condition)
   const events: EventText[] = []
   const late: LateEvent[] = []
   const types = new Set<string>()
@@ -273,11 +273,11 @@ function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly Stre
   return { given, expected }
 }
 
-function readCondition(failIfAny: unknown): PreparedAppend['condition'] {
-  if (failIfAny === null) throw new InvalidArgumentError('failIfAny', 'must be { filter, after }.')
-  onlyKnown(failIfAny, ['filter', 'after'], 'failIfAny')
-  const { filter, after } = failIfAny as NonNullable<AppendOptions['failIfAny']>
-  return { filter: compileFilter(filter), after: wholeNumber(after, 'failIfAny.after') }
+function readCondition(condition: unknown): PreparedAppend['condition'] {
+  if (condition === null) throw new InvalidArgumentError('condition', 'must be { failIfEventsMatch, after }.')
+  onlyKnown(condition, ['failIfEventsMatch', 'after'], 'condition')
+  const { failIfEventsMatch: filter, after = 0 } = condition as NonNullable<AppendOptions['condition']>
+  return { filter: compileFilter(filter), after: wholeNumber(after, 'condition.after') }
 }
 
 /** Keeps the place of an event that is waited for. */

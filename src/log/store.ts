@@ -11,9 +11,9 @@ import type {
   AppendOptions,
   AppendResult,
   EventFilter,
-  EventPage,
+  PageRequest,
   EventStore,
-  EventsRead,
+  EventPage,
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
@@ -28,7 +28,7 @@ import { prepareAppend, wholeNumber, type Codec, type LateAppend, type PreparedA
 /** What a store needs of where its events are. */
 export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
-  readEvents<E extends EventShape>(filter: EventFilter, page: EventPage, options?: ReadOptions): Promise<EventsRead<E>>
+  readEvents<E extends EventShape>(filter: EventFilter, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
   /** In pages. */
   readStream<E extends EventShape>(
     stream: string,
@@ -66,7 +66,7 @@ const pageNames = ['after', 'limit']
 const ownReadOptions = ['unreadable', 'own', 'ahead']
 
 function assertAppendOptions(options: AppendOptions): void {
-  onlyKnown(options, ['durability', 'failIfAny', 'signal'])
+  onlyKnown(options, ['durability', 'condition', 'signal'])
   if (options.durability !== undefined) assertDurability(options.durability)
   assertSignal(options.signal)
 }
@@ -92,7 +92,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   let lastAppend: Promise<unknown> = Promise.resolve()
   const watch = headWatch(parts.clock, () => log.head())
   const stopListening = signals.listen((hint) => {
-    if (hint.kind === 'head') watch.heard(hint.head)
+    if (hint.kind === 'head') watch.hinted(hint.head)
   })
   const assertOpen = () => {
     if (closing !== undefined) throw new ClosedError(label)

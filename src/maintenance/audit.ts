@@ -47,7 +47,7 @@ export interface LogDefect {
 /** What a database keeps beside the records, all of one moment. */
 export interface StoredBeside {
   /** The row that identifies the log; not asked of a log that has none, such as one in memory. */
-  readonly meta?: { readonly row: unknown; readonly incarnation: string }
+  readonly meta?: { readonly row: unknown; readonly logId: string }
   /** How many entries each index has. */
   readonly indexes?: Readonly<Record<IndexName, number>>
   readonly checkpoints: readonly unknown[]
@@ -135,7 +135,7 @@ export class LogAudit {
 
   /** The end: what is stored beside the records. */
   beside({ meta, indexes, checkpoints }: StoredBeside): void {
-    if (meta !== undefined) this.#meta(meta.row, meta.incarnation)
+    if (meta !== undefined) this.#meta(meta.row, meta.logId)
     if (indexes !== undefined && this.#entriesKnown) {
       for (const name of Object.keys(this.#entries) as IndexName[]) {
         if (indexes[name] === this.#entries[name]) continue
@@ -269,12 +269,12 @@ export class LogAudit {
     else this.#entriesKnown = false
   }
 
-  #meta(row: unknown, incarnation: string): void {
+  #meta(row: unknown, logId: string): void {
     const add = (problem: string) => this.#add({ kind: 'meta', message: `The row that identifies the log ${problem}.` })
     if (typeof row !== 'object' || row === null) return add('is missing')
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
-    if (meta.incarnation !== incarnation)
-      add(`says ${describe(meta.incarnation)}, and this store was opened as '${incarnation}'`)
+    if (meta.incarnation !== logId)
+      add(`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
     const { format: stored, minReader, minWriter } = meta
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(

@@ -23,7 +23,7 @@ export interface CompactOptions extends ReadOptions {
 }
 
 /** What a compaction did. */
-export interface Compaction {
+export interface CompactionResult {
   /** How many records there were up to the head … */
   readonly before: number
   /** … and how many there are now. */
@@ -59,7 +59,7 @@ const mostCharacters = 2 * 1024 * 1024
 export async function compactEvents<E extends EventShape>(
   store: TidemarkStore<E>,
   options: CompactOptions = {},
-): Promise<Compaction> {
+): Promise<CompactionResult> {
   onlyKnown(options, ['eventsPerRecord', 'signal'])
   const { eventsPerRecord = 16, signal } = options
   assertSignal(signal)

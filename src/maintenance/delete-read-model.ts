@@ -6,7 +6,7 @@ import { databaseName } from '../events/names.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { deleteDatabase } from '../platform/connection.js'
 import { memoryReadModels } from '../running/attach.js'
-import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from '../read-model/define.js'
+import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 
 /**
  * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that cannot be folded
@@ -22,7 +22,7 @@ import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } f
  */
 export async function deleteReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  projection: ProjectionDefinition<E, T>,
+  projection: Projection<E, T>,
 ): Promise<void>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function deleteReadModel<
@@ -30,10 +30,10 @@ export async function deleteReadModel<
   T extends Tables,
   Own extends EventShape = E,
   R extends Reads = Reads,
->(store: TidemarkStore<E>, projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>): Promise<void>
+>(store: TidemarkStore<E>, projection: Projection<Own, T, R> & FitsStore<E, Own, R>): Promise<void>
 export async function deleteReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  projection: ProjectionDefinition<E, T>,
+  projection: Projection<E, T>,
 ): Promise<void> {
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must be made by defineProjection.')
   const parts = storeInternals(store)
@@ -43,7 +43,7 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
     await store.head()
     memoryReadModels(parts).empty(key)
   } else {
-    await parts.identity()
+    await parts.logId()
     await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
   }
   parts.signals.post({ kind: 'control', projection: key })

@@ -1,5 +1,5 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
-import { EventUnreadableError, IntegrityError, InvalidArgumentError } from '../errors.js'
+import { EventUnreadableError, LogInconsistentError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { ReadOptions } from '../log/event-store.js'
@@ -54,8 +54,8 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
  * and is valid.
  *
  * @throws InvalidArgumentError, ClosedError synchronously: for a store of another kind, for unknown options, for `after` above `upTo`, and for a store that was closed
- * @throws InvalidArgumentError, IntegrityError before the first line, for `after` and `upTo` above the head: it is not the log that they are of
- * @throws EventUnreadableError, IntegrityError while it is read, at the first event that cannot be read, or is not there: an export
+ * @throws InvalidArgumentError, LogInconsistentError before the first line, for `after` and `upTo` above the head: it is not the log that they are of
+ * @throws EventUnreadableError, LogInconsistentError while it is read, at the first event that cannot be read, or is not there: an export
  * is never silently incomplete. `upTo` exports what stands before it.
  *
  * @example
@@ -100,7 +100,7 @@ async function* lines<E extends EventShape>(
   yield line({
     tidemark: 'export',
     format: exportFormat,
-    log: await parts.identity(),
+    log: await parts.logId(),
     after,
     head,
     ...(previous && { previous }),
@@ -152,7 +152,7 @@ async function* lines<E extends EventShape>(
 const ended = (event: ExportedEvent): ExportedEvent => ({ ...event, end: true })
 
 const missing = (position: number, head: number) =>
-  new IntegrityError(position, `There is no event at position ${position}, but the export is to go up to ${head}.`)
+  new LogInconsistentError(position, `There is no event at position ${position}, but the export is to go up to ${head}.`)
 
 /** What an import knows the event at a position by. */
 async function identityAt(inspection: LogInspection, position: number): Promise<ExportHeader['previous']> {

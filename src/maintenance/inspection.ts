@@ -31,7 +31,7 @@ export interface SharedIdKey {
 export function inspectionOf(name: string, parts: StoreInternals): LogInspection {
   return parts.medium === 'memory'
     ? memoryInspection(parts.log, parts.checkpoints)
-    : indexedDbInspection(parts.connection, name, parts.identity)
+    : indexedDbInspection(parts.connection, name, parts.logId)
 }
 
 /** A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map. */

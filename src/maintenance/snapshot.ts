@@ -4,7 +4,7 @@ import { databaseName } from '../events/names.js'
 import type { StoreInternals } from '../log/open.js'
 import { requested } from '../platform/indexeddb.js'
 import { memoryReadModels } from '../running/attach.js'
-import { projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { projectionKey, type Projection } from '../read-model/define.js'
 import { compareKeys, isIndexKey } from '../read-model/keys.js'
 import { lookInto } from '../read-model/indexeddb/existing.js'
 import {
@@ -35,7 +35,7 @@ export interface Snapshot {
 export async function takeSnapshot(
   storeName: string,
   parts: StoreInternals,
-  definition: ProjectionDefinition,
+  definition: Projection,
 ): Promise<Snapshot | undefined> {
   if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
   const stored = memoryReadModels(parts).stored(projectionKey(definition))
@@ -47,7 +47,7 @@ export async function takeSnapshot(
   return { missing: [], misplaced: [], packed: [], state: stored.state, letters: stored.letters, rows: new Map(rows) }
 }
 
-async function ofDatabase(storeName: string, definition: ProjectionDefinition): Promise<Snapshot | undefined> {
+async function ofDatabase(storeName: string, definition: Projection): Promise<Snapshot | undefined> {
   const key = projectionKey(definition)
   return lookInto(databaseName(storeName, key), `The read model '${key}'`, async (connection, database) => {
     const missing = missingParts(database, definition.tables)
@@ -65,7 +65,7 @@ async function ofDatabase(storeName: string, definition: ProjectionDefinition): 
 /** What a transaction over all object stores that exist finds. */
 async function readAll(
   transaction: IDBTransaction,
-  { tables }: ProjectionDefinition,
+  { tables }: Projection,
 ): Promise<Omit<Snapshot, 'missing'>> {
   const store = (name: string) =>
     transaction.objectStoreNames.contains(name) ? transaction.objectStore(name) : undefined

@@ -11,11 +11,11 @@ import { settle } from '../projection/config.js'
 import { newRun } from '../projection/machine.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
-import { isDefinition, projectionKey, type ProjectionDefinition, type Tables } from '../read-model/define.js'
+import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 import { useDefinition } from '../running/definitions.js'
 import { sameStored } from '../read-model/equal.js'
 import { handledBy, isFingerprintOf } from '../read-model/fingerprint.js'
-import { compareKeys, slotOf, type RowKey, type Slot } from '../read-model/keys.js'
+import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../read-model/keys.js'
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import { countedRows } from '../read-model/row-counts.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
@@ -59,7 +59,7 @@ export interface ReadModelDefect {
 }
 
 /** What `verifyReadModel` found. */
-export interface ReadModelVerification {
+export interface ReadModelVerificationResult {
   /** Nothing is wrong. */
   readonly ok: boolean
   /** The checkpoint: the rows were compared with a fold of the events up to it. 0 if it cannot be told. */
@@ -88,7 +88,7 @@ const rowsPerTurn = 500
  * never ran has no rows, and nothing wrong with them. What is wrong goes away with `ProjectionHandle.rebuild`.
  *
  * The rows that are stored and those that are folded are in memory together until it is done. Handlers are called again for
- * every event, and `onError` for those that fail.
+ * every event, and `onFailure` for those that fail.
  *
  * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well, and
  * those that were so in an earlier version where they fail; one that fails now under the policy `'skip'` or `'park'` is taken for
@@ -104,7 +104,7 @@ const rowsPerTurn = 500
  * @param options `signal` ends it: it rejects with the signal's reason
  * @throws InvalidArgumentError for a store or projection that is none
  * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
- * @throws IntegrityError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
+ * @throws LogInconsistentError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
  * @throws UnsupportedFormatError if a newer tidemark wrote the read model
  *
  * @example
@@ -113,9 +113,9 @@ const rowsPerTurn = 500
  */
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  projection: ProjectionDefinition<E, T>,
+  projection: Projection<E, T>,
   options?: ReadOptions,
-): Promise<ReadModelVerification>
+): Promise<ReadModelVerificationResult>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function verifyReadModel<
   E extends EventShape,
@@ -124,21 +124,21 @@ export async function verifyReadModel<
   R extends Reads = Reads,
 >(
   store: TidemarkStore<E>,
-  projection: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+  projection: Projection<Own, T, R> & FitsStore<E, Own, R>,
   options?: ReadOptions,
-): Promise<ReadModelVerification>
+): Promise<ReadModelVerificationResult>
 export async function verifyReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  projection: ProjectionDefinition<E, T>,
+  projection: Projection<E, T>,
   options: ReadOptions = {},
-): Promise<ReadModelVerification> {
+): Promise<ReadModelVerificationResult> {
   onlyKnown(options, ['signal'])
   const { signal } = options
   assertSignal(signal)
   const parts = storeInternals(store)
   if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
-  const definition = projection as unknown as ProjectionDefinition<E>
-  const erased = definition as unknown as ProjectionDefinition
+  const definition = projection as unknown as Projection<E>
+  const erased = definition as unknown as Projection
   signal?.throwIfAborted()
   const { release } = useDefinition(store.name, parts, erased)
   try {
@@ -151,16 +151,16 @@ export async function verifyReadModel<E extends EventShape, T extends Tables>(
 async function verified<E extends EventShape>(
   store: TidemarkStore<E>,
   parts: StoreInternals,
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   signal: AbortSignal | undefined,
-): Promise<ReadModelVerification> {
-  const erased = definition as unknown as ProjectionDefinition
-  const log = await parts.identity()
+): Promise<ReadModelVerificationResult> {
+  const erased = definition as unknown as Projection
+  const log = await parts.logId()
   const snapshot = await takeSnapshot(store.name, parts, erased)
   // After the rows: they can only be behind it.
   const head = await store.head()
   const found = new Findings()
-  const report = (position: number, rows: number): ReadModelVerification => ({
+  const report = (position: number, rows: number): ReadModelVerificationResult => ({
     ok: found.defects.length === 0,
     position,
     head,
@@ -200,7 +200,7 @@ function checkState(
   { state: row, missing }: Snapshot,
   log: string,
   head: number,
-  definition: ProjectionDefinition,
+  definition: Projection,
   found: Findings,
 ): StateRow | undefined {
   if (row === undefined) {
@@ -284,7 +284,7 @@ function checkLetters(
 
 /** Folds what the stored rows were folded from. */
 async function foldAgain<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   store: EventReader<E>,
   state: StateRow,
   letters: ReadonlyMap<number, DeadLetterRecord>,
@@ -292,7 +292,7 @@ async function foldAgain<E extends EventShape>(
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, readonly unknown[]>> {
   const models = new MemoryReadModels()
-  const storage = models.open(definition as unknown as ProjectionDefinition, state.log)
+  const storage = models.open(definition as unknown as Projection, state.log)
   const { commit } = storage
   storage.commit = async (change) => commit.call(storage, { ...change, rows: asStored(change.rows) })
   const target = readModelTarget(definition, storage, {
@@ -320,12 +320,12 @@ async function foldAgain<E extends EventShape>(
       see(event)
       if (!leftOut.has(event.position)) return target.apply(event)
     },
-    async onError(failure) {
+    async onFailure(failure) {
       const { event, position, retryCount } = failure
       // Also for one that cannot be read, and so is never applied.
       see(event)
       if (leftOut.has(position) || carried.has(position)) return 'skip'
-      const strategy = await Promise.resolve(definition.onError?.(failure) ?? 'fatal').catch(() => 'fatal')
+      const strategy = await Promise.resolve(definition.onFailure?.(failure) ?? 'fatal').catch(() => 'fatal')
       if (strategy === 'retry' && retryCount < maxRetries) return 'retry'
       if (strategy !== 'skip' && strategy !== 'park' && strategy !== 'park-stream') {
         const reason = messageOf(failure.error)
@@ -368,7 +368,7 @@ function asStored(changes: RowChanges): RowChanges {
     return new Map(
       [...changes].map(([table, rows]) => [
         table,
-        new Map([...rows].map(([slot, { key, row }]) => [slot, { key, row: structuredClone(row) }])),
+        new Map([...rows].map(([mapKey, { key, row }]) => [mapKey, { key, row: structuredClone(row) }])),
       ]),
     )
   } catch (error) {
@@ -378,7 +378,7 @@ function asStored(changes: RowChanges): RowChanges {
 
 /** Compares row by row. Answers how many stored rows there are. */
 async function compare(
-  definition: ProjectionDefinition,
+  definition: Projection,
   snapshot: Snapshot,
   folded: ReadonlyMap<string, readonly unknown[]>,
   found: Findings,
@@ -389,7 +389,7 @@ async function compare(
     const stored = snapshot.rows.get(table)
     if (stored === undefined) continue
     const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
-    const wanted = new Map<Slot, unknown>((folded.get(table) ?? []).map((row) => [slotOf(keyOf(row) as RowKey), row]))
+    const wanted = new Map<MapKey, unknown>((folded.get(table) ?? []).map((row) => [mapKeyOf(keyOf(row) as RowKey), row]))
     const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
     if (count !== undefined && count !== stored.length && count !== wanted.size) {
       found.add({
@@ -400,21 +400,21 @@ async function compare(
     }
     for (const row of stored) {
       const key = keyOf(row)
-      const slot = slotOf(key as RowKey)
+      const mapKey = mapKeyOf(key as RowKey)
       const at = { table, key }
-      if (!wanted.has(slot))
+      if (!wanted.has(mapKey))
         found.add({
           kind: 'unexpected-row',
           ...at,
           message: `Table '${table}' has a row ${describe(key)} that the events do not make.`,
         })
-      else if (!sameStored(wanted.get(slot), row))
+      else if (!sameStored(wanted.get(mapKey), row))
         found.add({
           kind: 'wrong-row',
           ...at,
           message: `The row ${describe(key)} of table '${table}' is not what the events make of it.`,
         })
-      wanted.delete(slot)
+      wanted.delete(mapKey)
       compared += 1
       if (compared % rowsPerTurn === 0) {
         await nextTask()

@@ -8,7 +8,7 @@ import { recordsLock, storeInternals, type TidemarkStore } from '../log/open.js'
 import { decodeRecord, idKey } from '../log/record/record.js'
 
 /** What {@link verifyEventStore} found. */
-export interface Verification {
+export interface VerificationResult {
   /** Nothing is wrong. */
   readonly ok: boolean
   /** The last position in the log. */
@@ -39,7 +39,7 @@ export interface Verification {
 export async function verifyEventStore<E extends EventShape>(
   store: TidemarkStore<E>,
   options: ReadOptions = {},
-): Promise<Verification> {
+): Promise<VerificationResult> {
   onlyKnown(options, ['signal'])
   const { signal } = options
   const parts = storeInternals(store)

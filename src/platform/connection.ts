@@ -16,7 +16,7 @@ import {
   isAbortError,
   storageDeadline,
   storageError,
-  told,
+  reportedOutcome,
   transact,
   type TransactOptions,
 } from './indexeddb.js'
@@ -100,7 +100,7 @@ export class Connection {
         const ran = error instanceof TidemarkError
         // Not every engine says `close` when the connection went away: whoever comes next shall not be given this handle (H22).
         const dead = isSignOfDeath(ran ? error.cause : error)
-        const named = storageError(error, options.what, told(options, 'not-written'))
+        const named = storageError(error, options.what, reportedOutcome(options, 'not-written'))
         if (dead) {
           this.#drop(database)
           this.#tries.failed(named)
@@ -116,7 +116,7 @@ export class Connection {
 
   open(how?: OpenOptions): Promise<IDBDatabase> {
     if (this.#end !== undefined) return Promise.reject(this.#end)
-    if (how?.urgent === true && this.#database === undefined) this.#tries.hurry()
+    if (how?.urgent === true && this.#database === undefined) this.#tries.tryNow()
     if (this.#handle === undefined) {
       // Not as a handle on its way: one that asks urgently in this moment would wait for it.
       const refusal = this.#tries.refusal()

@@ -58,7 +58,7 @@ export class Healing {
   readonly #stores = new Set<Signals>()
   readonly #listeners = listenerSet<[StorageOccurrence]>()
   /** What is told while there is danger. */
-  #told: StorageOccurrence | undefined
+  #reported: StorageOccurrence | undefined
   #failures = 0
   #failedAt = 0
   #triedAt = -Infinity
@@ -75,19 +75,19 @@ export class Healing {
   failed(error?: unknown): void {
     this.#failures += 1
     this.#failedAt = this.#clock.now()
-    if (this.#told === undefined) {
-      this.#told = { type: 'storage-healing', message: danger, ...(error === undefined ? {} : { error }) }
+    if (this.#reported === undefined) {
+      this.#reported = { type: 'storage-healing', message: danger, ...(error === undefined ? {} : { error }) }
       // Workers have no such storage.
       feature((here) => here.localStorage.setItem(scratch, ''))
       this.#post({ kind: 'healing' })
-      this.#listeners.tell(this.#told)
+      this.#listeners.tell(this.#reported)
     }
     this.#plan(this.#pause)
   }
 
   /** A write succeeded: there may be room again. */
   worked(): void {
-    if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())
+    if (this.#reported !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())
   }
 
   /** The browser closed a connection, as it does with all of an origin after such a failure. */
@@ -97,8 +97,8 @@ export class Healing {
 
   /** Calls back with what happens, and at once if there is danger. Returns how to stop that. */
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
-    const told = this.#told
-    if (told !== undefined) tell(() => listener(told))
+    const reported = this.#reported
+    if (reported !== undefined) tell(() => listener(reported))
     return this.#listeners.add(listener)
   }
 
@@ -107,14 +107,14 @@ export class Healing {
     if (!inChromium()) return () => {}
     this.#stores.add(signals)
     const stopListening = signals.listen((hint) => {
-      if (hint.kind === 'healing' && this.#told === undefined && this.#clock.monotonic() - this.#closedAt < related)
+      if (hint.kind === 'healing' && this.#reported === undefined && this.#clock.monotonic() - this.#closedAt < related)
         this.failed()
       // What failed after that began is not repaired.
-      if (hint.kind === 'healed' && this.#told !== undefined && this.#failedAt <= hint.at) this.#sound()
+      if (hint.kind === 'healed' && this.#reported !== undefined && this.#failedAt <= hint.at) this.#sound()
     })
     this.#plan(firstPause)
     // Nothing that keeps the app from starting.
-    const cancel = this.#clock.schedule(firstPause, () => void this.#look())
+    const cancel = this.#clock.schedule(firstPause, () => void this.#checkForDanger())
     return () => {
       stopListening()
       cancel()
@@ -126,18 +126,18 @@ export class Healing {
   }
 
   /** Whether a page that is gone knew of danger, or was about to end it. */
-  async #look(): Promise<void> {
+  async #checkForDanger(): Promise<void> {
     const known =
       feature((here) => here.localStorage.getItem(scratch)) ??
       (await indexedDB.databases().catch(() => [])).find(({ name }) => name === scratch)
-    if (known === undefined || this.#told !== undefined || this.#stores.size === 0) return
+    if (known === undefined || this.#reported !== undefined || this.#stores.size === 0) return
     this.failed()
     this.#plan(0)
   }
 
   #plan(ms: number): void {
     this.#cancel()
-    if (this.#told !== undefined && this.#stores.size > 0 && this.#attempt === undefined)
+    if (this.#reported !== undefined && this.#stores.size > 0 && this.#attempt === undefined)
       this.#cancel = this.#clock.schedule(ms, () => void this.#try())
   }
 
@@ -165,12 +165,12 @@ export class Healing {
     const at = this.#clock.now()
     const failures = this.#failures
     for (let round = 0; round < rounds; round += 1) {
-      if (signal.aborted || this.#told === undefined || failures !== this.#failures) return
+      if (signal.aborted || this.#reported === undefined || failures !== this.#failures) return
       await this.#limited(openDB(scratch).then((database) => database.close()))
       await this.#limited(deleteDB(scratch))
       await sleep(this.#clock, settling, signal)
     }
-    if (signal.aborted || this.#told === undefined || failures !== this.#failures) return
+    if (signal.aborted || this.#reported === undefined || failures !== this.#failures) return
     this.#post({ kind: 'healed', at })
     this.#sound()
     // Pages that wait for the lock are to receive the hint first.
@@ -182,7 +182,7 @@ export class Healing {
   }
 
   #sound(): void {
-    this.#told = undefined
+    this.#reported = undefined
     this.#pause = firstPause
     this.#cancel()
     feature((here) => here.localStorage.removeItem(scratch))

@@ -163,7 +163,7 @@ export interface TransactOptions {
 export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === 'AbortError'
 
 /** The outcome that an error of this transaction tells: none of a read, and never 'unknown' where nothing could be stored. */
-export function told(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | undefined {
+export function reportedOutcome(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | undefined {
   if (options.mode === 'readwrite') return outcome
   return options.isWrite === true ? 'not-written' : undefined
 }
@@ -231,7 +231,7 @@ function settled<T>(
       storageError(
         known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'),
         options.what,
-        told(options, outcome),
+        reportedOutcome(options, outcome),
       ),
     )
   }
@@ -258,7 +258,7 @@ function settled<T>(
     fail(
       new StorageBusyError(
         `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
-        { outcome: told(options, outcome) },
+        { outcome: reportedOutcome(options, outcome) },
       ),
     )
   })
@@ -279,7 +279,7 @@ function settled<T>(
     completed = true
     // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
     const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
-    if (failed !== undefined) fail(storageError(failed.error, options.what, told(options, 'unknown')))
+    if (failed !== undefined) fail(storageError(failed.error, options.what, reportedOutcome(options, 'unknown')))
     else finish()
   }
   const working = begun(work, transaction)
@@ -300,7 +300,7 @@ function settled<T>(
       // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
       if (requestError === undefined && !isAbortError(error)) workError = { error }
       // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
-      if (completed) return fail(storageError(error, options.what, told(options, 'unknown')))
+      if (completed) return fail(storageError(error, options.what, reportedOutcome(options, 'unknown')))
       try {
         transaction.abort()
       } catch {

@@ -2,18 +2,18 @@
 import type { Clock } from './clock.js'
 import { pageLifecycle } from './page-lifecycle.js'
 
-/** Calls `look` every `every` ms, and when the page is shown or comes back. Returns how to stop that. */
-export function lookOut(clock: Pick<Clock, 'schedule'>, every: number, look: () => void): () => void {
+/** Calls `check` every `every` ms, and when the page is shown or comes back. Returns how to stop that. */
+export function lookOut(clock: Pick<Clock, 'schedule'>, every: number, check: () => void): () => void {
   let cancel = () => {}
   const arm = () => {
     cancel = clock.schedule(every, () => {
       arm()
-      look()
+      check()
     })
   }
   arm()
   const unsubscribe = pageLifecycle()?.subscribe((presence) => {
-    if (presence !== 'away') look()
+    if (presence !== 'away') check()
   })
   return () => {
     cancel()

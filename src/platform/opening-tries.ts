@@ -63,7 +63,7 @@ export class OpeningTries {
   }
 
   /** The next try is made at once, also where one waits for its pause to end; unless this was asked for a moment ago. */
-  hurry(): void {
+  tryNow(): void {
     const now = this.#clock.monotonic()
     if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
     this.#urgentAt = now

@@ -16,7 +16,7 @@ export interface StorageUsage {
 }
 
 /** `'unsupported'`: the browser cannot be asked here, which is so in workers. */
-export type Persistence = 'persisted' | 'refused' | 'unsupported'
+export type PersistenceResult = 'persisted' | 'refused' | 'unsupported'
 
 const manager = (): Partial<StorageManager> | undefined => feature(({ navigator }) => navigator.storage)
 
@@ -35,7 +35,7 @@ export async function storageUsage(): Promise<StorageUsage> {
 }
 
 /** Asks for persistence. Never rejects. */
-export async function persistStorage(): Promise<Persistence> {
+export async function persistStorage(): Promise<PersistenceResult> {
   const storage = manager()
   if ((await attempt(() => storage?.persisted?.())) === true) return 'persisted'
   const granted = await attempt(() => storage?.persist?.())

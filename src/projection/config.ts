@@ -5,14 +5,14 @@ import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
 
 /** How a projection is run. Times are in ms. */
-export interface ProjectionConfig<C = unknown> {
+export interface ProjectionOptions<C = unknown> {
   /** Handed to every `apply` of a plain projector; a function is called once per run. */
   readonly context?: C | (() => C)
   /** `'batch'` ends at the head seen at its start; `'continuous'` when `signal` aborts. @default 'batch' ('continuous' for `startProjection`) */
   readonly mode?: 'batch' | 'continuous'
   /** Ends the run at its next seam; what was applied is stored first. */
   readonly signal?: AbortSignal | undefined
-  /** What to do while another context leads. @default 'try' in batch mode (`LeadershipError` if held), 'wait' in continuous mode */
+  /** What to do while another context leads. @default 'try' in batch mode (`AlreadyRunningError` if held), 'wait' in continuous mode */
   readonly leadership?: 'try' | 'wait'
   readonly poll?: {
     /** Pause after a page that had events, ms. There is none while behind. @default 0 */
@@ -54,7 +54,7 @@ export interface ProjectionConfig<C = unknown> {
   /** When the checkpoint of a plain projector is saved. @default 'each-batch' */
   readonly checkpoint?: 'each-event' | 'each-batch'
   /** Called with everything that happens. What it throws is reported to the console and changes nothing. */
-  readonly onEvent?: (report: ProjectionReport) => void
+  readonly onReport?: (report: ProjectionReport) => void
   /** Time and chance, for tests: see `virtualClock` of `tidemark/testing`. @default this context's clock */
   readonly clock?: Clock
 }
@@ -88,17 +88,17 @@ const names: Readonly<Record<string, readonly string[]>> = {
   batch: ['maxEvents', 'maxBytes', 'maxTime'],
   budget: ['maxTime', 'maxEvents'],
 }
-const configNames = [...Object.keys(names), 'context', 'mode', 'signal', 'leadership', 'checkpoint', 'onEvent', 'clock']
+const configNames = [...Object.keys(names), 'context', 'mode', 'signal', 'leadership', 'checkpoint', 'onReport', 'clock']
 
 /** @throws InvalidArgumentError for a value outside its range (V19), and for an option that there is none of */
-export function settle(config: ProjectionConfig<never>, defaultMode: 'batch' | 'continuous'): Settings {
+export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 'continuous'): Settings {
   if (typeof config !== 'object' || config === null)
     throw new InvalidArgumentError('config', "must be an object such as { mode: 'continuous' }.")
   onlyKnown(config, configNames, 'config')
   for (const [part, known] of Object.entries(names)) onlyKnown(config[part as keyof typeof config], known, part)
   assertSignal(config.signal)
-  if (config.onEvent !== undefined && typeof config.onEvent !== 'function')
-    throw new InvalidArgumentError('onEvent', 'must be a function.')
+  if (config.onReport !== undefined && typeof config.onReport !== 'function')
+    throw new InvalidArgumentError('onReport', 'must be a function.')
   if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function')
     throw new InvalidArgumentError('clock', 'must be a Clock.')
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {

@@ -1,12 +1,12 @@
 /** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
-import { hasCode, LeadershipError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { PageReadOptions } from '../log/pages.js'
 import { sleep, timeTold } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { tell } from '../platform/tasks.js'
-import { settle, type ProjectionConfig } from './config.js'
+import { settle, type ProjectionOptions } from './config.js'
 import { newRun } from './machine.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
 import type { ProjectionResult } from './projector.js'
@@ -57,7 +57,7 @@ class HandedOver {
 export async function driveTarget<E extends EventShape>(
   target: ProjectionTarget<E>,
   backend: Backend<E>,
-  config: ProjectionConfig<never>,
+  config: ProjectionOptions<never>,
   options: DriveOptions,
 ): Promise<ProjectionResult> {
   const settings = settle(config, options.mode)
@@ -69,7 +69,7 @@ export async function driveTarget<E extends EventShape>(
     if (occurrence.type === 'committed') contests = losses = 0
     const full: ProjectionReport = { ...occurrence, projection: target.name, time: timeTold(clock) }
     options.report?.(full)
-    if (config.onEvent !== undefined) tell(() => config.onEvent?.(full))
+    if (config.onReport !== undefined) tell(() => config.onReport?.(full))
   }
   const run = newRun()
   let holdsLock = () => false
@@ -84,7 +84,7 @@ export async function driveTarget<E extends EventShape>(
   }
   const outer = config.signal
   const isAborted = () => outer?.aborted === true
-  const standing = settings.mode === 'continuous' && settings.leadership === 'wait'
+  const longRunning = settings.mode === 'continuous' && settings.leadership === 'wait'
   let lastHandOver = -Infinity
   const aborted = async (): Promise<ProjectionResult> => {
     if (run.startedAt === undefined) run.position = workingPosition(await target.state())
@@ -115,12 +115,12 @@ export async function driveTarget<E extends EventShape>(
           leads: () => lock.leads,
           // A frozen page must hold nothing; what it commits later is refused or fits (H54, H55).
           leave: () => lock.release(),
-          mayHandOver: () => standing && clock.monotonic() - lastHandOver >= handOverPause,
+          mayHandOver: () => longRunning && clock.monotonic() - lastHandOver >= handOverPause,
         }),
       )
       if (!(await lock.tryNow())) {
         if (settings.leadership === 'try')
-          throw new LeadershipError(
+          throw new AlreadyRunningError(
             target.name,
             "another tab or worker runs it. Use leadership: 'wait', or try again later.",
           )
@@ -168,7 +168,7 @@ export async function driveTarget<E extends EventShape>(
       report({ type: 'leadership-lost', error: lost as LeadershipLostError })
       losses += 1
       contests += 1
-      if (losses > maxLosses || !standing) throw lost
+      if (losses > maxLosses || !longRunning) throw lost
       lock.release()
       await sleep(clock, Math.min(5_000, 50 * 2 ** losses) * (0.5 + clock.random()), outer)
     } finally {
@@ -205,7 +205,7 @@ async function runOwn<E extends EventShape>(
       if (state === undefined || state.owner !== owner || owner === '') throw error
       report({ type: 'leadership-lost', error: error as LeadershipLostError })
       // Whoever changes the state again and again must not keep the work from being stored.
-      run.hurried = true
+      run.commitSoon = true
     }
   }
 }
@@ -240,7 +240,7 @@ function claim<E extends EventShape>(
       try {
         return take(await coordinator.tryAcquire(target.key))
       } catch (error) {
-        throw new LeadershipError(target.name, 'the coordinator failed. See the cause.', error)
+        throw new AlreadyRunningError(target.name, 'the coordinator failed. See the cause.', error)
       }
     },
     /** Stays in the queue also while this context works without the lock, so that it holds it when it comes free. */
@@ -253,7 +253,7 @@ function claim<E extends EventShape>(
       } catch (error) {
         attempt.signal.throwIfAborted()
         if (released) return
-        throw new LeadershipError(target.name, 'waiting for leadership failed. See the cause.', error)
+        throw new AlreadyRunningError(target.name, 'waiting for leadership failed. See the cause.', error)
       } finally {
         attempt.signal.removeEventListener('abort', leave)
       }
@@ -280,14 +280,14 @@ function freeGuard(guard: LeadershipGuard | undefined): void {
 function whenHere(lifecycle: PageLifecycle | undefined, signal: AbortSignal): Promise<void> {
   if (lifecycle === undefined || lifecycle.presence() !== 'away') return Promise.resolve()
   return new Promise((resolve) => {
-    const look = () => {
+    const check = () => {
       if (!signal.aborted && lifecycle.presence() === 'away') return
       unsubscribe()
-      signal.removeEventListener('abort', look)
+      signal.removeEventListener('abort', check)
       resolve()
     }
-    const unsubscribe = lifecycle.subscribe(look)
-    signal.addEventListener('abort', look, { once: true })
+    const unsubscribe = lifecycle.subscribe(check)
+    signal.addEventListener('abort', check, { once: true })
   })
 }
 

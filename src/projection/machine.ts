@@ -3,12 +3,12 @@
  * no clock and never sleeps, so every rule can be tested by stepping it.
  */
 import {
-  EventCrashesError,
+  PoisonEventError,
   hasCode,
-  IntegrityError,
+  LogInconsistentError,
   messageOf,
   ProjectionError,
-  StreamHeldError,
+  StreamBlockedError,
   type EventUnreadableError,
 } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
@@ -30,8 +30,8 @@ export interface Page {
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
-/** Why nothing is done for a while. `'failed'`: the storage did. `'retrying'`: an event did. `'pouring'`: more is likely to come at once, and goes into the same commit. */
-export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'pouring'
+/** Why nothing is done for a while. `'failed'`: the storage did. `'retrying'`: an event did. `'burst'`: more is likely to come at once, and goes into the same commit. */
+export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'burst'
 
 /** What the machine asks of its shell. */
 export type Effect =
@@ -46,7 +46,7 @@ export type Effect =
       readonly event: RecordedEvent
       readonly error: unknown
       readonly attempts: number
-      readonly holdsStream: boolean
+      readonly blocksStream: boolean
     }
   /** An event comes next, alone. */
   | { readonly kind: 'try'; readonly position: number }
@@ -61,8 +61,8 @@ export type Effect =
       readonly ends?: number
     }
   /** Look at what is stored, without taking over. */
-  | { readonly kind: 'look' }
-  /** An append cuts the `'idle'` and `'pouring'` sleeps short, a caller that waits for the rows the latter, and a call of the app the `'failed'` one; an abort and a control cut every one. */
+  | { readonly kind: 'read-state' }
+  /** An append cuts the `'idle'` and `'burst'` sleeps short, a caller that waits for the rows the latter, and a call of the app the `'failed'` one; an abort and a control cut every one. */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
   /** Drop what is pending and not committed. */
@@ -70,18 +70,18 @@ export type Effect =
 
 /** What each effect is answered with. */
 export interface EffectResults {
-  /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `held`: streams whose events are parked. */
+  /** `rebuilding`: a commit at the head makes the rows that are being built those that readers see. `blocked`: streams whose events are parked. */
   'load-checkpoint': Outcome<
     {
       readonly position: number
       readonly paused: boolean
       readonly rebuilding: boolean
       readonly now: number
-      readonly held?: ReadonlySet<string> | undefined
+      readonly blocked?: ReadonlySet<string> | undefined
     } & Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'>
   >
   /** `moved`: it is not what this run left: somebody rebuilt, skipped, replayed or took over. */
-  look: { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
+  'read-state': { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page> | 'aborted'
   /** `storage`: what failed was not the handler, but reading what it asked for. */
   apply: {
@@ -95,10 +95,10 @@ export interface EffectResults {
   park: undefined
   try: Outcome<undefined>
   survived: undefined
-  /** `pouring`: more was appended while it was stored, and nobody waits for the rows of that. */
-  commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly pouring: boolean }>
-  /** `'append'`, `'hurried'`: an append cut it short, or an app that asks for something. */
-  sleep: 'aborted' | 'control' | 'append' | 'hurried' | 'on'
+  /** `burst`: more was appended while it was stored, and nobody waits for the rows of that. */
+  commit: Outcome<{ readonly paused: boolean; readonly now: number; readonly took: number; readonly burst: boolean }>
+  /** `'append'`, `'retry-now'`: an append cut it short, or an app that asks for something. */
+  sleep: 'aborted' | 'control' | 'append' | 'retry-now' | 'on'
   report: undefined
   reset: undefined
 }
@@ -106,7 +106,7 @@ export interface EffectResults {
 /** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
 export interface RunProgress {
   /** Its work was lost to a change of the state from outside. */
-  hurried: boolean
+  commitSoon: boolean
   position: number
   applied: number
   skipped: number
@@ -118,7 +118,7 @@ export interface RunProgress {
 
 /** A run that has done nothing yet. */
 export const newRun = (): RunProgress => ({
-  hurried: false,
+  commitSoon: false,
   position: 0,
   applied: 0,
   skipped: 0,
@@ -162,11 +162,11 @@ export function* projectionMachine(
   let rebuilding = false
   let now = 0
   let idle = settings.emptyBackoff
-  let looked = 0
+  let checkedAt = 0
   /** The event that is being retried, and how often it was. */
   let retrying = { position: 0, count: 0 }
   /** Somebody else changes the state again and again: commit as soon as anything is done, so that something is. */
-  let hurried = run.hurried
+  let commitSoon = run.commitSoon
   /** How often in a row a run ended without a word, before this one (N19). */
   let ends = 0
   /** How many events are still to be applied alone … */
@@ -182,7 +182,7 @@ export function* projectionMachine(
     yield { kind: 'survived' }
   }
   /** Streams whose events are parked without being tried (N22). */
-  let held = new Set<string>()
+  let blocked = new Set<string>()
   /** Events that were left out by hand, and are left out again by a rebuild. */
   let leftOut: ReadonlySet<number> = new Set()
   /** Events that were left out by hand in earlier versions: left out here if they fail. */
@@ -207,11 +207,11 @@ export function* projectionMachine(
   /** Commits are to take a tenth of the time at most, in reason: a table of many rows takes long to write. */
   let batchTime = settings.batchTime[0]
   /** Events came in while the last commit was stored, which took so many ms. So the next ones wait for those that follow, as long as commits then take a tenth of the time. */
-  let pouring: number | undefined
+  let burst: number | undefined
   const batchEvents = () =>
     alone > 0 ? 1 : ends >= endsBeforeSmall ? Math.min(smallBatch, settings.batchEvents) : settings.batchEvents
   const batchFull = () =>
-    hurried || done() >= batchEvents() || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
+    commitSoon || done() >= batchEvents() || pending.bytes >= settings.batchBytes || now - pending.since >= batchTime
 
   const report = function* (occurrence: ProjectionOccurrence): Generator<Effect, void, never> {
     yield { kind: 'report', occurrence }
@@ -241,7 +241,7 @@ export function* projectionMachine(
     yield* report({ type: 'storage-failed', what, error, failures: before + 1, delay })
     const slept = yield* sleep(delay, 'failed')
     // A try that the app asked for makes no later pause longer.
-    if (slept === 'hurried') failures[what] = before
+    if (slept === 'retry-now') failures[what] = before
     // What follows a failure of loading or storing is to load, in any case.
     return slept === 'control' && what === 'reading' ? yield* load() : slept === 'aborted'
   }
@@ -252,7 +252,7 @@ export function* projectionMachine(
       if ('error' in loaded) {
         if (loaded.error instanceof ProjectionError) throw loaded.error
         // A damaged state is not repaired by looking at it again.
-        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError))
+        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof LogInconsistentError))
           return true
         continue
       }
@@ -262,14 +262,14 @@ export function* projectionMachine(
       run.position = cursor = loaded.value.position
       ;({ paused, rebuilding, now } = loaded.value)
       const { unclean, trying, skipped } = loaded.value
-      held = new Set(loaded.value.held)
+      blocked = new Set(loaded.value.blocked)
       leftOut = new Set(skipped)
       carried = new Set(loaded.value.carried)
       ends = unclean?.ends ?? 0
       tried = 0
       alone = trying !== undefined || ends >= endsBeforeAlone ? smallBatch : 0
       blamed = trying !== undefined && trying.runs >= runsBeforeBlame ? trying : undefined
-      looked = now
+      checkedAt = now
       pending = nothingPending()
       return false
     }
@@ -318,26 +318,26 @@ export function* projectionMachine(
     const { took } = outcome.value
     ;({ paused, now } = outcome.value)
     batchTime = Math.min(settings.batchTime[1], Math.max(settings.batchTime[0], 9 * took))
-    pouring = outcome.value.pouring ? took : undefined
+    burst = outcome.value.burst ? took : undefined
     if (caughtUp) {
       rebuilding = false
       ends = alone = 0
     }
-    hurried = run.hurried = false
-    looked = now
+    commitSoon = run.commitSoon = false
+    checkedAt = now
     pending = nothingPending()
     return 'done'
   }
 
-  /** Puts an event aside, and with `holdsStream` those of its stream that follow. */
+  /** Puts an event aside, and with `blocksStream` those of its stream that follow. */
   const park = function* (
     event: RecordedEvent,
     error: unknown,
     attempts: number,
-    holdsStream: boolean,
+    blocksStream: boolean,
   ): Generator<Effect, void, never> {
-    yield { kind: 'park', event, error, attempts, holdsStream }
-    if (holdsStream) held.add(event.stream)
+    yield { kind: 'park', event, error, attempts, blocksStream }
+    if (blocksStream) blocked.add(event.stream)
     pending.parked += 1
     yield* report({ type: 'parked', error, attempts, ...reportedEvent(event) })
   }
@@ -355,7 +355,7 @@ export function* projectionMachine(
     }
     const decision = (yield { kind: 'decide', event, error, retryCount }) as EffectResults['decide']
     const { strategy } = decision
-    if (strategy === 'retry' && retryCount < settings.retries && !(error instanceof EventCrashesError)) {
+    if (strategy === 'retry' && retryCount < settings.retries && !(error instanceof PoisonEventError)) {
       const delay = Math.min(
         settings.retryMaxDelay,
         settings.retryDelay * settings.retryMultiplier ** retryCount * (1 + settings.jitter * random()),
@@ -394,7 +394,7 @@ export function* projectionMachine(
   }
   /** An event that is not applied like others. */
   const isAside = ({ position, stream }: RecordedEvent, broken: ReadonlyMap<number, unknown>) =>
-    broken.has(position) || (held.size > 0 && held.has(stream)) || (leftOut.size > 0 && leftOut.has(position))
+    broken.has(position) || (blocked.size > 0 && blocked.has(stream)) || (leftOut.size > 0 && leftOut.has(position))
 
   /** Applies the first `count` events of a page. `cursor` is at the last one applied when it ends. */
   const applyPage = function* ({ events, unreadable = [] }: Page, count: number): Generator<Effect, Turn, never> {
@@ -409,12 +409,12 @@ export function* projectionMachine(
         yield* report({ type: 'skipped', error: undefined, attempts: 0, ...reportedEvent(events[at] as RecordedEvent) })
         cursor = position
         at += 1
-      } else if (held.has(stream)) {
-        yield* park(events[at] as RecordedEvent, new StreamHeldError(stream), 0, true)
+      } else if (blocked.has(stream)) {
+        yield* park(events[at] as RecordedEvent, new StreamBlockedError(stream), 0, true)
         cursor = position
         at += 1
       } else if (unreadableHere !== undefined) failure = { error: unreadableHere }
-      else if (blamed?.position === position) failure = { error: new EventCrashesError(position, blamed.runs) }
+      else if (blamed?.position === position) failure = { error: new PoisonEventError(position, blamed.runs) }
       else {
         if (alone > 0 && tried !== position) {
           const marked = (yield { kind: 'try', position }) as EffectResults['try']
@@ -475,7 +475,7 @@ export function* projectionMachine(
       do {
         slept = yield* sleep(maxIdle, 'paused')
         if (slept === 'aborted') return result('aborted')
-        const found = (yield { kind: 'look' }) as EffectResults['look']
+        const found = (yield { kind: 'read-state' }) as EffectResults['read-state']
         paused = found?.paused ?? true
       } while (paused)
       if (yield* load()) return result('aborted')
@@ -501,7 +501,7 @@ export function* projectionMachine(
     if (cursor === run.position) pending.since = now
     pending.bytes += page.bytes ?? 0
     if (run.position > head) {
-      const cause = new IntegrityError(
+      const cause = new LogInconsistentError(
         run.position,
         `The checkpoint of '${name}' is ${run.position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
       )
@@ -524,12 +524,12 @@ export function* projectionMachine(
       !spent &&
       !batchFull() &&
       through > run.position &&
-      pouring !== undefined &&
-      now - pending.since < Math.min(settings.batchTime[0], 9 * pouring)
+      burst !== undefined &&
+      now - pending.since < Math.min(settings.batchTime[0], 9 * burst)
     ) {
       cursor = through
       // No longer than a commit takes: so what comes last of all is there in twice the time at most.
-      const slept = yield* sleep(pouring, 'pouring')
+      const slept = yield* sleep(burst, 'burst')
       if (slept === 'append') continue
       stopped = slept === 'aborted'
     }
@@ -552,11 +552,11 @@ export function* projectionMachine(
     )
     if (slept === 'aborted') return result('aborted')
     // Somebody paused or rebuilt, perhaps in another tab, perhaps without being heard: only the stored state knows (H66).
-    if (slept === 'control' || now - looked >= maxIdle) {
-      const found = (yield { kind: 'look' }) as EffectResults['look']
+    if (slept === 'control' || now - checkedAt >= maxIdle) {
+      const found = (yield { kind: 'read-state' }) as EffectResults['read-state']
       // What cannot be read now is looked at again later.
       if (found !== undefined) {
-        looked = found.now
+        checkedAt = found.now
         paused = found.paused
         if (found.moved && (yield* load())) return result('aborted')
       }

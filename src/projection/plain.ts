@@ -1,8 +1,8 @@
 /** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
-import { describe, IntegrityError, InvalidArgumentError } from '../errors.js'
+import { describe, LogInconsistentError, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { projectionName } from '../events/names.js'
-import type { ProjectionConfig } from './config.js'
+import type { ProjectionOptions } from './config.js'
 import type { CheckpointStore } from './ports.js'
 import type { Projector } from './projector.js'
 import { guarded, stackGuard } from './stack-guard.js'
@@ -28,7 +28,7 @@ export type FindEvent<E extends EventShape> = (position: number) => Promise<Reco
 export function plainTarget<E extends EventShape, C>(
   projector: Projector<E, C>,
   checkpoints: CheckpointStore,
-  config: ProjectionConfig<C>,
+  config: ProjectionOptions<C>,
   findEvent?: FindEvent<E>,
 ): ProjectionTarget<E> & ProjectionControls {
   if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function') {
@@ -42,7 +42,7 @@ export function plainTarget<E extends EventShape, C>(
     (made ??= { value: (typeof context === 'function' ? (context as () => C)() : context) as C }).value
   const handlers = stackGuard()
   let saved = 0
-  let letters: DeadLetterRecord[] = []
+  let deadLetters: DeadLetterRecord[] = []
   let paused = false
   /** Why it stopped: known to this target only, as there is nowhere to keep it. */
   let fault: StoredFault | undefined
@@ -52,22 +52,22 @@ export function plainTarget<E extends EventShape, C>(
   const load = async () => {
     const stored: unknown = (await checkpoints.load(name)) ?? 0
     if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
-    throw new IntegrityError(
+    throw new LogInconsistentError(
       0,
       `The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`,
     )
   }
   const state = async (): Promise<ProjectionState> => {
-    const [position, letters] = await Promise.all([load(), checkpoints.countLetters?.(name)])
+    const [position, letters] = await Promise.all([load(), checkpoints.countDeadLetters?.(name)])
     // Another context came past it.
     if (fault !== undefined && fault.position <= position) fault = undefined
     return { position, epoch: 0, owner: '', paused, letters: letters ?? 0, ...(fault === undefined ? {} : { fault }) }
   }
   const save = async (position: number) => {
-    if (position === saved && letters.length === 0) return
-    await checkpoints.save(name, position, { expected: saved, ...(letters.length === 0 ? {} : { letters }) })
+    if (position === saved && deadLetters.length === 0) return
+    await checkpoints.save(name, position, { expected: saved, ...(deadLetters.length === 0 ? {} : { deadLetters }) })
     saved = position
-    letters = []
+    deadLetters = []
     if (fault !== undefined && fault.position <= position) fault = undefined
   }
   const call = (event: RecordedEvent<E>) => guarded(handlers, () => projector.apply(event, contextValue()))
@@ -80,22 +80,22 @@ export function plainTarget<E extends EventShape, C>(
     })
   }
   const letterAt = async (position: number) =>
-    (await checkpoints.letters?.(name, position - 1, 1))?.[0]?.position === position
+    (await checkpoints.deadLetters?.(name, position - 1, 1))?.[0]?.position === position
   return {
     name,
     key: name,
     filter: projector.filter ?? {},
-    onError: async (failure) => {
+    onFailure: async (failure) => {
       if (isForNewerBuilds(failure.error)) return 'fatal'
-      const strategy = (await projector.onError?.(failure)) ?? 'fatal'
+      const strategy = (await projector.onFailure?.(failure)) ?? 'fatal'
       if ((strategy as string) === 'park-stream')
-        throw new InvalidArgumentError('onError', "answered 'park-stream', which is for read models. Answer 'park'.")
+        throw new InvalidArgumentError('onFailure', "answered 'park-stream', which is for read models. Answer 'park'.")
       return strategy
     },
     async begin() {
       moved = false
       saved = await load()
-      letters = []
+      deadLetters = []
       fault = undefined
       return { position: saved, epoch: 0, owner: '', paused, letters: 0 }
     },
@@ -106,13 +106,13 @@ export function plainTarget<E extends EventShape, C>(
       fault = stopped
       return 'stopped'
     },
-    park: (letter) => void letters.push(letter),
+    park: (letter) => void deadLetters.push(letter),
     async commit(position) {
       await save(position)
       return { paused }
     },
     reset() {
-      letters = []
+      deadLetters = []
     },
     state,
     async setPaused(value) {
@@ -120,7 +120,7 @@ export function plainTarget<E extends EventShape, C>(
     },
     async rebuild() {
       fault = undefined
-      await checkpoints.save(name, 0, { dropLetters: true })
+      await checkpoints.save(name, 0, { dropDeadLetters: true })
       moved = true
     },
     async skip(position) {
@@ -134,17 +134,17 @@ export function plainTarget<E extends EventShape, C>(
       await checkpoints.save(name, position, { expected: stored })
       fault = undefined
     },
-    letters: async (after, limit) => (await checkpoints.letters?.(name, after, limit)) ?? [],
+    deadLetters: async (after, limit) => (await checkpoints.deadLetters?.(name, after, limit)) ?? [],
     async replay(position) {
       if (findEvent === undefined)
         throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
       if (!(await letterAt(position)))
         throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
       await call(await findEvent(position))
-      await checkpoints.removeLetter?.(name, position)
+      await checkpoints.removeDeadLetter?.(name, position)
     },
     async discard(position) {
-      await checkpoints.removeLetter?.(name, position)
+      await checkpoints.removeDeadLetter?.(name, position)
     },
     caller: handlers.caller,
     close() {},

@@ -8,9 +8,9 @@ export interface SaveOptions {
   /** Save only if the stored position (0 for none) is still this one. */
   readonly expected?: number
   /** Dead letters to keep, together with the position. A store that cannot keep them ignores them. */
-  readonly letters?: readonly DeadLetterRecord[]
+  readonly deadLetters?: readonly DeadLetterRecord[]
   /** Take away the letters that were kept before, together with the position: their events come again. */
-  readonly dropLetters?: boolean
+  readonly dropDeadLetters?: boolean
 }
 
 /** Where the checkpoints of plain projectors live. */
@@ -24,11 +24,11 @@ export interface CheckpointStore {
    */
   save(name: string, position: number, options?: SaveOptions): Promise<void>
   /** Dead letters after a position, in order. A store without it keeps none: parking is then reported and forgotten. */
-  letters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
+  deadLetters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
   /** How many wait. */
-  countLetters?(name: string): Promise<number>
+  countDeadLetters?(name: string): Promise<number>
   /** Takes a dead letter away. Answers false if it is not there. */
-  removeLetter?(name: string, position: number): Promise<boolean>
+  removeDeadLetter?(name: string, position: number): Promise<boolean>
 }
 
 /** Leadership over one name. */

@@ -12,7 +12,7 @@ export interface Projector<E extends EventShape = EventShape, C = unknown> {
   /** May be asynchronous; events come one after the other, in the order of the log. */
   apply(event: RecordedEvent<E>, context: C): void | Promise<void>
   /** Asked at every failure of an event, but not about one that a newer build wrote (`EventUnreadableError.newer`): that is fatal. @default 'fatal' */
-  onError?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
+  onFailure?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
 }
 
 /** How a run ended. The counts are of what is stored. */

@@ -31,7 +31,7 @@ export type ProjectionOccurrence =
       readonly position: number
       readonly events: number
       readonly duration: number
-      readonly letters?: number
+      readonly deadLetterCount?: number
     }
   /** A handler threw; its policy is asked next. */
   | ({ readonly type: 'event-failed'; readonly error: unknown; readonly retryCount: number } & ReportedEvent)
@@ -41,7 +41,7 @@ export type ProjectionOccurrence =
       readonly retryCount: number
       readonly delay: number
     } & ReportedEvent)
-  /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. After `skip()` in an earlier version: with the error, and without asking `onError`. */
+  /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. After `skip()` in an earlier version: with the error, and without asking `onFailure`. */
   | ({ readonly type: 'skipped'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   | ({ readonly type: 'parked'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   /** Reading or storing failed and is tried again after `delay`. */

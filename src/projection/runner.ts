@@ -1,9 +1,9 @@
 /** The thin shell: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, IntegrityError, messageOf, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, messageOf, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
-import { distrustFor } from '../log/head-watch.js'
-import type { CollectedRead, PageReadOptions } from '../log/pages.js'
+import { hintPause } from '../log/head-watch.js'
+import type { CollectedPage, PageReadOptions } from '../log/pages.js'
 import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
 import { timeTold } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
@@ -36,7 +36,7 @@ export interface RunnerPorts<E extends EventShape> {
   /** Rejects unless the storage can be asked, after as many tries as it was told. @default it is not known to fail */
   readonly reopen?: ((how: OpenOptions) => Promise<unknown>) | undefined
   /** The app asks for something, and a run that waits after a failure of the storage is to try again at once. */
-  readonly onHurry?: ((listener: () => void) => () => void) | undefined
+  readonly onRetryNow?: ((listener: () => void) => () => void) | undefined
   /** Of this page. */
   readonly lifecycle?: PageLifecycle | undefined
 }
@@ -65,9 +65,9 @@ export async function runMachine<E extends EventShape>(
 ): Promise<ProjectionResult> {
   const { target, settings, owner, run, holdsLock, report } = context
   const { clock } = settings
-  const alarm = wakeUp(context, signal)
+  const waker = wakeUp(context, signal)
   const slices = new Slices(() => clock.monotonic())
-  const reads = readAhead(context, signal, slices, alarm.reading)
+  const reads = readAhead(context, signal, slices, waker.reading)
   /** What this run knows of the stored state. */
   let known = { epoch: 0, rebuilding: false }
   let prepared = false
@@ -75,7 +75,7 @@ export async function runMachine<E extends EventShape>(
   // The machine pauses between its tries: pauses of those who open the storage would multiply with them. A batch has none of its own at first.
   const how: OpenOptions = { urgent: true, single: settings.mode === 'continuous' }
   const failed = (error: unknown) => {
-    alarm.failing = true
+    waker.failing = true
     return { error }
   }
 
@@ -87,7 +87,7 @@ export async function runMachine<E extends EventShape>(
       try {
         await context.ports.reopen?.(how)
         const state = await target.begin(owner, signal)
-        alarm.failing = false
+        waker.failing = false
         const position = workingPosition(state)
         const rebuilding = state.rebuild !== undefined
         known = { epoch: state.epoch, rebuilding }
@@ -100,7 +100,7 @@ export async function runMachine<E extends EventShape>(
             ...(trying !== undefined && holdsLock?.() === true && { trying }),
             position,
             rebuilding,
-            held: target.held,
+            blocked: target.blockedStreams,
             now: clock.monotonic(),
           },
         }
@@ -109,7 +109,7 @@ export async function runMachine<E extends EventShape>(
         return failed(error)
       }
     },
-    look: async () => {
+    'read-state': async () => {
       const now = clock.monotonic()
       const state = await target.state().catch(() => undefined)
       if (state === undefined) return undefined
@@ -125,19 +125,19 @@ export async function runMachine<E extends EventShape>(
       if (signal.aborted) return 'aborted'
       try {
         await slices.turn()
-        if (alarm.failing) await context.ports.reopen?.(how)
+        if (waker.failing) await context.ports.reopen?.(how)
         const page = await reads.next(after, limit, most)
         if (page.scannedTo <= after && page.head > after) {
-          throw new IntegrityError(
+          throw new LogInconsistentError(
             after,
             `The reader found nothing after position ${after} of ${page.head} and did not say that it looked further: 'scannedTo' must grow.`,
           )
         }
-        alarm.sawHead(page.head, page.scannedTo >= page.head)
+        waker.sawHead(page.head, page.scannedTo >= page.head)
         // One of them may be what killed a run, and its turn has not come (N19).
         prepared = most > 0
         if (prepared) await target.prepare?.(page.events)
-        alarm.failing = false
+        waker.failing = false
         const now = clock.monotonic()
         report({
           type: 'read',
@@ -154,7 +154,7 @@ export async function runMachine<E extends EventShape>(
     apply: async ({ from, to }) => {
       const { events } = reads.page
       let next = from
-      let look = from + 1
+      let nextCheck = from + 1
       let seen = slices.left()
       try {
         if (prepared && target.wantsPreparing === true) await target.prepare?.(events.slice(from))
@@ -173,14 +173,14 @@ export async function runMachine<E extends EventShape>(
             applying.ended()
           }
           next += 1
-          if (next < look) continue
+          if (next < nextCheck) continue
           const left = slices.left()
           if (left <= 0) {
             await slices.turn()
             break
           }
           // Slow handlers are looked at one by one.
-          look = next + Math.max(1, Math.min(stride, Math.floor(((next - from) * left) / (2 * (seen - left)))))
+          nextCheck = next + Math.max(1, Math.min(stride, Math.floor(((next - from) * left) / (2 * (seen - left)))))
         }
       } catch (error) {
         // Not the handler's: its checkpoint was moved by somebody else.
@@ -197,14 +197,14 @@ export async function runMachine<E extends EventShape>(
     decide: async ({ event, error, retryCount }) => {
       try {
         return {
-          strategy: await target.onError({ error, event: event as never, position: event.position, retryCount }),
+          strategy: await target.onFailure({ error, event: event as never, position: event.position, retryCount }),
         }
       } catch (thrown) {
         return { strategy: 'fatal', error: thrown }
       }
     },
-    park: async ({ event, error, attempts, holdsStream }) => {
-      // A held stream may bring thousands.
+    park: async ({ event, error, attempts, blocksStream }) => {
+      // A blocked stream may bring thousands.
       if (slices.isOver) await slices.turn()
       target.park({
         position: event.position,
@@ -215,7 +215,7 @@ export async function runMachine<E extends EventShape>(
         time: timeTold(clock),
         errorName: error instanceof Error ? error.name : 'Error',
         message: messageOf(error),
-        ...(holdsStream && { holdsStream }),
+        ...(blocksStream && { holdsStream: blocksStream }),
       })
       return undefined
     },
@@ -239,7 +239,7 @@ export async function runMachine<E extends EventShape>(
     commit: async ({ position, caughtUp, events, ends }) => {
       const start = clock.monotonic()
       try {
-        const { paused, letters } = await target.commit(position, { caughtUp, ends })
+        const { paused, deadLetterCount } = await target.commit(position, { caughtUp, ends })
         slices.began()
         if (caughtUp) known = { ...known, rebuilding: false }
         const now = clock.monotonic()
@@ -248,17 +248,17 @@ export async function runMachine<E extends EventShape>(
           position,
           events,
           duration: now - start,
-          ...(letters !== undefined && { letters }),
+          ...(deadLetterCount !== undefined && { deadLetterCount }),
         })
         return {
-          value: { paused, now, took: now - start, pouring: settings.mode === 'continuous' && alarm.pours(position) },
+          value: { paused, now, took: now - start, burst: settings.mode === 'continuous' && waker.inBurst(position) },
         }
       } catch (error) {
         return failed(error)
       }
     },
     sleep: async ({ ms, why }) => {
-      const slept = await alarm.sleep(ms, why)
+      const slept = await waker.sleep(ms, why)
       slices.began()
       return slept
     },
@@ -293,14 +293,14 @@ export async function runMachine<E extends EventShape>(
     }
     throw error
   } finally {
-    alarm.stop()
+    waker.stop()
     reads.forget()
     target.reset()
   }
 }
 
 /** Between two tries that an app asks for, ms: a loop that asks makes no storm of them. */
-const hurryPause = 100
+const retryNowPause = 100
 
 /** Sleeps that an abort, a control, or (when idle) an append cuts short. */
 function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext<E>, signal: AbortSignal) {
@@ -310,45 +310,45 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
   /** The largest head that was told since the last read began, and before it. */
   let claimed = 0
   let tested = 0
-  let stopDistrust: (() => void) | undefined
-  let look: (() => void) | undefined
+  let cancelHintPause: (() => void) | undefined
+  let wakeIfDue: (() => void) | undefined
   /** The largest position that somebody waits for, and how far rows are stored. */
   let wanted = 0
   let stored = 0
-  const told = (head: number) => {
+  const hinted = (head: number) => {
     if (head <= knownHead) return
     claimed = Math.max(claimed, head)
-    if (stopDistrust !== undefined) return
+    if (cancelHintPause !== undefined) return
     appended = true
-    look?.()
+    wakeIfDue?.()
   }
-  const distrust = () => {
-    stopDistrust?.()
-    stopDistrust = clock.schedule(distrustFor, () => {
-      stopDistrust = undefined
+  const pauseHints = () => {
+    cancelHintPause?.()
+    cancelHintPause = clock.schedule(hintPause, () => {
+      cancelHintPause = undefined
       // Something was told meanwhile, and it may have been true.
-      if (claimed > 0) told(claimed)
+      if (claimed > 0) hinted(claimed)
     })
   }
-  const unsubscribe = (ports.onHint ?? ports.reader.subscribe)?.(told)
+  const unsubscribe = (ports.onHint ?? ports.reader.subscribe)?.(hinted)
   const stopControl = ports.onControl?.(() => {
     controlled = true
-    look?.()
+    wakeIfDue?.()
   })
   const stopWanted = ports.onWanted?.((position) => {
     wanted = Math.max(wanted, position)
-    look?.()
+    wakeIfDue?.()
   })
   /** What was asked last of the storage failed. */
   let failing = false
   /** The app asked for something since then, and when a try was made for that. */
-  let hurry = false
-  let lastHurry = -Infinity
-  const stopHurry = ports.onHurry?.(() => {
-    hurry = failing
-    look?.()
+  let retryAsked = false
+  let lastRetryNow = -Infinity
+  const stopRetryNow = ports.onRetryNow?.(() => {
+    retryAsked = failing
+    wakeIfDue?.()
   })
-  const aborted = () => look?.()
+  const aborted = () => wakeIfDue?.()
   signal.addEventListener('abort', aborted, { once: true })
   return {
     get failing() {
@@ -356,7 +356,7 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     },
     set failing(now: boolean) {
       failing = now
-      hurry &&= now
+      retryAsked &&= now
     },
     /** A read begins: appends from here on may not be in it. */
     reading() {
@@ -367,22 +367,22 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
     sawHead(head: number, isThere: boolean) {
       knownHead = head
       // While it is behind, the head may be an older one, and hints make no reads.
-      if (ports.onHint !== undefined && isThere && tested > head) distrust()
+      if (ports.onHint !== undefined && isThere && tested > head) pauseHints()
       tested = 0
     },
     /** More was appended before rows up to `position` were stored. The timers of a hidden page come too late to wait for (H58). */
-    pours(position: number) {
+    inBurst(position: number) {
       stored = position
       return appended && wanted <= stored && ports.lifecycle?.presence() !== 'hidden'
     },
     sleep: (ms: number, why: Rest) =>
       new Promise<EffectResults['sleep']>((resolve) => {
         // An append does not shorten the pause that a failure asked for.
-        const following = () => appended && (why === 'idle' || why === 'pouring')
-        const hurried = () => why === 'pouring' && wanted > stored
-        const asked = () => hurry && why === 'failed'
+        const following = () => appended && (why === 'idle' || why === 'burst')
+        const rowsAwaited = () => why === 'burst' && wanted > stored
+        const asked = () => retryAsked && why === 'failed'
         const wake = () => {
-          look = undefined
+          wakeIfDue = undefined
           cancel()
           resolve(
             signal.aborted
@@ -390,33 +390,33 @@ function wakeUp<E extends EventShape>({ ports, settings: { clock } }: RunContext
               : controlled
                 ? 'control'
                 : asked()
-                  ? 'hurried'
-                  : hurried()
+                  ? 'retry-now'
+                  : rowsAwaited()
                     ? 'on'
                     : following()
                       ? 'append'
                       : 'on',
           )
-          if (asked()) lastHurry = clock.monotonic()
-          controlled = hurry = false
+          if (asked()) lastRetryNow = clock.monotonic()
+          controlled = retryAsked = false
         }
         let cancel = clock.schedule(ms, wake)
-        look = () => {
-          const early = asked() ? lastHurry + hurryPause - clock.monotonic() : 0
-          if (signal.aborted || controlled || following() || hurried() || (asked() && early <= 0)) wake()
+        wakeIfDue = () => {
+          const early = asked() ? lastRetryNow + retryNowPause - clock.monotonic() : 0
+          if (signal.aborted || controlled || following() || rowsAwaited() || (asked() && early <= 0)) wake()
           else if (early > 0 && early < ms) {
             cancel()
             cancel = clock.schedule(early, wake)
           }
         }
-        look()
+        wakeIfDue()
       }),
     stop() {
       unsubscribe?.()
       stopControl?.()
       stopWanted?.()
-      stopHurry?.()
-      stopDistrust?.()
+      stopRetryNow?.()
+      cancelHintPause?.()
       signal.removeEventListener('abort', aborted)
     },
   }
@@ -431,9 +431,9 @@ function readAhead<E extends EventShape>(
 ) {
   /** For a reader that can keep records: then they are what is read ahead, and not their events. */
   const records = new RecordsAhead(slices)
-  let page: CollectedRead<E> = { events: [], scannedTo: 0, head: 0 }
-  let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedRead<E>> } | undefined
-  const read = (after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedRead<E>> => {
+  let page: CollectedPage<E> = { events: [], scannedTo: 0, head: 0 }
+  let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedPage<E>> } | undefined
+  const read = (after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedPage<E>> => {
     // A batch runs up to the head as it is now, whoever appended last.
     const options: PageReadOptions = { unreadable: 'collect', signal, own: settings.mode === 'continuous', ...keep }
     reading()
@@ -443,7 +443,7 @@ function readAhead<E extends EventShape>(
     get page() {
       return page
     },
-    async next(after: number, limit: number, most: number): Promise<CollectedRead<E>> {
+    async next(after: number, limit: number, most: number): Promise<CollectedPage<E>> {
       const waiting = ahead?.after === after && ahead.limit === limit ? ahead.answer : undefined
       ahead = undefined
       page = await (waiting ?? read(after, limit, { ahead: records }))
@@ -473,7 +473,7 @@ function readAhead<E extends EventShape>(
 }
 
 /** Two pages that follow each other. */
-function joined<E extends EventShape>(page: CollectedRead<E>, next: CollectedRead<E>): CollectedRead<E> {
+function joined<E extends EventShape>(page: CollectedPage<E>, next: CollectedPage<E>): CollectedPage<E> {
   const unreadable = [...(page.unreadable ?? []), ...(next.unreadable ?? [])]
   return {
     events: [...page.events, ...next.events],

@@ -129,7 +129,7 @@ export interface CommitResult {
   /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
   readonly paused: boolean
   /** Dead letters that wait, where they are kept beside the rows. */
-  readonly letters?: number
+  readonly deadLetterCount?: number
 }
 
 /** The runner's side of a projection. One runner at a time uses one target; targets of other contexts compete by commit. */
@@ -138,11 +138,11 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Checkpoint key and lock name: `name` for plain projectors, `name@version` for read models. */
   readonly key: string
   readonly filter: EventFilter<E>
-  onError(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
+  onFailure(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
   /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
   /** Streams whose events are parked behind letters, as `begin` found them. */
-  readonly held?: ReadonlySet<string> | undefined
+  readonly blockedStreams?: ReadonlySet<string> | undefined
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
   /** Preparing has to read so much that it should be told of more events at a time. */
@@ -194,7 +194,7 @@ export interface ProjectionControls {
    */
   skip(position: number): Promise<void>
   /** Dead letters after a position, in order. */
-  letters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
+  deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
   /** Applies a parked event again and takes its letter away, in one transaction (N20). */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>

@@ -1,9 +1,9 @@
 /** What a run asks of the storage of its read model when it begins. */
 import type { EventShape } from '../events/event.js'
-import type { ProjectionDefinition } from './define.js'
+import type { Projection } from './define.js'
 import { looksBack } from './earlier-versions.js'
 import { assertSameDefinition, handledBy } from './fingerprint.js'
-import { takeOver, type Side, type StateRow, type TakeOver } from './state.js'
+import { takeOver, type Slot, type StateRow, type TakeOver } from './state.js'
 import type { ReadModelStorage } from './storage.js'
 
 /** How many dead letters are read in one request. */
@@ -12,10 +12,10 @@ const lettersAtOnce = 1024
 /** Takes over; see `takeOver`. */
 export async function begin<E extends EventShape>(
   storage: ReadModelStorage,
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
 ): Promise<StateRow> {
-  const erased = definition as unknown as ProjectionDefinition
+  const erased = definition as unknown as Projection
   // If the earlier versions cannot be read, a later run looks again.
   const carried = looksBack(how.seen, definition.version)
     ? await storage.leftOutBefore().catch(() => undefined)
@@ -27,15 +27,15 @@ export async function begin<E extends EventShape>(
   })
 }
 
-/** The streams that dead letters of a side hold. */
-export async function heldStreams(storage: ReadModelStorage, side: Side): Promise<ReadonlySet<string>> {
-  const held = new Set<string>()
+/** The streams that dead letters of a slot hold. */
+export async function heldStreams(storage: ReadModelStorage, slot: Slot): Promise<ReadonlySet<string>> {
+  const blocked = new Set<string>()
   for (let after = 0; ;) {
-    const page = await storage.letters(after, lettersAtOnce, side)
+    const page = await storage.letters(after, lettersAtOnce, slot)
     for (const { stream, holdsStream, position } of page) {
-      if (holdsStream === true) held.add(stream)
+      if (holdsStream === true) blocked.add(stream)
       after = position
     }
-    if (page.length < lettersAtOnce) return held
+    if (page.length < lettersAtOnce) return blocked
   }
 }

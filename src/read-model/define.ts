@@ -57,7 +57,7 @@ export type IndexOf<T> = T extends { readonly indexes: infer Indexes }
 export type TypedTable<Row, Indexes = {}> = Omit<TableDefinition<Row>, 'indexes'> & { readonly indexes: Indexes }
 
 /** What `table<Row>()` takes. */
-export interface TableSpecification<Row, Indexes> {
+export interface TableSpec<Row, Indexes> {
   /** The property that is the key; a string, a finite number or a Date in every row. */
   readonly key: KeyOf<Row>
   /** See {@link TableDefinition.indexes}. */
@@ -72,7 +72,7 @@ export interface TableSpecification<Row, Indexes> {
  */
 // Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the names of the indexes.
 export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(
-  definition: TableSpecification<Row, Indexes>,
+  definition: TableSpec<Row, Indexes>,
 ) => TypedTable<Row, Indexes extends infer Known ? Known : never>
 export function table<Row>(definition: {
   readonly key: KeyOf<Row>
@@ -136,7 +136,7 @@ export type TableFolds<
 }
 
 /** What `defineProjection` takes. Needs `on`, `fold` or both; a fold runs before the handler of the same event. */
-export interface ProjectionSpecification<
+export interface ProjectionSpec<
   E extends EventShape,
   T extends Tables,
   Next extends { readonly [N in keyof T]: unknown } = NextRows<T>,
@@ -157,11 +157,11 @@ export interface ProjectionSpecification<
    * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
    * events that a newer build wrote (`EventUnreadableError.newer`): those stop it, and a tab of that build goes on. @default 'fatal'
    */
-  onError?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
+  onFailure?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
 
 /** What `defineProjection` returns. `R` says which events reach it. */
-export interface ProjectionDefinition<
+export interface Projection<
   E extends EventShape = EventShape,
   T extends Tables = Tables,
   R extends Reads = Reads,
@@ -175,7 +175,7 @@ export interface ProjectionDefinition<
   readonly readsAll?: true
   readonly on: Handlers<E, T>
   readonly fold: TableFolds<E, T>
-  readonly onError?: (failure: FailureContext<E>) => ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
+  readonly onFailure?: (failure: FailureContext<E>) => ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
   /** Not there at runtime: carries the type. */
   readonly [reads]?: R
 }
@@ -194,7 +194,7 @@ export const projectionKey = ({ name, version }: { readonly name: string; readon
   `${name}@${version}`
 
 /** Whether a value came from {@link defineProjection}. */
-export const isDefinition = (value: unknown): value is ProjectionDefinition =>
+export const isDefinition = (value: unknown): value is Projection =>
   typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'projection'
 
 /**
@@ -215,14 +215,14 @@ export function defineProjection<
   },
 >(
   events: EventCatalogue<E, Known>,
-  specification: ProjectionSpecification<E, T, Next> & { readonly fold?: F } & {
+  specification: ProjectionSpec<E, T, Next> & { readonly fold?: F } & {
     readonly fold?: G
     readonly filter?: X
   },
-): ProjectionDefinition<E, T, ReadsOf<G, X, Known>> {
+): Projection<E, T, ReadsOf<G, X, Known>> {
   if (typeof specification !== 'object' || specification === null)
     throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
-  onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onError'], 'projection')
+  onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onFailure'], 'projection')
   // Bound below, and its text is still what tells one definition from another.
   const {
     name,
@@ -231,13 +231,13 @@ export function defineProjection<
     on = {},
     fold = {},
     filter = {},
-    onError,
-  } = specification as ProjectionSpecification<E, T>
+    onFailure,
+  } = specification as ProjectionSpec<E, T>
   for (const [part, value] of Object.entries({ on, fold, filter }) as [string, unknown][]) {
     if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, 'must be an object.')
   }
-  if (onError !== undefined && typeof onError !== 'function')
-    throw new InvalidArgumentError('onError', 'must be a function.')
+  if (onFailure !== undefined && typeof onFailure !== 'function')
+    throw new InvalidArgumentError('onFailure', 'must be a function.')
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
@@ -267,8 +267,8 @@ export function defineProjection<
     fold: fold as TableFolds<E, T>,
     filter: narrowed,
     ...(readsAll && { readsAll }),
-    ...(onError !== undefined && {
-      onError: Object.assign(onError.bind(specification), { toString: () => String(onError) }),
+    ...(onFailure !== undefined && {
+      onFailure: Object.assign(onFailure.bind(specification), { toString: () => String(onFailure) }),
     }),
   })
 }

@@ -1,9 +1,9 @@
 /** Tells whether a read model was built with the tables, and from the events, that are declared now. */
-import { IntegrityError, ProjectionError } from '../errors.js'
-import { projectionKey, type ProjectionDefinition } from './define.js'
+import { LogInconsistentError, ProjectionError } from '../errors.js'
+import { projectionKey, type Projection } from './define.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
-export function fingerprintOf({ tables }: ProjectionDefinition): string {
+export function fingerprintOf({ tables }: Projection): string {
   return JSON.stringify(
     Object.entries(tables)
       .map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()])
@@ -16,11 +16,11 @@ export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): bo
   Object.keys(indexes).length === 0
 
 /** What is stored of it where tables may be packed: a tidemark that knows of no packs takes it for other tables, and keeps its hands off. */
-export const storedFingerprintOf = (definition: ProjectionDefinition): string =>
+export const storedFingerprintOf = (definition: Projection): string =>
   `${Object.values(definition.tables).some(mayBePacked) ? 'packed ' : ''}${fingerprintOf(definition)}`
 
 /** Whether rows were made with these tables, packed or not: read models that are older than packs stay as they are. */
-export const isFingerprintOf = (definition: ProjectionDefinition, stored: string): boolean =>
+export const isFingerprintOf = (definition: Projection, stored: string): boolean =>
   stored === fingerprintOf(definition) || stored === storedFingerprintOf(definition)
 
 /**
@@ -32,7 +32,7 @@ export function handledBy({
   on,
   fold,
   readsAll,
-}: ProjectionDefinition): string {
+}: Projection): string {
   const sorted = (names: readonly string[]) => [...new Set(names)].sort()
   return JSON.stringify({
     types: types === undefined || readsAll === true ? 'all' : sorted(types),
@@ -45,7 +45,7 @@ export function handledBy({
 
 /** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables, or from other events */
 export function assertSameDefinition(
-  definition: ProjectionDefinition,
+  definition: Projection,
   stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number },
 ): void {
   const handles = handledBy(definition)
@@ -59,7 +59,7 @@ export function assertSameDefinition(
   throw new ProjectionError(
     `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
     { projector: definition.name, attempts: 1 },
-    new IntegrityError(stored.position, `the declared ${what} changed`),
+    new LogInconsistentError(stored.position, `the declared ${what} changed`),
     'definition-changed',
   )
 }

@@ -19,10 +19,10 @@ export interface KeyRange {
 }
 
 /** A key in a shape that a `Map` can tell apart. */
-export type Slot = string | number | bigint
+export type MapKey = string | number | bigint
 
 /** A Date by its time, as a bigint: no other key can look like one, and strings, which most keys are, need no copy. */
-export const slotOf = (key: RowKey): Slot => (key instanceof Date ? BigInt(key.getTime()) : key)
+export const mapKeyOf = (key: RowKey): MapKey => (key instanceof Date ? BigInt(key.getTime()) : key)
 
 /** @throws InvalidArgumentError for anything that is no key */
 export function assertKey(key: unknown, what: string): asserts key is RowKey {

@@ -1,5 +1,5 @@
 /** Which states a build of this format can have stored. Any other one was edited, and nothing is concluded from it. */
-import { describe, IntegrityError } from '../errors.js'
+import { describe, LogInconsistentError } from '../errors.js'
 import { other, stampOf, type StateRow } from './state.js'
 
 /** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
@@ -67,17 +67,17 @@ export function impossibleIn(row: unknown): string[] {
     wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
   // A rebuild that sends readers to the other side changes more than that.
   if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
-    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other side, which it cannot do.`)
+    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
   }
   return wrong
 }
 
-/** @throws IntegrityError for a state that no build of this format stored: nothing that follows from it would be true */
+/** @throws LogInconsistentError for a state that no build of this format stored: nothing that follows from it would be true */
 export function assertPossible(key: string, row: StateRow): StateRow {
   const [problem] = impossibleIn(row)
   if (problem === undefined) return row
   const { position } = (row ?? {}) as { readonly position?: unknown }
-  throw new IntegrityError(
+  throw new LogInconsistentError(
     isWhole(position) ? position : 0,
     `The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
   )

@@ -1,9 +1,9 @@
 /** How many rows the packed tables have: part of the state and kept by every commit, so that counting reads no rows. Pure. */
-import { stampOf, type Side, type StateRow, type TableCounts, type Transition } from './state.js'
+import { stampOf, type Slot, type StateRow, type TableCounts, type Transition } from './state.js'
 
 /** Nothing where somebody edited them, so that they cannot be counts. */
-function countsOf(state: StateRow, side: Side): TableCounts | undefined {
-  const counts: unknown = state.counts?.of === stampOf(state) ? state.counts.sides?.[side] : undefined
+function countsOf(state: StateRow, slot: Slot): TableCounts | undefined {
+  const counts: unknown = state.counts?.of === stampOf(state) ? state.counts.sides?.[slot] : undefined
   if (typeof counts !== 'object' || counts === null || Array.isArray(counts)) return undefined
   return Object.values(counts).every((count) => Number.isSafeInteger(count) && (count as number) >= 0)
     ? (counts as TableCounts)
@@ -21,8 +21,8 @@ export function countedRows(state: StateRow, table: string): number | undefined 
 
 /** What becomes of the rows in a transaction. */
 export interface RowsMoved {
-  readonly side: Side
-  /** How many rows more a table of the side has. */
+  readonly slot: Slot
+  /** How many rows more a table of the slot has. */
   readonly added: Iterable<readonly [table: string, rows: number]>
 }
 
@@ -34,13 +34,13 @@ export function counted(
   moved?: RowsMoved,
 ): StateRow {
   const { counts: _, ...state } = after
-  const sides: { [S in Side]?: TableCounts } = {}
-  for (const side of [0, 1] as const) {
-    const known = !clear.includes(side) ? countsOf(before, side) : countable ? {} : undefined
+  const sides: { [S in Slot]?: TableCounts } = {}
+  for (const slot of [0, 1] as const) {
+    const known = !clear.includes(slot) ? countsOf(before, slot) : countable ? {} : undefined
     if (known === undefined) continue
     const counts: { [table: string]: number } = { ...known }
-    if (moved?.side === side) for (const [table, rows] of moved.added) counts[table] = countIn(counts, table) + rows
-    sides[side] = counts
+    if (moved?.slot === slot) for (const [table, rows] of moved.added) counts[table] = countIn(counts, table) + rows
+    sides[slot] = counts
   }
   return (sides[0] ?? sides[1]) ? { ...state, counts: { of: stampOf(state), sides } } : state
 }

@@ -10,11 +10,11 @@ import {
   type ProjectionState,
   type StoredFault,
 } from '../projection/target.js'
-import type { RowKey, Slot } from './keys.js'
+import type { RowKey, MapKey } from './keys.js'
 
-/** Rows live on one of two sides: readers see one, a rebuild fills the other. */
-export type Side = 0 | 1
-export const other = (side: Side): Side => (side === 0 ? 1 : 0)
+/** Rows live on one of two slots: readers see one, a rebuild fills the other. */
+export type Slot = 0 | 1
+export const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 
 /** The one row of state. */
 export interface StateRow extends ProjectionState {
@@ -25,21 +25,21 @@ export interface StateRow extends ProjectionState {
   readonly fingerprint: string
   /** Which events are handled; absent where a build that did not store it made the database, until the next run. See `handledBy`. */
   readonly handles?: string
-  /** The side that readers see. */
-  readonly shown: Side
+  /** The slot that readers see. */
+  readonly shown: Slot
   /** How many rows there are, where the backend keeps count of them. */
   readonly counts?: RowCounts
 }
 
-/** How many rows each table of a side has; a table that is not named is empty. */
+/** How many rows each table of a slot has; a table that is not named is empty. */
 export type TableCounts = { readonly [table: string]: number }
 
 /** How many rows the packed tables have, so that counting reads no rows. */
 export interface RowCounts {
   /** The version stamp of the state that this is true of: a tidemark that does not know of counts commits without them. */
   readonly of: string
-  /** A side is missing if its rows were not counted from the first one on. */
-  readonly sides: { readonly [S in Side]?: TableCounts }
+  /** A slot is missing if its rows were not counted from the first one on. */
+  readonly sides: { readonly [S in Slot]?: TableCounts }
 }
 
 /**
@@ -52,11 +52,11 @@ export const stampOf = ({ epoch, position, rebuild, shown }: StateRow, both = tr
 /** How many events that were skipped by hand are remembered. */
 const maxSkipped = 1000
 
-/** The side that a runner writes to. */
-export const workingSide = (state: StateRow): Side => (state.rebuild === undefined ? state.shown : other(state.shown))
+/** The slot that a runner writes to. */
+export const workingSlot = (state: StateRow): Slot => (state.rebuild === undefined ? state.shown : other(state.shown))
 
 /** Rows to be stored, by table and key; a row that is `null` is deleted. */
-export type RowChanges = ReadonlyMap<string, ReadonlyMap<Slot, { readonly key: RowKey; readonly row: unknown }>>
+export type RowChanges = ReadonlyMap<string, ReadonlyMap<MapKey, { readonly key: RowKey; readonly row: unknown }>>
 
 /** What one commit stores. */
 export interface Commit {
@@ -71,11 +71,11 @@ export interface Commit {
   readonly letters: readonly DeadLetterRecord[]
 }
 
-/** A new state, and the sides whose rows and dead letters are deleted with it. */
+/** A new state, and the slots whose rows and dead letters are deleted with it. */
 export interface Transition {
   readonly after: StateRow
   /** @default none */
-  readonly clear?: readonly Side[]
+  readonly clear?: readonly Slot[]
 }
 
 /** Before the first event. */
@@ -92,7 +92,7 @@ export const emptyState = (log: string, fingerprint: string, handles?: string): 
   shown: 0,
 })
 
-/** The highest position of both sides. */
+/** The highest position of both slots. */
 const farthest = ({ position, rebuild }: StateRow): number => Math.max(position, rebuild?.position ?? 0)
 
 /** What a runner knows when it begins. */

@@ -3,7 +3,7 @@ import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
 import type { KeyRange, RowKey } from './keys.js'
-import type { Commit, Side, StateRow, Transition } from './state.js'
+import type { Commit, Slot, StateRow, Transition } from './state.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string> {
@@ -53,7 +53,7 @@ export interface Answer {
   readonly state: StateRow
 }
 
-/** The rows of tables as a run reads them, without knowing which side they are on. */
+/** The rows of tables as a run reads them, without knowing which slot they are on. */
 export interface RowSource {
   /** Rows by their keys, in the order of the keys; `undefined` for one that is not there. */
   rows(table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
@@ -63,11 +63,11 @@ export interface RowSource {
   lastKey(table: string): Promise<RowKey | undefined>
 }
 
-/** The rows of one side. */
-export const rowSource = (storage: ReadModelStorage, side: Side): RowSource => ({
-  rows: (table, keys) => storage.rows(side, table, keys),
-  wholeTable: (table, most) => storage.wholeTable(side, table, most),
-  lastKey: (table) => storage.lastKey(side, table),
+/** The rows of one slot. */
+export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => ({
+  rows: (table, keys) => storage.rows(slot, table, keys),
+  wholeTable: (table, most) => storage.wholeTable(slot, table, most),
+  lastKey: (table) => storage.lastKey(slot, table),
 })
 
 /** The rows, dead letters and state of one projection version. Every method that changes something is one transaction. */
@@ -79,22 +79,22 @@ export interface ReadModelStorage {
   close(): void
   state(): Promise<StateRow>
   /**
-   * Stores the state that `change`, a rule of `state.ts`, makes of the stored one, and empties the sides that it names. Rejects with what
+   * Stores the state that `change`, a rule of `state.ts`, makes of the stored one, and empties the slots that it names. Rejects with what
    * `change` throws, and stores nothing then. `change` may be called more than once. `what` is for messages: 'pausing'.
    */
   move(what: string, change: (before: StateRow) => Transition): Promise<StateRow>
   /** Stores rows, dead letters and the checkpoint together: see `committed`. */
   commit(change: Commit): Promise<StateRow>
   /** Removes a dead letter that readers see: see `letterRemoved`. */
-  removeLetter(position: number, replay?: Replay): Promise<void>
+  removeDeadLetter(position: number, replay?: Replay): Promise<void>
   /** The events that earlier versions left out by hand. Rejects if one of them cannot be read. */
   leftOutBefore(): Promise<readonly number[]>
   /** See {@link RowSource}. */
-  rows(side: Side, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
-  wholeTable(side: Side, table: string, most: number): Promise<readonly unknown[] | undefined>
-  lastKey(side: Side, table: string): Promise<RowKey | undefined>
+  rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
+  wholeTable(slot: Slot, table: string, most: number): Promise<readonly unknown[] | undefined>
+  lastKey(slot: Slot, table: string): Promise<RowKey | undefined>
   /** What readers see, all of it at one moment. */
   queries(asked: readonly TableQuery[]): Promise<Answers>
-  /** Dead letters after a position, in order. @param side by default the one that readers see */
-  letters(after: number, limit: number, side?: Side): Promise<DeadLetterRecord[]>
+  /** Dead letters after a position, in order. @param slot by default the one that readers see */
+  letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]>
 }

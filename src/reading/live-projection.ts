@@ -17,7 +17,7 @@ import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 
 /** What `liveProjection` folds. */
-export interface LiveProjectionSpecification<E extends EventShape, S, Next = never> {
+export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
   /**
    * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
    * place changes nothing of the app's.
@@ -41,7 +41,7 @@ const slowPoll = 5_000
 /**
  * Folds the log into a value that follows it, in this context alone: nothing is stored, and every context that asks folds for
  * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
- * `{ state: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
+ * `{ status: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
  *
  * @throws InvalidArgumentError, InvalidNameError for an unknown option, and for a filter or fold that is none
  *
@@ -56,16 +56,16 @@ export function liveProjection<
   Next extends S & Literals<L> = S & Literals<L>,
 >(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
-  specification: LiveProjectionSpecification<E, S, Next>,
+  specification: LiveProjectionSpec<E, S, Next>,
 ): LiveQuery<S>
 /** The same, for a fold that is typed by its own events: see `FitsStore`. */
 export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
-  specification: LiveProjectionSpecification<Own, S> & FitsStore<E, Own>,
+  specification: LiveProjectionSpec<Own, S> & FitsStore<E, Own>,
 ): LiveQuery<S>
 export function liveProjection<E extends EventShape, S>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
-  specification: LiveProjectionSpecification<E, S>,
+  specification: LiveProjectionSpec<E, S>,
 ): LiveQuery<S> {
   onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
   if (typeof specification.on !== 'object' || specification.on === null)
@@ -82,7 +82,7 @@ export function liveProjection<E extends EventShape, S>(
   let latest = 0
   let state = freshCopy(specification.initial)
   /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
-  let value = specification.initial
+  let data = specification.initial
   let valueOf = state
   let isOld = false
   let position = 0
@@ -119,10 +119,10 @@ export function liveProjection<E extends EventShape, S>(
           if (mine !== latest) return undefined
           position = Math.max(position, page.scannedTo)
           if (position < page.head) continue
-          if (isOld) value = state === valueOf ? freshCopy(state) : state
+          if (isOld) data = state === valueOf ? freshCopy(state) : state
           valueOf = state
           isOld = false
-          return { value, position }
+          return { data, position }
         }
       },
       watch(changed) {

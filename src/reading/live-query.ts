@@ -7,14 +7,14 @@ import { equal } from '../read-model/equal.js'
 
 /** What a live query shows. */
 export type LiveSnapshot<V> =
-  | { readonly state: 'loading' }
+  | { readonly status: 'loading' }
   | {
-      readonly state: 'ready'
-      readonly value: V
+      readonly status: 'ready'
+      readonly data: V
       /** Where this answer was first read: it may hold for later positions, too. */ readonly position: number
     }
-  /** `value`: the last answer, if there was one. Runs again by itself, unless `error` is a ClosedError: the view or store was closed. */
-  | { readonly state: 'error'; readonly error: unknown; readonly value?: V }
+  /** `data`: the last answer, if there was one. Runs again by itself, unless `error` is a ClosedError: the view or store was closed. */
+  | { readonly status: 'error'; readonly error: unknown; readonly data?: V }
 
 /**
  * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each works detached. Runs while it has a
@@ -28,14 +28,14 @@ export interface LiveQuery<V> {
   subscribe(listener: () => void): () => void
   /** The same object as long as the answer is the same. */
   getSnapshot(): LiveSnapshot<V>
-  /** For rendering on a server, and for the first render over its HTML: always the same `{ state: 'loading' }`. */
+  /** For rendering on a server, and for the first render over its HTML: always the same `{ status: 'loading' }`. */
   getServerSnapshot(): LiveSnapshot<V>
 }
 
 /** Where a live value comes from. */
 export interface LiveSource<V> {
   /** Resolves with nothing if what was read does not belong together. Each call of `progress` puts off the end of its time. */
-  evaluate(progress: () => void): Promise<{ readonly value: V; readonly position: number } | undefined>
+  evaluate(progress: () => void): Promise<{ readonly data: V; readonly position: number } | undefined>
   /** Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. Returns how to stop that. */
   watch(changed: () => void, ended: () => void): () => void
   /** Why there will never be another answer, if so. */
@@ -47,7 +47,7 @@ const pauses = [5_000, 60_000] as const
 /** A run that does not settle within that is given up, ms. */
 const runTimeout = 30_000
 
-const loading = Object.freeze({ state: 'loading' as const })
+const loading = Object.freeze({ status: 'loading' as const })
 
 /** Makes a live query of a source: one evaluation at a time, and one more if something changed in between. */
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
@@ -67,9 +67,9 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     listeners.tell()
   }
   const failed = (error: unknown): LiveSnapshot<V> => ({
-    state: 'error',
+    status: 'error',
     error,
-    ...('value' in snapshot ? { value: snapshot.value } : {}),
+    ...('data' in snapshot ? { data: snapshot.data } : {}),
   })
   const rest = () => {
     stop?.()
@@ -112,7 +112,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     run = undefined
     cancelDeadline()
     if (stop === undefined || end()) return
-    if (next?.state === 'ready') calm()
+    if (next?.status === 'ready') calm()
     else retryLater()
     if (next !== undefined && next !== snapshot) set(next)
     if (again) evaluate()
@@ -130,9 +130,9 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
           finish(
             mine,
             answer &&
-              (snapshot.state === 'ready' && equal(snapshot.value, answer.value)
+              (snapshot.status === 'ready' && equal(snapshot.data, answer.data)
                 ? snapshot
-                : { state: 'ready', ...answer }),
+                : { status: 'ready', ...answer }),
           ),
         (error: unknown) => finish(mine, failed(error)),
       )
@@ -140,7 +140,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   return {
     subscribe(listener) {
       if (stop !== undefined) {
-        if (run === undefined && snapshot.state !== 'ready') evaluate()
+        if (run === undefined && snapshot.status !== 'ready') evaluate()
       } else if (!end()) {
         stop = source.watch(evaluate, end)
         // One that was under way before the rest.

@@ -13,7 +13,7 @@ import {
   isDefinition,
   projectionKey,
   type IndexOf,
-  type ProjectionDefinition,
+  type Projection,
   type RowOf,
   type Tables,
 } from '../read-model/define.js'
@@ -73,7 +73,7 @@ const maxTries = 3
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  definition: ProjectionDefinition<E, T>,
+  definition: Projection<E, T>,
   options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
@@ -84,12 +84,12 @@ export async function openReadModel<
   R extends Reads = Reads,
 >(
   store: TidemarkStore<E>,
-  definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+  definition: Projection<Own, T, R> & FitsStore<E, Own, R>,
   options?: ReadModelOptions,
 ): Promise<ReadModel<T>>
 export async function openReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  definition: ProjectionDefinition<E, T>,
+  definition: Projection<E, T>,
   options: ReadModelOptions = {},
 ): Promise<ReadModel<T>> {
   onlyKnown(options, ['clock'])
@@ -97,7 +97,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
   const key = projectionKey(definition)
-  const { storage } = await openStorage(store, definition as unknown as ProjectionDefinition<E>)
+  const { storage } = await openStorage(store, definition as unknown as Projection<E>)
   try {
     // The app asks: one try at once, whatever failed before.
     await storage.open({ urgent: true })
@@ -127,20 +127,20 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
         const tables = new Set<string>()
         reading = tables
         const asked: TableQuery[] = []
-        const moments = new Map<string, number>()
+        const stamps = new Map<string, number>()
         const value = await query(
           readers<T>(definition, async (table, question) => {
             tables.add(table)
             asked.push({ table, query: question })
             const at = known.findIndex((one) => one.table === table && equal(one.query, question))
             const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-            moments.set(stampOf(answer.state, false), answer.state.position)
+            stamps.set(stampOf(answer.state, false), answer.state.position)
             return answer
           }),
         )
         // Another evaluation, if this one was given up meanwhile, knows better.
         if (reading === tables) touched = tables
-        if (moments.size < 2) return { value, position: [...moments.values()][0] ?? (await storage.state()).position }
+        if (stamps.size < 2) return { data: value, position: [...stamps.values()][0] ?? (await storage.state()).position }
         if (tries === maxTries) return undefined
         const { values, state } = await storage.queries(asked)
         known = asked.map((one, at) => ({ ...one, answer: { value: values[at], state } }))
@@ -243,23 +243,23 @@ function watchCommits(
   changed: (tables: readonly string[] | 'unknown') => void,
 ): () => void {
   let seen: string | undefined
-  const look = async () => {
+  const checkForCommit = async () => {
     // A first look that fails must not let the next one pass for it: what happened in between would be missed.
-    const moment = await storage.state().then(
+    const stamp = await storage.state().then(
       (state) => stampOf(state, false),
       () => seen ?? '',
     )
-    if (moment === seen) return
+    if (stamp === seen) return
     const first = seen === undefined
-    seen = moment
+    seen = stamp
     if (!first) changed('unknown')
   }
-  void look()
+  void checkForCommit()
   const stopListening = signals.listen((hint) => {
     if (hint.kind !== 'committed' || hint.projection !== key) return
     changed(hint.tables)
   })
-  const stopLooking = lookOut(clock, slowPoll, () => void look())
+  const stopLooking = lookOut(clock, slowPoll, () => void checkForCommit())
   return () => {
     stopListening()
     stopLooking()

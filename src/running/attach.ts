@@ -7,12 +7,12 @@ import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/
 import type { Listeners } from '../platform/listeners.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import type { ProjectionConfig } from '../projection/config.js'
+import type { ProjectionOptions } from '../projection/config.js'
 import type { Backend, LeadershipHints } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
-import { isDefinition, projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import { useDefinition } from './definitions.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
@@ -36,16 +36,16 @@ interface SharedStorage {
 /** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
 export async function openStorage<E extends EventShape>(
   store: TidemarkStore<E>,
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
 ): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
   const parts = storeInternals(store)
-  const erased = definition as unknown as ProjectionDefinition
+  const erased = definition as unknown as Projection
   // Synchronously: the first caller's definition is the first one.
   const { waiting, release } = useDefinition(store.name, parts, erased)
   try {
     // The app asks: one try at once, whatever failed before.
     if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
-    const log = await parts.identity()
+    const log = await parts.logId()
     return {
       storage: use(sharedStorage(store, parts, erased, log), `The read model '${projectionKey(erased)}'`, release),
       waiting,
@@ -59,7 +59,7 @@ export async function openStorage<E extends EventShape>(
 function sharedStorage<E extends EventShape>(
   store: TidemarkStore<E>,
   parts: StoreInternals,
-  definition: ProjectionDefinition,
+  definition: Projection,
   log: string,
 ): SharedStorage {
   if (parts.medium === 'memory') {
@@ -117,7 +117,7 @@ export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
   /** The app asks for something: runs of this context that wait after a failure of the storage try again at once. */
-  hurry(): void
+  retryNow(): void
 }
 
 /**
@@ -127,11 +127,11 @@ export interface Attached<E extends EventShape> {
  * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
  */
 export function attach<E extends EventShape, C>(
-  projector: ProjectionDefinition<E> | Projector<E, C>,
+  projector: Projection<E> | Projector<E, C>,
   store: TidemarkStore<E>,
-  config: ProjectionConfig<C>,
+  config: ProjectionOptions<C>,
 ): Promise<Attached<E>> {
-  if (isDefinition(projector)) return attachModel(projector as unknown as ProjectionDefinition<E>, store)
+  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store)
   return attachPlain(
     projector as Projector<E, C>,
     plainTarget(projector as Projector<E, C>, store, config, eventFinder(store)),
@@ -140,7 +140,7 @@ export function attach<E extends EventShape, C>(
 }
 
 async function attachModel<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   store: TidemarkStore<E>,
 ): Promise<Attached<E>> {
   const { signals } = storeInternals(store)
@@ -217,9 +217,9 @@ function attached<E extends EventShape>(
         if (hint.kind === 'head') listener(hint.head)
       }),
     reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
-    onHurry: waiting.add,
+    onRetryNow: waiting.add,
   }
-  return { target, backend, hurry: waiting.tell }
+  return { target, backend, retryNow: waiting.tell }
 }
 
 /** Finds one event. The answer rejects with InvalidArgumentError if it is not in the log. */

@@ -18,7 +18,7 @@ export interface CaughtUpOptions {
 }
 
 /** Where a projection stood when the wait ended. */
-export interface CaughtUp {
+export interface CaughtUpResult {
   readonly position: number
   readonly head: number
   /** The position was not reached before the timeout. */
@@ -56,12 +56,12 @@ export function waitUntilCaughtUp(
   caller: Invocation | undefined,
   refreshed: Promise<void>,
   built = false,
-): Promise<CaughtUp> {
+): Promise<CaughtUpResult> {
   const { signal, timeout, onTimeout = 'throw' } = options
   // Nobody may come to hear of it.
   refreshed.catch(() => {})
   return new Promise((resolve, reject) => {
-    const here = (stale: boolean): CaughtUp => {
+    const here = (stale: boolean): CaughtUpResult => {
       const { position, head } = status.getSnapshot()
       return { position, head, stale }
     }
@@ -73,7 +73,7 @@ export function waitUntilCaughtUp(
       signal?.removeEventListener('abort', aborted)
       settle()
     }
-    const look = () => {
+    const check = () => {
       const { phase, position, lastError, rebuilding } = status.getSnapshot()
       if (position >= wanted && !(built && rebuilding !== undefined)) finish(() => resolve(here(false)))
       else if (phase === 'faulted') finish(() => reject(lastError))
@@ -112,8 +112,8 @@ export function waitUntilCaughtUp(
     // Timer and signal count from here; what the status says counts once it was looked at.
     const begin = () => {
       if (over) return
-      unsubscribe = status.subscribe(look)
-      look()
+      unsubscribe = status.subscribe(check)
+      check()
     }
     refreshed.then(begin, (error: unknown) => finish(() => reject(error)))
   })

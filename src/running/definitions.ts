@@ -4,7 +4,7 @@ import { databaseName } from '../events/names.js'
 import { closedError, type StoreInternals } from '../log/open.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
 import type { Projector } from '../projection/projector.js'
-import { isDefinition, projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import { fingerprintOf, handledBy } from '../read-model/fingerprint.js'
 
 /** A definition at work, and everything that uses it. */
@@ -26,11 +26,11 @@ function textOf(given: () => unknown): string {
 }
 
 /** What tells one definition from another, part by part, as text. What a handler closes over does not show. */
-function partsOf(source: ProjectionDefinition | Projector<never>): Map<string, string> {
+function partsOf(source: Projection | Projector<never>): Map<string, string> {
   const parts = new Map<string, string>()
   const add = (name: string, part: unknown) =>
     part !== undefined && parts.set(name, typeof part === 'function' ? textOf(part as () => unknown) : String(part))
-  add('onError', source.onError)
+  add('onFailure', source.onFailure)
   if (!isDefinition(source)) {
     add('apply', source.apply)
     const { types, ...filter } = source.filter ?? {}
@@ -64,7 +64,7 @@ function assertSame(
   key: string,
   name: string,
   before: object,
-  definition: ProjectionDefinition | Projector<never>,
+  definition: Projection | Projector<never>,
 ): void {
   if (before === definition) return
   const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
@@ -91,7 +91,7 @@ function assertSame(
 export function useDefinition(
   store: string,
   parts: StoreInternals,
-  definition: ProjectionDefinition | Projector<never>,
+  definition: Projection | Projector<never>,
 ): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
   let all = onDevice

@@ -8,7 +8,7 @@ import {
   type ProjectionControls,
   type ProjectionTarget,
 } from '../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from '../read-model/define.js'
+import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, heldStreams } from '../read-model/begin.js'
 import {
   faulted,
@@ -17,7 +17,7 @@ import {
   rebuildStarted,
   skipped,
   tried,
-  workingSide,
+  workingSlot,
   type StateRow,
 } from '../read-model/state.js'
 import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
@@ -40,7 +40,7 @@ export interface TargetPorts<E extends EventShape> {
 
 /** A projection over the storage of its read model. Closing it closes the storage. */
 export function readModelTarget<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   storage: ReadModelStorage,
   ports: TargetPorts<E>,
 ): ProjectionTarget<E> & ProjectionControls {
@@ -51,7 +51,7 @@ export function readModelTarget<E extends EventShape>(
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
   let dropped = true
   let letters: DeadLetterRecord[] = []
-  let held: ReadonlySet<string> | undefined
+  let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
   const control = async (change: Promise<unknown>) => {
@@ -64,21 +64,21 @@ export function readModelTarget<E extends EventShape>(
     name: definition.name,
     key,
     filter: definition.filter,
-    onError: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onError?.(failure) ?? 'fatal')),
+    onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
       from = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
       // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
-      held = (from.rebuild ?? from).holds === true ? await heldStreams(storage, workingSide(from)) : undefined
+      blockedStreams = (from.rebuild ?? from).holds === true ? await heldStreams(storage, workingSlot(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
-      work.reset(rowSource(storage, workingSide(from)), (from.rebuild?.position ?? from.position) === 0)
+      work.reset(rowSource(storage, workingSlot(from)), (from.rebuild?.position ?? from.position) === 0)
       return from
     },
-    get held() {
-      return held
+    get blockedStreams() {
+      return blockedStreams
     },
     prepare: (events) => work.prepare(events),
     get preparesMuch() {
@@ -114,7 +114,7 @@ export function readModelTarget<E extends EventShape>(
       // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
       if (from.rebuild === undefined)
         ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
-      return { paused: from.paused, letters: from.letters }
+      return { paused: from.paused, deadLetterCount: from.letters }
     },
     reset() {
       letters = []
@@ -134,7 +134,7 @@ export function readModelTarget<E extends EventShape>(
     rebuild: () => control(storage.move('rebuilding', rebuildStarted)),
     skip: (position) =>
       control(storage.move('skipping an event of', (before) => ({ after: skipped(before, position) }))),
-    letters: (after, limit) => storage.letters(after, limit),
+    deadLetters: (after, limit) => storage.letters(after, limit),
     async replay(position) {
       const replay = replaying.then(async () => {
         const state = await replayLetter(definition, storage, await ports.event(position))
@@ -145,7 +145,7 @@ export function readModelTarget<E extends EventShape>(
       return replay
     },
     async discard(position) {
-      await storage.removeLetter(position)
+      await storage.removeDeadLetter(position)
       ports.committed((await storage.state()).position, [])
     },
     caller: () => work.caller(),
@@ -155,7 +155,7 @@ export function readModelTarget<E extends EventShape>(
 
 /** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
 async function replayLetter<E extends EventShape>(
-  definition: ProjectionDefinition<E>,
+  definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
 ) {
@@ -164,7 +164,7 @@ async function replayLetter<E extends EventShape>(
     const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
     await applied(work.apply(event))
     try {
-      await storage.removeLetter(event.position, { from, read: work.read, rows: work.pending })
+      await storage.removeDeadLetter(event.position, { from, read: work.read, rows: work.pending })
       return { position: from.position, tables: [...work.pending.keys()] }
     } catch (error) {
       // The projection changed these rows in between.

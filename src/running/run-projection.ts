@@ -4,13 +4,13 @@ import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import { settle, type ProjectionConfig } from '../projection/config.js'
+import { settle, type ProjectionOptions } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
 import { plainTarget } from '../projection/plain.js'
 import type { ProjectionBackend } from '../projection/ports.js'
 import type { ProjectionResult, Projector } from '../projection/projector.js'
 import { attach } from './attach.js'
-import { isDefinition, type ProjectionDefinition, type Tables } from '../read-model/define.js'
+import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 
 let contextId: string | undefined
 let runs = 0
@@ -25,19 +25,19 @@ export function newOwner(): string {
 /**
  * Runs a projection: in batch mode up to the head seen at the start, in continuous mode until `signal` aborts.
  *
- * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
+ * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range, before anything is done
  * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
  *   read model
- * @throws LeadershipError if another context runs it and `leadership` is 'try'
+ * @throws AlreadyRunningError if another context runs it and `leadership` is 'try'
  * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  projector: Projector<E, C> | ProjectionDefinition<E, T>,
   backend: ProjectionBackend<E>,
-  config?: ProjectionConfig<C>,
+  projector: Projector<E, C> | Projection<E, T>,
+  config?: ProjectionOptions<C>,
 ): Promise<ProjectionResult>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function runProjection<
@@ -47,16 +47,16 @@ export async function runProjection<
   C = unknown,
   R extends Reads = 'own types',
 >(
-  projector: (Projector<Own, C> | ProjectionDefinition<Own, T, R>) & FitsStore<E, Own, R>,
   backend: ProjectionBackend<E>,
-  config?: ProjectionConfig<C>,
+  projector: (Projector<Own, C> | Projection<Own, T, R>) & FitsStore<E, Own, R>,
+  config?: ProjectionOptions<C>,
 ): Promise<ProjectionResult>
 export async function runProjection<E extends EventShape, C>(
-  projector: Projector<E, C> | ProjectionDefinition<E>,
   backend: ProjectionBackend<E>,
-  config: ProjectionConfig<C> = {},
+  projector: Projector<E, C> | Projection<E>,
+  config: ProjectionOptions<C> = {},
 ): Promise<ProjectionResult> {
-  const settings = config as ProjectionConfig<never>
+  const settings = config as ProjectionOptions<never>
   const options: DriveOptions = { mode: 'batch', owner: newOwner() }
   settle(settings, options.mode)
   if (!isDefinition(projector) && !isTidemarkStore(backend)) {
@@ -64,7 +64,7 @@ export async function runProjection<E extends EventShape, C>(
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
   const attached = await attach(
-    projector as ProjectionDefinition<E> | Projector<E, C>,
+    projector as Projection<E> | Projector<E, C>,
     backend as TidemarkStore<E>,
     config,
   )

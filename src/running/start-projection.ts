@@ -8,7 +8,7 @@ import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
-import { settle, type ProjectionConfig } from '../projection/config.js'
+import { settle, type ProjectionOptions } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
@@ -18,10 +18,10 @@ import {
   assertCaughtUpOptions,
   waitsForItself,
   waitUntilCaughtUp,
-  type CaughtUp,
+  type CaughtUpResult,
   type CaughtUpOptions,
 } from './caught-up.js'
-import { isDefinition, type ProjectionDefinition, type Tables } from '../read-model/define.js'
+import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
 import { newOwner } from './run-projection.js'
 import { keepStatus, type StatusStore } from './status.js'
@@ -29,7 +29,7 @@ import { keepStatus, type StatusStore } from './status.js'
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
   /** Applies the event again and removes the letter, in one transaction; the checkpoint stays (N20). Rejects with what the handler throws. */
-  retry(): Promise<void>
+  replay(): Promise<void>
   /** Removes the letter: the event stays without effect. */
   discard(): Promise<void>
 }
@@ -56,7 +56,7 @@ export interface ProjectionHandle {
    * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: at once if it calls
    *   before its first `await`, otherwise after five seconds in which it did not end
    */
-  caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUp>
+  caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUpResult>
   /**
    * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). A plain
    * projector has nowhere to store it: there it holds for this handle.
@@ -100,9 +100,9 @@ const letterPage = 256
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
  */
 export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>,
   store: TidemarkStore<E>,
-  config?: ProjectionConfig<C>,
+  projector: Projection<E, T> | Projector<E, C>,
+  config?: ProjectionOptions<C>,
 ): ProjectionHandle
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export function startProjection<
@@ -112,17 +112,17 @@ export function startProjection<
   Own extends EventShape = E,
   R extends Reads = 'own types',
 >(
-  projector: (ProjectionDefinition<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>,
   store: TidemarkStore<E>,
-  config?: ProjectionConfig<C>,
+  projector: (Projection<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>,
+  config?: ProjectionOptions<C>,
 ): ProjectionHandle
 export function startProjection<E extends EventShape, T extends Tables, C>(
-  projector: ProjectionDefinition<E, T> | Projector<E, C>,
   store: TidemarkStore<E>,
-  config: ProjectionConfig<C> = {},
+  projector: Projection<E, T> | Projector<E, C>,
+  config: ProjectionOptions<C> = {},
 ): ProjectionHandle {
   storeInternals(store)
-  const { mode, failureBackoff } = settle(config as ProjectionConfig<never>, 'continuous')
+  const { mode, failureBackoff } = settle(config as ProjectionOptions<never>, 'continuous')
   const clock = config.clock ?? systemClock
   const stopping = new AbortController()
   const stop = () => stopping.abort(config.signal?.reason)
@@ -140,7 +140,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   let apart = false
   const join = () => {
     apart = false
-    const joining = attach(projector as ProjectionDefinition<E> | Projector<E, C>, store, config).then(
+    const joining = attach(projector as Projection<E> | Projector<E, C>, store, config).then(
       (each) => {
         attached = each
         // A run that waits since joining failed continues.
@@ -160,7 +160,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   const joined = async (): Promise<Attached<E>> => {
     if (apart && !stopping.signal.aborted) ready = join()
     const each = await ready
-    each.hurry()
+    each.retryNow()
     return each
   }
   /** What the app asks for opens what does not open, whatever failed before. */
@@ -172,12 +172,12 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   /** The fault of this run was seen in the stored state, so that its absence says something. */
   let faultAt: number | undefined
 
-  const look = async () => {
+  const readStatus = async () => {
     if (attached === undefined || stopping.signal.aborted) return
     try {
-      const before = told
+      const before = progressReports
       const [state, head] = await Promise.all([attached.target.state(), store.head()])
-      status.stored(state, head, told !== before)
+      status.stored(state, head, progressReports !== before)
       if (status.getSnapshot().phase !== 'faulted') return
       // Somebody skipped the event, rebuilt, deleted the rows, or another context came past it.
       const passed =
@@ -188,36 +188,36 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       if (passed) restart?.()
     } catch (error) {
       // Closing, or a storage failure that the run itself reports: once it runs.
-      if (!stopping.signal.aborted && ['starting', 'waiting-for-leader'].includes(status.getSnapshot().phase))
-        status.set({ reason: messageOf(error), lastError: error })
+      if (!stopping.signal.aborted && ['starting', 'standby'].includes(status.getSnapshot().phase))
+        status.set({ message: messageOf(error), lastError: error })
     }
   }
-  let looking: Promise<void> | undefined
-  let lookAgain: Promise<void> | undefined
+  let reading: Promise<void> | undefined
+  let readAgain: Promise<void> | undefined
   /** Resolves after a look that began after the call. One at a time, however many hints come. */
   const refresh = (): Promise<void> => {
-    if (looking !== undefined) {
-      return (lookAgain ??= looking.then(() => {
-        lookAgain = undefined
+    if (reading !== undefined) {
+      return (readAgain ??= reading.then(() => {
+        readAgain = undefined
         return refresh()
       }))
     }
-    return (looking = look().finally(() => {
-      looking = undefined
+    return (reading = readStatus().finally(() => {
+      reading = undefined
     }))
   }
   let parked = false
   /** How often the run told where it stands: a look that began before that shows an older state. */
-  let told = 0
+  let progressReports = 0
   const report = (each: ProjectionReport) => {
     status.report(each)
-    if (each.type === 'loaded' || each.type === 'committed') told += 1
+    if (each.type === 'loaded' || each.type === 'committed') progressReports += 1
     // A leader knows where it stands; who leads is stored, and how many letters of a plain projector wait.
     if (each.type === 'parked') parked = true
     if (
       each.type === 'waiting' ||
       each.type === 'loaded' ||
-      (each.type === 'committed' && parked && each.letters === undefined)
+      (each.type === 'committed' && parked && each.deadLetterCount === undefined)
     ) {
       parked = false
       void refresh()
@@ -252,7 +252,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           const result = await driveTarget(
             target,
             { ...backend, onWanted: wanted.add },
-            { ...config, signal: stopping.signal } as ProjectionConfig<never>,
+            { ...config, signal: stopping.signal } as ProjectionOptions<never>,
             { mode, owner, report },
           )
           await refresh()
@@ -272,7 +272,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           }
           status.set({
             phase: again ? 'retrying' : 'faulted',
-            reason: messageOf(error),
+            message: messageOf(error),
             lastError: error,
             leader: false,
             rate: 0,
@@ -284,7 +284,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         restart = undefined
         if (stopping.signal.aborted) return
         if (apart) ready = join()
-        status.set({ phase: 'starting', reason: undefined })
+        status.set({ phase: 'starting', message: undefined })
       }
     } finally {
       unwatch()
@@ -328,11 +328,11 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   const running = supervise()
     .catch((error: unknown) => {
       if (stopping.signal.aborted) return
-      status.set({ phase: 'faulted', reason: messageOf(error), lastError: error, leader: false })
+      status.set({ phase: 'faulted', message: messageOf(error), lastError: error, leader: false })
       return new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }))
     })
     .then(() => {
-      status.set({ phase: 'stopped', reason: end, leader: false, rate: 0 })
+      status.set({ phase: 'stopped', message: end, leader: false, rate: 0 })
       // A batch that is done can still be asked for its letters, and to pause.
       if (stopping.signal.aborted) free()
       else stopping.signal.addEventListener('abort', free, { once: true })
@@ -388,11 +388,11 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     async *deadLetters() {
       const target = await controls()
       for (let after = 0; ;) {
-        const page = await target.letters(after, letterPage)
+        const page = await target.deadLetters(after, letterPage)
         for (const letter of page) {
           yield {
             ...letter,
-            retry: () => target.replay(letter.position),
+            replay: () => target.replay(letter.position),
             discard: () => target.discard(letter.position),
           }
           after = letter.position
@@ -438,7 +438,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       const grace = new AbortController()
       await Promise.race([running, sleep(clock, stopGrace, grace.signal)])
       grace.abort()
-      status.set({ phase: 'stopped', reason: undefined, leader: false, rate: 0 })
+      status.set({ phase: 'stopped', message: undefined, leader: false, rate: 0 })
       free()
     },
   }

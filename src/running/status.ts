@@ -13,17 +13,17 @@ import { equal } from '../read-model/equal.js'
 export interface ProjectionStatus {
   /**
    * - `'starting'`: nothing is known yet
-   * - `'waiting-for-leader'`: another context runs it, and this one would take over
+   * - `'standby'`: another context runs it, and this one would take over
    * - `'catching-up'`, `'live'`: this context runs it, and is behind or at the head
    * - `'retrying'`: an event or the storage failed and is tried again; see `lastError`
-   * - `'stalled'`: behind, and not moving for five seconds; see `reason`
+   * - `'stalled'`: behind, and not moving for five seconds; see `message`
    * - `'paused'`: by `pause()`, in any context; stored
    * - `'faulted'`: stopped for good until `resume`, `skip` or `rebuild`; see `lastError`
    * - `'stopped'`: by `stop()` or the signal, in this context
    */
   readonly phase:
     | 'starting'
-    | 'waiting-for-leader'
+    | 'standby'
     | 'catching-up'
     | 'live'
     | 'retrying'
@@ -32,7 +32,7 @@ export interface ProjectionStatus {
     | 'faulted'
     | 'stopped'
   /** Why it does not move, in words; absent while it does. */
-  readonly reason?: string
+  readonly message?: string
   /** Everything up to here is in the rows that readers see. */
   readonly position: number
   /** The end of the log, as far as is known. */
@@ -46,7 +46,7 @@ export interface ProjectionStatus {
   /** The run that took over last, in whichever context. */
   readonly owner: string
   /** Dead letters that wait. */
-  readonly deadLetters: number
+  readonly deadLetterCount: number
   /** A rebuild under way, and how far it is. */
   readonly rebuilding?: { readonly position: number }
   /** Why the last rebuild was given up; the rows from before it stayed. */
@@ -89,7 +89,7 @@ const unknown: ProjectionStatus = Object.freeze({
   rate: 0,
   leader: false,
   owner: '',
-  deadLetters: 0,
+  deadLetterCount: 0,
 })
 
 export function keepStatus(clock: Clock): StatusKeeper {
@@ -114,7 +114,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
   /** What to say of a run that goes on, with such a change. */
   const running = ({ position = status.position, head = status.head }: Change = {}): Change => ({
     phase: head > position || status.rebuilding !== undefined ? 'catching-up' : 'live',
-    reason: undefined,
+    message: undefined,
   })
   const movedTo = (position: number) => {
     const now = clock.monotonic()
@@ -134,13 +134,13 @@ export function keepStatus(clock: Clock): StatusKeeper {
     report(report) {
       switch (report.type) {
         case 'waiting':
-          return set({ phase: 'waiting-for-leader', leader: false, reason: undefined })
+          return set({ phase: 'standby', leader: false, message: undefined })
         // Where it stands is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the reason.
         case 'leading':
           return set({
             leader: true,
             phase: 'starting',
-            reason: status.phase === 'starting' ? status.reason : undefined,
+            message: status.phase === 'starting' ? status.message : undefined,
           })
         case 'loaded': {
           movedTo(report.position)
@@ -168,32 +168,32 @@ export function keepStatus(clock: Clock): StatusKeeper {
             ...running(change),
             rate,
             lastError: undefined,
-            deadLetters: report.letters ?? status.deadLetters,
+            deadLetterCount: report.deadLetterCount ?? status.deadLetterCount,
           })
         }
         case 'idle':
           return set({
             phase: 'live',
             rate: 0,
-            reason: undefined,
+            message: undefined,
             lastError: undefined,
             position: report.position,
             rebuilding: undefined,
           })
         case 'paused':
-          return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
+          return set({ phase: 'paused', rate: 0, message: 'Somebody called pause(). Call resume().' })
         case 'event-failed':
           return set({ lastError: report.error })
         case 'retrying':
           return set({
             phase: 'retrying',
-            reason: `The event at ${report.position} failed and is tried again.`,
+            message: `The event at ${report.position} failed and is tried again.`,
             lastError: report.error,
           })
         case 'storage-failed':
           return set({
             phase: 'retrying',
-            reason: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`,
+            message: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`,
             lastError: report.error,
           })
         case 'leadership-lost':
@@ -215,14 +215,14 @@ export function keepStatus(clock: Clock): StatusKeeper {
         position: state.position,
         head,
         owner: state.owner,
-        deadLetters: state.letters,
+        deadLetterCount: state.letters,
         rebuilding: state.rebuild === undefined ? undefined : { position: state.rebuild.position },
         rebuildFault: state.rebuildFault,
         ...(status.leader ? {} : { rate: working >= head ? 0 : rate }),
       })
       if (status.phase === 'stopped' || status.phase === 'faulted') return
-      if (state.paused) return set({ phase: 'paused', rate: 0, reason: 'Somebody called pause(). Call resume().' })
-      if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'waiting-for-leader', reason: undefined })
+      if (state.paused) return set({ phase: 'paused', rate: 0, message: 'Somebody called pause(). Call resume().' })
+      if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'standby', message: undefined })
       // An error of a follower was that of a look, and this one succeeded.
       const passed = status.leader ? {} : { lastError: undefined }
       const still = clock.monotonic() - moved.at
@@ -235,10 +235,10 @@ export function keepStatus(clock: Clock): StatusKeeper {
           ...passed,
           phase: 'stalled',
           rate: 0,
-          reason: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.`,
+          message: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.`,
         })
-      } else if (status.phase === 'stalled' || status.phase === 'waiting-for-leader')
-        set(status.leader ? running() : { ...passed, phase: 'waiting-for-leader', reason: undefined })
+      } else if (status.phase === 'stalled' || status.phase === 'standby')
+        set(status.leader ? running() : { ...passed, phase: 'standby', message: undefined })
     },
   }
 }

@@ -14,7 +14,7 @@ export interface Collector<E extends EventShape = EventShape> extends Projector<
  *
  * @example
  * const all = collector('all')
- * await runProjection(all, store)
+ * await runProjection(store, all)
  * all.events.length
  *
  * @param name its checkpoint key and lock name

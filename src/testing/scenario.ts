@@ -6,7 +6,7 @@ import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'
 import { openEventStore, type TidemarkStore } from '../memory/index.js'
-import type { ProjectionDefinition, RowOf, Tables } from '../read-model/define.js'
+import type { Projection, RowOf, Tables } from '../read-model/define.js'
 import { runProjection } from '../running/run-projection.js'
 import { openReadModel } from '../reading/read-model-view.js'
 import { collect, equal, rejects } from './contract/assert.js'
@@ -26,7 +26,7 @@ export interface Given<E extends EventShape> {
   ): WhenCommand<Own, ReasonOf<D>>
   /** A projection that runs over it. Runs anew for each `then…`. */
   whenProjected<T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
-    definition: ProjectionDefinition<Own, T, R> & FitsStore<E, Own, R>,
+    definition: Projection<Own, T, R> & FitsStore<E, Own, R>,
   ): WhenProjected<T>
 }
 
@@ -85,7 +85,7 @@ export function given<E extends EventShape = EventShape>(
         within as unknown as Within<EventShape>,
         history.length,
       ) as never,
-    whenProjected: (definition) => whenProjected(definition as unknown as ProjectionDefinition<E>, within) as never,
+    whenProjected: (definition) => whenProjected(definition as unknown as Projection<E>, within) as never,
   }
 }
 
@@ -140,12 +140,12 @@ function whenCommand<E extends EventShape, S, D extends Decision<E>>(
 }
 
 function whenProjected<E extends EventShape, T extends Tables>(
-  definition: ProjectionDefinition<E, T>,
+  definition: Projection<E, T>,
   within: Within<E>,
 ): WhenProjected<T> {
   const run = (store: TidemarkStore<E>) => {
     const clock = virtualClock()
-    return clock.runUntil(runProjection(definition as never, store, { clock }))
+    return clock.runUntil(runProjection(store, definition as never, { clock }))
   }
   return {
     thenRows: (expected) =>
@@ -158,7 +158,7 @@ function whenProjected<E extends EventShape, T extends Tables>(
       }),
     thenFails: (code) =>
       within(async (store) => {
-        const failure = await rejects(() => run(store), 'failed', 'the projection')
+        const failure = await rejects(() => run(store), 'projection-failed', 'the projection')
         await rejects(() => Promise.reject(failure['cause'] as Error), code, 'the handler')
       }),
   }

@@ -35,7 +35,7 @@ interface Timer {
  *
  * @example
  * const clock = virtualClock()
- * const run = runProjection(projector, store, { clock, retry: { delay: 60_000 } })
+ * const run = runProjection(store, projector, { clock, retry: { delay: 60_000 } })
  * await clock.runUntil(run)
  * clock.monotonic() // how long that would have taken, ms
  *

@@ -13,7 +13,7 @@ export const sums = defineProjection(events, {
 
 if (typeof document === 'undefined') {
   const store = await openEventStore({ name: self.name, events })
-  startProjection(sums, store)
+  startProjection(store, sums)
   postMessage('begun')
   for (let n = 0; ; n += 1) await store.append({ stream: 'worker', events: [{ type: 'Added', data: n }] })
 }

@@ -38,7 +38,7 @@ test(
   async () => {
     const name = `terminated-${crypto.randomUUID()}`
     const store = await openEventStore({ name, events })
-    const projection = startProjection(sums, store)
+    const projection = startProjection(store, sums)
     let over = false
     const appending = (async () => {
       while (!over) await store.append({ stream: 'page', events: [{ type: 'Added', data: 1 }] })

@@ -27,15 +27,15 @@ for (const [what, fails] of [
       },
     })
     await store.append({ stream: 's', events: ['a', 'b', 'c'].map(added) })
-    await runProjection(definition, store)
+    await runProjection(store, definition)
     await store.append({ stream: 's', events: ['a', 'b', 'c'].map(added) })
     IDBObjectStore.prototype.put = function (this: IDBObjectStore, value: never, ...rest) {
       // Refused by the storage, not thrown: the row is there already.
       return fails(value) ? this.add(value) : put.call(this, value, ...rest)
     }
-    await runProjection(definition, store).catch(() => {})
+    await runProjection(store, definition).catch(() => {})
     IDBObjectStore.prototype.put = put
-    await runProjection(definition, store)
+    await runProjection(store, definition)
     const view = await openReadModel(store, definition)
     expect(await view.counts.getAll()).toEqual(['a', 'b', 'c'].map((name) => ({ name, count: 2 })))
     await view.close()

@@ -105,11 +105,11 @@ export function appendContract(name: string, open: Open): void {
         async (time) => {
           await within({}, async (store) => {
             for (const value of [1, 2, 3]) await store.append({ stream: 'a', events: [added(value)] })
-            const failing = (name: string, onError: 'fatal' | 'park') =>
+            const failing = (name: string, onFailure: 'fatal' | 'park') =>
               defineProjection(defineEvents<{ type: 'Added'; data: { value: number } }>(), {
                 name,
                 tables: { rows: table<{ id: number }>({ key: 'id' }) },
-                onError: () => onError,
+                onFailure: () => onFailure,
                 on: {
                   Added({ position }, { rows }) {
                     if (position === 2) throw new Error('no')
@@ -118,20 +118,20 @@ export function appendContract(name: string, open: Open): void {
                 },
               })
             const clock = vi.spyOn(Date, 'now').mockReturnValue(time as number)
-            for (const onError of ['fatal', 'park'] as const) {
+            for (const onFailure of ['fatal', 'park'] as const) {
               const times: unknown[] = []
               const run = () =>
-                startProjection(failing(onError, onError) as never, store, {
+                startProjection(store, failing(onFailure, onFailure) as never, {
                   retry: { maxAttempts: 0 },
-                  onEvent: (report) => void times.push(report.time),
+                  onReport: (report) => void times.push(report.time),
                 })
               const first = run()
-              if (onError === 'park') await first.caughtUp(3)
-              else await expect(first.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+              if (onFailure === 'park') await first.caughtUp(3)
+              else await expect(first.caughtUp(3)).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
               await first.stop()
               const second = run()
-              if (onError === 'fatal') {
-                await expect(second.caughtUp(3)).rejects.toMatchObject({ code: 'failed', position: 2 })
+              if (onFailure === 'fatal') {
+                await expect(second.caughtUp(3)).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
                 await second.skip(2)
               }
               await second.caughtUp(3)
@@ -183,7 +183,7 @@ export function appendContract(name: string, open: Open): void {
             await within({}, async (store) => {
               await store.append({ stream: 'a', events: [added('other')] })
               await store.append({ stream: 'a', events: [{ ...first, id }] })
-              for (const options of [{}, { failIfAny: { filter: { types: ['None'] }, after: 0 } }]) {
+              for (const options of [{}, { condition: { failIfEventsMatch: { types: ['None'] }, after: 0 } }]) {
                 await expect(
                   store.append(
                     [
@@ -579,20 +579,20 @@ export function appendContract(name: string, open: Open): void {
           (store) => store.append({ stream: 'a', events: [added()] }, { durability: 'Strict' as 'strict' }),
         ],
         ['durabilty', (store) => store.append({ stream: 'a', events: [added()] }, { durabilty: 'strict' } as object)],
-        ['failIfAny', (store) => store.append({ stream: 'a', events: [added()] }, { failIfAny: null as never })],
+        ['condition', (store) => store.append({ stream: 'a', events: [added()] }, { condition: null as never })],
         [
           'afer',
           (store) =>
-            store.append({ stream: 'a', events: [added()] }, { failIfAny: { filter: {}, after: 0, afer: 1 } as never }),
+            store.append({ stream: 'a', events: [added()] }, { condition: { failIfEventsMatch: {}, after: 0, afer: 1 } as never }),
         ],
-        ['after', (store) => store.append({ stream: 'a', events: [added()] }, { failIfAny: { filter: {} } as never })],
-        ['filter', (store) => store.append({ stream: 'a', events: [added()] }, { failIfAny: { after: 0 } as never })],
+        ['after', (store) => store.append({ stream: 'a', events: [added()] }, { condition: { failIfEventsMatch: {}, after: null } as never })],
+        ['filter', (store) => store.append({ stream: 'a', events: [added()] }, { condition: { after: 0 } as never })],
         [
           'types',
           (store) =>
             store.append(
               { stream: 'a', events: [added()] },
-              { failIfAny: { filter: { types: 'Added' }, after: 0 } as never },
+              { condition: { failIfEventsMatch: { types: 'Added' }, after: 0 } as never },
             ),
         ],
         [
@@ -638,7 +638,7 @@ export function appendContract(name: string, open: Open): void {
           observed({ stream: 'a', events: [added()] }),
           observed({
             durability: 'strict',
-            failIfAny: observed({ filter: observed({ types: ['No'] }), after: 0 }),
+            condition: observed({ failIfEventsMatch: observed({ types: ['No'] }), after: 0 }),
           }) as object,
         )
         expect(await all(store.read(observed({ after: 0 })))).toHaveLength(1)
@@ -663,7 +663,7 @@ export function appendContract(name: string, open: Open): void {
       on('that are there and undefined count as absent', async (store) => {
         await store.append(
           { stream: 'a', events: [added()], expectedVersion: undefined } as never,
-          { durability: undefined, failIfAny: undefined, signal: undefined } as object,
+          { durability: undefined, condition: undefined, signal: undefined } as object,
         )
         expect(
           await all(store.readStream('a', { after: undefined, limit: undefined, signal: undefined } as object)),

@@ -41,7 +41,7 @@ export function editedRecordsContract(): void {
     await store.close()
     return openEventStore({ name })
   }
-  const integrity = { code: 'integrity', message: expect.stringContaining('edited or damaged') }
+  const integrity = { code: 'log-inconsistent', message: expect.stringContaining('edited or damaged') }
 
   describe.each(['cold', 'warm'] as const)('records edited by hand, %s', (when) => {
     const within = async (put: object, work: (store: TidemarkStore) => Promise<void>) => {
@@ -77,7 +77,7 @@ export function editedRecordsContract(): void {
           await expect(all(store.read())).rejects.toMatchObject(integrity)
           for (const after of [0, 3, 6])
             await expect(store.readEvents({}, { after, limit: 10 })).rejects.toMatchObject(integrity)
-          const condition = { failIfAny: { filter: { types: ['Never'] }, after: 0 } }
+          const condition = { condition: { failIfEventsMatch: { types: ['Never'] }, after: 0 } }
           await expect(store.append({ stream: 'a', events: [event] }, condition)).rejects.toMatchObject({
             ...integrity,
             outcome: 'not-written',

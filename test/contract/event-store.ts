@@ -268,9 +268,9 @@ export function eventStoreContract(name: string, open: () => Promise<Subject>): 
         await expect(store.readEvents({}, { limit: bad as number })).rejects.toMatchObject({ code: 'invalid-argument' })
       }
     })
-    on('failIfAny refuses an append once such an event came', async (store) => {
+    on('condition refuses an append once such an event came', async (store) => {
       await store.append({ stream: 'a', events: [{ type: 'Taken', data: 'x' }] })
-      const options = (after: number) => ({ failIfAny: { filter: { types: ['Taken'] }, after } })
+      const options = (after: number) => ({ condition: { failIfEventsMatch: { types: ['Taken'] }, after } })
       await expect(store.append({ stream: 'b', events: [added()] }, options(0))).rejects.toMatchObject({
         code: 'condition-failed',
         position: 1,

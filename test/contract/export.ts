@@ -115,7 +115,7 @@ export function exportContract(): void {
       const [header, ...rest] = await lines(store, { after: 598, upTo: 603 })
       expect(JSON.parse(header as string)).toMatchObject({ after: 598, head: 603 })
       expect(rest.map((line) => parsed(line).position)).toEqual([599, 600, 601, 602, 603])
-      await expect(lines(store, { upTo: 611 })).rejects.toMatchObject({ code: 'integrity', position: 611 })
+      await expect(lines(store, { upTo: 611 })).rejects.toMatchObject({ code: 'log-inconsistent', position: 611 })
       expect(() => exportEvents(store, { after: -1 })).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
     })
 
@@ -137,7 +137,7 @@ export function exportContract(): void {
       const store = await open()
       for (let n = 1; n <= 3; n += 1) await store.append({ stream: 'a', events: [added(n)] })
       await editRows(store.name, ({ commits }) => void commits.delete(2))
-      await expect(lines(store)).rejects.toMatchObject({ code: 'integrity', position: 2 })
+      await expect(lines(store)).rejects.toMatchObject({ code: 'log-inconsistent', position: 2 })
     })
 
     test('stops with the reason of its signal, and is refused by a closed store', async () => {

@@ -92,13 +92,13 @@ export function hostileHintsContract(): void {
     const applied: number[] = []
     const reports: ProjectionReport[] = []
     const controller = new AbortController()
-    const running = runProjection({ name: 'p', apply: (event) => void applied.push(event.position) }, store, {
+    const running = runProjection(store, { name: 'p', apply: (event) => void applied.push(event.position) }, {
       mode: 'continuous',
       signal: controller.signal,
-      onEvent: (report) => void reports.push(report),
+      onReport: (report) => void reports.push(report),
     })
     // A read model looks into hints itself.
-    const counted = startProjection(counts, store)
+    const counted = startProjection(store, counts)
     const append = async (store: typeof other) =>
       (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
     await append(other)

@@ -12,7 +12,7 @@ import {
   table,
   type EventCatalogue,
   type EventShape,
-  type ProjectionSpecification,
+  type ProjectionSpec,
   type StandardSchema,
   type Tables,
   type TidemarkStore,
@@ -247,7 +247,7 @@ export function schemaContract({ name, open }: SchemaBackend): void {
             }),
       })
       try {
-        await runProjection(definition, store)
+        await runProjection(store, definition)
         const view = await openReadModel(store, definition)
         const rows = await (view['rows'] as unknown as { getAll(): Promise<unknown[]> }).getAll()
         await view.close()
@@ -309,7 +309,7 @@ export function schemaContract({ name, open }: SchemaBackend): void {
     ])('a schema that changes its own output is refused, with its table: %s', async ([, schema, row]) => {
       for (const how of ['on', 'fold'] as const) {
         await expect(projected(schema, [put(row)], how)).rejects.toMatchObject({
-          code: 'failed',
+          code: 'projection-failed',
           position: 1,
           cause: {
             code: 'invalid-argument',
@@ -332,13 +332,13 @@ export function schemaContract({ name, open }: SchemaBackend): void {
       const store = await open(newName(), source)
       await store.append({ stream: 's', events: [put(1) as never] })
       const tables = { rows: table<{ id: string }>({ key: 'id' }) }
-      const run = (definition: Partial<ProjectionSpecification<EventShape, typeof tables>>) =>
+      const run = (definition: Partial<ProjectionSpec<EventShape, typeof tables>>) =>
         runProjection(
-          defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }),
           store as never,
+          defineProjection(source as EventCatalogue, { name: `late-${(count += 1)}`, tables, ...definition }),
         )
       const refused = (message: RegExp) => ({
-        code: 'failed',
+        code: 'projection-failed',
         cause: { code: 'invalid-argument', message: expect.stringMatching(message) },
       })
       await expect(run({ fold: { rows: { key: () => 'a', evolve: late as never } } })).rejects.toMatchObject(
@@ -373,7 +373,7 @@ export function schemaContract({ name, open }: SchemaBackend): void {
         tables: { rows: table<{ id: string; item: unknown; meta: unknown }>({ key: 'id' }) },
         on: { Put: ({ data, meta }, { rows }) => rows.put(hidden({ id: 'a', item: hidden(data as object), meta })) },
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       expect(await view.rows.getAll()).toEqual([{ id: 'a', item: { a: 1, list: [{ b: 2 }] }, meta: { by: 'u' } }])
       await view.close()

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   compactEvents,
   defineEvents,
-  destroyEventStore,
+  deleteEventStore,
   openEventStore,
   verifyEventStore,
   type EventStoreOptions,
@@ -69,7 +69,7 @@ export function storedFormatContract(): void {
   beforeEach(() => {
     name = `stored-${(count += 1)}-${Math.random()}`
   })
-  afterEach(() => destroyEventStore(name))
+  afterEach(() => deleteEventStore(name))
 
   describe.each(fixtures)('H53: format %s', (_title, text, options) => {
     const { database, expected } = JSON.parse(text) as Fixture
@@ -87,7 +87,7 @@ export function storedFormatContract(): void {
       }
       for (const [projector, { position, letters }] of Object.entries(expected.checkpoints)) {
         expect(await store.load(projector)).toBe(position)
-        expect((await store.letters(projector, 0, 100)).map((letter) => letter.position)).toEqual(letters)
+        expect((await store.deadLetters(projector, 0, 100)).map((letter) => letter.position)).toEqual(letters)
       }
       expect(await verifyEventStore(store)).toEqual({
         ok: true,

@@ -1,6 +1,6 @@
 /** H76: any script of the origin can edit the rows. Whatever it does clumsily has a name. Run on fake-indexeddb and in real browsers. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { destroyEventStore, openEventStore, verifyEventStore, type LogDefect, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, openEventStore, verifyEventStore, type LogDefect, type TidemarkStore } from 'tidemark'
 import { editRecord, editRows, settled } from '../support/raw-database.js'
 
 const added = (value: number) => ({ type: 'Added', data: { value } })
@@ -37,7 +37,7 @@ export function verifyContract(): void {
   })
   afterEach(async () => {
     await store.close()
-    await destroyEventStore(name)
+    await deleteEventStore(name)
   })
 
   const found = async () => brief((await verifyEventStore(store)).defects)

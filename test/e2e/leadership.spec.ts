@@ -23,7 +23,7 @@ test('H58: a leader that is hidden hands over to a visible page', async ({ launc
   await open(visible, 'page', 'hidden')
   await start(visible)
   await expect.poll(() => status(visible)).toMatchObject({ leader: true })
-  await expect.poll(() => status(hidden)).toMatchObject({ leader: false, phase: 'waiting-for-leader' })
+  await expect.poll(() => status(hidden)).toMatchObject({ leader: false, phase: 'standby' })
   await caughtUp(visible, await append(hidden, 'page', 10))
   const { rows, expected } = await compare(visible)
   expect(rows).toEqual(expected)
@@ -65,7 +65,7 @@ test('H8, N15, N16: a leader whose process is stopped is passed within the stall
   const other = await openPage(context)
   await open(other, 'page', 'stopped')
   await start(other)
-  await expect.poll(() => status(other)).toMatchObject({ phase: 'waiting-for-leader' })
+  await expect.poll(() => status(other)).toMatchObject({ phase: 'standby' })
   const renderer = await rendererOf(leader)
   expect(
     await rendererOf(other),
@@ -125,7 +125,7 @@ test('H54, H65: a page that leads may go into the back/forward cache, and shows 
   else {
     await expect.poll(() => status(page)).toMatchObject({ position: 20 })
     await expect
-      .poll(() => run(page, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value.length as number))
+      .poll(() => run(page, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().data.length as number))
       .toBe(5)
   }
   const { rows, expected } = await compare(other)

@@ -157,7 +157,7 @@ async function stopInTheMiddle(
         return definition.on.Counted(event, tables)
       },
     }
-    state['running'] = tidemark.runProjection({ ...definition, on }, store).then(
+    state['running'] = tidemark.runProjection(store, { ...definition, on }).then(
       ({ reason }: any) => reason,
       (error: any) => error.code,
     )
@@ -168,6 +168,6 @@ const runToTheHead = (page: LedgerPage, realm: 'dedicated:fast') =>
   page.run(
     realm,
     async (tidemark, _arg: undefined, state) =>
-      void (await tidemark.runProjection(state['definition'], state['store'])),
+      void (await tidemark.runProjection(state['store'], state['definition'])),
     undefined,
   )

@@ -29,7 +29,7 @@ const work = async (tidemark: typeof import('tidemark')): Promise<void> => {
     tables: { sum: tidemark.table<{ id: string; sum: number }>({ key: 'id' }) },
     on: { Added: ({ data }, { sum }) => sum.update('all', (row) => ({ id: 'all', sum: (row?.sum ?? 0) + data })) },
   })
-  const projection = tidemark.startProjection(definition, store)
+  const projection = tidemark.startProjection(store, definition)
   let phase = ''
   projection.status.subscribe(() => {
     const now = projection.status.getSnapshot()

@@ -23,7 +23,7 @@ test('H19, L4, N24: when the leading tab crashes another goes on, and every effe
             },
           },
         })
-        const projection = tidemark.startProjection(definition, store as never)
+        const projection = tidemark.startProjection(store as never, definition)
         Object.assign(state as object, { store, definition, projection })
       },
       undefined,
@@ -123,7 +123,7 @@ test('N19: an event whose handler kills the tab is set aside after five tabs, an
         Object.assign(state as object, {
           store,
           definition,
-          projection: tidemark.startProjection(definition, store as never),
+          projection: tidemark.startProjection(store as never, definition),
         })
       },
       undefined,
@@ -135,8 +135,8 @@ test('N19: an event whose handler kills the tab is set aside after five tabs, an
       page,
       'page',
       async (_tidemark, _arg, state) => {
-        const { phase, position, reason } = (state as State).projection.status.getSnapshot()
-        return { phase, position, reason: String(reason) }
+        const { phase, position, message } = (state as State).projection.status.getSnapshot()
+        return { phase, position, message: String(message) }
       },
       undefined,
     )
@@ -150,7 +150,7 @@ test('N19: an event whose handler kills the tab is set aside after five tabs, an
   }
   await expect
     .poll(() => statusOf(tab.page))
-    .toMatchObject({ phase: 'faulted', position: 36, reason: expect.stringContaining('position 37') })
+    .toMatchObject({ phase: 'faulted', position: 36, message: expect.stringContaining('position 37') })
   const rows = await run(
     tab.page,
     'page',
@@ -187,7 +187,7 @@ test('N38, H61: a service worker projects in batches while no tab leads', async 
     await store.append({ stream: 's', events: Array.from({ length: 100 }, () => ({ type: 'Added', data: 2 })) })
     const reasons: string[] = []
     while (reasons.length < 20 && reasons.at(-1) !== 'caught-up') {
-      reasons.push((await tidemark.runProjection(definition, store as never, { budget: { maxEvents: 40 } })).reason)
+      reasons.push((await tidemark.runProjection(store as never, definition, { budget: { maxEvents: 40 } })).reason)
     }
     const view = await tidemark.openReadModel(store as never, definition)
     const total = (await view.totals.get('all'))?.total

@@ -33,7 +33,7 @@ const hour = (page: Page, name: string) =>
     'page',
     async (tidemark, name, state) => {
       const store = await tidemark.openEventStore({ name })
-      const projection = tidemark.startProjection(state['definition'], store as never)
+      const projection = tidemark.startProjection(store as never, state['definition'])
       const view = (await tidemark.openReadModel(store as never, state['definition'])) as unknown as {
         live(query: (tables: { counts: { getAll(): Promise<unknown[]> } }) => unknown): {
           subscribe(listener: () => void): () => void

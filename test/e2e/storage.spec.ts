@@ -86,7 +86,7 @@ const clearings: [string, (page: Page, context: BrowserContext) => Promise<unkno
   ],
   [
     'another tab destroys the store',
-    async (_page, context) => run(await openPage(context), 'page', (tidemark) => tidemark.destroyEventStore('cleared')),
+    async (_page, context) => run(await openPage(context), 'page', (tidemark) => tidemark.deleteEventStore('cleared')),
   ],
 ]
 for (const [how, clear] of clearings) {
@@ -127,7 +127,7 @@ for (const [how, clear] of clearings) {
       ])
       expect(found.ok).toBe(true)
       await run(next, 'page', (tidemark, _arg, state) =>
-        state['store'].close().then(() => tidemark.destroyEventStore('cleared')),
+        state['store'].close().then(() => tidemark.deleteEventStore('cleared')),
       )
       await old.close()
       await next.close()
@@ -240,7 +240,7 @@ test('H36: a frame without an origin of its own is told that there is no Indexed
       )
     return [
       await codeOf(window.tidemark.openEventStore({ name: 'sandboxed' })),
-      await codeOf(window.tidemark.destroyEventStore('sandboxed')),
+      await codeOf(window.tidemark.deleteEventStore('sandboxed')),
     ]
   })
   expect(codes).toEqual(['storage-unavailable', 'storage-unavailable'])
@@ -353,7 +353,7 @@ for (const { what, ...damage } of damages) {
       .catch((error: Error) => error)
     if (after instanceof Error) {
       outcome(after.message)
-      expect(after.message).toMatch(/Storage\w+Error|EventUnreadableError|IntegrityError/)
+      expect(after.message).toMatch(/Storage\w+Error|EventUnreadableError|LogInconsistentError/)
       return
     }
     outcome(

@@ -117,7 +117,7 @@ test('N30, N34: an old version is removed when its last tab has gone, and not be
       ['counts@9', 1],
       ['counts', 7],
     ] as const) {
-      await tidemark.runProjection({ ...state['definition'], name, version }, state['store'])
+      await tidemark.runProjection(state['store'], { ...state['definition'], name, version })
     }
   })
 

@@ -30,7 +30,7 @@ test('H40, H54: an old version in a frozen tab is removed at once, and folded an
   await caughtUp(old, await append(fresh, 'page', 10))
   expect((await compare(old)).rows).toEqual((await compare(fresh)).rows)
   await expect
-    .poll(() => run(old, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().value as unknown[]))
+    .poll(() => run(old, 'page', (_tidemark, _arg, state) => state['live'].getSnapshot().data as unknown[]))
     .toEqual((await compare(fresh)).rows)
   expect(await status(old)).toMatchObject({ phase: 'live', position: 50 })
 })
@@ -113,7 +113,7 @@ test('H40, H43: a database in the way that somebody holds open is named at the d
   await expect
     .poll(() => status(fresh), { timeout: 45_000 })
     .toMatchObject({
-      reason: expect.stringContaining('another tab holds an older version of it open'),
+      message: expect.stringContaining('another tab holds an older version of it open'),
       lastError: expect.stringContaining('StorageBusyError'),
     })
   expect(await reader).toBe('storage-busy')
@@ -162,5 +162,5 @@ test('H40, H41: a newer build that raises the native version is let in by an old
     ]
   })
   expect(codes).toEqual(Array(4).fill('unsupported-format'))
-  await expect.poll(() => status(old)).toMatchObject({ phase: 'faulted', reason: expect.stringContaining('for good') })
+  await expect.poll(() => status(old)).toMatchObject({ phase: 'faulted', message: expect.stringContaining('for good') })
 })

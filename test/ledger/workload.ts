@@ -67,7 +67,7 @@ export async function enter(
         await effects.update(position, (row) => ({ position, times: (row?.times ?? 0) + 1 }))
       },
     },
-    onError: ({ error }) => (error instanceof TypeError && error.message === 'poisonous' ? 'park' : 'retry'),
+    onFailure: ({ error }) => (error instanceof TypeError && error.message === 'poisonous' ? 'park' : 'retry'),
   })
   state['store'] = await tidemark.openEventStore({ name: store, events: catalogue, durability })
 }
@@ -177,7 +177,7 @@ export async function retry(_tidemark: Tidemark, unanswered: readonly Unanswered
 
 /** Projects in the background, as an app does. */
 export function project(tidemark: Tidemark, { rebuild }: { readonly rebuild: boolean }, state: State): void {
-  state['projection'] = tidemark.startProjection(state['definition'], state['store'])
+  state['projection'] = tidemark.startProjection(state['store'], state['definition'])
   if (rebuild) state['projection'].rebuild().catch(() => {})
 }
 
@@ -188,7 +188,7 @@ export async function projectTurn(
   state: State,
 ): Promise<void> {
   const { definition, store } = state
-  const run = tidemark.runProjection(definition, store, { budget: { maxEvents: budget } })
+  const run = tidemark.runProjection(store, definition, { budget: { maxEvents: budget } })
   const outcome = await run.then(
     ({ reason }) => reason,
     (error: any) => error?.code ?? String(error),
@@ -255,7 +255,7 @@ export function entered(_tidemark: Tidemark, _arg: undefined, state: State): boo
 /** After everything has ended: goes on to the head with the store as it is, in a realm that was entered. Answers what the package itself finds wrong. */
 export async function recover(tidemark: Tidemark, _arg: undefined, state: State): Promise<readonly string[]> {
   const { store, definition } = state
-  const { position, reason } = await tidemark.runProjection(definition, store, { leadership: 'wait' })
+  const { position, reason } = await tidemark.runProjection(store, definition, { leadership: 'wait' })
   const { ok, head, defects } = await tidemark.verifyEventStore(store)
   return [
     ...(ok ? [] : defects.map((defect: unknown) => JSON.stringify(defect))),

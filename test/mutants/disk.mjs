@@ -11,9 +11,9 @@ export default [
   {
     id: 'D2',
     file: 'src/platform/healing.ts',
-    find: `    if (signal.aborted || this.#told === undefined || failures !== this.#failures) return
+    find: `    if (signal.aborted || this.#reported === undefined || failures !== this.#failures) return
     this.#post`,
-    replace: `    if (signal.aborted || this.#told === undefined) return
+    replace: `    if (signal.aborted || this.#reported === undefined) return
     this.#post`,
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a failure in the last moment of healing is called healed',
@@ -21,15 +21,15 @@ export default [
   {
     id: 'D3',
     file: 'src/platform/healing.ts',
-    find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())',
-    replace: 'if (this.#told !== undefined) this.#plan(0)',
+    find: 'if (this.#reported !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())',
+    replace: 'if (this.#reported !== undefined) this.#plan(0)',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'each write that works is a try, in a storm',
   },
   {
     id: 'D4',
     file: 'src/platform/healing.ts',
-    find: 'if (this.#told !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())',
+    find: 'if (this.#reported !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())',
     replace: '',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a write that works is no reason to try at once',
@@ -207,7 +207,7 @@ export default [
   {
     id: 'D22',
     file: 'src/platform/healing.ts',
-    find: 'if (told !== undefined) tell(() => listener(told))',
+    find: 'if (reported !== undefined) tell(() => listener(reported))',
     replace: '',
     tests: ['test/unit/platform/healing.test.ts', 'test/unit/log/failed-write.test.ts'],
     breaks: 'a store that is opened in danger is told nothing',
@@ -223,8 +223,8 @@ export default [
   {
     id: 'D24',
     file: 'src/platform/healing.ts',
-    find: '    if (this.#told !== undefined && this.#stores.size > 0 && this.#attempt === undefined)',
-    replace: '    if (this.#told !== undefined && this.#stores.size > 0)',
+    find: '    if (this.#reported !== undefined && this.#stores.size > 0 && this.#attempt === undefined)',
+    replace: '    if (this.#reported !== undefined && this.#stores.size > 0)',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'two tries at a time',
   },
@@ -310,8 +310,8 @@ export default [
   {
     id: 'D34',
     file: 'src/platform/healing.ts',
-    find: 'tell(() => listener(told))',
-    replace: 'listener(told)',
+    find: 'tell(() => listener(reported))',
+    replace: 'listener(reported)',
     tests: ['test/unit/log/failed-write.test.ts'],
     breaks: 'a listener that throws keeps others from hearing, and a store from opening',
   },

@@ -91,7 +91,7 @@ export default [
   {
     id: 'live-9',
     file: 'src/reading/live-query.ts',
-    find: `if (run === undefined && snapshot.state !== 'ready') evaluate()`,
+    find: `if (run === undefined && snapshot.status !== 'ready') evaluate()`,
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a new subscriber of a failed query waits',
@@ -99,15 +99,15 @@ export default [
   {
     id: 'live-10',
     file: 'src/reading/live-query.ts',
-    find: 'run === undefined && snapshot.state',
-    replace: 'snapshot.state',
+    find: 'run === undefined && snapshot.status',
+    replace: 'snapshot.status',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'each subscriber that comes during a run makes one more',
   },
   {
     id: 'live-11',
     file: 'src/reading/live-query.ts',
-    find: `run === undefined && snapshot.state !== 'ready'`,
+    find: `run === undefined && snapshot.status !== 'ready'`,
     replace: 'run === undefined',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'each subscriber of a ready query runs it',
@@ -170,11 +170,11 @@ export default [
     id: 'live-18',
     file: 'src/reading/live-query.ts',
     find: `  const failed = (error: unknown): LiveSnapshot<V> => ({
-    state: 'error',
+    status: 'error',
     error,
-    ...('value' in snapshot ? { value: snapshot.value } : {}),
+    ...('data' in snapshot ? { data: snapshot.data } : {}),
   })`,
-    replace: `  const failed = (error: unknown): LiveSnapshot<V> => ({ state: 'error', error })`,
+    replace: `  const failed = (error: unknown): LiveSnapshot<V> => ({ status: 'error', error })`,
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'an error hides the last answer',
   },
@@ -185,11 +185,11 @@ export default [
           finish(
             mine,
             answer &&
-              (snapshot.state === 'ready' && equal(snapshot.value, answer.value)
+              (snapshot.status === 'ready' && equal(snapshot.data, answer.data)
                 ? snapshot
-                : { state: 'ready', ...answer }),
+                : { status: 'ready', ...answer }),
           ),`,
-    replace: `        (answer) => finish(mine, answer && { state: 'ready', ...answer }),`,
+    replace: `        (answer) => finish(mine, answer && { status: 'ready', ...answer }),`,
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the same answer is another snapshot',
   },
@@ -279,7 +279,7 @@ export default [
     id: 'view-3',
     file: 'src/reading/read-model-view.ts',
     find: 'if (tries === maxTries) return undefined',
-    replace: 'if (tries === maxTries) return { value, position: 0 }',
+    replace: 'if (tries === maxTries) return { data: value, position: 0 }',
     tests: ['test/contract/projection.node.test.ts'],
     breaks: 'torn values are shown',
   },
@@ -360,8 +360,8 @@ export default [
   {
     id: 'view-13',
     file: 'src/reading/read-model-view.ts',
-    find: 'moments.size < 2',
-    replace: 'moments.size < 3',
+    find: 'stamps.size < 2',
+    replace: 'stamps.size < 3',
     tests: ['test/unit/reading/live.test.ts'],
     breaks: 'reads of two commits are shown together',
   },
@@ -501,8 +501,8 @@ export default [
   {
     id: 'status-4',
     file: 'src/running/status.ts',
-    find: `{ ...passed, phase: 'waiting-for-leader'`,
-    replace: `{ phase: 'waiting-for-leader'`,
+    find: `{ ...passed, phase: 'standby'`,
+    replace: `{ phase: 'standby'`,
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'one look that failed stays the last error of a follower',
   },
@@ -581,8 +581,8 @@ export default [
   {
     id: 'status-14',
     file: 'src/running/status.ts',
-    find: 'deadLetters: report.letters ?? status.deadLetters',
-    replace: 'deadLetters: report.letters ?? 0',
+    find: 'deadLetterCount: report.deadLetterCount ?? status.deadLetterCount',
+    replace: 'deadLetterCount: report.deadLetterCount ?? 0',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'dead letters of a plain projector disappear from the status',
   },
@@ -707,8 +707,8 @@ export default [
     id: 'rounds-7',
     file: 'src/platform/lookout.ts',
     find: `      arm()
-      look()`,
-    replace: '      look()',
+      check()`,
+    replace: '      check()',
     tests: ['test/unit/platform/lookout.test.ts'],
     breaks: 'it looks once and never again',
   },

@@ -11,8 +11,8 @@ export default [
   {
     id: 'T6',
     file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept',
-    replace: 'this.#cache.set(slot, kept',
+    find: 'if (this.#cache.get(mapKey) === undefined) this.#cache.set(mapKey, kept',
+    replace: 'this.#cache.set(mapKey, kept',
     tests: ['test/unit/read-model/table-work.test.ts'],
     breaks: 'reading a table whole replaces rows that are remembered',
   },
@@ -68,7 +68,7 @@ export default [
   {
     id: 'rows-7',
     file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'if (pending !== undefined) this.#cache.set(slot, pending)',
+    find: 'if (pending !== undefined) this.#cache.set(mapKey, pending)',
     replace: '',
     tests: ['test/unit/read-model/table-work.test.ts'],
     breaks: 'a pending row that is needed next is forgotten by a large commit',
@@ -140,7 +140,7 @@ export default [
   {
     id: 'rows-16',
     file: 'src/read-model/indexeddb/packs.ts',
-    find: 'if (first !== undefined && packs.length === 0) gone.add(slotOf(first))',
+    find: 'if (first !== undefined && packs.length === 0) gone.add(mapKeyOf(first))',
     replace: '',
     tests: ['test/unit/read-model/packs.test.ts'],
     breaks: 'a pack that was deleted is still looked for',
@@ -165,7 +165,7 @@ export default [
   {
     id: 'rows-19',
     file: 'src/read-model/indexeddb/packs.ts',
-    find: 'if (first !== undefined) this.#rows.delete(slotOf(first))',
+    find: 'if (first !== undefined) this.#rows.delete(mapKeyOf(first))',
     replace: '',
     tests: ['test/unit/read-model/packs.test.ts'],
     breaks: 'rows of a pack that was split are remembered as they were',
@@ -294,7 +294,7 @@ export default [
   {
     id: 'rows-35',
     file: 'src/read-model/row-counts.ts',
-    find: '    if (moved?.side === side)',
+    find: '    if (moved?.slot === slot)',
     replace: '    if (moved !== undefined)',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a rebuild counts its rows to those that readers see',

@@ -57,7 +57,7 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a pause or rebuild whose hint was lost is never seen by an idle run',
-    find: `if (slept === 'control' || now - looked >= maxIdle) {`,
+    find: `if (slept === 'control' || now - checkedAt >= maxIdle) {`,
     replace: `if (slept === 'control') {`,
   },
   {
@@ -99,7 +99,7 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'tries that the app asks for make later pauses longer',
-    find: `if (slept === 'hurried') failures[what] = before`,
+    find: `if (slept === 'retry-now') failures[what] = before`,
     replace: '',
   },
   {
@@ -124,7 +124,7 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a damaged state is asked for ever',
-    find: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof IntegrityError))
+    find: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof LogInconsistentError))
           return true`,
     replace: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error))) return true`,
   },
@@ -166,8 +166,8 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'commits stay small for ever after a loss',
-    find: 'hurried = run.hurried = false',
-    replace: 'hurried = run.hurried = true',
+    find: 'commitSoon = run.commitSoon = false',
+    replace: 'commitSoon = run.commitSoon = true',
   },
   {
     id: 'M32',
@@ -451,7 +451,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'appends make a storm of tries where the storage fails',
-    find: `const following = () => appended && (why === 'idle' || why === 'pouring')`,
+    find: `const following = () => appended && (why === 'idle' || why === 'burst')`,
     replace: `const following = () => appended && why !== 'paused'`,
   },
   {
@@ -467,11 +467,11 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'rows that were not committed stay in memory, and the next run commits them',
-    find: `    alarm.stop()
+    find: `    waker.stop()
     reads.forget()
     target.reset()
 `,
-    replace: `    alarm.stop()
+    replace: `    waker.stop()
     reads.forget()
 `,
   },
@@ -492,9 +492,9 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'what was asked for while all was well shortens a later pause',
-    find: `    hurry = failing
+    find: `    retryAsked = failing
 `,
-    replace: `    hurry = true
+    replace: `    retryAsked = true
 `,
   },
   {
@@ -502,7 +502,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'a loop that asks makes a storm of tries',
-    find: 'const early = asked() ? lastHurry + hurryPause - clock.monotonic() : 0',
+    find: 'const early = asked() ? lastRetryNow + retryNowPause - clock.monotonic() : 0',
     replace: 'const early = 0',
   },
   {
@@ -511,8 +511,8 @@ export default [
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: `an app that asks takes away the pauses of an event's retries`,
     equivalent: 'nothing is failing while an event waits, so that no ask is kept',
-    find: `const asked = () => hurry && why === 'failed'`,
-    replace: `const asked = () => hurry && (why === 'failed' || why === 'retrying')`,
+    find: `const asked = () => retryAsked && why === 'failed'`,
+    replace: `const asked = () => retryAsked && (why === 'failed' || why === 'retrying')`,
   },
   {
     id: 'U14',
@@ -531,7 +531,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'a listener stays for every run',
-    find: `      stopHurry?.()
+    find: `      stopRetryNow?.()
 `,
     replace: '',
   },
@@ -567,8 +567,8 @@ export default [
     file: 'src/projection/leadership.ts',
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'a target that always refuses keeps a run busy for ever',
-    find: 'if (losses > maxLosses || !standing) throw lost',
-    replace: 'if (!standing) throw lost',
+    find: 'if (losses > maxLosses || !longRunning) throw lost',
+    replace: 'if (!longRunning) throw lost',
   },
   {
     id: 'D9',
@@ -640,7 +640,7 @@ export default [
     file: 'src/projection/leadership.ts',
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'a batch goes on after it lost its leadership',
-    find: 'if (losses > maxLosses || !standing) throw lost',
+    find: 'if (losses > maxLosses || !longRunning) throw lost',
     replace: 'if (losses > maxLosses) throw lost',
   },
   {

@@ -418,7 +418,7 @@ export default [
   {
     id: 'pipeline-11',
     file: 'src/commands/pipeline.ts',
-    find: `    if (hasCode(error, 'refused') && error.name === 'CommandRefusedError')
+    find: `    if (hasCode(error, 'command-refused') && error.name === 'CommandRefusedError')
       return { type: 'refused', reason: (error as CommandRefusedError).reason }`,
     replace: `    return { type: 'refused', reason: (error as CommandRefusedError).reason }`,
     tests: ['test/unit/commands/execute.test.ts'],
@@ -575,8 +575,8 @@ export default [
   {
     id: 'live-4',
     file: 'src/reading/live-projection.ts',
-    find: 'let value = specification.initial',
-    replace: 'let value = state',
+    find: 'let data = specification.initial',
+    replace: 'let data = state',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: 'the first value shown changes under its readers',
   },

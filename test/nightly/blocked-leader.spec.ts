@@ -24,7 +24,7 @@ for (const where of ['a handler', 'the transaction of a commit'] as const) {
     await start(leader)
     await caughtUp(leader, await append(leader, 'page', 20))
     await start(other)
-    await expect.poll(() => status(other)).toMatchObject({ phase: 'waiting-for-leader' })
+    await expect.poll(() => status(other)).toMatchObject({ phase: 'standby' })
     await run(
       leader,
       'page',

@@ -63,7 +63,7 @@ test('H43: the browser is killed 50 times while a store and a large read model a
                 { type: 'Added', data: 2 },
               ],
             })
-          await tidemark.runProjection(definition, store, { leadership: 'wait' })
+          await tidemark.runProjection(store, definition, { leadership: 'wait' })
           const answer = {
             before,
             failures,

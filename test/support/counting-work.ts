@@ -28,7 +28,7 @@ export async function open(
 }
 
 export function start(tidemark: Tidemark, _arg: undefined, state: State): void {
-  state['projection'] = tidemark.startProjection(state['definition'], state['store'])
+  state['projection'] = tidemark.startProjection(state['store'], state['definition'])
 }
 
 /** Appends events one commit each, or so many in one. Answers the last position. */

@@ -3,7 +3,7 @@ import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 import {
   defineCommand, defineEvents, defineProjection, deleteReadModel, execute, liveProjection, openEventStore, openReadModel, refuse, runProjection, startProjection, table,
-  verifyReadModel, type Command, type EventShape, type FitsStore, type LiveProjectionSpecification, type ProjectionDefinition, type Projector, type Tables, type TidemarkStore,
+  verifyReadModel, type Command, type EventShape, type FitsStore, type LiveProjectionSpec, type Projection, type Projector, type Tables, type TidemarkStore,
 } from 'tidemark'
 import { given } from 'tidemark/testing'
 
@@ -26,43 +26,43 @@ const foldOfAll = defineProjection(wide, { name: 'p', tables, fold: { rows: { ke
 const known = defineProjection(defineEvents({ A: { schema: z.object({ n: z.number() }) } }), {
   name: 'p', tables, fold: { rows: { key: ({ data }) => `${data.n}`, evolve: (_row, { stream }) => ({ id: stream }) } },
 })
-await runProjection(onA, store)
-startProjection(onA, store)
+await runProjection(store, onA)
+startProjection(store, onA)
 await deleteReadModel(store, onA)
 await verifyReadModel(store, onA)
 expectTypeOf(await (await openReadModel(store, onA)).rows.getAll()).toEqualTypeOf<{ id: string }[]>()
 await given<A | B | C>([]).whenProjected(onA).thenRows({ rows: [{ id: 'a' }] })
-startProjection(onLess, store)
-startProjection(onOther, store)
-startProjection(ofAll, store)
-startProjection(named, store)
-startProjection(foldOfAll, store)
-startProjection(known, store)
-startProjection(onA, anyStore)
-startProjection(foldOfAll, anyStore)
-declare const annotated: ProjectionDefinition<A | B | C>
-startProjection(annotated, store)
+startProjection(store, onLess)
+startProjection(store, onOther)
+startProjection(store, ofAll)
+startProjection(store, named)
+startProjection(store, foldOfAll)
+startProjection(store, known)
+startProjection(anyStore, onA)
+startProjection(anyStore, foldOfAll)
+declare const annotated: Projection<A | B | C>
+startProjection(store, annotated)
 
 // A fold sees every event, where neither a filter nor definitions name the types.
 const foldOfA = defineProjection(defineEvents<A>(), { name: 'p', tables, fold: { rows: { key: ({ data }) => data.more, evolve: (_row, { data }) => ({ id: data.more }) } } })
-startProjection(foldOfA, await openEventStore({ name: 'same', events: defineEvents<A>() }))
+startProjection(await openEventStore({ name: 'same', events: defineEvents<A>() }), foldOfA)
 // @ts-expect-error it sees B, which it does not know
-startProjection(foldOfA, store)
+startProjection(store, foldOfA)
 // @ts-expect-error it sees B, which it does not know
-await runProjection(foldOfA, store)
+await runProjection(store, foldOfA)
 // @ts-expect-error it sees B, which it does not know
 await openReadModel(store, foldOfA)
 // @ts-expect-error what it sees is not known any more
-startProjection(onA as ProjectionDefinition<A>, store)
+startProjection(store, onA as Projection<A>)
 
 // What the store has is another event.
 const wrong = defineProjection(defineEvents<{ type: 'A'; data: { n: string } }>(), { name: 'p', tables, on: { A: () => {} } })
 const more = defineProjection(defineEvents<{ type: 'A'; data: { n: number; even: boolean } }>(), { name: 'p', tables, on: { A: () => {} } })
 const meta = defineProjection(defineEvents<A & { meta: { user: string } }>(), { name: 'p', tables, on: { A: () => {} } })
 // @ts-expect-error n is a number
-startProjection(wrong, store)
+startProjection(store, wrong)
 // @ts-expect-error n is a number
-await runProjection(wrong, store)
+await runProjection(store, wrong)
 // @ts-expect-error n is a number
 await openReadModel(store, wrong)
 // @ts-expect-error n is a number
@@ -72,17 +72,17 @@ await verifyReadModel(store, wrong)
 // @ts-expect-error n is a number
 given<A | B | C>([]).whenProjected(wrong)
 // @ts-expect-error there is no even
-startProjection(more, store)
+startProjection(store, more)
 // @ts-expect-error there is no meta
-startProjection(meta, store)
+startProjection(store, meta)
 
 // Plain projectors.
 const plain: Projector<A> = { name: 'plain', filter: { types: ['A'] }, apply: ({ data }) => void data.n }
-await runProjection(plain, store)
-await runProjection({ name: 'plain', apply: (event) => { expectTypeOf(event.type).toEqualTypeOf<'A' | 'B' | 'C'>() } }, store)
+await runProjection(store, plain)
+await runProjection(store, { name: 'plain', apply: (event) => { expectTypeOf(event.type).toEqualTypeOf<'A' | 'B' | 'C'>() } })
 const wrongPlain: Projector<{ type: 'A'; data: { n: string } }> = { name: 'plain', apply: () => {} }
 // @ts-expect-error n is a number
-await runProjection(wrongPlain, store)
+await runProjection(store, wrongPlain)
 
 // Commands.
 const say = defineCommand(defineEvents<A | B>(), (id: string) => ({
@@ -108,15 +108,15 @@ given<A | B | C>([]).when(defineCommand(defineEvents<{ type: 'A'; data: { n: str
 await execute(store, { streams: ['a'], initial: 0, evolve: (n) => n, decide: () => [{ stream: 'a', type: 'Z', data: null }] })
 
 // Live projections.
-declare const counting: LiveProjectionSpecification<A, number>
-declare const miscounting: LiveProjectionSpecification<{ type: 'A'; data: { n: string } }, number>
+declare const counting: LiveProjectionSpec<A, number>
+declare const miscounting: LiveProjectionSpec<{ type: 'A'; data: { n: string } }, number>
 liveProjection(store, counting)
 // @ts-expect-error n is a number
 liveProjection(store, miscounting)
 
 // A function that is generic over the events of both.
-export function both<E extends EventShape, T extends Tables, S>(store: TidemarkStore<E>, definition: ProjectionDefinition<E, T>, plain: Projector<E>, command: Command<E, S>, live: LiveProjectionSpecification<E, S>) {
-  void [startProjection(definition, store), runProjection(definition, store), startProjection(plain, store), runProjection(plain, store), deleteReadModel(store, definition)]
+export function both<E extends EventShape, T extends Tables, S>(store: TidemarkStore<E>, definition: Projection<E, T>, plain: Projector<E>, command: Command<E, S>, live: LiveProjectionSpec<E, S>) {
+  void [startProjection(store, definition), runProjection(store, definition), startProjection(store, plain), runProjection(store, plain), deleteReadModel(store, definition)]
   void [verifyReadModel(store, definition), openReadModel(store, definition), execute(store, command), liveProjection(store, live)]
 }
 

@@ -1,6 +1,6 @@
 // Folds may return literals and tuples: they are not widened before they are held against the type that they have to fit.
 import { expectTypeOf } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, execute, liveProjection, refuse, table, type Command, type EventStore, type LiveProjectionSpecification, type RecordedEvent } from 'tidemark'
+import { defineCommand, defineEvents, defineProjection, execute, liveProjection, refuse, table, type Command, type EventStore, type LiveProjectionSpec, type RecordedEvent } from 'tidemark'
 import { given } from 'tidemark/testing'
 
 type Opened = { type: 'Opened'; data: { n: number } }
@@ -122,14 +122,14 @@ if (result.type === 'refused') expectTypeOf(result.reason).toEqualTypeOf<'no'>()
 void given<DoorEvent>([]).when({ streams: ['a'], initial: open, evolve: (_door, event) => ({ id: event.stream, status: 'open' }), decide: () => [] })
 
 // liveProjection
-expectTypeOf(liveProjection(store, { initial: open, on: { Opened: (_door, event) => ({ id: event.stream, status: 'open' }), Closed: (door) => ({ ...door, status: 'closed' }) } }).getSnapshot()).extract<{ state: 'ready' }>().toHaveProperty('value').toEqualTypeOf<Door>()
+expectTypeOf(liveProjection(store, { initial: open, on: { Opened: (_door, event) => ({ id: event.stream, status: 'open' }), Closed: (door) => ({ ...door, status: 'closed' }) } }).getSnapshot()).extract<{ status: 'ready' }>().toHaveProperty('data').toEqualTypeOf<Door>()
 liveProjection(store, { initial: open, on: { Opened: () => ({ id: 'a', status: 'open' }), Closed: () => ({ id: 'a', status: 'closed' }) } })
 liveProjection(store, { initial: [0, 0] as [number, number], on: { Opened: ([a, b], event) => [a + event.data.n, b] } })
 liveProjection(store, { initial: 'open' as Door['status'], on: { Opened: () => 'open', Closed: () => 'closed' } })
 liveProjection(store, { initial: 'open' as Door['status'], on: { Opened: (status) => status, Closed: (status, event) => (event.data.by === '' ? status : 'closed') } })
 liveProjection(store, { initial: null as number | null, on: { Opened: (n, event) => (n ?? 0) + event.data.n, Closed: () => null } })
 liveProjection<DoorEvent, Door>(store, { initial: { id: 'a', status: 'open' }, on: { Opened: (_door, event) => ({ id: event.stream, status: 'open' }) } })
-const specification: LiveProjectionSpecification<DoorEvent, Door> = { initial: { id: 'a', status: 'open' }, on: { Opened: (_door, event) => ({ id: event.stream, status: 'open' }) } }
+const specification: LiveProjectionSpec<DoorEvent, Door> = { initial: { id: 'a', status: 'open' }, on: { Opened: (_door, event) => ({ id: event.stream, status: 'open' }) } }
 liveProjection(store, specification)
 // @ts-expect-error no such status
 liveProjection(store, { initial: open, on: { Opened: (door, event) => ({ id: event.stream, status: 'ajar' }) } })

@@ -1,17 +1,17 @@
 // Type tests are checked by `npm run typecheck`; nothing runs them.
 import { expectTypeOf } from 'vitest'
 import {
-  exportEvents, importEvents, verifyEventStore, type ImportResult, type LogDefect, type LogDefectKind, type Persistence, type StorageUsage, type TidemarkStore, type Verification,
+  exportEvents, importEvents, verifyEventStore, type ImportResult, type LogDefect, type LogDefectKind, type PersistenceResult, type StorageUsage, type TidemarkStore, type VerificationResult,
 } from 'tidemark'
 
 declare const store: TidemarkStore
 
-expectTypeOf(verifyEventStore(store)).resolves.toEqualTypeOf<Verification>()
-expectTypeOf<Verification['defects']>().toEqualTypeOf<readonly LogDefect[]>()
+expectTypeOf(verifyEventStore(store)).resolves.toEqualTypeOf<VerificationResult>()
+expectTypeOf<VerificationResult['defects']>().toEqualTypeOf<readonly LogDefect[]>()
 expectTypeOf<LogDefectKind>().extract<'hole' | 'overlap' | 'version'>().toEqualTypeOf<'hole' | 'overlap' | 'version'>()
 expectTypeOf(exportEvents(store, { after: 1, upTo: 2 })).toEqualTypeOf<AsyncIterable<string>>()
 expectTypeOf(store.usage()).resolves.toEqualTypeOf<StorageUsage>()
-expectTypeOf(store.persist()).resolves.toEqualTypeOf<Persistence>()
+expectTypeOf(store.persist()).resolves.toEqualTypeOf<PersistenceResult>()
 
 // What a backup comes as: another store's export, a file, an answer of a server, lines.
 expectTypeOf(importEvents(store, exportEvents(store))).resolves.toEqualTypeOf<ImportResult>()

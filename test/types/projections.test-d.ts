@@ -48,7 +48,7 @@ const board = defineProjection(events, {
       },
     },
   },
-  onError: ({ error, event, retryCount }) => {
+  onFailure: ({ error, event, retryCount }) => {
     expectTypeOf(error).toBeUnknown()
     expectTypeOf(event.type).toEqualTypeOf<'Landed' | 'Cancelled'>()
     return retryCount < 3 ? 'retry' : 'park'
@@ -77,9 +77,9 @@ await store.readEvents({ types: ['Exploded'] }, { limit: 1 })
 // @ts-expect-error there is no such event
 store.read({ filter: { types: ['Landed', 'Exploded'] } })
 
-expectTypeOf(await runProjection(board, store)).toEqualTypeOf<ProjectionResult>()
+expectTypeOf(await runProjection(store, board)).toEqualTypeOf<ProjectionResult>()
 // @ts-expect-error there is no such mode
-await runProjection(board, store, { mode: 'sometimes' })
+await runProjection(store, board, { mode: 'sometimes' })
 
 const plain: Projector<Landed | Cancelled, { seen: number }> = {
   name: 'plain',
@@ -87,13 +87,13 @@ const plain: Projector<Landed | Cancelled, { seen: number }> = {
     expectTypeOf(event).toEqualTypeOf<RecordedEvent<Landed | Cancelled>>()
     context.seen += 1
   },
-  onError: (): FailureStrategy => 'skip',
+  onFailure: (): FailureStrategy => 'skip',
 }
-await runProjection(plain, store, { context: { seen: 0 } })
-await runProjection(plain, store, { context: () => ({ seen: 0 }) })
+await runProjection(store, plain, { context: { seen: 0 } })
+await runProjection(store, plain, { context: () => ({ seen: 0 }) })
 // @ts-expect-error the context is another one
-await runProjection(plain, store, { context: { noticed: 0 } })
-const projection = startProjection(plain, store, { context: { seen: 0 } })
+await runProjection(store, plain, { context: { noticed: 0 } })
+const projection = startProjection(store, plain, { context: { seen: 0 } })
 expectTypeOf(projection.status.getSnapshot().phase).extract<'live' | 'stalled'>().toEqualTypeOf<'live' | 'stalled'>()
 expectTypeOf(await projection.caughtUp(1)).toEqualTypeOf<{ readonly position: number; readonly head: number; readonly stale: boolean }>()
 
@@ -112,7 +112,7 @@ expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
 expectTypeOf(worst.getServerSnapshot).toEqualTypeOf(worst.getSnapshot)
 expectTypeOf(projection.status.getServerSnapshot).toEqualTypeOf(projection.status.getSnapshot)
 const failed = worst.getSnapshot()
-if (failed.state === 'error') expectTypeOf(failed.value).toEqualTypeOf<Airport[] | undefined>()
+if (failed.status === 'error') expectTypeOf(failed.data).toEqualTypeOf<Airport[] | undefined>()
 
 expectTypeOf(projection.rebuild({ until: 'complete' })).toEqualTypeOf<Promise<void>>()
 const total = liveProjection(store, { initial: 0, on: { Landed: (sum, event) => sum + event.data.delay } })

@@ -29,7 +29,7 @@ afterEach(async () => {
 })
 
 const started = async () => {
-  const handle = startProjection(board, await openEventStore<Added>({ name: 'm' }))
+  const handle = startProjection(await openEventStore<Added>({ name: 'm' }), board)
   running.push(handle)
   return handle
 }
@@ -57,27 +57,27 @@ test.each<[string, () => Promise<unknown>, string]>([
   ],
   [
     'runProjection',
-    async () => runProjection(projector, await openEventStore({ name: 'm' }), { leader: 'wait' } as never),
+    async () => runProjection(await openEventStore({ name: 'm' }), projector, { leader: 'wait' } as never),
     "config has no property 'leader'.",
   ],
   [
     'runProjection, within poll',
-    async () => runProjection(projector, await openEventStore({ name: 'm' }), { poll: { backoff: 1 } } as never),
+    async () => runProjection(await openEventStore({ name: 'm' }), projector, { poll: { backoff: 1 } } as never),
     "poll has no property 'backoff'.",
   ],
   [
     'runProjection, within retry',
-    async () => runProjection(projector, await openEventStore({ name: 'm' }), { retry: { attempts: 1 } } as never),
+    async () => runProjection(await openEventStore({ name: 'm' }), projector, { retry: { attempts: 1 } } as never),
     "retry has no property 'attempts'.",
   ],
   [
     'startProjection, within batch',
-    async () => startProjection(board, await openEventStore<Added>({ name: 'm' }), { batch: { events: 1 } } as never),
+    async () => startProjection(await openEventStore<Added>({ name: 'm' }), board, { batch: { events: 1 } } as never),
     "batch has no property 'events'.",
   ],
   [
     'startProjection, within budget',
-    async () => startProjection(board, await openEventStore<Added>({ name: 'm' }), { budget: { time: 1 } } as never),
+    async () => startProjection(await openEventStore<Added>({ name: 'm' }), board, { budget: { time: 1 } } as never),
     "budget has no property 'time'.",
   ],
   [

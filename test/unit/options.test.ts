@@ -27,7 +27,7 @@ let handle: ProjectionHandle
 
 beforeAll(async () => {
   store = (await openEventStore({ name: 'options', events })) as never
-  handle = startProjection(definition as never, store)
+  handle = startProjection(store, definition as never)
 })
 afterAll(async () => {
   await handle.stop()
@@ -45,12 +45,12 @@ const misspelt: Record<string, () => unknown> = {
   'a command': () => execute(store, { ...command, discovr: () => ['t'] } as never),
   liveProjection: () => liveProjection(store, { initial: 0, on: {}, filtr: {} } as never),
   'liveProjection without folds': () => liveProjection(store, { initial: 0 } as never),
-  runProjection: () => runProjection(definition as never, store, { mod: 'batch' } as never),
-  startProjection: () => startProjection(definition as never, store, { leadershp: 'try' } as never),
+  runProjection: () => runProjection(store, definition as never, { mod: 'batch' } as never),
+  startProjection: () => startProjection(store, definition as never, { leadershp: 'try' } as never),
   ...Object.fromEntries(
     ['poll', 'retry', 'batch', 'budget'].map((part) => [
       `${part} of a run`,
-      () => runProjection(definition as never, store, { [part]: { maxx: 1 } } as never),
+      () => runProjection(store, definition as never, { [part]: { maxx: 1 } } as never),
     ]),
   ),
   caughtUp: () => handle.caughtUp(0, { timeot: 1 } as never),
@@ -70,8 +70,8 @@ test.for(Object.entries(misspelt))('an option that there is none of is refused: 
 const noSignal = { signal: new AbortController() as never }
 const signals: Record<string, () => unknown> = {
   execute: () => execute(store, command as never, noSignal),
-  runProjection: () => runProjection(definition as never, store, noSignal),
-  startProjection: () => startProjection(definition as never, store, noSignal),
+  runProjection: () => runProjection(store, definition as never, noSignal),
+  startProjection: () => startProjection(store, definition as never, noSignal),
   exportEvents: () => exportEvents(store, noSignal),
   importEvents: () => importEvents(store, '', noSignal),
   compactEvents: () => compactEvents(store, noSignal),
@@ -96,7 +96,7 @@ test('what is to be called is a function', async () => {
     code: 'invalid-argument',
   })
   await expect(importEvents(store, '', { onProgress: 1 as never })).rejects.toMatchObject({ code: 'invalid-argument' })
-  await expect(runProjection(definition as never, store, { onEvent: 'x' as never })).rejects.toMatchObject({
+  await expect(runProjection(store, definition as never, { onReport: 'x' as never })).rejects.toMatchObject({
     code: 'invalid-argument',
   })
 })

@@ -26,7 +26,7 @@ test('the first example runs as it stands, and shows what it says', async () => 
   )(tidemark, { log: (value: unknown) => logged.push(value) })
   await expect
     .poll(() => logged.at(-1))
-    .toMatchObject({ state: 'ready', value: [{ code: 'LAS', landed: 1, delay: 12 }] })
+    .toMatchObject({ status: 'ready', data: [{ code: 'LAS', landed: 1, delay: 12 }] })
   await projection.stop()
   await view.close()
   await store.close()

@@ -18,13 +18,13 @@ export interface Checkpoints {
   save(
     name: string,
     position: number,
-    options?: { readonly expected?: number; readonly letters?: readonly Letter[]; readonly dropLetters?: boolean },
+    options?: { readonly expected?: number; readonly deadLetters?: readonly Letter[]; readonly dropDeadLetters?: boolean },
   ): Promise<void>
   /** After a position, in order. */
-  letters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
-  countLetters(name: string): Promise<number>
+  deadLetters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
+  countDeadLetters(name: string): Promise<number>
   /** Answers false if there is none at the position. */
-  removeLetter(name: string, position: number): Promise<boolean>
+  removeDeadLetter(name: string, position: number): Promise<boolean>
 }
 
 function assertExpected(name: string, stored: number | undefined, expected: number | undefined): void {
@@ -33,7 +33,7 @@ function assertExpected(name: string, stored: number | undefined, expected: numb
   }
 }
 
-const saveNames = ['expected', 'letters', 'dropLetters']
+const saveNames = ['expected', 'deadLetters', 'dropDeadLetters']
 
 function checkPage(after: number, limit: number): void {
   wholeNumber(after, 'after')
@@ -61,10 +61,10 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     },
     async save(name, position, options = {}) {
       onlyKnown(options, saveNames)
-      const { expected, letters = [], dropLetters = false } = options
+      const { expected, deadLetters = [], dropDeadLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      const stores = ['checkpoints', 'meta', ...(letters.length > 0 || dropLetters ? ['letters'] : [])]
+      const stores = ['checkpoints', 'meta', ...(deadLetters.length > 0 || dropDeadLetters ? ['letters'] : [])]
       await connection.transact(
         { stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` },
         async (transaction) => {
@@ -75,16 +75,16 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
             assertExpected(key, row?.position, expected)
           }
           await commitWritten(transaction, [
-            ...(dropLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
+            ...(dropDeadLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
             checkpoints.put({ name: key, position }),
-            ...letters.map((letter) =>
+            ...deadLetters.map((letter) =>
               transaction.objectStore('letters').put({ name: key, position: letter.position, letter }),
             ),
           ])
         },
       )
     },
-    async letters<L extends Letter>(name: string, after: number, limit: number) {
+    async deadLetters<L extends Letter>(name: string, after: number, limit: number) {
       const key = projectionName(name)
       checkPage(after, limit)
       if (limit === 0) return []
@@ -99,14 +99,14 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       )) as { letter: L }[]
       return rows.map(({ letter }) => letter)
     },
-    async countLetters(name) {
+    async countDeadLetters(name) {
       const key = projectionName(name)
       return connection.transact(
         { stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` },
         (transaction) => requested(transaction.objectStore('letters').count(lettersOf(key))),
       )
     },
-    async removeLetter(name, position) {
+    async removeDeadLetter(name, position) {
       const key = projectionName(name)
       return connection.transact(
         { stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` },
@@ -130,16 +130,16 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
     },
     async save(name, position, options = {}) {
       onlyKnown(options, saveNames)
-      const { expected, letters = [], dropLetters = false } = options
+      const { expected, deadLetters = [], dropDeadLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)
       positions.set(key, position)
-      const own = (dropLetters ? undefined : parked.get(key)) ?? new Map<number, Letter>()
-      for (const letter of letters) own.set(letter.position, letter)
+      const own = (dropDeadLetters ? undefined : parked.get(key)) ?? new Map<number, Letter>()
+      for (const letter of deadLetters) own.set(letter.position, letter)
       parked.set(key, own)
     },
-    async letters<L extends Letter>(name: string, after: number, limit: number) {
+    async deadLetters<L extends Letter>(name: string, after: number, limit: number) {
       checkPage(after, limit)
       const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
       return own
@@ -147,10 +147,10 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
         .sort((left, right) => left.position - right.position)
         .slice(0, limit)
     },
-    async countLetters(name) {
+    async countDeadLetters(name) {
       return parked.get(projectionName(name))?.size ?? 0
     },
-    async removeLetter(name, position) {
+    async removeDeadLetter(name, position) {
       return parked.get(projectionName(name))?.delete(position) ?? false
     },
   }

@@ -35,7 +35,7 @@ const shape: Readonly<Record<string, readonly string[]>> = {
 export function assertWhole(database: IDBDatabase, store: string): void {
   const missing = (what: string) =>
     new StorageDamagedError(
-      `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after destroyEventStore.`,
+      `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after deleteEventStore.`,
     )
   for (const [name, indexes] of Object.entries(shape)) {
     if (!database.objectStoreNames.contains(name)) throw missing(`object store '${name}'`)
@@ -55,7 +55,7 @@ export function assertSupported(meta: LogMeta, store: string): void {
     incarnation === ''
   ) {
     throw new StorageDamagedError(
-      `The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after destroyEventStore.`,
+      `The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after deleteEventStore.`,
     )
   }
   if (minReader > format || minWriter > format) {

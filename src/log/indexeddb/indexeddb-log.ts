@@ -12,14 +12,14 @@ import type {
   AppendResult,
   Durability,
   EventFilter,
-  EventPage,
+  PageRequest,
   ReadStreamOptions,
 } from '../event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
-import { distrustFor } from '../head-watch.js'
+import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
-import type { CollectedRead, PageReadOptions } from '../pages.js'
+import type { CollectedPage, PageReadOptions } from '../pages.js'
 import type { Codec, PreparedAppend } from '../prepare.js'
 import { RecentRecords } from './recent-records.js'
 
@@ -36,7 +36,7 @@ export class IndexedDbLog {
   readonly #recent = new RecentRecords()
   readonly #reader: LogReader
   readonly #writer: LogWriter
-  #incarnation: string | undefined
+  #logId: string | undefined
   readonly #clock: Clock
   /** The newer format that a hint named last, and until when no other one is heeded. */
   #newer = { format, deafUntil: -Infinity }
@@ -81,9 +81,9 @@ export class IndexedDbLog {
         }
         assertSupported(meta, options.name)
         // A connection stays with one database for life, so asking once per connection is enough (H31).
-        if (this.#incarnation !== undefined && this.#incarnation !== meta.incarnation)
+        if (this.#logId !== undefined && this.#logId !== meta.incarnation)
           throw new StorageLostError('replaced')
-        this.#incarnation = meta.incarnation
+        this.#logId = meta.incarnation
       },
       lost: () => {
         this.#writer.forget()
@@ -95,10 +95,10 @@ export class IndexedDbLog {
   }
 
   /** The identity of the log; see {@link LogMeta.incarnation}. */
-  async incarnation(): Promise<string> {
+  async logId(): Promise<string> {
     // Also where it is known: nothing may be built for a log that is lost (H31).
     await this.connection.open()
-    return this.#incarnation as string
+    return this.#logId as string
   }
 
   /** A hint: the log reaches so far, and its writer stores in that format. */
@@ -107,7 +107,7 @@ export class IndexedDbLog {
     const now = this.#clock.monotonic()
     if (otherFormat <= format || otherFormat === this.#newer.format || now < this.#newer.deafUntil) return
     // The next connection tells whether a build of that format left the log to builds of this one (H41).
-    this.#newer = { format: otherFormat, deafUntil: now + distrustFor }
+    this.#newer = { format: otherFormat, deafUntil: now + hintPause }
     this.connection.reopen()
   }
 
@@ -118,9 +118,9 @@ export class IndexedDbLog {
 
   readEvents<E extends EventShape>(
     filter: EventFilter,
-    page: EventPage,
+    page: PageRequest,
     options?: PageReadOptions,
-  ): Promise<CollectedRead<E>> {
+  ): Promise<CollectedPage<E>> {
     return this.#reader.readEvents<E>(filter, page, options)
   }
 

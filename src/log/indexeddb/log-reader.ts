@@ -1,5 +1,5 @@
 /** Reading the log on IndexedDB: pages, streams, and the head. */
-import { describe, EventUnreadableError, IntegrityError } from '../../errors.js'
+import { describe, EventUnreadableError, LogInconsistentError } from '../../errors.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
@@ -7,10 +7,10 @@ import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { Slices } from '../../platform/slices.js'
-import type { EventFilter, EventPage, ReadStreamOptions } from '../event-store.js'
+import type { EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { isLoss, mayBeLoss, readAround, readOneByOne } from './lost-records.js'
-import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, maxScan, type CollectedPage, type PageReadOptions } from '../pages.js'
 import { wholeNumber, type Codec } from '../prepare.js'
 import { headOf, streamRange } from './queries.js'
 import type { RecentRecords } from './recent-records.js'
@@ -68,9 +68,9 @@ export class LogReader {
 
   async readEvents<E extends EventShape>(
     filter: EventFilter,
-    page: EventPage,
+    page: PageRequest,
     options: PageReadOptions = {},
-  ): Promise<CollectedRead<E>> {
+  ): Promise<CollectedPage<E>> {
     const compiled = compileFilter(filter)
     const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
     const limit = wholeNumber(page.limit, 'page.limit')
@@ -99,7 +99,7 @@ export class LogReader {
       }
       last = record
     }
-    const finish = async (head: number): Promise<CollectedRead<E>> => {
+    const finish = async (head: number): Promise<CollectedPage<E>> => {
       // Out here: what is thrown inside of the transaction would be taken for a failure of the storage.
       options.signal?.throwIfAborted()
       // Where pages end, the next ones begin. To remember each record takes as long as reading it, in Firefox.
@@ -208,7 +208,7 @@ export class LogReader {
         if (!(await begins(records))) continue
         if (records.length === 0) {
           await assertAnswering(this.#connection)
-          throw new IntegrityError(
+          throw new LogInconsistentError(
             scannedTo + 1,
             `The log ends at position ${ahead.end}, but nothing is found from position ${scannedTo + 1} on. Restore from an export; do not go on.`,
           )

@@ -8,7 +8,7 @@ import { Slices } from '../../platform/slices.js'
 import type { AppendOptions, AppendResult, Durability } from '../event-store.js'
 import type { CompiledFilter } from '../filter.js'
 import { assertSupported, raiseFormat } from './format.js'
-import { distrustFor } from '../head-watch.js'
+import { hintPause } from '../head-watch.js'
 import { IdGaps } from '../record/id-gaps.js'
 import { isLoss } from './lost-records.js'
 import { findConflict, type Codec, type PreparedAppend } from '../prepare.js'
@@ -112,7 +112,7 @@ export class LogWriter {
           ])
           fresh.head = head
           if (head < claimed) {
-            this.#deafUntil = this.#about.clock.monotonic() + distrustFor
+            this.#deafUntil = this.#about.clock.monotonic() + hintPause
             this.#claimed = 0
           }
           assertRoom(head + prepared.events.length)
@@ -284,13 +284,13 @@ function write(
   return writeOn()
 }
 
-/** @throws IntegrityError where the last position would be the last whole number: a record was edited */
+/** @throws LogInconsistentError where the last position would be the last whole number: a record was edited */
 function assertRoom(head: number): void {
   if (head >= Number.MAX_SAFE_INTEGER)
     throw editedError(head, 'No position is left behind the last record', 'not-written')
 }
 
-/** @throws IntegrityError for what is not a version, or the last whole number: a record was edited */
+/** @throws LogInconsistentError for what is not a version, or the last whole number: a record was edited */
 function assertVersion(stream: string, version: number, head: number): void {
   if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
     throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')

@@ -7,7 +7,7 @@ import { assertPlaced, endOf, type CommitRecord } from '../record/record.js'
 /**
  * The position of the last event; 0 for an empty log, or if the storage returns nothing.
  *
- * @throws IntegrityError if no event can stand there
+ * @throws LogInconsistentError if no event can stand there
  */
 export function headOf(commits: IDBObjectStore, outcome?: WriteOutcome): Promise<number> {
   return optional(

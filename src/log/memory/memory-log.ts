@@ -4,9 +4,9 @@ import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import { Slices } from '../../platform/slices.js'
-import type { AppendOptions, AppendResult, EventFilter, EventPage, ReadStreamOptions } from '../event-store.js'
+import type { AppendOptions, AppendResult, EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, maxScan, type CollectedRead, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, maxScan, type CollectedPage, type PageReadOptions } from '../pages.js'
 import { findConflict, wholeNumber, type Codec, type PreparedAppend } from '../prepare.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -84,9 +84,9 @@ export class MemoryLog {
 
   async readEvents<E extends EventShape>(
     filter: EventFilter,
-    page: EventPage,
+    page: PageRequest,
     options: PageReadOptions = {},
-  ): Promise<CollectedRead<E>> {
+  ): Promise<CollectedPage<E>> {
     const compiled = compileFilter(filter)
     const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
     const limit = wholeNumber(page.limit, 'page.limit')

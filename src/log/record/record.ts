@@ -1,5 +1,5 @@
 /** The stored form of commits: what the decision record 0001 settled. */
-import { IntegrityError, describe, type WriteOutcome } from '../../errors.js'
+import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
@@ -169,8 +169,8 @@ export function restoreEvent(event: StoredEvent, catalogue: CatalogueCore): Reco
 const mostEvents = 65_536
 
 /** @param outcome for what fails over it, if that is a write */
-export const editedError = (position: unknown, problem: string, outcome?: WriteOutcome): IntegrityError =>
-  new IntegrityError(
+export const editedError = (position: unknown, problem: string, outcome?: WriteOutcome): LogInconsistentError =>
+  new LogInconsistentError(
     Number(position),
     `${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`,
     outcome,
@@ -179,7 +179,7 @@ export const editedError = (position: unknown, problem: string, outcome?: WriteO
 /**
  * Positions are whole numbers, and a next one is always left: all else was edited by hand, or damaged.
  *
- * @throws IntegrityError
+ * @throws LogInconsistentError
  */
 export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutcome): void {
   if (!Number.isSafeInteger(at) || at < 1)
@@ -197,7 +197,7 @@ export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutco
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
   if (record.at > expectedAt) {
-    throw new IntegrityError(
+    throw new LogInconsistentError(
       expectedAt,
       `The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`,
     )

@@ -9,11 +9,11 @@ import { anyHolds, idKey, type CommitRecord } from '../../log/record/record.js'
 /** How many index entries one transaction walks over, and on to the end of a key. */
 const walkAtOnce = 4096
 
-/** `incarnation` answers the identity under which the store was opened. */
+/** `logId` resolves with the id under which the store was opened. */
 export function indexedDbInspection(
   connection: Connection,
   name: string,
-  incarnation: () => Promise<string>,
+  logId: () => Promise<string>,
 ): LogInspection {
   const what = `reading all of '${name}'`
   const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns: 'one' | 'several' = 'one') =>
@@ -22,7 +22,7 @@ export function indexedDbInspection(
     )
   return {
     async page(after, limit) {
-      const identity = await incarnation()
+      const id = await logId()
       const range = after === undefined ? null : IDBKeyRange.lowerBound(after, true)
       // One transaction, though not in one turn: what stands beside the last records must be of the same moment.
       const inspect = <T>(list: (commits: IDBObjectStore) => IDBRequest<T[]>) =>
@@ -30,7 +30,7 @@ export function indexedDbInspection(
           { stores: ['commits', 'meta', 'checkpoints'], mode: 'readonly', turns: 'several', what },
           async (transaction) => {
             const found = await requestedAll(list(transaction.objectStore('commits')))
-            return { found, beside: found.length === limit ? undefined : await besideOf(transaction, identity) }
+            return { found, beside: found.length === limit ? undefined : await besideOf(transaction, id) }
           },
         )
       const all = await inspect((commits) => commits.getAll(range, limit) as IDBRequest<unknown[]>).catch(
@@ -92,7 +92,7 @@ export function indexedDbInspection(
 }
 
 /** What stands beside the records. */
-async function besideOf(transaction: IDBTransaction, incarnation: string): Promise<StoredBeside> {
+async function besideOf(transaction: IDBTransaction, logId: string): Promise<StoredBeside> {
   const entries = (index: IndexName) => requested(transaction.objectStore('commits').index(index).count())
   const [row, checkpoints, heads, commits, ids] = await Promise.all([
     requested(transaction.objectStore('meta').get('log')) as Promise<unknown>,
@@ -101,7 +101,7 @@ async function besideOf(transaction: IDBTransaction, incarnation: string): Promi
     entries('commits'),
     entries('ids'),
   ])
-  return { meta: { row, incarnation }, indexes: { heads, commits, ids }, checkpoints }
+  return { meta: { row, logId }, indexes: { heads, commits, ids }, checkpoints }
 }
 
 /** Keys of UUIDs that several records share. Other ids have a key each, so that one shared by records is a duplicate as well. */

@@ -5,27 +5,27 @@ import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
 import type { OpenOptions } from '../../platform/opening-tries.js'
-import { projectionKey, type ProjectionDefinition } from '../define.js'
+import { projectionKey, type Projection } from '../define.js'
 import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from '../fingerprint.js'
 import { assertPossible } from '../possible-state.js'
 import { counted } from '../row-counts.js'
-import { emptyState, type Side, type StateRow } from '../state.js'
-import { isPacked, letterStore, missingParts, rowStore, sides, stateStore } from './layout.js'
+import { emptyState, type Slot, type StateRow } from '../state.js'
+import { isPacked, letterStore, missingParts, rowStore, slots, stateStore } from './layout.js'
 import { PackedTable } from './packed-table.js'
 import { RecordTable } from './record-table.js'
 import type { TableLayout } from './table-layout.js'
 
 export class ReadModelDatabase {
-  readonly definition: ProjectionDefinition
+  readonly definition: Projection
   readonly key: string
   /** The tables whose rows may lie in packs: those of a read model that is older than packs do not. */
   readonly packable: readonly string[]
   readonly #connection: Connection
-  /** The side that readers saw last; only a transaction knows which one they see now. */
-  shown: Side = 0
+  /** The slot that readers saw last; only a transaction knows which one they see now. */
+  shown: Slot = 0
 
   /** `remake` resolves while the log exists, so that rows can be folded again. */
-  constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
+  constructor(storeName: string, definition: Projection, log: string, remake: () => Promise<unknown>) {
     this.definition = definition
     this.key = projectionKey(definition)
     this.packable = Object.keys(definition.tables).filter((name) => mayBePacked(definition.tables[name] ?? {}))
@@ -59,8 +59,8 @@ export class ReadModelDatabase {
   }
 
   /** One of its tables, in a transaction. */
-  table(transaction: IDBTransaction, side: Side, name: string): TableLayout {
-    const store = transaction.objectStore(rowStore(side, name))
+  table(transaction: IDBTransaction, slot: Slot, name: string): TableLayout {
+    const store = transaction.objectStore(rowStore(slot, name))
     return isPacked(store)
       ? new PackedTable(store, name, this.definition.tables[name]?.key ?? '')
       : new RecordTable(store)
@@ -84,33 +84,33 @@ export class ReadModelDatabase {
     )
   }
 
-  /** Whether every table of these sides that may be packed is: the rows of others are not counted. */
-  countsRows(transaction: IDBTransaction, of: readonly Side[]): boolean {
-    return of.every((side) => this.packable.every((table) => isPacked(transaction.objectStore(rowStore(side, table)))))
+  /** Whether every table of these slots that may be packed is: the rows of others are not counted. */
+  countsRows(transaction: IDBTransaction, of: readonly Slot[]): boolean {
+    return of.every((slot) => this.packable.every((table) => isPacked(transaction.objectStore(rowStore(slot, table)))))
   }
 
-  /** Empties a side. */
-  clear(transaction: IDBTransaction, side: Side): void {
-    for (const table of Object.keys(this.definition.tables)) transaction.objectStore(rowStore(side, table)).clear()
-    transaction.objectStore(letterStore(side)).clear()
+  /** Empties a slot. */
+  clear(transaction: IDBTransaction, slot: Slot): void {
+    for (const table of Object.keys(this.definition.tables)) transaction.objectStore(rowStore(slot, table)).clear()
+    transaction.objectStore(letterStore(slot)).clear()
   }
 
   #make(database: IDBPDatabase, log: string): void {
     const { definition } = this
-    for (const side of sides) {
+    for (const slot of slots) {
       for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
         const options = this.packable.includes(name) ? {} : { keyPath: key }
-        const store = database.createObjectStore(rowStore(side, name), options)
+        const store = database.createObjectStore(rowStore(slot, name), options)
         for (const [index, keyPath] of Object.entries(indexes)) store.createIndex(index, keyPath as string | string[])
       }
-      database.createObjectStore(letterStore(side), { keyPath: 'position' })
+      database.createObjectStore(letterStore(slot), { keyPath: 'position' })
     }
     // Random, so that no runner takes a database that was made again for the one before it.
     const epoch = Math.floor(Math.random() * 2 ** 32)
     const after = { ...emptyState(log, storedFingerprintOf(definition), handledBy(definition)), epoch }
     database
       .createObjectStore(stateStore, { keyPath: 'key' })
-      .put(counted(after, { after, clear: sides }, true))
+      .put(counted(after, { after, clear: slots }, true))
       .catch(() => {})
   }
 

@@ -4,16 +4,16 @@ import type { OpenOptions } from '../../platform/opening-tries.js'
 import { Slices } from '../../platform/slices.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
-import type { ProjectionDefinition } from '../define.js'
+import type { Projection } from '../define.js'
 import { equal } from '../equal.js'
 import type { RowKey } from '../keys.js'
 import { counted, type RowsMoved } from '../row-counts.js'
 import {
   committed,
-  workingSide,
+  workingSlot,
   type Commit,
   type RowChanges,
-  type Side,
+  type Slot,
   type StateRow,
   type Transition,
 } from '../state.js'
@@ -39,7 +39,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   readonly #packs = new PackMemory()
 
   /** `remake` resolves while the log exists, so that rows can be folded again. */
-  constructor(storeName: string, definition: ProjectionDefinition, log: string, remake: () => Promise<unknown>) {
+  constructor(storeName: string, definition: Projection, log: string, remake: () => Promise<unknown>) {
     this.log = log
     this.#store = storeName
     this.#database = new ReadModelDatabase(storeName, definition, log, remake)
@@ -67,33 +67,33 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   async commit(change: Commit): Promise<StateRow> {
     const { from, rows, letters, caughtUp } = change
-    const side = workingSide(from)
-    // Only what is written is locked; the end of a rebuild empties the side that it leaves.
-    const stores = from.rebuild !== undefined && caughtUp ? this.#everything : storesOf(side, rows, letters.length > 0)
+    const slot = workingSlot(from)
+    // Only what is written is locked; the end of a rebuild empties the slot that it leaves.
+    const stores = from.rebuild !== undefined && caughtUp ? this.#everything : storesOf(slot, rows, letters.length > 0)
     // What the state will be, unless another run changed it.
     const expected = committed(this.#key, from, change)
     const changes = await ordered(rows)
-    const remembered = this.#packs.at(packStampOf(from, side))
+    const remembered = this.#packs.at(packStampOf(from, slot))
     let writes!: RowWrites
     const after = await this.#database.write('committing to', stores, async (transaction) => {
       const asked = this.#database.state(transaction)
       // If a write were refused immediately, this one would have no listener (H5).
       asked.catch(() => {})
-      writes = this.#writes(transaction, side, changes, remembered)
+      writes = this.#writes(transaction, slot, changes, remembered)
       const put = (slices?: Slices) => {
-        for (const letter of letters) transaction.objectStore(letterStore(side)).put(letter)
+        for (const letter of letters) transaction.objectStore(letterStore(slot)).put(letter)
         return writes.run(() => this.#database.state(transaction), slices)
       }
       if (expected.clear?.length || !writes.fitsInTurn(letters.length)) {
         const before = await asked
         const transition = committed(this.#key, before, change)
         await put(new Slices())
-        return this.#finish(transaction, before, transition, { side, added: writes.added() })
+        return this.#finish(transaction, before, transition, { slot, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
       // if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
-      const moved = { side, added: writes.added() }
+      const moved = { slot, added: writes.added() }
       const after = counted(from, expected, false, moved)
       const last = transaction.objectStore(stateStore).put(after)
       const before = await asked
@@ -102,29 +102,29 @@ export class IndexedDbStorage implements ReadModelStorage {
       await commitWritten(transaction, [last])
       return after
     })
-    this.#packs.move(packStampOf(after, side), [...remembered, ...writes.packs()])
+    this.#packs.move(packStampOf(after, slot), [...remembered, ...writes.packs()])
     return after
   }
 
-  async removeLetter(position: number, replay?: Replay): Promise<void> {
+  async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
     const { read = [], rows = new Map() } = replay ?? {}
     const changes = await ordered(rows)
     await this.#database.write('removing a dead letter of', this.#everything, async (transaction) => {
       const before = await this.#database.state(transaction)
-      const side = before.shown
-      const letters = transaction.objectStore(letterStore(side))
+      const slot = before.shown
+      const letters = transaction.objectStore(letterStore(slot))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
       const upToIt: DeadLetterRecord[] =
         letter?.holdsStream === true ? await requested(letters.getAll(IDBKeyRange.upperBound(position))) : []
       const now = await Promise.all(
-        read.map(({ table, key }) => this.#database.table(transaction, side, table).row(key)),
+        read.map(({ table, key }) => this.#database.table(transaction, slot, table).row(key)),
       )
       const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
       const after = letterRemoved(this.#key, before, { letter, upToIt, rowsAsRead }, replay?.from)
-      const writes = this.#writes(transaction, side, changes)
+      const writes = this.#writes(transaction, slot, changes)
       await writes.run(() => this.#database.state(transaction), new Slices())
       letters.delete(position)
-      return this.#finish(transaction, before, { after }, { side, added: writes.added() })
+      return this.#finish(transaction, before, { after }, { slot, added: writes.added() })
     })
   }
 
@@ -132,23 +132,23 @@ export class IndexedDbStorage implements ReadModelStorage {
     return leftOutBefore(this.#store, this.#database.definition, this.log)
   }
 
-  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {
+  async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {
     for (let tries = 1; ; tries += 1) {
       const memory = tries > maxTries ? undefined : this.#packs
-      const rows = await this.#rowsOf(side, table, (layout) => layout.rows(keys, memory))
+      const rows = await this.#rowsOf(slot, table, (layout) => layout.rows(keys, memory))
       if (rows !== undefined) return rows
     }
   }
 
-  async wholeTable(side: Side, table: string, most: number): Promise<readonly unknown[] | undefined> {
-    const size = await this.#rowsOf(side, table, (layout) => layout.size(this.#packs))
+  async wholeTable(slot: Slot, table: string, most: number): Promise<readonly unknown[] | undefined> {
+    const size = await this.#rowsOf(slot, table, (layout) => layout.size(this.#packs))
     if (size > most) return undefined
-    const rows = await this.#rowsOf(side, table, (layout) => layout.all(this.#packs))
+    const rows = await this.#rowsOf(slot, table, (layout) => layout.all(this.#packs))
     return rows.length > most ? undefined : rows
   }
 
-  lastKey(side: Side, table: string): Promise<RowKey | undefined> {
-    return this.#rowsOf(side, table, async (layout) => {
+  lastKey(slot: Slot, table: string): Promise<RowKey | undefined> {
+    return this.#rowsOf(slot, table, async (layout) => {
       const key = await layout.lastKey()
       return () => key
     })
@@ -158,8 +158,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     return askReaders(this.#database, asked)
   }
 
-  letters(after: number, limit: number, side?: Side): Promise<DeadLetterRecord[]> {
-    return lettersAfter(this.#database, after, limit, side)
+  letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]> {
+    return lettersAfter(this.#database, after, limit, slot)
   }
 
   get #everything(): readonly string[] {
@@ -168,20 +168,20 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   #writes(
     transaction: IDBTransaction,
-    side: Side,
+    slot: Slot,
     changes: OrderedChanges,
     remembered?: ReadonlyMap<string, TablePacks>,
   ): RowWrites {
-    return new RowWrites(changes, (table) => this.#database.table(transaction, side, table), remembered)
+    return new RowWrites(changes, (table) => this.#database.table(transaction, slot, table), remembered)
   }
 
   /** Reads rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
-  async #rowsOf<T>(side: Side, table: string, ask: (layout: TableLayout) => Promise<Found<T>>): Promise<T> {
-    const [found, state] = await this.#database.read(`reading '${table}'`, [rowStore(side, table)], (transaction) =>
+  async #rowsOf<T>(slot: Slot, table: string, ask: (layout: TableLayout) => Promise<Found<T>>): Promise<T> {
+    const [found, state] = await this.#database.read(`reading '${table}'`, [rowStore(slot, table)], (transaction) =>
       // The state is asked last: as long as it shows, so did the rows.
-      Promise.all([ask(this.#database.table(transaction, side, table)), this.#database.state(transaction)]),
+      Promise.all([ask(this.#database.table(transaction, slot, table)), this.#database.state(transaction)]),
     )
-    return found(packStampOf(state, side))
+    return found(packStampOf(state, slot))
   }
 
   /** Returns nothing if rows are to be taken away that are not among `stores`. */
@@ -206,7 +206,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   ): Promise<StateRow> {
     const { clear = [] } = transition
     const after = counted(before, transition, this.#database.countsRows(transaction, clear), moved)
-    for (const side of clear) this.#database.clear(transaction, side)
+    for (const slot of clear) this.#database.clear(transaction, slot)
     this.#packs.move('')
     // The state comes last, so that its success speaks for every row before it.
     await commitWritten(transaction, [transaction.objectStore(stateStore).put(after)])
@@ -214,7 +214,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 }
 
-const storesOf = (side: Side, rows: RowChanges, letters: boolean): readonly string[] => [
-  ...[...rows.keys()].map((table) => rowStore(side, table)),
-  ...(letters ? [letterStore(side)] : []),
+const storesOf = (slot: Slot, rows: RowChanges, letters: boolean): readonly string[] => [
+  ...[...rows.keys()].map((table) => rowStore(slot, table)),
+  ...(letters ? [letterStore(slot)] : []),
 ]

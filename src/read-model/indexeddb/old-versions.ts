@@ -4,13 +4,13 @@ import { databaseName } from '../../events/names.js'
 import { ifUnused, lockManager } from '../../locks/in-use.js'
 import { feature } from '../../platform/features.js'
 import { requested } from '../../platform/indexeddb.js'
-import type { ProjectionDefinition } from '../define.js'
+import type { Projection } from '../define.js'
 import { addLeftOut, earlierVersions } from '../earlier-versions.js'
 import type { StateRow } from '../state.js'
 import { lookInto } from './existing.js'
 import { stateStore } from './layout.js'
 
-type Version = Pick<ProjectionDefinition, 'name' | 'version'>
+type Version = Pick<Projection, 'name' | 'version'>
 
 /** The lock that says that a read model is in use. */
 export const inUseName = (store: string, key: string): string => `${databaseName(store, key)}:in-use`

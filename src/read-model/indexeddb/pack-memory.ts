@@ -1,9 +1,9 @@
 /** What a connection remembers of packed tables. */
 import type { TablePacks } from './packs.js'
-import { stampOf, type Side, type StateRow } from '../state.js'
+import { stampOf, type Slot, type StateRow } from '../state.js'
 
-/** The version stamp of the rows on a side. */
-export const packStampOf = (state: StateRow, side: Side): string => `${side} ${stampOf(state)}`
+/** The version stamp of the rows on a slot. */
+export const packStampOf = (state: StateRow, slot: Slot): string => `${slot} ${stampOf(state)}`
 
 /** The packs of tables at one version stamp; those of every other one are forgotten. */
 export class PackMemory {

@@ -3,7 +3,7 @@
  * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-rows.ts`.
  */
 import { RecentMap } from '../../platform/recent-map.js'
-import { compareKeys, slotOf, type RowKey, type Slot } from '../keys.js'
+import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { isExotic } from '../unit-of-work/rows.js'
 
 /** More rows than these make two packs. */
@@ -53,7 +53,7 @@ export interface Stored {
 /** The packs of one table: where they begin, and the rows of some. */
 export class TablePacks {
   #firsts: readonly RowKey[]
-  readonly #rows = new RecentMap<Slot, readonly unknown[]>(maxRemembered)
+  readonly #rows = new RecentMap<MapKey, readonly unknown[]>(maxRemembered)
   readonly #seen = { packs: 0, rows: 0 }
 
   constructor(firsts: readonly RowKey[]) {
@@ -70,11 +70,11 @@ export class TablePacks {
   }
 
   rowsOf(first: RowKey): readonly unknown[] | undefined {
-    return this.#rows.get(slotOf(first))
+    return this.#rows.get(mapKeyOf(first))
   }
 
   remember(first: RowKey, rows: readonly unknown[]): void {
-    this.#rows.set(slotOf(first), rows)
+    this.#rows.set(mapKeyOf(first), rows)
   }
 
   /** What a pack holds of which the rows were read. */
@@ -111,19 +111,19 @@ export class TablePacks {
 
   /** What was repacked is stored now. */
   stored(repacked: readonly Stored[]): void {
-    const gone = new Set<Slot>()
+    const gone = new Set<MapKey>()
     const added: RowKey[] = []
     for (const { first, packs } of repacked) {
-      if (first !== undefined) this.#rows.delete(slotOf(first))
+      if (first !== undefined) this.#rows.delete(mapKeyOf(first))
       // The first of them begins where it did.
-      if (first !== undefined && packs.length === 0) gone.add(slotOf(first))
+      if (first !== undefined && packs.length === 0) gone.add(mapKeyOf(first))
       for (const [at, pack] of packs.entries()) {
         if (first === undefined || at > 0) added.push(pack.first)
         if (pack.rows !== undefined) this.remember(pack.first, pack.rows)
       }
     }
     if (gone.size + added.length > 0)
-      this.#firsts = [...this.#firsts.filter((first) => !gone.has(slotOf(first))), ...added].sort(compareKeys)
+      this.#firsts = [...this.#firsts.filter((first) => !gone.has(mapKeyOf(first))), ...added].sort(compareKeys)
   }
 
   #at(key: RowKey): number {

@@ -3,7 +3,7 @@ import { requested } from '../../platform/indexeddb.js'
 import { readsBackwards } from '../../platform/backwards.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { countedRows } from '../row-counts.js'
-import type { Side, StateRow } from '../state.js'
+import type { Slot, StateRow } from '../state.js'
 import type { Answers, Query, TableQuery } from '../storage.js'
 import type { ReadModelDatabase } from './database.js'
 import { letterStore, rowStore } from './layout.js'
@@ -20,9 +20,9 @@ export async function askReaders(
   const { state, values } = await shownRows(
     database,
     `reading '${asked[0]?.table}'`,
-    (side) => asked.map(({ table }) => rowStore(side, table)),
-    (transaction, side) =>
-      Promise.all(asked.map(({ table, query }) => database.table(transaction, side, table).ask(query, counting))),
+    (slot) => asked.map(({ table }) => rowStore(slot, table)),
+    (transaction, slot) =>
+      Promise.all(asked.map(({ table, query }) => database.table(transaction, slot, table).ask(query, counting))),
     turns ? 'several' : 'one',
   )
   let uncounted = false
@@ -36,22 +36,22 @@ export async function askReaders(
   return uncounted ? askReaders(database, asked, true) : { values: all, state }
 }
 
-/** Dead letters after a position, in order; by default of the side that readers see. */
+/** Dead letters after a position, in order; by default of the slot that readers see. */
 export async function lettersAfter(
   database: ReadModelDatabase,
   after: number,
   limit: number,
-  side?: Side,
+  slot?: Slot,
 ): Promise<DeadLetterRecord[]> {
   if (limit === 0) return []
   const { values } = await shownRows(
     database,
     `reading dead letters of '${database.key}'`,
-    (side) => [letterStore(side)],
-    (transaction, side) =>
-      requested(transaction.objectStore(letterStore(side)).getAll(IDBKeyRange.lowerBound(after, true), limit)),
+    (slot) => [letterStore(slot)],
+    (transaction, slot) =>
+      requested(transaction.objectStore(letterStore(slot)).getAll(IDBKeyRange.lowerBound(after, true), limit)),
     'one',
-    side,
+    slot,
   )
   return values as DeadLetterRecord[]
 }
@@ -68,20 +68,20 @@ function needsSeveralTurns(query: Query, isPackable: boolean, counting: boolean)
 async function shownRows(
   database: ReadModelDatabase,
   what: string,
-  storesOf: (side: Side) => readonly string[],
-  work: (transaction: IDBTransaction, side: Side) => Promise<unknown[]>,
+  storesOf: (slot: Slot) => readonly string[],
+  work: (transaction: IDBTransaction, slot: Slot) => Promise<unknown[]>,
   turns: Turns,
-  fixed?: Side,
+  fixed?: Slot,
 ): Promise<{ values: unknown[]; state: StateRow }> {
   for (;;) {
-    const side = fixed ?? database.shown
+    const slot = fixed ?? database.shown
     const [state, values] = await database.read(
       what,
-      storesOf(side),
-      (transaction) => Promise.all([database.state(transaction), work(transaction, side)]),
+      storesOf(slot),
+      (transaction) => Promise.all([database.state(transaction), work(transaction, slot)]),
       turns,
     )
-    if (state.shown === side || fixed !== undefined) return { values, state }
+    if (state.shown === slot || fixed !== undefined) return { values, state }
     database.shown = state.shown
   }
 }

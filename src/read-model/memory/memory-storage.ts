@@ -1,27 +1,27 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
 import { ClosedError } from '../../errors.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
-import { projectionKey, type ProjectionDefinition } from '../define.js'
+import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
-import { atKeyPath, compareKeys, inRange, isIndexKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { atKeyPath, compareKeys, inRange, isIndexKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { addLeftOut, earlierVersions } from '../earlier-versions.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
 import { assertPossible } from '../possible-state.js'
 import {
   committed,
   emptyState,
-  workingSide,
+  workingSlot,
   type Commit,
   type RowChanges,
-  type Side,
+  type Slot,
   type StateRow,
   type Transition,
 } from '../state.js'
 import type { Answers, Query, ReadModelStorage, TableQuery } from '../storage.js'
 
-type Table = Map<Slot, { readonly key: RowKey; readonly row: unknown }>
-interface SideOfRows {
+type Table = Map<MapKey, { readonly key: RowKey; readonly row: unknown }>
+interface SlotRows {
   readonly tables: Map<string, Table>
   readonly letters: Map<number, DeadLetterRecord>
 }
@@ -29,7 +29,7 @@ interface SideOfRows {
 /** What all instances of one read model share: what a database is on disk. */
 interface MemoryDatabase {
   state: StateRow
-  readonly sides: readonly [SideOfRows, SideOfRows]
+  readonly slots: readonly [SlotRows, SlotRows]
 }
 
 /** The read models of one store in memory. */
@@ -37,7 +37,7 @@ export class MemoryReadModels {
   readonly #databases: MemoryDatabases = new Map()
 
   /** Opens one, and makes it if there is none. */
-  open(definition: ProjectionDefinition, log: string): ReadModelStorage {
+  open(definition: Projection, log: string): ReadModelStorage {
     return new MemoryStorage(this.#databases, definition, log)
   }
 
@@ -46,7 +46,7 @@ export class MemoryReadModels {
     const database = this.#databases.get(key)
     // One that was emptied is as good as none.
     if (database === undefined || database.state.fingerprint === '') return undefined
-    const { tables, letters } = database.sides[database.state.shown]
+    const { tables, letters } = database.slots[database.state.shown]
     return {
       state: database.state,
       rows: new Map([...tables].map(([name, rows]) => [name, [...rows.values()].map(({ row }) => row)])),
@@ -61,7 +61,7 @@ export class MemoryReadModels {
     const { log, epoch } = database.state
     // Whatever definition comes next may be another one.
     database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
-    for (const { tables, letters } of database.sides) {
+    for (const { tables, letters } of database.slots) {
       tables.clear()
       letters.clear()
     }
@@ -73,25 +73,25 @@ type MemoryDatabases = Map<string, MemoryDatabase>
 const inOrder = (letters: ReadonlyMap<number, DeadLetterRecord>): DeadLetterRecord[] =>
   [...letters.values()].sort((left, right) => left.position - right.position)
 
-const emptySide = (): SideOfRows => ({ tables: new Map(), letters: new Map() })
+const emptySlot = (): SlotRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
 class MemoryStorage implements ReadModelStorage {
   readonly log: string
   readonly #databases: MemoryDatabases
   readonly #database: MemoryDatabase
-  readonly #definition: ProjectionDefinition
+  readonly #definition: Projection
   readonly #key: string
   #closed = false
 
-  constructor(databases: MemoryDatabases, definition: ProjectionDefinition, log: string) {
+  constructor(databases: MemoryDatabases, definition: Projection, log: string) {
     this.log = log
     this.#databases = databases
     this.#definition = definition
     this.#key = projectionKey(definition)
     let database = databases.get(this.#key)
     if (database === undefined)
-      databases.set(this.#key, (database = { state: emptyState(log, ''), sides: [emptySide(), emptySide()] }))
+      databases.set(this.#key, (database = { state: emptyState(log, ''), slots: [emptySlot(), emptySlot()] }))
     this.#database = database
     this.#own()
     assertSameDefinition(definition, this.#state)
@@ -114,15 +114,15 @@ class MemoryStorage implements ReadModelStorage {
 
   async commit(change: Commit): Promise<StateRow> {
     const transition = committed(this.#key, this.#state, change)
-    const side = workingSide(change.from)
-    this.#put(side, change.rows)
-    for (const letter of change.letters) this.#database.sides[side].letters.set(letter.position, letter)
+    const slot = workingSlot(change.from)
+    this.#put(slot, change.rows)
+    for (const letter of change.letters) this.#database.slots[slot].letters.set(letter.position, letter)
     return this.#finish(transition)
   }
 
-  async removeLetter(position: number, replay?: Replay): Promise<void> {
+  async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
     const before = this.#state
-    const { letters } = this.#database.sides[before.shown]
+    const { letters } = this.#database.slots[before.shown]
     const found = {
       letter: letters.get(position),
       upToIt: inOrder(letters),
@@ -144,17 +144,17 @@ class MemoryStorage implements ReadModelStorage {
     return [...found]
   }
 
-  async rows(side: Side, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
-    return keys.map((key) => this.#row(side, table, key))
+  async rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]> {
+    return keys.map((key) => this.#row(slot, table, key))
   }
 
-  async wholeTable(side: Side, table: string, most: number): Promise<unknown[] | undefined> {
-    const rows = this.#table(side, table)
+  async wholeTable(slot: Slot, table: string, most: number): Promise<unknown[] | undefined> {
+    const rows = this.#table(slot, table)
     return rows.size > most ? undefined : [...rows.values()].map(({ row }) => row)
   }
 
-  async lastKey(side: Side, table: string): Promise<RowKey | undefined> {
-    return [...this.#table(side, table).values()]
+  async lastKey(slot: Slot, table: string): Promise<RowKey | undefined> {
+    return [...this.#table(slot, table).values()]
       .map(({ key }) => key)
       .sort(compareKeys)
       .at(-1)
@@ -166,8 +166,8 @@ class MemoryStorage implements ReadModelStorage {
     return { values: asked.map(({ table, query }) => structuredClone(this.#query(state.shown, table, query))), state }
   }
 
-  async letters(after: number, limit: number, side = this.#state.shown): Promise<DeadLetterRecord[]> {
-    return inOrder(this.#database.sides[side].letters)
+  async letters(after: number, limit: number, slot = this.#state.shown): Promise<DeadLetterRecord[]> {
+    return inOrder(this.#database.slots[slot].letters)
       .filter(({ position }) => position > after)
       .slice(0, limit)
   }
@@ -188,9 +188,9 @@ class MemoryStorage implements ReadModelStorage {
     }
   }
 
-  #query(side: Side, table: string, query: Query): unknown {
-    if (query.kind === 'get') return this.#row(side, table, query.key)
-    const rows = this.#table(side, table)
+  #query(slot: Slot, table: string, query: Query): unknown {
+    if (query.kind === 'get') return this.#row(slot, table, query.key)
+    const rows = this.#table(slot, table)
     const { index, range = {}, direction = 'next', limit = Infinity } = query.options
     if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
       return rows.size
@@ -204,28 +204,28 @@ class MemoryStorage implements ReadModelStorage {
     return found.slice(0, limit).map(({ row }) => row)
   }
 
-  #table(side: Side, name: string): Table {
-    const { tables } = this.#database.sides[side]
+  #table(slot: Slot, name: string): Table {
+    const { tables } = this.#database.slots[slot]
     let table = tables.get(name)
     if (table === undefined) tables.set(name, (table = new Map()))
     return table
   }
 
-  #row(side: Side, table: string, key: RowKey): unknown {
-    return this.#table(side, table).get(slotOf(key))?.row
+  #row(slot: Slot, table: string, key: RowKey): unknown {
+    return this.#table(slot, table).get(mapKeyOf(key))?.row
   }
 
-  #put(side: Side, changes: RowChanges): void {
+  #put(slot: Slot, changes: RowChanges): void {
     for (const [name, rows] of changes) {
-      const table = this.#table(side, name)
-      for (const [slot, { key, row }] of rows) row === null ? table.delete(slot) : table.set(slot, { key, row })
+      const table = this.#table(slot, name)
+      for (const [mapKey, { key, row }] of rows) row === null ? table.delete(mapKey) : table.set(mapKey, { key, row })
     }
   }
 
   #finish({ after, clear = [] }: Transition): StateRow {
-    for (const side of clear) {
-      this.#database.sides[side].tables.clear()
-      this.#database.sides[side].letters.clear()
+    for (const slot of clear) {
+      this.#database.slots[slot].tables.clear()
+      this.#database.slots[slot].letters.clear()
     }
     this.#database.state = after
     return after

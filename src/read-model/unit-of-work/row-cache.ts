@@ -1,6 +1,6 @@
 /** The rows of a table that a leader remembers: bounded, and sometimes known to be all there are. */
 import { RecentMap } from '../../platform/recent-map.js'
-import type { Slot } from '../keys.js'
+import type { MapKey } from '../keys.js'
 import type { Entry } from './rows.js'
 
 /** How many rows of a table are remembered, besides those not yet committed. */
@@ -8,7 +8,7 @@ export const maxCachedRows = 20_000
 
 /** Rows by key, the least recently used forgotten first. */
 export class RowCache {
-  readonly #entries = new RecentMap<Slot, Entry>(maxCachedRows)
+  readonly #entries = new RecentMap<MapKey, Entry>(maxCachedRows)
   #complete: boolean
 
   /** `complete`: the table is empty. */
@@ -26,24 +26,24 @@ export class RowCache {
     this.#complete = true
   }
 
-  get(slot: Slot): Entry | undefined {
-    const entry = this.#entries.get(slot)
+  get(mapKey: MapKey): Entry | undefined {
+    const entry = this.#entries.get(mapKey)
     // The order matters only where something may have to go.
-    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) this.#entries.set(slot, entry)
+    if (entry !== undefined && this.#entries.size > maxCachedRows / 2) this.#entries.set(mapKey, entry)
     return entry
   }
 
-  set(slot: Slot, entry: Entry): void {
-    if (this.#entries.set(slot, entry)) this.#complete = false
+  set(mapKey: MapKey, entry: Entry): void {
+    if (this.#entries.set(mapKey, entry)) this.#complete = false
   }
 
   /** Takes in what was committed. Whatever that is, the rows that were used last stay, since they may have been read for events to come. */
-  setAll(entries: ReadonlyMap<Slot, Entry>): void {
+  setAll(entries: ReadonlyMap<MapKey, Entry>): void {
     let tooMany = entries.size - maxCachedRows / 2
-    for (const [slot, entry] of entries) {
+    for (const [mapKey, entry] of entries) {
       tooMany -= 1
-      if (this.#entries.replace(slot, entry)) continue
-      if (tooMany < 0) this.set(slot, entry)
+      if (this.#entries.replace(mapKey, entry)) continue
+      if (tooMany < 0) this.set(mapKey, entry)
       else this.#complete = false
     }
   }

@@ -6,7 +6,7 @@ import { isRefusedPromise } from '../../platform/promises.js'
 import type { TableDefinition } from '../define.js'
 import { sameStored } from '../equal.js'
 import { IndexWatch } from '../index-watch.js'
-import { assertKey, compareKeys, copyOfKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { assertKey, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import type { RowSource } from '../storage.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
@@ -43,9 +43,9 @@ export class TableWork {
   readonly #keyOfRow: string
   readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
-  #pending = new Map<Slot, Entry>()
+  #pending = new Map<MapKey, Entry>()
   /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
-  #before: (Slot | Entry | undefined)[] = []
+  #before: (MapKey | Entry | undefined)[] = []
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
   #whole: Promise<void> | undefined
@@ -73,7 +73,7 @@ export class TableWork {
   }
 
   /** What is to be committed. */
-  get pending(): ReadonlyMap<Slot, Entry> {
+  get pending(): ReadonlyMap<MapKey, Entry> {
     return this.#pending
   }
 
@@ -84,10 +84,10 @@ export class TableWork {
 
   /** A row that needs no reading; nothing where only the storage knows. */
   known(key: RowKey): Entry | undefined {
-    const slot = slotOf(key)
+    const mapKey = mapKeyOf(key)
     return (
-      this.#pending.get(slot) ??
-      this.#cache.get(slot) ??
+      this.#pending.get(mapKey) ??
+      this.#cache.get(mapKey) ??
       (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key))
         ? { key: copyOfKey(key), row: null }
         : undefined)
@@ -126,9 +126,9 @@ export class TableWork {
 
   /** Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first. */
   needs(key: RowKey): boolean {
-    const slot = slotOf(key)
-    const pending = this.#pending.get(slot)
-    if (pending !== undefined) this.#cache.set(slot, pending)
+    const mapKey = mapKeyOf(key)
+    const pending = this.#pending.get(mapKey)
+    if (pending !== undefined) this.#cache.set(mapKey, pending)
     return this.known(key) === undefined
   }
 
@@ -139,7 +139,7 @@ export class TableWork {
       throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
     const checked = this.checked(row)
     const key = this.keyOf(checked)
-    if (expected !== undefined && slotOf(key) !== slotOf(expected)) {
+    if (expected !== undefined && mapKeyOf(key) !== mapKeyOf(expected)) {
       throw new InvalidArgumentError(
         `update() of '${this.#name}'`,
         'returned a row with another key. Delete the one and put the other.',
@@ -151,7 +151,7 @@ export class TableWork {
   /** Puts a row that was checked, and whose key is known. */
   stage(key: RowKey, row: object): void {
     const entry = taken(copyOfKey(key), row, this.#name)
-    if (slotOf(this.keyOf(entry.row)) !== slotOf(key))
+    if (mapKeyOf(this.keyOf(entry.row)) !== mapKeyOf(key))
       throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
     this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
@@ -169,10 +169,10 @@ export class TableWork {
   /** The event at work failed: its writes never were. */
   discard(): void {
     for (let at = this.#before.length - 2; at >= 0; at -= 2) {
-      const slot = this.#before[at] as Slot
+      const mapKey = this.#before[at] as MapKey
       const entry = this.#before[at + 1] as Entry | undefined
-      if (entry === undefined) this.#pending.delete(slot)
-      else this.#pending.set(slot, entry)
+      if (entry === undefined) this.#pending.delete(mapKey)
+      else this.#pending.set(mapKey, entry)
     }
     this.#before = []
   }
@@ -237,16 +237,16 @@ export class TableWork {
   }
 
   #write(entry: Entry): void {
-    const slot = slotOf(entry.key)
-    this.#before.push(slot, this.#pending.get(slot))
-    this.#pending.set(slot, entry)
+    const mapKey = mapKeyOf(entry.key)
+    this.#before.push(mapKey, this.#pending.get(mapKey))
+    this.#pending.set(mapKey, entry)
   }
 
   #remember(key: RowKey, row: unknown): Entry {
     const own = copyOfKey(key)
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
     this.#read?.push({ table: this.#name, key: own, row: entry.row })
-    this.#cache.set(slotOf(key), entry)
+    this.#cache.set(mapKeyOf(key), entry)
     return entry
   }
 
@@ -265,9 +265,9 @@ export class TableWork {
     } else {
       for (const row of rows) {
         const key = this.keyOf(row)
-        const slot = slotOf(key)
+        const mapKey = mapKeyOf(key)
         this.#sawKey(key)
-        if (this.#cache.get(slot) === undefined) this.#cache.set(slot, kept(key, row as object, this.#name))
+        if (this.#cache.get(mapKey) === undefined) this.#cache.set(mapKey, kept(key, row as object, this.#name))
       }
       this.#cache.markComplete()
     }

@@ -4,8 +4,8 @@ import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { isRefusedPromise, isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
 import type { Applying } from '../../projection/target.js'
-import { projectionKey, type ProjectionDefinition, type TableDefinition, type TableFold } from '../define.js'
-import { assertKey, slotOf, type RowKey, type Slot } from '../keys.js'
+import { projectionKey, type Projection, type TableDefinition, type TableFold } from '../define.js'
+import { assertKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
 import type { RowsRead } from '../dead-letters.js'
 import type { RowChanges } from '../state.js'
@@ -28,7 +28,7 @@ const manyRows = 128
 
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
-  readonly #definition: ProjectionDefinition<E>
+  readonly #definition: Projection<E>
   readonly #source: RowSource
   readonly #folds: readonly Fold<E>[]
   readonly #writers: (event: Invocation) => object
@@ -42,7 +42,7 @@ export class UnitOfWork<E extends EventShape> {
   #wantsPreparing = false
 
   constructor(
-    definition: ProjectionDefinition<E>,
+    definition: Projection<E>,
     source: RowSource,
     options: { readonly remembersReads?: boolean } = {},
   ) {
@@ -82,7 +82,7 @@ export class UnitOfWork<E extends EventShape> {
 
   /** What is to be committed. */
   get pending(): RowChanges {
-    const changes = new Map<string, ReadonlyMap<Slot, Entry>>()
+    const changes = new Map<string, ReadonlyMap<MapKey, Entry>>()
     for (const [name, { pending }] of this.#tables) if (pending.size > 0) changes.set(name, pending)
     return changes
   }
@@ -244,7 +244,7 @@ function unknownKeys<E extends EventShape>(
   fold: Fold<E>,
   events: readonly RecordedEvent<E>[],
 ): RowKey[] {
-  const keys = new Map<Slot, RowKey>()
+  const keys = new Map<MapKey, RowKey>()
   for (const event of events) {
     let key: RowKey | undefined
     try {
@@ -255,7 +255,7 @@ function unknownKeys<E extends EventShape>(
       // The event fails when its turn comes, and then its policy is asked.
       continue
     }
-    if (table.needs(key)) keys.set(slotOf(key), key)
+    if (table.needs(key)) keys.set(mapKeyOf(key), key)
   }
   return [...keys.values()]
 }
@@ -284,7 +284,7 @@ function evolve<E extends EventShape>(
     )
   }
   const row = table.checked(after)
-  if (slotOf(table.keyOf(row)) !== slotOf(key))
+  if (mapKeyOf(table.keyOf(row)) !== mapKeyOf(key))
     throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
   table.stage(key, row as object)
 }

@@ -296,13 +296,13 @@ function writing(add: Add): void {
     equal(await store.head(), 1, 'the head')
   })
 
-  add('failIfAny: refuses if such an event came after, and only then', async (store) => {
+  add('condition: refuses if such an event came after, and only then', async (store) => {
     await store.append([
       { stream: 'a', events: [event(1, 'Alpha')] },
       { stream: 'b', events: [event(2, 'Beta')] },
     ])
     const append = (filter: EventFilter, after: number) =>
-      store.append({ stream: 'c', events: [event(3)] }, { failIfAny: { filter, after } })
+      store.append({ stream: 'c', events: [event(3)] }, { condition: { failIfEventsMatch: filter, after } })
     const error = await rejects(() => append({ types: ['Beta'] }, 1), 'condition-failed', 'the append')
     equal([error['position'], error['outcome']], [2, 'not-written'], 'the error')
     await rejects(() => append({ streamPrefix: 'a' }, 0), 'condition-failed', 'the append by prefix')
@@ -389,8 +389,8 @@ function refusing(add: Add): void {
       await refused('readStream after', () => collect(store.readStream('a', { after: bad })))
       await refused('readStream limit', () => collect(store.readStream('a', { limit: bad })))
       await refused('expectedVersion', () => store.append({ stream: 'a', events: [event(1)], expectedVersion: bad }))
-      await refused('failIfAny.after', () =>
-        store.append({ stream: 'a', events: [event(1)] }, { failIfAny: { filter: {}, after: bad } }),
+      await refused('condition.after', () =>
+        store.append({ stream: 'a', events: [event(1)] }, { condition: { failIfEventsMatch: {}, after: bad } }),
       )
     }
     equal(ns((await store.readEvents({}, { after: -0, limit: 1 })).events), [1], 'what is after -0')

@@ -62,7 +62,7 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
     'dead letters are kept with the position that saves them, in order, or with none; a save may drop those before it',
     async (store) => {
       // A store need not keep any.
-      if (store.letters === undefined) return
+      if (store.deadLetters === undefined) return
       const letter = (position: number) => ({
         position,
         eventId: `id-${position}`,
@@ -73,19 +73,19 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
         attempts: 1,
         time: 0,
       })
-      const kept = async (name = 'p') => (await store.letters?.(name, 0, 10))?.map(({ position }) => position)
-      await store.save('p', 3, { expected: 0, letters: [letter(3), letter(2)] })
-      await store.save('q', 1, { letters: [letter(1)] })
-      await rejects(() => store.save('p', 4, { expected: 0, letters: [letter(4)] }), 'leadership-lost', 'the save')
+      const kept = async (name = 'p') => (await store.deadLetters?.(name, 0, 10))?.map(({ position }) => position)
+      await store.save('p', 3, { expected: 0, deadLetters: [letter(3), letter(2)] })
+      await store.save('q', 1, { deadLetters: [letter(1)] })
+      await rejects(() => store.save('p', 4, { expected: 0, deadLetters: [letter(4)] }), 'leadership-lost', 'the save')
       equal(await kept(), [2, 3], 'the letters')
       equal(
-        (await store.letters('p', 2, 10)).map(({ position }) => position),
+        (await store.deadLetters('p', 2, 10)).map(({ position }) => position),
         [3],
         'those after a position',
       )
-      await store.save('p', 0, { dropLetters: true })
+      await store.save('p', 0, { dropDeadLetters: true })
       equal([await store.load('p'), await kept(), await kept('q')], [0, [], [1]], 'position and letters')
-      await store.save('p', 1, { dropLetters: true, letters: [letter(1)] })
+      await store.save('p', 1, { dropDeadLetters: true, deadLetters: [letter(1)] })
       equal(await kept(), [1], 'what came with the drop')
     },
   )

@@ -22,7 +22,7 @@ export function awaitedContract({ name, open }: Backend): void {
       const results: unknown[] = []
       for (let at = 1; at <= count; at += 1) {
         await store.append({ stream: 's', events: [added('a', at)] })
-        if (apart || at === count) results.push(await runProjection(projection, store).catch((error: unknown) => error))
+        if (apart || at === count) results.push(await runProjection(store, projection).catch((error: unknown) => error))
       }
       const view = await openReadModel(store, projection)
       const rows = await view.sums.getAll()
@@ -47,7 +47,7 @@ export function awaitedContract({ name, open }: Backend): void {
       const { result, rows } = await outcome(handler, 3, true)
       const right = which.includes('at the end of')
       expect(result).toMatchObject({
-        code: 'failed',
+        code: 'projection-failed',
         position: right ? 2 : 1,
         cause: {
           code: 'invalid-argument',
@@ -88,7 +88,7 @@ export function awaitedContract({ name, open }: Backend): void {
         tables,
         on: { Added: ({ data }, { sums }) => dropped(sums.update('a', plus(data.amount))) },
       })
-      const running = startProjection(projection, store)
+      const running = startProjection(store, projection)
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await expect(running.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({
         position: 1,

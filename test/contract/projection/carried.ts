@@ -20,14 +20,14 @@ export function carriedContract({ name, open }: Backend): void {
       sums({
         version,
         bad: ({ position }) => broken && position === 2,
-        onError: (retryCount) => (asked.push(retryCount), 'fatal'),
+        onFailure: (retryCount) => (asked.push(retryCount), 'fatal'),
       })
     /** Five events, of which version 1 left out the second by hand. */
     const skipped = async (store?: Store) => {
       broken = true
       const filled = store ?? (await open(newName()))
       await filled.append({ stream: 's', events: [1, 2, 3, 4, 5].map((amount) => added('a', amount)) })
-      const projection = startProjection(version(1), filled)
+      const projection = startProjection(filled, version(1))
       await expect(projection.caughtUp(5, soon)).rejects.toMatchObject({ position: 2 })
       await projection.skip(2)
       await projection.caughtUp(5, soon)
@@ -37,7 +37,7 @@ export function carriedContract({ name, open }: Backend): void {
     }
     const run = async (store: Store, of: number) => {
       const reports: ProjectionReport[] = []
-      const result = await runProjection(version(of), store, { onEvent: (report) => void reports.push(report) })
+      const result = await runProjection(store, version(of), { onReport: (report) => void reports.push(report) })
       return { result, left: reports.filter(({ type }) => type === 'skipped') }
     }
     const without2 = [{ name: 'a', count: 4, total: 13 }]
@@ -64,7 +64,7 @@ export function carriedContract({ name, open }: Backend): void {
     })
     test('a rebuild of the new version does as its first run did', async () => {
       const store = await skipped()
-      const projection = startProjection(version(2), store)
+      const projection = startProjection(store, version(2))
       await projection.caughtUp(5, soon)
       await projection.rebuild({ until: 'complete' })
       expect(await rowsOf(store, version(2))).toEqual(without2)
@@ -88,7 +88,7 @@ export function carriedContract({ name, open }: Backend): void {
     test('other events that fail are not left out, nor is it where no earlier version is there', async () => {
       const store = await skipped()
       await expect(
-        runProjection(sums({ version: 2, bad: ({ position }) => position === 3 }), store),
+        runProjection(store, sums({ version: 2, bad: ({ position }) => position === 3 })),
       ).rejects.toMatchObject({ position: 3 })
       expect(await rowsOf(store, version(2))).toEqual([{ name: 'a', count: 2, total: 3 }])
       for (const gone of [1, 2]) await deleteReadModel(store, version(gone))
@@ -100,13 +100,13 @@ export function carriedContract({ name, open }: Backend): void {
       broken = true
       const store = await open(newName())
       await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
-      const later = startProjection(version(5), store)
+      const later = startProjection(store, version(5))
       await expect(later.caughtUp(3, soon)).rejects.toMatchObject({ position: 2 })
       await later.skip(2)
       await later.caughtUp(3, soon)
       await later.stop()
       await expect(run(store, 4)).rejects.toMatchObject({ position: 2 })
-      await expect(runProjection({ ...version(6), name: 'sum' }, store)).rejects.toMatchObject({ position: 2 })
+      await expect(runProjection(store, { ...version(6), name: 'sum' })).rejects.toMatchObject({ position: 2 })
       expect(await run(store, 6)).toMatchObject({ result: { position: 3, skipped: 1 } })
       await store.close()
     })
@@ -114,7 +114,7 @@ export function carriedContract({ name, open }: Backend): void {
       broken = true
       const store = await open(newName())
       await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
-      const [old, next] = [startProjection(version(1), store), startProjection(version(2), store)]
+      const [old, next] = [startProjection(store, version(1)), startProjection(store, version(2))]
       for (const each of [old, next]) await expect(each.caughtUp(3, soon)).rejects.toMatchObject({ position: 2 })
       await old.skip(2)
       await next.resume()
@@ -127,7 +127,7 @@ export function carriedContract({ name, open }: Backend): void {
       broken = true
       const store = await open(newName())
       await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
-      const [old, next] = [startProjection(version(1), store), startProjection(version(2), store)]
+      const [old, next] = [startProjection(store, version(1)), startProjection(store, version(2))]
       for (const each of [old, next]) await expect(each.caughtUp(3, soon)).rejects.toMatchObject({ position: 2 })
       await next.stop()
       await old.skip(2)

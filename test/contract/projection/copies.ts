@@ -25,9 +25,9 @@ export function copiesContract({ name, open }: Backend): void {
         name: 'copies',
         tables: { rows: (indexed ? { key: 'id', indexes: { byAt: 'at' } } : { key: 'id' }) as TypedTable<Row> },
         on: { Added: async ({ data }, { rows }) => void (await put(rows as never, data.amount)) },
-        onError: () => 'park',
+        onFailure: () => 'park',
       })
-      const result = await runProjection(definition, store)
+      const result = await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       const rows = await view.rows.getAll()
       await view.close()
@@ -142,7 +142,7 @@ export function copiesContract({ name, open }: Backend): void {
           },
         },
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       expect(await view.sums.getAll()).toEqual([
         { name: 'a', total: 4, seen: [1, 2, 3] },
@@ -197,9 +197,9 @@ export function copiesContract({ name, open }: Backend): void {
           },
         },
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       await store.append({ stream: 's', events: [other()] })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       const expected = [
         { name: 'a', at: new Date(100), parts: [{ at: new Date(3) }] },

@@ -33,7 +33,7 @@ const rows = (bad: (position: number) => boolean = () => false) =>
         if (amount === 7) others.put({ name: to, n: 7 })
       },
     },
-    onError: () => 'park',
+    onFailure: () => 'park',
   })
 
 /** What is asked of IndexedDB while `work` runs. */
@@ -86,8 +86,8 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
           )
           const { position } = await store.append({ stream: 's', events: list })
           const runs = startProjection(
-            rows((at) => isBad && at % 50 === 0),
             store,
+            rows((at) => isBad && at % 50 === 0),
           )
           await runs.caughtUp(position, { timeout: 20_000 })
           await expectRight(store)
@@ -95,7 +95,7 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
           if (step % 4 === 2) await runs.rebuild()
           if (step % 5 === 3) {
             isBad = false
-            for await (const letter of runs.deadLetters()) await letter.retry()
+            for await (const letter of runs.deadLetters()) await letter.replay()
             isBad = true
           }
           await expectRight(store)
@@ -124,7 +124,7 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
         stream: 's',
         events: Array.from({ length: count }, (_, at) => added(`k${String(at).padStart(6, '0')}`, at)),
       })
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       return { name, store, view: await openReadModel(store, rows()) }
     }
     const editState = (store: string, change: (state: any) => unknown) =>
@@ -166,13 +166,13 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       }))
       expect((await counts()).value).toBe(500)
       await store.append({ stream: 's', events: [added('new', 1)] })
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       expect((await counts()).value).toBe(501)
       for (const junk of [5, null, { of: 5 }, { of: '', sides: null }]) {
         await editState(name, (state) => ({ ...state, counts: junk }))
         expect((await counts()).value).toBe(501)
       }
-      const runs = startProjection(rows(), store)
+      const runs = startProjection(store, rows())
       await runs.rebuild({ until: 'complete' })
       await runs.stop()
       // Finds out that readers see the other side now.
@@ -192,7 +192,7 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
         }))
         expect(await view.rows.count()).toBe(100)
         await store.append({ stream: 's', events: [added('new', 1)] })
-        await runProjection(rows(), store)
+        await runProjection(store, rows())
         expect(await view.rows.count()).toBe(101)
         await view.close()
         await store.close()
@@ -202,16 +202,16 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
     test('a state that sends readers to the other side, by hand, is an integrity error with its name', async () => {
       const { name, store, view } = await filled(100)
       await editState(name, (state) => ({ ...state, shown: 1 }))
-      const error = { code: 'integrity', message: expect.stringContaining("'shown' is 1") }
+      const error = { code: 'log-inconsistent', message: expect.stringContaining("'shown' is 1") }
       await expect(view.rows.getAll()).rejects.toMatchObject(error)
       await view.close()
       await expect(openReadModel(store, rows())).rejects.toMatchObject(error)
-      await expect(runProjection(rows(), store)).rejects.toMatchObject({ cause: error })
+      await expect(runProjection(store, rows())).rejects.toMatchObject({ cause: error })
       expect((await verifyReadModel(store, rows())).defects).toMatchObject([
         { kind: 'state', message: expect.stringContaining("'shown' is 1") },
       ])
       await deleteReadModel(store, rows())
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       const again = await openReadModel(store, rows())
       expect(await again.rows.count()).toBe(100)
       await again.close()
@@ -223,6 +223,7 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       await before.close()
       const definition = rows()
       const runs = startProjection(
+        store,
         {
           ...definition,
           on: {
@@ -232,7 +233,6 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
             },
           },
         },
-        store,
       )
       // From here on it remembers the packs, and writes them in the turn that it asks for the state in.
       await runs.caughtUp(

@@ -42,7 +42,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
 
   describe(`H51: one definition under a name and version: ${name}`, () => {
     const started = async (store: Store) => {
-      const first = startProjection(sums(), store)
+      const first = startProjection(store, sums())
       await first.caughtUp(3, soon)
       return first
     }
@@ -51,10 +51,10 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       const store = await filled()
       const first = await started(store)
       const message = expect.stringMatching(/^Two definitions of 'sums@1' .* differ in .*on\.Added/)
-      await expect(runProjection(doubled(), store)).rejects.toMatchObject({ ...refused, message })
+      await expect(runProjection(store, doubled())).rejects.toMatchObject({ ...refused, message })
       await expect(openReadModel(store, doubled())).rejects.toMatchObject({ ...refused, message })
       await expect(verifyReadModel(store, doubled())).rejects.toMatchObject({ ...refused, message })
-      const second = startProjection(doubled(), store)
+      const second = startProjection(store, doubled())
       await expect(second.caughtUp(3, soon)).rejects.toMatchObject({ ...refused, message })
       expect(second.status.getSnapshot()).toMatchObject({ phase: 'faulted', lastError: refused })
       await expect(second.resume()).rejects.toMatchObject(refused)
@@ -66,7 +66,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       const store = await filled()
       const first = await started(store)
       const view = await openReadModel(store, sums())
-      const second = startProjection(doubled(), store)
+      const second = startProjection(store, doubled())
       await expect(second.caughtUp(3, soon)).rejects.toMatchObject(refused)
       await first.stop()
       await expect(second.resume()).rejects.toMatchObject(refused)
@@ -79,21 +79,21 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     })
     test('a view alone is of its definition, too', async () => {
       const store = await filled()
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const view = await openReadModel(store, sums())
-      await expect(runProjection(doubled(), store)).rejects.toMatchObject(refused)
+      await expect(runProjection(store, doubled())).rejects.toMatchObject(refused)
       await view.close()
-      expect(await runProjection(doubled(), store)).toMatchObject({ reason: 'caught-up' })
+      expect(await runProjection(store, doubled())).toMatchObject({ reason: 'caught-up' })
       await store.close()
     })
-    const withPolicy = () => defineProjection(events, { name: 'sums', tables, on: sums().on, onError: () => 'park' })
+    const withPolicy = () => defineProjection(events, { name: 'sums', tables, on: sums().on, onFailure: () => 'park' })
     const filtered = () =>
       defineProjection(events, {
         name: 'sums',
         tables,
         on: sums().on,
         filter: { streamPrefix: 's' },
-        onError: ({ retryCount }) => (retryCount > 0 ? 'skip' : 'fatal'),
+        onFailure: ({ retryCount }) => (retryCount > 0 ? 'skip' : 'fatal'),
       })
     const key = () => 'a'
     const folded = (first: boolean) =>
@@ -112,16 +112,16 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     test('policy, filter and folds belong to it', async () => {
       const store = await filled()
       const first = await started(store)
-      await expect(runProjection(withPolicy(), store)).rejects.toMatchObject({
-        message: expect.stringMatching(/differ in onError:/),
+      await expect(runProjection(store, withPolicy())).rejects.toMatchObject({
+        message: expect.stringMatching(/differ in onFailure:/),
       })
-      await expect(runProjection(filtered(), store)).rejects.toMatchObject({
-        message: expect.stringMatching(/differ in onError, filter:/),
+      await expect(runProjection(store, filtered())).rejects.toMatchObject({
+        message: expect.stringMatching(/differ in onFailure, filter:/),
       })
       await first.stop()
-      const fold = startProjection(folded(true), store)
+      const fold = startProjection(store, folded(true))
       await fold.caughtUp(3, soon)
-      await expect(runProjection(folded(false), store)).rejects.toMatchObject({
+      await expect(runProjection(store, folded(false))).rejects.toMatchObject({
         message: expect.stringContaining('fold.sums.evolve'),
       })
       await fold.stop()
@@ -130,7 +130,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     test('the same text is the same definition: a module may be evaluated twice', async () => {
       const store = await filled()
       const first = await started(store)
-      const second = startProjection(sums(), store)
+      const second = startProjection(store, sums())
       await second.caughtUp(3, soon)
       expect(await rowsOf(store, sums())).toHaveLength(1)
       expect((await verifyReadModel(store, sums())).ok).toBe(true)
@@ -143,7 +143,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       function two() {}
       const bound = (handler: () => void) =>
         defineProjection(events, { name: 'sums', tables, on: { Added: handler.bind(undefined) } })
-      const first = startProjection(bound(one), store)
+      const first = startProjection(store, bound(one))
       await first.caughtUp(3, soon)
       await expect(openReadModel(store, bound(two))).rejects.toMatchObject({
         ...refused,
@@ -156,9 +156,9 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     test('other names, versions and stores are in nobody’s way', async () => {
       const [store, elsewhere] = [await filled(), await filled()]
       const first = await started(store)
-      expect(await runProjection(doubled(), elsewhere)).toMatchObject({ reason: 'caught-up' })
-      expect(await runProjection({ ...doubled(), version: 2 }, store)).toMatchObject({ reason: 'caught-up' })
-      expect(await runProjection({ ...doubled(), name: 'others' }, store)).toMatchObject({ reason: 'caught-up' })
+      expect(await runProjection(elsewhere, doubled())).toMatchObject({ reason: 'caught-up' })
+      expect(await runProjection(store, { ...doubled(), version: 2 })).toMatchObject({ reason: 'caught-up' })
+      expect(await runProjection(store, { ...doubled(), name: 'others' })).toMatchObject({ reason: 'caught-up' })
       await first.stop()
       for (const each of [store, elsewhere]) await each.close()
     })
@@ -167,9 +167,9 @@ export function definitionsContract({ name, open, shared }: Backend): void {
         const storeName = newName()
         const [store, again] = [await filled(storeName), await open(storeName)]
         const first = await started(store)
-        await expect(runProjection(doubled(), again)).rejects.toMatchObject(refused)
+        await expect(runProjection(again, doubled())).rejects.toMatchObject(refused)
         await first.stop()
-        expect(await runProjection(doubled(), again)).toMatchObject({ reason: 'caught-up' })
+        expect(await runProjection(again, doubled())).toMatchObject({ reason: 'caught-up' })
         for (const each of [store, again]) await each.close()
       })
     }
@@ -191,25 +191,25 @@ export function definitionsContract({ name, open, shared }: Backend): void {
     })
     test('one that could not be opened is in nobody’s way afterwards', async () => {
       const store = await filled()
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const changed = defineProjection(events, {
         name: 'sums',
         tables: { sums: table<{ id: string }>({ key: 'id' }) },
         on: { Added: () => {} },
       })
       await expect(openReadModel(store, changed)).rejects.toMatchObject(refused)
-      await expect(runProjection(changed, store)).rejects.toMatchObject(refused)
+      await expect(runProjection(store, changed)).rejects.toMatchObject(refused)
       expect(await rowsOf(store, sums())).toHaveLength(1)
       await store.close()
     })
     test('plain projectors: the order of the types in a filter makes no other one', async () => {
       const store = await filled()
       const plain = (...types: Event['type'][]) => ({ name: 'plain', apply() {}, filter: { types } })
-      const first = startProjection<Event, never>(plain('Added', 'Other'), store)
+      const first = startProjection<Event, never>(store, plain('Added', 'Other'))
       await first.caughtUp(3, soon)
-      const second = startProjection<Event, never>(plain('Other', 'Added'), store)
+      const second = startProjection<Event, never>(store, plain('Other', 'Added'))
       await second.caughtUp(3, soon)
-      await expect(runProjection(plain('Other'), store)).rejects.toMatchObject({
+      await expect(runProjection(store, plain('Other'))).rejects.toMatchObject({
         ...refused,
         message: expect.stringContaining('filter'),
       })
@@ -220,18 +220,18 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       const store = await filled()
       const seen: number[] = []
       const plain = () => ({ name: 'plain', apply: ({ position }: { position: number }) => void seen.push(position) })
-      const first = startProjection<Event, never>(plain(), store)
+      const first = startProjection<Event, never>(store, plain())
       await first.caughtUp(3, soon)
       const another = { name: 'plain', apply: () => void seen.push(-1) }
-      await expect(runProjection(another, store)).rejects.toMatchObject({
+      await expect(runProjection(store, another)).rejects.toMatchObject({
         ...refused,
         message: expect.stringContaining("'plain'"),
       })
-      const second = startProjection<Event, never>(another, store)
+      const second = startProjection<Event, never>(store, another)
       await expect(second.caughtUp(3, soon)).rejects.toMatchObject(refused)
-      await expect(runProjection(plain(), store)).rejects.toMatchObject({ code: 'leadership' })
+      await expect(runProjection(store, plain())).rejects.toMatchObject({ code: 'already-running' })
       await stopped(first, second)
-      expect(await runProjection(another, store)).toMatchObject({ position: 3 })
+      expect(await runProjection(store, another)).toMatchObject({ position: 3 })
       expect(seen).toEqual([1, 2, 3])
       await store.close()
     })
@@ -265,22 +265,22 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       ['a fold of all', define(['Added']), define(['Added'], {}, true)],
     ] as const)('%s under the same version is refused', async ([, before, after]) => {
       const store = await filled()
-      expect(await runProjection(before, store)).toMatchObject({ position: 3 })
+      expect(await runProjection(store, before)).toMatchObject({ position: 3 })
       const error = {
         ...refused,
         message: expect.stringMatching(/^The event types or the filter of 'typed@1' .*Raise 'version'/),
       }
-      await expect(runProjection(after, store)).rejects.toMatchObject(error)
+      await expect(runProjection(store, after)).rejects.toMatchObject(error)
       await expect(openReadModel(store, after)).rejects.toMatchObject(error)
-      const handle = startProjection(after, store)
+      const handle = startProjection(store, after)
       await expect(handle.caughtUp(3, soon)).rejects.toMatchObject(error)
       await handle.stop()
       expect((await verifyReadModel(store, after)).defects).toMatchObject([{ kind: 'tables' }])
       // What it said it would do: another version, or none stored.
-      expect(await runProjection({ ...after, version: 2 }, store)).toMatchObject({ position: 3 })
+      expect(await runProjection(store, { ...after, version: 2 })).toMatchObject({ position: 3 })
       await deleteReadModel(store, after)
       expect(await verifyReadModel(store, after)).toMatchObject({ ok: true, rows: 0 })
-      expect(await runProjection(after, store)).toMatchObject({ position: 3 })
+      expect(await runProjection(store, after)).toMatchObject({ position: 3 })
       await store.close()
     })
     test.for([
@@ -292,15 +292,15 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       ['a catalogue of types only', foldOf('Added'), define([], {}, true)],
     ] as const)('%s changes nothing', async ([, before, after]) => {
       const store = await filled()
-      await runProjection(before, store)
-      expect(await runProjection(after, store)).toMatchObject({ position: 3, reason: 'caught-up' })
+      await runProjection(store, before)
+      expect(await runProjection(store, after)).toMatchObject({ position: 3, reason: 'caught-up' })
       await store.close()
     })
     if (shared) {
       test('a read model of an older build, which stored no types, is adopted once, by the first run', async () => {
         const storeName = newName()
         const store = await filled(storeName)
-        await runProjection(define(['Added']), store)
+        await runProjection(store, define(['Added']))
         const edit = (change: (row: Record<string, unknown>) => unknown) =>
           withDatabase(`${databaseOf(storeName)}:typed@1`, async (database) => {
             const transaction = database.transaction('tidemark:state', 'readwrite')
@@ -314,8 +314,8 @@ export function definitionsContract({ name, open, shared }: Backend): void {
         })
         const view = await openReadModel(store, both)
         await view.close()
-        expect(await runProjection(both, store)).toMatchObject({ position: 3 })
-        await expect(runProjection(define(['Added']), store)).rejects.toMatchObject(refused)
+        expect(await runProjection(store, both)).toMatchObject({ position: 3 })
+        await expect(runProjection(store, define(['Added']))).rejects.toMatchObject(refused)
         await store.close()
       })
     }

@@ -15,7 +15,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
       if (shared) expect((await databaseNames()) ?? [], 'the room is free').not.toContain(`${databaseOf(name)}:sums@1`)
       expect(await store.head()).toBe(3)
       expect(await rowsOf(store, sums())).toEqual([])
-      expect(await runProjection(sums(), store)).toMatchObject({ applied: 3, position: 3 })
+      expect(await runProjection(store, sums())).toMatchObject({ applied: 3, position: 3 })
       expect(await rowsOf(store, sums())).toEqual(before)
       await store.close()
     })
@@ -34,16 +34,16 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
       const view = await openReadModel(store, sums())
       const live = view.live(({ sums }) => sums.getAll())
       const stop = live.subscribe(() => {})
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.caughtUp(3)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready' })
       await deleteReadModel(store, sums())
       await store.append({ stream: 's', events: [added('b', 5)] })
       await expect.poll(() => view.sums.get('b'), soon).toEqual({ name: 'b', count: 2, total: 7 })
       await expect
         .poll(() => live.getSnapshot(), soon)
         .toMatchObject({
-          value: [
+          data: [
             { name: 'a', count: 2, total: 4 },
             { name: 'b', count: 2, total: 7 },
           ],

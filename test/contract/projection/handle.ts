@@ -24,21 +24,21 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 100 }, () => added('a', 1)) })
       let broken = true
-      const definition = sums({ bad: (event) => broken && event.position === 37, onError: () => 'park' })
-      expect(await runProjection(definition, store)).toMatchObject({ applied: 99, parked: 1, position: 100 })
+      const definition = sums({ bad: (event) => broken && event.position === 37, onFailure: () => 'park' })
+      expect(await runProjection(store, definition)).toMatchObject({ applied: 99, parked: 1, position: 100 })
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 99, total: 99 }])
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(100, soon)
       const letters = []
       for await (const letter of projection.deadLetters()) letters.push(letter)
       expect(letters).toMatchObject([
         { position: 37, eventType: 'Added', stream: 's', errorName: 'TypeError', attempts: 1 },
       ])
-      await expect(letters[0]?.retry()).rejects.toThrow('bad 37')
+      await expect(letters[0]?.replay()).rejects.toThrow('bad 37')
       broken = false
-      await letters[0]?.retry()
+      await letters[0]?.replay()
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 100, total: 100 }])
-      await expect(letters[0]?.retry()).rejects.toMatchObject({ code: 'invalid-argument' })
+      await expect(letters[0]?.replay()).rejects.toMatchObject({ code: 'invalid-argument' })
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await projection.caughtUp(position, soon)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 101, total: 101 }])
@@ -48,7 +48,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N24, N26: read your writes, and a live query follows without losing its identity', async () => {
       const store = await open(newName())
       const definition = sums()
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       const view = await openReadModel(store, definition)
       const live = view.live((tables) => tables.sums.getAll({ index: 'byTotal', direction: 'prev', limit: 2 }))
       let changes = 0
@@ -57,7 +57,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       expect(await projection.caughtUp(position, soon)).toMatchObject({ position: 3, stale: false })
       await expect
         .poll(() => live.getSnapshot())
-        .toMatchObject({ state: 'ready', value: [{ name: 'b' }, { name: 'c' }] })
+        .toMatchObject({ status: 'ready', data: [{ name: 'b' }, { name: 'c' }] })
       const before = live.getSnapshot()
       const { position: later } = await store.append({ stream: 's', events: [other()] })
       await projection.caughtUp(later, soon)
@@ -70,10 +70,10 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N27, N40: paused is stored, says so at once, and resume goes on', async () => {
       const store = await open(newName())
       const definition = sums()
-      const first = startProjection(definition, store)
+      const first = startProjection(store, definition)
       await first.pause()
       await first.stop()
-      const second = startProjection(definition, store)
+      const second = startProjection(store, definition)
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await expect.poll(() => second.status.getSnapshot().phase).toBe('paused')
       await expect(second.caughtUp(position)).rejects.toMatchObject({ message: expect.stringContaining('paused') })
@@ -88,9 +88,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       let early: string | undefined = 'nothing yet'
       const held = await store.tryAcquire('sums@1')
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       const waiting = projection.caughtUp(position).then(() => (early = undefined))
-      await expect.poll(() => phase(projection), soon).toBe('waiting-for-leader')
+      await expect.poll(() => phase(projection), soon).toBe('standby')
       expect(early).toBe('nothing yet')
       expect(await rowsOf(store, sums())).toEqual([])
       held?.release()
@@ -104,9 +104,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N27: where an event failed for good, caughtUp says so at once, with the reason', async () => {
       const store = await open(newName())
       const { position } = await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
-      const projection = startProjection(sums({ bad: (event) => event.position === 2 }), store)
+      const projection = startProjection(store, sums({ bad: (event) => event.position === 2 }))
       await expect(projection.caughtUp(position)).rejects.toMatchObject({
-        code: 'failed',
+        code: 'projection-failed',
         position: 2,
         cause: { message: 'bad 2' },
       })
@@ -115,18 +115,18 @@ export function projectionHandleContract({ name, open }: Backend): void {
         position: 1,
         behind: 1,
         leader: false,
-        reason: expect.stringContaining('bad 2'),
+        message: expect.stringContaining('bad 2'),
       })
       await projection.stop()
       await store.close()
     })
     test('N46: of two projections over one log, one stops at an event and the other goes on', async () => {
       const store = await open(newName())
-      const broken = startProjection(sums({ bad: (event) => event.position === 2 }), store)
-      const whole = startProjection({ ...sums(), name: 'others' }, store)
+      const broken = startProjection(store, sums({ bad: (event) => event.position === 2 }))
+      const whole = startProjection(store, { ...sums(), name: 'others' })
       const { position } = await store.append({ stream: 's', events: [added('a', 1), added('a', 2), added('a', 4)] })
       await whole.caughtUp(position, soon)
-      await expect(broken.caughtUp(position, soon)).rejects.toMatchObject({ code: 'failed', position: 2 })
+      await expect(broken.caughtUp(position, soon)).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
       expect(phase(whole)).toBe('live')
       expect(await rowsOf(store, { ...sums(), name: 'others' })).toEqual([{ name: 'a', count: 3, total: 7 }])
       await broken.stop()
@@ -139,6 +139,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const refused: unknown[] = []
       const base = sums()
       const projection: ProjectionHandle = startProjection(
+        store,
         {
           ...base,
           on: {
@@ -147,7 +148,6 @@ export function projectionHandleContract({ name, open }: Backend): void {
             },
           },
         },
-        store,
       )
       // Asked again and again, also in the midst of handlers.
       for (let round = 0; round < 50; round += 1) await projection.caughtUp(2, soon)
@@ -158,7 +158,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N29: a timeout throws with position and head, or answers that it is stale', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1)] })
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.caughtUp(1, soon)
       await expect(projection.caughtUp(9, { timeout: 1 })).rejects.toMatchObject({
         code: 'caught-up-timeout',
@@ -180,7 +180,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
     test('N41: skip leaves out the event it stopped at, and only that one', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), other(), added('a', 2), added('a', 4)] })
-      const projection = startProjection(sums({ bad: (event) => event.position === 3 }), store)
+      const projection = startProjection(store, sums({ bad: (event) => event.position === 3 }))
       await expect.poll(() => phase(projection), soon).toBe('faulted')
       for (const position of [1, 2, 4])
         await expect(projection.skip(position)).rejects.toMatchObject({ code: 'invalid-argument' })
@@ -195,7 +195,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       let broken = true
-      const projection = startProjection(sums({ bad: (event) => broken && event.position === 2 }), store)
+      const projection = startProjection(store, sums({ bad: (event) => broken && event.position === 2 }))
       await expect.poll(() => phase(projection), soon).toBe('faulted')
       broken = false
       await projection.resume()
@@ -209,9 +209,9 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const append = (times: number) =>
         store.append({ stream: 's', events: Array.from({ length: times }, (_, at) => added(`k${at % 7}`, at)) })
       await append(120)
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const before = await rowsOf(store, sums())
-      const first = startProjection(sums(), store)
+      const first = startProjection(store, sums())
       await first.caughtUp(120, soon)
       await first.pause()
       await first.rebuild()
@@ -219,7 +219,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await append(40)
       const seen: number[] = []
       // Still paused, as the tab left it; the rebuild is still to be done.
-      const second = startProjection(sums(), store)
+      const second = startProjection(store, sums())
       await expect
         .poll(() => second.status.getSnapshot(), soon)
         .toMatchObject({ phase: 'paused', position: 120, rebuilding: { position: 0 } })
@@ -227,18 +227,18 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await second.stop()
       // Killed in the middle: forty events of the rebuild are stored, and nobody sees them yet.
       const held = await store.tryAcquire('sums@1')
-      const third = startProjection(sums(), store)
+      const third = startProjection(store, sums())
       await third.resume()
       await third.stop()
       held?.release()
-      await runProjection(sums(), store, {
+      await runProjection(store, sums(), {
         batch: { maxEvents: 10 },
         budget: { maxEvents: 40 },
-        onEvent: (report) => void (report.type === 'committed' && seen.push(report.position)),
+        onReport: (report) => void (report.type === 'committed' && seen.push(report.position)),
       })
       expect(seen).toEqual([10, 20, 30, 40])
       expect(await rowsOf(store, sums())).toEqual(before)
-      const fourth = startProjection(sums(), store)
+      const fourth = startProjection(store, sums())
       await append(3)
       await fourth.caughtUp(163, soon)
       expect(fourth.status.getSnapshot().rebuilding).toBeUndefined()
@@ -251,7 +251,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       let broken = false
       const definition = sums({ bad: (event) => broken && event.position === 2 })
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(2, soon)
       const live = await openReadModel(store, definition)
       broken = true
@@ -274,7 +274,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
     })
     test('a rebuild of an empty log ends as well', async () => {
       const store = await open(newName())
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await expect.poll(() => phase(projection), soon).toBe('live')
       await projection.rebuild()
       await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 0 })
@@ -289,21 +289,21 @@ export function projectionHandleContract({ name, open }: Backend): void {
         const store = await open(newName())
         await store.append({ stream: 's', events: Array.from({ length: 1000 }, (_, at) => added(`k${at % 3}`, at)) })
         let broken = true
-        const definition = sums({ bad: () => broken, onError: () => 'park' })
-        const projection = startProjection(definition, store)
+        const definition = sums({ bad: () => broken, onFailure: () => 'park' })
+        const projection = startProjection(store, definition)
         await projection.caughtUp(1000, soon)
-        await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(1000)
+        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, soon).toBe(1000)
         broken = false
         const positions: number[] = []
         for await (const letter of projection.deadLetters()) {
           positions.push(letter.position)
-          if (positions.length <= 300) await letter.retry()
+          if (positions.length <= 300) await letter.replay()
           else await letter.discard()
         }
         expect(positions).toEqual(Array.from({ length: 1000 }, (_, at) => at + 1))
         expect(await rowsOf(store, definition)).toEqual(fold((await allOf(store)).slice(0, 300)))
         expect(await lettersOf(projection)).toEqual([])
-        await expect.poll(() => projection.status.getSnapshot().deadLetters, soon).toBe(0)
+        await expect.poll(() => projection.status.getSnapshot().deadLetterCount, soon).toBe(0)
         await projection.stop()
         await store.close()
       },
@@ -314,6 +314,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const seen: number[] = []
       let broken = true
       const projection = startProjection<Event, never>(
+        store,
         {
           name: 'plain',
           apply: ({ data }) => {
@@ -321,17 +322,16 @@ export function projectionHandleContract({ name, open }: Backend): void {
             if (broken && amount === 2) throw new Error('two')
             seen.push(amount)
           },
-          onError: () => 'park',
+          onFailure: () => 'park',
         },
-        store,
       )
       await projection.caughtUp(3, soon)
       expect(seen).toEqual([1, 3])
       const [letter] = await lettersOf(projection)
       expect(letter).toMatchObject({ position: 2, message: 'two' })
-      await expect(letter?.retry()).rejects.toThrow('two')
+      await expect(letter?.replay()).rejects.toThrow('two')
       broken = false
-      await letter?.retry()
+      await letter?.replay()
       expect([seen, await lettersOf(projection)]).toEqual([[1, 3, 2], []])
       await projection.pause()
       await expect.poll(() => phase(projection), soon).toBe('paused')
@@ -347,19 +347,19 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 5000 }, () => added('a', 1)) })
       const total = liveProjection(store, { initial: 0, on: { Added: (sum, event) => sum + event.data.amount } })
-      expect(total.getSnapshot()).toEqual({ state: 'loading' })
+      expect(total.getSnapshot()).toEqual({ status: 'loading' })
       const unsubscribe = total.subscribe(() => {})
-      await expect.poll(() => total.getSnapshot(), soon).toEqual({ state: 'ready', value: 5000, position: 5000 })
+      await expect.poll(() => total.getSnapshot(), soon).toEqual({ status: 'ready', data: 5000, position: 5000 })
       const same = total.getSnapshot()
       await store.append({ stream: 's', events: [other()] })
       await store.append({ stream: 's', events: [added('a', 2)] })
-      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ value: 5002 })
+      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ data: 5002 })
       expect(total.getSnapshot()).not.toBe(same)
       unsubscribe()
       await store.append({ stream: 's', events: [added('a', 3)] })
       total.subscribe(() => {})()
       const stop = total.subscribe(() => {})
-      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ value: 5005, position: 5003 })
+      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ data: 5005, position: 5003 })
       stop()
       await store.close()
     })
@@ -375,14 +375,14 @@ export function projectionHandleContract({ name, open }: Backend): void {
         },
       })
       const stop = broken.subscribe(() => {})
-      await expect.poll(() => broken.getSnapshot(), soon).toMatchObject({ state: 'error', error: { message: 'no' } })
+      await expect.poll(() => broken.getSnapshot(), soon).toMatchObject({ status: 'error', error: { message: 'no' } })
       stop()
       await store.close()
     })
     test('a live query whose reads fall between two commits is run again, so that what it shows belongs together', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.caughtUp(2, soon)
       const view = await openReadModel(store, sums())
       let runs = 0
@@ -399,7 +399,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const values: unknown[] = []
       const stop = both.subscribe(() => values.push(both.getSnapshot()))
       await expect.poll(() => values.length, soon).toBeGreaterThan(0)
-      expect(values[0]).toMatchObject({ state: 'ready', value: [2, 2], position: 4 })
+      expect(values[0]).toMatchObject({ status: 'ready', data: [2, 2], position: 4 })
       stop()
       await view.close()
       await projection.stop()

@@ -201,7 +201,7 @@ export function keysContract({ name, open, shared }: Backend): void {
               ]
               for (const store of backends) {
                 if ((await store.head()) === 0) await store.append({ stream: 's', events: [added('a', 0)] })
-                await runProjection(definition, store)
+                await runProjection(store, definition)
                 const view = await openReadModel(store, definition)
                 const asked = await Promise.all(
                   questions.map(async (options) => {
@@ -263,7 +263,7 @@ export function keysContract({ name, open, shared }: Backend): void {
           },
         })
       const one = definition('one')
-      await runProjection(one, store)
+      await runProjection(store, one)
       const warnings = (index: string, projection: { name: string }) =>
         vi
           .mocked(console.warn)
@@ -277,10 +277,10 @@ export function keysContract({ name, open, shared }: Backend): void {
       expect([warnings('byV and id', one).length, warnings('alone', one).length]).toEqual([1, 0])
       // Another run of it, with rows of the same kind.
       await store.append({ stream: 's', events: [added('a', 5), added('a', 7)] })
-      await runProjection(one, store)
+      await runProjection(store, one)
       expect(warnings('byV', one)).toHaveLength(1)
       const again = { ...one, version: 2 }
-      await runProjection(again, store)
+      await runProjection(store, again)
       expect(warnings('byV', one)).toHaveLength(2)
       for (const [value, kind] of [
         [null, 'null'],
@@ -293,7 +293,7 @@ export function keysContract({ name, open, shared }: Backend): void {
       ] as const) {
         values[0] = value
         const other = definition(kind.replaceAll(' ', '-'))
-        await runProjection(other, store)
+        await runProjection(store, other)
         expect(warnings('byV', other)).toEqual([expect.stringContaining(`the row 0 has ${kind} in 'v'`)])
       }
       await store.close()
@@ -322,7 +322,7 @@ export function keysContract({ name, open, shared }: Backend): void {
         tables: { rows: unchecked<{ id: number; v?: unknown; w?: unknown }>({ key: 'id', indexes }) },
         on: { Added: (_event, { rows: put }) => void rows.forEach((row) => put.put(row)) },
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       const ids = async (options: QueryOptions) => (await view.rows.getAll(options)).map(({ id }) => id)
       expect(await ids({ index: 'v' })).toEqual([9, 11, 12, 13, 1, 4, 3])

@@ -20,7 +20,7 @@ async function until(clock: VirtualClock, live: LiveQuery<unknown>, snapshot: ob
 }
 const add = async (store: Store, to: string, amount: number) => {
   await store.append({ stream: 's', events: [added(to, amount)] })
-  await runProjection(sums(), store)
+  await runProjection(store, sums())
 }
 
 export function liveContract({ name, open }: Backend): void {
@@ -36,14 +36,14 @@ export function liveContract({ name, open }: Backend): void {
         return count
       })
       const stop = live.subscribe(() => {})
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 2 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 2 })
       failing = true
       await add(store, 'c', 1)
       await expect
         .poll(() => live.getSnapshot(), soon)
-        .toMatchObject({ state: 'error', error: { message: 'the disk is asleep' }, value: 2 })
+        .toMatchObject({ status: 'error', error: { message: 'the disk is asleep' }, data: 2 })
       failing = false
-      await until(clock, live, { state: 'ready', value: 3 })
+      await until(clock, live, { status: 'ready', data: 3 })
       stop()
       expect(clock.pending).toBe(0)
       await view.close()
@@ -61,16 +61,16 @@ export function liveContract({ name, open }: Backend): void {
         return rows.length
       })
       const stops = [live.subscribe(() => {})]
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'error' })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'error' })
       failing = false
       stops.push(live.subscribe(() => {}))
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 2 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 2 })
       failing = true
       await add(store, 'c', 1)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'error', value: 2 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'error', data: 2 })
       failing = false
       await add(store, 'd', 1)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 4 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 4 })
       for (const stop of stops) stop()
       await view.close()
       await store.close()
@@ -89,13 +89,13 @@ export function liveContract({ name, open }: Backend): void {
       })
       const stop = live.subscribe(() => {})
       await expect.poll(() => runs, soon).toBe(1)
-      await until(clock, live, { state: 'error', error: { code: 'query-timeout' } })
+      await until(clock, live, { status: 'error', error: { code: 'query-timeout' } })
       comeBack(-1)
       await add(store, 'c', 1)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 3 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 3 })
       // What the late one had read does not decide what the next one hears of.
       await add(store, 'd', 1)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 4 })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 4 })
       stop()
       await view.close()
       await store.close()
@@ -112,19 +112,19 @@ export function liveContract({ name, open }: Backend): void {
       watched.subscribe(() => heard.push(watched.getSnapshot()))
       const rest = resting.subscribe(() => {})
       for (const live of [watched, resting])
-        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
+        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready' })
       rest()
       await view.close()
       const error = { code: 'closed', message: expect.stringContaining("'sums@1'") }
-      expect(watched.getSnapshot()).toMatchObject({ state: 'error', error, value: 2 })
+      expect(watched.getSnapshot()).toMatchObject({ status: 'error', error, data: 2 })
       expect(heard.at(-1)).toBe(watched.getSnapshot())
-      expect(resting.getSnapshot()).toMatchObject({ state: 'error', error, value: { name: 'a', total: 4 } })
+      expect(resting.getSnapshot()).toMatchObject({ status: 'error', error, data: { name: 'a', total: 4 } })
       expect(resting.getSnapshot()).toBe(resting.getSnapshot())
-      expect(fresh.getSnapshot()).toMatchObject({ state: 'error', error })
-      expect(fresh.getSnapshot()).not.toHaveProperty('value')
+      expect(fresh.getSnapshot()).toMatchObject({ status: 'error', error })
+      expect(fresh.getSnapshot()).not.toHaveProperty('data')
       expect(clock.pending).toBe(0)
       const stop = fresh.subscribe(() => expect.fail('there is nothing to tell'))
-      expect([clock.pending, fresh.getServerSnapshot()]).toEqual([0, { state: 'loading' }])
+      expect([clock.pending, fresh.getServerSnapshot()]).toEqual([0, { status: 'loading' }])
       stop()
       await add(store, 'c', 1)
       await clock.advance(120_000)
@@ -150,14 +150,14 @@ export function liveContract({ name, open }: Backend): void {
       const whileCommitting = new Set<unknown>()
       const look = () => {
         const snapshot = both.getSnapshot()
-        if (snapshot.state !== 'ready') return
-        if (new Set(snapshot.value).size > 1) torn.push(snapshot.value)
-        if (commits < 20) whileCommitting.add(snapshot.value[0])
+        if (snapshot.status !== 'ready') return
+        if (new Set(snapshot.data).size > 1) torn.push(snapshot.data)
+        if (commits < 20) whileCommitting.add(snapshot.data[0])
       }
       const stop = both.subscribe(look)
       await expect
         .poll(() => both.getSnapshot(), soon)
-        .toMatchObject({ state: 'ready', value: [24, 24, 24, 24], position: 23 })
+        .toMatchObject({ status: 'ready', data: [24, 24, 24, 24], position: 23 })
       expect(torn).toEqual([])
       // The second try of every run, which reads at one moment what the first one asked, is whole.
       expect(whileCommitting.size).toBeGreaterThan(5)
@@ -182,10 +182,10 @@ export function liveContract({ name, open }: Backend): void {
       const shown: unknown[] = []
       const stop = live.subscribe(() => shown.push(live.getSnapshot()))
       await expect.poll(() => runs, soon).toBeGreaterThan(6)
-      expect([live.getSnapshot(), shown]).toEqual([{ state: 'loading' }, []])
+      expect([live.getSnapshot(), shown]).toEqual([{ status: 'loading' }, []])
       tearing = false
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready' })
-      const { value } = live.getSnapshot() as { value: number[] }
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready' })
+      const { data: value } = live.getSnapshot() as { data: number[] }
       expect(value[0]).toBe(value[1])
       stop()
       await view.close()
@@ -210,7 +210,7 @@ export function liveContract({ name, open }: Backend): void {
       const shown: unknown[] = []
       const stop = live.subscribe(() => {
         const snapshot = live.getSnapshot()
-        shown.push('value' in snapshot ? snapshot.value : snapshot.state)
+        shown.push('data' in snapshot ? snapshot.data : snapshot.status)
       })
       await expect.poll(() => shown, soon).toEqual([[4, 4]])
       tearing = 3
@@ -240,9 +240,9 @@ export function liveContract({ name, open }: Backend): void {
       const stop = total.subscribe(() => {})
       await expect
         .poll(() => total.getSnapshot(), soon)
-        .toMatchObject({ state: 'error', error: { message: 'the disk is asleep' } })
+        .toMatchObject({ status: 'error', error: { message: 'the disk is asleep' } })
       failing = false
-      await until(clock, total, { state: 'ready', value: 3 })
+      await until(clock, total, { status: 'ready', data: 3 })
       stop()
       expect(clock.pending).toBe(0)
       await store.close()
@@ -268,11 +268,11 @@ export function liveContract({ name, open }: Backend): void {
       const shown: unknown[] = []
       const stop = total.subscribe(() => shown.push(total.getSnapshot()))
       await expect.poll(() => reads, soon).toBe(1)
-      await until(clock, total, { state: 'ready', value: 50, position: 50 })
-      expect(shown).toMatchObject([{ state: 'error', error: { code: 'query-timeout' } }, { state: 'ready' }])
+      await until(clock, total, { status: 'ready', data: 50, position: 50 })
+      expect(shown).toMatchObject([{ status: 'error', error: { code: 'query-timeout' } }, { status: 'ready' }])
       release()
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 51, position: 51 })
+      await expect.poll(() => total.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 51, position: 51 })
       stop()
       await store.close()
     })
@@ -287,13 +287,13 @@ export function liveContract({ name, open }: Backend): void {
       const stop = watched.subscribe(() => {})
       const rest = resting.subscribe(() => {})
       for (const live of [watched, resting])
-        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ state: 'ready', value: 1 })
+        await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: 1 })
       rest()
       await store.close()
-      expect(resting.getSnapshot()).toMatchObject({ state: 'error', error: { code: 'closed' }, value: 1 })
+      expect(resting.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' }, data: 1 })
       fresh.subscribe(() => {})
-      expect(fresh.getSnapshot()).toMatchObject({ state: 'error', error: { code: 'closed' } })
-      await until(clock, watched, { state: 'error', error: { code: 'closed' }, value: 1 })
+      expect(fresh.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
+      await until(clock, watched, { status: 'error', error: { code: 'closed' }, data: 1 })
       expect(clock.pending).toBe(0)
       stop()
     })

@@ -42,7 +42,7 @@ export function sums(
   options: {
     version?: number
     bad?: (event: RecordedEvent<Event>) => boolean
-    onError?: (retryCount: number) => ReadModelFailureStrategy
+    onFailure?: (retryCount: number) => ReadModelFailureStrategy
   } = {},
 ) {
   return defineProjection(events, {
@@ -57,7 +57,7 @@ export function sums(
         if (options.bad?.(event) === true) throw new TypeError(`bad ${event.position}`)
       },
     },
-    onError: ({ retryCount }) => options.onError?.(retryCount) ?? 'fatal',
+    onFailure: ({ retryCount }) => options.onFailure?.(retryCount) ?? 'fatal',
   })
 }
 
@@ -93,6 +93,6 @@ export async function folded(open: Backend['open']): Promise<{ readonly name: st
   const name = newName()
   const store = await open(name)
   await store.append({ stream: 's', events: [added('a', 1), added('b', 2), added('a', 3)] })
-  await runProjection(sums(), store)
+  await runProjection(store, sums())
   return { name, store }
 }

@@ -56,7 +56,7 @@ const rows = (version = 1, bad: (position: number) => boolean = () => false) =>
         await rows.update(keyOf(to), () => rowOf(keyOf(to), amount))
       },
     },
-    onError: () => 'park',
+    onFailure: () => 'park',
   })
 type Definition = ReturnType<typeof rows>
 const viewOf = (store: Store, definition: Definition) => openReadModel(store, definition)
@@ -151,7 +151,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         const view = await viewOf(tabs[0] as Store, definition)
         for (let step = 0; step < 12; step += 1) {
           const leader = tabs[Math.floor(random() * tabs.length)] as Store
-          const runs = random() < 0.5 ? startProjection(definition, leader) : undefined
+          const runs = random() < 0.5 ? startProjection(leader, definition) : undefined
           for (let commits = 1 + Math.floor(random() * 5); commits > 0; commits -= 1) {
             const list = anyEvents(random)
             const { position } = await (tabs[Math.floor(random() * tabs.length)] as Store).append({
@@ -161,7 +161,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
             expected.add(list)
             if (runs !== undefined) await runs.caughtUp(position, { timeout: 20_000 })
           }
-          if (runs === undefined) await runProjection(definition, leader)
+          if (runs === undefined) await runProjection(leader, definition)
           // Perhaps left in the middle of it; the next one goes on.
           else if (random() < 0.3) await runs.rebuild()
           await runs?.stop()
@@ -185,7 +185,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         const fold = async (list: readonly Event[]) => {
           await store.append({ stream: 's', events: list })
           expected.add(list)
-          await runProjection(definition, store)
+          await runProjection(store, definition)
           await assertSame(view, expected, random)
         }
         await fold(
@@ -213,12 +213,12 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       await store.append({ stream: 's', events: list })
       // The last event of a row that fails leaves the one before it, until it is replayed.
       await runProjection(
-        rows(1, (position) => position === 251),
         store,
+        rows(1, (position) => position === 251),
       )
-      const projection = startProjection(rows(), store)
+      const projection = startProjection(store, rows())
       await projection.caughtUp(300, { timeout: 10_000 })
-      for await (const letter of projection.deadLetters()) await letter.retry()
+      for await (const letter of projection.deadLetters()) await letter.replay()
       expected.add(list)
       const more = [added('s100', 6), added('s-new', 8)]
       await projection.caughtUp((await store.append({ stream: 's', events: more })).position, { timeout: 10_000 })
@@ -260,7 +260,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
             if (data.amount < 0) sums.delete(data.to)
             else sums.set(data.to, (sums.get(data.to) ?? 0) + data.amount)
           }
-          await runProjection(definition, store)
+          await runProjection(store, definition)
           const view = await openReadModel(store, definition)
           const expected = [...sums]
             .map(([to, amount]) => rowOf(keyOf(to), amount))
@@ -302,22 +302,22 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
             sums.put({ name: to, sum: sum + amount })
           },
         },
-        onError: () => 'park',
+        onFailure: () => 'park',
       })
-      const leads = startProjection(definition, leader)
+      const leads = startProjection(leader, definition)
       await leads.caughtUp((await leader.append({ stream: 's', events: [added('a', 1), added('a', 13)] })).position, {
         timeout: 10_000,
       })
-      const follows = startProjection(definition, other)
+      const follows = startProjection(other, definition)
       const letters: DeadLetter[] = []
       for await (const letter of follows.deadLetters()) letters.push(letter)
       const [letter] = letters as [DeadLetter]
-      await expect(letter.retry()).rejects.toThrow()
+      await expect(letter.replay()).rejects.toThrow()
       await leads.caughtUp((await leader.append({ stream: 's', events: [added('a', 100)] })).position, {
         timeout: 10_000,
       })
       isBad = false
-      await letter.retry()
+      await letter.replay()
       const view = await openReadModel(other, definition)
       expect(await view.sums.getAll()).toEqual([{ name: 'a', sum: 114 }])
       await Promise.all([leads.stop(), follows.stop(), view.close()])
@@ -330,7 +330,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       const store = await open(name)
       const list = Array.from({ length: 300 }, (_, at) => added(`s${String(at).padStart(3, '0')}`, 2 + (at % 40)))
       await store.append({ stream: 's', events: list })
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       const expected = new Expected()
       expected.add(list)
       return { name, store, expected }
@@ -341,12 +341,12 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       const records = async () => (await dumpDatabase(modelOf(name))).stores['rows']?.rows as Row[][]
       expect((await records()).map(({ length }) => length)).toEqual([64, 64, 64, 64, 44])
       await store.append({ stream: 's', events: [added('s100', 970)] })
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       const sizes = (await records()).map(({ length }) => length)
       expect(sizes.reduce((sum, size) => sum + size)).toBe(300)
       expect(sizes.length).toBeLessThan(10)
       await store.append({ stream: 's', events: [added('s101', 970), added('s102', 970)] })
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       for (const pack of await records()) expect(pack.filter(({ amount }) => amount === 970).length).toBeLessThan(2)
       await store.close()
     })
@@ -373,7 +373,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       const more = Array.from({ length: 100 }, (_, at) => added(`s${at * 5}`, at % 7 === 0 ? -1 : 3))
       await store.append({ stream: 's', events: more })
       expected.add(more)
-      await runProjection(rows(), store)
+      await runProjection(store, rows())
       const view = await viewOf(store, rows())
       await assertSame(view, expected, seededRandom(seed))
       expect(await verifyReadModel(store, rows())).toMatchObject({ ok: true })
@@ -420,8 +420,8 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         ['missing-row', 'rows', 's000'],
       ])
       // A runner that knows where packs are, and no longer finds one of them: what is left are not the rows of others.
-      const leads = startProjection(rows(), store, {
-        onEvent: (report) => void (report.type === 'storage-failed' && reports.push(report.error)),
+      const leads = startProjection(store, rows(), {
+        onReport: (report) => void (report.type === 'storage-failed' && reports.push(report.error)),
       })
       const reports: unknown[] = []
       await leads.caughtUp((await store.append({ stream: 's', events: [added('s000', 2)] })).position, {
@@ -444,7 +444,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       })
       const view = await viewOf(store, rows())
       await expect(view.rows.get('s000')).rejects.toMatchObject({ code: 'storage-damaged' })
-      const projection = startProjection(rows(), store)
+      const projection = startProjection(store, rows())
       await projection.rebuild()
       await expect
         .poll(

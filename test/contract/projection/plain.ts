@@ -27,7 +27,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
           if (fails(amount, calls)) throw new Error(`no ${amount}`)
           seen.push(amount)
         },
-        onError: ({ retryCount }) => {
+        onFailure: ({ retryCount }) => {
           counts.push(retryCount)
           return strategy(retryCount)
         },
@@ -39,20 +39,20 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('P1, P11: a batch applies everything once, and a second run nothing', async () => {
       const store = await fill(5)
       const first = collector()
-      expect(await runProjection(first.projector, store)).toMatchObject({
+      expect(await runProjection(store, first.projector)).toMatchObject({
         applied: 5,
         position: 5,
         reason: 'caught-up',
       })
       expect(first.seen).toEqual([1, 2, 3, 4, 5])
-      expect(await runProjection(collector().projector, store)).toMatchObject({ applied: 0, position: 5 })
+      expect(await runProjection(store, collector().projector)).toMatchObject({ applied: 0, position: 5 })
       await store.close()
     })
     test('P6: a held lock is a leadership error, and nothing is applied', async () => {
       const store = await fill(1)
       const guard = await store.tryAcquire('collector')
       const { projector, seen } = collector()
-      await expect(runProjection(projector, store)).rejects.toMatchObject({ code: 'leadership' })
+      await expect(runProjection(store, projector)).rejects.toMatchObject({ code: 'already-running' })
       expect(seen).toEqual([])
       guard?.release()
       await store.close()
@@ -60,8 +60,8 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('P13, N6: fatal keeps what came before and says everything about the event', async () => {
       const store = await fill(5)
       const first = collector((amount) => amount === 3)
-      await expect(runProjection(first.projector, store)).rejects.toMatchObject({
-        code: 'failed',
+      await expect(runProjection(store, first.projector)).rejects.toMatchObject({
+        code: 'projection-failed',
         position: 3,
         stream: 's',
         eventType: 'Added',
@@ -70,7 +70,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       })
       expect(first.seen).toEqual([1, 2])
       const second = collector((amount) => amount === 3)
-      await expect(runProjection(second.projector, store)).rejects.toMatchObject({ position: 3 })
+      await expect(runProjection(store, second.projector)).rejects.toMatchObject({ position: 3 })
       expect(second.seen).toEqual([])
       await store.close()
     })
@@ -80,7 +80,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         (amount) => amount === 3,
         () => 'skip',
       )
-      expect(await runProjection(projector, store)).toMatchObject({ applied: 4, skipped: 1 })
+      expect(await runProjection(store, projector)).toMatchObject({ applied: 4, skipped: 1 })
       expect(seen).toEqual([1, 2, 4, 5])
       await store.close()
     })
@@ -90,7 +90,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         (amount) => amount === 3,
         () => 'retry',
       )
-      await expect(runProjection(run.projector, store, quick)).rejects.toMatchObject({ attempts: 4 })
+      await expect(runProjection(store, run.projector, quick)).rejects.toMatchObject({ attempts: 4 })
       expect(run.counts).toEqual([0, 1, 2, 3])
       expect(run.calls()).toBe(6)
       expect(await store.load('collector')).toBe(2)
@@ -102,7 +102,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         (amount, calls) => amount === 2 && calls <= 3,
         () => 'retry',
       )
-      expect(await runProjection(projector, store, quick)).toMatchObject({ applied: 3 })
+      expect(await runProjection(store, projector, quick)).toMatchObject({ applied: 3 })
       expect(seen).toEqual([1, 2, 3])
       await store.close()
     })
@@ -110,8 +110,8 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       const store = await fill(1)
       let reads = 0
       const broken = { ...store, readEvents: () => Promise.reject(new Error(`read ${(reads += 1)}`)) }
-      await expect(runProjection(collector().projector, broken, { poll: { failureBackoff: 1 } })).rejects.toMatchObject(
-        { code: 'failed', cause: { message: 'read 6' } },
+      await expect(runProjection(broken, collector().projector, { poll: { failureBackoff: 1 } })).rejects.toMatchObject(
+        { code: 'projection-failed', cause: { message: 'read 6' } },
       )
       expect(reads).toBe(6)
       await store.close()
@@ -123,7 +123,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         { retry: { delay: Number.NaN } },
         { poll: { maxConsecutiveFailures: 0 } },
       ]) {
-        await expect(runProjection(collector().projector, store, config)).rejects.toMatchObject({
+        await expect(runProjection(store, collector().projector, config)).rejects.toMatchObject({
           code: 'invalid-argument',
         })
       }
@@ -138,15 +138,15 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       const plain = (): Projector<Event> => ({ name: 'told', apply: ({ position }) => void seen.push(position) })
       const stopping = new AbortController()
       const reports: ProjectionReport['type'][] = []
-      const running = runProjection(plain(), store, {
+      const running = runProjection(store, plain(), {
         mode: 'continuous',
         signal: stopping.signal,
         clock: virtualClock(),
-        onEvent: ({ type }) => void reports.push(type),
+        onReport: ({ type }) => void reports.push(type),
       })
       await expect.poll(() => reports).toContain('idle')
-      const handle = startProjection(plain(), other, { clock: virtualClock() })
-      await expect.poll(() => handle.status.getSnapshot().phase).toBe('waiting-for-leader')
+      const handle = startProjection(other, plain(), { clock: virtualClock() })
+      await expect.poll(() => handle.status.getSnapshot().phase).toBe('standby')
       return {
         store,
         seen,
@@ -171,13 +171,13 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('a handle that stopped at an event goes on once another one has left it out', async () => {
       const store = await fill(3)
       const { projector, seen } = collector((amount) => amount === 2)
-      const [first, second] = [startProjection(projector, store), startProjection(projector, store)]
+      const [first, second] = [startProjection(store, projector), startProjection(store, projector)]
       for (const each of [first, second]) await expect(each.caughtUp(3)).rejects.toMatchObject({ position: 2 })
       await second.skip(2)
       for (const each of [first, second]) await each.caughtUp(3)
       await expect
         .poll(() => [first, second].map(({ status }) => status.getSnapshot().phase).sort())
-        .toEqual(['live', 'waiting-for-leader'])
+        .toEqual(['live', 'standby'])
       await second.stop()
       await first.caughtUp((await store.append({ stream: 's', events: [added('a', 4)] })).position)
       expect(seen).toEqual([1, 3, 4])
@@ -199,9 +199,9 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         const store = await fill(3)
         const damaged = { ...store, load: async () => stored as number }
         const { projector, seen } = collector()
-        const error = { code: 'failed', cause: { code: 'integrity', message: expect.stringContaining("'collector'") } }
-        await expect(runProjection(projector, damaged)).rejects.toMatchObject(error)
-        const handle = startProjection(projector, damaged)
+        const error = { code: 'projection-failed', cause: { code: 'log-inconsistent', message: expect.stringContaining("'collector'") } }
+        await expect(runProjection(damaged, projector)).rejects.toMatchObject(error)
+        const handle = startProjection(damaged, projector)
         await expect(handle.caughtUp(3, { timeout: 20_000 })).rejects.toMatchObject(error)
         await handle.stop()
         expect(seen).toEqual([])

@@ -28,7 +28,7 @@ export function questionsContract({ name, open }: Backend): void {
         stream: 's',
         events: Array.from({ length: 150 }, (_, at) => added(`k${String(at).padStart(3, '0')}`, at)),
       })
-      await runProjection(both(), store)
+      await runProjection(store, both())
       return { store, view: await openReadModel(store, both()) }
     }
 
@@ -65,18 +65,18 @@ export function questionsContract({ name, open }: Backend): void {
         expect(stream).toHaveLength(150)
       }
       await runProjection(
+        store,
         {
           name: 'plain',
           apply: () => {
             throw new Error('bad')
           },
-          onError: () => 'park' as const,
+          onFailure: () => 'park' as const,
         },
-        store,
       )
       for (const limit of [150, 2 ** 32, Number.MAX_SAFE_INTEGER])
-        expect(await store.letters('plain', 0, limit)).toHaveLength(150)
-      expect(await store.letters('plain', 148, 0)).toEqual([])
+        expect(await store.deadLetters('plain', 0, limit)).toHaveLength(150)
+      expect(await store.deadLetters('plain', 148, 0)).toEqual([])
       for (const [after, limit] of [
         [0, -1],
         [0, Number.NaN],
@@ -85,7 +85,7 @@ export function questionsContract({ name, open }: Backend): void {
         [-1, 1],
         ['0', 1],
       ] as [number, number][]) {
-        await expect(store.letters('plain', after, limit)).rejects.toMatchObject({ code: 'invalid-argument' })
+        await expect(store.deadLetters('plain', after, limit)).rejects.toMatchObject({ code: 'invalid-argument' })
       }
       for (const limit of [-1, 1.5, Number.NaN, -Infinity, '3', null, 3n, true]) {
         for (const reader of [view.packed, view.indexed]) {
@@ -257,7 +257,7 @@ export function declarationsContract(): void {
     [
       'a property of the projection',
       { name: 'x', tables: {}, on, filters: { types: ['Added'] } },
-      "projection has no property 'filters'. It may have name, version, tables, on, fold, filter, onError.",
+      "projection has no property 'filters'. It may have name, version, tables, on, fold, filter, onFailure.",
     ],
     ['a policy', { name: 'x', tables: {}, on, onErorr: () => 'park' }, "'onErorr'"],
     ['tables that are a list of names', { name: 'x', tables: { rows: 'id' }, on }, 'tables.rows'],

@@ -1,6 +1,6 @@
 /** Read models: rows and checkpoint that commit together. */
 import { describe, expect, test } from 'vitest'
-import { defineEvents, defineProjection, destroyEventStore, openReadModel, runProjection, table } from 'tidemark'
+import { defineEvents, defineProjection, deleteEventStore, openReadModel, runProjection, table } from 'tidemark'
 import { z } from 'zod'
 import { added, allOf, events, fold, newName, other, rowsOf, sums, type Backend } from './model.js'
 
@@ -18,7 +18,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       }
       await store.append({ stream: 'tail', events: Array.from({ length: 50 }, () => other()) })
       const definition = sums()
-      expect(await runProjection(definition, store)).toMatchObject({ position: 10_050, reason: 'caught-up' })
+      expect(await runProjection(store, definition)).toMatchObject({ position: 10_050, reason: 'caught-up' })
       expect(await rowsOf(store, definition)).toEqual(fold(await allOf(store)))
       await store.close()
     })
@@ -31,7 +31,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       store.tryAcquire = async () => guard
       store.acquire = async () => guard
       const runs = await Promise.allSettled(
-        [1, 2, 3].map(() => runProjection(definition, store, { batch: { maxEvents: 50 } })),
+        [1, 2, 3].map(() => runProjection(store, definition, { batch: { maxEvents: 50 } })),
       )
       for (const run of runs)
         if (run.status === 'rejected') expect(run.reason).toMatchObject({ code: 'leadership-lost' })
@@ -63,7 +63,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
           },
         },
       })
-      expect(await runProjection(definition, store)).toMatchObject({ applied: 8, position: 8 })
+      expect(await runProjection(store, definition)).toMatchObject({ applied: 8, position: 8 })
       // After the fourth event the sum was below zero: the row went, and the fifth began anew.
       expect(seen).toEqual([undefined, 1, 3, 6, undefined, undefined])
       const view = await openReadModel(store, definition)
@@ -72,7 +72,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
         { name: 'b', total: 7 },
       ])
       await store.append({ stream: 's', events: [added('b', 1)] })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       expect(await view.sums.get('b')).toEqual({ name: 'b', total: 8 })
       await view.close()
       await store.close()
@@ -95,13 +95,13 @@ export function readModelContract({ name, open, shared }: Backend): void {
         },
       })
       const described = defineEvents({ Added: { schema: z.object({ to: z.string(), amount: z.number() }) } })
-      expect(await runProjection(defineProjection(described, spec('described')), store)).toMatchObject({
+      expect(await runProjection(store, defineProjection(described, spec('described')))).toMatchObject({
         position: 3,
         applied: 2,
       })
-      await runProjection(defineProjection(events, { ...spec('named'), filter: { types: ['Other'] } }), store)
-      await runProjection(defineProjection(described, { ...spec('both'), filter: { types: [] } }), store)
-      await runProjection(defineProjection(events, spec('all')), store)
+      await runProjection(store, defineProjection(events, { ...spec('named'), filter: { types: ['Other'] } }))
+      await runProjection(store, defineProjection(described, { ...spec('both'), filter: { types: [] } }))
+      await runProjection(store, defineProjection(events, spec('all')))
       expect(seen).toEqual([
         'described Added 1',
         'described Added 3',
@@ -130,7 +130,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
           },
         },
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       expect(await view.one.getAll()).toEqual([
         { name: 'a', total: 2 },
@@ -151,8 +151,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
         tables: { sums: table<{ name: string }>({ key: 'name' }) },
         fold: { sums: { key: () => 'a', evolve: () => ({ name: 'b' }) } },
       })
-      await expect(runProjection(definition, store)).rejects.toMatchObject({
-        code: 'failed',
+      await expect(runProjection(store, definition)).rejects.toMatchObject({
+        code: 'projection-failed',
         cause: { code: 'invalid-argument' },
       })
       await store.close()
@@ -176,8 +176,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
       })
       for (let rounds = 0; rounds < 3; rounds += 1) {
         await round()
-        await runProjection(sums(), store)
-        await runProjection(folded, store)
+        await runProjection(store, sums())
+        await runProjection(store, folded)
       }
       const expected = fold(await allOf(store))
       expect(await rowsOf(store, sums())).toEqual(expected)
@@ -193,9 +193,9 @@ export function readModelContract({ name, open, shared }: Backend): void {
         name: 'checked',
         tables: { rows: { key: 'name', schema: z.object({ name: z.string(), amount: z.number().min(0) }) } },
         on: { Added: ({ data }, { rows }) => rows.put({ name: data.to, amount: data.amount }) },
-        onError: () => 'park',
+        onFailure: () => 'park',
       })
-      expect(await runProjection(definition, store)).toMatchObject({ applied: 2, parked: 1 })
+      expect(await runProjection(store, definition)).toMatchObject({ applied: 2, parked: 1 })
       const view = await openReadModel(store, definition)
       const names: string[] = (await view.rows.getAll()).map((row) => row.name)
       expect(names).toEqual(['a', 'c'])
@@ -205,7 +205,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
     test('queries: by key and by index, ranges, backwards, limits and counts', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 5), added('b', 1), added('c', 5), added('d', 3)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const view = await openReadModel(store, sums())
       const names = async (options?: Parameters<typeof view.sums.getAll>[0]) =>
         (await view.sums.getAll(options)).map((row) => row.name).join('')
@@ -236,13 +236,13 @@ export function readModelContract({ name, open, shared }: Backend): void {
     })
     test('H51: other tables under the same name and version are refused, with what to do', async () => {
       const store = await open(newName())
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const changed = defineProjection(events, {
         name: 'sums',
         tables: { sums: table<{ id: string }>({ key: 'id' }) },
         on: { Added: () => {} },
       })
-      await expect(runProjection(changed, store)).rejects.toMatchObject({
+      await expect(runProjection(store, changed)).rejects.toMatchObject({
         code: 'definition-changed',
         message: expect.stringContaining("Raise 'version'"),
       })
@@ -260,13 +260,13 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const store = await open(newName(), { codec })
       await store.append({ stream: 's', events: [added('a', 1), added('a', 13), added('a', 2)] })
       const skipped: unknown[] = []
-      const definition = sums({ onError: () => strategy })
-      const running = runProjection(definition, store, {
-        onEvent: (report) => void (report.type === 'skipped' && skipped.push(report)),
+      const definition = sums({ onFailure: () => strategy })
+      const running = runProjection(store, definition, {
+        onReport: (report) => void (report.type === 'skipped' && skipped.push(report)),
       })
       if (strategy === 'fatal') {
         await expect(running).rejects.toMatchObject({
-          code: 'failed',
+          code: 'projection-failed',
           position: 2,
           cause: { code: 'event-unreadable', position: 2 },
         })
@@ -297,7 +297,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
         stream: 's',
         events: [...Array.from({ length: 1500 }, () => added('a', -1)), added('a', 1)],
       })
-      expect(await runProjection(sums({ onError: () => 'skip' }), store)).toMatchObject({
+      expect(await runProjection(store, sums({ onFailure: () => 'skip' }))).toMatchObject({
         skipped: 1500,
         applied: 1,
         position: 1501,
@@ -321,16 +321,16 @@ export function readModelContract({ name, open, shared }: Backend): void {
             // In the middle of its work another runner does all of it.
             if (event.position === 6 && !interfered) {
               interfered = true
-              await runProjection(interrupted, free)
+              await runProjection(free, interrupted)
             }
             await definition.on.Added?.(event, tables)
           },
         },
       }
-      const racing = runProjection(interrupted, free, {
+      const racing = runProjection(free, interrupted, {
         mode: 'continuous',
         signal: stopping.signal,
-        onEvent: (report) => {
+        onReport: (report) => {
           if (report.type === 'leadership-lost') lost.push(1)
           if (report.type === 'idle') stopping.abort()
         },
@@ -344,9 +344,9 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 2501 }, (_, at) => added(`k${at}`, at)) })
       const commits: number[] = []
-      await runProjection(sums(), store, {
+      await runProjection(store, sums(), {
         batch: { maxTime: 60_000 },
-        onEvent: (report) => void (report.type === 'committed' && commits.push(report.events)),
+        onReport: (report) => void (report.type === 'committed' && commits.push(report.events)),
       })
       expect(commits).toEqual([2501])
       expect(await rowsOf(store, sums())).toEqual(fold(await allOf(store)))
@@ -360,7 +360,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
             await store.append({ stream: `account-${writer}`, events: [added(`account-${writer}`, writer + at)] })
         }),
       )
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const rows = await rowsOf(store, sums())
       expect(rows).toHaveLength(20)
       expect(rows).toEqual(fold(await allOf(store)))
@@ -369,9 +369,9 @@ export function readModelContract({ name, open, shared }: Backend): void {
     test('N30, N34: a new version is built beside the old one, which stays as it was', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(sums({ version: 2 }), store)
+      await runProjection(store, sums({ version: 2 }))
       expect(await rowsOf(store, sums())).toEqual([{ name: 'a', count: 1, total: 1 }])
       expect(await rowsOf(store, sums({ version: 2 }))).toEqual([{ name: 'a', count: 2, total: 2 }])
       await store.close()
@@ -382,7 +382,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const definition = sums()
       let runs = 0
       for (let reason = ''; reason !== 'caught-up' && runs < 200; runs += 1)
-        ({ reason } = await runProjection(definition, store, { budget: { maxEvents: 30 } }))
+        ({ reason } = await runProjection(store, definition, { budget: { maxEvents: 30 } }))
       expect(runs).toBe(4)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 100, total: 100 }])
       await store.close()
@@ -392,10 +392,10 @@ export function readModelContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: Array.from({ length: 50 }, () => added('a', 1)) })
       const controller = new AbortController()
       const definition = sums({ bad: (event) => (event.position === 25 && controller.abort(), false) })
-      expect(await runProjection(definition, store, { mode: 'continuous', signal: controller.signal })).toMatchObject({
+      expect(await runProjection(store, definition, { mode: 'continuous', signal: controller.signal })).toMatchObject({
         reason: 'aborted',
       })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       expect(await rowsOf(store, definition)).toEqual([{ name: 'a', count: 50, total: 50 }])
       await store.close()
     })
@@ -421,10 +421,10 @@ export function readModelContract({ name, open, shared }: Backend): void {
         },
       })
       await store.append({ stream: 's', events: [added('a', 1), added('a', 1)] })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       await expect.poll(() => refused).toMatchObject([{ code: 'invalid-argument' }])
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(definition, store)
+      await runProjection(store, definition)
       const view = await openReadModel(store, definition)
       expect(await view.rows.getAll()).toEqual([{ name: 'a', n: 9, at: new Date(1000) }])
       await view.close()
@@ -443,8 +443,8 @@ export function readModelContract({ name, open, shared }: Backend): void {
           },
         },
       })
-      await expect(runProjection(definition, store)).rejects.toMatchObject({
-        code: 'failed',
+      await expect(runProjection(store, definition)).rejects.toMatchObject({
+        code: 'projection-failed',
         cause: { name: 'TypeError' },
       })
       await store.close()
@@ -455,10 +455,10 @@ export function readModelContract({ name, open, shared }: Backend): void {
         for (const name of names) {
           const store = await open(name)
           await store.append({ stream: 's', events: [added('a', 1)] })
-          await runProjection(sums(), store)
+          await runProjection(store, sums())
           await store.close()
         }
-        await destroyEventStore(names[0] as string)
+        await deleteEventStore(names[0] as string)
         const again = await open(names[0] as string)
         expect(await again.head()).toBe(0)
         expect(await rowsOf(again, sums())).toEqual([])

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   defineProjection,
-  destroyEventStore,
+  deleteEventStore,
   openReadModel,
   runProjection,
   startProjection,
@@ -51,12 +51,12 @@ export function remadeContract({ name: backend, open }: Backend): void {
     ])('a database with %s is made again by whoever opens it, a runner or a reader', async ([, remove]) => {
       const { name, store } = await folded(open)
       await damage(name, remove)
-      expect(await runProjection(sums(), store)).toMatchObject({ applied: 3, position: 3 })
+      expect(await runProjection(store, sums())).toMatchObject({ applied: 3, position: 3 })
       expect(await verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 3, rows: 2 })
       await damage(name, remove)
       const view = await openReadModel(store, sums())
       expect([await view.position(), await view.sums.getAll()]).toEqual([0, []])
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       expect(await view.sums.getAll()).toEqual(rows)
       await view.close()
       await store.close()
@@ -66,7 +66,7 @@ export function remadeContract({ name: backend, open }: Backend): void {
       const { name, store } = await folded(open)
       const tabs = await Promise.all([1, 2, 3].map(() => open(name)))
       await damage(name, everything)
-      const projections = tabs.map((tab) => startProjection(sums(), tab))
+      const projections = tabs.map((tab) => startProjection(tab, sums()))
       for (const projection of projections) await projection.caughtUp(3, { timeout: 20_000 })
       expect(await verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 3, rows: 2 })
       for (const projection of projections) await projection.stop()
@@ -75,16 +75,16 @@ export function remadeContract({ name: backend, open }: Backend): void {
 
     test('a database that is deleted under a running projection and an open view comes back, and both go on', async () => {
       const { name, store } = await folded(open)
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       const view = await openReadModel(store, sums())
       const live = view.live((tables) => tables.sums.getAll())
       const stop = live.subscribe(() => {})
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ value: rows })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ data: rows })
       await settled(indexedDB.deleteDatabase(modelOf(name)))
       await store.append({ stream: 's', events: [added('b', 5)] })
       const now = [rows[0], { name: 'b', count: 2, total: 7 }]
       await expect.poll(() => view.sums.getAll(), soon).toEqual(now)
-      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ value: now })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ data: now })
       await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 4 })
       stop()
       await view.close()
@@ -96,9 +96,9 @@ export function remadeContract({ name: backend, open }: Backend): void {
     test('H31: a read model whose store was destroyed is not made again by those who had it open, and they are told', async () => {
       const { name, store } = await folded(open)
       const view = await openReadModel(store, sums())
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.caughtUp(3, { timeout: 10_000 })
-      await destroyEventStore(name)
+      await deleteEventStore(name)
       await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'storage-lost' })
       await expect(view.position()).rejects.toMatchObject({ code: 'storage-lost' })
       await expect.poll(() => projection.status.getSnapshot().phase, soon).toBe('faulted')

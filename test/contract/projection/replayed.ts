@@ -70,9 +70,9 @@ export function replayedContract({ name, open }: Backend): void {
             })
           },
         },
-        onError: () => 'park',
+        onFailure: () => 'park',
       })
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(3, soon)
       const view = await openReadModel(store, definition)
       state.replaying = true
@@ -104,7 +104,7 @@ export function replayedContract({ name, open }: Backend): void {
         async ([, kept]) => {
           const { state, view, commit, letter, end } = await parked(kept, indexed)
           state.meanwhile = () => commit('b', 5)
-          await (await letter()).retry()
+          await (await letter()).replay()
           expect([state.tries, await view.rows.get('a'), (await view.rows.get('b'))?.total]).toEqual([
             1,
             { id: 'a', total: 11, kept: kept(11) },
@@ -120,7 +120,7 @@ export function replayedContract({ name, open }: Backend): void {
           state.meanwhile = async () => {
             if (state.tries === 1) await commit('a', 100)
           }
-          await (await letter()).retry()
+          await (await letter()).replay()
           expect([state.tries, await view.rows.get('a')]).toEqual([2, { id: 'a', total: 111, kept: kept(111) }])
           await end()
         },
@@ -129,7 +129,7 @@ export function replayedContract({ name, open }: Backend): void {
     test('one whose row is changed each time is given up after ten tries, and its letter stays', async () => {
       const { state, view, commit, letter, end } = await parked(() => null, false)
       state.meanwhile = () => commit('a', 1)
-      await expect((await letter()).retry()).rejects.toMatchObject({ code: 'leadership-lost' })
+      await expect((await letter()).replay()).rejects.toMatchObject({ code: 'leadership-lost' })
       expect([state.tries, (await view.rows.get('a'))?.total, (await letter()).position]).toEqual([10, 11, 2])
       await end()
     })

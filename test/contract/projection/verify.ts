@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   defineProjection,
   deleteReadModel,
-  destroyEventStore,
+  deleteEventStore,
   openReadModel,
   runProjection,
   startProjection,
@@ -66,16 +66,16 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         unlisted: 0,
       })
       if (shared) expect((await databaseNames()) ?? [], 'looking makes no database').not.toContain(modelOf(name))
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       expect(await verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 0, rows: 0 })
       await store.append({
         stream: 's',
         events: Array.from({ length: 900 }, (_, at) => (at % 3 === 0 ? other() : added(`k${at}`, at))),
       })
-      await runProjection(sums(), store, { budget: { maxEvents: 200 } })
+      await runProjection(store, sums(), { budget: { maxEvents: 200 } })
       const behind = await sound(store)
       expect([behind.head, behind.position > 0 && behind.position < 900]).toEqual([900, true])
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       expect(await sound(store)).toMatchObject({ position: 900, head: 900, rows: 600 })
       await store.close()
     })
@@ -96,7 +96,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
           on: { Added: ({ data: { to } }, { sums }) => sums.put({ name: to, value: value() }) },
         })
         await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
-        await runProjection(definition, store)
+        await runProjection(store, definition)
         const { ok, defects } = await verifyReadModel(store, definition)
         expect([kind, ok, brief(defects)]).toEqual([
           kind,
@@ -116,7 +116,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
-      await runProjection(sums({ bad: ({ position }) => position === 2, onError: () => 'park' }), store)
+      await runProjection(store, sums({ bad: ({ position }) => position === 2, onFailure: () => 'park' }))
       const before = shared ? await dumpDatabase(modelOf(name)) : undefined
       const guard = await store.acquire('sums@1')
       await sound(store)
@@ -128,31 +128,31 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
     test('leaves out what was parked, skipped by policy and skipped by hand, also where the handler would not fail any more', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 60 }, (_, at) => added(`k${at % 4}`, at)) })
-      const parking = sums({ bad: ({ position }) => position === 7 || position === 20, onError: () => 'park' })
-      await runProjection(parking, store, { budget: { maxEvents: 30 } })
+      const parking = sums({ bad: ({ position }) => position === 7 || position === 20, onFailure: () => 'park' })
+      await runProjection(store, parking, { budget: { maxEvents: 30 } })
       await sound(store, parking)
       await sound(store, sums())
-      const skipping = sums({ bad: ({ position }) => position === 40, onError: () => 'skip' })
-      await runProjection(skipping, store, { budget: { maxEvents: 15 } })
+      const skipping = sums({ bad: ({ position }) => position === 40, onFailure: () => 'skip' })
+      await runProjection(store, skipping, { budget: { maxEvents: 15 } })
       await sound(store, skipping)
       const fatal = sums({
         bad: ({ position }) => position === 50 || position === 40,
-        onError: (retryCount) => (retryCount < 2 ? 'retry' : 'skip'),
+        onFailure: (retryCount) => (retryCount < 2 ? 'retry' : 'skip'),
       })
       const stopping = sums({ bad: ({ position }) => position === 50 })
-      await expect(runProjection(stopping, store)).rejects.toMatchObject({ position: 50 })
-      const projection = startProjection(stopping, store)
+      await expect(runProjection(store, stopping)).rejects.toMatchObject({ position: 50 })
+      const projection = startProjection(store, stopping)
       await expect.poll(() => projection.status.getSnapshot().phase).toBe('faulted')
       await projection.skip(50)
       await projection.caughtUp(60, { timeout: 10_000 })
       await sound(store, fatal)
       const letters = []
       for await (const letter of projection.deadLetters()) letters.push(letter)
-      await letters[0]?.retry()
+      await letters[0]?.replay()
       await letters[1]?.discard()
       await projection.stop()
       // The first was applied after all; the other one stays out as long as it would fail.
-      await sound(store, sums({ bad: ({ position }) => [20, 40].includes(position), onError: () => 'park' }))
+      await sound(store, sums({ bad: ({ position }) => [20, 40].includes(position), onFailure: () => 'park' }))
       await store.close()
     })
 
@@ -166,8 +166,8 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       }
       const store = await open(newName(), { codec })
       await store.append({ stream: 's', events: [added('a', 1), added('a', 13), added('a', 2)] })
-      const definition = sums({ onError: () => 'park' })
-      await runProjection(definition, store)
+      const definition = sums({ onFailure: () => 'park' })
+      await runProjection(store, definition)
       await sound(store, definition)
       await store.close()
     })
@@ -183,7 +183,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
           return store.readEvents(filter, { ...page, limit: 10 }, options)
         },
       }
-      const projection = startProjection(slow, slowly, { batch: { maxEvents: 10 } })
+      const projection = startProjection(slowly, slow, { batch: { maxEvents: 10 } })
       const positions = new Set<number>()
       for (let looks = 0; looks < 300 && positions.size < 5; looks += 1) {
         positions.add((await sound(store, slow)).position)
@@ -233,7 +233,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         })
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
-      await runProjection(of(0), store)
+      await runProjection(store, of(0))
       expect(await verifyReadModel(store, of(0))).toMatchObject({ ok: true, rows: 2 })
       expect(brief((await verifyReadModel(store, of(1))).defects)).toEqual([
         ['wrong-row', 'rows', 'a'],
@@ -245,7 +245,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
     test('a handler that is not deterministic, or that was changed, makes another model, and an event that fails for good is named', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [added('a', 1), added('b', 1), added('a', 1)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const now = sums({ bad: ({ position }) => position === 3 })
       const { defects } = await verifyReadModel(store, now)
       expect(brief(defects)).toEqual([
@@ -253,7 +253,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         ['wrong-row', 'sums', 'a'],
       ])
       expect(defects[0]?.message).toContain('bad 3')
-      const retrying = sums({ bad: ({ position }) => position === 3, onError: () => 'retry' })
+      const retrying = sums({ bad: ({ position }) => position === 3, onFailure: () => 'retry' })
       expect(brief((await verifyReadModel(store, retrying)).defects)).toEqual([
         ['event', 3],
         ['wrong-row', 'sums', 'a'],
@@ -264,7 +264,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
     test('stops with the reason of its signal, and is refused by a closed store and without a projection', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 10 }, (_, at) => added('a', at)) })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const reason = new Error('enough')
       await expect(verifyReadModel(store, sums(), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
       const controller = new AbortController()
@@ -288,11 +288,11 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         stream: 's',
         events: [added('a', 1), added('b', 2), added('a', 3), added('c', 4), added('a', 5)],
       })
-      await runProjection(sums({ bad: ({ position }) => position === 4, onError: () => 'park' }), store)
+      await runProjection(store, sums({ bad: ({ position }) => position === 4, onFailure: () => 'park' }))
       await change(name)
       const answer = await verifyReadModel(store, definition)
       // It goes away with a new fold, whatever it was.
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.rebuild()
       await projection.caughtUp(5, { timeout: 10_000 })
       await expect.poll(() => verifyReadModel(store, sums())).toMatchObject({ ok: true, position: 5, rows: 3 })
@@ -371,10 +371,10 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         const name = newName()
         const store = await open(name)
         await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
-        await runProjection(sums(), store)
+        await runProjection(store, sums())
         await edit(name, ({ sums }) => void sums.put({ name: 'void', count: 1, total: 1 }))
         await editState(name, (state) => ({ ...state, ...change }))
-        expect(await runProjection(sums(), store)).toMatchObject({ applied: 2, position: 2 })
+        expect(await runProjection(store, sums())).toMatchObject({ applied: 2, position: 2 })
         expect(await sound(store)).toMatchObject({ position: 2, rows: 2 })
         await store.close()
       }
@@ -424,22 +424,22 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       await editState(name, (state) => ({ ...state, [property]: value }))
       const { ok, position, defects } = await verifyReadModel(store, sums())
       expect([ok, position, brief(defects)]).toEqual([false, 0, [['state']]])
       expect(defects[0]?.message).toContain(`'${property}'`)
       const integrity = {
-        code: 'integrity',
+        code: 'log-inconsistent',
         message: expect.stringMatching(
           new RegExp(`^The read model 'sums@1' was damaged.*'${property}'.*deleteReadModel`),
         ),
       }
       await expect(openReadModel(store, sums())).rejects.toMatchObject(integrity)
-      await expect(runProjection(sums(), store)).rejects.toMatchObject({ code: 'failed', cause: integrity })
-      const projection = startProjection(sums(), store)
+      await expect(runProjection(store, sums())).rejects.toMatchObject({ code: 'projection-failed', cause: integrity })
+      const projection = startProjection(store, sums())
       await expect(projection.caughtUp(1, { timeout: 20_000 })).rejects.toMatchObject({
-        code: 'failed',
+        code: 'projection-failed',
         cause: integrity,
       })
       expect(projection.status.getSnapshot()).toMatchObject({ phase: 'faulted' })
@@ -448,7 +448,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       await projection.stop()
       // What the message says to do.
       await deleteReadModel(store, sums())
-      expect(await runProjection(sums(), store)).toMatchObject({ applied: 1, position: 1 })
+      expect(await runProjection(store, sums())).toMatchObject({ applied: 1, position: 1 })
       await sound(store)
       await store.close()
     })
@@ -456,7 +456,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
     test('a state that is damaged while a run and a view are at work stops both, with its name', async () => {
       const name = newName()
       const store = await open(name)
-      const projection = startProjection(sums(), store)
+      const projection = startProjection(store, sums())
       await projection.caughtUp((await store.append({ stream: 's', events: [added('a', 1)] })).position, {
         timeout: 20_000,
       })
@@ -464,9 +464,9 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       await editState(name, (state) => ({ ...state, shown: 7 }))
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await expect(projection.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({
-        cause: { code: 'integrity' },
+        cause: { code: 'log-inconsistent' },
       })
-      await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'integrity' })
+      await expect(view.sums.getAll()).rejects.toMatchObject({ code: 'log-inconsistent' })
       await view.close()
       await projection.stop()
       await store.close()
@@ -476,7 +476,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const found = async () => brief((await verifyReadModel(store, sums())).defects)
       await editState(name, (state) => ({ ...state, log: 'another' }))
       expect(await found()).toEqual([['log', 1]])
@@ -525,7 +525,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1), other()] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       await edit(
         name,
         ({ letters }) => void letters.put({ position: 2, eventId: 'x', eventType: 'Other', stream: 's' }),
@@ -539,7 +539,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const name = newName()
       const store = await open(name)
       await store.append({ stream: 's', events: [added('a', 1)] })
-      await runProjection(sums(), store)
+      await runProjection(store, sums())
       const whole = await dumpDatabase(modelOf(name))
       const without = async (remove: (stores: Record<string, any>) => void) => {
         const stores = structuredClone(whole.stores)
@@ -564,7 +564,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         }),
       ).toHaveLength(5)
       await store.close()
-      await destroyEventStore(name)
+      await deleteEventStore(name)
     })
 
     test('lists a thousand defects and counts the others', async () => {

@@ -9,7 +9,7 @@ const lines = defineProjection(events, {
   fold: { lines: { key: ({ data }) => data.sku, evolve: (row, { data }) => ({ sku: data.sku, quantity: (row?.quantity ?? 0) + data.quantity }) } },
 })
 const store = await openInMemory({ name: 'shop', events })
-const projection = startProjection(lines, store)
+const projection = startProjection(store, lines)
 const view = await openReadModel(store, lines)
 const { position } = await store.append({ stream: 'basket-1', events: [events.ItemAdded({ sku: 'A1', quantity: 2 })] })
 await projection.caughtUp(position)

@@ -16,7 +16,7 @@ const lines = defineProjection(events, {
 export async function run(): Promise<LiveQuery<number>> {
   const store = await openEventStore({ name: 'shop', events })
   const other = await openInMemory({ name: 'shop', events})
-  const projection = startProjection(lines, store)
+  const projection = startProjection(store, lines)
   const view = await openReadModel(store, lines)
   try {
     const { position } = await other.append({ stream: 'basket-1', events: [events.OrderPlaced({ total: 3 })], expectedVersion: 'no-stream' })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { refuse, type Command } from '../../../src/commands/command.js'
 import { commandPipeline } from '../../../src/commands/pipeline.js'
 import { jittered, retryDelay, retryPolicy } from '../../../src/commands/retry.js'
-import { IntegrityError, VersionConflictError } from '../../../src/errors.js'
+import { LogInconsistentError, VersionConflictError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { deposited, type BankEvent } from './fake-store.js'
 
@@ -85,7 +85,7 @@ test('N37: a hole in the versions of a stream is an integrity error', () => {
   const pipeline = commandPipeline(counting as Command<BankEvent, number[]>, options)
   pipeline.next()
   pipeline.next({ kind: 'event', event: recorded(1) })
-  expect(() => pipeline.next({ kind: 'event', event: recorded(3) })).toThrow(IntegrityError)
+  expect(() => pipeline.next({ kind: 'event', event: recorded(3) })).toThrow(LogInconsistentError)
 })
 
 test('X9: the spread of a pause is 0.8 to 1.2, in whole ms', () => {

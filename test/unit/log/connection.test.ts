@@ -1,12 +1,12 @@
 // Connections that die: what is noticed, what is opened again, and what never is.
 import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
-import { destroyEventStore, openEventStore } from 'tidemark'
+import { deleteEventStore, openEventStore } from 'tidemark'
 import { inject, openConnections, takeAway, type Fault, type Injection } from './inject-faults.js'
 
 let count = 0
 /** Makes an append read before it writes. */
-const never = { filter: { types: ['Never'] }, after: 0 }
+const never = { failIfEventsMatch: { types: ['Never'] }, after: 0 }
 /** Of the tries and of what is read between them. */
 const everyEnd = [1, 2, 3, 4, 5, 6, 7, 8]
 let injection: Injection | undefined
@@ -195,7 +195,7 @@ test('H31: a store that was cleared or replaced is lost: nothing more is written
 test('H44: deleting a store waits for nobody, and every instance is lost at once', async () => {
   const name = nextName()
   const stores = [await openEventStore({ name }), await openEventStore({ name })]
-  await destroyEventStore(name)
+  await deleteEventStore(name)
   for (const store of stores) {
     await expect(store.head()).rejects.toMatchObject({ code: 'storage-lost' })
     await store.close()
@@ -208,7 +208,7 @@ test('H31, H17: a commit that says nothing more after its connection was closed 
   // What Chromium does to a transaction that commits while the origin is cleared.
   injection = inject([{ kind: 'silent end', at: 1 }])
   const error: unknown = await store
-    .append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never })
+    .append({ stream: 's', events: [event], expectedVersion: 1 }, { condition: never })
     .catch((error: unknown) => error)
   injection.stop()
   expect(error).toMatchObject({ code: 'storage-failed', outcome: 'unknown', cause: { name: 'AbortError' } })
@@ -220,7 +220,7 @@ test('H31, H17: a transaction that waited for a request when its connection was 
   const store = await openEventStore({ name: nextName() })
   await store.append({ stream: 's', events: [event] })
   injection = inject([{ kind: 'silent request', at: 1 }])
-  expect(await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { failIfAny: never })).toMatchObject({
+  expect(await store.append({ stream: 's', events: [event], expectedVersion: 1 }, { condition: never })).toMatchObject({
     position: 2,
     duplicate: false,
   })

@@ -33,7 +33,7 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
     (store) =>
       store.append(
         { stream: 't', events: [{ ...event, id: 'new' }] },
-        { failIfAny: { filter: { types: ['A'] }, after: 0 } },
+        { condition: { failIfEventsMatch: { types: ['A'] }, after: 0 } },
       ),
   ],
 ]

@@ -65,7 +65,7 @@ test('the error says what is at risk; a store, a projection and its status repor
   const store = await during(openEventStore({ name, events, onReport: (report) => told.push(report) }))
   const quiet = await during(openEventStore({ name }))
   const reports: ProjectionReport[] = []
-  const handle = startProjection(board, store, { onEvent: (report) => reports.push(report) })
+  const handle = startProjection(store, board, { onReport: (report) => reports.push(report) })
   await pass(500)
   injection = inject([{ kind: 'request fails', at: 1, error: 'UnknownError' }])
   const failed: unknown = await during(store.append({ stream: 's', events: [event] })).catch((error: unknown) => error)

@@ -15,7 +15,7 @@ async function open(warm: boolean) {
   const store = await openEventStore({ name: `failures-${(count += 1)}` })
   await store.append({ stream: 's', events: [event(idAt(1))] })
   // A condition needs a look at the log.
-  const options = warm ? {} : { failIfAny: { filter: { types: ['Never'] }, after: 0 } }
+  const options = warm ? {} : { condition: { failIfEventsMatch: { types: ['Never'] }, after: 0 } }
   return {
     store,
     append: () => store.append({ stream: 's', events: [event(idAt(2)), event(idAt(3))], expectedVersion: 1 }, options),

@@ -129,7 +129,7 @@ test('what another instance stored meanwhile is found', async () => {
   expect(
     await store.append(
       { stream: 'a', events: [{ type: 'A', data: null, id: later }] },
-      { failIfAny: { filter: { types: ['Never'] }, after: 0 } },
+      { condition: { failIfEventsMatch: { types: ['Never'] }, after: 0 } },
     ),
   ).toMatchObject({ duplicate: true, position: 6 })
   expect(await store.head()).toBe(6)

@@ -104,10 +104,10 @@ describe.each(['NotReadableError', 'NotFoundError', 'DataError', 'UnknownError']
       await using store = await lose(4, error)
       const applied: number[] = []
       const running = runProjection(
-        { name: 'p', apply: ({ position }: RecordedEvent) => void applied.push(position) },
         store,
+        { name: 'p', apply: ({ position }: RecordedEvent) => void applied.push(position) },
       )
-      await expect(running).rejects.toMatchObject({ code: 'failed', position: 4, cause: { code: 'event-unreadable' } })
+      await expect(running).rejects.toMatchObject({ code: 'projection-failed', position: 4, cause: { code: 'event-unreadable' } })
       expect([applied, await store.load('p')]).toEqual([[1, 2, 3], 3])
     })
   },

@@ -1,7 +1,7 @@
 // What opening refuses, by which name, and what it leaves alone.
 import 'fake-indexeddb/auto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { destroyEventStore, openEventStore } from 'tidemark'
+import { deleteEventStore, openEventStore } from 'tidemark'
 import { databaseOf, editRows, settled, withDatabase } from '../../support/raw-database.js'
 import { openConnections } from './inject-faults.js'
 
@@ -82,7 +82,7 @@ describe('H43', () => {
 
   test('destroying is the way out', async () => {
     await make('commits')
-    await destroyEventStore(name)
+    await deleteEventStore(name)
     await using store = await openEventStore({ name })
     expect(await store.head()).toBe(0)
   })
@@ -97,7 +97,7 @@ describe('H36: without IndexedDB, opening and destroying say so by name, and no 
       message: expect.stringContaining('tidemark/memory'),
     })
     expect(close).toHaveBeenCalledOnce()
-    await expect(destroyEventStore(name)).rejects.toMatchObject({ code: 'storage-unavailable' })
+    await expect(deleteEventStore(name)).rejects.toMatchObject({ code: 'storage-unavailable' })
   }
 
   test.each([undefined, null])('%s', async (factory) => {
@@ -142,7 +142,7 @@ test('H44: destroying a store that another connection does not let go of says so
   const rude = await settled(indexedDB.open(databaseOf(name)))
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
-    const destroying = expect(destroyEventStore(name)).rejects.toMatchObject({
+    const destroying = expect(deleteEventStore(name)).rejects.toMatchObject({
       code: 'storage-busy',
       outcome: 'unknown',
     })

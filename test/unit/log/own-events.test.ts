@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type TidemarkStore } from 'tidemark'
-import type { CollectedRead, PageReadOptions } from '../../../src/log/pages.js'
+import type { CollectedPage, PageReadOptions } from '../../../src/log/pages.js'
 
 const event = { type: 'A', data: { n: 1 } }
 let count = 0
@@ -13,7 +13,7 @@ async function page(store: TidemarkStore, after: number, options: PageReadOption
   const spies = (['get', 'getAll', 'openCursor', 'openKeyCursor'] as const).map((method) =>
     vi.spyOn(IDBObjectStore.prototype, method),
   )
-  const read = store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedRead>
+  const read = store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedPage>
   const { events, scannedTo, head } = await read({}, { after, limit }, options)
   const requests = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
   for (const spy of spies) spy.mockRestore()
@@ -52,7 +52,7 @@ test('each reader gets events of its own to keep or change', async () => {
   const store = await open()
   await store.append({ stream: 's', events: [event] })
   const read = () =>
-    (store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedRead>)(
+    (store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedPage>)(
       {},
       { after: 0, limit: 1 },
       { own: true },

@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type EventFilter, type TidemarkStore } from 'tidemark'
-import type { CollectedRead, PageReadOptions } from '../../../src/log/pages.js'
+import type { CollectedPage, PageReadOptions } from '../../../src/log/pages.js'
 import { RecordsAhead } from '../../../src/log/indexeddb/records-ahead.js'
 import { Slices } from '../../../src/platform/slices.js'
 import { inject, type Injection } from './inject-faults.js'
@@ -38,7 +38,7 @@ function readerOf(store: TidemarkStore, passing: number) {
     filter: EventFilter,
     page: object,
     options: PageReadOptions,
-  ) => Promise<CollectedRead>
+  ) => Promise<CollectedPage>
   return {
     ahead,
     async page(after: number, limit = 1000, filter: EventFilter = {}) {

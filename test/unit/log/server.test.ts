@@ -81,11 +81,11 @@ function render({ getServerSnapshot }: { getServerSnapshot(): unknown }): unknow
 test('live queries, live projections and status stores have a constant for the server, and what is rendered there fits the first render of the page', async () => {
   const store = await openMemoryEventStore({ name: 'server', events })
   const view = await openReadModel(store, model())
-  const projection = startProjection(model(), store)
+  const projection = startProjection(store, model())
   const live = view.live(({ rows }) => rows.getAll())
   const total = liveProjection(store, { initial: 0, on: { Added: (sum) => sum + 1 } })
   for (const each of [live, total]) {
-    expect(render(each)).toStrictEqual({ state: 'loading' })
+    expect(render(each)).toStrictEqual({ status: 'loading' })
     // A query that has not run yet shows the very same.
     expect(each.getSnapshot()).toBe(render(each))
   }
@@ -98,7 +98,7 @@ test('live queries, live projections and status stores have a constant for the s
     rate: 0,
     leader: false,
     owner: '',
-    deadLetters: 0,
+    deadLetterCount: 0,
   }
   expect(render(projection.status)).toStrictEqual(constant)
   expect(Object.isFrozen(render(projection.status))).toBe(true)
@@ -112,7 +112,7 @@ test('live queries, live projections and status stores have a constant for the s
   await reached
   expect(getServerSnapshot()).toStrictEqual(constant)
   await projection.stop()
-  expect(startProjection(model(), store, { signal: AbortSignal.abort() }).status.getServerSnapshot()).toBe(
+  expect(startProjection(store, model(), { signal: AbortSignal.abort() }).status.getServerSnapshot()).toBe(
     getServerSnapshot(),
   )
   await view.close()

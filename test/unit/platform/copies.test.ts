@@ -65,7 +65,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
       type: 'refused',
       reason: 'too late',
     })
-    const own = Object.assign(new Error('mine'), { code: 'refused' })
+    const own = Object.assign(new Error('mine'), { code: 'command-refused' })
     await expect(here.execute(store, refusing(own))).rejects.toBe(own)
     await store.close()
   })
@@ -75,7 +75,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     await store.append({ stream: 's', events: [added(1), added(2)] })
     let sum = 0
     const projector = { name: 'sum', apply: ({ data }: Event) => void (sum += data.value) }
-    await here.runProjection(projector as never, store as never)
+    await here.runProjection(store as never, projector as never)
     expect(sum).toBe(3)
     // The checkpoint is moved meanwhile: the other copy says so with an error of its own.
     await store.append({ stream: 's', events: [added(4)] })
@@ -91,11 +91,11 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     }
     const result = await here
       .runProjection(
-        moving as never,
         store as never,
+        moving as never,
         {
           checkpoint: 'each-event',
-          onEvent: ({ type }: { type: string }) => type === 'leadership-lost' && reports.push(type),
+          onReport: ({ type }: { type: string }) => type === 'leadership-lost' && reports.push(type),
         } as never,
       )
       .catch((error: unknown) => error)
@@ -104,9 +104,9 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     const closed = new there.ClosedError('The event store')
     const gone = { ...store, readEvents: () => Promise.reject(closed) }
     const ended: unknown = await here
-      .runProjection(projector as never, gone as never, { mode: 'continuous' })
+      .runProjection(gone as never, projector as never, { mode: 'continuous' })
       .catch((error: unknown) => error)
-    expect(ended).toMatchObject({ code: 'failed', cause: closed })
+    expect(ended).toMatchObject({ code: 'projection-failed', cause: closed })
     // Of a build that this one does not know: no policy may take it away from that build.
     const newer = new there.EventUnreadableError(4, 'too new', undefined, true)
     const ahead = {
@@ -122,10 +122,10 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
       apply: () => {
         throw newer
       },
-      onError: () => 'skip',
+      onFailure: () => 'skip',
     }
-    expect(await here.runProjection(failing as never, ahead as never).catch((error: unknown) => error)).toMatchObject({
-      code: 'failed',
+    expect(await here.runProjection(ahead as never, failing as never).catch((error: unknown) => error)).toMatchObject({
+      code: 'projection-failed',
       cause: newer,
     })
     await store.close()
@@ -139,9 +139,9 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
       on: { Added: () => {} },
     })
     for (const attempt of [
-      async () => here.runProjection(definition, store as never),
-      async () => here.startProjection(definition, store as never).caughtUp(1),
-      async () => here.startProjection({ name: 'plain', apply() {} } as never, store as never).caughtUp(1),
+      async () => here.runProjection(store as never, definition),
+      async () => here.startProjection(store as never, definition).caughtUp(1),
+      async () => here.startProjection(store as never, { name: 'plain', apply() {} } as never).caughtUp(1),
       async () => here.openReadModel(store as never, definition),
       async () => here.verifyReadModel(store as never, definition),
       async () => here.deleteReadModel(store as never, definition),
@@ -185,7 +185,7 @@ test('a definition of the other copy is run as one of this', async () => {
     on: { Added: ({ id, data }, { rows }) => rows.put({ id, value: data.value }) },
   })
   await store.append({ stream: 's', events: [added(1)] })
-  await here.runProjection(definition as never, store)
+  await here.runProjection(store, definition as never)
   const view = (await here.openReadModel(store, definition as never)) as unknown as {
     rows: { getAll(): Promise<{ value: number }[]> }
     close(): Promise<void>
@@ -198,7 +198,7 @@ test('a definition of the other copy is run as one of this', async () => {
 test('errors of this copy and of the other have one code', async () => {
   const { hasCode } = await import('../../../src/errors.js')
   expect(
-    [new here.ClosedError('a'), new there.ClosedError('a')].map((error) => hasCode(error, 'closed', 'failed')),
+    [new here.ClosedError('a'), new there.ClosedError('a')].map((error) => hasCode(error, 'closed', 'projection-failed')),
   ).toEqual([true, true])
   expect([undefined, null, 'closed', {}, new Error('closed')].some((error) => hasCode(error, 'closed'))).toBe(false)
 })

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   defineEvents,
   defineProjection,
-  destroyEventStore,
+  deleteEventStore,
   openEventStore,
   openReadModel,
   runProjection,
@@ -64,7 +64,7 @@ let count = 0
 async function use(open: typeof openEventStore): Promise<void> {
   const name = `features-${(count += 1)}`
   const store: TidemarkStore<Event> = await open({ name, events })
-  const running = startProjection(counts, store)
+  const running = startProjection(store, counts)
   const first = await store.append({
     stream: 'a',
     events: [
@@ -78,11 +78,11 @@ async function use(open: typeof openEventStore): Promise<void> {
   await view.close()
   await running.stop()
   await store.append({ stream: 'a', events: [{ type: 'Added', data: { value: 4 } }] })
-  await runProjection(counts, store)
+  await runProjection(store, counts)
   expect(typeof (await store.usage())).toBe('object')
   expect(await store.persist()).toBe('unsupported')
   await store.close()
-  if (open === openEventStore) await destroyEventStore(name)
+  if (open === openEventStore) await deleteEventStore(name)
 }
 
 const features: [string, (value: unknown) => void][] = [
@@ -166,7 +166,7 @@ for (const [way, value] of Object.entries(ways)) {
     const error: unknown = await openEventStore({ name: 'none' }).catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'storage-unavailable' })
     if (value === throwing) expect(error).toMatchObject({ cause: { name: 'SecurityError' } })
-    await expect(destroyEventStore('none')).rejects.toMatchObject({ code: 'storage-unavailable' })
+    await expect(deleteEventStore('none')).rejects.toMatchObject({ code: 'storage-unavailable' })
     await use(openMemory as typeof openEventStore)
   })
 
@@ -221,13 +221,13 @@ describe.for([
     const store = await open({ name: 'faked', events })
     const heads: number[] = []
     store.subscribe((head) => heads.push(head))
-    const running = startProjection(counts, store)
+    const running = startProjection(store, counts)
     const view = await openReadModel(store, counts)
     const shown: unknown[] = []
     const live = view.live(({ counts }) => counts.getAll())
     const unsubscribe = live.subscribe(() => {
       const snapshot = live.getSnapshot()
-      if (snapshot.state === 'ready') shown.push(snapshot.value)
+      if (snapshot.status === 'ready') shown.push(snapshot.data)
     })
     for (let n = 1; n <= 3; n += 1) {
       const { position } = await store.append({ stream: 'a', events: [{ type: 'Added', data: { value: n } }] })
@@ -239,7 +239,7 @@ describe.for([
     expect(heads.at(-1)).toBe(3)
     unsubscribe()
     await running.stop()
-    await runProjection(counts, store)
+    await runProjection(store, counts)
     await view.close()
     await store.close()
   })

@@ -32,11 +32,11 @@ const places: readonly Place[] = [
   {
     name: 'a live query',
     make() {
-      let value = 0
+      let data = 0
       let changed = () => {}
       const live = liveQuery<number>(
         {
-          evaluate: async () => ({ value, position: 0 }),
+          evaluate: async () => ({ data, position: 0 }),
           end: () => undefined,
           watch(told) {
             changed = told
@@ -49,7 +49,7 @@ const places: readonly Place[] = [
         subscribe: live.subscribe,
         async round() {
           await soon()
-          value += 1
+          data += 1
           changed()
           await soon()
         },

@@ -32,7 +32,7 @@ async function mostAtOnce(): Promise<number> {
   })
   const name = newName()
   const [one, other] = [await indexedDbStore(3, name), await indexedDbStore(0, name)]
-  const projection = startProjection(model(), one)
+  const projection = startProjection(one, model())
   const view = await openReadModel(other, model())
   // Some of them meet others, and are taken back.
   const appended = await Promise.all(

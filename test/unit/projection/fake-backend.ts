@@ -93,7 +93,7 @@ export function fakeTarget(
   rows: ReturnType<typeof fakeRows>,
   options: {
     apply?: (event: RecordedEvent) => void
-    onError?: (failure: FailureContext) => FailureStrategy
+    onFailure?: (failure: FailureContext) => FailureStrategy
     commit?: (n: number) => 'before' | 'after' | undefined | Promise<undefined>
   } = {},
 ): ProjectionTarget {
@@ -116,7 +116,7 @@ export function fakeTarget(
     name: 'rows',
     key: 'rows@1',
     filter: {},
-    onError: options.onError ?? (() => 'fatal'),
+    onFailure: options.onFailure ?? (() => 'fatal'),
     async begin(owner) {
       rows.epoch += 1
       rows.owner = owner

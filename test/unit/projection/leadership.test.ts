@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { PageLifecycle, Presence } from '../../../src/platform/page-lifecycle.js'
 import { driveTarget, stallTimeout, type Backend, type LeadershipHints } from '../../../src/projection/leadership.js'
-import type { ProjectionConfig } from '../../../src/projection/config.js'
+import type { ProjectionOptions } from '../../../src/projection/config.js'
 import type { ProjectionReport } from '../../../src/projection/report.js'
 import { applied, applying, type ProjectionTarget } from '../../../src/projection/target.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fake-backend.js'
@@ -53,7 +53,7 @@ function context(
   name: string,
   page?: Page,
   hints?: LeadershipHints,
-  config: ProjectionConfig<never> = {},
+  config: ProjectionOptions<never> = {},
 ) {
   const stopping = new AbortController()
   const reports: ProjectionReport['type'][] = []
@@ -294,7 +294,7 @@ describe('the lock', () => {
     backend: FakeBackend,
     target: ProjectionTarget,
     given: Backend<never>,
-    config: ProjectionConfig<never> = {},
+    config: ProjectionOptions<never> = {},
     reports: ProjectionReport[] = [],
   ) => {
     const ended = driveTarget(
@@ -473,7 +473,7 @@ describe('the lock', () => {
       await backend.clock.advance(1_000)
       stopping.abort()
       if (outcome === 'stopped')
-        await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'failed', position: 2 })
+        await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
       else expect(await backend.clock.runUntil(ended)).toMatchObject({ reason: 'aborted', position: 3 })
       expect(faults).toMatchObject([
         { position: 2, eventId: 'id-2', eventType: 'A', message: expect.stringContaining('no') },

@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import { expect, test } from 'vitest'
 import { openEventStore } from 'tidemark'
-import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { newRun } from '../../../src/projection/machine.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
@@ -13,7 +13,7 @@ const count = 10_000
 /** Events that cannot be decoded, in one page and the next. */
 const unreadable = [100, 4_500, 9_999]
 
-async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}, to = 'a') {
+async function pages(preparesMuch: boolean, config: ProjectionOptions<never> = {}, to = 'a') {
   const decode = (data: unknown) => {
     if ((data as { amount: number }).amount < 0) throw new Error('no')
     return data
@@ -28,7 +28,7 @@ async function pages(preparesMuch: boolean, config: ProjectionConfig<never> = {}
   const clock = virtualClock()
   const rows = fakeRows()
   const sizes: number[] = []
-  const target = fakeTarget(rows, { onError: () => 'park' })
+  const target = fakeTarget(rows, { onFailure: () => 'park' })
   const run = runMachine(
     {
       target: { ...target, preparesMuch, prepare: (page) => void sizes.push(page.length) },

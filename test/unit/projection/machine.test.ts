@@ -3,14 +3,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   ClosedError,
-  EventCrashesError,
+  PoisonEventError,
   EventUnreadableError,
-  IntegrityError,
+  LogInconsistentError,
   LeadershipLostError,
   StorageLostError,
 } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
-import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
 import type { ProjectionState } from '../../../src/projection/target.js'
@@ -27,7 +27,7 @@ const event = (position: number): RecordedEvent => ({
 const eventsBetween = (after: number, to: number) =>
   Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
 
-function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuous' = 'batch') {
+function machine(config: ProjectionOptions<never> = {}, mode: 'batch' | 'continuous' = 'batch') {
   const run = newRun()
   const steps = projectionMachine('p', settle(config, mode), () => 0, run)
   let next = steps.next()
@@ -60,8 +60,8 @@ function machine(config: ProjectionConfig<never> = {}, mode: 'batch' | 'continuo
     applied(next: number, now = 0) {
       this.answer('apply', { next, now, aborted: false })
     },
-    committed(now = 0, { paused = false, took = 0, pouring = false } = {}) {
-      this.answer('commit', { value: { paused, now, took, pouring } })
+    committed(now = 0, { paused = false, took = 0, burst = false } = {}) {
+      this.answer('commit', { value: { paused, now, took, burst } })
     },
   }
 }
@@ -138,7 +138,7 @@ test('N40: a pause takes effect after the commit that sees it; a control makes i
   it.committed(0, { paused: true })
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
   it.answer('sleep', 'control')
-  it.answer('look', { paused: false, moved: false, now: 0 })
+  it.answer('read-state', { paused: false, moved: false, now: 0 })
   it.loaded(2)
   expect(it.effect).toMatchObject({ kind: 'read-events', after: 2 })
 })
@@ -221,7 +221,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
           park: () => undefined,
           try: () => ({ value: undefined }),
           survived: () => undefined,
-          look: (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
+          'read-state': (_effect, now) => (chance(10) ? undefined : { paused: false, moved: chance(50), now }),
           commit: ({ position }, now) => {
             expect(position).toBeGreaterThanOrEqual(checkpoint)
             expect(position).toBeLessThanOrEqual(head)
@@ -229,7 +229,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
             stored.push(...pending)
             pending = []
             checkpoint = position
-            return chance(10) ? { error: boom } : { value: { paused: false, now, took: 20, pouring: chance(50) } }
+            return chance(10) ? { error: boom } : { value: { paused: false, now, took: 20, burst: chance(50) } }
           },
           sleep: () => (chance(5) ? 'control' : chance(50) ? 'append' : 'on'),
           reset: () => void (pending = []),
@@ -242,7 +242,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
             next = steps.next(given as never)
           } catch (error) {
             // Retries that ran out.
-            expect(error).toMatchObject({ code: 'failed', attempts: 3 })
+            expect(error).toMatchObject({ code: 'projection-failed', attempts: 3 })
             break
           }
           const effect = next.value as Effect
@@ -272,7 +272,7 @@ const turns = (from: number, to: number) =>
 
 test('N22: events of a held stream are parked without being tried, and applying stops before each', () => {
   const it = machine()
-  it.loaded(0, false, { held: new Set(['s']) })
+  it.loaded(0, false, { blocked: new Set(['s']) })
   it.answer('read-events', { value: { events: turns(0, 4), scannedTo: 4, head: 4, now: 0 } })
   for (const position of [1, 3]) {
     expect(it.effect).toEqual({ kind: 'apply', from: position - 1, to: position })
@@ -280,9 +280,9 @@ test('N22: events of a held stream are parked without being tried, and applying 
     expect(it.effect).toMatchObject({
       kind: 'park',
       event: { position: position + 1 },
-      error: { code: 'stream-held', stream: 's' },
+      error: { code: 'stream-blocked', stream: 's' },
       attempts: 0,
-      holdsStream: true,
+      blocksStream: true,
     })
     it.answer('park', undefined)
   }
@@ -300,7 +300,7 @@ test('N22: an event that is parked with its stream holds it from then on, an unr
   it.applied(1)
   it.committed()
   it.answer('decide', { strategy: 'park-stream' })
-  expect(it.effect).toMatchObject({ kind: 'park', attempts: 1, holdsStream: true })
+  expect(it.effect).toMatchObject({ kind: 'park', attempts: 1, blocksStream: true })
   it.answer('park', undefined)
   expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 3 })
   it.applied(3)
@@ -394,13 +394,13 @@ test('P29: where each event is stored by itself, those before a save that failed
 
 test('N22, N41: what was left out by hand is left out again before it is applied, also in a stream that is held', () => {
   const it = machine()
-  it.loaded(0, false, { skipped: [2], held: new Set() })
+  it.loaded(0, false, { skipped: [2], blocked: new Set() })
   it.read(0, 3)
   expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 1 })
   it.applied(1)
   expect(it.effect).toEqual({ kind: 'apply', from: 2, to: 3 })
   const behind = machine()
-  behind.loaded(0, false, { skipped: [1], held: new Set(['s']) })
+  behind.loaded(0, false, { skipped: [1], blocked: new Set(['s']) })
   behind.read(0, 2)
   expect(behind.effect).toMatchObject({ kind: 'park', event: { position: 2 } })
 })
@@ -417,11 +417,11 @@ test('N19: an event that one run died of is tried once more, one that two died o
   expect(twice.effect).toMatchObject({
     kind: 'decide',
     event: { position: 37 },
-    error: { code: 'event-crashes', position: 37 },
+    error: { code: 'poison-event', position: 37 },
     retryCount: 0,
   })
   expect(() => twice.answer('decide', { strategy: 'retry' })).toThrow(
-    expect.objectContaining({ code: 'failed', position: 37, cause: expect.any(EventCrashesError) }),
+    expect.objectContaining({ code: 'projection-failed', position: 37, cause: expect.any(PoisonEventError) }),
   )
 })
 
@@ -482,19 +482,19 @@ test('batch.maxTime is kept however slow commits are', () => {
 })
 
 /** A run in which events came in while the first commit was stored, which took 20 ms. */
-function pouring(batch = {}) {
+function burst(batch = {}) {
   const it = machine({ mode: 'continuous', batch })
   it.loaded()
   it.read(0, 1)
   it.applied(1)
-  it.committed(100, { took: 20, pouring: true })
+  it.committed(100, { took: 20, burst: true })
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'idle' })
   it.answer('sleep', 'append')
   return it
 }
 
 test('while events pour in, those that follow within the time of a commit go into the same one, until commits take a tenth of the time', () => {
-  const it = pouring()
+  const it = burst()
   for (const [position, now] of [
     [2, 100],
     [3, 115],
@@ -502,7 +502,7 @@ test('while events pour in, those that follow within the time of a commit go int
   ] as const) {
     it.read(position - 1, position, position, now)
     it.applied(1, now)
-    expect(it.effect).toEqual({ kind: 'sleep', ms: 20, why: 'pouring' })
+    expect(it.effect).toEqual({ kind: 'sleep', ms: 20, why: 'burst' })
     it.answer('sleep', 'append')
   }
   it.read(4, 5, 5, 280)
@@ -511,7 +511,7 @@ test('while events pour in, those that follow within the time of a commit go int
 })
 
 test('what comes last is committed when nothing followed, and what comes alone at once', () => {
-  const it = pouring()
+  const it = burst()
   it.read(1, 2, 2, 100)
   it.applied(1, 100)
   it.answer('sleep', 'on')
@@ -524,7 +524,7 @@ test('what comes last is committed when nothing followed, and what comes alone a
 })
 
 test('a run that is ended while it waits for more stores what it has', () => {
-  const it = pouring()
+  const it = burst()
   it.read(1, 2, 2, 100)
   it.applied(1, 100)
   it.answer('sleep', 'aborted')
@@ -534,7 +534,7 @@ test('a run that is ended while it waits for more stores what it has', () => {
 })
 
 test('batch.maxTime bounds that wait, too', () => {
-  const it = pouring({ maxTime: 0 })
+  const it = burst({ maxTime: 0 })
   it.read(1, 2, 2, 100)
   it.applied(1, 100)
   expect(it.effect).toMatchObject({ kind: 'commit', position: 2 })
@@ -741,20 +741,20 @@ test('H66: an idle run looks at the stored state after five seconds, whether it 
   idleAt(4999)
   expect(it.effect).toMatchObject({ kind: 'read-events' })
   idleAt(5000, 'append')
-  it.answer('look', { paused: false, moved: false, now: 5001 })
+  it.answer('read-state', { paused: false, moved: false, now: 5001 })
   idleAt(10_000)
   expect(it.effect).toMatchObject({ kind: 'read-events' })
   idleAt(10_001)
   // What cannot be read now is looked at again.
-  it.answer('look', undefined)
+  it.answer('read-state', undefined)
   idleAt(10_002)
-  it.answer('look', { paused: false, moved: true, now: 10_003 })
+  it.answer('read-state', { paused: false, moved: true, now: 10_003 })
   it.loaded(0, false, { now: 10_003 })
   expect(it.effect).toMatchObject({ kind: 'read-events', after: 0 })
   it.answer('read-events', { value: { events: [], scannedTo: 3, head: 3, now: 10_004 } })
   it.committed(10_004)
   it.answer('sleep', 'control')
-  it.answer('look', { paused: true, moved: false, now: 10_005 })
+  it.answer('read-state', { paused: true, moved: false, now: 10_005 })
   expect(it.effect).toMatchObject({ kind: 'sleep', why: 'paused' })
 })
 
@@ -794,8 +794,8 @@ describe('after a failure of the storage', () => {
     const it = machine({ poll: { failureBackoff: 100 }, retry: { jitter: 0 } }, 'continuous')
     for (const [woken, ms] of [
       ['on', 100],
-      ['hurried', 200],
-      ['hurried', 200],
+      ['retry-now', 200],
+      ['retry-now', 200],
       ['on', 200],
       ['on', 400],
     ] as const) {
@@ -808,7 +808,7 @@ describe('after a failure of the storage', () => {
     const it = machine({}, 'continuous')
     it.loaded(3)
     it.answer('read-events', { error: new Error('no storage') })
-    it.answer('sleep', 'hurried')
+    it.answer('sleep', 'retry-now')
     expect(it.effect).toMatchObject({ kind: 'read-events', after: 3 })
     it.answer('read-events', { error: new Error('no storage') })
     it.answer('sleep', 'control')
@@ -821,21 +821,21 @@ describe('after a failure of the storage', () => {
       failing(it)
       it.answer('sleep', 'on')
     }
-    expect(() => failing(it)).toThrow(expect.objectContaining({ code: 'failed', attempts: 3 }))
+    expect(() => failing(it)).toThrow(expect.objectContaining({ code: 'projection-failed', attempts: 3 }))
     expect(() => failing(machine())).toThrow(expect.objectContaining({ attempts: 1 }))
     for (const error of [
       new ClosedError('The store'),
-      new IntegrityError(3, 'damaged'),
+      new LogInconsistentError(3, 'damaged'),
       new StorageLostError('gone'),
     ]) {
       expect(() => machine({}, 'continuous').answer('load-checkpoint', { error })).toThrow(
-        expect.objectContaining({ code: 'failed', cause: error }),
+        expect.objectContaining({ code: 'projection-failed', cause: error }),
       )
     }
     // A hole that a reader found may be gone at the next look.
     const other = machine({}, 'continuous')
     other.loaded()
-    other.answer('read-events', { error: new IntegrityError(3, 'a hole') })
+    other.answer('read-events', { error: new LogInconsistentError(3, 'a hole') })
     expect(other.effect).toMatchObject({ kind: 'sleep', why: 'failed' })
   })
 })
@@ -844,7 +844,7 @@ test('N36: a checkpoint beyond the head ends the run', () => {
   const it = machine({}, 'continuous')
   it.loaded(9)
   expect(() => it.answer('read-events', { value: { events: [], scannedTo: 9, head: 8, now: 0 } })).toThrow(
-    expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'integrity' }) }),
+    expect.objectContaining({ position: 9, cause: expect.objectContaining({ code: 'log-inconsistent' }) }),
   )
 })
 
@@ -881,7 +881,7 @@ test('the pause between polls is that of the interval after events, and grows wh
 
 test('somebody who moves the state again and again makes commits small', () => {
   const run = newRun()
-  run.hurried = true
+  run.commitSoon = true
   const steps = projectionMachine('p', settle({}, 'continuous'), () => 0, run)
   const answer = (result: unknown) => {
     let step = steps.next(result as never)
@@ -894,11 +894,11 @@ test('somebody who moves the state again and again makes commits small', () => {
     kind: 'apply',
   })
   expect(answer({ next: 1, now: 0, aborted: false })).toMatchObject({ kind: 'commit', position: 1 })
-  expect(answer({ value: { paused: false, now: 0, took: 0, pouring: false } })).toMatchObject({
+  expect(answer({ value: { paused: false, now: 0, took: 0, burst: false } })).toMatchObject({
     kind: 'apply',
     from: 1,
   })
-  expect(run.hurried).toBe(false)
+  expect(run.commitSoon).toBe(false)
   // … and large again once one was stored.
   expect(answer({ next: 3, now: 0, aborted: false })).toMatchObject({ kind: 'apply', from: 3 })
 })

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import type { ProjectionError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
-import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
 import { plainTarget } from '../../../src/projection/plain.js'
 import type { Projector } from '../../../src/projection/projector.js'
@@ -11,7 +11,7 @@ import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fak
 
 afterEach(() => vi.unstubAllGlobals())
 
-type Config = ProjectionConfig<never>
+type Config = ProjectionOptions<never>
 const boom = new Error('boom')
 const retry = () => 'retry' as const
 const gaps = (times: readonly number[]) => times.slice(1).map((time, i) => time - (times[i] as number))
@@ -19,7 +19,7 @@ const gaps = (times: readonly number[]) => times.slice(1).map((time, i) => time 
 function collector(
   clock: { monotonic(): number },
   fail: (event: RecordedEvent, call: number) => unknown = () => undefined,
-  onError?: (failure: FailureContext) => FailureStrategy,
+  onFailure?: (failure: FailureContext) => FailureStrategy,
 ) {
   const applied: number[] = []
   const calls: number[] = []
@@ -31,7 +31,7 @@ function collector(
       if (failure !== undefined) throw failure
       applied.push(event.position)
     },
-    ...(onError === undefined ? {} : { onError }),
+    ...(onFailure === undefined ? {} : { onFailure }),
   }
   return { projector, applied, calls }
 }
@@ -97,7 +97,7 @@ test('P4: with two retries, an event that always fails is tried three times', as
   backend.append(1)
   const { projector, calls } = collector(backend.clock, () => boom, retry)
   expect(await failing(backend, projector, { retry: { maxAttempts: 2 } })).toMatchObject({
-    code: 'failed',
+    code: 'projection-failed',
     attempts: 3,
   })
   expect(calls).toHaveLength(3)
@@ -116,7 +116,7 @@ test.for([
       mode,
       poll: most === undefined ? {} : { maxConsecutiveFailures: most },
     }),
-  ).toMatchObject({ code: 'failed', cause: boom })
+  ).toMatchObject({ code: 'projection-failed', cause: boom })
   expect(backend.reads).toHaveLength(expected)
 })
 
@@ -125,10 +125,10 @@ test('P6, P7: a held lock is a leadership error, and so is a coordinator that fa
   backend.append(1)
   const { projector, applied } = collector(backend.clock)
   const guard = await backend.coordinator.tryAcquire('p')
-  expect(await failing(backend, projector)).toMatchObject({ code: 'leadership' })
+  expect(await failing(backend, projector)).toMatchObject({ code: 'already-running' })
   guard?.release()
   const broken = { ...backend, coordinator: { ...backend.coordinator, tryAcquire: () => Promise.reject(boom) } }
-  expect(await failing(broken, projector)).toMatchObject({ code: 'leadership', cause: boom })
+  expect(await failing(broken, projector)).toMatchObject({ code: 'already-running', cause: boom })
   expect(applied).toEqual([])
   let refused: unknown = 'not asked'
   await run(backend, {
@@ -171,21 +171,21 @@ test('P12, P18: an idle run reads now and then, the empty backoff apart', async 
 test.for([
   ['P13', undefined, [1, 2]],
   ['P14', () => 'skip' as const, [1, 2, 4, 5]],
-] as const)('%s: what was applied before or beside a failing event is not repeated', async ([, onError, first]) => {
+] as const)('%s: what was applied before or beside a failing event is not repeated', async ([, onFailure, first]) => {
   const backend = fakeBackend()
   backend.append(5)
   for (const expected of [first, []]) {
     const { projector, applied } = collector(
       backend.clock,
       (event) => (event.position === 3 ? boom : undefined),
-      onError,
+      onFailure,
     )
     await run(backend, projector).catch(() => {})
     expect(applied).toEqual(expected)
   }
 })
 
-test('P15, P19: onError sees each retry count, and the checkpoint stays before the event', async () => {
+test('P15, P19: onFailure sees each retry count, and the checkpoint stays before the event', async () => {
   const backend = fakeBackend()
   backend.append(5)
   for (const expected of [6, 4]) {
@@ -255,7 +255,7 @@ test('P24: a transient error is retried, a permanent one ends the run at its fir
       () => error,
       (failure) => (failure.error instanceof TypeError ? 'fatal' : 'retry'),
     )
-    expect(await failing(backend, projector)).toMatchObject({ code: 'failed', attempts, cause: error })
+    expect(await failing(backend, projector)).toMatchObject({ code: 'projection-failed', attempts, cause: error })
     expect(calls).toHaveLength(attempts)
   }
 })
@@ -271,7 +271,7 @@ test('a policy that throws is fatal, with what it threw as the cause', async () 
     },
   )
   expect(await failing(backend, projector)).toMatchObject({
-    code: 'failed',
+    code: 'projection-failed',
     position: 1,
     cause: { name: 'RangeError' },
   })
@@ -288,7 +288,7 @@ test('B2: a checkpoint that cannot be loaded ends a batch at once; a continuous 
   }
   const { projector, applied } = collector(backend.clock)
   await expect(backend.clock.runUntil(drive(backend, plainTarget(projector, flaky, {})))).rejects.toMatchObject({
-    code: 'failed',
+    code: 'projection-failed',
     cause: boom,
     attempts: 1,
   })
@@ -340,7 +340,7 @@ test('rows that cannot be read while a handler runs are no failure of its event:
     apply: ({ position }) => {
       if (position === 2 && (failures += 1) <= 2) throw boom
     },
-    onError: ({ error }) => (asked.push(error), 'fatal'),
+    onFailure: ({ error }) => (asked.push(error), 'fatal'),
   })
   target.isStorageFailure = (error) => error === boom
   expect(await backend.clock.runUntil(drive(backend, target))).toMatchObject({ applied: 3, position: 3 })
@@ -374,8 +374,8 @@ test('a reader that makes no progress is told so, with pauses, instead of being 
     ),
   }
   expect(await failing({ ...backend, reader } as FakeBackend, collector(backend.clock).projector)).toMatchObject({
-    code: 'failed',
-    cause: { code: 'integrity', position: 0 },
+    code: 'projection-failed',
+    cause: { code: 'log-inconsistent', position: 0 },
   })
   expect(reads).toBe(6)
 })
@@ -443,7 +443,7 @@ test('H28: commits that always fail end a batch after the tolerated failures', a
   const rows = fakeRows()
   await expect(
     backend.clock.runUntil(drive(backend, fakeTarget(rows, { commit: () => 'before' }))),
-  ).rejects.toMatchObject({ code: 'failed' })
+  ).rejects.toMatchObject({ code: 'projection-failed' })
   expect(rows.commits).toBe(6)
 })
 
@@ -452,7 +452,7 @@ test('N6: a fatal failure says what failed, where, and why', async () => {
   backend.append(3)
   const { projector } = collector(backend.clock, (event) => (event.position === 2 ? boom : undefined))
   expect(await failing(backend, projector)).toMatchObject({
-    code: 'failed',
+    code: 'projection-failed',
     projector: 'p',
     position: 2,
     eventId: 'id-2',
@@ -491,7 +491,7 @@ test.for(['fatal', 'skip', 'park', 'retry'] as const)(
       apply: (event) => {
         if (event.position === 37) throw boom
       },
-      onError: () => strategy,
+      onFailure: () => strategy,
     })
     const running = backend.clock.runUntil(drive(backend, target))
     if (strategy === 'fatal' || strategy === 'retry') {
@@ -518,7 +518,7 @@ test("N22: 'park-stream' is for read models: a plain projector that answers it s
       ).projector,
     ),
   ).toMatchObject({
-    code: 'failed',
+    code: 'projection-failed',
     position: 1,
     cause: { code: 'invalid-argument', message: expect.stringContaining("Answer 'park'") },
   })
@@ -529,8 +529,8 @@ test('N36: a checkpoint beyond the head is an integrity error', async () => {
   backend.append(3)
   backend.positions.set('p', 9)
   expect(await failing(backend, collector(backend.clock).projector)).toMatchObject({
-    code: 'failed',
-    cause: { code: 'integrity', position: 9 },
+    code: 'projection-failed',
+    cause: { code: 'log-inconsistent', position: 9 },
   })
 })
 
@@ -568,7 +568,7 @@ test.for(['before', 'read', 'apply', 'commit', 'retry', 'idle'])(
         backend.clock.schedule(1, () => controller.abort())
         throw boom
       },
-      onError: retry,
+      onFailure: retry,
       commit: () => void abortIf('commit') as undefined,
     })
     if (when === 'idle') backend.clock.schedule(10, () => controller.abort())

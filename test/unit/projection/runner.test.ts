@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { EventReader } from '../../../src/log/event-store.js'
 import type { PageReadOptions } from '../../../src/log/pages.js'
-import { settle, type ProjectionConfig } from '../../../src/projection/config.js'
+import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { newRun } from '../../../src/projection/machine.js'
 import type { ProjectionOccurrence } from '../../../src/projection/report.js'
 import { runMachine, type RunnerPorts } from '../../../src/projection/runner.js'
@@ -14,7 +14,7 @@ function started(
   backend: FakeBackend,
   target: ProjectionTarget,
   mode: 'batch' | 'continuous',
-  more: { config?: ProjectionConfig<never>; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {},
+  more: { config?: ProjectionOptions<never>; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {},
 ) {
   const stopping = new AbortController()
   const reports: ProjectionOccurrence[] = []
@@ -53,7 +53,7 @@ describe('pages that are read ahead', () => {
       apply: ({ position }) => {
         if (position === 2000 && failed++ === 0) throw new Error('once')
       },
-      onError: () => 'retry',
+      onFailure: () => 'retry',
     })
     const { ended } = started(backend, target, 'batch')
     expect(await backend.clock.runUntil(ended)).toMatchObject({ applied: 6000, position: 6000 })
@@ -115,8 +115,8 @@ test('a reader that does not move is an error with its name, in a batch and afte
   const reader: EventReader = { readEvents: async () => ({ events: [], scannedTo: 0, head: 5 }) }
   const { ended } = started(backend, fakeTarget(fakeRows()), 'batch', { ports: { reader: reader as never } })
   await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({
-    code: 'failed',
-    cause: { code: 'integrity', message: expect.stringContaining('scannedTo') },
+    code: 'projection-failed',
+    cause: { code: 'log-inconsistent', message: expect.stringContaining('scannedTo') },
   })
 })
 
@@ -130,7 +130,7 @@ describe('sleeping', () => {
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
       ports: {
-        onHurry: (listener) => ((hurry = listener), () => {}),
+        onRetryNow: (listener) => ((hurry = listener), () => {}),
         onControl: (listener) => ((control = listener), () => {}),
       },
     })
@@ -170,7 +170,7 @@ describe('sleeping', () => {
     let hurry = () => {}
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
-      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
+      ports: { onRetryNow: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5)
     hurry()
@@ -189,7 +189,7 @@ describe('sleeping', () => {
     const target = fakeTarget(rows, { apply: () => hurry(), commit: (n) => (n === 1 ? 'before' : undefined) })
     const run = started(backend, target, 'continuous', {
       config: { poll: { failureBackoff: 10_000 }, retry: { jitter: 0 } },
-      ports: { onHurry: (listener) => ((hurry = listener), () => {}) },
+      ports: { onRetryNow: (listener) => ((hurry = listener), () => {}) },
     })
     await backend.clock.advance(5_000)
     expect([rows.commits, rows.applied]).toEqual([1, []])
@@ -214,13 +214,13 @@ describe('sleeping', () => {
         calls.push(retried.clock.monotonic())
         throw new Error('no')
       },
-      onError: () => 'retry',
+      onFailure: () => 'retry',
     })
     const other = started(retried, target, 'continuous', {
       config: { retry: { delay: 5000, jitter: 0 } },
       ports: {
         onControl: (listener) => ((tell = listener), () => {}),
-        onHurry: (listener) => ((hurry = listener), () => {}),
+        onRetryNow: (listener) => ((hurry = listener), () => {}),
       },
     })
     await retried.clock.advance(10)
@@ -242,7 +242,7 @@ describe('sleeping', () => {
       return () => void listening.delete(name)
     }
     const run = started(backend, fakeTarget(fakeRows()), 'continuous', {
-      ports: { onHurry: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') },
+      ports: { onRetryNow: port('hurry'), onControl: port('control'), onWanted: port('wanted'), onHint: port('hint') },
     })
     await backend.clock.advance(10)
     expect([...listening].sort()).toEqual(['control', 'hint', 'hurry', 'wanted'])
@@ -253,7 +253,7 @@ describe('sleeping', () => {
 
 describe('N19: an event that runs died of', () => {
   const died = (rows: ReturnType<typeof fakeRows>, notes: (number | undefined)[] = []): ProjectionTarget => {
-    const target = fakeTarget(rows, { onError: () => 'skip' })
+    const target = fakeTarget(rows, { onFailure: () => 'skip' })
     const more: Partial<ProjectionState> = { unclean: { position: 0, ends: 5 }, trying: { position: 1, runs: 2 } }
     return {
       ...target,
@@ -357,7 +357,7 @@ describe('how a run ends', () => {
       apply: ({ position }) => {
         if (position === 2 && times++ === 0) throw refused
       },
-      onError: () => 'fatal',
+      onFailure: () => 'fatal',
     })
     const { ended, reports } = started(backend, { ...target, isStorageFailure: (error) => error === refused }, 'batch')
     expect(await backend.clock.runUntil(ended)).toMatchObject({ applied: 2 })

@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
+import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
@@ -25,7 +25,7 @@ interface Row {
 const events = defineEvents<Event>()
 
 /** Every row lists the positions that made it, so that an effect that is there twice or not at all shows. */
-const definition: ProjectionDefinition<Event> = defineProjection(events, {
+const definition: Projection<Event> = defineProjection(events, {
   name: 'ledger',
   tables: {
     rows: table<Row>()({ key: 'name', indexes: { byTotal: 'total' } }),
@@ -48,8 +48,8 @@ const definition: ProjectionDefinition<Event> = defineProjection(events, {
       evolve: (row) => ({ name: 'all', n: (row?.n ?? 0) + 1 }),
     },
   },
-  onError: () => 'park',
-}) as unknown as ProjectionDefinition<Event>
+  onFailure: () => 'park',
+}) as unknown as Projection<Event>
 
 /** The same, written without tidemark. What was set aside because runs died of it, as it seemed, is left out (I4, N19). */
 function reference(log: readonly RecordedEvent<Event>[], to: number, blamed: ReadonlySet<number> = new Set()) {
@@ -94,7 +94,7 @@ async function assertFolded(
   to: number,
 ): Promise<void> {
   const blamed = (await storage.letters(0, 10_000))
-    .filter(({ errorName }) => errorName === 'EventCrashesError')
+    .filter(({ errorName }) => errorName === 'PoisonEventError')
     .map(({ position }) => position)
   expect(await stored(storage)).toEqual(reference(log, to, new Set(blamed)))
 }
@@ -365,7 +365,7 @@ describe.for(storages)('%s', ([, database]) => {
     }
     expect(kills).toBe(5)
     expect(positions).toEqual([0, 0, 0, 36, 36, 100])
-    expect(await open().letters(0, 10)).toMatchObject([{ position: 37, errorName: 'EventCrashesError' }])
+    expect(await open().letters(0, 10)).toMatchObject([{ position: 37, errorName: 'PoisonEventError' }])
     await assertFolded(open(), log, 100)
     expect(await open().state()).not.toMatchObject({ trying: expect.anything() })
   })

@@ -7,7 +7,7 @@ import {
   runProjection,
   startProjection,
   verifyReadModel,
-  type ProjectionConfig,
+  type ProjectionOptions,
 } from 'tidemark'
 import { events, memoryStore, model } from './support.js'
 
@@ -34,20 +34,20 @@ test.for<[given: unknown, message: string]>([
   [{ budget: { time: 4 } }, "budget has no property 'time'. It may have maxTime, maxEvents."],
   [{ poll: null }, 'poll must be an object'],
   [{ signal }, 'signal must be an AbortSignal'],
-  [{ onEvent: 5 }, 'onEvent must be a function'],
+  [{ onReport: 5 }, 'onReport must be a function'],
   [{ clock: 5 }, 'clock must be a Clock'],
 ])('a run with %o is refused, and leaves nothing behind', async ([given, message]) => {
   const store = await memoryStore(1)
-  const config = given as ProjectionConfig
-  await expect(runProjection(model(), store, config)).rejects.toEqual(invalid(message))
-  expect(() => startProjection(model(), store, config)).toThrow(invalid(message))
-  expect(await runProjection(model(), store)).toMatchObject({ reason: 'caught-up', applied: 1 })
+  const config = given as ProjectionOptions
+  await expect(runProjection(store, model(), config)).rejects.toEqual(invalid(message))
+  expect(() => startProjection(store, model(), config)).toThrow(invalid(message))
+  expect(await runProjection(store, model())).toMatchObject({ reason: 'caught-up', applied: 1 })
   await store.close()
 })
 
 test('so are the options of a handle, a view, a check and a live projection', async () => {
   const store = await memoryStore(1)
-  const projection = startProjection(model(), store)
+  const projection = startProjection(store, model())
   for (const [options, message] of [
     [{ timeOut: 4 }, "options has no property 'timeOut'. It may have signal, timeout, onTimeout."],
     [{ onTimeout: 'Stale' }, "onTimeout must be 'throw' or 'stale'"],
@@ -81,7 +81,7 @@ test.for<[given: object, message: string]>([
   [{ on: null }, 'on must be an object'],
   [{ fold: null }, 'fold must be an object'],
   [{ filter: null }, 'filter must be an object'],
-  [{ onError: 'skip' }, 'onError must be a function'],
+  [{ onFailure: 'skip' }, 'onFailure must be a function'],
   [
     { fold: { rows: { key: () => 1, evolve: () => null, filter: {} } } },
     "fold.rows has no property 'filter'. It may have key, evolve.",

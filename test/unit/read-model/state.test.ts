@@ -15,7 +15,7 @@ import {
   stampOf,
   takeOver,
   tried,
-  workingSide,
+  workingSlot,
   type Commit,
   type StateRow,
 } from '../../../src/read-model/state.js'
@@ -135,8 +135,8 @@ describe('a commit', () => {
           undefined,
           [shown],
         ])
-        expect(workingSide(from)).toBe(1 - shown)
-        expect(workingSide(after)).toBe(1 - shown)
+        expect(workingSlot(from)).toBe(1 - shown)
+        expect(workingSlot(after)).toBe(1 - shown)
       }
     })
   })
@@ -436,10 +436,10 @@ test('a state that a build stored is possible, whatever it says', () => {
   }
   for (const none of [undefined, null, 7])
     expect(() => assertPossible('m', none as never)).toThrow(
-      expect.objectContaining({ code: 'integrity', position: 0 }),
+      expect.objectContaining({ code: 'log-inconsistent', position: 0 }),
     )
   expect(() => assertPossible('m', state({ shown: 7 as never }))).toThrow(
-    expect.objectContaining({ code: 'integrity', position: 10 }),
+    expect.objectContaining({ code: 'log-inconsistent', position: 10 }),
   )
 })
 

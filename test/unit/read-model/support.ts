@@ -53,11 +53,11 @@ interface Behaviour {
   /** Runs before the row is changed. */
   readonly handler?: (event: RecordedEvent<Added>) => unknown
   /** @default 'fatal' */
-  readonly onError?: (retryCount: number) => FailureStrategy
+  readonly onFailure?: (retryCount: number) => FailureStrategy
 }
 
 /** A projection that adds up. */
-export const model = ({ handler, onError }: Behaviour = {}) =>
+export const model = ({ handler, onFailure }: Behaviour = {}) =>
   defineProjection(events, {
     name: 'model',
     tables: { rows: table<Row>({ key: 'name' }) },
@@ -72,14 +72,14 @@ export const model = ({ handler, onError }: Behaviour = {}) =>
         }))
       },
     },
-    onError: ({ retryCount }) => onError?.(retryCount) ?? 'fatal',
+    onFailure: ({ retryCount }) => onFailure?.(retryCount) ?? 'fatal',
   })
 
 /** A plain projector: its checkpoint is all that is stored of it. */
-export const plain = (apply: Projector<Event>['apply'], onError?: () => FailureStrategy): Projector<Event> => ({
+export const plain = (apply: Projector<Event>['apply'], onFailure?: () => FailureStrategy): Projector<Event> => ({
   name: 'plain',
   apply,
-  ...(onError === undefined ? {} : { onError }),
+  ...(onFailure === undefined ? {} : { onFailure }),
 })
 
 /** Throws at an event. */
@@ -126,13 +126,13 @@ export function shown<S>(
   })
 }
 
-/** Hears what a run tells: its `onEvent` is for the configuration. */
+/** Hears what a run tells: its `onReport` is for the configuration. */
 export function listener() {
   const reports: ProjectionReport[] = []
   const waiting = new Set<(report: ProjectionReport) => void>()
   return {
     reports,
-    onEvent(report: ProjectionReport) {
+    onReport(report: ProjectionReport) {
       reports.push(report)
       for (const look of [...waiting]) look(report)
     },

@@ -1,6 +1,6 @@
 // The unit of work alone: what is kept, what is taken back, and what comes too late.
 import { expect, test } from 'vitest'
-import { defineEvents, defineProjection, table, type ProjectionDefinition, type RecordedEvent } from 'tidemark'
+import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
 import type { RowSource } from '../../../src/read-model/storage.js'
 import { applied } from '../../../src/projection/target.js'
 import { UnitOfWork } from '../../../src/read-model/unit-of-work/unit-of-work.js'
@@ -41,7 +41,7 @@ function work(
     tables: { rows: table<Row>({ key: 'name' }) },
     on: { Set: async (event, { rows }) => void (await on(event, rows)) },
   })
-  return new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, source(stored))
+  return new UnitOfWork(definition as unknown as Projection<Event>, source(stored))
 }
 const pending = (unit: UnitOfWork<Event>) =>
   [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
@@ -125,7 +125,7 @@ test('P15: a fold whose key is none, behind one that had to wait for its row, fa
     },
   })
   const unit = new UnitOfWork(
-    definition as unknown as ProjectionDefinition<Event>,
+    definition as unknown as Projection<Event>,
     source((key) =>
       typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key')),
     ),
@@ -143,7 +143,7 @@ test('a fold that returns null where there is no row writes nothing, and one tha
     tables: { rows: table<Row>({ key: 'name' }) },
     fold: { rows: { key: ({ data }) => data.name, evolve: (row) => (next === null ? null : (row ?? next)) } },
   })
-  const unit = new UnitOfWork(definition as unknown as ProjectionDefinition<Event>, {} as RowSource)
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {} as RowSource)
   unit.reset(undefined, true)
   await applied(unit.apply(set(1, 'a')))
   expect(pending(unit)).toEqual([])

@@ -14,14 +14,14 @@ async function shown<V>(query: LiveQuery<V>, position: number): Promise<V> {
   const snapshot = await vi.waitUntil(
     () => {
       const snapshot = query.getSnapshot()
-      return snapshot.state === 'error' || (snapshot.state === 'ready' && snapshot.position === position)
+      return snapshot.status === 'error' || (snapshot.status === 'ready' && snapshot.position === position)
         ? snapshot
         : undefined
     },
     { timeout: 20_000 },
   )
-  if (snapshot.state === 'error') throw snapshot.error
-  return snapshot.value
+  if (snapshot.status === 'error') throw snapshot.error
+  return snapshot.data
 }
 
 const unhandled = vi.fn()
@@ -77,7 +77,7 @@ describe.each([
     const values: unknown[] = []
     const stop = total.subscribe(() => {
       const snapshot = total.getSnapshot()
-      if (snapshot.state === 'ready') values.push(snapshot.value)
+      if (snapshot.status === 'ready') values.push(snapshot.data)
     })
     await shown(total, 1)
     for (const position of [2, 3]) {
@@ -154,7 +154,7 @@ describe.each([
     })
     broken = false
     await store.append({ stream: 's', events: [added(4)] })
-    await vi.waitUntil(() => total.getSnapshot().state === 'ready', { timeout: 20_000 })
+    await vi.waitUntil(() => total.getSnapshot().status === 'ready', { timeout: 20_000 })
     expect(await shown(total, 3)).toBe(7)
     stop()
     await store.close()

@@ -28,15 +28,15 @@ async function counting(count: number) {
 test('the last unsubscribe leaves neither timer nor subscription, and the next one goes on from there', async () => {
   const { store, clock, state, live } = await counting(3)
   const stop = live.subscribe(() => {})
-  await shown(live, ({ state }) => state === 'ready')
+  await shown(live, ({ status }) => status === 'ready')
   expect([state.subscribers, clock.pending]).toEqual([1, 1])
   stop()
   expect([state.subscribers, clock.pending]).toEqual([0, 0])
   await store.append({ stream: 's', events: [{ type: 'Added', data: { to: 'a', amount: 1 } }] })
   live.subscribe(() => {})
-  expect(await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 4)).toEqual({
-    state: 'ready',
-    value: 4,
+  expect(await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === 4)).toEqual({
+    status: 'ready',
+    data: 4,
     position: 4,
   })
 })
@@ -44,7 +44,7 @@ test('the last unsubscribe leaves neither timer nor subscription, and the next o
 test('a head that was folded already is not read again; a new one is, and so is what no one told of', async () => {
   const { clock, state, live } = await counting(3)
   live.subscribe(() => {})
-  await shown(live, ({ state }) => state === 'ready')
+  await shown(live, ({ status }) => status === 'ready')
   const { reads } = state
   state.tell(3)
   await clock.advance(0)
@@ -68,9 +68,9 @@ test('a log that takes minutes to fold is folded to its end, as long as it gets 
     { initial: 0, clock, on: { Added: (sum) => sum + 1 } },
   )
   const states: string[] = []
-  live.subscribe(() => states.push(live.getSnapshot().state))
+  live.subscribe(() => states.push(live.getSnapshot().status))
   await clock.advance(300_000)
-  expect(live.getSnapshot()).toEqual({ state: 'ready', value: 0, position: 10 })
+  expect(live.getSnapshot()).toEqual({ status: 'ready', data: 0, position: 10 })
   expect(states).toEqual(['ready'])
 })
 
@@ -89,12 +89,12 @@ test('a fold that throws is tried again at the event it threw at, and what came 
     },
   })
   live.subscribe(() => {})
-  expect(await shown(live, ({ state }) => state === 'error')).toMatchObject({ error: { message: 'three' } })
+  expect(await shown(live, ({ status }) => status === 'error')).toMatchObject({ error: { message: 'three' } })
   broken = false
   await clock.advance(5_000)
-  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
-    state: 'ready',
-    value: [1, 2, 3, 4, 5],
+  expect(await shown(live, ({ status }) => status === 'ready')).toEqual({
+    status: 'ready',
+    data: [1, 2, 3, 4, 5],
     position: 5,
   })
   await store.close()

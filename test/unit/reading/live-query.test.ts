@@ -4,7 +4,7 @@ import { ClosedError, QueryTimeoutError } from 'tidemark'
 import { liveQuery, type LiveSnapshot } from '../../../src/reading/live-query.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
-type Outcome = { readonly value: number; readonly position: number } | undefined
+type Outcome = { readonly data: number; readonly position: number } | undefined
 interface Run {
   readonly at: number
   resolve(value: number): void
@@ -25,7 +25,7 @@ function query() {
         new Promise<Outcome>((resolve, reject) => {
           runs.push({
             at: clock.monotonic(),
-            resolve: (value) => resolve({ value, position: value }),
+            resolve: (data) => resolve({ data, position: data }),
             tear: () => resolve(undefined),
             reject,
             progress,
@@ -59,7 +59,7 @@ function query() {
 }
 const no = new Error('no')
 const failing = (run: Run) => run.reject(no)
-const ready = (value: number) => ({ state: 'ready', value, position: value })
+const ready = (value: number) => ({ status: 'ready', data: value, position: value })
 
 test('a run that failed is made again after 5, 10, 20, 40, 60 and 60 s, and after 5 s again once one succeeded', async () => {
   const { clock, runs, live, source, subscribe, settle } = query()
@@ -71,7 +71,7 @@ test('a run that failed is made again after 5, 10, 20, 40, 60 and 60 s, and afte
     const found: number[] = []
     while (found.length < count) {
       await settle(failing)
-      expect(live.getSnapshot()).toEqual({ state: 'error', error: no, value: 7 })
+      expect(live.getSnapshot()).toEqual({ status: 'error', error: no, data: 7 })
       const [from, before] = [clock.monotonic(), runs.length]
       while (runs.length === before && clock.monotonic() < from + 120_000) await clock.advance(1_000)
       found.push((clock.monotonic() - from) / 1_000)
@@ -115,7 +115,7 @@ test('a failure before the first answer has no value', async () => {
   const { live, subscribe, settle } = query()
   subscribe()
   await settle(failing)
-  expect(live.getSnapshot()).toStrictEqual({ state: 'error', error: no })
+  expect(live.getSnapshot()).toStrictEqual({ status: 'error', error: no })
 })
 
 test('a run that does not settle is given up after 30 s, its late result is dropped, and it runs again at the next change', async () => {
@@ -127,7 +127,7 @@ test('a run that does not settle is given up after 30 s, its late result is drop
   await clock.advance(29_999)
   expect(live.getSnapshot()).toEqual(ready(1))
   await clock.advance(1)
-  expect(live.getSnapshot()).toEqual({ state: 'error', error: expect.any(QueryTimeoutError), value: 1 })
+  expect(live.getSnapshot()).toEqual({ status: 'error', error: expect.any(QueryTimeoutError), data: 1 })
   expect((live.getSnapshot() as { error: unknown }).error).toMatchObject({
     code: 'query-timeout',
     name: 'QueryTimeoutError',
@@ -136,9 +136,9 @@ test('a run that does not settle is given up after 30 s, its late result is drop
   source.changed()
   hung.resolve(2)
   await clock.advance(0)
-  expect(live.getSnapshot()).toMatchObject({ state: 'error' })
+  expect(live.getSnapshot()).toMatchObject({ status: 'error' })
   await settle((run) => run.resolve(3))
-  expect(shown).toEqual([ready(1), { state: 'error', error: expect.anything(), value: 1 }, ready(3)])
+  expect(shown).toEqual([ready(1), { status: 'error', error: expect.anything(), data: 1 }, ready(3)])
   expect(clock.pending).toBe(0)
 })
 
@@ -171,7 +171,7 @@ test('a run that gets on is given its 30 s again each time', async () => {
     runs[0]?.progress()
   }
   await clock.advance(29_999)
-  expect([live.getSnapshot().state, runs.length]).toEqual(['loading', 1])
+  expect([live.getSnapshot().status, runs.length]).toEqual(['loading', 1])
   await settle((run) => run.resolve(1))
   expect([live.getSnapshot(), clock.pending]).toEqual([ready(1), 0])
 })
@@ -267,7 +267,7 @@ test('a torn answer is not shown: the one before stays, and it is read again lat
   const { clock, runs, live, shown, source, subscribe, settle } = query()
   subscribe()
   await settle((run) => run.tear())
-  expect([live.getSnapshot(), shown.length]).toEqual([{ state: 'loading' }, 0])
+  expect([live.getSnapshot(), shown.length]).toEqual([{ status: 'loading' }, 0])
   await clock.advance(5_000)
   expect(runs).toHaveLength(2)
   await settle((run) => run.resolve(1))
@@ -286,7 +286,7 @@ test('the end of the source is told to subscribers, with the last value, and end
   source.changed()
   source.error = new ClosedError('It')
   source.ended()
-  const end = { state: 'error', error: source.error, value: 1 }
+  const end = { status: 'error', error: source.error, data: 1 }
   expect([live.getSnapshot(), shown.at(-1), source.watches, clock.pending]).toEqual([end, end, 0, 0])
   await settle((run) => run.resolve(2))
   source.changed()
@@ -303,7 +303,7 @@ test('a query at rest shows the end of its source when it is asked, as one snaps
   stop()
   source.error = new ClosedError('It')
   const end = live.getSnapshot()
-  expect(end).toEqual({ state: 'error', error: source.error, value: 1 })
+  expect(end).toEqual({ status: 'error', error: source.error, data: 1 })
   source.error = new ClosedError('It again')
   expect(live.getSnapshot()).toBe(end)
 })
@@ -313,7 +313,7 @@ test('a run that fails because its source ended is the end, also where the sourc
   subscribe()
   source.error = new ClosedError('It')
   await settle(failing)
-  expect([live.getSnapshot(), source.watches, clock.pending]).toEqual([{ state: 'error', error: source.error }, 0, 0])
+  expect([live.getSnapshot(), source.watches, clock.pending]).toEqual([{ status: 'error', error: source.error }, 0, 0])
 })
 
 test('for a server the snapshot is one constant, whatever happens; every method works detached', async () => {
@@ -322,7 +322,7 @@ test('for a server the snapshot is one constant, whatever happens; every method 
     settle,
   } = query()
   const constant = getServerSnapshot()
-  expect(constant).toStrictEqual({ state: 'loading' })
+  expect(constant).toStrictEqual({ status: 'loading' })
   expect(Object.isFrozen(constant)).toBe(true)
   expect(getSnapshot()).toBe(constant)
   subscribe(() => {})

@@ -47,14 +47,14 @@ test('a live query sees a commit to a table that it has just begun to read', asy
     return rows.length
   })
   const unsubscribe = live.subscribe(() => {})
-  await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === -1)
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === -1)
   await store.append({ stream: 's', events: [added('flag')] })
-  await runProjection(definition, store)
+  await runProjection(store, definition)
   await reached.passed
   await store.append({ stream: 's', events: [added('item')] })
-  await runProjection(definition, store)
+  await runProjection(store, definition)
   goOn.open()
-  await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 1)
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === 1)
   unsubscribe()
   await view.close()
 })
@@ -63,19 +63,19 @@ test('a live query shows a replay in another tab within the slow poll, also when
   const [here, there] = await storesWithoutHints()
   await there.append({ stream: 's', events: [added('a'), added('b')] })
   let broken = true
-  const definition = model({ onError: () => 'park', handler: ({ position }) => broken && position === 1 && poison() })
-  await runProjection(definition, there)
+  const definition = model({ onFailure: () => 'park', handler: ({ position }) => broken && position === 1 && poison() })
+  await runProjection(there, definition)
   const view = await openReadModel(here, definition, { clock })
   const live = view.live(({ rows }) => rows.count())
   const unsubscribe = live.subscribe(() => {})
-  await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 1)
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === 1)
   broken = false
-  const helper = startProjection(definition, there)
-  for (const letter of await lettersOf(helper)) await letter.retry()
+  const helper = startProjection(there, definition)
+  for (const letter of await lettersOf(helper)) await letter.replay()
   await helper.stop()
-  expect(live.getSnapshot()).toMatchObject({ value: 1 })
+  expect(live.getSnapshot()).toMatchObject({ data: 1 })
   await clock.advance(slowPoll)
-  await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value === 2)
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === 2)
   unsubscribe()
   await view.close()
   await here.close()
@@ -102,7 +102,7 @@ test('what one run of a live query reads belongs to one commit, also across the 
       },
     },
   })
-  const helper = startProjection(definition, store)
+  const helper = startProjection(store, definition)
   await helper.caughtUp(1)
   const view = await openReadModel(store, definition, { clock })
   factor = 2
@@ -119,7 +119,7 @@ test('what one run of a live query reads belongs to one commit, also across the 
     return [first?.n, (await right.get('a'))?.n]
   })
   const unsubscribe = live.subscribe(() => {})
-  expect(await shown(live, ({ state }) => state === 'ready')).toMatchObject({ value: [2, 2] })
+  expect(await shown(live, ({ status }) => status === 'ready')).toMatchObject({ data: [2, 2] })
   expect(values).toEqual([1, 2])
   unsubscribe()
   await view.close()
@@ -143,7 +143,7 @@ test('what was read beforehand for the second try goes to the reads that ask for
       },
     },
   })
-  await runProjection(definition, store)
+  await runProjection(store, definition)
   const view = await openReadModel(store, definition, { clock })
   let runs = 0
   const live = view.live(async ({ left, right }) => {
@@ -164,7 +164,7 @@ test('what was read beforehand for the second try goes to the reads that ask for
       found[what] = await read()
       if (runs === 1 && what === 'left a') {
         await store.append({ stream: 's', events: [added('a')] })
-        await runProjection(definition, store)
+        await runProjection(store, definition)
       }
     }
     // Asked by no try before this one.
@@ -172,10 +172,10 @@ test('what was read beforehand for the second try goes to the reads that ask for
     return found
   })
   const unsubscribe = live.subscribe(() => {})
-  expect(await shown(live, ({ state }) => state === 'ready')).toEqual({
-    state: 'ready',
+  expect(await shown(live, ({ status }) => status === 'ready')).toEqual({
+    status: 'ready',
     position: 2,
-    value: {
+    data: {
       'left a': 2,
       'right a': -2,
       'left b': 2,
@@ -205,7 +205,7 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
       },
     },
   })
-  await runProjection(definition, store)
+  await runProjection(store, definition)
   const view = await openReadModel(store, definition, { clock })
   const begun = [gate(), gate(), gate()]
   let runs = 0
@@ -215,15 +215,15 @@ test('a live query over a row that contains itself is ready, and stays so', asyn
     return rows.getAll()
   })
   const states = new Set<string>()
-  const unsubscribe = live.subscribe(() => states.add(live.getSnapshot().state))
-  await shown(live, ({ state }) => state !== 'loading')
+  const unsubscribe = live.subscribe(() => states.add(live.getSnapshot().status))
+  await shown(live, ({ status }) => status !== 'loading')
   // The same row once more; and when that was compared with the first one, another.
   for (const [at, to] of ['a', 'b'].entries()) {
     await store.append({ stream: 's', events: [added(to)] })
-    await runProjection(definition, store)
+    await runProjection(store, definition)
     await begun[at + 1]?.passed
   }
-  await shown(live, (snapshot) => snapshot.state === 'ready' && snapshot.value.length === 2)
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data.length === 2)
   expect([...states]).toEqual(['ready'])
   unsubscribe()
   await view.close()

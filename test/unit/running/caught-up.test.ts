@@ -96,7 +96,7 @@ test('where nothing moves it, it rejects at once with the reason', async () => {
     [{ phase: 'stopped' }, { code: 'closed', message: expect.stringContaining("'p'") }],
     [
       { phase: 'paused' },
-      { code: 'failed', projector: 'p', position: 3, message: expect.stringContaining('paused at 3') },
+      { code: 'projection-failed', projector: 'p', position: 3, message: expect.stringContaining('paused at 3') },
     ],
   ] as const) {
     const { status, ended, left } = waiting({ timeout: 1_000 })
@@ -116,7 +116,7 @@ test('what is covered is covered, also where nothing moves any more', async () =
 })
 
 test('what may move again is waited for', async () => {
-  for (const phase of ['starting', 'waiting-for-leader', 'retrying', 'stalled', 'live'] as const) {
+  for (const phase of ['starting', 'standby', 'retrying', 'stalled', 'live'] as const) {
     const { status, ended } = waiting()
     await ended()
     status.set({ phase })

@@ -5,7 +5,7 @@ import { EventUnreadableError, LeadershipLostError } from '../../../src/errors.j
 import type { PageReadOptions } from '../../../src/log/pages.js'
 import { sleep } from '../../../src/platform/clock.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
-import type { ProjectionConfig } from '../../../src/projection/config.js'
+import type { ProjectionOptions } from '../../../src/projection/config.js'
 import { driveTarget, stallTimeout } from '../../../src/projection/leadership.js'
 import { plainTarget } from '../../../src/projection/plain.js'
 import type { ProjectionTarget } from '../../../src/projection/target.js'
@@ -18,7 +18,7 @@ async function follow(
   backend: FakeBackend,
   target: ProjectionTarget,
   ms: number,
-  config: ProjectionConfig<never> = {},
+  config: ProjectionOptions<never> = {},
 ) {
   const controller = new AbortController()
   const run = driveTarget(
@@ -44,14 +44,14 @@ describe('replays', () => {
     })
     let broken = true
     const projection = startProjection(
+      store,
       model({
-        onError: () => 'park',
+        onFailure: () => 'park',
         handler: async ({ data: { to } }) => {
           if (to === 'good') return sleep(clock, 20)
           if (broken) poison()
         },
       }),
-      store,
       { clock },
     )
     await clock.advance(1_000)
@@ -61,7 +61,7 @@ describe('replays', () => {
     await clock.runUntil(
       (async () => {
         for await (const letter of projection.deadLetters()) {
-          await letter.retry()
+          await letter.replay()
           replayed += 1
           await sleep(clock, 30)
         }
@@ -79,27 +79,27 @@ describe('replays', () => {
     const store = await memoryStore(40)
     let broken = true
     const definition = model({
-      onError: () => 'park',
+      onFailure: () => 'park',
       handler: async ({ position }) => {
         if (position === 1 && broken) poison()
         await sleep(clock, 10)
       },
     })
-    await clock.runUntil(runProjection(definition, store, { budget: { maxEvents: 5 }, clock }))
+    await clock.runUntil(runProjection(store, definition, { budget: { maxEvents: 5 }, clock }))
     broken = false
     // It never gets the lock, so that it only shows and controls.
     const helper = startProjection(
-      definition,
       { ...store, tryAcquire: async () => undefined, acquire: () => new Promise(() => {}) },
+      definition,
       { clock },
     )
-    const run = runProjection(definition, store, { clock })
+    const run = runProjection(store, definition, { clock })
     await clock.advance(50)
-    const waiting = startProjection(definition, store, { clock })
+    const waiting = startProjection(store, definition, { clock })
     await clock.advance(50)
-    expect(waiting.status.getSnapshot().phase).toBe('waiting-for-leader')
+    expect(waiting.status.getSnapshot().phase).toBe('standby')
     const [letter] = await lettersOf(helper)
-    await clock.runUntil(letter?.retry() ?? Promise.reject(new Error('There is no letter.')))
+    await clock.runUntil(letter?.replay() ?? Promise.reject(new Error('There is no letter.')))
     expect(helper.status.getSnapshot().position).toBeLessThan(40)
     expect(await clock.runUntil(run)).toMatchObject({ reason: 'caught-up', position: 40 })
     await clock.runUntil(Promise.all([waiting.stop(), helper.stop()]))
@@ -120,7 +120,7 @@ describe('a follower', () => {
       return { ...answer, unreadable: [error] }
     }
     backend.append(3)
-    await follow(backend, fakeTarget(rows, { onError: () => 'park' }), 20 * stallTimeout)
+    await follow(backend, fakeTarget(rows, { onFailure: () => 'park' }), 20 * stallTimeout)
     expect([rows.position, rows.letters.length]).toEqual([3, 1])
   })
 
@@ -136,7 +136,7 @@ describe('a follower', () => {
       { clock: backend.clock, poll: { maxConsecutiveFailures: 1 } },
       { mode: 'continuous', owner: 'a' },
     )
-    await expect(backend.clock.runUntil(first)).rejects.toMatchObject({ code: 'failed' })
+    await expect(backend.clock.runUntil(first)).rejects.toMatchObject({ code: 'projection-failed' })
     expect(rows.fault).toBeDefined()
     delete backend.faults.read
     // B took the lock, loaded, and is at the head. Then its process is stopped.
@@ -210,7 +210,7 @@ describe('each-event', () => {
     const result = await drive(backend, {
       name: 'p',
       apply() {},
-      onError: ({ position }) => {
+      onFailure: ({ position }) => {
         asked.push(position)
         return 'fatal'
       },
@@ -232,7 +232,7 @@ describe('each-event', () => {
     const running = drive(backend, {
       name: 'p',
       apply: ({ position }) => void applied.push(position),
-      onError: ({ position }) => {
+      onFailure: ({ position }) => {
         asked.push(position)
         return 'skip'
       },
@@ -249,6 +249,7 @@ describe('a page', () => {
     const store = await memoryStore(1)
     let broken = true
     const projection = startProjection(
+      store,
       model({
         handler: () => {
           if (!broken) return
@@ -257,7 +258,6 @@ describe('a page', () => {
           throw new TypeError('Failed to fetch')
         },
       }),
-      store,
       { clock },
     )
     await clock.advance(1_000)
@@ -291,7 +291,7 @@ describe('a page', () => {
     const clock = virtualClock()
     for (const config of [{ leadership: 'try' }, { mode: 'batch' }] as const) {
       const store = await memoryStore(1)
-      const projection = startProjection(model({ handler: () => sleep(clock, 5_000) }), store, { clock, ...config })
+      const projection = startProjection(store, model({ handler: () => sleep(clock, 5_000) }), { clock, ...config })
       await clock.advance(1_000)
       expect(projection.status.getSnapshot()).toMatchObject({ phase: 'catching-up', leader: true })
       expect(await store.tryAcquire('model@1')).toBeUndefined()

@@ -33,16 +33,16 @@ test.for(['park', 'skip', 'park-stream'] as const)(
         name: 'model',
         tables: { rows: table<{ id: number }>({ key: 'id' }) },
         on: { Added: ({ position }, { rows }) => rows.put({ id: position }) },
-        onError: ({ error }) => (asked.push(error), policy as FailureStrategy),
+        onFailure: ({ error }) => (asked.push(error), policy as FailureStrategy),
       })
     await older.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
     await newer.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
-    await expect(runProjection(define(older), older.store)).rejects.toMatchObject({
+    await expect(runProjection(older.store, define(older))).rejects.toMatchObject({
       position: 2,
       cause: { code: 'event-unreadable', newer: true, message: expect.stringContaining('reload the page') },
     })
     expect(asked).toEqual([])
-    expect(await runProjection(define(newer), newer.store)).toMatchObject({
+    expect(await runProjection(newer.store, define(newer))).toMatchObject({
       position: 2,
       applied: 1,
       parked: 0,
@@ -60,9 +60,9 @@ test('H41: so does it stop a plain projector', async () => {
   const [older, newer] = await builds()
   if (older === undefined || newer === undefined) throw new Error('both are opened')
   await newer.store.append({ stream: 's', events: [{ type: 'Added', data: null }] })
-  const projector = { name: 'plain', apply() {}, onError: () => 'skip' as const }
-  await expect(runProjection(projector, older.store)).rejects.toMatchObject({ position: 1, cause: { newer: true } })
-  expect(await runProjection(projector, newer.store)).toMatchObject({ applied: 1 })
+  const projector = { name: 'plain', apply() {}, onFailure: () => 'skip' as const }
+  await expect(runProjection(older.store, projector)).rejects.toMatchObject({ position: 1, cause: { newer: true } })
+  expect(await runProjection(newer.store, projector)).toMatchObject({ applied: 1 })
   await older.store.close()
   await newer.store.close()
 })

@@ -64,7 +64,7 @@ async function brokenFromTheStart(ms: number) {
   const store = await indexedDbStore(1, `opening-${(stores += 1)}`)
   const { tries, mend } = outage(isModel)
   const reports: ProjectionReport[] = []
-  const projection = startProjection(model(), store, { onEvent: (report) => void reports.push(report) })
+  const projection = startProjection(store, model(), { onReport: (report) => void reports.push(report) })
   await pass(ms, ms > 100_000 ? 200 : 10)
   return {
     store,
@@ -84,7 +84,7 @@ test('a failure of 1.5 s at the start costs 1.5 s and one pause, not half a minu
   const { mend, projection, end } = await brokenFromTheStart(1_500)
   expect(projection.status.getSnapshot()).toMatchObject({
     phase: 'retrying',
-    reason: expect.stringContaining('loading failed'),
+    message: expect.stringContaining('loading failed'),
   })
   mend()
   await pass(1_500)
@@ -122,7 +122,7 @@ describe('after half a minute of failures', () => {
   })
   const others: Record<string, (store: Awaited<ReturnType<typeof indexedDbStore>>) => Promise<unknown>> = {
     openReadModel: async (store) => (await openReadModel(store, model())).close(),
-    'startProjection again': async (store) => startProjection(model(), store).stop(),
+    'startProjection again': async (store) => startProjection(store, model()).stop(),
   }
   test.for(Object.entries(others))('%s is, too', async ([, act]) => {
     const { store, mend, projection, end } = await brokenFromTheStart(29_000)
@@ -137,7 +137,7 @@ describe('after half a minute of failures', () => {
     await timeOf(projection.stop())
     mend()
     expect(
-      await timeOf(runProjection(model(), store).then((result) => expect(result).toMatchObject({ position: 1 }))),
+      await timeOf(runProjection(store, model()).then((result) => expect(result).toMatchObject({ position: 1 }))),
     ).toBeLessThan(100)
     await end()
   })
@@ -169,7 +169,7 @@ test('an event that waits for its retry is not hurried: only what the storage re
   const handler = () => {
     if (calls.push(performance.now() - start) < 3) throw new Error('not yet')
   }
-  const projection = startProjection(model({ handler, onError: () => 'retry' }), store, {
+  const projection = startProjection(store, model({ handler, onFailure: () => 'retry' }), {
     retry: { delay: 1000, jitter: 0 },
   })
   await pass(10)
@@ -193,9 +193,9 @@ test.for([true, false])(
     vi.spyOn(Connection.prototype, 'open').mockImplementation(function (this: Connection, how) {
       return broken ? Promise.reject(new StorageFailedError('no')) : open.call(this, how)
     })
-    const projection = startProjection(model(), store)
+    const projection = startProjection(store, model())
     await pass(1_450)
-    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', reason: 'no' })
+    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', message: 'no' })
     broken = false
     if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
     else await pass(1_500)

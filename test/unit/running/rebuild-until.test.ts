@@ -37,7 +37,7 @@ describe.for([
         },
       },
     } as typeof definition
-    const projection = startProjection(counted, store)
+    const projection = startProjection(store, counted)
     await projection.caughtUp(5)
     const view = await openReadModel(store, counted)
     expect(await view.rows.get('a')).toMatchObject({ total: 5 })
@@ -59,8 +59,8 @@ describe.for([
     const store = await open(3)
     let broken = false
     const projection = startProjection(
-      model({ handler: ({ position }) => broken && position === 2 && poison() }),
       store,
+      model({ handler: ({ position }) => broken && position === 2 && poison() }),
     )
     await projection.caughtUp(3)
     broken = true
@@ -84,13 +84,13 @@ describe.for([
   test('N20, N21: whoever waited for a position finds the letters counted', async () => {
     const store = await open(3)
     const projection = startProjection(
-      model({ handler: ({ position }) => position === 2 && poison(), onError: () => 'park' }),
       store,
+      model({ handler: ({ position }) => position === 2 && poison(), onFailure: () => 'park' }),
     )
     await projection.caughtUp(3)
-    expect(projection.status.getSnapshot().deadLetters).toBe(1)
+    expect(projection.status.getSnapshot().deadLetterCount).toBe(1)
     await projection.rebuild({ until: 'complete' })
-    expect(projection.status.getSnapshot().deadLetters).toBe(1)
+    expect(projection.status.getSnapshot().deadLetterCount).toBe(1)
     await projection.stop()
     await store.close()
   })
@@ -100,11 +100,11 @@ test('of a plain projector it resolves when it is where it was', async () => {
   const store = await memoryStore(4)
   const seen: number[] = []
   const projection = startProjection(
+    store,
     plain(async ({ position }) => {
       await Promise.resolve()
       seen.push(position)
     }),
-    store,
   )
   await projection.caughtUp(4)
   await projection.rebuild({ until: 'complete' })
@@ -118,6 +118,7 @@ test('it rejects where nothing goes on, ends with its signal without ending the 
   const answers: string[] = []
   let again = false
   const projection = startProjection(
+    store,
     model({
       handler: async ({ position }) => {
         if (!again || position !== 2) return
@@ -126,11 +127,10 @@ test('it rejects where nothing goes on, ends with its signal without ending the 
         await held.passed
       },
     }),
-    store,
   )
   await projection.caughtUp(3)
   await projection.pause()
-  expect(await codeOf(projection.rebuild({ until: 'complete' }))).toBe('failed')
+  expect(await codeOf(projection.rebuild({ until: 'complete' }))).toBe('projection-failed')
   again = true
   await projection.resume()
   await asked.passed
@@ -151,9 +151,9 @@ test('H66: a tab that does not lead hears of the end of its rebuild, also when e
   const clock = virtualClock()
   const [here, there] = await storesWithoutHints()
   await here.append({ stream: 's', events: [added(), added()] })
-  const leader = startProjection(model(), here, { clock })
+  const leader = startProjection(here, model(), { clock })
   await clock.runUntil(leader.caughtUp(2))
-  const panel = startProjection(model(), there, { clock })
+  const panel = startProjection(there, model(), { clock })
   await clock.runUntil(panel.caughtUp(2))
   let built = 0
   leader.status.subscribe(() => (built += leader.status.getSnapshot().rebuilding === undefined ? 0 : 1))

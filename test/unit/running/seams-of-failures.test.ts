@@ -65,13 +65,13 @@ describe.for([
     const definition = model({ handler: ({ position }) => void seen.push(position) })
     for (let run = 0; run < 8; run += 1) {
       const stopping = new AbortController()
-      await runProjection(definition, store, {
+      await runProjection(store, definition, {
         signal: stopping.signal,
-        onEvent: ({ type }) => (type === 'read' ? stopping.abort() : undefined),
+        onReport: ({ type }) => (type === 'read' ? stopping.abort() : undefined),
       })
     }
     expect(seen).toEqual([])
-    expect(await runProjection(definition, store)).toMatchObject({ position: 5, applied: 5 })
+    expect(await runProjection(store, definition)).toMatchObject({ position: 5, applied: 5 })
     await store.close()
   })
 
@@ -79,8 +79,8 @@ describe.for([
     const store = await open(3)
     let broken = true
     const projection = startProjection(
-      model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) }),
       store,
+      model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) }),
     )
     let resumed: Promise<void> | undefined
     projection.status.subscribe(() => {
@@ -101,11 +101,11 @@ describe.for([
     let failing = 2
     const counts: number[] = []
     const projection = startProjection(
+      store,
       model({
         handler: ({ position }) => (position === 2 && failing-- > 0 ? poison() : undefined),
-        onError: (retryCount) => (counts.push(retryCount), 'retry'),
+        onFailure: (retryCount) => (counts.push(retryCount), 'retry'),
       }),
-      store,
       { retry: { delay: 1 } },
     )
     await projection.caughtUp(3)
@@ -125,25 +125,25 @@ describe.for([
     const calls: number[] = []
     const definition = model({
       handler: ({ position }) => (calls.push(position), broken && poison()),
-      onError: () => 'retry',
+      onFailure: () => 'retry',
     })
     for (let run = 0; run < 8; run += 1) {
       const stopping = new AbortController()
-      await runProjection(definition, store, {
+      await runProjection(store, definition, {
         signal: stopping.signal,
         retry: { delay: 60_000 },
-        onEvent: ({ type }) => (type === 'retrying' ? stopping.abort() : undefined),
+        onReport: ({ type }) => (type === 'retrying' ? stopping.abort() : undefined),
       })
     }
     expect(calls).toEqual(Array<number>(8).fill(1))
     broken = false
-    expect(await runProjection(definition, store)).toMatchObject({ position: 3, applied: 3 })
+    expect(await runProjection(store, definition)).toMatchObject({ position: 3, applied: 3 })
     await store.close()
   })
 
   test('N33, N41: an event that fails for good while a rebuild begins does not stop that rebuild', async () => {
     const store = await open(3)
-    await rebuiltWhileFailing(store, (handler) => startProjection(model({ handler }), store), 1)
+    await rebuiltWhileFailing(store, (handler) => startProjection(store, model({ handler })), 1)
     expect(await verifyReadModel(store, model())).toMatchObject({ ok: true })
     await store.close()
   })
@@ -152,7 +152,7 @@ describe.for([
     const store = await open(3)
     let broken = true
     const definition = model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) })
-    const projection = startProjection(definition, store)
+    const projection = startProjection(store, definition)
     await shown(projection.status, ({ phase }) => phase === 'faulted')
     await projection.skip(2)
     await projection.caughtUp(3)
@@ -186,27 +186,27 @@ describe.for([
           }))
         },
       },
-      onError: () => 'park',
+      onFailure: () => 'park',
     })
-    const projection = startProjection(definition, store)
+    const projection = startProjection(store, definition)
     await projection.caughtUp(2)
     broken = false
     const [letter] = await lettersOf(projection)
-    await letter?.retry()
+    await letter?.replay()
     expect(await lettersOf(projection)).toEqual([])
     await projection.stop()
     expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
     await store.close()
   })
 
-  test('N20: letters of one row may be retried side by side', async () => {
+  test('N20: letters of one row may be replayed side by side', async () => {
     const store = await open(30)
     let broken = true
-    const definition = model({ handler: () => broken && poison(), onError: () => 'park' })
-    const projection = startProjection(definition, store)
+    const definition = model({ handler: () => broken && poison(), onFailure: () => 'park' })
+    const projection = startProjection(store, definition)
     await projection.caughtUp(30)
     broken = false
-    await Promise.all((await lettersOf(projection)).map((letter) => letter.retry()))
+    await Promise.all((await lettersOf(projection)).map((letter) => letter.replay()))
     expect(await lettersOf(projection)).toEqual([])
     await projection.stop()
     expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
@@ -217,7 +217,7 @@ describe.for([
     const store = await open(3)
     let broken = true
     const definition = model({ handler: ({ position }) => (position === 2 && broken ? poison() : undefined) })
-    const projection = startProjection(definition, store)
+    const projection = startProjection(store, definition)
     await shown(projection.status, ({ phase }) => phase === 'faulted')
     broken = false
     await deleteReadModel(store, definition)
@@ -232,10 +232,10 @@ describe.for([
     /** Where the first page ends: that of a busy machine is short. */
     let end = 0
     const definition = model({ handler: ({ position }) => void (position === end && stopping.abort()) })
-    const result = await runProjection(definition, store, {
+    const result = await runProjection(store, definition, {
       signal: stopping.signal,
       batch: { maxEvents: 100_000, maxTime: 600_000 },
-      onEvent: (report) => void (report.type === 'read' && end === 0 && (end = report.scannedTo)),
+      onReport: (report) => void (report.type === 'read' && end === 0 && (end = report.scannedTo)),
     })
     expect(end).toBeLessThan(5000)
     expect(result).toMatchObject({ reason: 'aborted', position: end, applied: end })
@@ -247,15 +247,15 @@ test('a plain projector keeps the letters of a rebuild, whatever is parked while
   const store = await memoryStore(600)
   const removing = {
     ...store,
-    removeLetter: async (...given: Parameters<typeof store.removeLetter>) => {
+    removeDeadLetter: async (...given: Parameters<typeof store.removeDeadLetter>) => {
       // The run gets its turn in between.
       await new Promise((resolve) => setTimeout(resolve))
-      return store.removeLetter(...given)
+      return store.removeDeadLetter(...given)
     },
   }
   const projection = startProjection(
-    plain(poison, () => 'park'),
     removing,
+    plain(poison, () => 'park'),
   )
   await projection.caughtUp(600)
   await Promise.all([projection.rebuild(), store.append({ stream: 's', events: [added()] })])
@@ -266,7 +266,7 @@ test('a plain projector keeps the letters of a rebuild, whatever is parked while
 
 test('a plain projector that is rebuilt while an event fails begins again', async () => {
   const store = await memoryStore(3)
-  await rebuiltWhileFailing(store, (handler) => startProjection(plain(handler), store), 2)
+  await rebuiltWhileFailing(store, (handler) => startProjection(store, plain(handler)), 2)
 })
 
 test('N24: a look that began before a rebuild does not end it in the status, so that caughtUp waits for the new rows', async () => {
@@ -285,6 +285,7 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
     },
   }
   const projection = startProjection(
+    lagging,
     model({
       handler: async ({ position }) => {
         if (!rebuilding || position !== 3) return
@@ -292,7 +293,6 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
         await slowly.passed
       },
     }),
-    lagging,
     { clock },
   )
   await clock.runUntil(projection.caughtUp(3))
@@ -330,7 +330,7 @@ test('a wait that is refused at once leaves no rejection that nobody hears', asy
   process.on('unhandledRejection', hear)
   const store = await indexedDbStore(1)
   await store.close()
-  const projection = startProjection(model(), store)
+  const projection = startProjection(store, model())
   expect(await codeOf(projection.caughtUp(1, { timeout: -1 }))).toBe('invalid-argument')
   await new Promise((resolve) => setTimeout(resolve, 20))
   process.off('unhandledRejection', hear)
@@ -347,7 +347,7 @@ test('H75: stop() leaves no timer and no listener, also where a handler hangs; a
     vi.spyOn(controller.signal, 'removeEventListener'),
   ]
   const begun = gate()
-  const hanging = startProjection(model({ handler: () => (begun.open(), new Promise(() => {})) }), store, {
+  const hanging = startProjection(store, model({ handler: () => (begun.open(), new Promise(() => {})) }), {
     clock,
     signal: controller.signal,
   })
@@ -356,7 +356,7 @@ test('H75: stop() leaves no timer and no listener, also where a handler hangs; a
   expect(clock.pending).toBe(0)
   expect(remove.mock.calls.length).toBe(add.mock.calls.length)
 
-  const batch = startProjection(model(), store, { mode: 'batch', signal: controller.signal, clock })
+  const batch = startProjection(store, model(), { mode: 'batch', signal: controller.signal, clock })
   await shown(batch.status, ({ phase }) => phase === 'stopped')
   await batch.pause()
   controller.abort()

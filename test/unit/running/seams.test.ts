@@ -28,10 +28,10 @@ test('a new leader begins without the fault of the one before it', () => {
 test('skip() also counts in a rebuild: a projection with a skipped event can be rebuilt', async () => {
   const clock = virtualClock()
   const store = await memoryStore(3)
-  const { reports, onEvent } = listener()
-  const projection = startProjection(model({ handler: ({ position }) => position === 2 && poison() }), store, {
+  const { reports, onReport } = listener()
+  const projection = startProjection(store, model({ handler: ({ position }) => position === 2 && poison() }), {
     clock,
-    onEvent,
+    onReport,
   })
   await clock.advance(100)
   await clock.runUntil(projection.skip(2))
@@ -52,8 +52,9 @@ test('a letter can be replayed while the projection goes on', async () => {
   let broken = true
   let calls = 0
   const projection = startProjection(
+    store,
     model({
-      onError: () => 'park',
+      onFailure: () => 'park',
       handler: async ({ position }) => {
         if (position !== 1) return
         if (broken) poison()
@@ -62,7 +63,6 @@ test('a letter can be replayed while the projection goes on', async () => {
         await sleep(clock, 200)
       },
     }),
-    store,
     { clock },
   )
   await clock.advance(100)
@@ -75,7 +75,7 @@ test('a letter can be replayed while the projection goes on', async () => {
     }
   })()
   const [letter] = await lettersOf(projection)
-  await clock.runUntil(letter?.retry() ?? Promise.reject(new Error('There is no letter.')))
+  await clock.runUntil(letter?.replay() ?? Promise.reject(new Error('There is no letter.')))
   expect(calls).toBe(1)
   writing = false
   await clock.runUntil(writer)
@@ -86,11 +86,11 @@ test('an idle leader sees that another context paused, resumed or rebuilt, also 
   const clock = virtualClock()
   const [here, there] = await storesWithoutHints()
   await here.append({ stream: 's', events: [added()] })
-  const { next, onEvent } = listener()
-  const leader = startProjection(model(), here, { clock, onEvent })
+  const { next, onReport } = listener()
+  const leader = startProjection(here, model(), { clock, onReport })
   await leader.caughtUp(1)
   // A control panel that does not follow the projection itself.
-  const panel = startProjection(model(), there, { leadership: 'try' })
+  const panel = startProjection(there, model(), { leadership: 'try' })
   await shown(panel.status, ({ phase }) => phase === 'faulted')
   const seen = {
     paused: next(({ type }) => type === 'paused'),

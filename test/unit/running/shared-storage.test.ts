@@ -30,7 +30,7 @@ test('a runner and its readers open one connection, and the last of them closes 
   const store = await indexedDbStore(2)
   const { opened } = watch()
   const closed = vi.spyOn(IDBDatabase.prototype, 'close')
-  const projection = startProjection(model(), store)
+  const projection = startProjection(store, model())
   const [view, other] = [await openReadModel(store, model()), await openReadModel(store, model())]
   await projection.caughtUp(2)
   expect(opened).toEqual([`tidemark:${store.name}:model@1`])
@@ -72,7 +72,7 @@ test('the lock that says so is held until the last of them has closed', async ()
 
 test('tables that are declared otherwise share nothing, and are refused', async () => {
   const store = await indexedDbStore(1)
-  await runProjection(model(), store)
+  await runProjection(store, model())
   const view = await openReadModel(store, model())
   const changed = defineProjection(events, {
     name: 'model',
@@ -87,7 +87,7 @@ test('tables that are declared otherwise share nothing, and are refused', async 
 
 test('beside a connection that is there, a view opens without a transaction, and its rows come with the state in one', async () => {
   const store = await indexedDbStore(0)
-  const projection = startProjection(model(), store)
+  const projection = startProjection(store, model())
   const { position } = await store.append({ stream: 's', events: [added()] })
   await projection.caughtUp(position)
   const { begun } = watch()

@@ -26,6 +26,7 @@ async function withLetter() {
   const seen: number[] = []
   let broken = true
   const projection = startProjection(
+    store,
     plain(
       ({ position }) => {
         if (broken && position === 2) poison()
@@ -33,7 +34,6 @@ async function withLetter() {
       },
       () => 'park',
     ),
-    store,
     { clock },
   )
   await clock.runUntil(projection.caughtUp(3))
@@ -46,11 +46,11 @@ describe('a plain projector', () => {
     const store = await memoryStore(3)
     let calls = 0
     const projection = startProjection(
+      store,
       plain(() => {
         calls += 1
         poison()
       }),
-      store,
       { clock },
     )
     await clock.advance(60_000)
@@ -64,11 +64,11 @@ describe('a plain projector', () => {
     const store = await memoryStore(50)
     const seen: number[] = []
     const projection = startProjection(
+      store,
       plain(({ position }) => {
         if (position === 5) poison()
         seen.push(position)
       }),
-      store,
       { clock },
     )
     await clock.advance(100)
@@ -83,8 +83,8 @@ describe('a plain projector', () => {
     const clock = virtualClock()
     const store = await memoryStore(1)
     const projection = startProjection(
-      plain(() => {}),
       store,
+      plain(() => {}),
       { clock },
     )
     await clock.advance(100)
@@ -94,12 +94,12 @@ describe('a plain projector', () => {
     await clock.runUntil(projection.stop())
   })
 
-  test('applies a letter once, however often retry() is called', async () => {
+  test('applies a letter once, however often replay() is called', async () => {
     const { clock, projection, seen, mend } = await withLetter()
     mend()
     const [letter] = await lettersOf(projection)
-    await letter?.retry()
-    await expect(letter?.retry()).rejects.toMatchObject({ code: 'invalid-argument' })
+    await letter?.replay()
+    await expect(letter?.replay()).rejects.toMatchObject({ code: 'invalid-argument' })
     expect(seen).toEqual([1, 3, 2])
     await clock.runUntil(projection.stop())
   })
@@ -119,13 +119,13 @@ describe('a plain projector', () => {
     const clock = virtualClock()
     const store = await memoryStore(1500)
     const projection = startProjection(
-      plain(poison, () => 'park'),
       store,
+      plain(poison, () => 'park'),
       { clock },
     )
     await clock.runUntil(projection.caughtUp(1500))
     await clock.advance(100)
-    expect(projection.status.getSnapshot().deadLetters).toBe(1500)
+    expect(projection.status.getSnapshot().deadLetterCount).toBe(1500)
     await clock.runUntil(projection.stop())
   })
 
@@ -136,6 +136,7 @@ describe('a plain projector', () => {
     const seen: string[][] = []
     await clock.runUntil(
       runProjection(
+        store,
         {
           name: 'p',
           apply({ data }) {
@@ -143,9 +144,8 @@ describe('a plain projector', () => {
             data.items.pop()
             if (seen.length < 3) poison()
           },
-          onError: () => 'retry',
+          onFailure: () => 'retry',
         },
-        store,
         { clock },
       ),
     )
@@ -160,7 +160,7 @@ describe('a plain projector', () => {
 describe('a batch that has ended', () => {
   test('ends every wait for what it did not reach', async () => {
     const store = await memoryStore(3)
-    const projection = startProjection(model(), store, { mode: 'batch' })
+    const projection = startProjection(store, model(), { mode: 'batch' })
     await projection.caughtUp(3)
     await shown(projection.status, ({ phase }) => phase === 'stopped')
     await store.append({ stream: 's', events: [added()] })
@@ -172,11 +172,11 @@ describe('a batch that has ended', () => {
   test('by its budget shows as stopped, and how far behind it is', async () => {
     const clock = virtualClock()
     const store = await memoryStore(30)
-    const projection = startProjection(model(), store, { mode: 'batch', budget: { maxEvents: 5 }, clock })
+    const projection = startProjection(store, model(), { mode: 'batch', budget: { maxEvents: 5 }, clock })
     await clock.advance(100)
     expect(projection.status.getSnapshot()).toMatchObject({
       phase: 'stopped',
-      reason: 'The batch ended: budget.',
+      message: 'The batch ended: budget.',
       leader: false,
       position: 5,
       behind: 25,
@@ -190,7 +190,7 @@ describe('while the storage does not answer', () => {
 
   test('the timeout of caughtUp holds', async () => {
     const clock = virtualClock()
-    const projection = startProjection(model(), await hanging(), { clock })
+    const projection = startProjection(await hanging(), model(), { clock })
     expect(await clock.runUntil(projection.caughtUp(3, { timeout: 50, onTimeout: 'stale' }))).toMatchObject({
       stale: true,
     })
@@ -200,7 +200,7 @@ describe('while the storage does not answer', () => {
 
   test('so does its signal', async () => {
     const clock = virtualClock()
-    const projection = startProjection(model(), await hanging(), { clock })
+    const projection = startProjection(await hanging(), model(), { clock })
     const controller = new AbortController()
     const waiting = projection.caughtUp(3, { signal: controller.signal })
     controller.abort(new Error('enough'))
@@ -213,8 +213,8 @@ describe('what ends a run', () => {
   test('store.close() ends a continuous one, and nothing goes on after it', async () => {
     const clock = virtualClock()
     const store = await memoryStore(3)
-    const ended = expect(runProjection(model(), store, { mode: 'continuous', clock })).rejects.toMatchObject({
-      code: 'failed',
+    const ended = expect(runProjection(store, model(), { mode: 'continuous', clock })).rejects.toMatchObject({
+      code: 'projection-failed',
       cause: { code: 'closed' },
     })
     await clock.advance(100)
@@ -228,6 +228,7 @@ describe('what ends a run', () => {
     const store = await memoryStore(3)
     let returned = false
     const projection = startProjection(
+      store,
       model({
         handler: async ({ position }) => {
           if (position !== 2) return
@@ -235,7 +236,6 @@ describe('what ends a run', () => {
           returned = true
         },
       }),
-      store,
       { clock },
     )
     await clock.advance(100)
@@ -247,7 +247,7 @@ describe('what ends a run', () => {
   test('aborting the signal frees what stop() frees', async () => {
     const store = await memoryStore(3)
     const controller = new AbortController()
-    const projection = startProjection(model(), store, { signal: controller.signal })
+    const projection = startProjection(store, model(), { signal: controller.signal })
     await projection.caughtUp(3)
     controller.abort()
     await shown(projection.status, ({ phase }) => phase === 'stopped')
@@ -268,12 +268,12 @@ describe('what ends a run', () => {
     }
     const held = await store.tryAcquire('plain')
     const projection = startProjection(
-      plain(() => {}),
       failing,
+      plain(() => {}),
       { signal: controller.signal, clock },
     )
     await clock.advance(100)
-    expect(projection.status.getSnapshot().phase).toBe('waiting-for-leader')
+    expect(projection.status.getSnapshot().phase).toBe('standby')
     down = true
     controller.abort()
     await clock.advance(100)
@@ -285,8 +285,8 @@ describe('what ends a run', () => {
 test('a pause shows as a pause, without a break, and costs no write', async () => {
   const clock = virtualClock()
   const store = await memoryStore(3)
-  const { reports, onEvent } = listener()
-  const projection = startProjection(model(), store, { clock, onEvent })
+  const { reports, onReport } = listener()
+  const projection = startProjection(store, model(), { clock, onReport })
   await clock.advance(100)
   await clock.runUntil(projection.pause())
   await clock.advance(100)
@@ -309,8 +309,8 @@ test('rebuild() while a failed read waits for its retry begins without an append
     readEvents: (...given: Parameters<typeof store.readEvents>) =>
       failing ? Promise.reject(new Error('read')) : store.readEvents(...given),
   }
-  const { reports, onEvent } = listener()
-  const projection = startProjection(model(), flaky, { clock, poll: { failureBackoff: 1000 }, onEvent })
+  const { reports, onReport } = listener()
+  const projection = startProjection(flaky, model(), { clock, poll: { failureBackoff: 1000 }, onReport })
   await clock.advance(100)
   failing = true
   await clock.advance(6_000)
@@ -327,13 +327,13 @@ test('a handler that hangs keeps stop() for two seconds at most', async () => {
   const store = await memoryStore(1)
   const begun = gate()
   const projection = startProjection(
+    store,
     model({
       handler: () => {
         begun.open()
         return new Promise(() => {})
       },
     }),
-    store,
     { clock },
   )
   await begun.passed
@@ -353,8 +353,8 @@ test('while events pour in, what somebody waits for in caughtUp is stored withou
     },
   }
   const projection = startProjection(
-    plain(() => {}),
     slow,
+    plain(() => {}),
     { clock },
   )
   await clock.advance(1000)

@@ -31,13 +31,13 @@ const why = new Error('the disk is asleep')
 
 test('a change that says the same leaves the same object and tells no listener', () => {
   const { status, now, told } = keeper()
-  status.set({ position: 2, head: 5, reason: 'so' })
+  status.set({ position: 2, head: 5, message: 'so' })
   const before = now()
-  status.set({ position: 2, reason: 'so' })
+  status.set({ position: 2, message: 'so' })
   status.set({ head: 5 })
   expect([now() === before, told()]).toEqual([true, 1])
-  status.set({ reason: undefined })
-  expect(now()).not.toHaveProperty('reason')
+  status.set({ message: undefined })
+  expect(now()).not.toHaveProperty('message')
   expect(told()).toBe(2)
 })
 
@@ -56,10 +56,10 @@ test('the error of one look that failed goes with the next one that succeeds, fo
     const { clock, status, now, report, look } = keeper()
     report({ type: 'waiting' })
     look({ position: 1 }, 5)
-    status.set({ reason: why.message, lastError: why })
+    status.set({ message: why.message, lastError: why })
     if (stalled) await clock.advance(6_000)
     look({ position: 1 }, 5)
-    expect(now().phase).toBe(stalled ? 'stalled' : 'waiting-for-leader')
+    expect(now().phase).toBe(stalled ? 'stalled' : 'standby')
     expect(now()).not.toHaveProperty('lastError')
   }
 })
@@ -82,7 +82,7 @@ test('a run that faulted or was stopped is shown as that, whatever a look shows'
     const { status, now, look } = keeper()
     status.set({ phase, lastError: why })
     look({ position: 3, paused: true, letters: 2 }, 5)
-    expect(now()).toMatchObject({ phase, lastError: why, position: 3, head: 5, deadLetters: 2 })
+    expect(now()).toMatchObject({ phase, lastError: why, position: 3, head: 5, deadLetterCount: 2 })
   }
 })
 
@@ -91,7 +91,7 @@ test('a look that began before the run here told where it is does not take that 
   lead(1, 9)
   report({ type: 'committed', position: 4, events: 3 })
   look({ position: 1, owner: 'me', letters: 8 }, 10, true)
-  expect(now()).toMatchObject({ position: 4, head: 10, owner: 'me', deadLetters: 0, phase: 'catching-up' })
+  expect(now()).toMatchObject({ position: 4, head: 10, owner: 'me', deadLetterCount: 0, phase: 'catching-up' })
 })
 
 test('what is quiet at the head does not stall, however long', async () => {
@@ -100,7 +100,7 @@ test('what is quiet at the head does not stall, however long', async () => {
   look({ position: 5 }, 5)
   await clock.advance(60_000)
   look({ position: 5 }, 5)
-  expect(now().phase).toBe('waiting-for-leader')
+  expect(now().phase).toBe('standby')
 })
 
 test('what moves does not stall: forwards, or back to the beginning of a rebuild', async () => {
@@ -110,11 +110,11 @@ test('what moves does not stall: forwards, or back to the beginning of a rebuild
   for (const position of [0, 1, 2, 3]) {
     await clock.advance(4_000)
     look({ position: 5, rebuild: { position } as never }, 9)
-    expect(now()).toMatchObject({ phase: 'waiting-for-leader', rebuilding: { position } })
+    expect(now()).toMatchObject({ phase: 'standby', rebuilding: { position } })
   }
   await clock.advance(5_000)
   look({ position: 5, rebuild: { position: 3 } as never }, 9)
-  expect(now()).toMatchObject({ phase: 'stalled', reason: expect.stringContaining('5 s; the event after position 3') })
+  expect(now()).toMatchObject({ phase: 'stalled', message: expect.stringContaining('5 s; the event after position 3') })
 })
 
 test('an event that is tried again shows as that: neither a page nor a look hides it', async () => {
@@ -126,7 +126,7 @@ test('an event that is tried again shows as that: neither a page nor a look hide
     phase: 'retrying',
     head: 6,
     lastError: why,
-    reason: expect.stringContaining('event at 2'),
+    message: expect.stringContaining('event at 2'),
   })
   await clock.advance(60_000)
   look({ position: 1 }, 6)
@@ -140,9 +140,9 @@ test('a commit that says nothing of dead letters leaves their number', () => {
   lead(1, 5)
   look({ position: 1, letters: 3 }, 5)
   report({ type: 'committed', position: 2, events: 1 })
-  expect(now().deadLetters).toBe(3)
-  report({ type: 'committed', position: 3, events: 1, letters: 4 })
-  expect(now().deadLetters).toBe(4)
+  expect(now().deadLetterCount).toBe(3)
+  report({ type: 'committed', position: 3, events: 1, deadLetterCount: 4 })
+  expect(now().deadLetterCount).toBe(4)
 })
 
 test('the rate is that of the last seconds, is measured again after a step back, and is 0 at the end', async () => {

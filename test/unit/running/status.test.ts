@@ -19,7 +19,7 @@ function sum(handler: (event: { position: number; data: number }) => void | Prom
         await sums.update('all', (row) => ({ name: 'all', total: (row?.total ?? 0) + event.data }))
       },
     },
-    onError: ({ retryCount }) => (retryCount < 2 ? 'retry' : 'park'),
+    onFailure: ({ retryCount }) => (retryCount < 2 ? 'retry' : 'park'),
   })
 }
 const storeWith = async (count: number) => {
@@ -32,10 +32,10 @@ test('N45: behind a leader that does not move, the status says that it stalled a
   const clock = virtualClock()
   const store = await storeWith(3)
   const held = await store.tryAcquire('sum@1')
-  const projection = startProjection(sum(), store, { clock, signal: new AbortController().signal })
+  const projection = startProjection(store, sum(), { clock, signal: new AbortController().signal })
   await clock.advance(1_000)
   expect(projection.status.getSnapshot()).toMatchObject({
-    phase: 'waiting-for-leader',
+    phase: 'standby',
     position: 0,
     head: 3,
     behind: 3,
@@ -46,7 +46,7 @@ test('N45: behind a leader that does not move, the status says that it stalled a
   projection.status.subscribe(() => phases.push(projection.status.getSnapshot().phase))
   await clock.advance(3_000)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3, leader: true })
-  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  expect(projection.status.getSnapshot().message).toBeUndefined()
   held?.release()
   await clock.runUntil(projection.stop())
   await store.close()
@@ -57,6 +57,7 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
   const store = await storeWith(3)
   let comeBack = () => {}
   const projection = startProjection(
+    store,
     sum(({ position }) =>
       position === 2
         ? new Promise<void>((resolve) => {
@@ -64,12 +65,11 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
           })
         : undefined,
     ),
-    store,
     { clock },
   )
   await clock.advance(12_000)
-  const { phase, reason, leader } = projection.status.getSnapshot()
-  expect([phase, leader, reason]).toEqual([
+  const { phase, message, leader } = projection.status.getSnapshot()
+  expect([phase, leader, message]).toEqual([
     'stalled',
     true,
     expect.stringMatching(/handler has not come back for \d+ s; the event after position 0/),
@@ -77,7 +77,7 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
   comeBack()
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
-  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  expect(projection.status.getSnapshot().message).toBeUndefined()
   await clock.runUntil(projection.stop())
   expect(clock.pending).toBe(0)
   await store.close()
@@ -89,6 +89,7 @@ test('N28: a handler that waits for its own projection after it waited for somet
   const refused: unknown[] = []
   const base = sum()
   const projection = startProjection(
+    store,
     {
       ...base,
       on: {
@@ -98,7 +99,6 @@ test('N28: a handler that waits for its own projection after it waited for somet
         },
       },
     } as typeof base,
-    store,
     { clock },
   )
   const outside = projection.caughtUp(1)
@@ -112,7 +112,7 @@ test('N28: a handler that waits for its own projection after it waited for somet
 test('a status that says the same stays the same object; each change is told once', async () => {
   const clock = virtualClock()
   const store = await storeWith(2)
-  const projection = startProjection(sum(), store, { clock })
+  const projection = startProjection(store, sum(), { clock })
   await clock.advance(100)
   const before = projection.status.getSnapshot()
   let told = 0
@@ -128,19 +128,19 @@ test('a status that says the same stays the same object; each change is told onc
   await store.close()
 })
 
-test('onEvent tells everything that happens, in order; what it throws changes nothing', async () => {
+test('onReport tells everything that happens, in order; what it throws changes nothing', async () => {
   const clock = virtualClock()
   const store = await storeWith(4)
   const reports: ProjectionReport[] = []
   const running = runProjection(
+    store,
     sum(({ position }) => {
       if (position === 3) throw new TypeError('three')
     }),
-    store,
     {
       clock,
       retry: { delay: 10, jitter: 0 },
-      onEvent: (report) => {
+      onReport: (report) => {
         reports.push(report)
         throw new Error('a broken logger')
       },
@@ -192,8 +192,8 @@ test('an invalid configuration is refused before anything is started', async () 
     { batch: { maxBytes: 0 } },
     { checkpoint: 'never' as never },
   ]) {
-    expect(() => startProjection(sum(), store, config)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
-    await expect(runProjection(sum(), store, config)).rejects.toMatchObject({ code: 'invalid-argument' })
+    expect(() => startProjection(store, sum(), config)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+    await expect(runProjection(store, sum(), config)).rejects.toMatchObject({ code: 'invalid-argument' })
   }
   await store.close()
 })
@@ -201,7 +201,7 @@ test('an invalid configuration is refused before anything is started', async () 
 test('an already aborted signal starts nothing', async () => {
   const clock = virtualClock()
   const store = await storeWith(1)
-  const projection = startProjection(sum(), store, { clock, signal: AbortSignal.abort() })
+  const projection = startProjection(store, sum(), { clock, signal: AbortSignal.abort() })
   await clock.advance(10)
   await expect(projection.caughtUp(1)).rejects.toMatchObject({ code: 'closed' })
   await clock.runUntil(projection.stop())
@@ -209,7 +209,7 @@ test('an already aborted signal starts nothing', async () => {
   await store.close()
 })
 
-test('a run whose storage fails says what failed in its reason, and not any more once it works', async () => {
+test('a run whose storage fails says what failed in its message, and not any more once it works', async () => {
   const clock = virtualClock()
   const store = await storeWith(1)
   let works = false
@@ -217,17 +217,17 @@ test('a run whose storage fails says what failed in its reason, and not any more
     if (works) return store.readEvents(...given)
     throw new Error('the disk is asleep')
   }
-  const projection = startProjection(sum(), { ...store, readEvents }, { clock })
+  const projection = startProjection({ ...store, readEvents }, sum(), { clock })
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({
     phase: 'retrying',
-    reason: expect.stringContaining('the disk is asleep'),
+    message: expect.stringContaining('the disk is asleep'),
   })
   works = true
   await clock.runUntil(projection.caughtUp(1))
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live' })
-  expect(projection.status.getSnapshot().reason).toBeUndefined()
+  expect(projection.status.getSnapshot().message).toBeUndefined()
   await clock.runUntil(projection.stop())
   await store.close()
 })
@@ -241,18 +241,18 @@ test('who waits for a leader says why nothing is known of it, until something is
     if (works) return store.head()
     throw new Error('the disk is asleep')
   }
-  const projection = startProjection(sum(), { ...store, head }, { clock })
+  const projection = startProjection({ ...store, head }, sum(), { clock })
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({
-    phase: 'waiting-for-leader',
-    reason: 'the disk is asleep',
+    phase: 'standby',
+    message: 'the disk is asleep',
     lastError: { message: 'the disk is asleep' },
     head: 0,
   })
   works = true
   await clock.advance(2_500)
-  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'waiting-for-leader', head: 1 })
-  expect(projection.status.getSnapshot()).not.toHaveProperty('reason')
+  expect(projection.status.getSnapshot()).toMatchObject({ phase: 'standby', head: 1 })
+  expect(projection.status.getSnapshot()).not.toHaveProperty('message')
   expect(projection.status.getSnapshot()).not.toHaveProperty('lastError')
   held?.release()
   await clock.runUntil(projection.stop())

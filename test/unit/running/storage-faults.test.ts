@@ -59,14 +59,14 @@ test.for([1, 2])(
   'H25: a row that is read as nothing while the page goes away, at question %i, is not taken for a missing row',
   async (question) => {
     const store = await indexedDbStore(2)
-    await runProjection(model(), store)
+    await runProjection(store, model())
     await store.append({ stream: 's', events: [added()] })
     const asked = new Set<IDBTransaction>()
     const injection = emptyOnce(
       ({ name, transaction }) =>
         name === 'rows' && transaction.mode === 'readonly' && asked.add(transaction).size === question,
     )
-    await runProjection(model(), store, quick)
+    await runProjection(store, model(), quick)
     await injection.fired
     injection.stop()
     expect(await rowsOf(store)).toEqual([{ name: 'a', total: 3, seen: [1, 2, 3] }])
@@ -83,13 +83,13 @@ test.for([1, 2])(
       on: { Added: ({ position }, { rows }) => rows.put({ name: `row ${position}` }) },
     })
     const store = await indexedDbStore(2)
-    await runProjection(blind, store)
+    await runProjection(store, blind)
     await store.append({ stream: 's', events: [added()] })
     let asked = 0
     const injection = emptyOnce(
       ({ name, transaction }) => name === 'rows' && transaction.mode === 'readwrite' && ++asked === question,
     )
-    await runProjection(blind, store, quick)
+    await runProjection(store, blind, quick)
     await injection.fired
     injection.stop()
     const view = await openReadModel(store, blind)
@@ -101,9 +101,9 @@ test.for([1, 2])(
 
 test('H25: a projection whose state is read as nothing at opening goes on when it shows again', async () => {
   const store = await indexedDbStore(2)
-  await runProjection(model(), store)
+  await runProjection(store, model())
   const injection = emptyOnce(({ name, transaction }) => name === 'tidemark:state' && transaction.mode === 'readonly')
-  const projection = startProjection(model(), store, quick)
+  const projection = startProjection(store, model(), quick)
   await injection.fired
   injection.stop()
   await store.append({ stream: 's', events: [added()] })
@@ -123,12 +123,12 @@ test('a row that cannot be cloned fails its event, not the storage', async () =>
       Added: ({ position }, { rows }) =>
         rows.put(position === 2 ? { name: 'x', part: new WeakMap() } : { name: String(position) }),
     },
-    onError: ({ position }) => {
+    onFailure: ({ position }) => {
       asked.push(position)
       return 'park'
     },
   })
-  expect(await runProjection(definition, store, quick)).toMatchObject({ applied: 2, parked: 1 })
+  expect(await runProjection(store, definition, quick)).toMatchObject({ applied: 2, parked: 1 })
   expect(asked).toEqual([2])
   await store.close()
 })
@@ -148,7 +148,7 @@ test.for([
   ['on IndexedDB', indexedDbStore],
 ] as const)('%s, a range whose ends are the wrong way round holds nothing', async ([, open]) => {
   const store = await open(1)
-  await runProjection(model(), store)
+  await runProjection(store, model())
   const view = await openReadModel(store, model())
   expect(await view.rows.getAll({ range: { lower: 'z', upper: 'a' } })).toEqual([])
   expect(await view.rows.count({ range: { lower: 'z', upper: 'a' } })).toBe(0)
@@ -160,7 +160,7 @@ test('a table too large to be read at once does not stop a projection (H14)', as
   const store = await indexedDbStore()
   const each = Array.from({ length: 40 }, (_, at) => added(`k${at}`))
   await store.append({ stream: 's', events: each })
-  await runProjection(model(), store)
+  await runProjection(store, model())
   await store.append({ stream: 's', events: each })
   const original = IDBObjectStore.prototype.getAll
   let refused = 0
@@ -170,7 +170,7 @@ test('a table too large to be read at once does not stop a projection (H14)', as
     throw new DOMException('Maximum IPC message size exceeded.', 'UnknownError')
   })
   expect(
-    await runProjection(model(), store, { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } }),
+    await runProjection(store, model(), { poll: { failureBackoff: 0, maxConsecutiveFailures: 50 } }),
   ).toMatchObject({ applied: 40, reason: 'caught-up' })
   expect(refused).toBeGreaterThan(0)
   await store.close()
@@ -178,7 +178,7 @@ test('a table too large to be read at once does not stop a projection (H14)', as
 
 test('I8: a query that is refused leaves no timer behind', async () => {
   const store = await indexedDbStore(1)
-  await runProjection(model(), store)
+  await runProjection(store, model())
   const view = await openReadModel(store, model())
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   expect(await codeOf(view.rows.getAll({ range: { lower: 'z', upper: 'a' } }))).toBe('fulfilled')
@@ -211,7 +211,7 @@ describe('while another tab removes that version', () => {
     const clock = virtualClock()
     const store = await indexedDbStore(1)
     takeLock()
-    const projection = startProjection(model(), store, { clock })
+    const projection = startProjection(store, model(), { clock })
     expect(await clock.runUntil(projection.caughtUp(1))).toMatchObject({ position: 1 })
     const before = clock.monotonic()
     await projection.stop()

@@ -8,8 +8,8 @@ afterEach(() => void vi.restoreAllMocks())
 
 test('a take-over keeps the rows that another context committed after it had read the head', async () => {
   const store = await indexedDbStore(2)
-  const definition = model({ handler: ({ position }) => position === 2 && poison(), onError: () => 'park' })
-  await runProjection(definition, store)
+  const definition = model({ handler: ({ position }) => position === 2 && poison(), onFailure: () => 'park' })
+  await runProjection(store, definition)
   const view = await openReadModel(store, definition)
   const seen: unknown[] = []
   let overtaken = false
@@ -21,7 +21,7 @@ test('a take-over keeps the rows that another context committed after it had rea
         overtaken = true
         // Another context, beside the lock.
         await store.append({ stream: 's', events: [added('b')] })
-        await runProjection(definition, { ...store, tryAcquire: async () => ({ release() {} }) })
+        await runProjection({ ...store, tryAcquire: async () => ({ release() {} }) }, definition)
       }
       return head
     },
@@ -30,7 +30,7 @@ test('a take-over keeps the rows that another context committed after it had rea
       return store.readEvents(...given)
     },
   }
-  await runProjection(definition, slow)
+  await runProjection(slow, definition)
   expect(overtaken).toBe(true)
   // What readers saw when it had begun.
   expect(seen[0]).toEqual({ position: 3, rows: 2 })
@@ -41,7 +41,7 @@ test('a take-over keeps the rows that another context committed after it had rea
 test('a page that froze while it took over keeps the read model when it is back, hours later', async () => {
   const name = newName()
   const other = await indexedDbStore(2, name)
-  await runProjection(model(), other)
+  await runProjection(other, model())
   const page = fakePage()
   const store = await indexedDbStore(0, name)
   // At the moment when it has asked for the state, within its write transaction.
@@ -59,12 +59,12 @@ test('a page that froze while it took over keeps the read model when it is back,
       return original.call(this, key)
     })
   })
-  const { next, onEvent } = listener()
-  const projection = startProjection(model(), store, { onEvent })
+  const { next, onReport } = listener()
+  const projection = startProjection(store, model(), { onReport })
   await frozen
   await page.elsewhere(async () => {
     await other.append({ stream: 's', events: [added('b'), added('c')] })
-    expect(await runProjection(model(), other, { leadership: 'wait' })).toMatchObject({ position: 4 })
+    expect(await runProjection(other, model(), { leadership: 'wait' })).toMatchObject({ position: 4 })
   })
   const clear = vi.spyOn(IDBObjectStore.prototype, 'clear')
   const [loaded, idle] = [next(({ type }) => type === 'loaded'), next(({ type }) => type === 'idle')]

@@ -15,13 +15,13 @@ test('P30: a new collector is empty and named; applying adds, and what it kept i
       { type: 'B', data: 2 },
     ],
   })
-  await runProjection({ ...all }, store)
+  await runProjection(store, { ...all })
   expect(events.map(({ type, data }) => [type, data])).toEqual([
     ['A', 1],
     ['B', 2],
   ])
   await store.append({ stream: 's', events: [{ type: 'A', data: 3 }] })
-  await runProjection(all, store)
+  await runProjection(store, all)
   expect(events.map(({ position }) => position)).toEqual([1, 2, 3])
   await store.close()
 })
@@ -36,7 +36,7 @@ test('a collector with a filter is given no other events', async () => {
     ],
   })
   const some = collector('some', { types: ['B'] })
-  await runProjection(some, store)
+  await runProjection(store, some)
   expect(some.events.map(({ type }) => type)).toEqual(['B'])
   await store.close()
 })

@@ -255,7 +255,7 @@ test('a projection over a faulty backend applies every event at least once, in o
       expect(attempt, `seed ${seed} never ends`).toBeLessThan(50)
       const clock = virtualClock()
       ended = await clock
-        .runUntil(runProjection(all, store, { clock, checkpoint: 'each-event', poll: { maxConsecutiveFailures: 2 } }))
+        .runUntil(runProjection(store, all, { clock, checkpoint: 'each-event', poll: { maxConsecutiveFailures: 2 } }))
         .then(
           () => true,
           () => false,

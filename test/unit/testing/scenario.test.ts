@@ -166,7 +166,7 @@ describe('given events, when projected', () => {
       Withdrawn: ({ stream, data }, tables) =>
         tables.balances.update(stream, (row) => ({ account: stream, balance: (row?.balance ?? 0) - data.amount })),
     },
-    onError: ({ error }) => (error instanceof RangeError ? 'fatal' : 'retry'),
+    onFailure: ({ error }) => (error instanceof RangeError ? 'fatal' : 'retry'),
   })
   const history = [deposited('b', 5), deposited('a', 30), withdrawn('a', 10)]
 
@@ -208,7 +208,7 @@ describe('given events, when projected', () => {
       given<AccountEvent>([deposited('a', -1)])
         .whenProjected(balances)
         .thenRows({}),
-    ).rejects.toMatchObject({ code: 'failed' })
+    ).rejects.toMatchObject({ code: 'projection-failed' })
   })
 
   test('pauses before retries take no time', async () => {
@@ -222,7 +222,7 @@ describe('given events, when projected', () => {
           tables.seen.put({ n: data.amount })
         },
       },
-      onError: () => 'retry',
+      onFailure: () => 'retry',
     })
     await given<AccountEvent>([deposited('a', 1)])
       .whenProjected(flaky)

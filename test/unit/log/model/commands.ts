@@ -1,6 +1,6 @@
 /** The commands of the model test: what fast-check strings together, and what is checked after each. */
 import fc from 'fast-check'
-import { destroyEventStore } from 'tidemark'
+import { deleteEventStore } from 'tidemark'
 import { databaseExists, inject, openConnections, takeAway, type Fault } from '../inject-faults.js'
 import { explain, isStorageFailure, type Outcome, type Told } from './explain.js'
 import { HintChannel } from './hint-channel.js'
@@ -146,7 +146,7 @@ export function reopen(on: 0 | 1, faults: readonly Fault[]): LogCommand {
 export function lose(how: 'deleted' | 'cleared' | 'replaced' | 'cleared, and opened anew by one'): LogCommand {
   return command(how, async (model, world) => {
     if (how === 'replaced') await world.prepareSpare()
-    if (how === 'deleted') await destroyEventStore(world.name)
+    if (how === 'deleted') await deleteEventStore(world.name)
     else takeAway(world.database, how === 'replaced' ? world.spareDatabase : undefined)
     const renewed = how === 'cleared, and opened anew by one'
     if (renewed) await world.reopen(0)

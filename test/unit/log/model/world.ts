@@ -1,6 +1,6 @@
 /** Two instances of one store, as two tabs have them, beside the reference log. */
 import { vi } from 'vitest'
-import { destroyEventStore, openEventStore, type TidemarkStore } from 'tidemark'
+import { deleteEventStore, openEventStore, type TidemarkStore } from 'tidemark'
 import { openConnections, takeAway } from '../inject-faults.js'
 import { collect, type History } from './operations.js'
 import type { ReferenceLog } from './reference-log.js'
@@ -69,7 +69,7 @@ export class World {
     for (const store of this.stores) await store.close()
     const left = openConnections(this.database)
     if (left > 0) throw new Error(`${left} connections are left after every instance was closed (I8)`)
-    await destroyEventStore(this.name)
+    await deleteEventStore(this.name)
     takeAway(this.spareDatabase)
   }
 }

@@ -49,13 +49,13 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
         if (position === 12) state.lasts += 1
         return state.broken && position === 3
       }
-      const definition = sums({ bad, onError: () => 'park-stream' })
+      const definition = sums({ bad, onFailure: () => 'park-stream' })
       return { store, state, definition }
     }
 
     test('N22: later events of the stream are parked in order without being tried, and other streams go on', async () => {
       const { store, state, definition } = await setUp()
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(12, soon)
       const letters = await lettersOf(projection)
       expect(letters).toMatchObject(
@@ -68,7 +68,7 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       )
       expect(letters.map(({ errorName }) => errorName)).toEqual([
         'TypeError',
-        ...Array<string>(4).fill('StreamHeldError'),
+        ...Array<string>(4).fill('StreamBlockedError'),
       ])
       expect(await rowsOf(store, definition)).toEqual([
         { name: 's', count: 1, total: 1 },
@@ -87,7 +87,7 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
         { stream: 's', events: [added('s', 1)] },
       ])
       state.broken = false
-      const again = startProjection(definition, store)
+      const again = startProjection(store, definition)
       await again.caughtUp(16, soon)
       expect(await positionsOf(again)).toEqual([3, 5, 7, 9, 11, 13, 16])
       expect(await rowsOf(store, definition)).toMatchObject([{ count: 1 }, { count: 8 }])
@@ -98,23 +98,23 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
 
     test('N22: a replay drains the stream in order, out of order it is refused, and then the stream is free', async () => {
       const { store, state, definition } = await setUp()
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(12, soon)
       const [first, second] = await lettersOf(projection)
-      await expect(first?.retry()).rejects.toThrow('bad 3')
-      await expect(second?.retry()).rejects.toMatchObject({
+      await expect(first?.replay()).rejects.toThrow('bad 3')
+      await expect(second?.replay()).rejects.toMatchObject({
         code: 'invalid-argument',
         message: expect.stringContaining('position 3'),
       })
       state.broken = false
-      await first?.retry()
+      await first?.replay()
       // Whoever comes now still waits behind the others.
       const { position } = await store.append({ stream: 's', events: [added('s', 100)] })
       await projection.caughtUp(position, soon)
       const order: number[] = []
       for await (const letter of projection.deadLetters()) {
         order.push(letter.position)
-        await letter.retry()
+        await letter.replay()
       }
       expect(order).toEqual([5, 7, 9, 11, 13])
       await projection.caughtUp((await store.append({ stream: 's', events: [added('s', 1)] })).position, soon)
@@ -127,7 +127,7 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
 
     test('N22: discarding its last letter frees a stream for the run that goes on', async () => {
       const { store, definition } = await setUp()
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(12, soon)
       for (const letter of await lettersOf(projection)) await letter.discard()
       await projection.caughtUp((await store.append({ stream: 's', events: [added('s', 1)] })).position, soon)
@@ -139,7 +139,7 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
 
     test('N22: a rebuild decides anew: with a handler that still fails it holds the stream, with one that was mended it does not', async () => {
       const { store, state, definition } = await setUp()
-      const projection = startProjection(definition, store)
+      const projection = startProjection(store, definition)
       await projection.caughtUp(12, soon)
       const rebuilt = async () => {
         const { lasts } = state
@@ -176,17 +176,17 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
                 await store.append({ stream, events: [added(stream, bad === 0 ? 13 : 1)] })
               let broken = true
               const isBad = (event: RecordedEvent<Event>) => event.type === 'Added' && event.data.amount === 13
-              const definition = sums({ bad: (event) => broken && isBad(event), onError: () => 'park-stream' })
-              for (const maxEvents of budgets) await runProjection(definition, store, { budget: { maxEvents } })
-              await runProjection(definition, store)
+              const definition = sums({ bad: (event) => broken && isBad(event), onFailure: () => 'park-stream' })
+              for (const maxEvents of budgets) await runProjection(store, definition, { budget: { maxEvents } })
+              await runProjection(store, definition)
               const log = await allOf(store)
               const { letters, rest } = held(log, isBad)
-              const projection = startProjection(definition, store)
+              const projection = startProjection(store, definition)
               await projection.caughtUp(log.length, soon)
               expect(await positionsOf(projection)).toEqual(letters.map(({ position }) => position))
               expect(await rowsOf(store, definition)).toEqual(fold(rest))
               broken = false
-              for (const letter of await lettersOf(projection)) await letter.retry()
+              for (const letter of await lettersOf(projection)) await letter.replay()
               expect(await rowsOf(store, definition)).toEqual(fold(log))
               await projection.stop()
               await store.close()

@@ -27,7 +27,7 @@ const begins = (before: StateRow, how: Partial<Parameters<typeof takeOver>[2]> =
 async function storeWithSuspect(position: number, count: number) {
   const name = newName()
   const store = await indexedDbStore(count, name)
-  await runProjection(model(), store, { budget: { maxEvents: position - 1 } })
+  await runProjection(store, model(), { budget: { maxEvents: position - 1 } })
   const database = await new Promise<IDBDatabase>((resolve) => {
     const request = indexedDB.open(`tidemark:${name}:model@1`)
     request.onsuccess = () => resolve(request.result)
@@ -45,13 +45,13 @@ async function storeWithSuspect(position: number, count: number) {
 test('N19: status names the event and says what to do, the log and other projections go on, and resume() tries it again', async () => {
   const store = await storeWithSuspect(3, 5)
   const seen: number[] = []
-  const projection = startProjection(model({ handler: ({ position }) => void seen.push(position) }), store)
+  const projection = startProjection(store, model({ handler: ({ position }) => void seen.push(position) }))
   await vi.waitFor(() =>
     expect(projection.status.getSnapshot()).toMatchObject({
       phase: 'faulted',
       position: 2,
-      reason: expect.stringMatching(/position 3 .*resume\(\).*skip\(3\)/s),
-      lastError: { cause: { code: 'event-crashes', position: 3 } },
+      message: expect.stringMatching(/position 3 .*resume\(\).*skip\(3\)/s),
+      lastError: { cause: { code: 'poison-event', position: 3 } },
     }),
   )
   expect(seen).toEqual([])
@@ -68,12 +68,12 @@ test('N19: a run that starts later blames it again without calling the handler, 
   const seen: number[] = []
   const definition = model({ handler: ({ position }) => void seen.push(position) })
   for (let times = 0; times < 3; times += 1)
-    await expect(runProjection(definition, store)).rejects.toMatchObject({
+    await expect(runProjection(store, definition)).rejects.toMatchObject({
       position: 3,
-      cause: { code: 'event-crashes' },
+      cause: { code: 'poison-event' },
     })
   expect(seen).toEqual([])
-  const projection = startProjection(definition, store)
+  const projection = startProjection(store, definition)
   await vi.waitFor(() => expect(projection.status.getSnapshot().phase).toBe('faulted'))
   await projection.skip(3)
   await projection.caughtUp(5)
@@ -84,14 +84,14 @@ test('N19: a run that starts later blames it again without calling the handler, 
 
 test('N19: with a letter it can be replayed once its handler is mended', async () => {
   const store = await storeWithSuspect(3, 5)
-  const projection = startProjection(model({ onError: () => 'park' }), store)
+  const projection = startProjection(store, model({ onFailure: () => 'park' }))
   await projection.caughtUp(5)
-  expect(projection.status.getSnapshot()).toMatchObject({ position: 5, deadLetters: 1 })
+  expect(projection.status.getSnapshot()).toMatchObject({ position: 5, deadLetterCount: 1 })
   for await (const letter of projection.deadLetters()) {
-    expect(letter).toMatchObject({ position: 3, errorName: 'EventCrashesError' })
-    await letter.retry()
+    expect(letter).toMatchObject({ position: 3, errorName: 'PoisonEventError' })
+    await letter.replay()
   }
-  await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ deadLetters: 0 }))
+  await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ deadLetterCount: 0 }))
   await projection.stop()
   await store.close()
 })
@@ -195,7 +195,7 @@ test('N19: who works beside another one, which may only be slow, blames no event
       },
       new AbortController().signal,
     )
-  await expect(run(() => true)).rejects.toMatchObject({ position: 1, cause: { code: 'event-crashes' } })
+  await expect(run(() => true)).rejects.toMatchObject({ position: 1, cause: { code: 'poison-event' } })
   expect(await trying()).toEqual({ position: 1, runs: 2 })
   expect(await run()).toMatchObject({ applied: 5, reason: 'caught-up' })
   expect(await trying()).toBeUndefined()

@@ -43,7 +43,7 @@ function running(presence: Presence = 'visible') {
     append: (count = 1) => backend.append(count),
     want: (position: number) => wanted(position),
     /** Until the first commit is under way, and one more event came in. */
-    async pours() {
+    async inBurst() {
       await clock.advance(1000)
       backend.append(1)
       await clock.advance(5)
@@ -73,7 +73,7 @@ test('an event that comes alone is committed at once, also right after another o
 
 test('events that pour in share commits, and the last one waits no longer than a commit takes', async () => {
   const it = running()
-  await it.pours()
+  await it.inBurst()
   for (let n = 0; n < 5; n += 1) {
     await it.clock.advance(10)
     it.append()
@@ -88,7 +88,7 @@ test('events that pour in share commits, and the last one waits no longer than a
 
 test('a pour that never ends is committed nine times the time of a commit after its first event at the latest', async () => {
   const it = running()
-  await it.pours()
+  await it.inBurst()
   for (let n = 0; n < 9 * took; n += 1) {
     it.append()
     await it.clock.advance(1)
@@ -101,7 +101,7 @@ test('a pour that never ends is committed nine times the time of a commit after 
 
 test('whoever waits for a position has it at once', async () => {
   const it = running()
-  await it.pours()
+  await it.inBurst()
   it.want(2)
   await it.clock.advance(took)
   expect(it.rows.position).toBe(2)
@@ -117,7 +117,7 @@ test('whoever waits for a position has it at once', async () => {
 
 test('H58: a hidden page waits for nothing, as its timers may come much later', async () => {
   const it = running('hidden')
-  await it.pours()
+  await it.inBurst()
   await it.clock.advance(took)
   expect(it.rows.position).toBe(2)
   await it.end()
