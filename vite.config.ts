@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
 import { engineVersion, storageOnDisk } from './test/engines/commands.js'
@@ -23,6 +24,7 @@ const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.
 
 export default defineConfig({
   resolve: { alias },
+  plugins: [readAs('development')],
   // Named, because a dependency that Vite finds while tests run reloads the page under them.
   optimizeDeps: { include: ['idb', 'zod'] },
   test: {

@@ -7,10 +7,11 @@ import { readFileSync } from 'node:fs'
 import { extname, join, normalize, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, defineConfig, type Plugin } from 'vite'
+import { readAs } from '../scripts/builds.mjs'
 import { project } from './src/albers.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-/** Set by the end-to-end tests, whose builds must not meet a demo that somebody looks at. */
+/** Set by the end-to-end tests, whose builds must not meet a demo that a developer has open. */
 const testPort = process.env['TIDEMARK_DEMO_E2E_PORT']
 const outDir =
   testPort === undefined
@@ -125,6 +126,7 @@ function serviceWorker(): Plugin {
         root: here,
         logLevel: 'warn',
         resolve: { alias },
+        plugins: [readAs('development')],
         define: { __SHELL__: JSON.stringify(shell) },
         build: {
           outDir,
@@ -183,7 +185,7 @@ function serveBuilt(): Plugin {
 export default defineConfig({
   root: here,
   resolve: { alias },
-  plugins: [usStates(), preloadFont(), serviceWorker(), serveBuilt()],
+  plugins: [readAs('development'), usStates(), preloadFont(), serviceWorker(), serveBuilt()],
   build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1024 },
   server: { port: 5173, strictPort: true, watch: null, hmr: false, ws: false },
   preview: {

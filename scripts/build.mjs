@@ -1,21 +1,37 @@
-// npm run build: `dist/`, from nothing, so that no file of an older build is packed. As `prepare` it also runs before
+// npm run build: `dist/` (the production build) and `dist/development/`, from nothing, so that no file of an older build is packed. As `prepare` it also runs before
 // `npm pack`, and where the package is installed from git.
-import { existsSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { MINUTE, runTool, tool } from './run-tool.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const dist = join(root, 'dist')
 
 if (process.argv.includes('--if-possible') && !existsSync(join(root, 'node_modules', 'typescript'))) {
   // `npm install --omit=dev` in a checkout runs `prepare` without the compiler.
   console.log('tidemark was not built: TypeScript is not installed. Run `npm install`, then `npm run build`.')
 } else {
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  rmSync(dist, { recursive: true, force: true })
   const problem = await runTool(tool('typescript', 'bin/tsc'), ['-p', 'tsconfig.build.json'], 5 * MINUTE)
   if (problem) {
     console.error(`The build failed: ${problem}`)
     process.exitCode = 1
+  } else {
+    await writeBuilds()
+  }
+}
+
+/** Makes both builds of what the compiler wrote. Both have the same declarations. */
+async function writeBuilds() {
+  // Not at the top: Vite is not there either where TypeScript is not.
+  const { codeFor } = await import('./builds.mjs')
+  for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'))) {
+    const code = readFileSync(join(dist, file), 'utf8')
+    const development = join(dist, 'development', file)
+    mkdirSync(dirname(development), { recursive: true })
+    writeFileSync(development, codeFor('development', code, file))
+    writeFileSync(join(dist, file), codeFor('production', code, file))
   }
 }

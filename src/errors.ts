@@ -4,6 +4,7 @@
  *
  * Properties are declared and not defined, so that one which says nothing is absent, and not there as `undefined`.
  */
+import { messageFor } from './messages.js'
 
 /** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
 export type WriteOutcome = 'not-written' | 'unknown'
@@ -52,7 +53,7 @@ export class TidemarkError extends Error {
   declare readonly outcome?: WriteOutcome
 
   constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    super(messageFor(code, message), 'cause' in options ? { cause: options.cause } : undefined)
     // Not the name of the class, which a bundler makes shorter.
     this.name = `${code.replace(/(^|-)./g, (begin) => begin.slice(-1).toUpperCase())}Error`
     this.code = code
@@ -191,7 +192,10 @@ export class StreamBlockedError extends TidemarkError {
   declare readonly stream: string
 
   constructor(stream: string) {
-    super('stream-blocked', `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`)
+    super(
+      'stream-blocked',
+      `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`,
+    )
     this.stream = stream
   }
 }
@@ -247,7 +251,11 @@ export class AlreadyRunningError extends TidemarkError {
   declare readonly projector: string
 
   constructor(projector: string, problem: string, cause?: unknown) {
-    super('already-running', `Projection '${projector}' cannot run here: ${problem}`, cause === undefined ? {} : { cause })
+    super(
+      'already-running',
+      `Projection '${projector}' cannot run here: ${problem}`,
+      cause === undefined ? {} : { cause },
+    )
     this.projector = projector
   }
 }

@@ -49,7 +49,7 @@ export type {
   StreamWrite,
 } from './log/event-store.js'
 export type { CollectedPage, PageReadOptions } from './log/pages.js'
-export type { Codec } from './log/prepare.js'
+export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
@@ -153,7 +153,7 @@ export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type CommandStore, type ExecuteOptions } from './commands/execute.js'
 export type { CommandRetry } from './commands/pipeline.js'
-export type { RetryOptions } from './commands/retry.js'
+export type { RetryOptions } from './platform/backoff.js'
 
 export type { Clock } from './platform/clock.js'
 

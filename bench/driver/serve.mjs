@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, preview } from 'vite'
+import { readAs } from '../../scripts/builds.mjs'
 
 const page = fileURLToPath(new URL('../page/', import.meta.url))
 const source = (path) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
@@ -35,7 +36,7 @@ export async function buildAndServe({ minify, peers }) {
     ...common,
     mode: 'production',
     resolve: { alias: [{ find: /^tidemark$/, replacement: source('index.ts') }] },
-    plugins: [peersModule(peers)],
+    plugins: [readAs('production'), peersModule(peers)],
     // PouchDB looks for it.
     define: { global: 'globalThis' },
   })

@@ -427,7 +427,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
       throw new EventUnreadableError(position, `${name} threw an error.`, cause)
     }
     // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
-    if (value === undefined) throw new EventUnreadableError(position, `${name} answered undefined.`)
+    if (value === undefined) throw new EventUnreadableError(position, `${name} returned undefined.`)
     if (isRefusedPromise(value)) throw new EventUnreadableError(position, `${name} is asynchronous.`)
   }
   return value

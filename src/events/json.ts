@@ -38,6 +38,18 @@ export function propertyPath(path: string, key: PropertyKey): string {
   return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 }
 
+/** Whether two JSON values are the same. The order of properties does not count. */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null || one === other)
+    return one === other
+  const keys = Object.keys(one)
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    keys.length === Object.keys(other).length &&
+    keys.every((key) => Object.hasOwn(other, key) && isSameJson(one[key as never], other[key as never]))
+  )
+}
+
 /** Whether this is `null` or the `Object.prototype` of any realm, such as another frame's. */
 export function isPlainPrototype(prototype: object | null): boolean {
   return (

@@ -30,6 +30,12 @@ export interface AppendOptions<E extends EventShape = EventShape> {
   readonly signal?: AbortSignal | undefined
 }
 
+/** {@link AppendOptions}, and what is expected of the one stream that is appended to. */
+export interface StreamAppendOptions<E extends EventShape = EventShape> extends AppendOptions<E> {
+  /** @default 'any' */
+  readonly expectedVersion?: ExpectedVersion
+}
+
 /** Where the events of an append are in the log. */
 export interface AppendResult {
   /** Of the last event; the head of the log if the append had no events. */
@@ -120,7 +126,23 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * @throws LogInconsistentError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
-  append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
+  append(
+    writes: StreamWrite<E> | readonly StreamWrite<E>[],
+    // Each write has its own.
+    options?: AppendOptions<E> & { readonly expectedVersion?: never },
+  ): Promise<AppendResult>
+  /**
+   * The same for one stream.
+   *
+   * @example
+   * await store.append('flight/LH-1', events.FlightLanded({ delay: 12 }), { expectedVersion: 3 })
+   */
+  // Last, because the compiler reports what is wrong with the last form that it tried.
+  append(
+    stream: string,
+    events: NewEvent<E> | readonly NewEvent<E>[],
+    options?: StreamAppendOptions<E>,
+  ): Promise<AppendResult>
   /**
    * The events of one stream in version order; none for an unknown stream (S4).
    *

@@ -7,7 +7,7 @@ import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalog
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { systemClock, timeTold } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
@@ -20,7 +20,8 @@ import type { AppendOptions, AppendResult, Durability, EventStore } from './even
 import { IndexedDbLog } from './indexeddb/indexeddb-log.js'
 import { MemoryLog } from './memory/memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
-import { wholeNumber, type Codec, type PreparedAppend } from './prepare.js'
+import type { Codec } from './encode.js'
+import type { PreparedAppend } from './prepared-append.js'
 import { assertDurability, createStore } from './store.js'
 
 /** What `openEventStore` takes. */

@@ -4,10 +4,10 @@ import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventFilter, PageRequest, EventPage, ReadAllOptions, ReadOptions } from './event-store.js'
-import type { Codec } from './prepare.js'
+import type { Codec } from './encode.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
-import { RecordsAhead } from './indexeddb/records-ahead.js'
+import { RecordsAhead } from './records-ahead.js'
 
 /** How a page reports events that cannot be decoded. */
 export interface PageReadOptions extends ReadOptions {
@@ -35,19 +35,26 @@ export interface CollectedPage<E extends EventShape = EventShape> extends EventP
   readonly bytes?: number
 }
 
-/** What one call looks at, at most, in events: so that a rare type cannot make it run for ever (W6). */
-export const maxScan = 32_768
+/** Stored events, and why some of them cannot be read, by position. */
+export interface FoundEvents {
+  readonly found: readonly StoredEvent[]
+  readonly broken: ReadonlyMap<number, string>
+}
+
+interface Decoding {
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+}
 
 /** Decodes what a scan found; see {@link PageReadOptions}. */
 export async function finishPage<E extends EventShape>(
-  found: readonly StoredEvent[],
-  broken: ReadonlyMap<number, string>,
+  { found, broken }: FoundEvents,
   scannedTo: number,
   head: number,
-  context: { catalogue: CatalogueCore; codec: Codec | undefined },
+  decoding: Decoding,
   options: PageReadOptions,
 ): Promise<CollectedPage<E>> {
-  const { catalogue, codec } = context
+  const { catalogue, codec } = decoding
   if (
     codec === undefined &&
     catalogue.identity &&
@@ -59,34 +66,30 @@ export async function finishPage<E extends EventShape>(
   const events: RecordedEvent<E>[] = []
   const unreadable: EventUnreadableError[] = []
   for (const stored of found) {
-    let error: EventUnreadableError | undefined
-    const problem = broken.get(stored.position)
-    if (problem !== undefined) error = new EventUnreadableError(stored.position, problem)
-    else {
-      try {
-        let plain = stored
-        if (codec !== undefined) {
-          const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
-          plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
-          // Nothing that was encoded was this; most often it is a forgotten return.
-          if (plain.data === undefined)
-            throw new EventUnreadableError(stored.position, 'decoding it answered undefined.')
-        }
-        events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
-        continue
-      } catch (cause) {
-        options.signal?.throwIfAborted()
-        error =
-          cause instanceof EventUnreadableError
-            ? cause
-            : new EventUnreadableError(stored.position, `decoding it failed (${messageOf(cause)})`, cause)
+    const { position } = stored
+    try {
+      const problem = broken.get(position)
+      if (problem !== undefined) throw new EventUnreadableError(position, problem)
+      let plain = stored
+      if (codec !== undefined) {
+        const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
+        plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
+        // No data encodes to this; most often it is a forgotten return.
+        if (plain.data === undefined) throw new EventUnreadableError(position, 'decoding it returned undefined.')
       }
+      events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
+    } catch (cause) {
+      options.signal?.throwIfAborted()
+      const error =
+        cause instanceof EventUnreadableError
+          ? cause
+          : new EventUnreadableError(position, `decoding it failed (${messageOf(cause)})`, cause)
+      if (options.unreadable === 'collect') {
+        events.push(stored as unknown as RecordedEvent<E>)
+        unreadable.push(error)
+      } else if (events.length === 0) throw error
+      else return { events, scannedTo: position - 1, head }
     }
-    if (options.unreadable === 'collect') {
-      events.push(stored as unknown as RecordedEvent<E>)
-      unreadable.push(error)
-    } else if (events.length === 0) throw error
-    else return { events, scannedTo: stored.position - 1, head }
   }
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
@@ -111,14 +114,13 @@ export async function* readPages<E extends EventShape>(
 
 /** Decodes events of a stream, in order. Those before one that cannot be read come first. */
 export async function* finishStream<E extends EventShape>(
-  found: readonly StoredEvent[],
-  broken: ReadonlyMap<number, string>,
-  context: { catalogue: CatalogueCore; codec: Codec | undefined },
+  { found, broken }: FoundEvents,
+  decoding: Decoding,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   for (let rest = found; rest.length > 0;) {
     const last = (rest.at(-1) as StoredEvent).position
-    const { events, scannedTo } = await finishPage<E>(rest, broken, last, last, context, { signal })
+    const { events, scannedTo } = await finishPage<E>({ found: rest, broken }, last, last, decoding, { signal })
     signal?.throwIfAborted()
     yield events
     rest = rest.filter(({ position }) => position > scannedTo)

@@ -2,9 +2,8 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
-import { abortable } from '../platform/promises.js'
 import type { Signals } from '../platform/signals.js'
 import { soon } from '../platform/tasks.js'
 import type {
@@ -17,13 +16,18 @@ import type {
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
+  StreamAppendOptions,
   StreamWrite,
 } from './event-store.js'
+import { AppendQueue } from './append-queue.js'
+import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
-import { headWatch } from './head-watch.js'
+import { headWatch, type HeadWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
 import { readPages } from './pages.js'
-import { prepareAppend, wholeNumber, type Codec, type LateAppend, type PreparedAppend } from './prepare.js'
+import { prepareAppend } from './prepare.js'
+import type { PreparedAppend } from './prepared-append.js'
+import { readStreamAppend, readWrites } from './read-writes.js'
 
 /** What a store needs of where its events are. */
 export interface Log {
@@ -59,14 +63,14 @@ export interface CreatedStore<E extends EventShape> {
   assertOpen(): void
 }
 
-const isPrepared = (append: unknown): append is PreparedAppend => 'events' in (append as object)
-
 const pageNames = ['after', 'limit']
 /** What the runner and iterators say besides `signal`; see `PageReadOptions`. */
 const ownReadOptions = ['unreadable', 'own', 'ahead']
 
-function assertAppendOptions(options: AppendOptions): void {
-  onlyKnown(options, ['durability', 'condition', 'signal'])
+const appendNames = ['durability', 'condition', 'signal']
+
+function assertAppendOptions(options: AppendOptions, isShort: boolean): void {
+  onlyKnown(options, isShort ? ['expectedVersion', ...appendNames] : appendNames)
   if (options.durability !== undefined) assertDurability(options.durability)
   assertSignal(options.signal)
 }
@@ -84,66 +88,13 @@ export function assertDurability(durability: unknown): void {
 
 /** Builds a store over a log. */
 export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
-  const { name, log, signals } = parts
-  const label = `The event store '${name}'`
-  let closing: Promise<void> | undefined
-  /** Aborts what waits for the app's code when the store is closed. */
-  const closed = new AbortController()
-  let lastAppend: Promise<unknown> = Promise.resolve()
-  const watch = headWatch(parts.clock, () => log.head())
-  const stopListening = signals.listen((hint) => {
-    if (hint.kind === 'head') watch.hinted(hint.head)
-  })
-  const assertOpen = () => {
-    if (closing !== undefined) throw new ClosedError(label)
-  }
-
-  /**
-   * One append after the other. One that prepares in slices keeps its place meanwhile; one that turns out to wait for the app's code leaves
-   * it, so that no other append waits for that.
-   */
-  const enqueue = <L = never>(
-    preparing: PreparedAppend | Promise<PreparedAppend | L>,
-    options: AppendOptions,
-  ): Promise<AppendResult | L> => {
-    const before = lastAppend
-    const turn = (options.signal == null ? before : abortable(before, options.signal)).then(async () => {
-      const prepared = await preparing
-      if (!isPrepared(prepared)) return prepared
-      options.signal?.throwIfAborted()
-      const result = await log.append(prepared, options)
-      if (!result.duplicate && prepared.events.length > 0) {
-        soon(() => watch.saw(result.position))
-        signals.post({ kind: 'head', head: result.position, format })
-      }
-      return result
-    })
-    // The queue continues after a failure, which rejects `turn` for the caller. One that was aborted while it waited lets no other pass.
-    lastAppend = turn.catch(() => before)
-    return turn
-  }
-  /** Takes the place in the queue that is free once the app's schemas and codec are done. */
-  const enqueueLate = async ({ late }: LateAppend, options: AppendOptions): Promise<AppendResult> => {
-    const prepared = await abortable(
-      late(() => closed.signal.aborted || options.signal?.aborted === true),
-      options.signal,
-      closed.signal,
-    )
-    assertOpen()
-    return enqueue(prepared, options)
-  }
-
-  // `Symbol.asyncDispose` is added below, where the engine has it.
+  const core = new StoreCore(parts)
+  const { log } = parts
+  const assertOpen = () => core.assertOpen()
+  // `Symbol.asyncDispose` is added below, if the engine has it.
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
-    name,
-    async append(writes: StreamWrite<E> | readonly StreamWrite<E>[], options: AppendOptions = {}) {
-      assertOpen()
-      assertAppendOptions(options)
-      options.signal?.throwIfAborted()
-      const preparing = prepareAppend(writes, options, parts)
-      const result = 'late' in preparing ? preparing : await enqueue(preparing, options)
-      return 'late' in result ? enqueueLate(result, options) : result
-    },
+    name: parts.name,
+    append: (...given: readonly unknown[]) => core.append(given),
     readStream(stream, options) {
       assertOpen()
       assertReadOptions(options, ['after', 'limit'])
@@ -172,18 +123,9 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     subscribe(listener) {
       assertOpen()
       if (typeof listener !== 'function') throw new InvalidArgumentError('listener', 'must be a function.')
-      return watch.subscribe(listener)
+      return core.watch.subscribe(listener)
     },
-    close() {
-      closing ??= lastAppend.then(() => {
-        stopListening()
-        watch.stop()
-        signals.close()
-        parts.dispose()
-      })
-      closed.abort(new ClosedError(label))
-      return closing
-    },
+    close: () => core.close(),
   }
   const store = methods as EventStore<E>
   // Some engines have no such symbol yet; `close` is always there.
@@ -194,7 +136,67 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     assertOpen,
     async append(prepared, options = {}) {
       assertOpen()
-      return enqueue(prepared, options)
+      return core.queue.append(prepared, options)
     },
+  }
+}
+
+/** What the methods of a store share: the queue of appends, the watch over the head, and the end. */
+class StoreCore {
+  readonly #parts: StoreParts
+  readonly queue: AppendQueue
+  readonly watch: HeadWatch
+  readonly #stopListening: () => void
+  #closing: Promise<void> | undefined
+
+  constructor(parts: StoreParts) {
+    const { log, signals } = (this.#parts = parts)
+    this.queue = new AppendQueue((prepared, options) => this.#store(prepared, options))
+    this.watch = headWatch(parts.clock, () => log.head())
+    this.#stopListening = signals.listen((hint) => {
+      if (hint.kind === 'head') this.watch.hinted(hint.head)
+    })
+  }
+
+  assertOpen(): void {
+    if (this.#closing !== undefined) throw this.#closedError()
+  }
+
+  async append(given: readonly unknown[]): Promise<AppendResult> {
+    this.assertOpen()
+    const isShort = typeof given[0] === 'string'
+    const { [isShort ? 2 : 1]: options = {} } = given as { [index: number]: StreamAppendOptions }
+    assertAppendOptions(options, isShort)
+    options.signal?.throwIfAborted()
+    const append = isShort
+      ? readStreamAppend(given[0] as string, given[1], options.expectedVersion)
+      : readWrites(given[0] as StreamWrite)
+    // Awaited, which settles sooner than a promise that is returned.
+    return await this.queue.append(prepareAppend(append, options, this.#parts), options)
+  }
+
+  close(): Promise<void> {
+    const { signals, dispose } = this.#parts
+    this.#closing ??= this.queue.close(this.#closedError()).then(() => {
+      this.#stopListening()
+      this.watch.stop()
+      signals.close()
+      dispose()
+    })
+    return this.#closing
+  }
+
+  async #store(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
+    const { log, signals } = this.#parts
+    const result = await log.append(prepared, options)
+    if (!result.duplicate && prepared.events.length > 0) {
+      soon(() => this.watch.saw(result.position))
+      signals.post({ kind: 'head', head: result.position, format })
+    }
+    return result
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`The event store '${this.#parts.name}'`)
   }
 }

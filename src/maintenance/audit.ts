@@ -273,8 +273,7 @@ export class LogAudit {
     const add = (problem: string) => this.#add({ kind: 'meta', message: `The row that identifies the log ${problem}.` })
     if (typeof row !== 'object' || row === null) return add('is missing')
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
-    if (meta.incarnation !== logId)
-      add(`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
+    if (meta.incarnation !== logId) add(`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
     const { format: stored, minReader, minWriter } = meta
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(

@@ -1,11 +1,10 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
 import { EventUnreadableError, LogInconsistentError, InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { ReadOptions } from '../log/event-store.js'
 import { inspectionOf, nextPageSize, type LogInspection } from './inspection.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { wholeNumber } from '../log/prepare.js'
 import type { StoredEvent } from '../log/record/record-text.js'
 import { assertContiguous, decodeRecord } from '../log/record/record.js'
 
@@ -152,7 +151,10 @@ async function* lines<E extends EventShape>(
 const ended = (event: ExportedEvent): ExportedEvent => ({ ...event, end: true })
 
 const missing = (position: number, head: number) =>
-  new LogInconsistentError(position, `There is no event at position ${position}, but the export is to go up to ${head}.`)
+  new LogInconsistentError(
+    position,
+    `There is no event at position ${position}, but the export is to go up to ${head}.`,
+  )
 
 /** What an import knows the event at a position by. */
 async function identityAt(inspection: LogInspection, position: number): Promise<ExportHeader['previous']> {

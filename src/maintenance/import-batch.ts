@@ -1,8 +1,7 @@
 /** Events of an import that are stored in one transaction, and what is asked of the log that takes them. */
 import { InvalidImportError, type ExpectedVersion } from '../errors.js'
 import type { ImportedLine } from './import-lines.js'
-import type { PreparedAppend } from '../log/prepare.js'
-import type { KnownEvents } from '../log/repeated.js'
+import type { KnownEvents, PreparedAppend } from '../log/prepared-append.js'
 import { weightOf, type EventText } from '../log/record/record-text.js'
 
 /** One transaction stores at least this many events, if there are as many, and the rest of the last commit. */

@@ -1,8 +1,9 @@
 /** What the lines of an export say, checked: a header, then events. */
+import { wholeNumber } from '../platform/arguments.js'
 import { InvalidImportError, UnsupportedFormatError, describe } from '../errors.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { exportFormat, type ExportHeader } from './export.js'
-import { wholeNumber, type EventDraft } from '../log/prepare.js'
+import type { EventDraft } from '../log/encode.js'
 import type { EventText } from '../log/record/record-text.js'
 
 /** One line: an event, and its place in the log that it comes from. */

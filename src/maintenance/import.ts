@@ -10,7 +10,7 @@ import { eventOf, headerOf, parseLine, type ImportedLine } from './import-lines.
 import { inspectionOf } from './inspection.js'
 import { linesOf, type LineSource } from './lines.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
-import { eventEncoder } from '../log/prepare.js'
+import { eventEncoder } from '../log/encode.js'
 
 /** What `importEvents` takes. */
 export interface ImportOptions extends ReadOptions {

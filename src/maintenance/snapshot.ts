@@ -63,10 +63,7 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
 }
 
 /** What a transaction over all object stores that exist finds. */
-async function readAll(
-  transaction: IDBTransaction,
-  { tables }: Projection,
-): Promise<Omit<Snapshot, 'missing'>> {
+async function readAll(transaction: IDBTransaction, { tables }: Projection): Promise<Omit<Snapshot, 'missing'>> {
   const store = (name: string) =>
     transaction.objectStoreNames.contains(name) ? transaction.objectStore(name) : undefined
   const request = store(stateStore)?.get('state')

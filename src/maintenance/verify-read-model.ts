@@ -8,7 +8,7 @@ import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
-import { newRun } from '../projection/machine.js'
+import { newRun } from '../projection/batching.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
@@ -341,7 +341,7 @@ async function foldAgain<E extends EventShape>(
   const run = newRun()
   // Not up to the head: what comes after the checkpoint is not in the rows.
   run.goal = state.position
-  const settings = settle({ retry: { maxAttempts: maxRetries, delay: 0 } }, 'batch')
+  const settings = settle({ retry: { maxRetries, delay: 0 } }, 'batch')
   try {
     const reader: EventReader<E> = { readEvents: (...asked) => store.readEvents(...asked) }
     await runMachine(
@@ -389,7 +389,9 @@ async function compare(
     const stored = snapshot.rows.get(table)
     if (stored === undefined) continue
     const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
-    const wanted = new Map<MapKey, unknown>((folded.get(table) ?? []).map((row) => [mapKeyOf(keyOf(row) as RowKey), row]))
+    const wanted = new Map<MapKey, unknown>(
+      (folded.get(table) ?? []).map((row) => [mapKeyOf(keyOf(row) as RowKey), row]),
+    )
     const count = snapshot.packed.includes(table) ? countedRows(snapshot.state as StateRow, table) : undefined
     if (count !== undefined && count !== stored.length && count !== wanted.size) {
       found.add({

@@ -25,3 +25,11 @@ export function assertSignal(signal: AbortSignal | null | undefined, what = 'sig
     throw new InvalidArgumentError(what, 'must be an AbortSignal.')
   }
 }
+
+/** A position, version or count from outside (H50). @throws InvalidArgumentError */
+export function wholeNumber(value: unknown, argument: string, least = 0): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least)
+    throw new InvalidArgumentError(argument, `must be a whole number of at least ${least}.`)
+  // Not -0.
+  return value + 0
+}

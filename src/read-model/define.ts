@@ -7,8 +7,7 @@ import type { Literal, Literals } from '../events/literals.js'
 import { eventType, projectionName, tableName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
-import { wholeNumber } from '../log/prepare.js'
-import { onlyKnown } from '../platform/arguments.js'
+import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import type { CheckedIndexes, IndexPaths, KeyOf } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
@@ -161,11 +160,7 @@ export interface ProjectionSpec<
 }
 
 /** What `defineProjection` returns. `R` says which events reach it. */
-export interface Projection<
-  E extends EventShape = EventShape,
-  T extends Tables = Tables,
-  R extends Reads = Reads,
-> {
+export interface Projection<E extends EventShape = EventShape, T extends Tables = Tables, R extends Reads = Reads> {
   readonly kind: 'projection'
   readonly name: string
   readonly version: number

@@ -27,12 +27,7 @@ export const isFingerprintOf = (definition: Projection, stored: string): boolean
  * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through. Earlier events of a
  * type that is added later would never be seen. The order in which types are named does not matter, nor that one is named twice.
  */
-export function handledBy({
-  filter: { types, streamPrefix, streamPattern },
-  on,
-  fold,
-  readsAll,
-}: Projection): string {
+export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold, readsAll }: Projection): string {
   const sorted = (names: readonly string[]) => [...new Set(names)].sort()
   return JSON.stringify({
     types: types === undefined || readsAll === true ? 'all' : sorted(types),

@@ -1,5 +1,6 @@
-/** Warns once of each index that leaves out rows which its app may look for in it. */
+/** Warns once of each index that leaves out rows which its app may look for in it. Used by the development build only. */
 import { describe } from '../errors.js'
+import { say } from '../messages.js'
 import { atKeyPath, isIndexKey } from './keys.js'
 
 /** The indexes that were warned of already in this page or worker. */
@@ -32,10 +33,12 @@ export class IndexWatch {
     warned.add(label)
     const kind = typeof value === 'boolean' ? 'a boolean' : value instanceof Date ? 'an invalid Date' : describe(value)
     const effect = isIndexKey(value)
-      ? 'the index finds the row by the whole list only. Put a row for each item, or index a property that is not a list.'
-      : 'the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.'
-    console.warn(
-      `tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
-    )
+      ? say`the index finds the row by the whole list only. Put a row for each item, or index a property that is not a list.`
+      : say`the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.`
+    if (__DEV__) {
+      console.warn(
+        `tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
+      )
+    }
   }
 }

@@ -9,7 +9,7 @@ import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { closedError, internalsOf } from '../log/open.js'
 import type { PageReadOptions } from '../log/pages.js'
-import { RecordsAhead } from '../log/indexeddb/records-ahead.js'
+import { RecordsAhead } from '../log/records-ahead.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
@@ -54,10 +54,7 @@ export function liveProjection<
   S,
   L extends Literal = Literal,
   Next extends S & Literals<L> = S & Literals<L>,
->(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
-  specification: LiveProjectionSpec<E, S, Next>,
-): LiveQuery<S>
+>(store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpec<E, S, Next>): LiveQuery<S>
 /** The same, for a fold that is typed by its own events: see `FitsStore`. */
 export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
   store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,

@@ -140,7 +140,8 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
         )
         // Another evaluation, if this one was given up meanwhile, knows better.
         if (reading === tables) touched = tables
-        if (stamps.size < 2) return { data: value, position: [...stamps.values()][0] ?? (await storage.state()).position }
+        if (stamps.size < 2)
+          return { data: value, position: [...stamps.values()][0] ?? (await storage.state()).position }
         if (tries === maxTries) return undefined
         const { values, state } = await storage.queries(asked)
         known = asked.map((one, at) => ({ ...one, answer: { value: values[at], state } }))

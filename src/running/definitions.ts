@@ -60,12 +60,7 @@ function partsOf(source: Projection | Projector<never>): Map<string, string> {
 const excerpt = (text = 'nothing', from = 0): string =>
   `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
 
-function assertSame(
-  key: string,
-  name: string,
-  before: object,
-  definition: Projection | Projector<never>,
-): void {
+function assertSame(key: string, name: string, before: object, definition: Projection | Projector<never>): void {
   if (before === definition) return
   const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
   const differing = [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))

@@ -63,11 +63,7 @@ export async function runProjection<E extends EventShape, C>(
     const target = plainTarget(projector as Projector<E, C>, backend, config)
     return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
   }
-  const attached = await attach(
-    projector as Projection<E> | Projector<E, C>,
-    backend as TidemarkStore<E>,
-    config,
-  )
+  const attached = await attach(projector as Projection<E> | Projector<E, C>, backend as TidemarkStore<E>, config)
   try {
     return await driveTarget(attached.target, attached.backend, settings, options)
   } finally {

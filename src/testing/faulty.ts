@@ -1,7 +1,7 @@
 /** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for (SPEC 3.7, W21). */
 import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import type { EventReader, EventStore, ReadAllOptions, StreamWrite } from '../log/event-store.js'
+import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
 import { EventIterator } from '../log/iterate.js'
 import { readPages } from '../log/pages.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -106,7 +106,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       writes ? { outcome: side === 'before' ? 'not-written' : 'unknown' } : {},
     )
   }
-  const conflictAt = (at: number, writes: readonly StreamWrite[]) => {
+  const conflictAt = (at: number, writes: readonly Omit<StreamWrite, 'events'>[]) => {
     const write = writes.find(({ expectedVersion = 'any' }) => expectedVersion !== 'any')
     if (stopped || write === undefined) return
     if (conflictsLeft > 0) conflictsLeft -= 1
@@ -150,9 +150,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   const giveBack = (guard: LeadershipGuard | undefined | null) => guard?.release()
   const wrappers: { readonly [name: string]: Call } = {
     readEvents: around('readEvents'),
-    append: around('append', (at, writes: StreamWrite | readonly StreamWrite[]) =>
-      conflictAt(at, Array.isArray(writes) ? writes : [writes as StreamWrite]),
-    ),
+    append: around('append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
     load: around('load'),
     save: around('save'),
     tryAcquire: around('tryAcquire', undefined, giveBack),
@@ -173,6 +171,12 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   }
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }
+}
+
+/** What an append expects of its streams, in either form of its arguments. */
+function expectationsOf([first, , options]: readonly unknown[]): readonly Omit<StreamWrite, 'events'>[] {
+  if (typeof first === 'string') return [{ stream: first, ...(options as StreamAppendOptions | undefined) }]
+  return Array.isArray(first) ? first : [first as StreamWrite]
 }
 
 /** The same object with some properties exchanged, also if it is an instance of a class with private fields, or frozen. */

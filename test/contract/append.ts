@@ -122,7 +122,7 @@ export function appendContract(name: string, open: Open): void {
               const times: unknown[] = []
               const run = () =>
                 startProjection(store, failing(onFailure, onFailure) as never, {
-                  retry: { maxAttempts: 0 },
+                  retry: { maxRetries: 0 },
                   onReport: (report) => void times.push(report.time),
                 })
               const first = run()
@@ -237,8 +237,9 @@ export function appendContract(name: string, open: Open): void {
           {
             code: 'invalid-event',
             path: 'events[1].id',
-            message:
+            message: expect.stringContaining(
               "events[1].id is 'known', which is in the log already, at position 1, but not all events of this append are. Append the others alone.",
+            ),
           },
         )
         expect(await store.head()).toBe(1)
@@ -416,7 +417,7 @@ export function appendContract(name: string, open: Open): void {
             const unreadable = {
               code: 'event-unreadable',
               position: 1,
-              message: expect.stringContaining('decoding it answered undefined'),
+              message: expect.stringContaining('decoding it returned undefined'),
             }
             await expect(all(store.read())).rejects.toMatchObject(unreadable)
             await expect(all(store.readStream('a'))).rejects.toMatchObject(unreadable)
@@ -583,9 +584,19 @@ export function appendContract(name: string, open: Open): void {
         [
           'afer',
           (store) =>
-            store.append({ stream: 'a', events: [added()] }, { condition: { failIfEventsMatch: {}, after: 0, afer: 1 } as never }),
+            store.append(
+              { stream: 'a', events: [added()] },
+              { condition: { failIfEventsMatch: {}, after: 0, afer: 1 } as never },
+            ),
         ],
-        ['after', (store) => store.append({ stream: 'a', events: [added()] }, { condition: { failIfEventsMatch: {}, after: null } as never })],
+        [
+          'after',
+          (store) =>
+            store.append(
+              { stream: 'a', events: [added()] },
+              { condition: { failIfEventsMatch: {}, after: null } as never },
+            ),
+        ],
         ['filter', (store) => store.append({ stream: 'a', events: [added()] }, { condition: { after: 0 } as never })],
         [
           'types',

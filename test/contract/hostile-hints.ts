@@ -92,11 +92,15 @@ export function hostileHintsContract(): void {
     const applied: number[] = []
     const reports: ProjectionReport[] = []
     const controller = new AbortController()
-    const running = runProjection(store, { name: 'p', apply: (event) => void applied.push(event.position) }, {
-      mode: 'continuous',
-      signal: controller.signal,
-      onReport: (report) => void reports.push(report),
-    })
+    const running = runProjection(
+      store,
+      { name: 'p', apply: (event) => void applied.push(event.position) },
+      {
+        mode: 'continuous',
+        signal: controller.signal,
+        onReport: (report) => void reports.push(report),
+      },
+    )
     // A read model looks into hints itself.
     const counted = startProjection(store, counts)
     const append = async (store: typeof other) =>

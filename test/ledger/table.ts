@@ -56,8 +56,8 @@ export function ledgerTable(all: readonly LedgerLine[], notRun: readonly NotRun[
         'rounds',
         ...kills.map((kill) => `${kill} killed`),
         'events acknowledged',
-        'unanswered appends found whole',
-        'unanswered appends absent',
+        'unacknowledged appends found whole',
+        'unacknowledged appends absent',
         'appends refused',
       ],
       [

@@ -2,9 +2,9 @@
 export default [
   {
     id: 'P2',
-    file: 'src/log/repeated.ts',
-    find: 'if (missing >= 0) {',
-    replace: 'if (missing > prepared.events.length) {',
+    file: 'src/log/append-rules.ts',
+    find: 'if (hits.includes(undefined)) {',
+    replace: 'if (hits.length > 9e9) {',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'of an append of which some ids are known, the rest is dropped',
   },
@@ -34,8 +34,8 @@ export default [
   },
   {
     id: 'W6',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: `    view.ids.stored(prepared.events)
+    file: 'src/log/indexeddb/writer-view.ts',
+    find: `    this.ids.stored(events)
 `,
     replace: '',
     tests: ['test/unit/log/given-ids.test.ts'],
@@ -109,7 +109,7 @@ export default [
   },
   {
     id: 'P20',
-    file: 'src/log/repeated.ts',
+    file: 'src/log/append-rules.ts',
     find: 'if (stored.stream !== event.stream) return',
     replace: 'if (stored.stream.length > 9999) return',
     tests: ['test/contract/append.node.test.ts'],
@@ -117,7 +117,7 @@ export default [
   },
   {
     id: 'P21',
-    file: 'src/log/repeated.ts',
+    file: 'src/log/append-rules.ts',
     find: 'if (stored.type !== event.type) return',
     replace: 'if (stored.type.length > 9999) return',
     tests: ['test/contract/append.node.test.ts'],
@@ -125,7 +125,7 @@ export default [
   },
   {
     id: 'P22',
-    file: 'src/log/repeated.ts',
+    file: 'src/log/append-rules.ts',
     find: '(stored.schema ?? 1) !== event.schema || ',
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
@@ -133,7 +133,7 @@ export default [
   },
   {
     id: 'P23',
-    file: 'src/log/repeated.ts',
+    file: 'src/log/append-rules.ts',
     find: 'if (!isPlain || ',
     replace: 'if (',
     tests: ['test/contract/append.node.test.ts'],
@@ -141,37 +141,36 @@ export default [
   },
   {
     id: 'P24',
-    file: 'src/log/repeated.ts',
-    find: 'keys.length === Object.keys(right).length &&',
+    file: 'src/events/json.ts',
+    find: 'keys.length === Object.keys(other).length &&',
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'data with a property more counts as the same',
   },
   {
     id: 'P25',
-    file: 'src/log/repeated.ts',
-    find: '    Array.isArray(left) === Array.isArray(right) &&',
+    file: 'src/events/json.ts',
+    find: '    Array.isArray(one) === Array.isArray(other) &&',
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'an object with the keys of a list counts as that list',
   },
   {
     id: 'P26',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: `        assertSameEvents(prepared, known, this.#about.codec === undefined)
+    file: 'src/log/append-rules.ts',
+    find: `  assertSameEvents(append, log)
 `,
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
-    breaks: 'IndexedDB compares nothing',
+    breaks: 'an id of another event makes its new event a duplicate',
   },
   {
     id: 'P27',
-    file: 'src/log/memory/memory-log.ts',
-    find: `    assertSameEvents(wanted, known, this.#context.codec === undefined)
-`,
+    file: 'src/log/append-rules.ts',
+    find: 'if (forbidden !== undefined) throw new ConditionFailedError(forbidden)',
     replace: '',
-    tests: ['test/contract/append.node.test.ts'],
-    breaks: 'memory compares nothing',
+    tests: ['test/unit/log/append-rules.test.ts', 'test/contract/event-store.node.test.ts'],
+    breaks: 'the condition of an append is not heeded',
   },
   {
     id: 'P30',
@@ -192,8 +191,8 @@ export default [
   {
     id: 'P32',
     file: 'src/log/prepare.ts',
-    find: '&& slices.isOver) return false',
-    replace: '&& slices.isOver) continue',
+    find: '&& this.#slices.isOver) return false',
+    replace: '&& this.#slices.isOver) continue',
     tests: ['test/unit/log/large-appends.test.ts'],
     breaks: 'a large append is one task',
   },
@@ -208,7 +207,7 @@ export default [
   {
     id: 'P34',
     file: 'src/log/prepare.ts',
-    find: `      options.signal?.throwIfAborted()
+    find: `      signal?.throwIfAborted()
     } while`,
     replace: '    } while',
     tests: ['test/unit/log/large-appends.test.ts'],
@@ -216,7 +215,7 @@ export default [
   },
   {
     id: 'P35',
-    file: 'src/log/prepare.ts',
+    file: 'src/log/read-writes.ts',
     find: `    onlyKnown(write, writeNames, what)
 `,
     replace: '',
@@ -233,16 +232,16 @@ export default [
   },
   {
     id: 'Q1',
-    file: 'src/log/store.ts',
-    find: 'lastAppend = turn.catch(() => before)',
-    replace: 'lastAppend = turn.catch(() => {})',
+    file: 'src/log/append-queue.ts',
+    find: 'this.#last = turn.catch(() => before)',
+    replace: 'this.#last = turn.catch(() => {})',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'behind an aborted append two are stored at once',
   },
   {
     id: 'Q2',
-    file: 'src/log/store.ts',
-    find: `      closed.abort(new ClosedError(label))
+    file: 'src/log/append-queue.ts',
+    find: `    this.#closed.abort(reason)
 `,
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
@@ -250,8 +249,8 @@ export default [
   },
   {
     id: 'Q3',
-    file: 'src/log/store.ts',
-    find: '      options.signal,',
+    file: 'src/log/append-queue.ts',
+    find: '      signal,\n',
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'a signal does not end the wait for a schema',
@@ -275,7 +274,7 @@ export default [
   {
     id: 'Q6',
     file: 'src/log/pages.ts',
-    find: `        options.signal?.throwIfAborted()
+    find: `      options.signal?.throwIfAborted()
 `,
     replace: '',
     tests: ['test/contract/append.node.test.ts'],
@@ -299,19 +298,17 @@ export default [
   },
   {
     id: 'W22',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: `          fresh.ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(
-            remembered?.head === head ? remembered.ids : undefined,
-          )`,
-    replace: '          fresh.ids = new IdGaps([{ after: endOfKey(topId), before: otherIds }]).with(remembered?.ids)',
+    file: 'src/log/indexeddb/read-log-state.ts',
+    find: 'remembered?.head === head ? remembered.ids : undefined,',
+    replace: 'remembered?.ids,',
     tests: ['test/unit/log/given-ids.test.ts'],
     breaks: 'ids that another instance stored count as new',
   },
   {
     id: 'W23',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: 'fresh.ids = fresh.ids.with(gap)',
-    replace: 'void gap',
+    file: 'src/log/indexeddb/read-log-state.ts',
+    find: 'ids: ids.with(gap)',
+    replace: 'ids',
     tests: ['test/unit/log/given-ids.test.ts'],
     breaks: 'after an id from the future every append looks ids up',
   },
@@ -325,7 +322,7 @@ export default [
   },
   {
     id: 'W25',
-    file: 'src/log/indexeddb/log-writer.ts',
+    file: 'src/log/indexeddb/read-log-state.ts',
     find: '  if (head >= Number.MAX_SAFE_INTEGER)',
     replace: '  if (head > Number.MAX_SAFE_INTEGER)',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -357,7 +354,7 @@ export default [
   },
   {
     id: 'R21',
-    file: 'src/log/indexeddb/log-reader.ts',
+    file: 'src/log/indexeddb/page-reading.ts',
     find: 'IDBKeyRange.lowerBound(from - 1, true)',
     replace: 'IDBKeyRange.lowerBound(from)',
     tests: ['test/contract/edited-records.node.test.ts'],
@@ -373,8 +370,8 @@ export default [
   },
   {
     id: 'R23',
-    file: 'src/log/indexeddb/log-reader.ts',
-    find: `        assertPlaced(record)
+    file: 'src/log/stream-scan.ts',
+    find: `    assertPlaced(record)
 `,
     replace: '',
     tests: ['test/contract/edited-records.node.test.ts'],

@@ -284,7 +284,7 @@ export default [
     replace: 'event.id === id',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'an event of that id in another stream counts as the one before a part',
-    equivalent: 'an id stands once in a log, so its stream is its own',
+    equivalent: 'an id is in a log once, so its stream is its own',
   },
   {
     id: 'backup-34',
@@ -300,10 +300,9 @@ export default [
   },
   {
     id: 'backup-35',
-    file: 'src/log/indexeddb/log-writer.ts',
-    find: `    if (prepared.events.length === 0 || prepared.condition !== undefined || prepared.imported !== undefined)
-      return false`,
-    replace: '    if (prepared.events.length === 0 || prepared.condition !== undefined) return false',
+    file: 'src/log/indexeddb/writer-view.ts',
+    find: 'if (events.length === 0 || condition !== undefined || imported !== undefined) return false',
+    replace: 'if (events.length === 0 || condition !== undefined) return false',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'a warm writer stores a part without a look at the log',
   },

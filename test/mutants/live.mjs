@@ -318,8 +318,8 @@ export default [
   {
     id: 'view-8',
     file: 'src/reading/read-model-view.ts',
-    find: `momentOf, () => seen ?? '')`,
-    replace: 'momentOf, () => seen)',
+    find: `commitStampOf, () => seen ?? '')`,
+    replace: 'commitStampOf, () => seen)',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'what happened before the first look that succeeds is missed',
   },

@@ -286,7 +286,7 @@ export default [
   {
     id: 'rows-34',
     file: 'src/read-model/row-counts.ts',
-    find: 'state.counts?.of === momentOf(state) ?',
+    find: 'state.counts?.of === stampOf(state) ?',
     replace: 'state.counts !== undefined ?',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a count that another build left behind is believed',
@@ -302,7 +302,7 @@ export default [
   {
     id: 'rows-36',
     file: 'src/read-model/indexeddb/indexeddb-storage.ts',
-    find: 'return this.#finish(transaction, before, { after, clear: [] }, { side: from.shown, added: writes.added() })',
+    find: 'return this.#finish(transaction, before, { after, clear: [] }, { slot: from.shown, added: writes.added() })',
     replace: 'return this.#finish(transaction, before, { after, clear: [] })',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'rows of a replayed letter are not counted',

@@ -124,9 +124,8 @@ export default [
     file: 'src/projection/machine.ts',
     tests: ['test/unit/projection/machine.test.ts'],
     breaks: 'a damaged state is asked for ever',
-    find: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error) || loaded.error instanceof LogInconsistentError))
-          return true`,
-    replace: `        if (yield* failed('loading', loaded.error, isFinal(loaded.error))) return true`,
+    find: `isFinal(loaded.error) || loaded.error instanceof LogInconsistentError`,
+    replace: `isFinal(loaded.error)`,
   },
   {
     id: 'M27',
@@ -339,8 +338,8 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'a leader goes on parking a stream that is free',
-    find: 'epoch: before.epoch + (held ? 1 : 0) }',
-    replace: 'epoch: before.epoch }',
+    find: 'epoch: before.epoch + (unblocks ? 1 : 0),',
+    replace: 'epoch: before.epoch,',
   },
   {
     id: 'S18',

@@ -24,7 +24,7 @@ test('the guide compiles', { timeout: 120_000 }, async () => {
     JSON.stringify({
       extends: '../../tsconfig.json',
       compilerOptions: { noEmit: true, noUnusedLocals: false },
-      include: ['guide.ts'],
+      include: ['guide.ts', '../../src/platform/globals.d.ts'],
     }),
   )
   const compiled = await promisify(execFile)(process.execPath, [
@@ -46,7 +46,7 @@ test('the guide runs, and what its comments say is so', async () => {
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, room, phase, behind }`,
+    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, usage, phase, behind }`,
   )({ tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) })
   expect(said).toMatchObject({
     added: { position: 2, versions: { 'basket-1': 2 } },

@@ -10,8 +10,9 @@ const { defineEvents, defineProjection, table } = await load('index.js')
 const { anyEvents } = await load('events/catalogue.js')
 const { createId } = await load('events/identifier.js')
 const { prepareAppend } = await load('log/prepare.js')
-const { encodeRecords } = await load('log/record.js')
-const { UnitOfWork } = await load('read-model/unit-of-work.js')
+const { readWrites } = await load('log/read-writes.js')
+const { encodeRecords } = await load('log/record/record.js')
+const { UnitOfWork } = await load('read-model/unit-of-work/unit-of-work.js')
 const { applied } = await load('projection/target.js')
 
 const count = 10_000
@@ -61,7 +62,7 @@ await measure(
   'checking and encoding',
   async () =>
     void encodeRecords(
-      await prepareAppend(writes, {}, context),
+      await prepareAppend(readWrites(writes), {}, context),
       1,
       () => 0,
       () => {},

@@ -1,10 +1,9 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../../errors.js'
 import { projectionName } from '../../events/names.js'
-import { onlyKnown } from '../../platform/arguments.js'
+import { onlyKnown, wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested } from '../../platform/indexeddb.js'
-import { wholeNumber } from '../prepare.js'
 import { assertAnswering } from './sentinel.js'
 
 /** A parked event of a plain projector, as the log's own layer sees it: whatever its owner keeps, told apart by position. */
@@ -18,7 +17,11 @@ export interface Checkpoints {
   save(
     name: string,
     position: number,
-    options?: { readonly expected?: number; readonly deadLetters?: readonly Letter[]; readonly dropDeadLetters?: boolean },
+    options?: {
+      readonly expected?: number
+      readonly deadLetters?: readonly Letter[]
+      readonly dropDeadLetters?: boolean
+    },
   ): Promise<void>
   /** After a position, in order. */
   deadLetters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>

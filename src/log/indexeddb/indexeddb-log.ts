@@ -20,7 +20,8 @@ import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
 import type { CollectedPage, PageReadOptions } from '../pages.js'
-import type { Codec, PreparedAppend } from '../prepare.js'
+import type { Codec } from '../encode.js'
+import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
 
 export interface IndexedDbLogOptions {
@@ -81,8 +82,7 @@ export class IndexedDbLog {
         }
         assertSupported(meta, options.name)
         // A connection stays with one database for life, so asking once per connection is enough (H31).
-        if (this.#logId !== undefined && this.#logId !== meta.incarnation)
-          throw new StorageLostError('replaced')
+        if (this.#logId !== undefined && this.#logId !== meta.incarnation) throw new StorageLostError('replaced')
         this.#logId = meta.incarnation
       },
       lost: () => {

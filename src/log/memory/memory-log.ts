@@ -1,16 +1,18 @@
 /** The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
-import { ConditionFailedError } from '../../errors.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
+import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
+import { decideAppend, versionsOf } from '../append-rules.js'
+import type { Codec } from '../encode.js'
 import type { AppendOptions, AppendResult, EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, maxScan, type CollectedPage, type PageReadOptions } from '../pages.js'
-import { findConflict, wholeNumber, type Codec, type PreparedAppend } from '../prepare.js'
+import { PageScan } from '../page-scan.js'
+import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
+import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
-import { assertSameEvents, duplicateResult } from '../repeated.js'
 
 /** The clock is asked after every 64th event. */
 const stride = 64
@@ -30,93 +32,82 @@ export class MemoryLog {
     this.#context = context
   }
 
-  /** Calls must not overlap: the store queues them. Gives the page its turn between many events; readers see all of them at once. */
+  /** Calls must not overlap: the store queues them. Gives the page its turn between many events; readers see all of them together. */
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
     const slices = new Slices()
+    const head = this.#events.length
     const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
-    const known = new Map<string, StoredEvent>()
-    for (const { id, idGiven } of wanted.events) {
-      const position = idGiven ? this.#ids.get(id) : undefined
-      if (position !== undefined) known.set(id, this.#at(position))
-    }
-    assertSameEvents(wanted, known, this.#context.codec === undefined)
-    const prepared = wanted.imported?.without(known, versionOf) ?? wanted
-    const duplicate = prepared === wanted ? duplicateResult(prepared, known, versionOf) : undefined
-    if (duplicate !== undefined) return duplicate
-    const conflict = findConflict(prepared.expected, versionOf)
-    if (conflict !== undefined) throw conflict
-    const { condition } = prepared
-    if (condition !== undefined) {
-      for (let position = condition.after + 1; position <= this.#events.length; position += 1) {
-        if (condition.filter.matches(this.#at(position))) throw new ConditionFailedError(position)
-      }
-    }
-    const before = this.#events.length
+    const decision = decideAppend(wanted, {
+      head,
+      known: this.#known(wanted),
+      versionOf,
+      isPlain: this.#context.codec === undefined,
+      firstMatch: () => this.#firstMatch(wanted),
+    })
+    if ('result' in decision) return decision.result
+    const { events, expected, imported } = decision.store
     const texts: string[] = []
     const streams = new Map<string, number[]>()
-    for (const event of prepared.events) {
+    for (const event of events) {
       let positions = streams.get(event.stream)
       if (positions === undefined) streams.set(event.stream, (positions = []))
-      const position = before + texts.push(rowText(event, versionOf(event.stream) + positions.length + 1))
+      const position = head + texts.push(rowText(event, versionOf(event.stream) + positions.length + 1))
       positions.push(position)
       this.#ids.set(event.id, position)
       if (texts.length % stride === 0) await slices.turn()
     }
-    // In one go: no reader sees a part of it.
-    for (let index = 0; index < texts.length; index += 1) {
-      if (index === 0 || prepared.imported?.starts.has(index) === true) this.#commits.push(before + index + 1)
-      this.#events.push(texts[index] as string)
+    // Synchronously: no reader sees a part of it.
+    for (const [index, text] of texts.entries()) {
+      if (index === 0 || imported?.starts.has(index) === true) this.#commits.push(head + index + 1)
+      this.#events.push(text)
     }
-    const versions: Record<string, number> = Object.create(null)
-    for (const stream of prepared.expected.keys()) {
-      const positions = this.#streams.get(stream) ?? []
-      for (const position of streams.get(stream) ?? []) positions.push(position)
-      if (positions.length > 0) this.#streams.set(stream, positions)
-      versions[stream] = positions.length
+    for (const [stream, positions] of streams) {
+      const all = this.#streams.get(stream) ?? []
+      for (const position of positions) all.push(position)
+      this.#streams.set(stream, all)
     }
-    return {
-      position: this.#events.length,
-      firstPosition: before + (texts.length > 0 ? 1 : 0),
-      versions,
-      duplicate: false,
+    const versions = versionsOf(expected, versionOf)
+    return { position: this.#events.length, firstPosition: head + 1, versions, duplicate: false }
+  }
+
+  /** The stored events that have a given id of the append. */
+  #known({ events }: PreparedAppend): KnownEvents {
+    const known = new Map<string, StoredEvent>()
+    for (const { id, idGiven } of events) {
+      const position = idGiven ? this.#ids.get(id) : undefined
+      if (position !== undefined) known.set(id, this.#at(position))
     }
+    return known
+  }
+
+  #firstMatch({ condition }: PreparedAppend): number | undefined {
+    for (let position = (condition?.after ?? 0) + 1; position <= this.#events.length; position += 1)
+      if (condition?.filter.matches(this.#at(position)) === true) return position
+    return undefined
   }
 
   async readEvents<E extends EventShape>(
     filter: EventFilter,
-    page: PageRequest,
+    { after = 0, limit }: PageRequest,
     options: PageReadOptions = {},
   ): Promise<CollectedPage<E>> {
-    const compiled = compileFilter(filter)
-    const after = page.after === undefined ? 0 : wholeNumber(page.after, 'page.after')
-    const limit = wholeNumber(page.limit, 'page.limit')
+    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
     options.signal?.throwIfAborted()
     const head = this.#events.length
-    const found: StoredEvent[] = []
-    let scannedTo = after
-    while (found.length < limit && scannedTo < head && scannedTo - after < maxScan) {
-      scannedTo += 1
-      const event = this.#at(scannedTo)
-      if (compiled.all || compiled.matches(event)) found.push(event)
-    }
-    return finishPage<E>(found, nothingBroken, scannedTo, head, this.#context, options)
+    while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.#at(scan.scannedTo + 1))
+    return finishPage<E>(scan, scan.scannedTo, head, this.#context, options)
   }
 
   async *readStream<E extends EventShape>(
     name: string,
-    options: ReadStreamOptions = {},
+    { after = 0, limit, signal }: ReadStreamOptions = {},
   ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
     const stream = streamName(name)
-    const after = options.after === undefined ? 0 : wholeNumber(options.after, 'after')
-    const limit = options.limit === undefined ? Infinity : wholeNumber(options.limit, 'limit')
-    const positions = this.#streams.get(stream)?.slice(after, limit === Infinity ? undefined : after + limit) ?? []
-    options.signal?.throwIfAborted()
-    yield* finishStream<E>(
-      positions.map((position) => this.#at(position)),
-      nothingBroken,
-      this.#context,
-      options.signal,
-    )
+    wholeNumber(after, 'after')
+    const end = limit === undefined ? undefined : after + wholeNumber(limit, 'limit')
+    signal?.throwIfAborted()
+    const found = (this.#streams.get(stream)?.slice(after, end) ?? []).map((position) => this.#at(position))
+    yield* finishStream<E>({ found, broken: nothingBroken }, this.#context, signal)
   }
 
   async head(): Promise<number> {

@@ -3,7 +3,7 @@ import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
-import type { PreparedAppend } from '../prepare.js'
+import type { PreparedAppend } from '../prepared-append.js'
 import {
   columnsFormat,
   eventsOf,

@@ -10,11 +10,7 @@ import { anyHolds, idKey, type CommitRecord } from '../../log/record/record.js'
 const walkAtOnce = 4096
 
 /** `logId` resolves with the id under which the store was opened. */
-export function indexedDbInspection(
-  connection: Connection,
-  name: string,
-  logId: () => Promise<string>,
-): LogInspection {
+export function indexedDbInspection(connection: Connection, name: string, logId: () => Promise<string>): LogInspection {
   const what = `reading all of '${name}'`
   const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns: 'one' | 'several' = 'one') =>
     connection.transact({ stores: ['commits'], mode: 'readonly', turns, what }, (transaction) =>

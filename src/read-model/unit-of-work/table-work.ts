@@ -63,7 +63,7 @@ export class TableWork {
   ) {
     this.#name = name
     this.#read = read
-    if (definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
+    if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
     this.#schema = definition.schema as StandardSchema | undefined
     this.#source = source
@@ -153,7 +153,7 @@ export class TableWork {
     const entry = taken(copyOfKey(key), row, this.#name)
     if (mapKeyOf(this.keyOf(entry.row)) !== mapKeyOf(key))
       throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
-    this.#indexes?.look(entry.key, entry.row)
+    if (__DEV__) this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
 

@@ -41,11 +41,7 @@ export class UnitOfWork<E extends EventShape> {
   #preparedMuch = false
   #wantsPreparing = false
 
-  constructor(
-    definition: Projection<E>,
-    source: RowSource,
-    options: { readonly remembersReads?: boolean } = {},
-  ) {
+  constructor(definition: Projection<E>, source: RowSource, options: { readonly remembersReads?: boolean } = {}) {
     if (options.remembersReads === true) this.#read = []
     this.#definition = definition
     this.#source = source

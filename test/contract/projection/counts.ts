@@ -222,18 +222,15 @@ export function countsContract({ name: backend, open, shared }: Backend): void {
       const { name, store, view: before } = await filled(100)
       await before.close()
       const definition = rows()
-      const runs = startProjection(
-        store,
-        {
-          ...definition,
-          on: {
-            Added: async (event, tables) => {
-              await definition.on.Added?.(event, tables)
-              if (event.data.to === 'newer') await editState(name, (state) => ({ ...state, noted: 'by another tab' }))
-            },
+      const runs = startProjection(store, {
+        ...definition,
+        on: {
+          Added: async (event, tables) => {
+            await definition.on.Added?.(event, tables)
+            if (event.data.to === 'newer') await editState(name, (state) => ({ ...state, noted: 'by another tab' }))
           },
         },
-      )
+      })
       // From here on it remembers the packs, and writes them in the turn that it asks for the state in.
       await runs.caughtUp(
         (await store.append({ stream: 's', events: [added('k000002', 5), added('m', 1)] })).position,

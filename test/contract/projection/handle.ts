@@ -138,17 +138,14 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('b', 1)] })
       const refused: unknown[] = []
       const base = sums()
-      const projection: ProjectionHandle = startProjection(
-        store,
-        {
-          ...base,
-          on: {
-            Added: async () => {
-              await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
-            },
+      const projection: ProjectionHandle = startProjection(store, {
+        ...base,
+        on: {
+          Added: async () => {
+            await projection.caughtUp(5).catch((error: unknown) => refused.push(error))
           },
         },
-      )
+      })
       // Asked again and again, also in the midst of handlers.
       for (let round = 0; round < 50; round += 1) await projection.caughtUp(2, soon)
       expect(refused).toMatchObject([{ code: 'invalid-argument' }, { code: 'invalid-argument' }])
@@ -313,18 +310,15 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [1, 2, 3].map((amount) => added('a', amount)) })
       const seen: number[] = []
       let broken = true
-      const projection = startProjection<Event, never>(
-        store,
-        {
-          name: 'plain',
-          apply: ({ data }) => {
-            const { amount } = data as { amount: number }
-            if (broken && amount === 2) throw new Error('two')
-            seen.push(amount)
-          },
-          onFailure: () => 'park',
+      const projection = startProjection<Event, never>(store, {
+        name: 'plain',
+        apply: ({ data }) => {
+          const { amount } = data as { amount: number }
+          if (broken && amount === 2) throw new Error('two')
+          seen.push(amount)
         },
-      )
+        onFailure: () => 'park',
+      })
       await projection.caughtUp(3, soon)
       expect(seen).toEqual([1, 3])
       const [letter] = await lettersOf(projection)

@@ -119,7 +119,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('V19: a configuration outside its range is refused', async () => {
       const store = await fill(1)
       for (const config of [
-        { retry: { backoffMultiplier: 0.5 } },
+        { retry: { multiplier: 0.5 } },
         { retry: { delay: Number.NaN } },
         { poll: { maxConsecutiveFailures: 0 } },
       ]) {
@@ -199,7 +199,10 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
         const store = await fill(3)
         const damaged = { ...store, load: async () => stored as number }
         const { projector, seen } = collector()
-        const error = { code: 'projection-failed', cause: { code: 'log-inconsistent', message: expect.stringContaining("'collector'") } }
+        const error = {
+          code: 'projection-failed',
+          cause: { code: 'log-inconsistent', message: expect.stringContaining("'collector'") },
+        }
         await expect(runProjection(damaged, projector)).rejects.toMatchObject(error)
         const handle = startProjection(damaged, projector)
         await expect(handle.caughtUp(3, { timeout: 20_000 })).rejects.toMatchObject(error)

@@ -64,16 +64,13 @@ export function questionsContract({ name, open }: Backend): void {
         for await (const event of store.readStream('s', { limit })) stream.push(event)
         expect(stream).toHaveLength(150)
       }
-      await runProjection(
-        store,
-        {
-          name: 'plain',
-          apply: () => {
-            throw new Error('bad')
-          },
-          onFailure: () => 'park' as const,
+      await runProjection(store, {
+        name: 'plain',
+        apply: () => {
+          throw new Error('bad')
         },
-      )
+        onFailure: () => 'park' as const,
+      })
       for (const limit of [150, 2 ** 32, Number.MAX_SAFE_INTEGER])
         expect(await store.deadLetters('plain', 0, limit)).toHaveLength(150)
       expect(await store.deadLetters('plain', 148, 0)).toEqual([])

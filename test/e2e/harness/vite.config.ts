@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { Connect, Plugin } from 'vite'
 import { defineConfig } from 'vite'
+import { readAs } from '../../../scripts/builds.mjs'
 import { alias } from '../../../vite.config.js'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -13,7 +14,7 @@ export default defineConfig({
   appType: 'mpa',
   logLevel: 'warn',
   resolve: { alias },
-  plugins: [harnessServer()],
+  plugins: [readAs('development'), harnessServer()],
   build: {
     outDir: here(`../.dist/${port}`),
     emptyOutDir: true,

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { build, type Rolldown } from 'vite'
 import { expect, test } from 'vitest'
+import { readAs } from '../../../scripts/builds.mjs'
 import { alias } from '../../../vite.config.js'
 import { webkit } from '../webkit.js'
 import type { State } from './page.js'
@@ -60,6 +61,7 @@ async function servePage() {
     configFile: false,
     logLevel: 'warn',
     resolve: { alias },
+    plugins: [readAs('development')],
     build: { write: false, minify: false, target: 'es2022', lib: { entry, formats: ['es'] } },
   })
   const [

@@ -290,7 +290,7 @@ describe('the core', () => {
     }
     const core = catalogueCore(defineEvents(types))
     expect(failure(() => core.validate('Paid', 12, 'events[0]')).message).toMatch(
-      /^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\.$/,
+      /^events\[0\]\.data .*changes its own output\. Make the event with events\.Paid\(…\)\. See /,
     )
     expect(failure(() => core.validate('Was paid', '12', 'events[0]')).message).toContain(
       'Make the event with events["Was paid"](…).',
@@ -403,7 +403,7 @@ describe('the core', () => {
     expect(() => throwing.restore('A', 1, {}, 7)).toThrow(
       expect.objectContaining({ name: 'EventUnreadableError', position: 7, cause }),
     )
-    expect(() => bad(() => undefined).restore('A', 1, {}, 7)).toThrow(/answered undefined/)
+    expect(() => bad(() => undefined).restore('A', 1, {}, 7)).toThrow(/returned undefined/)
     expect(() =>
       bad(async () => {
         throw cause

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidEventError } from '../../../src/errors.js'
-import { toJsonText } from '../../../src/events/json.js'
+import { isSameJson, toJsonText } from '../../../src/events/json.js'
 
 class Money {
   amount = 1
@@ -306,3 +306,19 @@ function failure(value: unknown): InvalidEventError {
   }
   return expect.fail('accepted')
 }
+
+test.for<[string, unknown, unknown, boolean]>([
+  ['primitives', 1, 1, true],
+  ['other primitives', 1, '1', false],
+  ['null and an object', null, {}, false],
+  ['properties in another order', { a: 1, b: [2, { c: 3 }] }, { b: [2, { c: 3 }], a: 1 }, true],
+  ['a property more', { a: 1 }, { a: 1, b: 2 }, false],
+  ['a property less', { a: 1, b: 2 }, { a: 1 }, false],
+  ['another property, and undefined', { a: undefined }, { b: undefined }, false],
+  ['a list and an object with its keys', [1], { 0: 1 }, false],
+  ['lists in another order', [1, 2], [2, 1], false],
+  ['what differs deep inside', { a: [{ b: 1 }] }, { a: [{ b: 2 }] }, false],
+])('isSameJson: %s', ([, one, other, isSame]) => {
+  expect(isSameJson(one, other)).toBe(isSame)
+  expect(isSameJson(other, one)).toBe(isSame)
+})

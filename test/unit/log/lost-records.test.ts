@@ -103,11 +103,15 @@ describe.each(['NotReadableError', 'NotFoundError', 'DataError', 'UnknownError']
     test('stops a projection before it', async () => {
       await using store = await lose(4, error)
       const applied: number[] = []
-      const running = runProjection(
-        store,
-        { name: 'p', apply: ({ position }: RecordedEvent) => void applied.push(position) },
-      )
-      await expect(running).rejects.toMatchObject({ code: 'projection-failed', position: 4, cause: { code: 'event-unreadable' } })
+      const running = runProjection(store, {
+        name: 'p',
+        apply: ({ position }: RecordedEvent) => void applied.push(position),
+      })
+      await expect(running).rejects.toMatchObject({
+        code: 'projection-failed',
+        position: 4,
+        cause: { code: 'event-unreadable' },
+      })
       expect([applied, await store.load('p')]).toEqual([[1, 2, 3], 3])
     })
   },

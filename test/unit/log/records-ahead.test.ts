@@ -3,7 +3,7 @@ import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type EventFilter, type TidemarkStore } from 'tidemark'
 import type { CollectedPage, PageReadOptions } from '../../../src/log/pages.js'
-import { RecordsAhead } from '../../../src/log/indexeddb/records-ahead.js'
+import { RecordsAhead } from '../../../src/log/records-ahead.js'
 import { Slices } from '../../../src/platform/slices.js'
 import { inject, type Injection } from './inject-faults.js'
 

@@ -356,7 +356,10 @@ test('H31: what can be made again is not, once what it was made from is lost; an
   await patiently(clock, rows())
   await settled(indexedDB.deleteDatabase(name))
   answer = new StorageFailedError('Not now.')
-  await expect(patiently(clock, rows())).rejects.toMatchObject({ code: 'storage-failed', message: 'Not now.' })
+  await expect(patiently(clock, rows())).rejects.toMatchObject({
+    code: 'storage-failed',
+    message: expect.stringContaining('Not now.'),
+  })
   answer = new StorageLostError('Gone.')
   await expect(patiently(clock, rows())).rejects.toMatchObject({
     code: 'storage-lost',

@@ -33,7 +33,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     })
     const between = { ...store }
     let interfered = false
-    between.append = async (...asked) => {
+    between.append = async (...asked: [never]) => {
       if (!interfered) {
         interfered = true
         await store.append({ stream: 's', events: [added(10)] })
@@ -198,7 +198,9 @@ test('a definition of the other copy is run as one of this', async () => {
 test('errors of this copy and of the other have one code', async () => {
   const { hasCode } = await import('../../../src/errors.js')
   expect(
-    [new here.ClosedError('a'), new there.ClosedError('a')].map((error) => hasCode(error, 'closed', 'projection-failed')),
+    [new here.ClosedError('a'), new there.ClosedError('a')].map((error) =>
+      hasCode(error, 'closed', 'projection-failed'),
+    ),
   ).toEqual([true, true])
   expect([undefined, null, 'closed', {}, new Error('closed')].some((error) => hasCode(error, 'closed'))).toBe(false)
 })

@@ -1,7 +1,7 @@
 // H63, H66, H68: a run looks into hints itself, and a liar makes it look once a second.
 import { expect, test } from 'vitest'
 import { settle } from '../../../src/projection/config.js'
-import { newRun } from '../../../src/projection/machine.js'
+import { newRun } from '../../../src/projection/batching.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { fakeBackend, fakeRows, fakeTarget } from './fake-backend.js'
 

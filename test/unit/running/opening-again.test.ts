@@ -87,7 +87,8 @@ test('a failure of 1.5 s at the start costs 1.5 s and one pause, not half a minu
     message: expect.stringContaining('loading failed'),
   })
   mend()
-  await pass(1_500)
+  // The pause that began just before that: 1.6 s, and a tenth more or less.
+  await pass(1_800)
   expect(projection.status.getSnapshot()).toMatchObject(isLive)
   await end()
 })
@@ -195,7 +196,10 @@ test.for([true, false])(
     })
     const projection = startProjection(store, model())
     await pass(1_450)
-    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'retrying', message: 'no' })
+    expect(projection.status.getSnapshot()).toMatchObject({
+      phase: 'retrying',
+      message: expect.stringMatching(/^no\./),
+    })
     broken = false
     if (asks) expect(await timeOf(projection.caughtUp(1))).toBeLessThan(50)
     else await pass(1_500)

@@ -189,7 +189,12 @@ export function appending(on: 0 | 1, what: ReferenceAppend, history?: History): 
     append: what,
     start: (store) =>
       store
-        .append(writes, what.condition === undefined ? {} : { condition: { failIfEventsMatch: what.condition.filter, after: what.condition.after } })
+        .append(
+          writes,
+          what.condition === undefined
+            ? {}
+            : { condition: { failIfEventsMatch: what.condition.filter, after: what.condition.after } },
+        )
         .then((result) => ({ ...result, versions: { ...result.versions } })),
     judge: (log) => append(log, what),
   }

@@ -1,6 +1,6 @@
 /** Records that were read before their turn. They are not decoded before it: a text is cheap to keep, its events are not. */
-import { Slices } from '../../platform/slices.js'
-import { endOf, type CommitRecord } from '../record/record.js'
+import { Slices } from '../platform/slices.js'
+import { endOf, type CommitRecord } from './record/record.js'
 
 /** What one who reads page after page keeps between pages. */
 export class RecordsAhead {

@@ -1,0 +1,45 @@
+/** Events as text: what a codec makes of their data, and what is stored of them. */
+import { InvalidEventError } from '../errors.js'
+import { toJsonText } from '../events/json.js'
+import { rowText, weightOf, type EventText } from './record/record-text.js'
+
+/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
+export interface Codec {
+  /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
+  encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
+  /** The inverse, so never `undefined`. May be asynchronous; a read that waits for it ends with its `signal`. */
+  decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown
+}
+
+/** An event with everything but its text. */
+export interface EventDraft extends Omit<EventText, 'data' | 'meta'> {
+  readonly data: unknown
+  readonly meta: unknown
+}
+
+/** What an event has besides `data` and `meta` is no longer than this, in characters of JSON. */
+const mostAround = 8 * 1024
+
+/** Makes what is stored of events. */
+export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
+  return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
+    // Named one by one: a copy of "the rest" takes Firefox as long as all else here.
+    const text: EventText = {
+      type,
+      stream,
+      id,
+      idGiven,
+      time,
+      schema,
+      data: toJsonText(data, `${path}.data`),
+      meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
+    }
+    if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
+      throw new InvalidEventError(
+        path,
+        `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+      )
+    }
+    return text
+  }
+}

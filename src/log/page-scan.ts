@@ -1,0 +1,73 @@
+/** What one page of the log has found so far. Takes events and records in order of position; reads nothing itself. */
+import type { CompiledFilter } from './filter.js'
+import type { StoredEvent } from './record/record-text.js'
+import { assertContiguous, decodeRecord, endOf, sizeOf, type CommitRecord } from './record/record.js'
+
+/** How many events one call looks at, at most: so that a rare type cannot make it run for ever (W6). */
+export const maxScan = 32_768
+
+export class PageScan {
+  readonly #filter: CompiledFilter
+  readonly after: number
+  readonly limit: number
+  /** The events of the page. */
+  readonly found: StoredEvent[] = []
+  /** Why some of them cannot be read, by position. */
+  readonly broken = new Map<number, string>()
+  /** Every event up to here was looked at. */
+  scannedTo: number
+  /** How many characters of JSON were looked at. */
+  characters = 0
+  #lastWhole: CommitRecord | undefined
+
+  constructor(filter: CompiledFilter, after: number, limit: number) {
+    this.#filter = filter
+    this.after = this.scannedTo = after
+    this.limit = limit
+  }
+
+  /** Whether the page ends here, whatever follows in the log. */
+  get isFull(): boolean {
+    return this.found.length >= this.limit || this.scannedTo - this.after >= maxScan
+  }
+
+  /** The record that ends where the page does, if one does. */
+  get endsWith(): CommitRecord | undefined {
+    return this.#lastWhole !== undefined && this.scannedTo === endOf(this.#lastWhole) ? this.#lastWhole : undefined
+  }
+
+  /** The share of the events looked at that the filter matched: 1 before the first one, and never 0. */
+  get share(): number {
+    const scanned = this.scannedTo - this.after
+    return scanned === 0 ? 1 : Math.max(this.found.length / scanned, 1 / maxScan)
+  }
+
+  takeEvent(event: StoredEvent): void {
+    if (this.#filter.all || this.#filter.matches(event)) this.found.push(event)
+    this.scannedTo = event.position
+  }
+
+  /**
+   * Takes what the page needs of a record. Returns whether that was all of it. Events that cannot be decoded are part of every page, as
+   * it is not known whether the filter matches them.
+   *
+   * @throws LogInconsistentError if positions are missing before the record
+   */
+  takeRecord(record: CommitRecord): boolean {
+    assertContiguous(record, this.scannedTo + 1)
+    this.characters += sizeOf(record)
+    const { events, problem } = decodeRecord(record)
+    for (const event of events) {
+      if (event.position <= this.scannedTo) continue
+      if (this.found.length >= this.limit) return false
+      if (problem === undefined) this.takeEvent(event)
+      else {
+        this.broken.set(event.position, problem)
+        this.found.push(event)
+        this.scannedTo = event.position
+      }
+    }
+    this.#lastWhole = record
+    return true
+  }
+}

@@ -1,0 +1,100 @@
+// The order of appends, without a log.
+import { expect, test } from 'vitest'
+import { ClosedError } from '../../../src/errors.js'
+import { AppendQueue } from '../../../src/log/append-queue.js'
+import type { PreparedAppend } from '../../../src/log/prepared-append.js'
+
+const named = (name: string): PreparedAppend => ({
+  events: [],
+  expected: new Map([[name, 'any']]),
+  condition: undefined,
+})
+
+/** A queue over a store that notes what it is given, and settles when it is told. */
+function queued() {
+  const begun: string[] = []
+  const running = new Map<string, { finish: () => void; fail: (error: Error) => void }>()
+  let alone = true
+  const queue = new AppendQueue(({ expected }) => {
+    const [name = ''] = expected.keys()
+    begun.push(name)
+    if (running.size > 0) alone = false
+    return new Promise((resolve, reject) => {
+      const end = () => running.delete(name)
+      const result = { position: begun.length, firstPosition: begun.length, versions: {}, duplicate: false }
+      running.set(name, { finish: () => (end(), resolve(result)), fail: (error) => (end(), reject(error)) })
+    })
+  })
+  return { queue, begun, running, isAlone: () => alone }
+}
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+test('appends are stored one after the other, also after a failure', async () => {
+  const { queue, begun, running, isAlone } = queued()
+  const first = queue.append(named('a'), {})
+  const second = queue.append(named('b'), {})
+  await settled()
+  expect(begun).toEqual(['a'])
+  running.get('a')?.fail(new Error('no'))
+  await expect(first).rejects.toThrow('no')
+  await settled()
+  running.get('b')?.finish()
+  await expect(second).resolves.toMatchObject({ position: 2 })
+  expect(isAlone()).toBe(true)
+})
+
+test('one that prepares in slices keeps its place; one that waits for the app gives it up', async () => {
+  const { queue, begun, running } = queued()
+  let prepare!: (append: PreparedAppend) => void
+  const slow = queue.append(new Promise<PreparedAppend>((resolve) => (prepare = resolve)), {})
+  let finish!: (append: PreparedAppend) => void
+  const late = queue.append({ late: () => new Promise((resolve) => (finish = resolve)) }, {})
+  const next = queue.append(named('next'), {})
+  await settled()
+  expect(begun).toEqual([])
+  prepare(named('slow'))
+  await settled()
+  expect(begun).toEqual(['slow'])
+  running.get('slow')?.finish()
+  await slow
+  await settled()
+  running.get('next')?.finish()
+  await next
+  finish(named('late'))
+  await settled()
+  running.get('late')?.finish()
+  await late
+  expect(begun).toEqual(['slow', 'next', 'late'])
+})
+
+test('one that is aborted in the queue lets no other pass', async () => {
+  const { queue, begun, running, isAlone } = queued()
+  const first = queue.append(named('a'), {})
+  const abort = new AbortController()
+  const second = queue.append(named('b'), { signal: abort.signal })
+  const third = queue.append(named('c'), {})
+  abort.abort(new Error('stop'))
+  await expect(second).rejects.toThrow('stop')
+  await settled()
+  expect(begun).toEqual(['a'])
+  running.get('a')?.finish()
+  await first
+  await settled()
+  running.get('c')?.finish()
+  await third
+  expect(begun).toEqual(['a', 'c'])
+  expect(isAlone()).toBe(true)
+})
+
+test('closing waits for what is under way, and rejects what waits for the app', async () => {
+  const { queue, running } = queued()
+  let isStored = false
+  const first = queue.append(named('a'), {}).then(() => (isStored = true))
+  const late = queue.append({ late: () => new Promise(() => {}) }, {})
+  await settled()
+  const closing = queue.close(new ClosedError('The store')).then(() => isStored)
+  await expect(late).rejects.toMatchObject({ code: 'closed' })
+  running.get('a')?.finish()
+  await first
+  await expect(closing).resolves.toBe(true)
+})
