@@ -11,9 +11,6 @@ const globCharacter = /[*?[\]]/
 // With the `u` flag a proper pair is one code point, so that only lone halves match.
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Members of a view besides its tables, and `then`, which would make `await view` call a table (H48). */
-const takenTables: ReadonlySet<string> = new Set(['live', 'close', 'position', 'then'])
-
 /** The name of a stream: without spaces around it, and without the characters of patterns (V1, V2, V20). */
 export function streamName(value: unknown): string {
   const name = typeof value === 'string' ? value.trim() : value
@@ -30,19 +27,9 @@ export function projectionName(value: unknown): string {
   return checked('Projection name', value, value, longest)
 }
 
-/** The name of a table of a read model, as given. */
+/** The name of a table of a read model, as given; it may still be a reserved one. */
 export function tableName(value: unknown): string {
-  const what = 'Table name'
-  const name = checked(what, value, value, longestTable)
-  if (name.startsWith('tidemark:'))
-    throw new InvalidNameError(what, value, "must not start with 'tidemark:', which is for tidemark's own tables.")
-  if (takenTables.has(name))
-    throw new InvalidNameError(
-      what,
-      value,
-      `must not be one of ${[...takenTables].join(', ')}: a view has members of these names.`,
-    )
-  return name
+  return checked('Table name', value, value, longestTable)
 }
 
 /**

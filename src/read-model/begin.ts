@@ -5,6 +5,7 @@ import { looksBack } from './earlier-versions.js'
 import { assertSameDefinition, handledBy } from './fingerprint.js'
 import { takeOver, type Slot, type StateRow, type TakeOver } from './state.js'
 import type { ReadModelStorage } from './storage.js'
+import { say } from '../messages.js'
 
 /** How many dead letters are read in one request. */
 const lettersAtOnce = 1024
@@ -20,7 +21,7 @@ export async function begin<E extends EventShape>(
   const carried = looksBack(how.seen, definition.version)
     ? await storage.leftOutBefore().catch(() => undefined)
     : undefined
-  return storage.move('taking over', (before) => {
+  return storage.move(say`taking over`, (before) => {
     // A run of another definition may have been the first one to store which events it handles.
     assertSameDefinition(erased, before)
     return takeOver(before, storage.log, { ...how, handles: handledBy(erased), carried })

@@ -1,5 +1,6 @@
 /** When a dead letter may be removed, and the state without it. Pure, as `state.ts`. */
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { say } from '../messages.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { RowKey } from './keys.js'
 import type { RowChanges, StateRow } from './state.js'
@@ -48,13 +49,13 @@ function assertReplayable(
   // Without any change in between the rows need not be compared, which only works for plain data.
   const untouched = before.epoch === from.epoch && before.position === from.position
   if (before.shown !== from.shown || before.log !== from.log || !(untouched || rowsAsRead))
-    throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
+    throw new LeadershipLostError(key, say`the rows that a replayed letter started from were changed.`)
   if (letter === undefined)
-    throw new InvalidArgumentError('letter', 'does not exist any more: it was replayed or discarded already.')
+    throw new InvalidArgumentError('letter', say`does not exist any more: it was replayed or discarded already.`)
   const first = letter.holdsStream && upToIt.find((each) => each.holdsStream && each.stream === letter.stream)
   if (first && first.position < letter.position)
     throw new InvalidArgumentError(
       'letter',
-      `waits for that of position ${first.position}, which is of the same stream and comes first. Replay or discard that one before.`,
+      say`waits for that of position ${first.position}, which is of the same stream and comes first. Replay or discard that one before.`,
     )
 }

@@ -1,5 +1,6 @@
 /** Which states a build of this format can have stored. Any other one was edited, and nothing is concluded from it. */
 import { describe, LogInconsistentError } from '../errors.js'
+import { say } from '../messages.js'
 import { other, stampOf, type StateRow } from './state.js'
 
 /** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
@@ -54,20 +55,20 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
 
 /** What is wrong with a stored state, entry by entry: it was edited. */
 export function impossibleIn(row: unknown): string[] {
-  if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
+  if (typeof row !== 'object' || row === null) return [say`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks)
     .filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
     .map(
       ([name]) =>
-        `The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`,
+        say`The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`,
     )
   const { skipped = [], position, shown, counts } = row as StateRow
   // An event that is still to come would be left out without a word.
   if (wrong.length === 0 && skipped.some((each) => each > position))
-    wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+    wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
   // A rebuild that sends readers to the other side changes more than that.
   if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
-    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
+    wrong.push(say`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
   }
   return wrong
 }
@@ -79,6 +80,6 @@ export function assertPossible(key: string, row: StateRow): StateRow {
   const { position } = (row ?? {}) as { readonly position?: unknown }
   throw new LogInconsistentError(
     isWhole(position) ? position : 0,
-    `The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
+    say`The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
   )
 }

@@ -3,6 +3,7 @@
  * backend. A backend calls these inside its transaction, with the state as it is there.
  */
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { say } from '../messages.js'
 import {
   workingPosition,
   type DeadLetterRecord,
@@ -166,7 +167,7 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
 /** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument (N13) */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
   const [is, was] = [before, from].map((state) => `${workingPosition(state)} in epoch ${state.epoch}`)
-  if (is !== was) throw new LeadershipLostError(key, `its checkpoint is ${is}, not ${was}.`)
+  if (is !== was) throw new LeadershipLostError(key, say`its checkpoint is ${is}, not ${was}.`)
 }
 
 /** Rows, dead letters and checkpoint move together. */
@@ -232,10 +233,10 @@ export const faultOutcome = (after: StateRow, fault: StoredFault): FaultOutcome 
 export function skipped(before: StateRow, position: number): StateRow {
   const { fault, ...rest } = before
   if (fault?.position !== position || before.position >= position) {
-    const stopped = fault === undefined ? 'it has not stopped at an event' : `it stopped at ${fault.position}`
+    const stopped = fault === undefined ? say`it has not stopped at an event` : say`it stopped at ${fault.position}`
     throw new InvalidArgumentError(
       'position',
-      `is ${position}, but the projection is at ${before.position} and ${stopped}. Read its status again.`,
+      say`is ${position}, but the projection is at ${before.position} and ${stopped}. Read its status again.`,
     )
   }
   return {

@@ -41,6 +41,8 @@ export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableRea
 
 /** A read model, open for reading: its tables by name, and more. */
 export type ReadModel<T extends Tables> = TableReaders<T> & {
+  /** The tables by name, for code that does not know them. */
+  readonly tables: TableReaders<T>
   /**
    * Runs the query now and after every commit that touched a table it read, in whichever tab. Everything that one run reads
    * belongs to one commit: where commits came between its reads it is run again, and until that succeeds the answer before stays.
@@ -170,8 +172,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
     return liveQuery(source, clock)
   }
 
+  const tables = readers<T>(definition, ask)
   const view = {
-    ...readers<T>(definition, ask),
+    ...tables,
+    tables,
     live,
     position: async () => (await storage.state()).position,
     async close() {

@@ -22,6 +22,7 @@ import {
 } from '../read-model/state.js'
 import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
+import { say } from '../messages.js'
 
 /** How often a replay that raced with commits is tried. */
 const maxReplays = 10
@@ -97,7 +98,7 @@ export function readModelTarget<E extends EventShape>(
       alone = position ?? alone
       const was = from
       from = await storage
-        .move('noting an event of', (before) => ({ after: tried(key, before, was, position) }))
+        .move(say`noting an event of`, (before) => ({ after: tried(key, before, was, position) }))
         .catch((error: unknown) => {
           if ((error as { code?: string }).code === 'leadership-lost') alone = before
           throw error
@@ -125,15 +126,17 @@ export function readModelTarget<E extends EventShape>(
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
       const was = from
-      const after = await storage.move('recording a failure of', (before) => faulted(before, was, fault, alone))
+      const after = await storage.move(say`recording a failure of`, (before) => faulted(before, was, fault, alone))
       ports.changed()
       return faultOutcome(after, fault)
     },
     setPaused: (paused) =>
-      control(storage.move(paused ? 'pausing' : 'resuming', (before) => ({ after: pausedOrNot(before, paused) }))),
-    rebuild: () => control(storage.move('rebuilding', rebuildStarted)),
+      control(
+        storage.move(paused ? say`pausing` : say`resuming`, (before) => ({ after: pausedOrNot(before, paused) })),
+      ),
+    rebuild: () => control(storage.move(say`rebuilding`, rebuildStarted)),
     skip: (position) =>
-      control(storage.move('skipping an event of', (before) => ({ after: skipped(before, position) }))),
+      control(storage.move(say`skipping an event of`, (before) => ({ after: skipped(before, position) }))),
     deadLetters: (after, limit) => storage.letters(after, limit),
     async replay(position) {
       const replay = replaying.then(async () => {

@@ -1,6 +1,7 @@
 /** The database of a read model: how it is made, what is checked when it is opened, and its transactions. */
 import type { IDBPDatabase } from 'idb'
 import { StorageDamagedError, StorageFailedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
@@ -32,7 +33,7 @@ export class ReadModelDatabase {
     this.#connection = new Connection({
       name: databaseName(storeName, this.key),
       version: 1,
-      label: `The read model '${this.key}'`,
+      label: say`The read model '${this.key}'`,
       remake,
       upgrade: (database) => this.#make(database, log),
       verify: (database) => this.#verify(database),
@@ -52,7 +53,7 @@ export class ReadModelDatabase {
     // A missing state means neither "from the beginning" nor "lost": some engines return nothing for reads while a page goes away (H25).
     if (row === undefined)
       throw new StorageFailedError(
-        `The read model '${this.key}' does not show its state: this page is being closed, or the read model was damaged. Retry; if it happens again, raise 'version'.`,
+        say`The read model '${this.key}' does not show its state: this page is being closed, or the read model was damaged. Retry; if it happens again, raise 'version'.`,
         { outcome: 'not-written' },
       )
     return assertPossible(this.key, row)
@@ -79,7 +80,7 @@ export class ReadModelDatabase {
   write<T>(what: string, stores: readonly string[], work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     // What is derived can be derived again, so it need not be flushed (H18).
     return this.#connection.transact(
-      { stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what: `${what} '${this.key}'` },
+      { stores: [...stores, stateStore], mode: 'readwrite', durability: 'relaxed', what: say`${what} '${this.key}'` },
       work,
     )
   }
@@ -117,13 +118,13 @@ export class ReadModelDatabase {
   async #verify(database: IDBDatabase): Promise<void> {
     const damaged = (part: string) =>
       new StorageDamagedError(
-        `The read model '${this.key}' lacks its ${part}, even though it was made again. Reload the page; if it happens again, raise 'version'.`,
+        say`The read model '${this.key}' lacks its ${part}, even though it was made again. Reload the page; if it happens again, raise 'version'.`,
       )
     // Before the other parts are checked: they may be those of another definition.
     if (!database.objectStoreNames.contains(stateStore)) throw damaged('state')
     const row = await transact(
       database,
-      { stores: [stateStore], mode: 'readonly', what: `opening '${this.key}'` },
+      { stores: [stateStore], mode: 'readonly', what: say`opening '${this.key}'` },
       (transaction) => this.state(transaction),
     )
     assertSameDefinition(this.definition, row)

@@ -26,6 +26,7 @@ import { askReaders, lettersAfter } from './questions.js'
 import type { TablePacks } from './packs.js'
 import { ordered, RowWrites, type OrderedChanges } from './row-writes.js'
 import type { Found, TableLayout } from './table-layout.js'
+import { say } from '../../messages.js'
 
 /** How often the places of packs are read before rows are found without them. */
 const maxTries = 4
@@ -55,7 +56,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   state(): Promise<StateRow> {
-    return this.#database.read(`reading the state of '${this.#key}'`, [], (transaction) =>
+    return this.#database.read(say`reading the state of '${this.#key}'`, [], (transaction) =>
       this.#database.state(transaction),
     )
   }
@@ -75,7 +76,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     const changes = await ordered(rows)
     const remembered = this.#packs.at(packStampOf(from, slot))
     let writes!: RowWrites
-    const after = await this.#database.write('committing to', stores, async (transaction) => {
+    const after = await this.#database.write(say`committing to`, stores, async (transaction) => {
       const asked = this.#database.state(transaction)
       // If a write were refused immediately, this one would have no listener (H5).
       asked.catch(() => {})
@@ -109,7 +110,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
     const { read = [], rows = new Map() } = replay ?? {}
     const changes = await ordered(rows)
-    await this.#database.write('removing a dead letter of', this.#everything, async (transaction) => {
+    await this.#database.write(say`removing a dead letter of`, this.#everything, async (transaction) => {
       const before = await this.#database.state(transaction)
       const slot = before.shown
       const letters = transaction.objectStore(letterStore(slot))
@@ -177,7 +178,7 @@ export class IndexedDbStorage implements ReadModelStorage {
 
   /** Reads rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
   async #rowsOf<T>(slot: Slot, table: string, ask: (layout: TableLayout) => Promise<Found<T>>): Promise<T> {
-    const [found, state] = await this.#database.read(`reading '${table}'`, [rowStore(slot, table)], (transaction) =>
+    const [found, state] = await this.#database.read(say`reading '${table}'`, [rowStore(slot, table)], (transaction) =>
       // The state is asked last: as long as it shows, so did the rows.
       Promise.all([ask(this.#database.table(transaction, slot, table)), this.#database.state(transaction)]),
     )

@@ -2,6 +2,7 @@
 import { indexNames } from '../../platform/indexeddb.js'
 import type { Tables } from '../define.js'
 import type { Slot } from '../state.js'
+import { say } from '../../messages.js'
 
 export const stateStore = 'tidemark:state'
 /** The object stores of both slots are made with the database, so that it never needs an upgrade, which an old tab could block (H40). */
@@ -21,14 +22,14 @@ export function missingParts(database: IDBDatabase, tables: Tables): string[] {
   const names = database.objectStoreNames
   const missing = [stateStore, ...everything(tables)]
     .filter((name) => !names.contains(name))
-    .map((name) => `object store '${name}'`)
+    .map((name) => say`object store '${name}'`)
   for (const slot of slots) {
     for (const [table, { indexes = {} }] of Object.entries(tables)) {
       const name = rowStore(slot, table)
       const wanted = Object.keys(indexes)
       if (wanted.length === 0 || !names.contains(name)) continue
       const there = indexNames(database, name)
-      for (const index of wanted) if (!there.includes(index)) missing.push(`index '${index}' of '${name}'`)
+      for (const index of wanted) if (!there.includes(index)) missing.push(say`index '${index}' of '${name}'`)
     }
   }
   return missing

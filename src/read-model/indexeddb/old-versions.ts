@@ -9,6 +9,7 @@ import { addLeftOut, earlierVersions } from '../earlier-versions.js'
 import type { StateRow } from '../state.js'
 import { lookInto } from './existing.js'
 import { stateStore } from './layout.js'
+import { say } from '../../messages.js'
 
 type Version = Pick<Projection, 'name' | 'version'>
 
@@ -31,14 +32,14 @@ async function databasesBefore(
 export async function leftOutBefore(store: string, definition: Version, log: string): Promise<readonly number[]> {
   const found = new Set<number>()
   for (const [database, version] of await databasesBefore(store, definition)) {
-    addLeftOut(found, await stateOf(database, `The read model '${definition.name}@${version}'`), log)
+    addLeftOut(found, await stateOf(database, say`The read model '${definition.name}@${version}'`), log)
   }
   return [...found]
 }
 
 /** The state of a read model, without its definition. */
 async function stateOf(name: string, label: string): Promise<StateRow | undefined> {
-  const what = `reading what '${name}' left out`
+  const what = say`reading what '${name}' left out`
   try {
     return await lookInto(name, label, async (connection, database) =>
       database.objectStoreNames.contains(stateStore)

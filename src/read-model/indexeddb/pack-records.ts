@@ -1,5 +1,6 @@
 /** Packs as records of an object store with keys of its own: each is stored under the first key that may be in it. */
 import { StorageDamagedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { RowKey } from '../keys.js'
@@ -9,15 +10,15 @@ import { TablePacks } from './packs.js'
 export function rowsIn(record: unknown, store: IDBObjectStore): readonly unknown[] {
   if (record === undefined) return []
   if (Array.isArray(record)) return record
-  throw damaged(store, 'is not a list of rows')
+  throw damaged(store, say`is not a list of rows`)
 }
 
 const damaged = (store: IDBObjectStore, what: string) =>
-  new StorageDamagedError(`A record of '${store.name}' ${what}: tidemark did not do this. Rebuild the projection.`)
+  new StorageDamagedError(say`A record of '${store.name}' ${what}: tidemark did not do this. Rebuild the projection.`)
 
 /** @param there what {@link readRows} returned @throws StorageDamagedError if a pack was not where it is known to be */
 export function assertThere(there: boolean, store: IDBObjectStore): void {
-  if (!there) throw damaged(store, 'is missing')
+  if (!there) throw damaged(store, say`is missing`)
 }
 
 /** The rows of the pack that a key belongs to; of the last one without a key. */

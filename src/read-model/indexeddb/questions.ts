@@ -7,6 +7,7 @@ import type { Slot, StateRow } from '../state.js'
 import type { Answers, Query, TableQuery } from '../storage.js'
 import type { ReadModelDatabase } from './database.js'
 import { letterStore, rowStore } from './layout.js'
+import { say } from '../../messages.js'
 
 type Turns = 'one' | 'several'
 
@@ -19,7 +20,7 @@ export async function askReaders(
   const turns = asked.some(({ table, query }) => needsSeveralTurns(query, database.packable.includes(table), counting))
   const { state, values } = await shownRows(
     database,
-    `reading '${asked[0]?.table}'`,
+    say`reading '${asked[0]?.table}'`,
     (slot) => asked.map(({ table }) => rowStore(slot, table)),
     (transaction, slot) =>
       Promise.all(asked.map(({ table, query }) => database.table(transaction, slot, table).ask(query, counting))),
@@ -46,7 +47,7 @@ export async function lettersAfter(
   if (limit === 0) return []
   const { values } = await shownRows(
     database,
-    `reading dead letters of '${database.key}'`,
+    say`reading dead letters of '${database.key}'`,
     (slot) => [letterStore(slot)],
     (transaction, slot) =>
       requested(transaction.objectStore(letterStore(slot)).getAll(IDBKeyRange.lowerBound(after, true), limit)),
