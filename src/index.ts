@@ -107,7 +107,7 @@ export {
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { ReservedTableName } from './read-model/reserved-names.js'
-export type { KeyRange, RowKey } from './read-model/keys.js'
+export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'

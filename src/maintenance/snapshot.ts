@@ -64,26 +64,27 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
 
 /** What a transaction over all object stores that exist finds. */
 async function readAll(transaction: IDBTransaction, { tables }: Projection): Promise<Omit<Snapshot, 'missing'>> {
-  const store = (name: string) =>
+  const storeOf = (name: string) =>
     transaction.objectStoreNames.contains(name) ? transaction.objectStore(name) : undefined
-  const request = store(stateStore)?.get('state')
-  const state: unknown = request && (await requested<unknown>(request))
+  const states = storeOf(stateStore)
+  const state: unknown = states && (await requested<unknown>(states.get('state')))
   const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
-  const letters = store(letterStore(shown))?.getAll()
+  const letterRows = storeOf(letterStore(shown))
+  const letters = letterRows === undefined ? [] : await requested<unknown[]>(letterRows.getAll())
   const rows = new Map<string, unknown[]>()
   const packed: string[] = []
   const misplaced: { table: string; message: string }[] = []
   for (const [table, { key }] of Object.entries(tables)) {
-    const records = store(rowStore(shown, table))
-    if (records === undefined) continue
-    const found = await requested<unknown[]>(records.getAll())
-    if (isPacked(records)) {
+    const store = storeOf(rowStore(shown, table))
+    if (store === undefined) continue
+    const records = await requested<unknown[]>(store.getAll())
+    if (isPacked(store)) {
       packed.push(table)
       const complain = (message: string) => void misplaced.push({ table, message: `Table '${table}' ${message}` })
-      rows.set(table, unpack(await requested(records.getAllKeys()), found, key, complain))
-    } else rows.set(table, found)
+      rows.set(table, unpack(await requested(store.getAllKeys()), records, key, complain))
+    } else rows.set(table, records)
   }
-  return { misplaced, packed, state, rows, letters: letters === undefined ? [] : await requested<unknown[]>(letters) }
+  return { misplaced, packed, state, rows, letters }
 }
 
 /** The rows of packs, without those that no read would find where they are. */

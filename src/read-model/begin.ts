@@ -28,8 +28,8 @@ export async function begin<E extends EventShape>(
   })
 }
 
-/** The streams that dead letters of a slot hold. */
-export async function heldStreams(storage: ReadModelStorage, slot: Slot): Promise<ReadonlySet<string>> {
+/** The streams that dead letters of a slot block. */
+export async function readBlockedStreams(storage: ReadModelStorage, slot: Slot): Promise<ReadonlySet<string>> {
   const blocked = new Set<string>()
   for (let after = 0; ;) {
     const page = await storage.letters(after, lettersAtOnce, slot)

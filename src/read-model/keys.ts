@@ -8,6 +8,9 @@ import { bytesOf, tagOf, timeOf } from './kinds.js'
 /** What identifies a row. */
 export type RowKey = string | number | Date
 
+/** A key in an index: a string, a number, a Date, bytes or a list of those. */
+export type IndexKey = string | number | Date | ArrayBuffer | ArrayBufferView | readonly IndexKey[]
+
 /**
  * A span of keys, as an `IDBKeyRange` has it. A bound is a string, a number, a Date, bytes (an ArrayBuffer or a view of one) or a list of
  * those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in the span.

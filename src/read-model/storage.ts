@@ -2,7 +2,7 @@
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
-import type { KeyRange, RowKey } from './keys.js'
+import type { IndexKey, KeyRange, RowKey } from './keys.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
 
 /** Which rows, and in what order. */
@@ -10,7 +10,7 @@ export interface QueryOptions<Index extends string = string> {
   /** @default the key of the table */
   readonly index?: Index
   /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused. @default every row */
-  readonly range?: IDBKeyRange | KeyRange | IDBValidKey
+  readonly range?: KeyRange | IndexKey
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
   /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */

@@ -9,7 +9,7 @@ import {
   type ProjectionTarget,
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
-import { begin, heldStreams } from '../read-model/begin.js'
+import { begin, readBlockedStreams } from '../read-model/begin.js'
 import {
   faulted,
   faultOutcome,
@@ -19,6 +19,7 @@ import {
   tried,
   workingSlot,
   type StateRow,
+  type Transition,
 } from '../read-model/state.js'
 import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
@@ -55,13 +56,8 @@ export function readModelTarget<E extends EventShape>(
   let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
-  const control = async (change: Promise<unknown>) => {
-    await change
-    ports.changed()
-  }
-  /** One after the other: side by side they would change each other's rows, and all but one begin again. */
-  let replaying: Promise<unknown> = Promise.resolve()
   return {
+    ...controlsOf(definition, storage, ports),
     name: definition.name,
     key,
     filter: definition.filter,
@@ -70,8 +66,9 @@ export function readModelTarget<E extends EventShape>(
       const seen = await storage.state()
       from = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
-      // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
-      blockedStreams = (from.rebuild ?? from).holds === true ? await heldStreams(storage, workingSlot(from)) : undefined
+      // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
+      blockedStreams =
+        (from.rebuild ?? from).holds === true ? await readBlockedStreams(storage, workingSlot(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
@@ -94,7 +91,7 @@ export function readModelTarget<E extends EventShape>(
       if (from === undefined || (dropped && position !== undefined))
         throw new InvalidArgumentError('tries', 'comes before begin.')
       const before = alone
-      // Also where it fails: it may be noted all the same (N4).
+      // Also if it fails: it may be stored all the same (N4).
       alone = position ?? alone
       const was = from
       from = await storage
@@ -112,7 +109,7 @@ export function readModelTarget<E extends EventShape>(
       from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       letters = []
       work.committed()
-      // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
+      // Readers see no row of a rebuild before it is complete; then all of them are new.
       if (from.rebuild === undefined)
         ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
       return { paused: from.paused, deadLetterCount: from.letters }
@@ -122,23 +119,37 @@ export function readModelTarget<E extends EventShape>(
       dropped = true
       work.reset()
     },
-    state: () => storage.state(),
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
-      const was = from
-      const after = await storage.move(say`recording a failure of`, (before) => faulted(before, was, fault, alone))
+      const [was, survived] = [from, alone]
+      const after = await storage.move(say`recording a failure of`, (before) => faulted(before, was, fault, survived))
       ports.changed()
       return faultOutcome(after, fault)
     },
+    caller: () => work.caller(),
+  }
+}
+
+/** What any context may ask, whether it runs the projection or not. */
+function controlsOf<E extends EventShape>(
+  definition: Projection<E>,
+  storage: ReadModelStorage,
+  ports: TargetPorts<E>,
+): Omit<ProjectionControls, 'caller'> {
+  const control = async (what: string, change: (before: StateRow) => Transition) => {
+    await storage.move(what, change)
+    ports.changed()
+  }
+  /** One after the other: in parallel they would change each other's rows, and all but one would be repeated. */
+  let replaying: Promise<unknown> = Promise.resolve()
+  return {
+    state: () => storage.state(),
     setPaused: (paused) =>
-      control(
-        storage.move(paused ? say`pausing` : say`resuming`, (before) => ({ after: pausedOrNot(before, paused) })),
-      ),
-    rebuild: () => control(storage.move(say`rebuilding`, rebuildStarted)),
-    skip: (position) =>
-      control(storage.move(say`skipping an event of`, (before) => ({ after: skipped(before, position) }))),
+      control(paused ? say`pausing` : say`resuming`, (before) => ({ after: pausedOrNot(before, paused) })),
+    rebuild: () => control(say`rebuilding`, rebuildStarted),
+    skip: (position) => control(say`skipping an event of`, (before) => ({ after: skipped(before, position) })),
     deadLetters: (after, limit) => storage.letters(after, limit),
-    async replay(position) {
+    replay(position) {
       const replay = replaying.then(async () => {
         const state = await replayLetter(definition, storage, await ports.event(position))
         ports.committed(state.position, state.tables)
@@ -151,7 +162,6 @@ export function readModelTarget<E extends EventShape>(
       await storage.removeDeadLetter(position)
       ports.committed((await storage.state()).position, [])
     },
-    caller: () => work.caller(),
     close: () => storage.close(),
   }
 }
