@@ -1,5 +1,6 @@
 /** Event filters, checked once and then asked for every event. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { compileGlob } from '../events/glob.js'
 import { streamPrefix } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -22,14 +23,14 @@ const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamP
  */
 export function compileFilter(filter: EventFilter): CompiledFilter {
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    throw new InvalidArgumentError('filter', 'must be an object such as { types: […] }, or {} for every event.')
+    throw new InvalidArgumentError('filter', say`must be an object such as { types: […] }, or {} for every event.`)
   }
   onlyKnown(filter, known, 'filter')
   const { types, streamPrefix: prefix, streamPattern: pattern } = filter
   if (prefix !== undefined && pattern !== undefined) {
     throw new InvalidArgumentError(
       'filter',
-      "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.",
+      say`must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.`,
     )
   }
   const isType = types === undefined ? undefined : typeTest(types)
@@ -43,13 +44,13 @@ export function compileFilter(filter: EventFilter): CompiledFilter {
 
 function typeTest(types: readonly string[]): (type: string) => boolean {
   if (!Array.isArray(types) || Array.from(types).some((type) => typeof type !== 'string')) {
-    throw new InvalidArgumentError('filter.types', 'must be a list of event types.')
+    throw new InvalidArgumentError('filter.types', say`must be a list of event types.`)
   }
   const wanted = new Set(types)
   return (type) => wanted.has(type)
 }
 
-/** Code units, as `startsWith` compares them: no wildcards, no case folding (N9, W14). */
+/** Code units, as `startsWith` compares them: no wildcards, no case folding. */
 function prefixTest(value: string): ((stream: string) => boolean) | undefined {
   const prefix = streamPrefix(value)
   return prefix === '' ? undefined : (stream) => stream.startsWith(prefix)

@@ -1,5 +1,6 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { Connection } from '../platform/connection.js'
@@ -30,7 +31,7 @@ export interface CompactionResult {
   readonly after: number
 }
 
-/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own (H16). */
+/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own. */
 const maxCharacters = 32 * 1024
 /** How many records are looked at together, at first and at most. */
 const fewestRecords = 64
@@ -64,7 +65,7 @@ export async function compactEvents<E extends EventShape>(
   const { eventsPerRecord = 16, signal } = options
   assertSignal(signal)
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256)
-    throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
+    throw new InvalidArgumentError('eventsPerRecord', say`must be at most 256.`)
   const parts = storeInternals(store)
   parts.assertOpen()
   signal?.throwIfAborted()
@@ -175,7 +176,7 @@ async function rewrite(
   // Out here: whoever wants to append waits for the transaction.
   const records = groups.map(joined)
   return connection.transact(
-    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` },
+    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: say`compacting '${name}'` },
     async (transaction) => {
       const commits = transaction.objectStore('commits')
       const [found, meta] = await Promise.all([

@@ -45,7 +45,7 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
     memoryReadModels(parts).empty(key)
   } else {
     await parts.logId()
-    await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
+    await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
   }
   parts.signals.post({ kind: 'control', projection: key })
   parts.signals.post({ kind: 'committed', projection: key, position: 0, tables: Object.keys(projection.tables) })

@@ -2,7 +2,7 @@
 import { requestedAll } from './indexeddb.js'
 import { optional } from './promises.js'
 
-/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
+/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet. */
 export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
 
 /** The last records of a span, so many at most. */

@@ -113,7 +113,7 @@ export interface TableWriter<Row> {
 /** The tables of a read model as a handler sees them. */
 export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
 
-/** Handlers by event type. They may await anything: no transaction is open while they run (H1). */
+/** Handlers by event type. They may await anything: no transaction is open while they run. */
 export type Handlers<E extends EventShape, T extends Tables> = {
   readonly [N in E['type']]?: (event: RecordedEvent<EventOfType<E, N>>, tables: TableWriters<T>) => void | Promise<void>
 }

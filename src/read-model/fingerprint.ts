@@ -1,5 +1,5 @@
 /** Tells whether a read model was built with the tables, and from the events, that are declared now. */
-import { LogInconsistentError, ProjectionError } from '../errors.js'
+import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { projectionKey, type Projection } from './define.js'
 
@@ -39,7 +39,7 @@ export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, 
   })
 }
 
-/** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables, or from other events */
+/** @throws DefinitionChangedError if the stored rows were built with other tables, or from other events */
 export function assertSameDefinition(
   definition: Projection,
   stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number },
@@ -53,10 +53,8 @@ export function assertSameDefinition(
   if (what === undefined) return
   const how =
     what === 'tables' ? '' : say`: it was built from ${stored.handles}, and this definition handles ${handles}`
-  throw new ProjectionError(
+  throw new DefinitionChangedError(
+    definition.name,
     say`The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
-    { projector: definition.name, attempts: 1 },
-    new LogInconsistentError(stored.position, say`the declared ${what} changed`),
-    'definition-changed',
   )
 }

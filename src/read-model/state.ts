@@ -20,7 +20,7 @@ export const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 /** The one row of state. */
 export interface StateRow extends ProjectionState {
   readonly key: 'state'
-  /** Which log the rows were folded from (H31, N36). */
+  /** Which log the rows were folded from. */
   readonly log: string
   /** The tables as declared when the database was made. */
   readonly fingerprint: string
@@ -115,7 +115,7 @@ export interface TakeOver {
 
 /**
  * A runner begins, and retries the event that stopped the one before it. Rows of another log, or from beyond the head, are deleted and
- * built again from the first event (N36).
+ * built again from the first event.
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
   const { owner, seen, head, signal, handles = before.handles, carried } = how
@@ -137,7 +137,7 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
   }
 }
 
-/** What is known about poison events, as long as there are events to apply (N19). */
+/** What is known about poison events, as long as there are events to apply. */
 function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<StateRow, 'unclean' | 'trying'> {
   const { unclean, trying, fault } = before
   const at = workingPosition(before)
@@ -164,7 +164,7 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
   return rest
 }
 
-/** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument (N13) */
+/** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
   const [is, was] = [before, from].map((state) => `${workingPosition(state)} in epoch ${state.epoch}`)
   if (is !== was) throw new LeadershipLostError(key, say`its checkpoint is ${is}, not ${was}.`)
@@ -212,7 +212,7 @@ export function rebuildStarted(before: StateRow): Transition {
   }
 }
 
-/** Records why a run stopped that survived the event `survived`. A rebuild is given up, and the rows from before it stay (N33). */
+/** Records why a run stopped that survived the event `survived`. A rebuild is given up, and the rows from before it stay. */
 export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
   // A rebuild began, or another run took over: this fault is outdated.
   if (before.epoch !== from.epoch) return { after: before, clear: [] }
@@ -229,7 +229,7 @@ export function faulted(before: StateRow, from: StateRow, fault: StoredFault, su
 export const faultOutcome = (after: StateRow, fault: StoredFault): FaultOutcome =>
   after.fault === fault ? 'stopped' : after.rebuildFault === fault ? 'rebuild-given-up' : 'moved'
 
-/** @throws InvalidArgumentError if the projection has not stopped at that event, or has passed it since (N41) */
+/** @throws InvalidArgumentError if the projection has not stopped at that event, or has passed it since */
 export function skipped(before: StateRow, position: number): StateRow {
   const { fault, ...rest } = before
   if (fault?.position !== position || before.position >= position) {

@@ -89,7 +89,7 @@ export function readModelTarget<E extends EventShape>(
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {
       if (from === undefined || (dropped && position !== undefined))
-        throw new InvalidArgumentError('tries', 'comes before begin.')
+        throw new InvalidArgumentError('tries', say`comes before begin.`)
       const before = alone
       // Also if it fails: it may be stored all the same (N4).
       alone = position ?? alone
@@ -103,7 +103,7 @@ export function readModelTarget<E extends EventShape>(
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
-      if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
+      if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
       const before = from
       const rows = work.pending
       from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
@@ -166,7 +166,7 @@ function controlsOf<E extends EventShape>(
   }
 }
 
-/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
+/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays. */
 async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,

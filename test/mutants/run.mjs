@@ -538,7 +538,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'a lost compare is told as an abort',
-    find: `if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {`,
+    find: `if (signal.aborted && !(error instanceof ProjectionFailedError) && !hasCode(error, 'leadership-lost')) {`,
     replace: 'if (signal.aborted) {',
   },
   {

@@ -176,7 +176,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     return new RowWrites(changes, (table) => this.#database.table(transaction, slot, table), remembered)
   }
 
-  /** Reads rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
+  /** Reads rows together with the state: a storage that shows neither has not said that a row is missing. */
   async #rowsOf<T>(slot: Slot, table: string, ask: (layout: TableLayout) => Promise<Found<T>>): Promise<T> {
     const [found, state] = await this.#database.read(say`reading '${table}'`, [rowStore(slot, table)], (transaction) =>
       // The state is asked last: as long as it shows, so did the rows.

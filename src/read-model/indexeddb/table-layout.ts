@@ -36,7 +36,7 @@ export interface TableWrites {
   readonly added: number
   /**
    * Hands everything to the storage. With `slices` the page can paint and handle input in between. `shows` rejects if the storage
-   * returns nothing for what is there: packs that it does not show would be overwritten (H25).
+   * returns nothing for what is there: packs that it does not show would be overwritten.
    */
   run(shows: () => Promise<unknown>, slices?: Slices): Promise<void>
   /** What is known of the packs once this is committed. */

@@ -120,7 +120,7 @@ export class UnitOfWork<E extends EventShape> {
     }
   }
 
-  /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds (N17). */
+  /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds. */
   apply(event: RecordedEvent<E>): void | Applying {
     const { on } = this.#definition
     const handler = Object.hasOwn(on, event.type)

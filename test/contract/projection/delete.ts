@@ -1,4 +1,4 @@
-/** Read models give their room back: they can be folded again, and the log stays (HAZARDS H46). */
+/** Read models give their room back: they can be folded again, and the log stays (H46). */
 import { describe, expect, test } from 'vitest'
 import { deleteReadModel, openReadModel, runProjection, startProjection } from 'tidemark'
 import { databaseNames, databaseOf } from '../../support/raw-database.js'
