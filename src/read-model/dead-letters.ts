@@ -20,7 +20,7 @@ export interface Replay {
 /** What a transaction found. */
 export interface LetterFound {
   readonly letter: DeadLetterRecord | undefined
-  /** All dead letters up to it, in order; only needed if it holds its stream. */
+  /** All dead letters up to it, in order; only needed if it blocks its stream. */
   readonly upToIt: readonly DeadLetterRecord[]
   /** The rows are still those that the event read. */
   readonly rowsAsRead: boolean
@@ -49,7 +49,7 @@ function assertReplayable(
   // Without any change in between the rows need not be compared, which only works for plain data.
   const untouched = before.epoch === from.epoch && before.position === from.position
   if (before.shown !== from.shown || before.log !== from.log || !(untouched || rowsAsRead))
-    throw new LeadershipLostError(key, say`the rows that a replayed letter started from were changed.`)
+    throw new LeadershipLostError(key, say`the rows that the replay of a dead letter started from were changed.`)
   if (letter === undefined)
     throw new InvalidArgumentError('letter', say`does not exist any more: it was replayed or discarded already.`)
   const first = letter.holdsStream && upToIt.find((each) => each.holdsStream && each.stream === letter.stream)

@@ -158,7 +158,7 @@ export interface ProjectionSpec<
   readonly filter?: EventFilter<E>
   /**
    * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
-   * events that a newer build wrote (`EventUnreadableError.newer`): those stop it, and a tab of that build goes on. @default 'fatal'
+   * events that a newer build wrote (`EventUnreadableError.newer`): those stop the projection here, and a tab with that build continues. @default 'fatal'
    */
   onFailure?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }

@@ -150,7 +150,7 @@ const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
 /** Whether IndexedDB takes it as a key path: names joined by dots. */
 export const isKeyPath = (path: unknown): path is string => typeof path === 'string' && keyPath.test(path)
 
-/** What IndexedDB finds in a Blob and in a File besides the properties that they have of their own. */
+/** What IndexedDB finds in a Blob and in a File in addition to their own properties. */
 const fileParts: { readonly [tag: string]: readonly string[] } = {
   '[object Blob]': ['size', 'type'],
   '[object File]': ['size', 'type', 'name', 'lastModified'],

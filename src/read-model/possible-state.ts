@@ -1,4 +1,4 @@
-/** Which states a build of this format can have stored. Any other one was edited, and nothing is concluded from it. */
+/** Which states a build of this format can have stored. Any other state was edited, and is not used. */
 import { describe, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import { other, stampOf, type StateRow } from './state.js'
@@ -63,10 +63,10 @@ export function impossibleIn(row: unknown): string[] {
         say`The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`,
     )
   const { skipped = [], position, shown, counts } = row as StateRow
-  // An event that is still to come would be left out without a word.
+  // A later event would be left out silently.
   if (wrong.length === 0 && skipped.some((each) => each > position))
     wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
-  // A rebuild that sends readers to the other side changes more than that.
+  // A rebuild that makes the other slot the active one changes more than that.
   if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
     wrong.push(say`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
   }

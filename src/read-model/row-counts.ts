@@ -1,7 +1,7 @@
 /** How many rows the packed tables have: part of the state and kept by every commit, so that counting reads no rows. Pure. */
 import { stampOf, type Slot, type StateRow, type TableCounts, type Transition } from './state.js'
 
-/** Nothing where somebody edited them, so that they cannot be counts. */
+/** Nothing if they were edited and cannot be counts. */
 function countsOf(state: StateRow, slot: Slot): TableCounts | undefined {
   const counts: unknown = state.counts?.of === stampOf(state) ? state.counts.sides?.[slot] : undefined
   if (typeof counts !== 'object' || counts === null || Array.isArray(counts)) return undefined

@@ -166,7 +166,7 @@ function controlsOf<E extends EventShape>(
   }
 }
 
-/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays. */
+/** Applies a parked event again and removes its dead letter in the same transaction; the checkpoint stays. */
 async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,

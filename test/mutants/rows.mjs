@@ -116,7 +116,7 @@ export default [
   {
     id: 'rows-13',
     file: 'src/read-model/unit-of-work/unit-of-work.ts',
-    find: 'if (this.unanswered !== undefined) this.failed(this.unanswered.error)',
+    find: 'if (this.readFailure !== undefined) this.failed(this.readFailure.error)',
     replace: '',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
     breaks: 'a handler that catches a storage failure goes on with a wrong row',

@@ -1,4 +1,4 @@
-/** What readers ask of a read model: every question is answered by the rows of one moment. */
+/** What readers ask of a read model: each question returns rows of one moment. */
 import { requested } from '../../platform/indexeddb.js'
 import { readsBackwards } from '../../platform/backwards.js'
 import type { DeadLetterRecord } from '../../projection/target.js'

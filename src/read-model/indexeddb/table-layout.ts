@@ -17,7 +17,7 @@ export interface TableLayout {
    * `memory` it always succeeds, with a request for each row.
    */
   rows(keys: readonly RowKey[], memory: PackMemory | undefined): Promise<Found<readonly unknown[] | undefined>>
-  /** About how many rows there are; at least so many if each is a record. */
+  /** About how many rows there are; exactly, if each is a record. */
   size(memory: PackMemory): Promise<Found<number>>
   /** Every row. */
   all(memory: PackMemory): Promise<Found<readonly unknown[]>>

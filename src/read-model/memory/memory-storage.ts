@@ -42,10 +42,10 @@ export class MemoryReadModels {
     return new MemoryStorage(this.#databases, definition, log)
   }
 
-  /** The state, rows and letters that readers see, as they are stored. */
+  /** The state, rows and dead letters that readers see, as they are stored. */
   stored(key: string): { state: StateRow; rows: Map<string, unknown[]>; letters: DeadLetterRecord[] } | undefined {
     const database = this.#databases.get(key)
-    // One that was emptied is as good as none.
+    // One that was emptied counts as deleted.
     if (database === undefined || database.state.fingerprint === '') return undefined
     const { tables, letters } = database.slots[database.state.shown]
     return {
@@ -55,12 +55,12 @@ export class MemoryReadModels {
     }
   }
 
-  /** Takes everything out of one. The epoch goes on, so that no runner takes it for what it left. */
+  /** Empties one. Its epoch is raised, so that no runner continues with what it remembers. */
   empty(key: string): void {
     const database = this.#databases.get(key)
     if (database === undefined) return
     const { log, epoch } = database.state
-    // Whatever definition comes next may be another one.
+    // The definition that opens it next may be another one.
     database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
     for (const { tables, letters } of database.slots) {
       tables.clear()

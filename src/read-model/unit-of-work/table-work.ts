@@ -12,10 +12,10 @@ import type { RowSource } from '../storage.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
 
-/** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
+/** After this many single reads of a table all of it is read, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
 
-/** So many rows are asked for at once: to look for more takes longer than a page may be kept waiting. */
+/** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
 
 /** A row as it was read. */
@@ -45,7 +45,7 @@ export class TableWork {
   readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
   #pending = new Map<MapKey, Entry>()
-  /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
+  /** What the rows were in `#pending` that the current event wrote, alternately with their map keys. */
   #before: (MapKey | Entry | undefined)[] = []
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
@@ -105,7 +105,7 @@ export class TableWork {
     }
     const commits = this.#commits
     const [row] = await this.#source.rows(this.#name, [key])
-    // A write or another read of the same row may have come first; where nobody waited for this read, also a commit.
+    // A write or another read of the same row may have come first; if the handler did not wait for this read, also a commit.
     return this.known(key) ?? (this.#commits === commits ? this.#remember(key, row) : this.load(key))
   }
 
@@ -252,7 +252,7 @@ export class TableWork {
   }
 
   #readWhole(): Promise<void> {
-    // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+    // Perhaps it is too much for one request: then rows are read one by one, and a real fault shows there.
     return (this.#whole ??= this.#readAllOrLast().catch(() => {}))
   }
 

@@ -24,7 +24,7 @@ interface Fold<E extends EventShape> {
   readonly label: string
 }
 
-/** Where a page of events needs so many rows that are not at hand, more events would be better. */
+/** If a page of events needs this many rows that are not in memory, more events should be prepared together. */
 const manyRows = 128
 
 /** Rows under the hands of one runner. */
@@ -34,7 +34,7 @@ export class UnitOfWork<E extends EventShape> {
   readonly #folds: readonly Fold<E>[]
   readonly #writers: (event: Invocation) => object
   readonly #handlers = stackGuard()
-  /** Made anew by a reset, so that a handler which comes back late finds only what nobody uses any more. */
+  /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #storageErrors = new WeakSet<object>()
   /** Every row that was read of the storage, for one who asked for that. */
@@ -72,7 +72,7 @@ export class UnitOfWork<E extends EventShape> {
     return this.#handlers.caller()
   }
 
-  /** The error is not the handler's: the storage failed to answer it. */
+  /** The error is not the handler's: the storage failed to read a row. */
   isStorageFailure(error: unknown): boolean {
     return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
   }
@@ -145,32 +145,28 @@ export class UnitOfWork<E extends EventShape> {
   }
 
   /** Waits only for rows that were not prepared. */
-  #fold(event: RecordedEvent<E>, at: Invocation): void | Promise<void> {
-    for (const [index, fold] of this.#folds.entries()) {
+  #fold(event: RecordedEvent<E>, at: Invocation, from = 0): void | Promise<void> {
+    for (let index = from; index < this.#folds.length; index += 1) {
+      const fold = this.#folds[index] as Fold<E>
       const key = fold.key(event)
       if (key === undefined) continue
       assertKey(key, fold.label)
       const table = at.tables.get(fold.table) as TableWork
       const known = table.known(key)
-      if (known === undefined) return this.#foldSlowly(event, at, index)
+      if (known === undefined) {
+        return at.load(at, table, key).then((entry) => {
+          evolve(table, fold, key, entry, event)
+          return this.#fold(event, at, index + 1)
+        })
+      }
       evolve(table, fold, key, known, event)
-    }
-  }
-
-  async #foldSlowly(event: RecordedEvent<E>, at: Invocation, from: number): Promise<void> {
-    for (const fold of this.#folds.slice(from)) {
-      const key = fold.key(event)
-      if (key === undefined) continue
-      assertKey(key, fold.label)
-      const table = at.tables.get(fold.table) as TableWork
-      evolve(table, fold, key, table.known(key) ?? (await at.load(at, table, key)), event)
     }
   }
 
   /** Reads a row for an event. */
   readonly #load = async (event: Invocation, table: TableWork, key: RowKey): Promise<Entry> => {
     const entry = await this.#asked(table.load(key)).catch((error: unknown) => {
-      event.unanswered = { error }
+      event.readFailure = { error }
       throw error
     })
     if (event.open) this.#handlers.resume()
@@ -194,7 +190,7 @@ class Application implements Invocation, Applying {
   open = true
   asked: string | undefined
   loading = 0
-  unanswered: Invocation['unanswered']
+  readFailure: Invocation['readFailure']
   done!: Promise<void>
 
   constructor(tables: ReadonlyMap<string, TableWork>, load: Invocation['load'], handlers: StackGuard | undefined) {
@@ -210,7 +206,7 @@ class Application implements Invocation, Applying {
 
   ended(): void {
     // A handler may have caught it, or taken the row for missing.
-    if (this.unanswered !== undefined) this.failed(this.unanswered.error)
+    if (this.readFailure !== undefined) this.failed(this.readFailure.error)
     if (this.loading > 0) this.failed(notAwaited(this.asked))
     this.#close()
     for (const table of this.tables.values()) table.keep()
