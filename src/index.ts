@@ -32,7 +32,13 @@ export type { NotJson } from './events/json-type.js'
 export type { Literal, Literals } from './events/literals.js'
 
 // The log
-export { deleteEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
+export {
+  deleteEventStore,
+  openEventStore,
+  type EventStoreOptions,
+  type StorePorts,
+  type TidemarkStore,
+} from './log/open.js'
 export type {
   AppendOptions,
   AppendResult,
@@ -65,16 +71,10 @@ export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { PersistenceResult, StorageUsage } from './platform/storage-manager.js'
 
 // Projections
-export type { ProjectionOptions } from './projection/config.js'
+export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
-export type {
-  DeadLetterRecord,
-  FailureContext,
-  FailureStrategy,
-  ReadModelFailureStrategy,
-  StoredFault,
-} from './projection/target.js'
+export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export { startProjection } from './running/start-projection.js'
 export type { DeadLetter, ProjectionHandle } from './running/handle.js'
@@ -104,7 +104,8 @@ export {
   type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
-export type { KeyRange, RowKey } from './read-model/keys.js'
+export type { ReservedTableName } from './read-model/reserved-names.js'
+export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
@@ -120,13 +121,8 @@ export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelVie
 export type { TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
-export type {
-  CheckpointStore,
-  LeadershipGuard,
-  ProjectionBackend,
-  ProjectorCoordinator,
-  SaveOptions,
-} from './projection/ports.js'
+export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'
+export type { ProjectionBackend } from './projection/projector.js'
 
 // Commands
 export {

@@ -2,14 +2,14 @@
 import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
-import type { StateRow } from '../read-model/state.js'
+import { stampOf, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 
 /** A lost hint is made up for within this many ms (H66). */
 const slowPoll = 5_000
 
 /** Rows that were read under one stamp belong together. */
-export const commitStampOf = ({ epoch, position, shown }: StateRow): string => `${epoch}:${position}:${shown}`
+export const commitStampOf = (state: StateRow): string => stampOf(state, false)
 
 /** Calls back for each commit: by hints, and where those were lost by reading the state now and then. Returns how to stop that. */
 export function watchCommits(

@@ -11,7 +11,7 @@ import { listenerSet } from '../platform/listeners.js'
 import type { Signals } from '../platform/signals.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
-import { openStorage } from '../running/attach.js'
+import { openStorage } from '../running/shared-storage.js'
 import { watchCommits } from './commits.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 import { modelQuery, type QueryPorts } from './model-query.js'
@@ -116,9 +116,10 @@ function view<T extends Tables>(
   const closedError = () => new ClosedError(say`The read model '${key}'`)
   const ports: QueryPorts = {
     storage,
-    ask(table: string, query: Query) {
+    async ask(table: string, query: Query) {
       if (closed) throw closedError()
-      return storage.query(table, query)
+      const { values, state } = await storage.queries([{ table, query }])
+      return { value: values[0], state }
     },
     end: () => (closed ? closedError() : undefined),
     watch(changed, ended) {

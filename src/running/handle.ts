@@ -5,7 +5,8 @@ import type { EventShape } from '../events/event.js'
 import { wholeNumber } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'
 import type { Listeners } from '../platform/listeners.js'
-import type { DeadLetterRecord, ProjectionControls } from '../projection/target.js'
+import type { DeadLetterRecord } from '../ports.js'
+import type { ProjectionControls } from '../projection/target.js'
 import {
   assertCaughtUpOptions,
   waitsForItself,

@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
-import { settle, type ProjectionOptions, type Settings } from '../projection/config.js'
+import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
@@ -23,55 +23,64 @@ import { supervise } from './supervise.js'
  * Starts a projection and returns its handle synchronously. If another definition of its name and version is in use in this context, or its
  * read model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
  *
- * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
+ * @param options as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for an unknown option, and for a value outside its range
  *
  * @example
  * const projection = startProjection(store, basket)
  * projection.status.subscribe(() => console.log(projection.status.getSnapshot().phase))
  */
-export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+export function startProjection<E extends EventShape, C = unknown>(
   store: TidemarkStore<E>,
-  projector: Projection<E, T> | Projector<E, C>,
-  config?: ProjectionOptions<C>,
+  projector: Projector<E, C>,
+  options?: ProjectorOptions<C>,
 ): ProjectionHandle
-/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: Projection<E, T>,
+  options?: ProjectionOptions,
+): ProjectionHandle
+/** The same, for a plain projector that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, Own extends EventShape = E, C = unknown>(
+  store: TidemarkStore<E>,
+  projector: Projector<Own, C> & FitsStore<E, Own>,
+  options?: ProjectorOptions<C>,
+): ProjectionHandle
+/** The same, for a read model that is typed by its own events: see `FitsStore`. */
 export function startProjection<
   E extends EventShape,
   T extends Tables,
-  C = unknown,
   Own extends EventShape = E,
   R extends Reads = 'own types',
 >(
   store: TidemarkStore<E>,
-  projector: (Projection<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>,
-  config?: ProjectionOptions<C>,
+  projection: Projection<Own, T, R> & FitsStore<E, Own, R>,
+  options?: ProjectionOptions,
 ): ProjectionHandle
-export function startProjection<E extends EventShape, T extends Tables, C>(
+export function startProjection<E extends EventShape, C>(
   store: TidemarkStore<E>,
-  projector: Projection<E, T> | Projector<E, C>,
-  config: ProjectionOptions<C> = {},
+  projector: Projection<E> | Projector<E, C>,
+  options: ProjectorOptions<C> = {},
 ): ProjectionHandle {
   storeInternals(store)
-  const settings = settle(config as ProjectionOptions<never>, 'continuous')
-  return started(store, projector as Projection<E> | Projector<E, C>, config, settings)
+  return started(store, projector, options, settle(options, 'continuous', !isDefinition(projector)))
 }
 
 /** Puts the parts of a running projection together. */
 function started<E extends EventShape, C>(
   store: TidemarkStore<E>,
   projector: Projection<E> | Projector<E, C>,
-  config: ProjectionOptions<C>,
+  options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
-  const unfollow = follow(config.signal, controller)
+  const unfollow = follow(options.signal, controller)
   const status = new StatusKeeper(clock)
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
-  const joining = new Joining<E>(() => attach(projector, store, config), stopping, restart)
+  const joining = new Joining<E>(() => attach(projector, store, options), stopping, restart)
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()
@@ -80,12 +89,12 @@ function started<E extends EventShape, C>(
     watch.report(each)
     if (each.type === 'idle') clean()
   }
-  const drive = { ...config, signal: stopping } as ProjectionOptions<never>
+  const own = { ...options, signal: stopping }
   const running = supervise<E>({
     ...{ status, clock, stopping, joining, watch, restarts, failureBackoff },
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
-      driveTarget(target, { ...backend, onWanted: wanted.add }, drive, { mode, owner, report }),
+      driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report }),
   })
   /** Lets go of everything, whatever still hangs. */
   const free = () => {

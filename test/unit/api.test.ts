@@ -30,12 +30,11 @@ const steps: readonly string[] = [
   'Opaque (read-model/index-paths.ts)',
   'Place (events/json-type.ts)',
   'Problem (read-model/index-paths.ts)',
+  'ReservedProblem (read-model/reserved-names.ts)',
 ]
 /** Still to be exported, or taken out of the signatures. This list may only become shorter. */
 const notYetExported: readonly string[] = [
-  'Checkpoints (log/indexeddb/checkpoints.ts)',
   'CommitRecord (log/record/record.ts)',
-  'Coordinator (locks/in-process.ts)',
   'Guard (locks/in-process.ts)',
   'Letter (log/indexeddb/checkpoints.ts)',
   'RecordsAhead (log/records-ahead.ts)',
