@@ -59,7 +59,7 @@ function attachPlain<E extends EventShape, C>(
 ): Promise<Attached<E>> {
   let close = () => {}
   const ports = { ...portsOf(store, () => target.key), close: () => close() }
-  const target = new PlainTarget(projector, store.checkpoints, options, ports)
+  const target: Attached<E>['target'] = new PlainTarget(projector, store.checkpoints, options, ports)
   const join = async () => {
     const definition = projector as unknown as Projector<never>
     const { waiting, release } = useDefinition(store.name, storeInternals(store), definition)
