@@ -100,7 +100,8 @@ export {
   type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
-export type { KeyRange, RowKey } from './read-model/keys.js'
+export type { ReservedTableName } from './read-model/reserved-names.js'
+export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
