@@ -45,16 +45,16 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly onReport?: (report: StorageReport) => void
 }
 
-/** The ports of a store that projections need in addition to its events. */
-interface StorePorts {
-  /** Checkpoints and dead letters of plain projectors. */
-  readonly checkpoints: Required<CheckpointStore>
-  /** Which context runs a projection. */
-  readonly coordinator: Coordinator
-}
-
 /** An event store with everything that projections and maintenance need. */
-export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> & StorePorts & StoreOperations
+export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> &
+  StoreOperations & {
+    /** Checkpoints and dead letters of plain projectors. */
+    readonly checkpoints: Required<CheckpointStore>
+    /** Which context runs a projection. */
+    readonly coordinator: Coordinator
+  }
+
+type StorePorts = Pick<TidemarkStore, 'checkpoints' | 'coordinator'>
 
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
 export type StoreInternals = CommonInternals &
