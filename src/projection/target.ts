@@ -2,7 +2,10 @@
 import { hasCode, type EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
+import type { DeadLetterRecord } from '../ports.js'
 import type { Invocation } from './stack-guard.js'
+
+export type { DeadLetterRecord }
 
 /** What a handler answers to a failing event. `'park'` keeps a dead letter and goes on. */
 export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
@@ -24,22 +27,6 @@ export interface FailureContext<E extends EventShape = EventShape> {
   readonly position: number
   /** 0 at the first failure of this event. */
   readonly retryCount: number
-}
-
-/** An event that was parked: what it was, and why. Stored with the rows, in the same transaction. */
-export interface DeadLetterRecord {
-  readonly position: number
-  readonly eventId: string
-  readonly eventType: string
-  readonly stream: string
-  readonly errorName: string
-  readonly message: string
-  /** How often it was tried, the first time included; 0 for one that waits behind another. */
-  readonly attempts: number
-  /** When it was parked, in ms since the epoch. */
-  readonly time: number
-  /** Later events of its stream wait behind it. */
-  readonly holdsStream?: true
 }
 
 /** Why a projection stands still, kept so that every tab can say so. */

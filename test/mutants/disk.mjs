@@ -330,9 +330,8 @@ export default [
   {
     id: 'D36',
     file: 'src/projection/leadership.ts',
-    find: `    if (stopHearing !== undefined) undo.push(stopHearing)
-`,
-    replace: '',
+    find: '[this.#backend.onStorage?.((occurrence) => this.#report(occurrence))]',
+    replace: '[]; this.#backend.onStorage?.((occurrence) => this.#report(occurrence))',
     tests: ['test/unit/log/failed-write.test.ts'],
     breaks: 'a run that ended goes on reporting',
   },
@@ -444,16 +443,16 @@ export default [
   {
     id: 'D50',
     file: 'src/platform/opening-tries.ts',
-    find: 'pause *= 4',
-    replace: 'pause *= 1',
+    find: 'multiplier: 4',
+    replace: 'multiplier: 1',
     tests: ['test/unit/platform/opening-tries.test.ts'],
     breaks: 'three tries within a tenth of a second',
   },
   {
     id: 'D51',
     file: 'src/platform/opening-tries.ts',
-    find: ' * 2 ** (2 * this.#clock.random() - 1)',
-    replace: '',
+    find: ', jitter: 0.5 }',
+    replace: ' }',
     tests: ['test/unit/platform/opening-tries.test.ts'],
     breaks: 'tabs try in step',
   },
