@@ -1,7 +1,7 @@
 /** Who runs a projection: by the lock, beside a holder that makes no progress, or handed over by a page that goes away. */
 import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
-import type { PageReadOptions } from '../log/pages.js'
+import type { ReadPage } from '../log/pages.js'
 import { sleep, timeTold } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
@@ -332,9 +332,10 @@ async function stalled<E extends EventShape>(
     if (signal.aborted) return
     const [state, page] = await Promise.all([
       target.state(),
-      ports.reader.readEvents({}, { after: found?.position ?? 0, limit: 1 }, {
-        unreadable: 'collect',
-      } as PageReadOptions),
+      (ports.reader as { readPage: ReadPage<E> }).readPage(
+        { after: found?.position ?? 0, limit: 1 },
+        { unreadable: 'collect' },
+      ),
     ]).catch(() => [])
     if (found === undefined || state === undefined || page === undefined) continue
     // A span far over the timer's says that this context slept, and may not judge others (H56); twice in a row, that its timers are slow (H58).

@@ -24,7 +24,7 @@ export interface Page {
   readonly scannedTo: number
   readonly head: number
   /** Characters of JSON that were read. */
-  readonly bytes?: number
+  readonly characters?: number
   readonly now: number
 }
 
@@ -501,7 +501,7 @@ export function* projectionMachine(
     now = page.now
     // The time of a batch begins with its first work, not with the commit before a long idleness.
     if (cursor === run.position) pending.since = now
-    pending.bytes += page.bytes ?? 0
+    pending.bytes += page.characters ?? 0
     if (run.position > head) {
       const cause = new LogInconsistentError(
         run.position,

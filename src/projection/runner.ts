@@ -3,7 +3,7 @@ import { hasCode, LogInconsistentError, messageOf, ProjectionError } from '../er
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
-import type { CollectedPage, PageReadOptions } from '../log/pages.js'
+import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import { timeTold } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
@@ -433,11 +433,11 @@ function readAhead<E extends EventShape>(
   const records = new RecordsAhead(slices)
   let page: CollectedPage<E> = { events: [], scannedTo: 0, head: 0 }
   let ahead: { readonly after: number; readonly limit: number; readonly answer: Promise<CollectedPage<E>> } | undefined
-  const read = (after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedPage<E>> => {
+  const read = (after: number, limit: number, keep: Pick<PageOptions, 'ahead'>): Promise<CollectedPage<E>> => {
     // A batch runs up to the head as it is now, whoever appended last.
-    const options: PageReadOptions = { unreadable: 'collect', signal, own: settings.mode === 'continuous', ...keep }
+    const options: PageOptions = { unreadable: 'collect', own: settings.mode === 'continuous', ...keep }
     reading()
-    return reader.readEvents(target.filter, { after, limit }, options)
+    return (reader as { readPage: ReadPage<E> }).readPage({ filter: target.filter, after, limit, signal }, options)
   }
   return {
     get page() {
@@ -450,7 +450,7 @@ function readAhead<E extends EventShape>(
       while (
         target.preparesMuch === true &&
         page.events.length < most &&
-        (page.bytes ?? 0) < longPageCharacters &&
+        (page.characters ?? 0) < longPageCharacters &&
         records.follows(page.scannedTo)
       ) {
         await slices.turn()
@@ -480,6 +480,6 @@ function joined<E extends EventShape>(page: CollectedPage<E>, next: CollectedPag
     scannedTo: next.scannedTo,
     head: next.head,
     ...(unreadable.length === 0 ? {} : { unreadable }),
-    bytes: (page.bytes ?? 0) + (next.bytes ?? 0),
+    characters: (page.characters ?? 0) + (next.characters ?? 0),
   }
 }

@@ -3,14 +3,14 @@ import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '
 import type { EventShape } from '../events/event.js'
 import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
 import { EventIterator } from '../log/iterate.js'
-import { readPages } from '../log/pages.js'
+import { readPages, type ReadPage } from '../log/pages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import type { CheckpointStore, LeadershipGuard, ProjectorCoordinator } from '../projection/ports.js'
 import { seededRandom, seedFor } from './random.js'
 
 /** What each call does, for messages. */
 const purposes = {
-  readEvents: 'read events',
+  readPage: 'read events',
   readStream: 'read stream',
   append: 'append events',
   load: 'load checkpoint',
@@ -19,7 +19,7 @@ const purposes = {
   acquire: 'acquire leadership',
 } as const
 
-/** The calls that can fail. `read` fails with the `readEvents` that it makes. */
+/** The calls that can fail. `read` fails with the `readPage` that it makes. */
 export type FaultyCall = keyof typeof purposes
 
 /** `'before'`: nothing was done. `'after'`: it was done, and the caller hears of a failure all the same. */
@@ -149,7 +149,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
   // Who is told that it failed has no guard to release, so a name that was granted must not stay taken for ever.
   const giveBack = (guard: LeadershipGuard | undefined | null) => guard?.release()
   const wrappers: { readonly [name: string]: Call } = {
-    readEvents: around('readEvents'),
+    readPage: around('readPage'),
     append: around('append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
     load: around('load'),
     save: around('save'),
@@ -164,10 +164,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       })()
     },
     read: (...[readOptions]: [ReadAllOptions?]) =>
-      new EventIterator(
-        readPages(wrappers['readEvents'] as unknown as EventReader['readEvents'], readOptions),
-        readOptions?.signal,
-      ),
+      new EventIterator(readPages(wrappers['readPage'] as unknown as ReadPage, readOptions), readOptions?.signal),
   }
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }

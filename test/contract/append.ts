@@ -390,7 +390,7 @@ export function appendContract(name: string, open: Open): void {
           expect(await values(store)).toEqual(['second'])
         })
       })
-      test('a decode: read, readStream and readEvents end with the reason of their signal', async () => {
+      test('a decode: read, readStream and readPage end with the reason of their signal', async () => {
         const codec: Codec = { encode: (data) => data, decode: never }
         await within({ codec }, async (store) => {
           await store.append({ stream: 'a', events: [added()] })
@@ -398,7 +398,7 @@ export function appendContract(name: string, open: Open): void {
           const reads = [
             (signal: AbortSignal) => all(store.read({ signal })),
             (signal: AbortSignal) => all(store.readStream('a', { signal })),
-            (signal: AbortSignal) => store.readEvents({}, { limit: 1 }, { signal }),
+            (signal: AbortSignal) => store.readPage({ limit: 1, signal }),
           ]
           for (const read of reads) {
             const controller = new AbortController()
@@ -618,11 +618,11 @@ export function appendContract(name: string, open: Open): void {
         ['fliter', (store) => store.read({ fliter: {} } as object)],
         ['limit', (store) => store.read({ limit: 1 } as object)],
         ['options', (store) => store.read(null as never)],
-        ['afer', (store) => store.readEvents({}, { limit: 1, afer: 1 } as never)],
-        ['page', (store) => store.readEvents({}, undefined as never)],
-        ['page', (store) => store.readEvents({}, 5 as never)],
-        ['sginal', (store) => store.readEvents({}, { limit: 1 }, { sginal: 1 } as object)],
-        ['signal', (store) => store.readEvents({}, { limit: 1 }, { signal: {} as never })],
+        ['afer', (store) => store.readPage({ limit: 1, afer: 1 } as never)],
+        ['request', (store) => store.readPage(undefined as never)],
+        ['request', (store) => store.readPage(5 as never)],
+        ['sginal', (store) => store.readPage({ limit: 1, sginal: 1 } as never)],
+        ['signal', (store) => store.readPage({ limit: 1, signal: {} as never })],
         ['listener', (store) => store.subscribe(7 as never)],
         ['sginal', (store) => store.acquire('p', { sginal: 1 } as object)],
         ['signal', (store) => store.acquire('p', { signal: new AbortController() as never })],
@@ -653,7 +653,7 @@ export function appendContract(name: string, open: Open): void {
           }) as object,
         )
         expect(await all(store.read(observed({ after: 0 })))).toHaveLength(1)
-        expect((await store.readEvents(observed({}), observed({ limit: 5 }))).events).toHaveLength(1)
+        expect((await store.readPage(observed({ filter: observed({}), limit: 5 }))).events).toHaveLength(1)
         for (const options of [{ [Symbol('own')]: 1 }, { hidden: 1 }])
           await expect(store.append({ stream: 'a', events: [added()] }, options as object)).rejects.toMatchObject({
             code: 'invalid-argument',
@@ -683,7 +683,7 @@ export function appendContract(name: string, open: Open): void {
           await all(store.read({ after: undefined, filter: undefined, signal: undefined } as object)),
         ).toHaveLength(1)
         expect(
-          (await store.readEvents({}, { after: undefined, limit: 5 } as never, { signal: undefined })).events,
+          (await store.readPage({ filter: undefined, after: undefined, limit: 5, signal: undefined } as never)).events,
         ).toHaveLength(1)
       })
     })
@@ -739,7 +739,7 @@ export function appendContract(name: string, open: Open): void {
           const [head, version, page] = [
             await store.head(),
             await store.streamVersion('a'),
-            await store.readEvents({}, { limit: 30_000 }),
+            await store.readPage({ limit: 30_000 }),
           ]
           heads.add(head).add(version).add(page.head)
           await new Promise((resolve) => setTimeout(resolve, 0))

@@ -7,19 +7,12 @@ import { databaseName } from '../../events/names.js'
 import type { Clock } from '../../platform/clock.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
-import type {
-  AppendOptions,
-  AppendResult,
-  Durability,
-  EventFilter,
-  PageRequest,
-  ReadStreamOptions,
-} from '../event-store.js'
+import type { AppendOptions, AppendResult, Durability, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
-import type { CollectedPage, PageReadOptions } from '../pages.js'
+import type { CollectedPage, PageOptions } from '../pages.js'
 import type { Codec } from '../encode.js'
 import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
@@ -116,12 +109,8 @@ export class IndexedDbLog {
     return this.#writer.append(prepared, options)
   }
 
-  readEvents<E extends EventShape>(
-    filter: EventFilter,
-    page: PageRequest,
-    options?: PageReadOptions,
-  ): Promise<CollectedPage<E>> {
-    return this.#reader.readEvents<E>(filter, page, options)
+  readPage<E extends EventShape>(request: PageRequest, options?: PageOptions): Promise<CollectedPage<E>> {
+    return this.#reader.readPage<E>(request, options)
   }
 
   readStream<E extends EventShape>(

@@ -6,10 +6,10 @@ import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
-import type { AppendOptions, AppendResult, EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
+import type { AppendOptions, AppendResult, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
-import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type PageOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -86,16 +86,15 @@ export class MemoryLog {
     return undefined
   }
 
-  async readEvents<E extends EventShape>(
-    filter: EventFilter,
-    { after = 0, limit }: PageRequest,
-    options: PageReadOptions = {},
+  async readPage<E extends EventShape>(
+    { filter = {}, after = 0, limit, signal }: PageRequest,
+    options: PageOptions = {},
   ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
-    options.signal?.throwIfAborted()
+    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'))
+    signal?.throwIfAborted()
     const head = this.#events.length
     while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.#at(scan.scannedTo + 1))
-    return finishPage<E>(scan, scan.scannedTo, head, this.#context, options)
+    return finishPage<E>(scan, scan.scannedTo, head, this.#context, { ...options, signal })
   }
 
   async *readStream<E extends EventShape>(
