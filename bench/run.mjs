@@ -1,5 +1,5 @@
 // npm run bench [-- --quick] [--only=text] [--peers | --no-peers] [--engine=name] [--profile=contender]
-// Measures tidemark beside IndexedDB by hand and beside its peers. Prints Markdown, writes bench/results/. See bench/README.md.
+// Measures tidemark and compares it with IndexedDB by hand and with other libraries. Prints Markdown, writes bench/results/. See bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'

@@ -11,7 +11,7 @@ import { readAs } from '../scripts/builds.mjs'
 import { project } from './src/albers.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-/** Set by the end-to-end tests, whose builds must not meet a demo that somebody looks at. */
+/** Set by the end-to-end tests, whose builds must not meet a demo that a developer has open. */
 const testPort = process.env['TIDEMARK_DEMO_E2E_PORT']
 const outDir =
   testPort === undefined

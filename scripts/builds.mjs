@@ -100,7 +100,7 @@ export function readAs(build) {
     enforce: 'pre',
     transform(code, id) {
       const [file] = id.split('?')
-      // The sources of this package, whoever builds them; not what an app has in its `src`.
+      // The sources of this package, whichever package builds them; not what an app has in its `src`.
       if (!file.startsWith(sources) || !/\.[jt]s$/.test(file)) return undefined
       return { code: codeFor(build, code, file), map: null }
     },

@@ -59,7 +59,7 @@ const server = await preview({ configFile: config })
 try {
   const url = `http://localhost:${process.env['TIDEMARK_E2E_PORT']}/`
   const ending = new AbortController()
-  // The rounds under way are played to their end, so that no browser is left behind. Vite's server would end the process at once.
+  // The rounds under way are played to their end, so that no browser is left behind. Vite's server would end the process immediately.
   process.removeAllListeners('SIGTERM')
   const end = () => ending.abort()
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)

@@ -18,7 +18,7 @@ const TIMEOUT = 180_000
  * @typedef {object} Mutant
  * @property {string} id
  * @property {string} file
- * @property {string} find the text that is changed; stands in the file once
+ * @property {string} find the text that is changed; occurs in the file once
  * @property {string} replace
  * @property {readonly string[]} tests the files that should notice
  * @property {string} breaks what goes wrong with it

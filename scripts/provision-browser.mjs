@@ -40,7 +40,7 @@ export function provisionChromium() {
   return undefined
 }
 
-/** Installs Firefox and WebKitGTK if they are missing. Without them the suite goes on, and says which engine it did not run. */
+/** Installs Firefox and WebKitGTK if they are missing. Without them the suite continues, and says which engine it did not run. */
 export function provisionOtherEngines() {
   if (!process.env['CI'] || process.getuid?.() !== 0 || !hasAptGet()) return
   const missing = [
@@ -54,7 +54,8 @@ export function provisionOtherEngines() {
   for (const [name, packages] of missing) {
     const problem = aptGet(['install', '--yes', '--no-install-recommends', ...packages], left())
     const reason = whyMissing(name)
-    if (reason) console.error(`${name} could not be installed (${problem ?? reason}), so the suite goes on without it.`)
+    if (reason)
+      console.error(`${name} could not be installed (${problem ?? reason}), so the suite continues without it.`)
   }
 }
 

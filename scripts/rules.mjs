@@ -58,7 +58,7 @@ export function readBooks(read = (file) => readFileSync(join(root, file), 'utf8'
   )
 }
 
-/** The numbers that a text cites: those whose letter a book has, wherever they are, and any letter where it can be nothing else. */
+/** The numbers that a text cites: those whose prefix a book has, wherever they are, and any prefix where it can be nothing else. */
 export function citationsIn({ file, text }, letters) {
   let rest = text
   for (const { files, text: pattern } of otherNames) if (files.test(file)) rest = rest.replace(pattern, '')

@@ -17,7 +17,7 @@ const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
 const memory = ['src/log/memory/memory-log.ts', 'src/read-model/memory/memory-storage.ts']
-/** What `tidemark/memory` brings along, so that a bundle on IndexedDB need not hold it. */
+/** What `tidemark/memory` contains, so that a bundle on IndexedDB need not hold it. */
 const modelsInMemory = [
   ...['memory/memory-storage', 'state', 'define', 'keys', 'kinds', 'equal', 'fingerprint'].map(
     (name) => `src/read-model/${name}.ts`,

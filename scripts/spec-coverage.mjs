@@ -1,6 +1,6 @@
 // Writes docs/spec-coverage.md from the titles of the tests: `node scripts/spec-coverage.mjs`.
 // A title counts for the cases that it begins with, 'S5: …', 'R3, R4: …', 'K1–K4: …', and for those it names later with a colon. A bare H is a
-// hazard there; the cases of SPEC 3.7 of that letter are written 'SPEC H1: …'.
+// hazard there; the cases of SPEC 3.7 of that prefix are written 'SPEC H1: …'.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 const sections = [

@@ -12,7 +12,7 @@ const START_TIMEOUT = 60_000
  */
 export async function startDisplay(xvfb) {
   const server = spawn(xvfb, ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
-    // Ctrl+C is for whoever started it, who may still need the screen for a moment.
+    // Ctrl+C is for the process that started it, which may still need the screen for a moment.
     detached: true,
     stdio: ['ignore', 'pipe', 'ignore'],
   })
@@ -37,7 +37,7 @@ function displayNumber(server) {
       if (text.includes('\n')) settle(() => resolve(text.trim()))
     })
     server.once('error', (error) => settle(() => reject(error)))
-    server.once('exit', (code) => settle(() => reject(new Error(`Xvfb ended at once (exit ${code})`))))
+    server.once('exit', (code) => settle(() => reject(new Error(`Xvfb ended immediately (exit ${code})`))))
     function settle(then) {
       clearTimeout(timer)
       then()

@@ -1,6 +1,6 @@
 // Plain English, checked: `node scripts/words.mjs [file or folder …]` prints what test/unit/words.test.ts would refuse.
-// Markdown is checked for words, for the length of paragraphs and table cells, and for line breaks within a sentence;
-// .ts, .mts and .mjs files for the words of their comments and strings. Code in Markdown is not checked.
+// Markdown is checked for words, for the length of paragraphs and table cells, and for line breaks within a sentence,
+// .ts, .mts and .mjs files for the words of their comments and strings, and so are the examples (`ts`, `js`) in Markdown.
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { argv } from 'node:process'
@@ -22,15 +22,15 @@ export const words = [
   ['at once', 'immediately, together, synchronously'],
   ['room|rooms', 'space; folder, module'],
   ['events? that kills?|kills whoever', 'poison event'],
-  ['PoisonEventError|poison-event', 'PoisonEventError, poison-event'],
+  ['EventCrashesError|event-crashes', 'PoisonEventError, poison-event'],
   ['(?<!dead |dead-|capital |lower-case |upper-case )letters?', 'dead letter'],
   [
-    'holds (?:its|their|the|a) stream|holdsStream|held streams?|stream-blocked|streams? (?:is|are|was) held|held letters?',
+    'holds (?:its|their|the|a) stream|holdsStream|held streams?|stream-held|streams? (?:is|are|was) held|held letters?',
     'blocks its stream, blocked stream, stream-blocked',
   ],
   ['(?:told|tells?|telling) of', 'reported, is notified of'],
   ['goes unheard|hears?|heard|heeds?|heeded|deaf', 'is noticed, receives, ignores'],
-  ['hurry|hurries|hurried|distrusts?|pour|inBurst|burst', 'say what happens'],
+  ['hurry|hurries|hurried|distrusts?|pour|pours|pouring', 'say what happens'],
   ['(?:other|hidden|shown|own|both|which) sides?|side of its own|sides? that', 'slot: active slot, inactive slot'],
   ['incarnations?', 'log id'],
   ['no chance|by chance|, chance', 'randomness, at random'],
@@ -57,7 +57,7 @@ export const words = [
   ['torn', 'inconsistent, half-written'],
   ['doubled (?:effect|hint|message)s?', 'duplicate'],
   ['upside down|in the middle of whatever', 'say when'],
-  ['is so|it is so', 'is true'],
+  ['(?:it )?is so(?=[.,;:)]|$)', 'is true'],
   ['there (?:is|are) none of', 'unknown, does not exist'],
   ['does harm|do harm', 'damages'],
   ['must not be believed|is believed|believed', 'trusted, accepted as true'],
@@ -193,9 +193,13 @@ const found = (text, line) =>
 
 /** What is to be changed in the text of a file, in the order of its lines. */
 export function wordFindings(path, text) {
-  if (!path.endsWith('.md'))
-    return proseOfSource(text).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), line))
-  return proseOfMarkdown(text).flatMap(({ kind, line, lines }) => {
+  const inSource = (source, from) =>
+    proseOfSource(source).flatMap(({ line, text: piece }) => found(piece.replace(/`[^`\n]*`/g, '`…`'), from + line))
+  if (!path.endsWith('.md')) return inSource(text, 0)
+  const examples = [...text.matchAll(/^(```+)[tj]s\n([\s\S]*?)^\1/gm)].flatMap(({ index, 2: code }) =>
+    inSource(code, text.slice(0, index).split('\n').length),
+  )
+  const prose = proseOfMarkdown(text).flatMap(({ kind, line, lines }) => {
     const findings = found(withoutCode(lines.join('\n')), line)
     const whole = lines.join(' ')
     const count = whole.split(/\s+/).filter((word) => /\w/.test(word)).length
@@ -212,6 +216,7 @@ export function wordFindings(path, text) {
         })
     return findings
   })
+  return [...prose, ...examples]
 }
 
 /** Files under a path of this checkout that are checked, as paths with slashes. */

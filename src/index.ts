@@ -152,7 +152,7 @@ export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type CommandStore, type ExecuteOptions } from './commands/execute.js'
 export type { CommandRetry } from './commands/pipeline.js'
-export type { RetryOptions } from './commands/retry.js'
+export type { RetryOptions } from './platform/backoff.js'
 
 export type { Clock } from './platform/clock.js'
 

@@ -56,7 +56,7 @@ export interface Sizes {
   readonly smallCommits: number
   /** Events that are projected with a transaction each. */
   readonly naive: number
-  /** Events of the log to which single events are added, and of the one that is appended and projected at once. */
+  /** Events of the log to which single events are added, and of the one that is appended and projected together. */
   readonly modelled: number
   /** Single events of a run that are each waited for. */
   readonly waits: number

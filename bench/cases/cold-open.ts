@@ -1,4 +1,4 @@
-/** What the driver does around browsers that it starts anew: fill once, then open and read the rows in each. */
+/** What the driver does around browsers that it starts again: fill once, then open and read the rows in each. */
 import { timed, type Run } from './case.js'
 import type { System } from './system.js'
 import { assertCustomers, batchesOf, deposits, type Customer } from './workload.js'

@@ -62,7 +62,7 @@ export function compactionCases(): Case[] {
           }
         })
         if (events !== own.length || amount !== sum)
-          throw new Error(`readStream answered ${events} events of ${amount} in place of ${own.length} of ${sum}`)
+          throw new Error(`readStream returned ${events} events of ${amount} in place of ${own.length} of ${sum}`)
         return run
       }),
       tearDown,

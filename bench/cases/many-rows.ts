@@ -1,4 +1,4 @@
-/** A read model of many rows: its events should cost what those of a small one cost, and its runner remember no more than it has room for. */
+/** A read model of many rows: its events should cost what those of a small one cost, and its runner remember no more than its cache may hold. */
 import {
   defineProjection,
   deleteReadModel,

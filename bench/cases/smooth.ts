@@ -1,4 +1,4 @@
-/** Catching up on the main thread of a page that somebody uses, on a slow processor. The driver throttles it and types. */
+/** Catching up on the main thread of a page that is in use, on a slow processor. The driver throttles it and types. */
 import { deleteEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { allRows, openRows, projectInOneCommit } from '../raw/projection.js'

@@ -24,11 +24,11 @@ export function streamCase({ smallCommits }: Sizes): Case {
       read((version, value) => {
         events += 1
         amount += value
-        if (version !== events) throw new Error(`${who} answered version ${version} in place of ${events}`)
+        if (version !== events) throw new Error(`${who} returned version ${version} in place of ${events}`)
       }),
     )
     if (events !== count || amount !== sum)
-      throw new Error(`${who} answered ${events} events of ${amount} in place of ${count} of ${sum}`)
+      throw new Error(`${who} returned ${events} events of ${amount} in place of ${count} of ${sum}`)
     return run
   }
   return {

@@ -3,7 +3,7 @@ import { timed, timedEach, type Case, type Sizes } from './case.js'
 import type { System, SystemStore } from './system.js'
 import { assertCustomers, batchesOf, deposits } from './workload.js'
 
-/** Makes names of databases that nobody else has. */
+/** Makes names of databases that no other caller has. */
 let runs = 0
 
 /** Commits of 100 events, until the rows of all of them are committed. */

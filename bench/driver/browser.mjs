@@ -11,7 +11,7 @@ export const engines = { 'chromium-leveldb': chromiumOn('leveldb'), 'chromium-sq
 
 const running = new Set()
 
-/** Ends every browser, so that whoever waits for one fails and cleans up. */
+/** Ends every browser, so that code which waits for one fails and cleans up. */
 export async function closeAll() {
   await Promise.all([...running].map((close) => close()))
 }
@@ -29,7 +29,7 @@ export async function openBrowser({ engine: name, url, profile, profileFile }) {
   if (missing !== undefined) throw new Error(`The bench cannot run in ${name}: ${missing}`)
   const engine = engines[name]
   const browser = await engine.start(profile, profileFile)
-  // Whoever closes it again waits until it is gone: only then may its profile be removed.
+  // A second caller of close waits until it is gone: only then may its profile be removed.
   let closing
   const close = () => {
     running.delete(close)

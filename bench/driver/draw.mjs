@@ -27,7 +27,7 @@ ${cases.map(caseTable).join('\n')}
 `
 }
 
-/** An aim stands at two thirds of the width, so that what exceeds it shows. */
+/** An aim is drawn at two thirds of the width, so that what exceeds it shows. */
 const aimAt = 66
 
 function targetTable(measured) {

@@ -17,7 +17,7 @@ export async function profiler(browser, { contender: wanted, folder }) {
       now = contender.includes(wanted) ? `${caseName} ${contender}`.replaceAll(/[^a-z0-9]+/gi, '-') : undefined
       return run()
     },
-    /** Writes the profiles, and answers their hottest functions as Markdown. The browser must have ended. */
+    /** Writes the profiles, and returns their hottest functions as Markdown. The browser must have ended. */
     async finish() {
       return (await profiles.finish(folder)).map(hottest).join('\n')
     },

@@ -48,7 +48,7 @@ export async function inRounds(plan, { rounds, softLimit, say }, run) {
     say(`round ${round} of ${rounds - 1}${round === 0 ? ', thrown away' : ''}`)
     for (const { name, contenders } of cases) {
       for (let turn = 0; turn < contenders.length; turn += 1) {
-        // Another one begins in each round: nobody always runs behind the same neighbour.
+        // Another one begins in each round, so that none always runs after the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
         const { ms, events, waits = [], mainThread, heap } = await run(name, contender.name, round > 0)
         if (round === 0) continue

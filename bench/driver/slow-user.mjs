@@ -1,9 +1,9 @@
-// A slow processor, and somebody who types meanwhile.
+// A slow processor, and a user who types meanwhile.
 
 /** Between two keys. */
 const pause = 40
 
-/** @param {(() => Promise<import('@playwright/test').CDPSession>) | undefined} devtools without it nobody is slowed down */
+/** @param {(() => Promise<import('@playwright/test').CDPSession>) | undefined} devtools without it nothing is slowed down */
 export async function slowUser(devtools) {
   const session = await devtools?.()
   return {

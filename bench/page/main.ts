@@ -18,14 +18,14 @@ import { byHand } from '../raw/system.js'
 import { counted, type RequestCount } from './requests.js'
 
 export interface BenchPage {
-  /** Makes the cases, and answers their names with those of their contenders. */
+  /** Makes the cases, and returns their names with those of their contenders. */
   plan(sizes: Sizes): { name: string; throttle: number; contenders: string[] }[]
   setUp(name: string): Promise<void>
   run(name: string, contender: string): Promise<Run>
   /** What one more run asks of IndexedDB for an event, or for a wait. */
   count(name: string, contender: string): Promise<RequestCount>
   tearDown(name: string): Promise<void>
-  /** What is asked of the tab beside. */
+  /** What is asked of the other tab. */
   lead(task: 'start' | 'stop'): Promise<void>
   /** Leaves a database on the disk. */
   leaveDatabase(): Promise<void>
@@ -80,7 +80,7 @@ window.bench = {
   },
   async run(name, contender) {
     const found = find(find(cases, name).contenders, contender)
-    // Nobody pays for the garbage of the contender before.
+    // No contender pays for the garbage of the contender before.
     window.gc?.()
     return found.run()
   },

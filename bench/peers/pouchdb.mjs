@@ -28,7 +28,7 @@ export const pouchdb = {
         if (refused) throw new Error(`PouchDB refused events: ${JSON.stringify(refused)}`)
       },
       async settled() {
-        await db.query('customers', { key: 'nobody', reduce: false })
+        await db.query('customers', { key: 'no-such-customer', reduce: false })
       },
       rows: async () =>
         (await db.query('customers', { group: true })).rows.map(({ key, value }) => ({ customer: key, ...value })),

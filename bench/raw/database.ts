@@ -24,7 +24,7 @@ export function openDatabase(name: string, create?: (database: IDBDatabase) => v
   return requested(request)
 }
 
-/** Deletes a database that nobody has open. */
+/** Deletes a database that no tab has open. */
 export async function deleteDatabase(name: string): Promise<void> {
   await requested(indexedDB.deleteDatabase(name))
 }

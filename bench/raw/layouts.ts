@@ -5,13 +5,13 @@ import { committed, requested, writing } from './database.js'
 export interface Layout {
   /** Makes the object store `log`. */
   create(database: IDBDatabase): void
-  /** Answers a function that adds events to `log`, from the first one of the log on. */
+  /** Returns a function that adds events to `log`, from the first one of the log on. */
   adder(): (log: IDBObjectStore, events: readonly NewDeposit[]) => void
   /** Reads everything back. */
   tally(database: IDBDatabase): Promise<Tally>
 }
 
-/** Answers a function that adds events in a transaction of their own. */
+/** Returns a function that adds events in a transaction of their own. */
 export function writerOf(layout: Layout, database: IDBDatabase): (events: readonly NewDeposit[]) => Promise<void> {
   const add = layout.adder()
   return (events) => {

@@ -38,7 +38,7 @@ export async function openLogByHand(name: string, commits: Iterable<readonly New
   return log
 }
 
-/** Reads a log whose events stand one after the other up to a position by `getAll`, so many records at a time, and parses it. */
+/** Reads a log whose events are stored one after the other up to a position by `getAll`, so many records at a time, and parses it. */
 export async function readLog(
   log: IDBDatabase,
   pageRecords: number,

@@ -34,7 +34,7 @@ const caribbean = region([8, 18], 66, [0, 18.2], scale, [880, 486])
 
 export const viewBox = { x: 44, y: 4, width: 880, height: 528 }
 
-/** Where a place stands in the view box, or null if the map does not show it. */
+/** Where a place is in the view box, or null if the map does not show it. */
 export function project(longitude: number, latitude: number): Point | null {
   const west = longitude > 0 ? longitude - 360 : longitude
   if (latitude < 12 || west < -200) return null

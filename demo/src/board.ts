@@ -1,4 +1,4 @@
-/** The figures of all airports, and the table of those that stand out. */
+/** The figures of all airports, and the table of the most delayed or the busiest ones. */
 import type { Place } from './airports.js'
 import { byId, h, say, segments } from './dom.js'
 import { enoughLandings, lateFrom, nowhere, type Airport, type Totals } from './flights.js'
@@ -9,7 +9,7 @@ import type { View } from './session.js'
 
 type Order = 'byDelay' | 'byLanded'
 
-/** Rows until somebody asks for all: as many as fit beside the panel. */
+/** Rows until the user asks for all: as many as fit next to the panel. */
 const rowsAtFirst = matchMedia('(min-width: 62rem)').matches ? 18 : 12
 
 export function mountBoard(places: ReadonlyMap<string, Place>, onPoint: (code: string | null) => void) {

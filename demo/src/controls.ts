@@ -118,7 +118,7 @@ async function askWorker(session: Session): Promise<void> {
   const answer = new Promise<ProjectAnswer>((resolve) => {
     channel.port1.onmessage = (event: MessageEvent<ProjectAnswer>) => resolve(event.data)
     setTimeout(
-      () => resolve({ ok: false, text: 'The service worker did not answer within fifteen seconds.' }),
+      () => resolve({ ok: false, text: 'The service worker did not respond within fifteen seconds.' }),
       answerWithin,
     )
   })

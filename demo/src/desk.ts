@@ -189,9 +189,9 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
         error instanceof CaughtUpTimeoutError
           ? `${stored}. The board is behind and will show it later.`
           : phase === 'paused'
-            ? `${stored}. The board is paused and will show it when it goes on.`
+            ? `${stored}. The board is paused and will show it when it continues.`
             : phase === 'faulted'
-              ? `${stored}. The board stopped at an event before it, and will show it when it goes on.`
+              ? `${stored}. The board stopped at an event before it, and will show it when it continues.`
               : `${stored}, not on the board yet: ${messageOf(error)}`,
         'fine',
         about,

@@ -31,7 +31,7 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return element as T
 }
 
-/** Sets text only where it differs, so that assistive technology hears changes and nothing else. */
+/** Sets text only where it differs, so that assistive technology announces changes and nothing else. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }

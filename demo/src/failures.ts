@@ -9,7 +9,7 @@ import { shared } from './shared.js'
 
 type Letter = ReturnType<Running['deadLetters']> extends AsyncIterable<infer L> ? L : never
 
-/** So many letters are listed. */
+/** How many dead letters are listed. */
 const listed = 20
 
 export function mountFailures(store: Store, session: Session): void {
@@ -38,7 +38,7 @@ export function mountFailures(store: Store, session: Session): void {
     },
   })
   const poison = button({ label: 'Send a poison event', action: sendPoison })
-  const letters = h('ul', { class: 'letters' })
+  const letters = h('ul', { class: 'dead-letters' })
   const summary = h('p', { class: 'hint' })
 
   byId('panel').append(
@@ -89,13 +89,13 @@ export function mountFailures(store: Store, session: Session): void {
     } else if (problem !== undefined) notify(`${stored} ${messageOf(problem)}`, 'trouble')
     else if (found.some((letter) => letter.position === position && letter.attempts === 0))
       notify(
-        `${stored} An event of its stream is set aside, so it waits behind that one, and the board goes on.`,
+        `${stored} An event of its stream is set aside, so it waits behind that one, and the board continues.`,
         'trouble',
         letters.lastElementChild,
       )
     else if (found.some((letter) => letter.position === position))
       notify(
-        `${stored} The handler threw at it, so it was set aside, and the board goes on.`,
+        `${stored} The handler threw at it, so it was set aside, and the board continues.`,
         'trouble',
         letters.lastElementChild,
       )
@@ -176,7 +176,7 @@ export function mountFailures(store: Store, session: Session): void {
     await settled(`The event at ${count(letter.position)} was applied. It counts once.`)
   }
 
-  /** The letter and its buttons are gone: the focus goes to what is next. */
+  /** The dead letter and its buttons are gone: the focus goes to what is next. */
   async function settled(words: string): Promise<void> {
     await list()
     notify(words)

@@ -107,7 +107,7 @@ export interface Handling {
 
 export const boardName = 'airport-board'
 
-/** The board at a version. A new version is built beside the old one, from the first event on. */
+/** The board at a version. A new version is built next to the old one, from the first event on. */
 export function defineBoard(version: number, handling: () => Handling) {
   return defineProjection(events, {
     name: boardName,

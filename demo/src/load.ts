@@ -21,14 +21,14 @@ const texts: Readonly<Record<Phase, string>> = {
     'Load the landings of 20,000 real flights, January to March 2001. They are stored as events, and the board grows from them.',
   loading: 'One commit for each day. Stop, reload or close the tab as you like: nothing is stored twice.',
   elsewhere: 'This tab shows how far it is.',
-  partial: 'Go on from the last day; what is there already is recognised by its event ids.',
+  partial: 'Continue from the last day; what is there already is recognised by its event ids.',
   complete: 'Load them again to see that none is stored twice.',
 }
 const labels: Readonly<Record<Phase, string>> = {
   empty: 'Load 20,000 flights',
   loading: '',
   elsewhere: '',
-  partial: 'Go on loading',
+  partial: 'Continue loading',
   complete: 'Load again',
 }
 

@@ -11,7 +11,7 @@ import { mountLoad } from './load.js'
 import { mountMap } from './map.js'
 import { messageOf, notify } from './notice.js'
 import { mountPanel } from './panel.js'
-import { keepRoom } from './room.js'
+import { keepPlaces } from './placeholders.js'
 import { Session } from './session.js'
 import { watchTabs } from './tabs.js'
 
@@ -57,7 +57,7 @@ try {
   mountFailures(store, session)
   mountJournal(store)
   await mountLoad(store, tabs)
-  keepRoom()
+  keepPlaces()
   // To play with in the console: `await flightDesk.session.view.airports.get('LAS')`.
   window.flightDesk = { store, session }
   document.documentElement.dataset['ready'] = 'yes'

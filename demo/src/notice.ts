@@ -3,7 +3,7 @@ import { byId, h, say } from './dom.js'
 
 type Kind = 'fine' | 'trouble'
 
-/** How long a line stays, ms. Whoever needs longer finds what was stored in the list under the departures. */
+/** How long a line stays, ms. A user who needs longer finds what was stored in the list under the departures. */
 const stays = { fine: 12_000, trouble: 30_000 } as const
 
 const text = byId('notice')
@@ -73,7 +73,7 @@ const overlap = (one: DOMRect, other: DOMRect) =>
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** For what runs on its own: says what went wrong, since nobody awaits it. */
+/** For what runs on its own: says what went wrong, since no code awaits it. */
 export function inBackground(work: Promise<unknown>): void {
   work.catch((error: unknown) => notify(messageOf(error), 'trouble'))
 }

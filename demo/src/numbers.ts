@@ -28,8 +28,8 @@ const span = 3_000
 const resting = 1_500
 
 /**
- * Measures events per second over the last three seconds, from the positions that this page sees, whoever moves them.
- * Answers 0 when nothing moved for a moment.
+ * Measures events per second over the last three seconds, from the positions that this page sees, whichever tab moves them.
+ * Returns 0 when nothing moved for a moment.
  */
 export function speedometer(now: () => number = () => performance.now()): (position: number) => number {
   let seen: { readonly at: number; readonly position: number }[] = []

@@ -1,4 +1,4 @@
-/** What happens underneath: who projects, how far, and what stands in the way. */
+/** What happens underneath: who projects, how far, and what prevents progress. */
 import { byId, h, perFrame, say } from './dom.js'
 import type { Store } from './flights.js'
 import { inBackground } from './notice.js'
@@ -9,7 +9,7 @@ import type { Tab, Tabs, TabWatch } from './tabs.js'
 
 type Phase = Status['phase']
 
-/** One word for a phase. That others lead, or nobody, is said above. */
+/** One word for a phase. That others lead, or that no tab leads, is said above. */
 function phaseWord({ phase, behind }: Status): string {
   switch (phase) {
     case 'live':
@@ -24,13 +24,13 @@ function phaseWord({ phase, behind }: Status): string {
   }
 }
 
-/** Phases in which the reason is an error, and not somebody's wish. */
+/** Phases in which the reason is an error, and not a wish of the user. */
 const failing: ReadonlySet<Phase> = new Set(['retrying', 'stalled', 'faulted'])
 
 function leaderSentence(status: Status | undefined, { leader, all }: Tabs): string {
   const name =
     leader === undefined
-      ? 'nobody'
+      ? 'no tab'
       : leader === 'service worker'
         ? 'the service worker'
         : leader.isThis
@@ -38,14 +38,14 @@ function leaderSentence(status: Status | undefined, { leader, all }: Tabs): stri
           : `tab ${leader.name}`
   const self = all.find(({ isThis }) => isThis)?.name
   if (status === undefined)
-    return leader === undefined ? 'Stopped here, and nobody leads.' : `Stopped here; ${name} leads.`
+    return leader === undefined ? 'Stopped here, and no tab leads.' : `Stopped here; ${name} leads.`
   if (status.leader)
     return name === 'this tab' || leader === undefined
       ? `This tab, ${self ?? ''}, leads.`
-      : `This tab, ${self ?? ''}, works beside ${name}, which does not move.`
+      : `This tab, ${self ?? ''}, works in parallel with ${name}, which does not move.`
   if (status.phase === 'starting') return 'This tab joins …'
-  if (status.phase === 'faulted') return 'Nobody leads: the projection stopped at an event.'
-  if (leader === undefined || name === 'this tab') return 'Nobody leads at the moment.'
+  if (status.phase === 'faulted') return 'No tab leads: the projection stopped at an event.'
+  if (leader === undefined || name === 'this tab') return 'No tab leads at the moment.'
   return `${name.replace(/^./, (first) => first.toUpperCase())} leads. This is tab ${self ?? ''}.`
 }
 

@@ -41,7 +41,7 @@ const upTo = (flights: number, count: number): Loaded => {
 
 /** Looks how much of the record is in the log, going on from what was known. A day's commit is there as a whole or not at all. */
 export async function lookUp(store: Store, known: Loaded = upTo(0, 0)): Promise<Loaded> {
-  // All at once: a read waits for the writes before it, so that one after the other would run behind a tab that loads.
+  // All together: a read waits for the writes before it, so that one after the other would run behind a tab that loads.
   const versions = await Promise.all(days.slice(known.days).map((day) => store.streamVersion(streamOf(day))))
   const missing = versions.indexOf(0)
   const found = missing === -1 ? versions : versions.slice(0, missing)
@@ -55,7 +55,7 @@ export async function lookUp(store: Store, known: Loaded = upTo(0, 0)): Promise<
 
 /**
  * The same id at every load, so that a day which is in the log already is recognised and not stored twice: loading again after a
- * stop, a reload or a crash goes on where it ended. A UUID of version 7 that grows with the flight's place in the record, since
+ * stop, a reload or a crash continues where it ended. A UUID of version 7 that grows with the flight's place in the record, since
  * an id above every id in the log needs no look for a duplicate.
  */
 function idOf(place: number): string {

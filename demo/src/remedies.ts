@@ -29,16 +29,16 @@ export function remedies(session: Session, which: 'running' | 'building') {
     if (running === undefined || !(error instanceof ProjectionError) || error.position === undefined) return
     await running.skip(error.position)
     notify(
-      `The event at ${count(error.position)} stays in the log, and off the board. ${which === 'running' ? 'The projection goes on behind it.' : 'The new version goes on behind it.'}`,
+      `The event at ${count(error.position)} stays in the log, and off the board. ${which === 'running' ? 'The projection continues behind it.' : 'The new version continues behind it.'}`,
     )
   }
 
   async function tryAgain(): Promise<void> {
     const running = troubled()
     await running?.resume()
-    // Rejects at once if the handler threw again.
+    // Rejects immediately if the handler threw again.
     await running?.caughtUp(running.status.getSnapshot().head, { timeout: 3000 })
-    notify('The handler coped with the event. The projection goes on.')
+    notify('The handler accepted the event. The projection continues.')
   }
 
   return {

@@ -1,4 +1,4 @@
-/** The version of the board that is shown, the one that may be built beside it, and who runs them. */
+/** The version of the board that is shown, the one that may be built in parallel, and who runs them. */
 import { openReadModel, startProjection, type ProjectionReport } from 'tidemark'
 import { boardName, defineBoard, type Board, type Store } from './flights.js'
 import { inBackground, messageOf, notify } from './notice.js'
@@ -40,7 +40,7 @@ export class Session {
   view: View | undefined
   /** Runs the version on show; undefined while stopped in this tab. */
   running: Running | undefined
-  /** Builds the next version beside it. */
+  /** Builds the next version in parallel. */
   building: Building | undefined
 
   readonly #store: Store

@@ -1,4 +1,4 @@
-/** What all tabs share beside the log: a few words in `localStorage`, whose `storage` event tells the other tabs. */
+/** What all tabs share in addition to the log: a few words in `localStorage`, whose `storage` event tells the other tabs. */
 
 export type FailurePolicy = 'park' | 'hold' | 'stop'
 

@@ -1,10 +1,10 @@
 /**
- * Which tabs there are and what each does, as the browser's lock manager tells: it knows at once when a tab was closed or
- * crashed, so nobody has to keep a list.
+ * Which tabs there are and what each does, as the browser's lock manager tells: it knows immediately when a tab was closed or
+ * crashed, so no code has to keep a list.
  */
 
 export interface Tab {
-  /** A letter. */
+  /** One character. */
   readonly name: string
   readonly isThis: boolean
   /** It runs the projection, waits to take over, or was stopped. */
@@ -31,14 +31,14 @@ const prefix = 'flight-desk:tab:'
 const ownLetter = 'flight-desk:tab'
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 
-/** Held while a tab loads flights, so that two never do it at once. */
+/** Held while a tab loads flights, so that two never do it in parallel. */
 export const loadLock = 'flight-desk:load'
 
-/** Lock managers tell of no changes: look so often, ms. */
+/** Lock managers do not report changes: look so often, ms. */
 const interval = 500
 
 /**
- * Gives this tab the first letter that is free, and watches all of them.
+ * Gives this tab the first name that is free, and watches all of them.
  *
  * @param projectionLock the end of the name of the lock that the leader holds
  */
@@ -93,7 +93,7 @@ export async function watchTabs(projectionLock: () => string): Promise<TabWatch>
   return { getSnapshot: () => tabs, subscribe: (listener) => void listeners.add(listener), refresh }
 }
 
-/** Holds the lock of the first free letter until it is released or the page ends; after a reload of the same one, if it can. */
+/** Holds the lock of the first free name until it is released or the page ends; after a reload of the same one, if it can. */
 async function takeLetter(): Promise<{ readonly letter: string; release(): void }> {
   for (const letter of [sessionStorage.getItem(ownLetter), ...letters]) {
     if (letter === null) continue

@@ -4,10 +4,10 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { commandRetry, retryPolicy, type RetryOptions } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
-import { retryPolicy, type RetryOptions } from './retry.js'
 
 /** What a command needs of a store. */
 export interface CommandStore<E extends EventShape = EventShape> {
@@ -17,7 +17,7 @@ export interface CommandStore<E extends EventShape = EventShape> {
 
 /** How a command is carried out. */
 export interface ExecuteOptions {
-  /** What to do about conflicts. */
+  /** Retries after a conflict. @default { maxRetries: 4, delay: 10, multiplier: 2, maxDelay: 5000, jitter: 0.2 } */
   readonly retry?: RetryOptions
   /** Called before each retry. If it throws, `execute` rejects with that and nothing was written. */
   readonly onRetry?: (retry: CommandRetry) => void
@@ -70,7 +70,7 @@ export async function execute<E extends EventShape, S>(
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
   const pipeline = commandPipeline(command as Command<E, S>, {
-    retry: retryPolicy(options.retry),
+    retry: retryPolicy(options.retry, commandRetry),
     random: () => clock.random(),
   })
   let step = pipeline.next()

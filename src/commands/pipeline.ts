@@ -17,10 +17,10 @@ import { isPlainPrototype } from '../events/json.js'
 import { streamName } from '../events/names.js'
 import type { AppendResult, StreamWrite } from '../log/event-store.js'
 import { onlyKnown } from '../platform/arguments.js'
+import { pauseBefore, type RetryPolicy } from '../platform/backoff.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
 import { CommandConflictError } from './conflict.js'
-import { retryDelay, type RetryPolicy } from './retry.js'
 import { createWriteBatch, declareStreams } from './write-batch.js'
 
 /** A command is about to start again. */
@@ -88,8 +88,8 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
     }
     if (reply.kind !== 'conflict') throw unexpected(reply)
     const streams = [...versions.keys()]
-    if (attempts > retry.maxAttempts) throw new CommandConflictError(reply.error, attempts, streams, command.name)
-    const delay = retryDelay(retry, attempts, random)
+    if (attempts > retry.maxRetries) throw new CommandConflictError(reply.error, attempts, streams, command.name)
+    const delay = pauseBefore(attempts - 1, retry, random())
     yield { kind: 'report', retry: { attempt: attempts, delay, streams, conflict: reply.error } }
     yield { kind: 'sleep', ms: delay }
   }

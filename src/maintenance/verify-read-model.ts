@@ -8,7 +8,7 @@ import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { storageError } from '../platform/indexeddb.js'
 import { nextTask } from '../platform/tasks.js'
 import { settle } from '../projection/config.js'
-import { newRun } from '../projection/machine.js'
+import { newRun } from '../projection/batching.js'
 import { runMachine } from '../projection/runner.js'
 import type { DeadLetterRecord, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
@@ -340,7 +340,7 @@ async function foldAgain<E extends EventShape>(
   const run = newRun()
   // Not up to the head: what comes after the checkpoint is not in the rows.
   run.goal = state.position
-  const settings = settle({ retry: { maxAttempts: maxRetries, delay: 0 } }, 'batch')
+  const settings = settle({ retry: { maxRetries, delay: 0 } }, 'batch')
   try {
     const reader: EventReader<E> = { readPage: (...asked) => store.readPage(...asked) }
     await runMachine(

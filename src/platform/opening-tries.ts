@@ -1,16 +1,17 @@
-/** How often a database is opened that does not open: again at once, then now and then, never in a storm (H21, H22, H28). */
+/** How often to open a database that does not open: again after a short pause, later now and then, never in a storm (H21, H22, H28). */
 import { StorageDamagedError, TidemarkError } from '../errors.js'
+import { pauseBefore } from './backoff.js'
 import { sleep, type Clock } from './clock.js'
 
-/** One operation tries so often, each time with a fresh request: a repeated answer of an old one heals nothing (H21). */
+/** One operation tries this often, each time with a new request, because the result of an old one never changes (H21). */
 const triesAtOnce = 3
-/** Before the second try, in ms; four times as long before the third. Halved or doubled by chance, so that tabs do not try in step. */
-const firstPause = 50
-/** So many tries may fail one after the other, whoever asks for them … */
+/** The pause before the second try, in ms, and the longer one before the third; random by half, so that tabs do not try in step. */
+const pauses = { delay: 50, maxDelay: 1_000, multiplier: 4, jitter: 0.5 }
+/** This many tries in a row may fail, of all callers together … */
 const mostTries = 9
-/** … and one more after so many ms: in ten minutes 29 at most. */
+/** … and one more after each of these spans, in ms: at most 29 in ten minutes. */
 const tryAgainEvery = 30_000
-/** An act of the app is a try of its own, ms after the one before: a loop of appends must not be a storm either. */
+/** A call of the app is a try of its own, but not sooner than this after the one before, in ms: a loop of appends must not make a storm. */
 const urgentEvery = 250
 
 /** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
@@ -21,18 +22,18 @@ function mayPass(error: unknown): boolean {
   return error instanceof TidemarkError && passing.has((error.cause as { name?: string } | undefined)?.name ?? '')
 }
 
-/** Who asks. */
+/** Who asks for the database. */
 export interface OpenOptions {
-  /** One try at once, however many failed before, but no more than four a second: the app itself asks for it. */
+  /** The app itself asks: try immediately, however many tries failed before, but at most four times a second. */
   readonly urgent?: boolean
-  /** One try at most: who asks has pauses of its own, and two that multiply are too long. */
+  /** At most one try: the caller pauses between its own tries, and the two would multiply. */
   readonly single?: boolean
 }
 
 export class OpeningTries {
   readonly #clock: Clock
   #left = mostTries
-  /** Since when `left` counts. */
+  /** When `#left` was last counted. */
   #since: number
   #lastFailure: unknown
   #urgent = false
@@ -44,9 +45,9 @@ export class OpeningTries {
     this.#since = clock.monotonic()
   }
 
-  /** The answer of one of the tries, or the failure of the last one: at once, if there were too many. */
+  /** Resolves with the first try that works, or rejects with the last failure: immediately if there were too many. */
   async run<T>(attempt: () => Promise<T>, { single = false }: OpenOptions = {}): Promise<T> {
-    for (let tried = 1, pause = firstPause; ; tried += 1, pause *= 4) {
+    for (let tried = 1; ; tried += 1) {
       const refusal = this.refusal()
       if (refusal !== undefined) throw refusal
       this.#urgent = false
@@ -57,12 +58,12 @@ export class OpeningTries {
         if (single || tried >= triesAtOnce || !mayPass(error)) throw error
       }
       this.#pause = new AbortController()
-      await sleep(this.#clock, pause * 2 ** (2 * this.#clock.random() - 1), this.#pause.signal)
+      await sleep(this.#clock, pauseBefore(tried - 1, pauses, this.#clock.random()), this.#pause.signal)
       this.#pause = undefined
     }
   }
 
-  /** The next try is made at once, also where one waits for its pause to end; unless this was asked for a moment ago. */
+  /** Makes the next try immediately, and ends a pause that a try waits in; unless this was asked for a moment ago. */
   tryNow(): void {
     const now = this.#clock.monotonic()
     if (now - this.#urgentAt < urgentEvery || (this.#pause === undefined && this.#mayTry())) return
@@ -71,18 +72,18 @@ export class OpeningTries {
     this.#pause?.abort()
   }
 
-  /** The last failure, where no try is made now. */
+  /** The last failure, if no try may be made now. */
   refusal(): unknown {
     return this.#mayTry() || this.#urgent ? undefined : this.#lastFailure
   }
 
-  /** Also for what was opened and turned out to be dead. */
+  /** A try failed, or a database that was open turned out to be dead. */
   failed(error: unknown): void {
     this.#lastFailure = error
     this.#left = Math.max(0, this.#left - 1)
   }
 
-  /** What was opened works: what failed before is over. */
+  /** The database works: earlier failures do not count any more. */
   worked(): void {
     this.#left = mostTries
   }

@@ -1,6 +1,7 @@
 /** The configuration of a run: what may be said, and what it is when nothing is said. */
 import { InvalidArgumentError } from '../errors.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { projectionRetry, retryPolicy, type RetryOptions, type RetryPolicy } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
 
@@ -24,18 +25,8 @@ export interface ProjectionOptions<C = unknown> {
     /** Failures in a row that are tolerated; the next one ends the run. @default 5 in batch mode, no limit in continuous mode */
     readonly maxConsecutiveFailures?: number
   }
-  readonly retry?: {
-    /** Retries of one event after its first failure. @default 3 */
-    readonly maxAttempts?: number
-    /** Before the first retry, ms. @default 100 */
-    readonly delay?: number
-    /** @default 2 */
-    readonly backoffMultiplier?: number
-    /** Cap, ms. @default 5000 */
-    readonly maxDelay?: number
-    /** The share of a delay that is added at random, at most; from 0 to 1. @default 0.1 */
-    readonly jitter?: number
-  }
+  /** Retries of an event that failed. @default { maxRetries: 3, delay: 100, multiplier: 2, maxDelay: 5000, jitter: 0.1 } */
+  readonly retry?: RetryOptions
   /** While behind, a commit comes after so much of any of these; caught up, at once. */
   readonly batch?: {
     /** Events applied. @default 100000 */
@@ -67,11 +58,7 @@ export interface Settings {
   readonly emptyBackoff: number
   readonly failureBackoff: number
   readonly maxFailures: number
-  readonly retries: number
-  readonly retryDelay: number
-  readonly retryMultiplier: number
-  readonly retryMaxDelay: number
-  readonly jitter: number
+  readonly retry: RetryPolicy
   readonly batchEvents: number
   readonly batchBytes: number
   /** At least, and at most where commits are slow. */
@@ -84,12 +71,12 @@ export interface Settings {
 /** By the part of the configuration that they stand in. */
 const names: Readonly<Record<string, readonly string[]>> = {
   poll: ['interval', 'emptyBackoff', 'failureBackoff', 'maxConsecutiveFailures'],
-  retry: ['maxAttempts', 'delay', 'backoffMultiplier', 'maxDelay', 'jitter'],
   batch: ['maxEvents', 'maxBytes', 'maxTime'],
   budget: ['maxTime', 'maxEvents'],
 }
 const configNames = [
   ...Object.keys(names),
+  'retry',
   'context',
   'mode',
   'signal',
@@ -126,9 +113,7 @@ export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 
       throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
-  const { poll = {}, retry = {}, batch = {}, budget = {} } = config
-  if (retry.jitter !== undefined && retry.jitter > 1)
-    throw new InvalidArgumentError('retry.jitter', 'must be at most 1.')
+  const { poll = {}, batch = {}, budget = {} } = config
   choice('checkpoint', config.checkpoint, 'each-batch', ['each-event', 'each-batch'])
   const mode = choice('mode', config.mode, defaultMode, ['batch', 'continuous'])
   return {
@@ -144,11 +129,7 @@ export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 
       1,
       true,
     ),
-    retries: number('retry.maxAttempts', retry.maxAttempts, 3, 0, true),
-    retryDelay: number('retry.delay', retry.delay, 100, 0),
-    retryMultiplier: number('retry.backoffMultiplier', retry.backoffMultiplier, 2, 1),
-    retryMaxDelay: number('retry.maxDelay', retry.maxDelay, 5000, 0),
-    jitter: number('retry.jitter', retry.jitter, 0.1, 0),
+    retry: retryPolicy(config.retry, projectionRetry),
     batchEvents: number('batch.maxEvents', batch.maxEvents, 100_000, 1, true),
     batchBytes: number('batch.maxBytes', batch.maxBytes, 64 * 1024 * 1024, 1, true),
     batchTime: [number('batch.maxTime', batch.maxTime, 300, 0), batch.maxTime ?? 3000],

@@ -3,7 +3,7 @@ import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionErro
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
-import { stallTimeout } from '../projection/leadership.js'
+import { stallTimeout } from '../projection/stall-watch.js'
 import type { Invocation } from '../projection/stack-guard.js'
 import type { StatusStore } from './status.js'
 

@@ -97,7 +97,7 @@ function whenCommand<E extends EventShape, S, D extends Decision<E>>(
   past: number,
 ): WhenCommand<E, ReasonOf<D>> {
   const run = (store: TidemarkStore<E>): Promise<CommandResult<E, ReasonOf<D>>> =>
-    execute(store, command as never, { retry: { maxAttempts: 0 } })
+    execute(store, command as never, { retry: { maxRetries: 0 } })
   const stored = (store: TidemarkStore<E>) => collect(store.read({ after: past }))
   return {
     thenEvents: (expected) =>

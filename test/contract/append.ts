@@ -122,7 +122,7 @@ export function appendContract(name: string, open: Open): void {
               const times: unknown[] = []
               const run = () =>
                 startProjection(store, failing(onFailure, onFailure) as never, {
-                  retry: { maxAttempts: 0 },
+                  retry: { maxRetries: 0 },
                   onReport: (report) => void times.push(report.time),
                 })
               const first = run()

@@ -22,7 +22,7 @@ const rounds = 8
 /** No account may go further below zero. */
 const overdraft = 100
 /** Without pauses, so that writers meet as often as they can. */
-const retry = { maxAttempts: 20, backoff: 'fixed', delay: 0 } as const
+const retry = { maxRetries: 20, delay: 0 } as const
 
 const deposit = defineCommand(events, (account: string, amount: number, writer: number) => ({
   streams: [account],
@@ -143,7 +143,7 @@ export function stressContract(
       async () => {
         const stores = await open(writers)
         const results = await storm(stores, writers, (store, writer) =>
-          execute(store, deposit(`account-${writer}`, 1, writer), { retry: { maxAttempts: 0 } }),
+          execute(store, deposit(`account-${writer}`, 1, writer), { retry: { maxRetries: 0 } }),
         )
         expect(results.flat().every((result) => result.type === 'accepted' && result.attempts === 1)).toBe(true)
         const log = await collect(stores[0] as TidemarkStore<AccountEvent>)

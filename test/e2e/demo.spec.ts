@@ -39,9 +39,9 @@ test('the demo loads 20,000 flights, stopped and reloaded on the way, and its bo
   await press(page, 'Load 20,000 flights')
   await onceLoaded(page, 1_500, 'stop')
   await expect(page.getByRole('heading', { name: 'Partly loaded' })).toBeVisible()
-  await expect(page.getByRole('button', { name: 'Go on loading' })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Continue loading' })).toBeVisible()
 
-  await press(page, 'Go on loading')
+  await press(page, 'Continue loading')
   const reloaded = page.waitForEvent('load')
   await onceLoaded(page, 4_000, 'reload')
   await reloaded
@@ -50,7 +50,7 @@ test('the demo loads 20,000 flights, stopped and reloaded on the way, and its bo
   const bar = page.getByRole('progressbar')
   expect(Number(await bar.getAttribute('value'))).toBeGreaterThanOrEqual(4_000)
 
-  await press(page, 'Go on loading')
+  await press(page, 'Continue loading')
   await expect(page.getByRole('heading', { name: 'All flights are in the log' })).toBeVisible(loaded)
   // The last day before the reload was appended once more, and recognised by its ids.
   await expect(notice(page)).toHaveText(/of the last day were there already/)
@@ -185,7 +185,7 @@ test('offline after the first load: a reload works and an own event is projected
     'This tab leads, and only one may. Stop the projection in every tab, then the service worker can project.',
   )
   await press(page, 'Stop here')
-  await expect(lead(page)).toHaveText('Stopped here, and nobody leads.')
+  await expect(lead(page)).toHaveText('Stopped here, and no tab leads.')
   await choose(page, 'TM 417')
   await press(page, 'Report delay')
   await expect(notice(page)).toHaveText(/Stored at position 2\. The projection is stopped in this tab/)
@@ -205,14 +205,14 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   const page = await openDesk(context)
   await press(page, 'Send a poison event')
   await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
-  await expect(page.locator('.letters')).toContainText('TypeError')
+  await expect(page.locator('.dead-letters')).toContainText('TypeError')
   await choose(page, 'TM 114')
   await press(page, 'Report delay')
   await expect(departure(page, 'TM 114')).toContainText('+25 min')
 
   await press(page, 'Replay the event at 1')
   await expect(notice(page)).toHaveText(/The handler threw again/)
-  await expect(page.locator('.letters li')).toHaveCount(1)
+  await expect(page.locator('.dead-letters li')).toHaveCount(1)
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
   await page.setViewportSize({ width: 390, height: 844 })
   await expectAccessible(page)
@@ -223,7 +223,7 @@ test('a poison event is set aside, and its replay after the fix applies it once;
 
   await page.getByRole('switch', { name: 'Handler fixed' }).check()
   await press(page, 'Replay the event at 1')
-  await expect(page.locator('.letters li')).toHaveCount(0)
+  await expect(page.locator('.dead-letters li')).toHaveCount(0)
   const nowhere = {
     code: 'ZZZ',
     landed: 1,
@@ -242,7 +242,7 @@ test('a poison event is set aside, and its replay after the fix applies it once;
   await page.getByRole('switch', { name: 'Handler fixed' }).uncheck()
   await page.getByText('Stop there').click()
   await press(page, 'Send a poison event')
-  await expect(lead(page)).toHaveText('Nobody leads: the projection stopped at an event.')
+  await expect(lead(page)).toHaveText('No tab leads: the projection stopped at an event.')
   await expect(page.locator('.reason')).toContainText("stopped at position 3 (FlightLanded in 'landings-unknown')")
   // A bar that is short of the end does not look full, and what to do is right under the words that say what is wrong.
   const tide = page.getByRole('meter', { name: 'How far the board has read the log' })
@@ -378,7 +378,7 @@ for (const { width, height } of [
     await expect(notice(page)).toHaveText(/it was set aside/)
     await expectUncovered(
       page,
-      page.locator('.letters li').last(),
+      page.locator('.dead-letters li').last(),
       page.getByRole('button', { name: 'Send a poison event' }),
     )
     await page.getByText('Stop there').click()
@@ -456,7 +456,7 @@ test('where the stream of a poison event is held, what follows waits behind it, 
   await page.getByRole('switch', { name: 'Handler fixed' }).check()
   await press(page, 'Send a poison event')
   await expect(notice(page)).toHaveText(/An event of its stream is set aside, so it waits behind that one/)
-  const letters = page.locator('.letters li')
+  const letters = page.locator('.dead-letters li')
   await expect(letters).toHaveText([/at 1, tried once/, /at 2, not tried/])
   await press(page, 'Replay the event at 2')
   await expect(notice(page)).toHaveText(/waits for that of position 1/)

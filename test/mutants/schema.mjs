@@ -384,8 +384,8 @@ export default [
   {
     id: 'pipeline-8',
     file: 'src/commands/pipeline.ts',
-    find: 'if (attempts > retry.maxAttempts)',
-    replace: 'if (attempts >= retry.maxAttempts)',
+    find: 'if (attempts > retry.maxRetries)',
+    replace: 'if (attempts >= retry.maxRetries)',
     tests: ['test/unit/commands/execute.test.ts'],
     breaks: 'one retry too few',
   },

@@ -46,7 +46,7 @@ test('the guide runs, and what its comments say is so', async () => {
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, room, phase, behind }`,
+    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, usage, phase, behind }`,
   )({ tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) })
   expect(said).toMatchObject({
     added: { position: 2, versions: { 'basket-1': 2 } },

@@ -52,8 +52,8 @@ test.each<[string, () => Promise<unknown>, string]>([
   ],
   [
     'execute, within retry',
-    async () => execute(await openEventStore({ name: 'm' }), command, { retry: { maxRetries: 1 } } as never),
-    "retry has no property 'maxRetries'.",
+    async () => execute(await openEventStore({ name: 'm' }), command, { retry: { maxAttempts: 1 } } as never),
+    "retry has no property 'maxAttempts'.",
   ],
   [
     'runProjection',

@@ -166,7 +166,7 @@ async function listening(port, ms) {
     if (up) return
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-  throw new Error(`the WebKit driver did not answer in ${ms} ms`)
+  throw new Error(`the WebKit driver did not respond in ${ms} ms`)
 }
 
 function within(ms, promise) {

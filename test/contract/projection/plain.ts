@@ -119,7 +119,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('V19: a configuration outside its range is refused', async () => {
       const store = await fill(1)
       for (const config of [
-        { retry: { backoffMultiplier: 0.5 } },
+        { retry: { multiplier: 0.5 } },
         { retry: { delay: Number.NaN } },
         { poll: { maxConsecutiveFailures: 0 } },
       ]) {

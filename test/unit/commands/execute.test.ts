@@ -196,14 +196,14 @@ describe('conflicts', () => {
     [1, 1, 'after 1 retry attempt:'],
     [0, 0, 'after 0 retry attempts'],
   ] as const)(
-    'X5, X6, X7, X13: endless conflicts with maxAttempts %s end after %s retries',
-    async ([maxAttempts, retries, text]) => {
+    'X5, X6, X7, X13: endless conflicts with maxRetries %s end after %s retries',
+    async ([maxRetries, retries, text]) => {
       const fake = fakeStore()
       fake.conflicts(Infinity)
       const { clock, waits } = instantClock()
       const error = await execute(fake.store, deposit(), {
         clock,
-        retry: maxAttempts === undefined ? {} : { maxAttempts },
+        retry: maxRetries === undefined ? {} : { maxRetries },
       }).catch((error: unknown) => error)
       expect(error).toBeInstanceOf(CommandConflictError)
       expect(error).toMatchObject({
@@ -223,7 +223,7 @@ describe('conflicts', () => {
     const fake = fakeStore()
     fake.conflicts(2)
     const { clock, waits } = instantClock(0)
-    await execute(fake.store, deposit(), { clock, retry: { backoff: 'fixed', delay: 50, maxAttempts: 2 } })
+    await execute(fake.store, deposit(), { clock, retry: { multiplier: 1, jitter: 0, delay: 50, maxRetries: 2 } })
     expect(waits).toEqual([50, 50])
   })
 
@@ -457,7 +457,7 @@ describe('aborting', () => {
     })
     const fake = fakeStore()
     fake.conflicts(100)
-    await execute(fake.store, deposit(), { clock: instantClock().clock, signal, retry: { maxAttempts: 100 } })
+    await execute(fake.store, deposit(), { clock: instantClock().clock, signal, retry: { maxRetries: 100 } })
     expect([add.mock.calls.length, most, listeners]).toEqual([100, 1, 0])
     abort()
   })

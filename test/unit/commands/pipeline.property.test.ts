@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { refuse, type Command, type CommandEvent, type CommandResult } from '../../../src/commands/command.js'
 import { CommandConflictError } from '../../../src/commands/conflict.js'
 import { commandPipeline, type CommandReply } from '../../../src/commands/pipeline.js'
-import { retryPolicy } from '../../../src/commands/retry.js'
+import { commandRetry } from '../../../src/platform/backoff.js'
 import { VersionConflictError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import type { StreamWrite } from '../../../src/log/event-store.js'
@@ -27,7 +27,7 @@ const story = fc.record({
   declared: fc.uniqueArray(stream, { minLength: 1, maxLength: 3 }),
   /** What others append to the streams that were read, before the first append, the second and so on. */
   interference: fc.array(fc.tuple(fc.nat(4), found), { maxLength: 7 }),
-  maxAttempts: fc.nat(4),
+  maxRetries: fc.nat(4),
   /** Which of the streams that were read get an event; `undefined` refuses. */
   decision: fc.option(fc.array(fc.nat(4), { maxLength: 4 }), { nil: undefined, freq: 6 }),
   chance: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
@@ -56,7 +56,7 @@ interface Attempt {
 /** Performs the effects of a command on the log. */
 function perform(
   log: Log,
-  { declared, interference, maxAttempts, decision, chance }: typeof story extends fc.Arbitrary<infer S> ? S : never,
+  { declared, interference, maxRetries, decision, chance }: typeof story extends fc.Arbitrary<infer S> ? S : never,
 ) {
   const command: Command<Found, { seen: string[]; leads: string[] }> = {
     streams: declared,
@@ -80,7 +80,7 @@ function perform(
   const attempts: Attempt[] = []
   const sleeps: number[] = []
   const reports: number[] = []
-  const pipeline = commandPipeline(command, { retry: retryPolicy({ maxAttempts }), random: () => chance })
+  const pipeline = commandPipeline(command, { retry: { ...commandRetry, maxRetries }, random: () => chance })
   let pending: RecordedEvent<Found>[] = []
   let step = pipeline.next()
   let starting = true
@@ -159,22 +159,22 @@ test('C2–C6: whatever others append in between, each attempt reads every strea
       }
 
       const refused = told.decision === undefined
-      const conflicts = Math.min(told.interference.length, told.maxAttempts + 1)
-      const outlived = !refused && told.interference.length > told.maxAttempts
+      const conflicts = Math.min(told.interference.length, told.maxRetries + 1)
+      const outlived = !refused && told.interference.length > told.maxRetries
       const added = [...log.values()].flat().length - before
       if (refused) {
         expect(result).toEqual({ type: 'refused', reason: 'no', attempts: 1 })
         expect(added).toBe(0)
       } else if (outlived) {
         expect(error).toBeInstanceOf(CommandConflictError)
-        expect(error).toMatchObject({ attempts: told.maxAttempts + 1, outcome: 'not-written' })
+        expect(error).toMatchObject({ attempts: told.maxRetries + 1, outcome: 'not-written' })
         expect(added).toBe(conflicts)
       } else {
         expect(result).toMatchObject({ type: 'accepted', attempts: conflicts + 1 })
         expect(added).toBe(conflicts + (told.decision?.length ?? 0))
       }
 
-      const retries = refused ? 0 : Math.min(told.interference.length, told.maxAttempts)
+      const retries = refused ? 0 : Math.min(told.interference.length, told.maxRetries)
       expect(reports).toEqual(Array.from({ length: retries }, (_, index) => index + 1))
       const spread = 0.8 + 0.4 * told.chance
       expect(sleeps).toHaveLength(retries)

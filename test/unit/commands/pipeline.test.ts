@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { refuse, type Command } from '../../../src/commands/command.js'
 import { commandPipeline } from '../../../src/commands/pipeline.js'
-import { jittered, retryDelay, retryPolicy } from '../../../src/commands/retry.js'
 import { LogInconsistentError, VersionConflictError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
+import { commandRetry, pauseBefore } from '../../../src/platform/backoff.js'
 import { deposited, type BankEvent } from './fake-store.js'
 
-const options = { retry: retryPolicy(), random: () => 0.5 }
+const options = { retry: commandRetry, random: () => 0.5 }
 const result = { position: 1, firstPosition: 1, versions: { a: 1 }, duplicate: false }
 const recorded = (version: number): RecordedEvent<BankEvent> => ({
   ...deposited(version),
@@ -88,17 +88,10 @@ test('N37: a hole in the versions of a stream is an integrity error', () => {
   expect(() => pipeline.next({ kind: 'event', event: recorded(3) })).toThrow(LogInconsistentError)
 })
 
-test('X9: the spread of a pause is 0.8 to 1.2, in whole ms', () => {
-  expect([0, 0.5, 1].map((random) => jittered(100, random))).toEqual([80, 100, 120])
-  expect(jittered(0, 0.9)).toBe(0)
-  expect(jittered(10_000, 0.75)).toBe(11_000)
-})
-
-test('C6: pauses double without a cap and saturate; fixed ones stay exact', () => {
-  expect([1, 2, 3, 4].map((retry) => retryDelay(retryPolicy(), retry, () => 0.5))).toEqual([10, 20, 40, 80])
-  expect(retryDelay(retryPolicy(), 5000, () => 0.5)).toBe(Number.MAX_SAFE_INTEGER)
-  expect(retryDelay(retryPolicy({ backoff: 'fixed', delay: 50 }), 3, () => 0)).toBe(50)
-  for (const bad of [{ maxAttempts: -1 }, { maxAttempts: 1.5 }, { maxAttempts: NaN }, { delay: -1 }, { delay: NaN }]) {
-    expect(() => retryPolicy(bad)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
-  }
+test('X9, C6: pauses double up to five seconds, 0.8 to 1.2 of that by chance, in whole ms', () => {
+  const pauses = (random: number, retries = [0, 1, 2, 3, 9, 5000]) =>
+    retries.map((retry) => pauseBefore(retry, commandRetry, random))
+  expect(pauses(0.5)).toEqual([10, 20, 40, 80, 5_000, 5_000])
+  expect(pauses(0, [3])).toEqual([64])
+  expect(pauses(1, [3])).toEqual([96])
 })

@@ -134,7 +134,7 @@ test('C2–C5: commands side by side come out as if one had been carried out aft
         const outcomes = await scheduler.waitFor(
           Promise.all(
             commands.map((command) =>
-              execute(store, command, { retry: { maxAttempts: 50 }, clock }).then(
+              execute(store, command, { retry: { maxRetries: 50 }, clock }).then(
                 (result) => ({ result }),
                 (error: unknown) => ({ error: error as { outcome?: unknown } }),
               ),

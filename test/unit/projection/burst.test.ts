@@ -1,7 +1,7 @@
 // When events come in faster than commits end: what makes a run wait for more of them, and what does not.
 import { expect, test } from 'vitest'
 import { settle } from '../../../src/projection/config.js'
-import { newRun } from '../../../src/projection/machine.js'
+import { newRun } from '../../../src/projection/batching.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import type { Presence } from '../../../src/platform/page-lifecycle.js'
 import { fakeBackend, fakeRows, fakeTarget, upTo } from './fake-backend.js'

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import type { PageRequest } from '../../../src/log/event-store.js'
 import { settle } from '../../../src/projection/config.js'
-import { newRun } from '../../../src/projection/machine.js'
+import { newRun } from '../../../src/projection/batching.js'
 import { runMachine } from '../../../src/projection/runner.js'
 import { fakeBackend, fakeRows, fakeTarget } from './fake-backend.js'
 

@@ -11,7 +11,9 @@ import {
 } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
-import { newRun, projectionMachine, type Effect, type EffectResults } from '../../../src/projection/machine.js'
+import { newRun } from '../../../src/projection/batching.js'
+import type { Effect, EffectResults } from '../../../src/projection/effects.js'
+import { projectionMachine } from '../../../src/projection/machine.js'
 import type { ProjectionResult } from '../../../src/projection/projector.js'
 import type { ProjectionState } from '../../../src/projection/target.js'
 
@@ -47,7 +49,7 @@ function machine(config: ProjectionOptions<never> = {}, mode: 'batch' | 'continu
       position = 0,
       paused = false,
       more: Pick<ProjectionState, 'unclean' | 'trying' | 'skipped' | 'carried'> & {
-        held?: ReadonlySet<string>
+        blocked?: ReadonlySet<string>
         rebuilding?: boolean
         now?: number
       } = {},
@@ -184,7 +186,7 @@ test('whatever fails whenever: every event is applied or set aside once, in orde
         const run = newRun()
         const steps = projectionMachine(
           'p',
-          settle({ batch: { maxEvents }, retry: { maxAttempts: 2 } }, 'continuous'),
+          settle({ batch: { maxEvents }, retry: { maxRetries: 2 } }, 'continuous'),
           () => 0,
           run,
         )
@@ -549,7 +551,7 @@ describe('retries', () => {
     it.answer('decide', { strategy: 'retry' })
   }
   test('B9: each event has all of its own, whatever the one before it took', () => {
-    const it = machine({ retry: { maxAttempts: 3, delay: 10, jitter: 0 } }, 'continuous')
+    const it = machine({ retry: { maxRetries: 3, delay: 10, jitter: 0 } }, 'continuous')
     it.loaded(4)
     for (const count of [0, 1]) {
       fails(it, 4, 6, count)
@@ -575,7 +577,7 @@ describe('retries', () => {
     )
   })
   test('B9: a rebuild begins with all of them', () => {
-    const it = machine({ retry: { maxAttempts: 1 } }, 'continuous')
+    const it = machine({ retry: { maxRetries: 1 } }, 'continuous')
     it.loaded(4)
     fails(it, 4, 5, 0)
     it.answer('sleep', 'control')
@@ -601,10 +603,7 @@ describe('retries', () => {
     expect(it.effect).toMatchObject({ reason: 'aborted', position: 4 })
   })
   test('pauses grow up to their cap', () => {
-    const it = machine(
-      { retry: { maxAttempts: 9, delay: 100, backoffMultiplier: 3, maxDelay: 2000, jitter: 0 } },
-      'continuous',
-    )
+    const it = machine({ retry: { maxRetries: 9, delay: 100, multiplier: 3, maxDelay: 2000, jitter: 0 } }, 'continuous')
     it.loaded()
     const pauses: number[] = []
     for (let count = 0; count < 5; count += 1) {

@@ -96,7 +96,7 @@ test('P4: with two retries, an event that always fails is tried three times', as
   const backend = fakeBackend()
   backend.append(1)
   const { projector, calls } = collector(backend.clock, () => boom, retry)
-  expect(await failing(backend, projector, { retry: { maxAttempts: 2 } })).toMatchObject({
+  expect(await failing(backend, projector, { retry: { maxRetries: 2 } })).toMatchObject({
     code: 'projection-failed',
     attempts: 3,
   })
@@ -379,8 +379,8 @@ test('a reader that makes no progress is told so, with pauses, instead of being 
 
 test('V19: numbers out of range are refused', () => {
   for (const config of [
-    { retry: { backoffMultiplier: 0.5 } },
-    { retry: { backoffMultiplier: NaN } },
+    { retry: { multiplier: 0.5 } },
+    { retry: { multiplier: NaN } },
     { retry: { jitter: -0.1 } },
     { retry: { jitter: 1.5 } },
     { poll: { maxConsecutiveFailures: 0 } },

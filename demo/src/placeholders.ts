@@ -1,5 +1,5 @@
 /**
- * Keeps the room of parts that are filled late, so that nothing jumps when the page opens: the style sheet knows what a first visit
+ * Keeps the places of parts that are filled late, so that nothing jumps when the page opens: the style sheet knows what a first visit
  * needs, and a later one needs what the page had when it was left. The script in index.html hands that to the style sheet.
  */
 
@@ -15,7 +15,7 @@ function save(): void {
 const release = () => document.documentElement.toggleAttribute('data-released', true)
 
 /** Call once every part is mounted. */
-export function keepRoom(): void {
+export function keepPlaces(): void {
   // What moves in answer to a key or a finger is no surprise.
   for (const type of ['pointerdown', 'keydown']) addEventListener(type, release, { once: true, passive: true })
   addEventListener('pagehide', save)

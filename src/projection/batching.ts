@@ -1,0 +1,129 @@
+/** When a commit is due, and how much a page may hold: counts of the work since the last commit. Pure. */
+import type { Settings } from './config.js'
+
+/** How many events one read asks for. */
+export const pageSize = 4096
+/** … and how many are read at a time where that saves reading rows. The work on a table remembers as many rows, whatever is committed meanwhile. */
+export const longPageSize = 2 * pageSize
+
+/** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
+export interface RunProgress {
+  /** Its work was lost because the state was changed from outside: commit as soon as anything is done, so that something is stored. */
+  commitSoon: boolean
+  position: number
+  applied: number
+  skipped: number
+  parked: number
+  startedAt: number | undefined
+  /** The head that a batch runs up to. */
+  goal: number | undefined
+}
+
+/** A run that has done nothing yet. */
+export const newRun = (): RunProgress => ({
+  commitSoon: false,
+  position: 0,
+  applied: 0,
+  skipped: 0,
+  parked: 0,
+  startedAt: undefined,
+  goal: undefined,
+})
+
+/** How many events were applied, skipped and parked. */
+export type Counts = Record<'applied' | 'skipped' | 'parked', number>
+const total = ({ applied, skipped, parked }: Counts): number => applied + skipped + parked
+
+export class Batch {
+  readonly #settings: Settings
+  readonly #run: RunProgress
+  #counts: Counts = { applied: 0, skipped: 0, parked: 0 }
+  #characters = 0
+  #since = 0
+  /** The longest time between two commits, ms. Grows with slow commits, which are to take a tenth of the time at most. */
+  #time: number
+  /** Events came in during the last commit, which took so many ms. */
+  #burst: number | undefined
+
+  constructor(settings: Settings, run: RunProgress) {
+    this.#settings = settings
+    this.#run = run
+    this.#time = settings.batchTime[0]
+  }
+
+  /** What was done since the last commit. */
+  get counts(): Readonly<Counts> {
+    return this.#counts
+  }
+
+  get size(): number {
+    return total(this.#counts)
+  }
+
+  /** How many more events the budget of the run allows. */
+  get room(): number {
+    return this.#settings.budgetEvents - total(this.#run) - this.size
+  }
+
+  /** The budget of the run is used up. */
+  isSpent(now: number): boolean {
+    return now - (this.#run.startedAt ?? now) >= this.#settings.budgetTime || this.room <= 0
+  }
+
+  /** How many events a commit may hold; `limit` where that is less. */
+  most(limit: number): number {
+    return Math.min(limit, this.#settings.batchEvents)
+  }
+
+  /** A commit is due, also while the run is behind. */
+  isFull(now: number, limit: number): boolean {
+    return (
+      this.#run.commitSoon ||
+      this.size >= this.most(limit) ||
+      this.#characters >= this.#settings.batchBytes ||
+      now - this.#since >= this.#time
+    )
+  }
+
+  count(what: keyof Counts, events = 1): void {
+    this.#counts[what] += events
+  }
+
+  /** Nothing is done yet. */
+  begin(now: number): void {
+    this.#counts = { applied: 0, skipped: 0, parked: 0 }
+    this.#characters = 0
+    this.#since = now
+  }
+
+  /** A page was read. `isFirst`: of this batch, whose time begins with its first work and not with the commit before a long idle time. */
+  read(characters: number, now: number, isFirst: boolean): void {
+    if (isFirst) this.#since = now
+    this.#characters += characters
+  }
+
+  /** The work up to a position is stored. */
+  stored(position: number, counts: Readonly<Counts> = this.#counts): void {
+    this.#run.position = position
+    for (const what of ['applied', 'skipped', 'parked'] as const) this.#run[what] += counts[what]
+  }
+
+  /** A commit took so many ms; `inBurst`: more events came in meanwhile. */
+  committed(position: number, took: number, inBurst: boolean, now: number): void {
+    const [least, most] = this.#settings.batchTime
+    this.stored(position)
+    this.#time = Math.min(most, Math.max(least, 9 * took))
+    this.#burst = inBurst ? took : undefined
+    this.#run.commitSoon = false
+    this.begin(now)
+  }
+
+  /**
+   * How long to wait for events that go into the same commit; nothing where no burst is on, or where commits take less than a tenth of the
+   * time already. No longer than a commit takes: so the last event of a burst is stored within twice that time.
+   */
+  burstPause(now: number): number | undefined {
+    const took = this.#burst
+    return took !== undefined && now - this.#since < Math.min(this.#settings.batchTime[0], 9 * took) ? took : undefined
+  }
+}

@@ -1,0 +1,46 @@
+/** Whether the context that leads makes progress (N15). */
+import type { EventShape } from '../events/event.js'
+import type { ReadPage } from '../log/pages.js'
+import { pauseBefore } from '../platform/backoff.js'
+import { sleep } from '../platform/clock.js'
+import type { RunContext } from './runner.js'
+import { workingPosition } from './target.js'
+
+/** A follower that sees the head move, and the checkpoint not, for so long works without the lock, ms. */
+export const stallTimeout = 5_000
+
+/**
+ * How long a follower waits before that, ms. Twice as long after each contest in which nothing was committed: otherwise two slow contexts
+ * would alternate, and neither would ever commit.
+ */
+export const patience = (contests: number): number => pauseBefore(contests, { delay: stallTimeout, maxDelay: 300_000 })
+
+/** Resolves once the head moved and the stored checkpoint did not for `span` ms; also when aborted. */
+export async function stalled<E extends EventShape>(
+  { target, ports, settings: { clock } }: RunContext<E>,
+  span: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const state = () => target.state().catch(() => undefined)
+  let late = 0
+  for (;;) {
+    const before = await state()
+    const since = clock.monotonic()
+    await sleep(clock, span * (1 + 0.2 * clock.random()), signal)
+    if (signal.aborted) return
+    const head = (ports.reader as { readPage: ReadPage<E> }).readPage(
+      { after: before?.position ?? 0, limit: 1 },
+      {
+        unreadable: 'collect',
+      },
+    )
+    const [after, page] = await Promise.all([state(), head.catch(() => undefined)])
+    // A read that fails says nothing about the leader.
+    if (before === undefined || after === undefined || page === undefined) continue
+    // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers are slow (H58).
+    late = clock.monotonic() - since > 4 * span ? late + 1 : 0
+    const moved = workingPosition(after) !== workingPosition(before) || after.epoch !== before.epoch
+    const behind = page.head > after.position || after.rebuild !== undefined
+    if (late !== 1 && !moved && behind && !after.paused) return
+  }
+}
