@@ -46,6 +46,7 @@ export type {
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
+  StreamAppendOptions,
   StreamWrite,
 } from './log/event-store.js'
 export type { Codec } from './log/encode.js'

@@ -21,7 +21,7 @@ export interface EventDraft extends Omit<EventText, 'data' | 'meta'> {
 const mostAround = 8 * 1024
 
 /** Makes what is stored of events. */
-export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
+export function eventEncoder(maxEventCharacters: number): (draft: EventDraft, path: string) => EventText {
   return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
     // Named one by one: a copy of "the rest" takes Firefox as long as all else here.
     const text: EventText = {
@@ -34,10 +34,10 @@ export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: s
       data: toJsonText(data, `${path}.data`),
       meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
     }
-    if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
+    if (weightOf(text) + mostAround > maxEventCharacters && rowText(text, 1).length > maxEventCharacters) {
       throw new InvalidEventError(
         path,
-        `is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+        `is larger than ${maxEventCharacters} characters of JSON. Store large content elsewhere and refer to it.`,
       )
     }
     return text

@@ -35,7 +35,7 @@ export interface EventStoreOptions<E extends EventShape> {
   /** Transforms `data` on its way in and out. @default none: plain JSON */
   readonly codec?: Codec
   /** The largest event, in characters of JSON (H14). @default 1048576 */
-  readonly maxEventBytes?: number
+  readonly maxEventCharacters?: number
   /**
    * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
    * reported as an error of the page. @default none; projections report the same
@@ -74,7 +74,7 @@ interface CommonInternals {
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
 }
@@ -116,8 +116,8 @@ export function closedError(parts: StoreInternals | undefined): unknown {
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'])
-  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventCharacters', 'onReport'])
+  const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
     throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
@@ -131,7 +131,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
     codec,
     clock: systemClock,
     durability,
-    maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
+    maxEventCharacters: wholeNumber(maxEventCharacters, 'maxEventCharacters', 1),
   }
 }
 
@@ -221,7 +221,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     onStorage: (listener) => healing.subscribe(listener),
     logId: () => log.logId(),
     appendPrepared: append,
-    maxEventBytes: parts.maxEventBytes,
+    maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
   return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
@@ -246,7 +246,7 @@ export async function openMemoryEventStore<E extends EventShape>(
     readModels,
     logId: async () => logId,
     appendPrepared: append,
-    maxEventBytes: parts.maxEventBytes,
+    maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
   return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryOperations)

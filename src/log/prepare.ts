@@ -17,7 +17,7 @@ export interface PrepareContext {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
 }
 
 /** An append that waits for the app: for a schema or a codec that is asynchronous. */
@@ -91,10 +91,10 @@ class Preparation {
     this.#prepared = {
       events: this.#events,
       expected,
-      condition: condition === undefined ? undefined : readCondition(condition),
+      condition: readCondition(condition),
       pathOf: (index) => given[index]?.path ?? 'events',
     }
-    this.#encode = eventEncoder(context.maxEventBytes)
+    this.#encode = eventEncoder(context.maxEventCharacters)
     this.#time = wallTime(context.clock)
   }
 

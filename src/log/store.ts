@@ -46,7 +46,7 @@ export interface StoreParts {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
   readonly signals: Signals
   /** Frees what the log holds. */
   dispose(): void

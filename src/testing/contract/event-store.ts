@@ -98,6 +98,14 @@ function writing(add: Add): void {
     equal(await numbers(store, 'a'), [1], 'the stream')
   })
 
+  add('S2: events for one stream, in the short form, are appended at the version that is expected', async (store) => {
+    const first = await store.append('a', event(1), { expectedVersion: 'no-stream' })
+    equal(first, { position: 1, firstPosition: 1, versions: { a: 1 }, duplicate: false }, 'the result')
+    await store.append('a', [event(2), event(3)])
+    await rejects(() => store.append('a', event(4), { expectedVersion: 1 }), 'version-conflict', 'the append')
+    equal(await numbers(store, 'a'), [1, 2, 3], 'the stream')
+  })
+
   add('S3: one append over two streams gives each its own events', async (store) => {
     const result = await store.append([
       { stream: 'a', events: [event(1)] },
