@@ -112,7 +112,7 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
 
 /** The rows of packs, those left out that nobody finds where they are. */
 function unpack(
-  firsts: readonly IDBValidKey[],
+  firsts: readonly unknown[],
   records: readonly unknown[],
   keyName: string,
   complain: (message: string) => void,
@@ -132,7 +132,7 @@ function unpack(
         complain(`has the row ${describe(key)} in a place where nobody looks for it.`)
         continue
       }
-      least = key as IDBValidKey
+      least = key as unknown
       rows.push(row)
     }
   }

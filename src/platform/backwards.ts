@@ -1,9 +1,7 @@
 /** Reading records from the last on. */
+import { readsBackwards } from './engine-quirks.js'
 import { requestedAll } from './indexeddb.js'
 import { optional } from './promises.js'
-
-/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet (H13). */
-export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
 
 /** The last records of a span, so many at most. */
 export function readBackwards(

@@ -9,6 +9,7 @@
 import { deleteDB, openDB } from 'idb'
 import { sleep, systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
+import { inChromium } from './engine-quirks.js'
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
 import type { Signals } from './signals.js'
@@ -48,9 +49,6 @@ const spacing = 250
 const related = 10_000
 /** One request of the storage may take so long, ms. */
 const deadline = 30_000
-
-/** Only Chromium keeps databases in LevelDB; on SQLite its full disk has another error. */
-export const inChromium = (): boolean => feature((here) => here.navigator.userAgent)?.includes('Chrome/') === true
 
 export class Healing {
   readonly #clock: Clock

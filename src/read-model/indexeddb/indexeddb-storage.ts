@@ -1,7 +1,8 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { StorageDamagedError, StorageFailedError } from '../../errors.js'
 import { databaseName } from '../../events/names.js'
-import { readBackwards, readsBackwards } from '../../platform/backwards.js'
+import { readBackwards } from '../../platform/backwards.js'
+import { readsBackwards } from '../../platform/engine-quirks.js'
 import { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll, transact } from '../../platform/indexeddb.js'
 import type { OpenOptions } from '../../platform/opening-tries.js'
