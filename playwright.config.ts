@@ -31,10 +31,10 @@ export default defineConfig<E2eOptions>({
     actionTimeout: 15_000,
     navigationTimeout: 15_000,
   },
-  // Every storage test runs on both of Chromium's engines (H9, H30).
+  // Every test that storage matters to runs on both of Chromium's engines (H9, H30); the others say so with `onOneStorage`.
   projects: [
     { name: 'chromium-leveldb', use: { engine: 'leveldb' } },
-    { name: 'chromium-sqlite', use: { engine: 'sqlite' } },
+    { name: 'chromium-sqlite', use: { engine: 'sqlite' }, grepInvert: /@one-storage/ },
   ],
   webServer: [
     server('test/e2e/harness/vite.config.ts', `http://127.0.0.1:${port}/blank.html`),

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
@@ -17,12 +18,16 @@ export const alias = [
   { find: /^tidemark\/testing$/, replacement: source('testing/index.ts') },
 ]
 
+// Of a suite that runs at the same time as others: two of Vite's must not write into one folder.
+const cacheDir = process.env['TIDEMARK_VITE_CACHE']
+
 // May be missing: the node project runs without a browser.
 const chromium = findChromium()
 
 const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts']
 
 export default defineConfig({
+  ...(cacheDir !== undefined && { cacheDir }),
   resolve: { alias },
   plugins: [readAs('development')],
   // Named, because a dependency that Vite finds while tests run reloads the page under them.
@@ -32,6 +37,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     expect: { poll: { timeout: 20_000 } },
+    // `npm run coverage`; the figures are in docs/coverage.md.
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text'], reportsDirectory: '.cache/coverage' },
     projects: [
       {
         extends: true,
@@ -39,6 +46,8 @@ export default defineConfig({
           name: 'node',
           environment: 'node',
           include: ['test/unit/**/*.test.ts', 'test/contract/**/*.node.test.ts'],
+          // One more than there are processors: half of the time a file waits for timers, and for tools that it runs.
+          maxWorkers: availableParallelism() + 1,
         },
       },
       {

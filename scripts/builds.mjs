@@ -12,7 +12,7 @@ const sources = normalizePath(fileURLToPath(new URL('../src/', import.meta.url))
  */
 export function codeFor(build, code, file) {
   if (build === 'development') return code.replace(/\b__DEV__\b/g, 'true')
-  if (!/\b__DEV__\b|\bsay`/.test(code)) return code
+  if (!/\b(__DEV__|say)\b/.test(code)) return code
   const { program, errors } = parseSync(file, code)
   if (errors.length > 0) throw new Error(`${file}: ${errors[0].message}`)
   return spliced(code, editsOf(program))

@@ -35,7 +35,7 @@ export function whyMissing(name) {
   }
 }
 
-/** A choice that does not exist is never replaced in silence. */
+/** A choice that does not exist is never replaced silently. */
 function wrong(variable) {
   return process.env[variable] ? `${variable} is '${process.env[variable]}', which does not exist` : undefined
 }

@@ -33,7 +33,7 @@ const systemPaths = {
 /** @returns {{ path: string, source: 'environment' | 'system' | 'playwright' } | undefined} */
 export function findChromium() {
   const chosen = process.env['TIDEMARK_CHROMIUM']
-  // A choice that does not exist is never replaced in silence by another browser.
+  // A choice that does not exist is never replaced silently by another browser.
   if (chosen) return existsSync(chosen) ? { path: chosen, source: 'environment' } : undefined
 
   const system = (systemPaths[process.platform]?.() ?? []).find((path) => existsSync(path) && !isSnapPlaceholder(path))

@@ -1,50 +1,35 @@
 // npm run mutants: changes the code in one place after the other, as `test/mutants/*.mjs` list them, and runs the tests that
 // should notice. Prints a table by file and the mutants that survive; `--write` puts both into docs/mutants.md.
-// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: so many at a time, 2 by default.
+// `--only=TEXT`: the mutants whose id, file or list holds TEXT. `--jobs=N`: at most N at a time, 2 by default.
+// `--check`: runs nothing, and names the entries that no longer fit the code; exit code 1 if there are any.
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { readMutants, staleMutants } from './mutant-list.mjs'
 import { tool } from './run-tool.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const lists = join(root, 'test', 'mutants')
 const copies = join(root, '.cache', 'mutants')
 /** A mutant whose tests take longer hangs them, which is noticed, too. */
 const TIMEOUT = 180_000
-
-/**
- * @typedef {object} Mutant
- * @property {string} id
- * @property {string} file
- * @property {string} find the text that is changed; occurs in the file once
- * @property {string} replace
- * @property {readonly string[]} tests the files that should notice
- * @property {string} breaks what goes wrong with it
- * @property {string} [equivalent] why no test can notice it; then it is not run
- */
 
 const option = (name, otherwise) =>
   process.argv.find((each) => each.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise
 const only = option('only', '')
 const jobs = Math.max(1, Number(option('jobs', '2')))
 
-/** @type {(Mutant & { list: string })[]} */
-const all = []
-for (const list of readdirSync(lists)
-  .filter((name) => name.endsWith('.mjs'))
-  .sort()) {
-  const { default: mutants } = await import(pathToFileURL(join(lists, list)).href)
-  all.push(...mutants.map((mutant) => ({ ...mutant, list })))
-}
-const chosen = all.filter(({ id, file, list }) => [id, file, list].some((text) => text.includes(only)))
-
-// A list that no longer fits the code proves nothing.
-const stale = chosen.filter(
-  ({ file, find }) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8').split(find).length !== 2,
+const chosen = (await readMutants(root)).filter(({ id, file, list }) =>
+  [id, file, list].some((text) => text.includes(only)),
 )
-for (const { id, list, file } of stale) console.log(`stale: ${list} ${id}: its text is not found once in ${file}`)
+
+const stale = staleMutants(chosen, root)
+for (const problem of stale) console.log(`stale: ${problem}`)
+if (process.argv.includes('--check')) {
+  console.log(`${chosen.length} mutants, ${stale.length === 0 ? 'all fit the code' : `${stale.length} problems`}`)
+  process.exit(stale.length === 0 ? 0 : 1)
+}
 if (stale.length > 0) process.exit(1)
 
 const toRun = chosen.filter(({ equivalent }) => equivalent === undefined)
@@ -80,7 +65,7 @@ if (sound !== 'passed') {
   process.exit(1)
 }
 
-/** @type {Map<Mutant, 'noticed' | 'survived'>} */
+/** @type {Map<import('./mutant-list.mjs').Mutant, 'noticed' | 'survived'>} */
 const verdicts = new Map()
 const queue = [...toRun]
 await Promise.all(

@@ -17,6 +17,6 @@ export interface Rule {
 
 export function readTexts(): Text[]
 export function readBooks(read?: (file: string) => string): Rule[]
-export function citationsIn(text: Text, letters: ReadonlySet<string>): string[]
+export function citationsIn(text: Text, families: ReadonlySet<string>): string[]
 export function coveredIn(text: string): string[]
 export function coverage(files?: readonly Text[]): Map<string, string[]>

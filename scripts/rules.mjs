@@ -58,20 +58,20 @@ export function readBooks(read = (file) => readFileSync(join(root, file), 'utf8'
   )
 }
 
-/** The numbers that a text cites: those whose prefix a book has, wherever they are, and any prefix where it can be nothing else. */
-export function citationsIn({ file, text }, letters) {
+/** The numbers that a text cites: those of families that a book has, wherever they are, and of any family where they can be nothing else. */
+export function citationsIn({ file, text }, families) {
   let rest = text
   for (const { files, text: pattern } of otherNames) if (files.test(file)) rest = rest.replace(pattern, '')
   const anywhere = rest.matchAll(new RegExp(String.raw`(?<![\w#&.$%/-])(${numbers})(?![\w%])`, 'g'))
   const certain = rest.matchAll(new RegExp(String.raw`\((${numbers})\)|(?<=['"\`/*] ?)(${numbers})(?=: )`, 'g'))
-  const known = [...anywhere].flatMap(([, list]) => idsOf(list)).filter((id) => letters.has(id.slice(0, 1)))
+  const known = [...anywhere].flatMap(([, list]) => idsOf(list)).filter((id) => families.has(id.slice(0, 1)))
   return [...new Set([...known, ...[...certain].flatMap(([, inBrackets, inFront]) => idsOf(inBrackets ?? inFront))])]
 }
 
 /** `K1–K3, L1`: K1, K2, K3 and L1. */
 function idsOf(list) {
-  return [...list.matchAll(/([A-Z])(\d+)(?:[–-][A-Z](\d+))?/g)].flatMap(([, letter, from, to = from]) =>
-    Array.from({ length: Math.max(0, Number(to) - Number(from) + 1) }, (_, index) => letter + (Number(from) + index)),
+  return [...list.matchAll(/([A-Z])(\d+)(?:[–-][A-Z](\d+))?/g)].flatMap(([, family, from, to = from]) =>
+    Array.from({ length: Math.max(0, Number(to) - Number(from) + 1) }, (_, index) => family + (Number(from) + index)),
   )
 }
 

@@ -1,13 +1,14 @@
 // Runs the tools of the suite, each within a limit of time, and reads their reports.
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { vitestFailures } from './failures.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+/** The folder of the project. */
+export const root = fileURLToPath(new URL('..', import.meta.url))
 
 export const MINUTE = 60_000
 /** Where reports go. */
@@ -20,16 +21,20 @@ export function tool(name, script) {
 
 /**
  * @param {number} timeout ms
+ * @param {NodeJS.ProcessEnv} [env] further variables
+ * @param {string} [log] a file that gets what it prints, instead of this process's own output
  * @returns {Promise<string | undefined>} what went wrong, if anything
  */
-export function runTool(script, args, timeout, env = {}) {
+export function runTool(script, args, timeout, env = {}, log) {
   return new Promise((resolve) => {
+    const output = log === undefined ? 'inherit' : openLog(log)
     const child = spawn(process.execPath, [script, ...args], {
       cwd: root,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', output, output],
       env: { ...process.env, ...env },
     })
     let late = false
+    let closed = false
     let killing
     const timer = setTimeout(() => {
       late = true
@@ -44,13 +49,21 @@ export function runTool(script, args, timeout, env = {}) {
     function finish(problem) {
       clearTimeout(timer)
       clearTimeout(killing)
+      // Called twice where a program cannot be started.
+      if (typeof output === 'number' && !closed) closeSync(output)
+      closed = true
       resolve(problem)
     }
   })
 }
 
+function openLog(file) {
+  mkdirSync(dirname(file), { recursive: true })
+  return openSync(file, 'a')
+}
+
 /** Runs some of vitest's projects. The report is at `file`. */
-export function runVitest(projects, file, timeout, args = []) {
+export function runVitest(projects, file, timeout, { args = [], env = {}, log } = {}) {
   return runTool(
     tool('vitest', 'vitest.mjs'),
     [
@@ -62,6 +75,8 @@ export function runVitest(projects, file, timeout, args = []) {
       ...args,
     ],
     timeout,
+    env,
+    log,
   )
 }
 

@@ -1,3 +1,5 @@
+import type { Build } from './builds.mjs'
+
 /** One import of the package, and what it may cost. Sizes are bytes after brotli. */
 export interface Budget {
   readonly title: string
@@ -17,4 +19,4 @@ export const budgets: readonly Budget[]
 export function measureSize(
   budget: Budget,
 ): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>
-export function bundle(source: string): Promise<{ code: string; modules: string[] }>
+export function bundle(source: string, build?: Build): Promise<{ code: string; modules: string[] }>

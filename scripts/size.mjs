@@ -147,7 +147,7 @@ export async function measureSize({ entry, names, without = [], but = [] }) {
 }
 
 /** The code of a bundle, and the files of which something is in it. */
-export async function bundle(source) {
+export async function bundle(source, kind = 'production') {
   const id = '\0size-entry'
   const { output } = await build({
     configFile: false,
@@ -160,7 +160,7 @@ export async function bundle(source) {
       })),
     },
     plugins: [
-      readAs('production'),
+      readAs(kind),
       {
         name: 'size-entry',
         resolveId: (asked) => (asked === 'size-entry' ? id : undefined),

@@ -10,7 +10,8 @@ const split = given.includes('--') ? given.indexOf('--') : given.length
 const chosen = given.slice(0, split)
 
 const results = []
-for (const name of chosen.length > 0 ? chosen : engineNames) results.push(await runEngine(name, given.slice(split + 1)))
+for (const name of chosen.length > 0 ? chosen : engineNames)
+  results.push(await runEngine(name, { args: given.slice(split + 1) }))
 
 const sum = (key) => results.reduce((total, result) => total + result[key], 0)
 console.log(

@@ -1,19 +1,39 @@
-// The whole suite: typecheck, the Node suites, the packed package in the tools of its users, the browser suites on every
-// engine, Playwright (both storage engines of Chromium). The last line is always `N passed, N failed`. Engines that are missing and tests that failed are named before it.
+// npm test: the whole suite: format, lint, unused code, typecheck, the Node suites, the packed package in the tools of its users,
+// the browser suites on every engine, Playwright (both storage engines of Chromium). Several at a time, since each waits much
+// of its time; `--lanes=1` runs one after the other. What each prints is in .cache/test/NAME.log, and is shown when it ends.
+// Engines that are missing and tests that failed are named at the end. The last line is always `N passed, N failed`.
 // Not `test:browser`: the same files run on disk, on the engines.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { engineNames } from './engines.mjs'
 import { playwrightFailures } from './failures.mjs'
+import { inLanes } from './lanes.mjs'
 import { provisionChromium, provisionOtherEngines } from './provision-browser.mjs'
 import { engineTable, runEngine } from './run-engine.mjs'
-import { attempt, countVitest, judged, MINUTE, reports, runTool, runVitest, tool } from './run-tool.mjs'
+import { attempt, countVitest, judged, MINUTE, reports, root, runTool, runVitest, tool } from './run-tool.mjs'
 
-const nodeReport = join(reports, 'node.json')
-const packageReport = join(reports, 'package.json')
-const playwrightReport = join(reports, 'playwright.json')
+const given = process.argv.find((each) => each.startsWith('--lanes='))?.slice('--lanes='.length)
+// One more than there are processors: alone, a suite leaves more than half of two processors idle. More would need memory for more browsers.
+const lanes = given === undefined ? Math.min(4, availableParallelism() + 1) : Number(given)
+
+/** Quick ones first, then the longest ones, so that no lane is empty at the end. */
+const steps = [
+  ['format', (log) => checked(tool('oxfmt', 'bin/oxfmt'), ['--check', '.'], log)],
+  ['lint', (log) => checked(tool('oxlint', 'bin/oxlint'), [], log)],
+  // Its package does not offer its package.json.
+  ['unused', (log) => checked(join(root, 'node_modules', 'knip', 'bin', 'knip.js'), ['--no-progress'], log)],
+  ['typecheck', (log) => checked(fileURLToPath(new URL('typecheck.mjs', import.meta.url)), [], log)],
+  ['playwright', playwright],
+  ['firefox', engine('firefox')],
+  ['webkit', engine('webkit')],
+  ['chromium-leveldb', engine('chromium-leveldb')],
+  ['chromium-sqlite', engine('chromium-sqlite')],
+  ['package', vitest('package')],
+  ['node', vitest('node')],
+]
 
 // A report of an earlier run must never be counted.
 rmSync(reports, { recursive: true, force: true })
@@ -28,48 +48,15 @@ if (chromium) {
   // Every step uses the browser that was found here.
   process.env['TIDEMARK_CHROMIUM'] = chromium
   provisionOtherEngines()
-
-  await step('typecheck', async () => {
-    const problem = await runTool(fileURLToPath(new URL('typecheck.mjs', import.meta.url)), [], 5 * MINUTE)
-    return { passed: problem ? 0 : 1, failed: problem ? 1 : 0, problem }
-  })
-  await step('node', async () => {
-    const problem = await runVitest(['node'], nodeReport, 15 * MINUTE)
-    return {
-      ...judged(
-        attempt(() => countVitest(nodeReport)),
-        problem,
-      ),
-      problem,
-    }
-  })
-  await step('package', async () => {
-    const problem = await runVitest(['package'], packageReport, 15 * MINUTE)
-    return {
-      ...judged(
-        attempt(() => countVitest(packageReport)),
-        problem,
-      ),
-      problem,
-    }
-  })
-  for (const name of engineNames) {
-    await step(name, async () => {
-      const result = await runEngine(name)
-      engines.push(result)
-      return result
-    })
-  }
-  await step('playwright', async () => {
-    const env = { PLAYWRIGHT_JSON_OUTPUT_FILE: playwrightReport }
-    const problem = await runTool(
-      tool('@playwright/test', 'cli.js'),
-      ['test', '--reporter=list,json'],
-      25 * MINUTE,
-      env,
-    )
-    return { ...judged(attempt(countPlaywright), problem), problem }
-  })
+  await inLanes(
+    steps.map(
+      ([name, run]) =>
+        () =>
+          step(name, run),
+    ),
+    lanes,
+  )
+  engines.sort((a, b) => engineNames.indexOf(a.name) - engineNames.indexOf(b.name))
   console.log(`\n${engineTable(engines)}\n`)
 } else {
   total.failed += 1
@@ -84,23 +71,70 @@ writeFileSync(join(reports, 'summary.txt'), `${summary}\n`)
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
 console.log(summary)
 
-/** Runs one part and adds its numbers. */
+/** Runs one part, shows what it printed, and adds its numbers. */
 async function step(name, run) {
-  console.log(`\n── ${name}`)
-  const { missing, passed, failed, skipped, problem, failures: named = [] } = await run()
+  console.log(`── ${name} begins`)
+  const began = performance.now()
+  const log = join(reports, `${name}.log`)
+  // A mistake of these scripts counts as a failure of the part, and the others run on.
+  const result = await run(log).catch((error) => ({ passed: 0, failed: 1, problem: String(error) }))
+  const { missing, passed, failed, skipped, problem, failures: named = [] } = result
   total.passed += passed
   total.failed += failed
   // A tool that failed without a failed test says why itself.
-  if (failed > 0)
-    failures.push(
-      ...(named.length > 0 ? named : [problem ?? 'nothing ran']).map((failure) => `failed: ${name}: ${failure}`),
-    )
+  const reasons = named.length > 0 ? named : [problem ?? 'nothing ran']
+  if (failed > 0) failures.push(...reasons.map((reason) => `failed: ${name}: ${reason}`))
   const rest = `${skipped ? `, ${skipped} skipped` : ''}${problem ? ` (${problem})` : ''}`
-  console.log(`── ${name}: ${missing ? `not run: ${missing}` : `${passed} passed, ${failed} failed${rest}`}`)
+  const seconds = ((performance.now() - began) / 1000).toFixed(1)
+  console.log(`\n${printed(log)}`)
+  console.log(
+    `── ${name}: ${missing ? `not run: ${missing}` : `${passed} passed, ${failed} failed${rest}, ${seconds} s`}\n`,
+  )
 }
 
-function countPlaywright() {
-  const report = JSON.parse(readFileSync(playwrightReport, 'utf8'))
+function printed(log) {
+  try {
+    return readFileSync(log, 'utf8')
+  } catch {
+    // A part that did not run printed nothing.
+    return ''
+  }
+}
+
+/** A tool that passes or fails as a whole. */
+async function checked(script, args, log) {
+  const problem = await runTool(script, args, 10 * MINUTE, {}, log)
+  return { passed: problem ? 0 : 1, failed: problem ? 1 : 0, problem }
+}
+
+function vitest(project) {
+  return async (log) => {
+    const report = join(reports, `${project}.json`)
+    const problem = await runVitest([project], report, 20 * MINUTE, { log })
+    const counted = attempt(() => countVitest(report))
+    return { ...judged(counted, problem), problem }
+  }
+}
+
+function engine(name) {
+  return async (log) => {
+    const result = await runEngine(name, { log })
+    engines.push(result)
+    return result
+  }
+}
+
+async function playwright(log) {
+  const report = join(reports, 'playwright.json')
+  const env = { PLAYWRIGHT_JSON_OUTPUT_FILE: report }
+  const args = ['test', '--reporter=list,json']
+  const problem = await runTool(tool('@playwright/test', 'cli.js'), args, 25 * MINUTE, env, log)
+  const counted = attempt(() => countPlaywright(report))
+  return { ...judged(counted, problem), problem }
+}
+
+function countPlaywright(file) {
+  const report = JSON.parse(readFileSync(file, 'utf8'))
   const { stats } = report
   return {
     passed: stats.expected,

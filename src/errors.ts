@@ -1,15 +1,18 @@
 /**
- * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what to do;
- * an error of a write also says whether the write happened.
+ * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what is wrong and what to do. The message
+ * ends with the address of the page that explains the code. In the production build it has the code and the values instead of sentences.
  *
- * Properties are declared and not defined, so that one which says nothing is absent, and not there as `undefined`.
+ * Properties are declared and not defined, so that a property without a value is absent instead of being `undefined`.
  */
-import { messageFor } from './messages.js'
+import { messageFor, say } from './messages.js'
 
-/** Whether a failed write is in the store: `'unknown'` means that repeating it with the same event ids is safe (H17). */
+/**
+ * Whether a failed write is in the store. `'not-written'`: it is not. `'unknown'`: it may be, so append the same events with the same ids
+ * again; what is stored already is not stored twice.
+ */
 export type WriteOutcome = 'not-written' | 'unknown'
 
-/** The stable codes of {@link TidemarkError}. */
+/** The codes of {@link TidemarkError}. Each class of errors has one of them. */
 export type TidemarkErrorCode =
   | 'version-conflict'
   | 'condition-failed'
@@ -24,10 +27,12 @@ export type TidemarkErrorCode =
   | 'projection-failed'
   | 'definition-changed'
   | 'already-running'
+  | 'coordination-failed'
   | 'leadership-lost'
   | 'caught-up-timeout'
   | 'query-timeout'
   | 'command-refused'
+  | 'command-conflict'
   | 'undeclared-stream'
   | 'too-many-streams'
   | 'storage-busy'
@@ -39,22 +44,34 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'closed'
 
-/** What an error carries besides its message. */
+/** What an error has in addition to its message. */
 export interface TidemarkErrorOptions {
+  /** What led to the error. Absent if nothing was thrown before. */
   readonly cause?: unknown
+  /** For a failed write: whether it is in the store. Absent for errors of anything else. */
   readonly outcome?: WriteOutcome | undefined
 }
 
-/** The base of every error that tidemark throws. */
+/**
+ * The base of every error that tidemark throws.
+ *
+ * ```ts
+ * try {
+ *   await store.append('basket-1', event, { expectedVersion: 3 })
+ * } catch (error) {
+ *   if (error instanceof TidemarkError && error.code === 'version-conflict') await decideAgain()
+ * }
+ * ```
+ */
 export class TidemarkError extends Error {
-  /** What went wrong, for programs. Never changes between releases. */
+  /** What went wrong, for programs. Never changes between releases; the message may. */
   declare readonly code: TidemarkErrorCode
-  /** For a failed write: whether it happened. Absent for anything that is not a write. */
+  /** For a failed write: whether it is in the store. Absent for errors of anything else. */
   declare readonly outcome?: WriteOutcome
 
   constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
     super(messageFor(code, message), 'cause' in options ? { cause: options.cause } : undefined)
-    // Not the name of the class, which a bundler makes shorter.
+    // Not the name of the class, which a minifier shortens.
     this.name = `${code.replace(/(^|-)./g, (begin) => begin.slice(-1).toUpperCase())}Error`
     this.code = code
     if (options.outcome !== undefined) this.outcome = options.outcome
@@ -62,66 +79,68 @@ export class TidemarkError extends Error {
 }
 
 /**
- * Whether an error has one of these codes. Classes cannot be asked where a page has two copies of this package, by whatever accident of
- * its bundle: an error of one is no instance of a class of the other.
+ * Whether an error has one of these codes. `instanceof` does not work if a page has two copies of this package: an error of one copy is not
+ * an instance of a class of the other.
  */
 export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]): error is TidemarkError {
   return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
 }
 
-/** What an app threw may be anything. */
+/** The message of what an app threw, which need not be an error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** A version that an append expects of a stream. See `AppendOptions` and SPEC S2, S5, S6. */
+/**
+ * The version that an append expects of a stream: the number of its events so far, or `'no-stream'` (without events), `'stream-exists'` (with
+ * at least one), `'any'` (not checked).
+ */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 
-/** Somebody appended in between: the stream is not at the version that the append expected. Nothing was written. */
+/** The stream is not at the version that the append expected, because another append came first. Nothing was written. */
 export class VersionConflictError extends TidemarkError {
   declare readonly stream: string
   declare readonly expected: ExpectedVersion
-  /** The version the stream is at, 0 for one without events. */
+  /** The version of the stream; 0 if it has no events. */
   declare readonly actual: number
 
   constructor(conflict: { stream: string; expected: ExpectedVersion; actual: number }) {
     const { stream, expected, actual } = conflict
-    const is = actual === 0 ? 'has no events' : `is at version ${actual}`
-    const not =
-      expected === 'no-stream'
-        ? 'but was expected to be new'
-        : expected === 'stream-exists'
-          ? 'but was expected to exist'
-          : `not at version ${expected}`
-    super('version-conflict', `Stream '${stream}' ${is}, ${not}. Read it again and retry.`, { outcome: 'not-written' })
+    const found = actual === 0 ? say`${actual}, without events` : say`${actual}`
+    const wanted = typeof expected === 'number' ? say`version ${expected}` : say`'${expected}'`
+    super(
+      'version-conflict',
+      say`Stream '${stream}' is at version ${found}, but the append expected ${wanted}. Read the stream again and retry.`,
+      { outcome: 'not-written' },
+    )
     this.stream = stream
     this.expected = expected
     this.actual = actual
   }
 }
 
-/** An event that matches the `condition` of its append was appended in between. Nothing was written. */
+/** An event that matches the `condition` of the append was appended before it. Nothing was written. */
 export class ConditionFailedError extends TidemarkError {
-  /** Where the first such event stands. */
+  /** The position of the first such event. */
   declare readonly position: number
 
   constructor(position: number) {
     super(
       'condition-failed',
-      `An event that the append's 'condition' forbids stands at position ${position}. Read again from there and decide anew.`,
+      say`The event at position ${position} matches the append's 'condition', which says that no such event may exist. Read again from there and decide again.`,
       { outcome: 'not-written' },
     )
     this.position = position
   }
 }
 
-/** An event that cannot be stored, or does not fit its schema. Refused before any transaction; nothing was written. */
+/** An event that cannot be stored, or does not fit its schema. It was refused before any transaction; nothing was written. */
 export class InvalidEventError extends TidemarkError {
-  /** Where in the event the problem is, such as `events[2].data.when`. */
+  /** Where the problem is, such as `events[2].data.when`. */
   declare readonly path: string
   /** The issues that a Standard Schema validator reported, if one did. */
   declare readonly issues?: readonly unknown[]
 
   constructor(path: string, problem: string, options: { cause?: unknown; issues?: readonly unknown[] } = {}) {
-    super('invalid-event', `${path === '' ? 'The event' : path} ${problem}`, {
+    super('invalid-event', say`${path === '' ? say`The event` : path} ${problem}`, {
       outcome: 'not-written',
       ...('cause' in options ? { cause: options.cause } : {}),
     })
@@ -130,50 +149,53 @@ export class InvalidEventError extends TidemarkError {
   }
 }
 
-/** A stream, store, projection, table or pattern name that is not allowed. Refused before any transaction. */
+/** A stream, store, projection, table or pattern name that is not allowed. It was refused before any transaction. */
 export class InvalidNameError extends TidemarkError {
   constructor(what: string, name: unknown, problem: string) {
-    super('invalid-name', `${what} ${describe(name)} ${problem}`, { outcome: 'not-written' })
+    super('invalid-name', say`${what} ${describe(name)} ${problem}`, { outcome: 'not-written' })
   }
 }
 
-/** An option or argument outside its range, such as a negative limit. Refused before anything was done. */
+/** An argument or option of the wrong type, or outside its range, such as a negative limit. It was refused before anything was done. */
 export class InvalidArgumentError extends TidemarkError {
   constructor(argument: string, problem: string) {
-    super('invalid-argument', `${argument} ${problem}`, { outcome: 'not-written' })
+    super('invalid-argument', say`${argument} ${problem}`, { outcome: 'not-written' })
   }
 }
 
-/** An export that is damaged, or does not follow what is in the log. Every whole commit before the line is stored; the whole can be imported afterwards. */
+/**
+ * A line of an import that is damaged, or does not follow what is in the log. Every whole commit before the line is stored. The same import
+ * can be repeated once it is fixed.
+ */
 export class InvalidImportError extends TidemarkError {
-  /** Of the source, from 1. */
+  /** The number of the line in the source, from 1. */
   declare readonly line: number
 
   constructor(line: number, problem: string, options: { cause?: unknown } = {}) {
-    super('invalid-import', `Line ${line} of the import ${problem}`, options)
+    super('invalid-import', say`Line ${line} of the import ${problem}`, options)
     this.line = line
   }
 }
 
-/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise (H16, N7). */
+/** A stored event that cannot be decoded or upcast. Projections stop before it, unless `onFailure` says otherwise. */
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
-   * A newer build of the app wrote it, in a version of its type that this one does not know. Projections stop before it, whatever `onFailure`
-   * says: a tab of the newer build goes on with it, and what an old tab sets aside would be missing there as well.
+   * Present if a newer build of the app wrote the event, in a version of its type that this build does not know. Projections stop before it,
+   * whatever `onFailure` says, and a tab of the newer build continues: an old tab that skipped the event would leave it out for all tabs.
    */
   declare readonly newer?: true
 
   constructor(position: number, problem: string, cause?: unknown, newer = false) {
-    super('event-unreadable', `The event at position ${position} cannot be read: ${problem}`, { cause })
+    super('event-unreadable', say`The event at position ${position} cannot be read: ${problem}`, { cause })
     this.position = position
     if (newer) this.newer = true
   }
 }
 
 /**
- * An event whose handler seems to kill the page: runs that applied it, at last alone, ended without a word. It is not applied again, and
- * `onFailure` decides what becomes of it as of any other failure, but that `'retry'` counts as `'fatal'` (N19).
+ * An event whose handler crashed the page or worker several times in a row. It is not applied again. `onFailure` decides as for any other
+ * failure, except that `'retry'` counts as `'fatal'`.
  */
 export class PoisonEventError extends TidemarkError {
   declare readonly position: number
@@ -181,26 +203,26 @@ export class PoisonEventError extends TidemarkError {
   constructor(position: number, runs: number) {
     super(
       'poison-event',
-      `${runs} runs in a row ended without a word while they applied the event at position ${position} alone: its handler may never end, or take all memory. Mend it, then call resume() to try it again, or skip(${position}).`,
+      say`The event at position ${position} crashed ${runs} runs in a row. Does its handler loop forever, or run out of memory? Fix the handler and call resume(), or call skip(${position}).`,
     )
     this.position = position
   }
 }
 
-/** Why an event was parked without being tried: letters of its stream wait that come before it (N22). */
+/** An event was parked without being tried, because dead letters of its stream come before it. */
 export class StreamBlockedError extends TidemarkError {
   declare readonly stream: string
 
   constructor(stream: string) {
     super(
       'stream-blocked',
-      `Waits for the dead letters of '${stream}' before it. Replay them in order, or discard them.`,
+      say`The event waits for earlier dead letters of stream '${stream}'. Replay them in order, or discard them.`,
     )
     this.stream = stream
   }
 }
 
-/** The log contradicts itself: a hole in its positions, a record at none, or a checkpoint beyond its head (N36, N37). */
+/** What is stored contradicts itself, such as a log with missing positions, or a checkpoint beyond the end of the log. */
 export class LogInconsistentError extends TidemarkError {
   declare readonly position: number
 
@@ -210,15 +232,16 @@ export class LogInconsistentError extends TidemarkError {
   }
 }
 
-/** A projection stopped for good: an event failed fatally, retries ran out, or reading failed too often. */
-export class ProjectionError extends TidemarkError {
+/** A projection stopped: an event failed for good, retries ran out, or the storage failed too often. `cause` is the reason. */
+export class ProjectionFailedError extends TidemarkError {
+  /** The name of the projection or projector. */
   declare readonly projector: string
-  /** The position that failed, where an event did. */
+  /** The position of the event that failed, or where the projection stopped. */
   declare readonly position?: number
   declare readonly eventId?: string
   declare readonly eventType?: string
   declare readonly stream?: string
-  /** How often it was tried, the first time included. */
+  /** How often it was tried, including the first time. */
   declare readonly attempts: number
 
   constructor(
@@ -233,7 +256,6 @@ export class ProjectionError extends TidemarkError {
     code: 'projection-failed' | 'definition-changed' = 'projection-failed',
   ) {
     super(code, message, { cause })
-    this.name = 'ProjectionError'
     this.projector = at.projector
     this.attempts = at.attempts
     const position = at.event?.position ?? at.position
@@ -246,26 +268,49 @@ export class ProjectionError extends TidemarkError {
   }
 }
 
-/** Another context leads this projection, or leadership could not be asked for. */
+/**
+ * The definition of a projection is not the one that its rows were built with, or another definition of that name is in use in this page
+ * or worker. Raise `version`, or rename one of the two.
+ */
+export class DefinitionChangedError extends ProjectionFailedError {
+  constructor(projector: string, message: string) {
+    super(message, { projector, attempts: 0 }, undefined, 'definition-changed')
+  }
+}
+
+/** Another context runs this projection, and `leadership` is `'try'`. */
 export class AlreadyRunningError extends TidemarkError {
   declare readonly projector: string
 
-  constructor(projector: string, problem: string, cause?: unknown) {
+  constructor(projector: string) {
     super(
       'already-running',
-      `Projection '${projector}' cannot run here: ${problem}`,
-      cause === undefined ? {} : { cause },
+      say`Projection '${projector}' is run by another tab or worker. Use leadership: 'wait', or try again later.`,
     )
     this.projector = projector
   }
 }
 
-/** Another runner moved the checkpoint or raised the epoch: this one's commit was refused, nothing of it is stored. */
+/** The coordinator could not decide which context runs this projection. `cause` is what it threw. */
+export class CoordinationFailedError extends TidemarkError {
+  declare readonly projector: string
+
+  constructor(projector: string, cause: unknown) {
+    super(
+      'coordination-failed',
+      say`Projection '${projector}' cannot run here, because its coordinator failed: ${messageOf(cause)}`,
+      { cause },
+    )
+    this.projector = projector
+  }
+}
+
+/** Another context took over the projection. The commit of this one was refused; nothing of it is stored. */
 export class LeadershipLostError extends TidemarkError {
   declare readonly projector: string
 
   constructor(projector: string, problem: string, cause?: unknown) {
-    super('leadership-lost', `Projection '${projector}' was taken over: ${problem}`, {
+    super('leadership-lost', say`Projection '${projector}' was taken over: ${problem}`, {
       outcome: 'not-written',
       ...(cause === undefined ? {} : { cause }),
     })
@@ -273,39 +318,40 @@ export class LeadershipLostError extends TidemarkError {
   }
 }
 
-/** `caughtUp` gave up waiting. */
+/** `caughtUp` did not reach its position in time. */
 export class CaughtUpTimeoutError extends TidemarkError {
-  /** Where the projection stood. */
+  /** The position of the projection. */
   declare readonly position: number
-  /** Where the log stood. */
+  /** The position of the last event in the log. */
   declare readonly head: number
 
   constructor(wanted: number, position: number, head: number, timeout: number) {
     super(
       'caught-up-timeout',
-      `The projection is at ${position} of ${head} and did not reach ${wanted} within ${timeout} ms. Look at its status for the reason.`,
+      say`The projection is at position ${position} of ${head} and did not reach ${wanted} within ${timeout} ms. Its status has the reason.`,
     )
     this.position = position
     this.head = head
   }
 }
 
-/** A live query, or a live projection, did not settle in time. The run was given up and its late result is dropped; the query runs again. */
+/** A live query or live projection did not settle in time. Its late result is ignored, and the query runs again. */
 export class QueryTimeoutError extends TidemarkError {
   constructor(timeout: number) {
     super(
       'query-timeout',
-      `The live query did not settle within ${timeout} ms and was given up. It runs again by itself; let its function await only what ends.`,
+      say`The live query did not settle within ${timeout} ms. It runs again by itself. Does its function await something that never ends?`,
     )
   }
 }
 
-/** A command was refused by its own `decide`, where the caller asked for an exception. */
+/** The `decide` of a command refused it, and the caller asked for an exception. Nothing was written. */
 export class CommandRefusedError extends TidemarkError {
+  /** What `decide` gave to `refuse` or `ensure`. */
   declare readonly reason: unknown
 
   constructor(reason: unknown) {
-    super('command-refused', `The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
+    super('command-refused', say`The command was refused: ${typeof reason === 'string' ? reason : describe(reason)}`, {
       outcome: 'not-written',
       cause: reason,
     })
@@ -313,46 +359,74 @@ export class CommandRefusedError extends TidemarkError {
   }
 }
 
-/** A command decided an event for a stream that it did not read. Declare or discover the stream. */
+/** Every attempt of a command met a conflict. Nothing was written. `cause` is the last conflict. */
+export class CommandConflictError extends TidemarkError {
+  /** The stream of the last conflict. */
+  declare readonly stream: string
+  declare readonly expected: ExpectedVersion
+  /** The version of the stream; 0 if it has no events. */
+  declare readonly actual: number
+  /** The first attempt and its retries. */
+  declare readonly attempts: number
+  /** The streams that the last attempt read. */
+  declare readonly streams: readonly string[]
+
+  constructor(last: VersionConflictError, attempts: number, streams: readonly string[], command?: string) {
+    const retries = attempts - 1
+    const whose = command === undefined ? '' : say` of command '${command}'`
+    super(
+      'command-conflict',
+      say`Concurrency conflict${whose} after ${retries} retry ${retries === 1 ? say`attempt` : say`attempts`}: ${last.message}`,
+      { cause: last, outcome: 'not-written' },
+    )
+    this.stream = last.stream
+    this.expected = last.expected
+    this.actual = last.actual
+    this.attempts = attempts
+    this.streams = streams
+  }
+}
+
+/** A command decided an event for a stream that it did not read. Nothing was written. */
 export class UndeclaredStreamError extends TidemarkError {
   declare readonly stream: string
 
   constructor(stream: string) {
     super(
       'undeclared-stream',
-      `The command decided an event for stream '${stream}', which it did not read. Name it in 'streams' or 'discover'.`,
+      say`The command decided an event for stream '${stream}', which it did not read. Name the stream in 'streams' or 'discover'.`,
       { outcome: 'not-written' },
     )
     this.stream = stream
   }
 }
 
-/** `discover` of a command named more than 1,000 streams besides those that the command declares: it may never end. */
+/** The `discover` of a command named more than 1,000 streams in addition to those in its `streams`. Nothing was written. */
 export class TooManyStreamsError extends TidemarkError {
   constructor(most: number, command?: string) {
     super(
       'too-many-streams',
-      `'discover'${command === undefined ? '' : ` of command '${command}'`} named more than ${most} streams. Does it name a new one each time? If all are needed, declare them in 'streams'.`,
+      say`'discover'${command === undefined ? '' : say` of command '${command}'`} named more than ${most} streams. Does it name a new one each time? If the command needs all of them, declare them in 'streams'.`,
       { outcome: 'not-written' },
     )
   }
 }
 
-/** The storage did not answer in time, often because another context is suspended inside a transaction (H8). */
+/** The storage did not respond in time, often because another tab was suspended while it held a transaction open. */
 export class StorageBusyError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-busy', message, options)
   }
 }
 
-/** No room left on the device or in the origin's quota. Nothing was written; free space and retry (H46). */
+/** No space is left on the device or in the site's quota. Nothing was written; free space and retry. */
 export class StorageFullError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-full', message, options)
   }
 }
 
-/** The store was deleted, cleared or replaced under this instance, which never works again (H31). Open it anew. */
+/** The store was deleted, cleared or replaced while this instance had it open. The instance does not work any more; open the store again. */
 export class StorageLostError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-lost', message, options)
@@ -360,22 +434,22 @@ export class StorageLostError extends TidemarkError {
 }
 
 /**
- * There is no IndexedDB here, or it is forbidden: switched off, or the page has no origin of its own, such as a sandboxed
- * frame (H36). `tidemark/memory` works everywhere, if the data need not last; nothing falls back to it by itself.
+ * IndexedDB is missing or forbidden here: it is switched off, or the page has no origin of its own, such as a sandboxed frame.
+ * `tidemark/memory` works everywhere, for data that need not last; tidemark does not switch to it by itself.
  */
 export class StorageUnavailableError extends TidemarkError {
   constructor(what: string, options: TidemarkErrorOptions = {}) {
     super(
       'storage-unavailable',
-      `IndexedDB is not available here (${what}). Use 'tidemark/memory' if the data need not last.`,
+      say`IndexedDB is not available here (${what}). Use 'tidemark/memory' if the data need not last.`,
       { outcome: 'not-written', ...options },
     )
   }
 }
 
 /**
- * The database is not as it was made: something of it is missing (H16, H43). It is left as it is, for whoever may still rescue
- * it. Where there is an export, `deleteEventStore` and then import that.
+ * A part of the database is missing or damaged. The database is left as it is, so that its data can still be rescued. If there is an export,
+ * call `deleteEventStore` and import the export.
  */
 export class StorageDamagedError extends TidemarkError {
   constructor(message: string, options: { cause?: unknown } = {}) {
@@ -383,28 +457,28 @@ export class StorageDamagedError extends TidemarkError {
   }
 }
 
-/** IndexedDB is failing for a reason that has no better class. `cause` is the browser's error. */
+/** IndexedDB failed for a reason that has no class of its own. `cause` is the browser's error. */
 export class StorageFailedError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-failed', message, options)
   }
 }
 
-/** The store was written by a newer tidemark that this build must not touch. Reload the page (H41). */
+/** A newer version of tidemark wrote the store, and this one must not touch it. Reload the page. */
 export class UnsupportedFormatError extends TidemarkError {
   constructor(message: string) {
     super('unsupported-format', message, { outcome: 'not-written' })
   }
 }
 
-/** The store, view or projection was closed. */
+/** The store, view or projection is closed. */
 export class ClosedError extends TidemarkError {
   constructor(what: string) {
-    super('closed', `${what} is closed. Open it again.`, { outcome: 'not-written' })
+    super('closed', say`${what} is closed. Open it again.`, { outcome: 'not-written' })
   }
 }
 
-/** How a bad value looks in a message: short, and safe for any value. */
+/** A bad value in a message: short, and safe for any value. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
   if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined)

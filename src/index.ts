@@ -149,7 +149,6 @@ export {
   type ReasonOf,
   type Refusal,
 } from './commands/command.js'
-export { CommandConflictError } from './commands/conflict.js'
 export { defineCommand } from './commands/define-command.js'
 export { execute, type CommandStore, type ExecuteOptions } from './commands/execute.js'
 export type { CommandRetry } from './commands/pipeline.js'
@@ -159,20 +158,23 @@ export type { Clock } from './platform/clock.js'
 
 // Errors
 export {
+  AlreadyRunningError,
   CaughtUpTimeoutError,
   ClosedError,
+  CommandConflictError,
   CommandRefusedError,
   ConditionFailedError,
-  PoisonEventError,
+  CoordinationFailedError,
+  DefinitionChangedError,
   EventUnreadableError,
-  LogInconsistentError,
   InvalidArgumentError,
   InvalidEventError,
   InvalidImportError,
   InvalidNameError,
-  AlreadyRunningError,
   LeadershipLostError,
-  ProjectionError,
+  LogInconsistentError,
+  PoisonEventError,
+  ProjectionFailedError,
   QueryTimeoutError,
   StorageBusyError,
   StorageDamagedError,

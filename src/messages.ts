@@ -13,9 +13,11 @@ export const say: (strings: TemplateStringsArray, ...values: readonly unknown[])
 
 const pages = 'https://tidemark.example/errors/'
 
+/** A message that is not of an error, such as that of a status: in the production build `kind` comes first, so that it is never empty. */
+export const notice = (kind: string, body: string): string => (__DEV__ ? body : body === '' ? kind : `${kind}: ${body}`)
+
 /** The message of an error: what happened, and the address of its page, once, whatever other messages are inserted. */
 export function messageFor(code: string, body: string): string {
-  const said = __DEV__ ? body : body === '' ? code : `${code}: ${body}`
-  const own = said.replace(new RegExp(`\\.? See ${pages}[\\w-]+`, 'g'), '')
+  const own = notice(code, body).replace(new RegExp(`\\.? See ${pages}[\\w-]+`, 'g'), '')
   return `${own.replace(/[^.?!]$/, '$&.')} See ${pages}${code}`
 }

@@ -34,7 +34,7 @@ export interface Contender {
 /** Contenders that do the same work; they take turns in each round. */
 export interface Case {
   readonly name: string
-  /** So many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
+  /** How many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
   readonly throttle?: number
   /** Makes what every run needs, such as a log to read. Outside the clock. */
   setUp?(): Promise<void>
@@ -89,7 +89,7 @@ export async function timed(events: number, work: () => Promise<unknown>): Promi
   return { ms, events }
 }
 
-/** Runs `work` so many times, each under a clock of its own; `between` is outside of it. */
+/** Runs `work` `count` times, each under a clock of its own; `between` is outside of it. */
 export async function timedEach(
   count: number,
   work: (n: number) => Promise<unknown>,

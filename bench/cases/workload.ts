@@ -21,7 +21,7 @@ export interface NewDeposit {
 }
 
 export const streamCount = 100
-export const customerCount = 1_000
+const customerCount = 1_000
 
 /** The n-th event, from 0. Consecutive ones are in different streams: the worst case for a record that holds many. */
 export function deposit(n: number): NewDeposit {

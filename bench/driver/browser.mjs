@@ -7,7 +7,7 @@ import { call } from './call.mjs'
 import { chromiumOn } from './engines/chromium.mjs'
 import { firefox } from './engines/firefox.mjs'
 
-export const engines = { 'chromium-leveldb': chromiumOn('leveldb'), 'chromium-sqlite': chromiumOn('sqlite'), firefox }
+const engines = { 'chromium-leveldb': chromiumOn('leveldb'), 'chromium-sqlite': chromiumOn('sqlite'), firefox }
 
 const running = new Set()
 

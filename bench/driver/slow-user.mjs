@@ -8,7 +8,7 @@ export async function slowUser(devtools) {
   const session = await devtools?.()
   return {
     possible: session !== undefined,
-    /** Runs `work` so many times slower, with typing; at 1 it just runs it. */
+    /** Runs `work` `throttle` times slower, with typing; at 1 it just runs it. */
     async around(throttle, work) {
       if (throttle === 1) return work()
       await session.send('Emulation.setCPUThrottlingRate', { rate: throttle })

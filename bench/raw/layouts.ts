@@ -79,7 +79,7 @@ export function readIndexedStream(database: IDBDatabase, stream: string): Promis
   )
 }
 
-/** A record of the layout below holds at most so many events. */
+/** A record of the layout below holds at most this number of events. */
 const recordSize = 256
 
 interface CommitRecord {

@@ -38,7 +38,7 @@ export async function openLogByHand(name: string, commits: Iterable<readonly New
   return log
 }
 
-/** Reads a log whose events are stored one after the other up to a position by `getAll`, so many records at a time, and parses it. */
+/** Reads a log whose events are stored one after the other up to a position by `getAll`, a number of records at a time, and parses it. */
 export async function readLog(
   log: IDBDatabase,
   pageRecords: number,
@@ -64,7 +64,7 @@ function readRecords(log: IDBDatabase, from: number, count: number): Promise<Com
 }
 
 /**
- * Fills an empty log with one-event commits, as so many appends would have, but in a few transactions. That the store then
+ * Fills an empty log with one-event commits, as that number of appends would have, but in a few transactions. That the store then
  * reads them is part of what the cases check.
  */
 export async function fillWithSmallCommits(store: string, events: readonly StoredEvent[]): Promise<void> {

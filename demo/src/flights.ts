@@ -12,7 +12,7 @@ export type FlightEvent =
   | { type: 'FlightCancelled'; data: { flight: string; airport: string } }
   | { type: 'GateAssigned'; data: { gate: string; flight: string } }
 
-export const events = defineEvents<FlightEvent>()
+const events = defineEvents<FlightEvent>()
 
 export const openStore = () => openEventStore({ name: 'flight-desk', events })
 export type Store = Awaited<ReturnType<typeof openStore>>

@@ -1,5 +1,5 @@
 /** What to do about a projection that stopped at an event: shown right under the words that say so. */
-import { ProjectionError } from 'tidemark'
+import { ProjectionFailedError } from 'tidemark'
 import { button } from './button.js'
 import { byId, h } from './dom.js'
 import { notify } from './notice.js'
@@ -26,7 +26,7 @@ export function remedies(session: Session, which: 'running' | 'building') {
   async function skip(): Promise<void> {
     const running = troubled()
     const error = running?.status.getSnapshot().lastError
-    if (running === undefined || !(error instanceof ProjectionError) || error.position === undefined) return
+    if (running === undefined || !(error instanceof ProjectionFailedError) || error.position === undefined) return
     await running.skip(error.position)
     notify(
       `The event at ${count(error.position)} stays in the log, and off the board. ${which === 'running' ? 'The projection continues behind it.' : 'The new version continues behind it.'}`,

@@ -5,7 +5,7 @@ import { inBackground, messageOf, notify } from './notice.js'
 import { count } from './numbers.js'
 import { onSharedChange, shared } from './shared.js'
 
-export const boardAt = (version: number): Board => defineBoard(version, () => shared)
+const boardAt = (version: number): Board => defineBoard(version, () => shared)
 
 const openView = (store: Store, board: Board) => openReadModel(store, board)
 const start = (store: Store, board: Board, onReport: (report: ProjectionReport) => void = () => {}) =>

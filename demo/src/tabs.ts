@@ -34,7 +34,7 @@ const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 /** Held while a tab loads flights, so that two never do it in parallel. */
 export const loadLock = 'flight-desk:load'
 
-/** Lock managers do not report changes: look so often, ms. */
+/** Lock managers do not report changes: how often to look, ms. */
 const interval = 500
 
 /**

@@ -1,11 +1,11 @@
-/** Commands for reuse, typed by the events of the app. */
+/** Reusable commands, typed by the events of the app. */
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { Command, Decision } from './command.js'
 
 /**
- * Types a command, or a function that makes commands, by an event catalogue. Answers what it was given.
+ * Types a command, or a function that makes commands, by an event catalogue. Returns its argument.
  *
  * @example
  * const withdraw = defineCommand(events, (account: string, amount: number) => ({
@@ -17,7 +17,7 @@ import type { Command, Decision } from './command.js'
  * }))
  * await execute(store, withdraw('account-7', 30))
  */
-// One signature and not two: a function within the command would be typed by the first, before the second is tried.
+// One signature, not two: the compiler would type a function within the command by the first, before it tries the second.
 export function defineCommand<
   E extends EventShape,
   S,

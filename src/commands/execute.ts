@@ -1,5 +1,6 @@
-/** Carries a command out against a store: the shell around the pipeline. */
+/** Executes a command against a store: performs the effects of the pipeline. */
 import { hasCode, InvalidArgumentError, type VersionConflictError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
@@ -9,19 +10,19 @@ import { systemClock, type Clock } from '../platform/clock.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
 
-/** What a command needs of a store. */
+/** What a command needs from a store. */
 export interface CommandStore<E extends EventShape = EventShape> {
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   append(writes: readonly StreamWrite<E>[], options?: AppendOptions<E>): Promise<AppendResult>
 }
 
-/** How a command is carried out. */
+/** Options of `execute`. */
 export interface ExecuteOptions {
   /** Retries after a conflict. @default { maxRetries: 4, delay: 10, multiplier: 2, maxDelay: 5000, jitter: 0.2 } */
   readonly retry?: RetryOptions
   /** Called before each retry. If it throws, `execute` rejects with that and nothing was written. */
   readonly onRetry?: (retry: CommandRetry) => void
-  /** Stops reading and waiting. An append under way settles by what really happened. */
+  /** Stops reading and waiting. An append that was handed to the storage settles by what really happened. */
   readonly signal?: AbortSignal | undefined
   /** @default the store's */
   readonly durability?: AppendOptions['durability']
@@ -30,15 +31,15 @@ export interface ExecuteOptions {
 }
 
 /**
- * Reads the command's streams, lets it decide, and appends its events if nobody changed any of these streams in between;
- * else starts again. Every run reads its streams from their start: there are no snapshots yet (X28, X29).
+ * Reads the command's streams, lets it decide, and appends its events if no other append changed one of these streams meanwhile;
+ * otherwise starts again. Every attempt reads the streams from their start: there are no snapshots yet.
  *
- * @throws CommandConflictError if conflicts outlive the retries
+ * @throws CommandConflictError if the last retry met a conflict too
  * @throws UndeclaredStreamError if an event is for a stream that was not read
  * @throws TooManyStreamsError if `discover` names more than 1,000 streams
- * @throws InvalidArgumentError if a function of the command returns a promise or something else than it should, and for an option that there is none of
- * @throws InvalidEventError if an event that it decided cannot be stored
- * @throws whatever the store throws, at once; and whatever the command's own functions throw
+ * @throws InvalidArgumentError if a function of the command returns a promise or a wrong value, and for an unknown option
+ * @throws InvalidEventError if a decided event cannot be stored
+ * @throws everything else that the store or the command's own functions throw, without a retry
  */
 export async function execute<
   E extends EventShape,
@@ -66,7 +67,7 @@ export async function execute<E extends EventShape, S>(
   const { signal, onRetry, durability, clock = systemClock } = options
   assertSignal(signal)
   if (onRetry !== undefined && typeof onRetry !== 'function')
-    throw new InvalidArgumentError('onRetry', 'must be a function.')
+    throw new InvalidArgumentError('onRetry', say`must be a function.`)
   const reading = signal === undefined ? {} : { signal }
   const appending = durability === undefined ? reading : { ...reading, durability }
   const pipeline = commandPipeline(command as Command<E, S>, {
@@ -106,8 +107,8 @@ export async function execute<E extends EventShape, S>(
         step = pipeline.next({ kind: 'done' })
         break
       case 'next-event':
-        // The loop over the stream answers these; one that reaches here would be a bug in the pipeline.
-        throw new Error('An event was asked for outside of a stream.')
+        // The loop over the stream handles this effect; one that reaches this line is a bug in the pipeline.
+        throw new Error(say`An event was asked for outside of a stream.`)
       default:
         throw effect satisfies never
     }

@@ -1,6 +1,6 @@
 /**
- * What executing a command does, as data: a generator that yields effects and is answered with what came of them. It
- * waits for nothing and touches nothing, so every order of events can be tested step by step (X14–X18).
+ * The steps of executing a command, as data: a generator that yields effects and is resumed with their results. It performs no I/O
+ * and never waits, so every order of events can be tested step by step.
  */
 import {
   hasCode,
@@ -10,7 +10,9 @@ import {
   TooManyStreamsError,
   type CommandRefusedError,
   type VersionConflictError,
+  CommandConflictError,
 } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
 import { isPlainPrototype } from '../events/json.js'
@@ -20,35 +22,34 @@ import { onlyKnown } from '../platform/arguments.js'
 import { pauseBefore, type RetryPolicy } from '../platform/backoff.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
-import { CommandConflictError } from './conflict.js'
 import { createWriteBatch, declareStreams } from './write-batch.js'
 
 /** A command is about to start again. */
 export interface CommandRetry {
-  /** The retry's number, from 1. */
+  /** The number of the retry, from 1. */
   readonly attempt: number
   /** The pause before it, in ms. */
   readonly delay: number
-  /** What the attempt that failed had read. */
+  /** The streams that the failed attempt read. */
   readonly streams: readonly string[]
-  /** Why it failed. */
+  /** Why the attempt failed. */
   readonly conflict: VersionConflictError
 }
 
-/** What the pipeline wants done. */
+/** What the pipeline asks for. */
 export type CommandEffect<E extends EventShape> =
-  /** Open the stream. Answer with its first event, or `end`. */
+  /** Open the stream. Resume with its first event, or `end`. */
   | { readonly kind: 'read-stream'; readonly stream: string }
-  /** Answer with the next event of the same stream, or `end`. */
+  /** Resume with the next event of the same stream, or `end`. */
   | { readonly kind: 'next-event'; readonly stream: string }
-  /** Answer with `appended` or `conflict`. */
+  /** Append. Resume with `appended` or `conflict`. */
   | { readonly kind: 'append'; readonly writes: readonly StreamWrite<E>[] }
-  /** Tell whoever wants to know. Answer with `done`. */
+  /** Call `onRetry`. Resume with `done`. */
   | { readonly kind: 'report'; readonly retry: CommandRetry }
-  /** Answer with `done` after so many ms. */
+  /** Resume with `done` after `ms`. */
   | { readonly kind: 'sleep'; readonly ms: number }
 
-/** What came of an effect. A failure other than a conflict is thrown into the pipeline, or ends it. */
+/** The result of an effect. A failure other than a conflict is thrown into the pipeline, or ends it. */
 export type CommandReply<E extends EventShape> =
   | { readonly kind: 'event'; readonly event: RecordedEvent<E> }
   | { readonly kind: 'end' }
@@ -56,20 +57,20 @@ export type CommandReply<E extends EventShape> =
   | { readonly kind: 'conflict'; readonly error: VersionConflictError }
   | { readonly kind: 'done' }
 
-/** A command under way. */
+/** A command that is being executed. */
 export type CommandPipeline<E extends EventShape, T> = Generator<CommandEffect<E>, T, CommandReply<E>>
 
-/** Everything that the pipeline decides by, besides what it is answered. */
+/** Everything that the pipeline's decisions depend on, in addition to the results of effects. */
 export interface PipelineOptions {
   readonly retry: RetryPolicy
-  /** A number in [0, 1), for the spread of the pauses. */
+  /** A random number in [0, 1), for the jitter of the pauses. */
   readonly random: () => number
 }
 
 /** How many streams `discover` may add to those that a command declares. */
 export const maxDiscovered = 1_000
 
-/** The whole life of a command: attempts until one is accepted or refused, or until the retries are used up. */
+/** A command from start to end: attempts until one is accepted or refused, or until the retries are used up. */
 export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>(
   command: Command<E, S, D>,
   { retry, random }: PipelineOptions,
@@ -95,22 +96,22 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
   }
 }
 
-/** Reads what was declared and what is discovered on the way, each stream once, from its start (C2). */
+/** Reads the declared and the discovered streams, each once, from its start. */
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
   if (typeof command !== 'object' || command === null)
-    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
-  // An instance of a class may hold what it likes.
+    throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
+  // An instance of a class may have further properties.
   if (isPlainPrototype(Object.getPrototypeOf(command)))
     onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
   const { initial, evolve, decide } = command
   if (command.discover !== undefined && typeof command.discover !== 'function')
-    throw new InvalidArgumentError('discover', 'must be a function.')
+    throw new InvalidArgumentError('discover', say`must be a function.`)
   if (typeof evolve !== 'function' || typeof decide !== 'function')
-    throw new InvalidArgumentError('command', 'must be { streams, initial, evolve, decide }.')
+    throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   const versions = new Map<string, number>()
-  // A set is a queue too: it is walked in the order of insertion, also over what is added during the walk.
+  // A set serves as the queue: it is iterated in the order of insertion, including what is added during the iteration.
   const queue = new Set(declareStreams(command.streams))
   const most = queue.size + maxDiscovered
   let state = awaited('initial', typeof initial === 'function' ? (initial as () => S)() : freshCopy(initial))
@@ -120,11 +121,11 @@ function* readStreams<E extends EventShape, S>(
     for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
       const { event } = reply
       version += 1
-      // A missing event would be a wrong decision, and a number of events that is no version (N37).
+      // A missing event would make the decision wrong, and the number of events would not be a version (N37).
       if (event.version !== version) {
         throw new LogInconsistentError(
           event.position,
-          `Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
+          say`Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
         )
       }
       state = awaited('evolve', command.evolve(state, event))
@@ -133,7 +134,7 @@ function* readStreams<E extends EventShape, S>(
     versions.set(stream, version)
     if (command.discover === undefined) continue
     const found: unknown = awaited('discover', command.discover(state))
-    if (!Array.isArray(found)) throw new InvalidArgumentError('discover', 'must return a list of stream names.')
+    if (!Array.isArray(found)) throw new InvalidArgumentError('discover', say`must return a list of stream names.`)
     found.forEach(isRefusedPromise)
     for (const name of found) {
       queue.add(streamName(name))
@@ -143,10 +144,13 @@ function* readStreams<E extends EventShape, S>(
   return { state, versions }
 }
 
-/** What a function of the command returned. Commands are pure and never wait: a promise would be taken for a state. */
+/** Checks what a function of the command returned. Commands are synchronous: a promise would be treated as a state. */
 function awaited<T>(what: string, value: T): T {
   if (!isRefusedPromise(value)) return value
-  throw new InvalidArgumentError(what, 'must not return a promise. Await what the command needs before it is executed.')
+  throw new InvalidArgumentError(
+    what,
+    say`must not return a promise. Await what the command needs before it is executed.`,
+  )
 }
 
 function decide<E extends EventShape, S>(command: Command<E, S>, state: S): readonly CommandEvent<E>[] | Refusal {
@@ -161,9 +165,9 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
   }
   if (!isEvents(decision)) {
     if ((decision as Refusal | null | undefined)?.type === 'refused') return decision
-    throw new InvalidArgumentError('decide', 'must return a list of events or refuse(reason).')
+    throw new InvalidArgumentError('decide', say`must return a list of events or refuse(reason).`)
   }
-  // All of them, since several may be promises. Holes count.
+  // Checks all of them, since several may be promises. Holes in the list count.
   const wrong = Array.from<unknown, boolean>(
     decision,
     (event) => typeof event !== 'object' || event === null || isRefusedPromise(event),
@@ -171,7 +175,7 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
   if (wrong >= 0)
     throw new InvalidEventError(
       `decide[${wrong}]`,
-      'must be { stream, type, data }: `decide` returns a list of events.',
+      say`must be { stream, type, data }: \`decide\` returns a list of events.`,
     )
   return decision
 }
@@ -183,5 +187,5 @@ function isEvents<E extends EventShape>(
 }
 
 function unexpected(reply: { readonly kind: string }): Error {
-  return new InvalidArgumentError('reply', `of kind '${reply.kind}' does not answer this effect.`)
+  return new InvalidArgumentError('reply', say`of kind '${reply.kind}' is not a result of this effect.`)
 }

@@ -1,36 +1,37 @@
-/** What a command is about to append: which streams it took part in, at which versions, and its events. */
+/** What a command will append: the streams that it read, with their versions, and its events. */
 import { InvalidArgumentError, UndeclaredStreamError, VersionConflictError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, NewEvent } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import type { StreamWrite } from '../log/event-store.js'
 import type { CommandEvent } from './command.js'
 
-/** The streams that a command declares, in order: at least one, none twice (C1, V8, V9). */
+/** The streams that a command declares, in order: at least one, none twice. */
 export function declareStreams(streams: readonly string[]): readonly string[] {
   if (!Array.isArray(streams) || streams.length === 0) {
     throw new InvalidArgumentError(
       'streams',
-      'must name at least one stream: what a command reads is what it is checked against.',
+      say`must name at least one stream: the append of a command is checked against the streams that it reads.`,
     )
   }
   const declared = new Set<string>()
   for (const stream of streams) {
     const name = streamName(stream)
-    if (declared.has(name)) throw new InvalidArgumentError('streams', `names stream '${name}' twice.`)
+    if (declared.has(name)) throw new InvalidArgumentError('streams', say`names stream '${name}' twice.`)
     declared.add(name)
   }
   return [...declared]
 }
 
-/** Gathers the writes of one append. */
+/** Collects the writes of one append. */
 export interface WriteBatch<E extends EventShape> {
-  /** Makes a stream part of the check. Naming it again at the same version changes nothing. */
+  /** Adds a stream to the version check. Adding it again at the same version changes nothing. */
   participate(stream: string, version: number): void
-  /** Adds an event to a stream that takes part. */
+  /** Adds an event for a stream of the check. */
   add(event: CommandEvent<E>): void
   /** The version expected of each stream, in the order of their registration. */
   expectations(): ReadonlyMap<string, number>
-  /** For `append`: the events in the order in which they were added, then the streams that get none. */
+  /** For `append`: the events in the order in which they were added, then the streams without events. */
   writes(): StreamWrite<E>[]
 }
 

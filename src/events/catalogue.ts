@@ -1,5 +1,6 @@
-/** The event types of an app: their shape, validation, versions, and functions that make events. */
+/** The event types of an app: their shape, validation and versions, and the functions that create events. */
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { made, notOurs } from '../platform/copies.js'
@@ -22,27 +23,27 @@ import {
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
-/** The data of a stored event before it is brought up to date. Annotate the parameter of an upcaster to type it better. */
+/** The data of a stored event before it is upcast. Annotate the parameter of an upcaster with a more precise type. */
 export interface StoredData {
   readonly [key: string]: unknown
 }
 
-/** Makes data of one version into data of the next. Synchronous, and must not change its argument. */
-// Declared as a method because methods compare their parameters both ways: the app may annotate what it knows was stored.
+/** Turns data of one version into data of the next. Synchronous; must not change its argument. */
+// Declared as a method because methods compare their parameters both ways: so the app may annotate the type that it knows was stored.
 export type Upcast = { upcast(data: StoredData): unknown }['upcast']
 
 /** One event type. */
 export interface EventDefinition {
   /**
-   * Checks `data`. A creator takes what the schema takes (its input), runs it once, and makes an event of what it returns (its output):
-   * that is stored. A plain event that is appended has data as it is stored, so it is of the type of the output; the schema checks
-   * that, and may tidy it (defaults, trimmed strings, keys left out) if checking again would change nothing more. A schema that changes
-   * its own output, such as euros into cents, is for creators only. @default anything is accepted
+   * Checks `data`. A creator takes the input of the schema, runs the schema once and creates an event from its output, which is stored.
+   * The data of a plain event is stored data, so it has the type of the output. The schema checks it and may tidy it (defaults,
+   * trimmed strings, keys left out), if checking the result again changes nothing more. A schema that changes its own output, such as
+   * euros into cents, is for creators only. @default any JSON is accepted
    */
   readonly schema?: StandardSchema<unknown, unknown>
-  /** Of this type's data. Raise it when the data changes shape. @default 1 */
+  /** The version of this type's data. Raise it when the shape of the data changes. @default 1 */
   readonly version?: number
-  /** By the version it starts from: one for each of 1 to `version - 1`. */
+  /** Upcasters, by the version that they start from: one for each version from 1 to `version - 1`. */
   readonly upcast?: { readonly [from: number]: Upcast }
 }
 
@@ -56,18 +57,18 @@ declare const makes: unique symbol
 declare const knows: unique symbol
 
 /**
- * The event types of an app, as `defineEvents` returns them. `E` is the union of its events; `Known` says whether the types are
- * known at run time, which they are where they have definitions.
+ * The event types of an app, as `defineEvents` returns them. `E` is the union of its events. `Known` says whether the types are
+ * known at run time; they are if they have definitions.
  */
 export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
-  /** Not there at runtime: carries the type. */
+  /** Exists for the compiler only: it carries the type. */
   readonly [events]: { readonly [makes]?: E; readonly [knows]?: Known }
 }
 
 /** The union of events of a catalogue: `EventOf<typeof catalogue>`. */
 export type EventOf<C extends EventCatalogue> = Exclude<C[typeof events][typeof makes], undefined>
 
-/** Besides data. */
+/** What a creator takes in addition to `data`. */
 export type CreatorOptions<E extends EventShape> = {
   /** Unique in the log. @default a new UUIDv7 */
   readonly id?: string | undefined
@@ -75,32 +76,32 @@ export type CreatorOptions<E extends EventShape> = {
   ? { readonly meta: Meta }
   : { readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown })
 
-/** As {@link CreatorOptions}, for an event that can do without `meta`. */
+/** As {@link CreatorOptions}, for an event whose `meta` is optional. */
 export interface PlainCreatorOptions<E extends EventShape> {
   /** Unique in the log. @default a new UUIDv7 */
   readonly id?: string | undefined
   readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown
 }
 
-/** What a creator makes: an event with an id. `checked`: see {@link NewEvent}. */
+/** What a creator returns: an event with an id. `checked`: see {@link NewEvent}. */
 export type CreatedEvent<E extends EventShape> = E & {
   readonly id: string
   readonly meta?: unknown
   readonly checked?: string | undefined
 }
 
-/** What carries types only, and is not there at runtime. */
+/** Properties that carry types for the compiler, and do not exist at run time. */
 interface Carried<E extends EventShape, Known extends boolean> {
   readonly [makes]?: E
   readonly [knows]?: Known
 }
 
 /**
- * Makes an event that is ready to append, with an id: appending it again is safe, also a copy of it that was posted to a worker or kept
- * as JSON over a reload. Takes the input of the type's schema and runs it, once; `data` of the event is the output.
+ * Creates an event that is ready to append, with an id. Appending it again is safe, also as a copy that was posted to a worker or kept
+ * as JSON over a reload. Takes the input of the type's schema and runs the schema once; `data` of the event is the output.
  *
  * @throws InvalidEventError if the data does not fit
- * @throws InvalidArgumentError for an option that there is none of
+ * @throws InvalidArgumentError for an unknown option
  */
 export interface EventCreator<E extends EventShape, Input = E['data'], Known extends boolean = boolean> extends Carried<
   E,
@@ -112,7 +113,7 @@ export interface EventCreator<E extends EventShape, Input = E['data'], Known ext
   ): CreatedEvent<E>
 }
 
-/** As {@link EventCreator}, for an event that can do without `meta`. */
+/** As {@link EventCreator}, for an event whose `meta` is optional. */
 export interface PlainEventCreator<
   E extends EventShape,
   Input = E['data'],
@@ -124,10 +125,10 @@ export interface PlainEventCreator<
 /**
  * Creators by event type, except for a type called `then`, which would turn the catalogue into a promise.
  *
- * Where no event needs `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
+ * If no event requires `meta`, a function may be generic over the type, and `events[type](data)` compiles in it:
  * `<T extends FlightEvent['type']>(type: T, data: EventOfType<FlightEvent, T>['data'])`.
  */
-// One mapped type, and what carries `E` is a key of it: the compiler looks through `events[type]` in nothing else.
+// One mapped type, whose key carries `E`: the compiler resolves `events[type]` in no other form.
 export type EventCreators<E extends EventShape> = {
   readonly [T in Exclude<E['type'], 'then'> | typeof events]: [Extract<E, { readonly meta: unknown }>] extends [never]
     ? PlainEventCreator<EventOfType<E, T>, DataOfType<E, T>, false>
@@ -135,7 +136,7 @@ export type EventCreators<E extends EventShape> = {
 }
 
 /**
- * The data of one type of events. One type in three spellings, each of which the compiler takes for itself alone while `T` is a parameter:
+ * The data of one type of events. Three spellings of one type, because the compiler treats each as different while `T` is a parameter:
  * `EventOfType<E, T>['data']`, `Extract<E, { type: T }>['data']`, and a lookup by type.
  */
 export type DataOfType<E extends EventShape, T extends string | symbol> =
@@ -153,7 +154,7 @@ export type EventOfType<E extends EventShape, T extends string | symbol> = E ext
         : never
       : never
 
-/** The data that is stored of a definition's events, and that plain events have: the output of its schema. */
+/** The data of a definition's events as they are stored, and of plain events: the output of its schema. */
 export type DataOf<D extends EventDefinition> = D extends { readonly schema: StandardSchema<unknown, unknown> }
   ? NonNullable<D['schema']['~standard']['types']>['output']
   : unknown
@@ -163,7 +164,7 @@ export type InputOf<D extends EventDefinition> = D extends { readonly schema: St
   ? NonNullable<D['schema']['~standard']['types']>['input']
   : unknown
 
-/** The union of events that definitions make. */
+/** The union of the events of definitions. */
 export type EventsDefined<D extends EventDefinitions> = {
   [T in keyof D & string]: { type: T; data: DataOf<D[T] & EventDefinition> }
 }[keyof D & string]
@@ -173,7 +174,7 @@ export type InputsDefined<D extends EventDefinitions> = {
   [T in keyof D & string]: { type: T; data: InputOf<D[T] & EventDefinition> }
 }[keyof D & string]
 
-/** Creators whose arguments are what the schemas take. */
+/** Creators whose arguments are the inputs of the schemas. */
 export type DefinedCreators<D extends EventDefinitions> = {
   readonly [T in Exclude<keyof D & string, 'then'> | typeof events]: PlainEventCreator<
     EventOfType<EventsDefined<D>, T>,
@@ -183,7 +184,7 @@ export type DefinedCreators<D extends EventDefinitions> = {
 }
 
 /**
- * Names the events of an app by their types alone. Nothing is validated but that it is JSON.
+ * Declares the events of an app by their types alone. At run time, only that they are JSON is checked.
  *
  * @example
  * const events = defineEvents<FlightEvent>()
@@ -194,9 +195,9 @@ export function defineEvents<E extends EventShape>(
   this: [NotJson<E>] extends [never] ? unknown : NotJson<E>,
 ): EventCreators<E>
 /**
- * Names the events of an app with their schemas and versions.
+ * Declares the events of an app with their schemas and versions.
  *
- * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for a property that there is none of
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for an unknown property
  *
  * @example
  * const events = defineEvents({
@@ -215,23 +216,23 @@ export function defineEvents(definitions?: EventDefinitions): object {
   return definitions === undefined ? openCatalogue() : closedCatalogue(definitions)
 }
 
-/** What the log asks a catalogue. */
+/** What the log needs of a catalogue. */
 export interface CatalogueCore {
   /** undefined: any type is allowed */
   readonly types: ReadonlySet<string> | undefined
-  /** Which version of its data new events of this type have; 1 by default. */
+  /** The version of the data of new events of this type; 1 by default. */
   schemaVersion(type: string): number
   /**
-   * The data of a new event as it is to be stored; a promise only if the schema is asynchronous.
+   * The data of a new event as it will be stored; a promise only if the schema is asynchronous.
    *
-   * @param mark what the event's creator left in `checked`, if it did
+   * @param mark the event's `checked`, if its creator set it
    * @throws InvalidEventError under the given path, from the promise if there is one
    */
   validate(type: string, data: unknown, path: string, mark?: unknown): unknown | Promise<unknown>
-  /** No type has upcasters, so that the log need not call `restore`. */
+  /** No type has upcasters, so the log need not call `restore`. */
   readonly identity: boolean
   /**
-   * Brings stored data up to the present version.
+   * Upcasts stored data to the current version.
    *
    * @throws EventUnreadableError if an upcaster fails, and for a version newer than this build knows
    */
@@ -250,14 +251,15 @@ export const anyEvents: CatalogueCore = {
   },
 }
 
-// Beside the catalogue, whose properties are all event types.
+// Not properties of the catalogue, since all of its properties are event types.
 const cores = new WeakMap<object, CatalogueCore>()
 
-/** What is behind a catalogue. */
+/** The definitions of a catalogue. */
 export function catalogueCore(catalogue: EventCatalogue): CatalogueCore {
-  // A WeakMap answers undefined for what cannot be its key.
+  // A WeakMap returns undefined for a value that cannot be its key.
   const core = cores.get(catalogue)
-  if (core === undefined) throw new InvalidArgumentError('events', notOurs(catalogue, "must come from 'defineEvents'."))
+  if (core === undefined)
+    throw new InvalidArgumentError('events', notOurs(catalogue, say`must come from 'defineEvents'.`))
   return core
 }
 
@@ -268,7 +270,7 @@ function openCatalogue(): object {
   const refuse = () => false
   const catalogue = new Proxy(Object.create(null) as object, {
     get(_target, type) {
-      // `await` asks for `then`, consoles and test runners ask for symbols.
+      // `await` reads `then`; consoles and test runners read symbols.
       if (type === made) return true
       if (typeof type === 'symbol' || type === 'then') return undefined
       let creator = creators.get(type)
@@ -280,7 +282,7 @@ function openCatalogue(): object {
     defineProperty: refuse,
     deleteProperty: refuse,
     setPrototypeOf: refuse,
-    // A proxy may not hide the properties of a target that it says cannot be extended.
+    // A proxy must not hide properties of a target that is not extensible.
     preventExtensions: refuse,
   })
   cores.set(catalogue, anyEvents)
@@ -293,10 +295,10 @@ function closedCatalogue(definitions: EventDefinitions): object {
     definitions === null ||
     !isPlainPrototype(Object.getPrototypeOf(definitions))
   ) {
-    // `{ __proto__: … }` is no property but a prototype.
+    // `{ __proto__: … }` sets a prototype, not a property.
     throw new InvalidArgumentError(
       'defineEvents',
-      "takes a plain object of definitions. Write ['__proto__'] for a type of that name.",
+      say`takes a plain object of definitions. Write ['__proto__'] for a type of that name.`,
     )
   }
   const known = new Map<string, KnownType>()
@@ -315,24 +317,27 @@ function closedCatalogue(definitions: EventDefinitions): object {
 interface KnownType {
   readonly validate: Validate | undefined
   readonly version: number
-  /** From version 1, 2, 3 … */
+  /** Upcasters from version 1, 2, 3 … */
   readonly upcasters: readonly Upcast[]
 }
 
-/** Everything is read here, once: changing the definition later changes nothing. */
+/** Reads a definition, once: changing it later has no effect. */
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
   if (typeof definition !== 'object' || definition === null)
-    throw new InvalidArgumentError(at, 'must be { schema?, version?, upcast? }.')
+    throw new InvalidArgumentError(at, say`must be { schema?, version?, upcast? }.`)
   onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new InvalidArgumentError(`${at}.version`, 'must be 1, 2, 3 …')
+    throw new InvalidArgumentError(`${at}.version`, say`must be 1, 2, 3 …`)
   if (typeof upcast !== 'object' || upcast === null)
-    throw new InvalidArgumentError(`${at}.upcast`, 'must be functions by the version they start from.')
+    throw new InvalidArgumentError(`${at}.upcast`, say`must be functions by the version they start from.`)
   const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
   if (schema !== undefined && typeof standard?.validate !== 'function') {
-    throw new InvalidArgumentError(`${at}.schema`, 'must be a Standard Schema, such as one of zod, valibot or arktype.')
+    throw new InvalidArgumentError(
+      `${at}.schema`,
+      say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
+    )
   }
   const steps = new Map(Object.entries(upcast))
   const upcasters: Upcast[] = []
@@ -342,7 +347,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
     if (typeof step !== 'function') {
       throw new InvalidArgumentError(
         `${at}.upcast`,
-        `must have a function for ${from}: events of that version may be stored, and this is version ${version}.`,
+        say`must have a function for ${from}: events of that version may be stored, and this is version ${version}.`,
       )
     }
     upcasters.push(step)
@@ -352,7 +357,7 @@ function readDefinition(type: string, definition: EventDefinition | undefined): 
   if (extra !== undefined)
     throw new InvalidArgumentError(
       `${at}.upcast`,
-      `starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
+      say`starts from ${extra}, which is no version before ${version}. Raise 'version'?`,
     )
   return { validate: standard?.validate.bind(standard), version, upcasters }
 }
@@ -366,7 +371,7 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
       if (found === undefined) {
         throw new InvalidEventError(
           under(path, 'type'),
-          `is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`,
+          say`is '${type}', which the catalogue does not have. Add it to 'defineEvents'.`,
         )
       }
       const { validate, version } = found
@@ -375,13 +380,13 @@ function coreOf(known: ReadonlyMap<string, KnownType>): CatalogueCore {
       if (mark === markOf(type, version, toJsonText(data, at))) return data
       throw new InvalidEventError(
         at,
-        `was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`,
+        say`was changed since its creator made it, or is for another version of '${type}'. Make the event again with ${creatorName(type)}.`,
       )
     },
     identity: [...known.values()].every(({ upcasters }) => upcasters.length === 0),
     restore(type, storedVersion, data, position) {
       const found = known.get(type)
-      // A type that the app no longer names is left as it was stored: nothing here knows what it should become.
+      // A type that the app no longer declares stays as it was stored, because there are no upcasters for it.
       if (found === undefined) return data
       if (storedVersion > found.version) throw newerThanKnown(type, storedVersion, found.version, position)
       return upcastFrom(found, type, storedVersion, data, position)
@@ -402,13 +407,13 @@ function creatorOf(
     if (isRefusedPromise(value)) {
       throw new InvalidEventError(
         'data',
-        `cannot be validated at once, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
+        say`cannot be validated synchronously, because the schema of '${type}' is asynchronous. Append { type: '${type}', data } instead.`,
       )
     }
     const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
-    // Checked again by `append`, unless the schema would change or refuse its own output: such an event says that it was checked.
+    // `append` checks the event again, unless the schema would change or refuse its own output: such an event carries a mark.
     return validate === undefined || keeps(validate, data, given, value, 'data') === true
       ? event
       : { ...event, checked: markOf(type, version, text) }
@@ -418,17 +423,17 @@ function creatorOf(
 function upcastFrom(known: KnownType, type: string, storedVersion: number, data: unknown, position: number): unknown {
   let value = data
   for (let from = storedVersion; from < known.version; from += 1) {
-    const name = `the upcaster of '${type}' from version ${from}`
+    const name = say`the upcaster of '${type}' from version ${from}`
     const upcast = known.upcasters[from - 1]
-    if (upcast === undefined) throw new EventUnreadableError(position, `${name} is missing.`)
+    if (upcast === undefined) throw new EventUnreadableError(position, say`${name} is missing.`)
     try {
       value = upcast(value as StoredData)
     } catch (cause) {
-      throw new EventUnreadableError(position, `${name} threw an error.`, cause)
+      throw new EventUnreadableError(position, say`${name} threw an error.`, cause)
     }
-    // Upcasters run inside reading, which cannot wait for each event; undefined is most often a forgotten return.
-    if (value === undefined) throw new EventUnreadableError(position, `${name} returned undefined.`)
-    if (isRefusedPromise(value)) throw new EventUnreadableError(position, `${name} is asynchronous.`)
+    // Upcasters run during reads, which cannot wait for each event; undefined is most often a forgotten return.
+    if (value === undefined) throw new EventUnreadableError(position, say`${name} returned undefined.`)
+    if (isRefusedPromise(value)) throw new EventUnreadableError(position, say`${name} is asynchronous.`)
   }
   return value
 }
@@ -436,7 +441,7 @@ function upcastFrom(known: KnownType, type: string, storedVersion: number, data:
 function newerThanKnown(type: string, stored: number, known: number, position: number): EventUnreadableError {
   return new EventUnreadableError(
     position,
-    `it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
+    say`it has version ${stored} of '${type}', and this build knows versions up to ${known}. A newer build wrote it: reload the page.`,
     undefined,
     true,
   )

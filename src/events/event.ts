@@ -1,4 +1,4 @@
-/** What an event is, before and after it was recorded. */
+/** What an event is, before and after it is stored. */
 
 /** A value that survives `JSON` unchanged: what `data` and `meta` of an event may hold. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
@@ -10,11 +10,11 @@ export interface EventShape {
   readonly meta?: unknown
 }
 
-/** What the caller appends: an event of the app, with an id if it should be safe to retry (H17). */
+/** What the caller appends: an event of the app. With an id, appending it again is safe. */
 export type NewEvent<E extends EventShape> = E & {
   /** Unique in the log. A UUIDv7 is made when it is missing; `defineEvents` creators stamp one. */
   readonly id?: string
-  /** Anything about the event that is not part of the fact itself, such as the user or a trace id. JSON. */
+  /** Information about the event that is not part of the fact itself, such as the user or a trace id. JSON. */
   readonly meta?: unknown
   /**
    * Set by a creator whose schema changes its own output, such as euros into cents: `append` then stores `data` without running the schema
@@ -23,17 +23,17 @@ export type NewEvent<E extends EventShape> = E & {
   readonly checked?: string | undefined
 }
 
-/** An event in the log: what the caller appended, plus where and when. Narrowing on `type` works. */
+/** An event in the log: what the caller appended, plus its place and time. Narrowing on `type` works. */
 export type RecordedEvent<E extends EventShape = EventShape> = E & {
-  /** Which stream. */
+  /** The name of its stream. */
   readonly stream: string
-  /** 1, 2, 3 … within the stream, no holes. */
+  /** 1, 2, 3 … within the stream, without gaps. */
   readonly version: number
-  /** 1, 2, 3 … in the log, no holes, in commit order. */
+  /** 1, 2, 3 … in the log, without gaps, in commit order. */
   readonly position: number
   /** UUIDv7 unless the caller gave one; unique in the log. */
   readonly id: string
-  /** The writer's wall clock, in ms since the epoch. Information, never order (H52). */
+  /** The writer's wall clock, in ms since the epoch. Do not order by it. */
   readonly time: number
   readonly meta?: unknown
 }

@@ -1,16 +1,16 @@
-/** Copies of what an app gives as a first state, so that changing it in place changes nothing of the app's. */
+/** Copies of the initial state that an app passes, so that changing it in place does not change the app's object. */
 import { isPlainPrototype } from './json.js'
 
 /**
- * A copy in depth of plain objects, arrays, Maps, Sets, Dates and typed arrays. Everything else is kept as it is, since a copy would
- * lose something of it: functions, and instances of classes with what they hold.
+ * A deep copy of plain objects, arrays, Maps, Sets, Dates and typed arrays. Functions and instances of classes, with everything in
+ * them, are kept as they are, because a copy would lose something.
  */
 export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T {
   if (typeof value !== 'object' || value === null) return value
   const known = copies.get(value)
   if (known !== undefined) return known as T
   const made = begun(value)
-  // Set before going deeper, so that an object which contains itself ends the walk.
+  // Set before its parts are copied, so that an object which contains itself ends the walk.
   copies.set(value, made)
   if (made === value) return value
   const copy = (part: unknown): unknown => freshCopy(part, copies)
@@ -23,7 +23,7 @@ export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T 
   return made as T
 }
 
-/** Its copy, whose parts are still to be copied; the value itself if that is not possible. */
+/** A shallow copy, whose parts are copied next; the value itself if it cannot be copied. */
 function begun(value: object): object {
   const prototype = Object.getPrototypeOf(value) as object | null
   if (prototype === Map.prototype) return new Map()

@@ -1,11 +1,12 @@
 /** Patterns over whole stream names. */
 import { InvalidNameError } from '../errors.js'
+import { say } from '../messages.js'
 
-/** Bounds the work of one match: pattern length times name length at worst. */
+/** Limits the work of one match: pattern length times name length at worst. */
 const longestPattern = 1000
 
 /**
- * Makes a test for names out of a pattern: `*` is any run of characters (also across `/`), `?` is exactly one UTF-16
+ * Compiles a pattern to a test for names: `*` is any run of characters (also across `/`), `?` is exactly one UTF-16
  * code unit, `[abc]`, `[a-z]` and `[!a-z]` are one of (or not of) a set. Everything else stands for itself.
  *
  * @throws InvalidNameError for an empty pattern, a `[` that is not closed, and a set that is empty or runs backwards
@@ -58,10 +59,10 @@ function fits(part: Exclude<Part, 'run'>, unit: number): boolean {
 }
 
 function parse(pattern: string): Part[] {
-  const refuse = (problem: string) => new InvalidNameError('Stream pattern', pattern, problem)
-  if (typeof pattern !== 'string') throw refuse('must be a string.')
-  if (pattern === '') throw refuse("must not be empty. Use '*' for every stream.")
-  if (pattern.length > longestPattern) throw refuse(`must have at most ${longestPattern} characters.`)
+  const refuse = (problem: string) => new InvalidNameError(say`Stream pattern`, pattern, problem)
+  if (typeof pattern !== 'string') throw refuse(say`must be a string.`)
+  if (pattern === '') throw refuse(say`must not be empty. Use '*' for every stream.`)
+  if (pattern.length > longestPattern) throw refuse(say`must have at most ${longestPattern} characters.`)
   const parts: Part[] = []
   for (let at = 0; at < pattern.length; at += 1) {
     const character = pattern[at]
@@ -71,13 +72,13 @@ function parse(pattern: string): Part[] {
       parts.push('any')
     } else if (character === '[') {
       const end = pattern.indexOf(']', at)
-      if (end < 0) throw refuse("must close its '[' with a ']'.")
+      if (end < 0) throw refuse(say`must close its '[' with a ']'.`)
       const negated = pattern[at + 1] === '!'
       const members = pattern.slice(at + (negated ? 2 : 1), end)
-      if (members === '') throw refuse("must name a character between '[' and ']'.")
+      if (members === '') throw refuse(say`must name a character between '[' and ']'.`)
       const ranges = rangesOf(members)
       if (ranges.some(([from, to]) => from > to))
-        throw refuse(`must not have a range that runs backwards, as in '[${members}]'.`)
+        throw refuse(say`must not have a range that runs backwards, as in '[${members}]'.`)
       parts.push({ negated, ranges })
       at = end
     } else {
@@ -87,7 +88,7 @@ function parse(pattern: string): Part[] {
   return parts
 }
 
-/** A `-` at either end of the set is itself. */
+/** A `-` at either end of the set means itself. */
 function rangesOf(members: string): [number, number][] {
   const ranges: [number, number][] = []
   for (let at = 0; at < members.length; at += 1) {

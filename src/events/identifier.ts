@@ -1,6 +1,7 @@
 /** Event ids: UUIDs of version 7 (RFC 9562), which sort by the time they were made. */
 
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { feature } from '../platform/features.js'
 
 /** 48 bits. */
@@ -9,17 +10,17 @@ const latest = 2 ** 48 - 1
 /** The 12 bits of rand_a and the first 30 of rand_b. */
 const sequenceEnd = 2 ** 42
 
-/** The ms in the last id, and the counter behind it. */
+/** The ms of the last id, and the counter after it. */
 let lastTime = -1
 let sequence = 0
 
 /**
  * A new id for the given wall clock time in ms. Ids of one context strictly increase as strings, even within a
  * millisecond and when the clock goes back (RFC 9562 section 6.2, a fixed-length counter seeded at random).
- * The last 32 bits are random in every id, so that contexts with the same time and counter do not meet.
+ * The last 32 bits are random in every id, so that contexts with the same time and counter do not make the same id.
  */
 export function createId(now: number): string {
-  // A clock that returns nonsense (H52) counts as earlier: ids must not stay at the end of time for it.
+  // The time of a clock that returns nonsense (H52) counts as earlier. Otherwise all later ids would stay at the largest time.
   const time = typeof now === 'number' && now <= latest ? Math.trunc(now) : -1
   if (time > lastTime || lastTime < 0) {
     lastTime = Math.max(time, 0)
@@ -35,7 +36,7 @@ export function createId(now: number): string {
   if (sequence - count !== stem.sequence || lastTime !== stem.time)
     stem = { time: lastTime, sequence: sequence - count, text: stemText(lastTime, sequence) }
   const word = randomWord()
-  // One string of one call: this runs for every event, and put together from parts it took longer than encoding the event.
+  // One string from one call: this runs for every event, and joining parts took longer than encoding the event.
   return (
     stem.text +
     String.fromCharCode(
@@ -58,7 +59,7 @@ export function createId(now: number): string {
 /** The character codes of the hexadecimal digits. */
 const digits = [48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102]
 
-/** What ids share whose time is the same, and the counter but for its last 16 bits. */
+/** The part that ids share if their time and all but the last 16 bits of their counters are the same. */
 let stem = { time: -1, sequence: -1, text: '' }
 
 /** The first 24 characters of an id. */
@@ -77,18 +78,18 @@ export function isUuidV7(id: unknown): boolean {
   return typeof id === 'string' && shape.test(id)
 }
 
-/** A random id for what is no event. `crypto.randomUUID` exists in secure contexts only. */
+/** A random id for anything that is not an event. `crypto.randomUUID` exists in secure contexts only. */
 export function randomId(): string {
   const text = Array.from({ length: 4 }, () => hex(randomWord(), 8)).join('')
   return `${text.slice(0, 8)}-${text.slice(8, 12)}-${text.slice(12, 16)}-${text.slice(16, 20)}-${text.slice(20)}`
 }
 
-/** Starts in the lower half, which leaves room for 2^41 ids in one ms. */
+/** Starts in the lower half, which leaves space for 2^41 ids in one ms. */
 function seed(): number {
   return (randomWord() >>> 23) * 2 ** 32 + randomWord()
 }
 
-/** Asking the system for every single word takes longer than everything else here. Filled at the first use, not at import. */
+/** Random words in stock, because requesting each from the system takes longer than everything else here. Filled at the first use, not at import. */
 const pool = new Uint32Array(128)
 let used = pool.length
 
@@ -98,7 +99,7 @@ function randomWord(): number {
     if (typeof crypto?.getRandomValues !== 'function')
       throw new InvalidArgumentError(
         'crypto.getRandomValues',
-        'is missing here, and ids are made with it. Provide it before tidemark is used.',
+        say`is missing here, and ids are made with it. Provide it before tidemark is used.`,
       )
     crypto.getRandomValues(pool)
     used = 0

@@ -1,10 +1,10 @@
 /** For the compiler: whether the events of an app are JSON. */
 import type { EventShape } from './event.js'
 
-/** What JSON has no word for. */
+/** Types that JSON cannot represent. */
 type Foreign = bigint | symbol | undefined | ((...given: never[]) => unknown)
 
-/** `T` with `never` in the places that JSON does not keep. What may be anything (`unknown`, `any`) is left to the run time. */
+/** `T` with `never` in the places that JSON does not keep. `unknown` and `any` are checked at run time instead. */
 type Json<T, Absent = never> = unknown extends T
   ? T
   : T extends string | number | boolean | null | Absent
@@ -16,13 +16,13 @@ type Json<T, Absent = never> = unknown extends T
         : // JSON leaves out a property that is undefined. Keys that are symbols are how types are branded: no value has them.
           { [K in keyof T]: K extends symbol ? T[K] : Json<T[K], undefined> }
 
-/** A mapped tuple would be resolved at once, which never ends for types that contain themselves; a list is resolved when it is needed. */
+/** A mapped tuple would be resolved immediately, which never ends for types that contain themselves; a list is resolved when it is needed. */
 type ItemOf<T extends readonly unknown[]> = number extends T['length'] ? T[number] : Required<T>[number]
 
 /** An item of a tuple that may be missing reads as undefined. */
 type MissingIn<T extends readonly unknown[]> = T['length'] extends Required<T>['length'] ? never : undefined
 
-/** Where in `T` the first things are that JSON does not keep, as far as a few steps from the top. */
+/** The paths in `T` to the first values that JSON does not keep, at most a few levels deep. */
 type Place<T, At extends string, Depth extends readonly unknown[] = []> = [T] extends [Json<T>]
   ? never
   : Depth['length'] extends 4

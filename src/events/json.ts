@@ -1,20 +1,21 @@
-/** What may be stored: only what survives JSON unchanged (H47). */
+/** What may be stored: only what survives JSON unchanged. */
 import { InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { isRefusedPromise } from '../platform/promises.js'
 
 /** How deep data may be nested. Far below where engines run out of stack. */
 const deepest = 1000
 
 /**
- * The value as JSON text, after checking that nothing of it gets lost on the way.
+ * The value as JSON text, after checking that JSON keeps all of it.
  *
- * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called (H2).
+ * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called.
  * A property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key, is not part of
- * the data and is left out too: state libraries keep their own notes there. An enumerable symbol is refused, and `Symbol.toStringTag`,
- * by which `Math` and modules can be told from plain objects.
+ * the data and is left out too: state libraries keep their own properties there. An enumerable symbol is refused, and so is
+ * `Symbol.toStringTag`, which distinguishes `Math` and modules from plain objects.
  *
  * @param path how messages call the value, such as `events[2].data`
- * @throws InvalidEventError with the path of the offending property, for everything else than a JSON value
+ * @throws InvalidEventError with the path of the property, for everything that is not a JSON value
  */
 export function toJsonText(value: unknown, path: string): string {
   const quick = quickText(value)
@@ -26,8 +27,8 @@ export function toJsonText(value: unknown, path: string): string {
   } catch (error) {
     const at = walk.keys.reduce<string>(propertyPath, path)
     if (error instanceof Unfit) throw new InvalidEventError(at, error.problem)
-    // A trap of a proxy, or the engine: the text is too long, the stack too deep.
-    throw new InvalidEventError(at, 'throws when it is read.', { cause: error })
+    // Thrown by a proxy, or by the engine because the text is too long or the stack too deep.
+    throw new InvalidEventError(at, say`throws when it is read.`, { cause: error })
   }
 }
 
@@ -59,9 +60,9 @@ export function isPlainPrototype(prototype: object | null): boolean {
   )
 }
 
-/** The text by `JSON.stringify`, for ordinary data; nothing for all else, which {@link write} looks at more closely. Takes half as long. */
+/** The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link write} checks more closely. */
 function quickText(value: unknown): string | undefined {
-  // They inherit from `Object.prototype`. Asked one by one, which Firefox does without making anything.
+  // They inherit from `Object.prototype`. Read one by one, which Firefox does without allocating.
   if (
     'toJSON' in Array.prototype ||
     'toJSON' in String.prototype ||
@@ -70,14 +71,14 @@ function quickText(value: unknown): string | undefined {
   )
     return undefined
   try {
-    // A proxy may do and answer here whatever it likes. It is JSON, or nothing.
+    // A proxy may return anything here: the result is JSON text, or undefined.
     return isOrdinary(value, { objects: deepest }) ? (JSON.stringify(value) as string | undefined) : undefined
   } catch {
     return undefined
   }
 }
 
-/** Plain data of this realm, of which nothing gets lost. Answers no as well for many objects, and with that for deep ones and cycles. */
+/** Whether this is plain data of this realm that JSON keeps. Also false if there are many objects, which covers deep data and cycles. */
 function isOrdinary(value: unknown, left: { objects: number }): boolean {
   if (typeof value !== 'object')
     return (
@@ -92,7 +93,7 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   )
     return false
   const keys = Object.keys(value)
-  // Names come after indexes: so many keys, and the last of them an index, are neither holes nor names.
+  // Names come after indexes: if the number of keys is the length and the last key is an index, there are neither holes nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
   for (const key of keys) {
     const { value: property, get, set } = Object.getOwnPropertyDescriptor(value, key) as PropertyDescriptor
@@ -102,15 +103,15 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   return Object.getOwnPropertySymbols(value).length === 0
 }
 
-/** Where the walk is. `keys` and `ancestors` stay as they are when it throws. */
+/** The current place of the walk. `keys` and `ancestors` stay as they are when it throws. */
 interface Walk {
   readonly keys: (string | number)[]
   readonly ancestors: object[]
-  /** The text so far, in pieces: adding strings up would leave a tree of them to the garbage collector. */
+  /** The text so far, in pieces: concatenated strings would leave a tree of them to the garbage collector. */
   readonly text: string[]
 }
 
-/** Not an `Error`: a stack trace that nobody sees takes longer than the check. */
+/** Not an `Error`: creating a stack trace, which is never shown, takes longer than the check. */
 class Unfit {
   constructor(readonly problem: string) {}
 }
@@ -121,7 +122,7 @@ function write(value: unknown, walk: Walk): void {
       walk.text.push(quote(value))
       break
     case 'number':
-      if (!Number.isFinite(value)) throw new Unfit(`is ${value}, which JSON turns into null.`)
+      if (!Number.isFinite(value)) throw new Unfit(say`is ${value}, which JSON turns into null.`)
       walk.text.push(`${value}`)
       break
     case 'boolean':
@@ -132,18 +133,18 @@ function write(value: unknown, walk: Walk): void {
       else writeObject(value, walk)
       break
     case 'undefined':
-      throw new Unfit('is undefined, which JSON does not have. Use null.')
+      throw new Unfit(say`is undefined, which JSON does not have. Use null.`)
     case 'bigint':
-      throw new Unfit('is a bigint, which JSON does not have. Use a string.')
+      throw new Unfit(say`is a bigint, which JSON does not have. Use a string.`)
     default:
-      throw new Unfit(`is a ${typeof value}, which cannot be stored.`)
+      throw new Unfit(say`is a ${typeof value}, which cannot be stored.`)
   }
 }
 
 function writeObject(value: object, walk: Walk): void {
   const { ancestors } = walk
-  if (ancestors.includes(value)) throw new Unfit('is a cycle: it refers to an object that contains it.')
-  if (ancestors.length >= deepest) throw new Unfit(`is nested more than ${deepest} levels deep.`)
+  if (ancestors.includes(value)) throw new Unfit(say`is a cycle: it refers to an object that contains it.`)
+  if (ancestors.length >= deepest) throw new Unfit(say`is nested more than ${deepest} levels deep.`)
   ancestors.push(value)
   if (Array.isArray(value)) writeArray(value, walk)
   else writePlainObject(value, walk)
@@ -158,7 +159,7 @@ function writeArray(value: readonly unknown[], walk: Walk): void {
   for (let index = 0; index < length; index += 1) {
     walk.keys.push(index)
     const descriptor = Object.getOwnPropertyDescriptor(value, index)
-    if (descriptor === undefined) throw new Unfit('is a hole in an array, which JSON turns into null.')
+    if (descriptor === undefined) throw new Unfit(say`is a hole in an array, which JSON turns into null.`)
     if (descriptor.enumerable) indexes += 1
     if (index > 0) walk.text.push(',')
     write(valueOf(descriptor), walk)
@@ -168,7 +169,7 @@ function writeArray(value: readonly unknown[], walk: Walk): void {
   const name = Object.keys(value)[indexes]
   if (name !== undefined) {
     walk.keys.push(name)
-    throw new Unfit('is a named property of an array, which JSON leaves out.')
+    throw new Unfit(say`is a named property of an array, which JSON leaves out.`)
   }
   refuseSymbols(value)
   walk.text.push(']')
@@ -184,7 +185,7 @@ function writePlainObject(value: object, walk: Walk): void {
     const property = descriptor === undefined ? undefined : valueOf(descriptor)
     if (property !== undefined) {
       if (key === 'toJSON' && typeof property === 'function')
-        throw new Unfit('is a method that replaces the object in JSON. Call it first.')
+        throw new Unfit(say`is a method that replaces the object in JSON. Call it first.`)
       walk.text.push(next, quote(key), ':')
       next = ','
       write(property, walk)
@@ -194,11 +195,11 @@ function writePlainObject(value: object, walk: Walk): void {
   walk.text.push(next === '{' ? '{}' : '}')
 }
 
-/** Never calls a getter: it is code of the caller's, which may answer differently next time (H2). */
+/** Never calls a getter, which may return something else the next time. */
 function valueOf(descriptor: PropertyDescriptor): unknown {
   if (descriptor.get !== undefined || descriptor.set !== undefined)
     throw new Unfit(
-      'is a getter or setter. Copy its value into a plain object, as toJS of MobX and unwrap of Solid do.',
+      say`is a getter or setter. Copy its value into a plain object, as toJS of MobX and unwrap of Solid do.`,
     )
   return descriptor.value
 }
@@ -207,7 +208,7 @@ function refuseSymbols(value: object): void {
   const symbol = Object.getOwnPropertySymbols(value).find(
     (key) => key === Symbol.toStringTag || Object.getOwnPropertyDescriptor(value, key)?.enumerable,
   )
-  if (symbol !== undefined) throw new Unfit(`has the key ${String(symbol)}, and JSON leaves symbols out.`)
+  if (symbol !== undefined) throw new Unfit(say`has the key ${String(symbol)}, and JSON leaves symbols out.`)
 }
 
 /** `Array.prototype` is itself an array, in every realm; the prototypes of subclasses are not. */
@@ -222,9 +223,9 @@ function instanceProblem(value: object): string {
   const { name } = (value.constructor ?? {}) as { name?: unknown }
   const what =
     typeof name === 'string' && name !== '' && name !== 'Object'
-      ? `an instance of ${name}`
-      : 'an object with a prototype of its own'
-  return `is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`
+      ? say`an instance of ${name}`
+      : say`an object with a prototype of its own`
+  return say`is ${what}, which JSON does not keep. Store plain objects, arrays, strings, numbers, booleans and null.`
 }
 
 /** Nothing to escape, surrogates included: `JSON.stringify` escapes the lone ones. */

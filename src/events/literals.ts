@@ -1,11 +1,11 @@
-/** For the compiler: keeps what a function returns as precise as it was written. */
+/** For the compiler: keeps the return type of a function as precise as it was written. */
 
-/** What has literals. */
+/** Types that have literals. */
 export type Literal = string | number | boolean | bigint
 
 /**
- * Any value, which the compiler infers with its literals and tuples: `{ status: 'open' }` stays that, and does not become
- * `{ status: string }`, before the type is known that it has to fit.
+ * Any value, inferred with its literals and tuples: `{ status: 'open' }` stays that, and is not widened to `{ status: string }` before
+ * the compiler knows the type that it must fit.
  */
 export type Literals<L extends Literal = Literal> =
   | L

@@ -1,9 +1,10 @@
-/** Running the schemas of events: what comes in is checked, and what is stored must be data that its schema leaves as it is. */
+/** Running the schemas of events: input is checked, and stored data must be data that its schema does not change. */
 import { describe, InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { isThenable } from '../platform/promises.js'
 import { isSameJson, propertyPath, toJsonText } from './json.js'
 
-/** What tidemark needs of a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
+/** What tidemark needs from a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
@@ -33,12 +34,12 @@ export const creatorName = (type: string): string => `${propertyPath('events', t
 /**
  * What the schema returns for a value; a promise if the schema is asynchronous.
  *
- * @param plain the type, if this is the data of a plain event: then the message says what that is
+ * @param plain the type, if this is the data of a plain event: then the message explains plain events
  * @throws InvalidEventError under the path, from the promise if there is one
  */
 export function runSchema(validate: Validate, value: unknown, path: string, plain?: string): unknown {
   const failed = (cause: unknown) =>
-    new InvalidEventError(path, 'cannot be validated: its schema threw an error.', { cause })
+    new InvalidEventError(path, say`cannot be validated: its schema threw an error.`, { cause })
   let result: ReturnType<Validate>
   try {
     result = validate(value)
@@ -46,7 +47,7 @@ export function runSchema(validate: Validate, value: unknown, path: string, plai
     throw failed(cause)
   }
   if (!isThenable(result)) return valueOf(result, path, plain)
-  // A real promise, whatever the library uses.
+  // A native promise, whatever the library returns.
   return Promise.resolve(result).then(
     (settled) => valueOf(settled, path, plain),
     (cause: unknown) => {
@@ -56,8 +57,8 @@ export function runSchema(validate: Validate, value: unknown, path: string, plai
 }
 
 /**
- * Checks data of a plain event, which is data as it is stored. A schema may tidy it (defaults, trimmed strings, keys left out); what
- * it makes of that must stay the same when it is checked again, or the data could have been through the schema already.
+ * Checks the data of a plain event, which is stored data. A schema may tidy it (defaults, trimmed strings, keys left out). Its result
+ * must not change when it is checked again; otherwise the data could have passed through the schema before.
  *
  * @returns the tidied data; a promise if the schema is asynchronous
  */
@@ -69,18 +70,18 @@ export function storedData(validate: Validate, type: string, data: unknown, path
       if (kept) return tidied
       const whose =
         value instanceof Promise
-          ? 'An asynchronous schema must not: change the data before.'
-          : `Make the event with ${creatorName(type)}.`
-      throw new InvalidEventError(path, `cannot be checked: this schema changes its own output. ${whose}`)
+          ? say`An asynchronous schema must not: change the data before.`
+          : say`Make the event with ${creatorName(type)}.`
+      throw new InvalidEventError(path, say`cannot be checked: this schema changes its own output. ${whose}`)
     }),
   )
 }
 
 /**
- * Whether a schema returns its output as it is when it is given that. Most outputs are a copy of their input, which says so already;
- * others are tried. A promise if the schema is asynchronous.
+ * Whether a schema returns its own output unchanged. If the output is a copy of the input, it does; otherwise the schema is run again.
+ * A promise if the schema is asynchronous.
  *
- * @param given what {@link textBefore} said of the input, which the schema may have changed in place
+ * @param given what {@link textBefore} returned for the input, which the schema may have changed in place
  * @throws InvalidEventError if the output is not JSON
  */
 export function keeps(
@@ -91,7 +92,7 @@ export function keeps(
   path: string,
 ): boolean | Promise<boolean> {
   try {
-    // One that the schema changed in place is the same object: its text before the check tells.
+    // If the schema changed it in place, it is the same object; its text from before the check shows the change.
     if (isSameJson(output, input) && given === textBefore(input)) return true
   } catch {
     // A cycle, or a getter that throws.
@@ -111,20 +112,20 @@ export function keeps(
   }
 }
 
-/** A value before a schema is given it, so as to see whether that changed it; nothing for primitives, and for what has no text. */
+/** The text of a value before its schema runs, to see whether the schema changes it; undefined for primitives, and for a value without a text. */
 export function textBefore(value: unknown): string | undefined {
   if (typeof value !== 'object') return undefined
   try {
     return JSON.stringify(value)
   } catch {
-    // Told apart from nothing: such a value may have been changed.
+    // Not undefined: such a value may have been changed.
     return `${Math.random()}`
   }
 }
 
 /**
- * Says of an event that its creator ran the schema: of this type, in this version, with this data as the result. Events keep it over
- * reloads, so another text for the same event would refuse them.
+ * The mark of an event whose creator ran the schema: of this type, in this version, with this data as the result. Apps keep such events
+ * over reloads, so this function must always return the same text for the same event.
  */
 export function markOf(type: string, version: number, text: string): string {
   const all = `${type}\n${text}`
@@ -143,7 +144,7 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
 
 function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
   if (typeof result !== 'object' || result === null)
-    throw new InvalidEventError(path, `cannot be validated: its schema returned ${describe(result)}.`)
+    throw new InvalidEventError(path, say`cannot be validated: its schema returned ${describe(result)}.`)
   const { issues } = result
   if (issues === undefined) return result.value
   const [first] = issues
@@ -151,10 +152,12 @@ function valueOf(result: StandardResult<unknown>, path: string, plain: string | 
     (so, step) => propertyPath(so, typeof step === 'object' ? step.key : step),
     path,
   )
-  const others = issues.length > 1 ? ` (and ${issues.length - 1} more, see 'issues')` : ''
+  const others = issues.length > 1 ? say` (and ${issues.length - 1} more, see 'issues')` : ''
   const advice =
-    plain === undefined ? '' : ` (if the schema changes its input, make the event with ${creatorName(plain)})`
-  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, {
-    issues,
-  })
+    plain === undefined ? '' : say` (if the schema changes its input, make the event with ${creatorName(plain)})`
+  throw new InvalidEventError(
+    at,
+    say`does not fit its schema: ${first?.message ?? say`no reason given`}${others}${advice}`,
+    { issues },
+  )
 }

@@ -1,4 +1,4 @@
-/** Leadership within one JavaScript realm: first come, first served. For the memory backend and where Web Locks are missing. */
+/** Leadership within one JavaScript realm: first come, first served. For the memory backend, and for contexts without Web Locks. */
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 
 export interface Guard {
@@ -19,7 +19,7 @@ export function acquireOptions(options: { readonly signal?: AbortSignal }): type
   return options
 }
 
-/** A coordinator whose names are its own. */
+/** A coordinator that shares its names with no other one. */
 export function inProcessCoordinator(): Coordinator {
   const queues = new Map<string, (() => void)[]>()
   const guard = (name: string): Guard => {

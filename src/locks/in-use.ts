@@ -1,14 +1,14 @@
-/** Shared locks that say "this is in use here", so that nobody deletes it. */
+/** Shared locks that mark a database as in use, so that no other context deletes it. */
 import { feature } from '../platform/features.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 
-/** The lock manager of this context; `undefined` in Node and in pages that are not served securely. */
+/** The lock manager of this context; `undefined` in Node and in pages without a secure connection. */
 export const lockManager = (): LockManager | undefined => feature(({ navigator }) => navigator.locks)
 
 /**
- * Asks for a shared lock, and holds it until the returned function is called. Nobody waits for it: what is deleted before it is held
- * is made again, as is what was deleted under a frozen page. A page that goes away lets go of it, because a held lock keeps pages
- * out of the back/forward cache (H54), and takes it again when it comes back.
+ * Requests a shared lock, and holds it until the returned function is called. No caller waits for the lock: a database that is deleted
+ * before the lock is held is created again, as is one that was deleted under a frozen page. A page that goes away releases the lock,
+ * because a held lock keeps pages out of the back/forward cache, and requests it again when it comes back.
  */
 export function holdInUse(
   locks: LockManager | undefined,
@@ -21,7 +21,7 @@ export function holdInUse(
     const held = new Promise<void>((resolve) => {
       release = resolve
     })
-    // Refused where the document is not active any more; then there is nothing to protect.
+    // Refused if the document is no longer active; then there is nothing to protect.
     const request = async () => locks.request(name, { mode: 'shared' }, () => held)
     request().catch(() => {})
   }
@@ -40,7 +40,7 @@ export function holdInUse(
   }
 }
 
-/** Runs `work` if nobody, in any context, holds the name in use. */
+/** Runs `work` if no context holds the name in use. */
 export async function ifUnused(locks: LockManager, name: string, work: () => Promise<void>): Promise<void> {
   await locks.request(name, { ifAvailable: true }, async (lock) => {
     if (lock !== null) await work()

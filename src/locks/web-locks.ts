@@ -1,7 +1,7 @@
-/** Leadership across tabs and workers of one origin, by Web Locks. It saves work; correctness is in the commit (H54). */
+/** Leadership across tabs and workers of one origin, by Web Locks. It only saves work: correctness depends on the commit alone. */
 import { acquireOptions, type Coordinator, type Guard } from './in-process.js'
 
-/** A coordinator over a lock manager. Every lock name starts with `prefix`, so none starts with '-' (H49). */
+/** A coordinator over a lock manager. Every lock name starts with `prefix`, so none starts with '-'. */
 export function webLocksCoordinator(locks: LockManager, prefix: string): Coordinator {
   const request = (name: string, options: LockOptions): Promise<Guard | undefined> =>
     new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@
  * {@link decideAppend} inside the transaction that stores the append, so that no other append can come between the answer and the write.
  */
 import { ConditionFailedError, InvalidEventError, VersionConflictError, type ExpectedVersion } from '../errors.js'
+import { say } from '../messages.js'
 import { isSameJson } from '../events/json.js'
 import type { AppendResult } from './event-store.js'
 import type { KnownEvents, PreparedAppend } from './prepared-append.js'
@@ -72,9 +73,6 @@ export function versionsOf(expected: PreparedAppend['expected'], versionOf: Vers
   return versions
 }
 
-const pathOf = ({ pathOf, events }: PreparedAppend, index: number): string =>
-  pathOf === undefined ? `The event with id '${events[index]?.id}'` : `${pathOf(index)}.id`
-
 /**
  * Refuses an append that gives the id of a stored event to another event, which would be lost without an error. Stream and type are
  * compared, and `data` if it is stored as it was given and in the same version of its type. The order of properties does not count, and
@@ -87,17 +85,17 @@ function assertSameEvents(append: PreparedAppend, { known, isPlain }: LogState):
     const differs = stored === undefined ? undefined : difference(event, stored, isPlain)
     if (differs === undefined) continue
     throw new InvalidEventError(
-      pathOf(append, index),
-      `is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`,
+      `${append.pathOf(index)}.id`,
+      say`is '${event.id}', and the event at position ${stored?.position} has that id and ${differs}. Give each event an id of its own.`,
     )
   }
 }
 
 function difference(event: EventText, stored: StoredEvent, isPlain: boolean): string | undefined {
-  if (stored.stream !== event.stream) return `is in stream '${stored.stream}', not '${event.stream}'`
-  if (stored.type !== event.type) return `is of type '${stored.type}', not '${event.type}'`
+  if (stored.stream !== event.stream) return say`is in stream '${stored.stream}', not '${event.stream}'`
+  if (stored.type !== event.type) return say`is of type '${stored.type}', not '${event.type}'`
   if (!isPlain || (stored.schema ?? 1) !== event.schema || JSON.stringify(stored.data) === event.data) return undefined
-  return isSameJson(stored.data, JSON.parse(event.data)) ? undefined : 'holds other data'
+  return isSameJson(stored.data, JSON.parse(event.data)) ? undefined : say`holds other data`
 }
 
 /** The result that an append had when it was made before. @throws InvalidEventError if the log holds only some of its events */
@@ -107,8 +105,8 @@ function firstResult(append: PreparedAppend, { known, versionOf }: LogState): Ap
   const index = hits.findIndex((hit) => hit !== undefined)
   if (hits.includes(undefined)) {
     throw new InvalidEventError(
-      pathOf(append, index),
-      `is '${events[index]?.id}', which is in the log already, at position ${hits[index]?.position}, but not all events of this append are. Append the others alone.`,
+      `${append.pathOf(index)}.id`,
+      say`is '${events[index]?.id}', which is in the log already, at position ${hits[index]?.position}, but not all events of this append are. Append the others alone.`,
     )
   }
   let [position, firstPosition] = [0, Infinity]

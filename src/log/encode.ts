@@ -1,9 +1,10 @@
 /** Events as text: what a codec makes of their data, and what is stored of them. */
 import { InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import { toJsonText } from '../events/json.js'
 import { rowText, weightOf, type EventText } from './record/record-text.js'
 
-/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions (H77). */
+/** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */
 export interface Codec {
   /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
@@ -37,7 +38,7 @@ export function eventEncoder(maxEventCharacters: number): (draft: EventDraft, pa
     if (weightOf(text) + mostAround > maxEventCharacters && rowText(text, 1).length > maxEventCharacters) {
       throw new InvalidEventError(
         path,
-        `is larger than ${maxEventCharacters} characters of JSON. Store large content elsewhere and refer to it.`,
+        say`is larger than ${maxEventCharacters} characters of JSON. Store large content elsewhere and refer to it.`,
       )
     }
     return text

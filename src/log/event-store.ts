@@ -8,13 +8,13 @@ export type { ExpectedVersion }
 /** The events of one stream in an append. */
 export interface StreamWrite<E extends EventShape = EventShape> {
   readonly stream: string
-  /** In order. May be empty: then only the version is checked, as for a read-only participant (N11). */
+  /** In order. May be empty: then only the version is checked, as for a read-only participant. */
   readonly events: readonly NewEvent<E>[]
   /** @default 'any' */
   readonly expectedVersion?: ExpectedVersion
 }
 
-/** `'strict'` asks the operating system to flush before the append resolves; `'relaxed'` does not (H18). */
+/** `'strict'` asks the operating system to flush before the append resolves; `'relaxed'` does not. */
 export type Durability = 'strict' | 'relaxed'
 
 /** Conditions of an append, and how it is stored. */
@@ -44,7 +44,7 @@ export interface AppendResult {
   readonly firstPosition: number
   /** The version of every stream named in the append, after it. Has no prototype: any stream name is a safe key. */
   readonly versions: Readonly<Record<string, number>>
-  /** The same event ids were there already, nothing was written, and this is the first result (H17). */
+  /** The same event ids were there already, nothing was written, and this is the first result. */
   readonly duplicate: boolean
 }
 
@@ -52,7 +52,7 @@ export interface AppendResult {
 export interface EventFilter<E extends EventShape = EventShape> {
   /** Only events of these types; an empty list matches none. */
   readonly types?: readonly E['type'][]
-  /** Only streams whose name starts with exactly these UTF-16 code units (N9). */
+  /** Only streams whose name starts with exactly these UTF-16 code units. */
   readonly streamPrefix?: string
   /** A glob over the whole stream name: `*` (also across `/`), `?` for one character, `[a-z]`, `[!0-9]`. */
   readonly streamPattern?: string
@@ -80,7 +80,7 @@ export interface EventPage<E extends EventShape = EventShape> {
   readonly events: RecordedEvent<E>[]
   /**
    * Every event up to here was looked at. May lie beyond the last returned event, and below `head` although fewer than
-   * `limit` events matched: one call looks at a bounded part of the log (W6, N10).
+   * `limit` events matched: one call looks at a bounded part of the log.
    */
   readonly scannedTo: number
   /** The last position in the log when it was read. */
@@ -90,7 +90,7 @@ export interface EventPage<E extends EventShape = EventShape> {
 /** The port that a projection reads from. */
 export interface EventReader<E extends EventShape = EventShape> {
   readPage(request: PageRequest<E>): Promise<EventPage<E>>
-  /** Calls back when the log may have grown. A hint: it may be missing, late or doubled (H66). */
+  /** Calls back when the log may have grown. A hint: it may be missing, late or doubled. */
   subscribe?(listener: (head: number) => void): () => void
 }
 
@@ -146,7 +146,7 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
     options?: StreamAppendOptions<E>,
   ): Promise<AppendResult>
   /**
-   * The events of one stream in version order; none for an unknown stream (S4).
+   * The events of one stream in version order; none for an unknown stream.
    *
    * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
    */

@@ -1,5 +1,6 @@
 /** Event filters, checked once and then asked for every event. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { compileGlob } from '../events/glob.js'
 import { streamPrefix } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
@@ -23,14 +24,14 @@ const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamP
  */
 export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFilter {
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    throw new InvalidArgumentError(what, 'must be an object such as { types: […] }, or {} for every event.')
+    throw new InvalidArgumentError(what, say`must be an object such as { types: […] }, or {} for every event.`)
   }
   onlyKnown(filter, known, what)
   const { types, streamPrefix: prefix, streamPattern: pattern } = filter
   if (prefix !== undefined && pattern !== undefined) {
     throw new InvalidArgumentError(
       what,
-      "must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.",
+      say`must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.`,
     )
   }
   const isType = types === undefined ? undefined : typeTest(types, what)
@@ -44,13 +45,13 @@ export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFil
 
 function typeTest(types: readonly string[], what: string): (type: string) => boolean {
   if (!Array.isArray(types) || Array.from(types).some((type) => typeof type !== 'string')) {
-    throw new InvalidArgumentError(`${what}.types`, 'must be a list of event types.')
+    throw new InvalidArgumentError(`${what}.types`, say`must be a list of event types.`)
   }
   const wanted = new Set(types)
   return (type) => wanted.has(type)
 }
 
-/** Code units, as `startsWith` compares them: no wildcards, no case folding (N9, W14). */
+/** Code units, as `startsWith` compares them: no wildcards, no case folding. */
 function prefixTest(value: string): ((stream: string) => boolean) | undefined {
   const prefix = streamPrefix(value)
   return prefix === '' ? undefined : (stream) => stream.startsWith(prefix)

@@ -1,4 +1,4 @@
-/** From hints that anybody may send to calls that can be believed: the head, whenever it really moved (H63, H68). */
+/** From hints that anybody may send to calls that can be believed: the head, whenever it really moved. */
 import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 

@@ -3,6 +3,7 @@ import { inProcessCoordinator, type Coordinator } from '../locks/in-process.js'
 import { lockManager } from '../locks/in-use.js'
 import { webLocksCoordinator } from '../locks/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
@@ -34,7 +35,7 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly durability?: Durability
   /** Transforms `data` on its way in and out. @default none: plain JSON */
   readonly codec?: Codec
-  /** The largest event, in characters of JSON (H14). @default 1048576 */
+  /** The largest event, in characters of JSON. @default 1048576 */
   readonly maxEventCharacters?: number
   /**
    * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
@@ -70,7 +71,7 @@ export type StoreInternals = CommonInternals &
 
 interface CommonInternals {
   readonly signals: Signals
-  /** The identity of the log: rows folded from another one are void (H31). */
+  /** The identity of the log: rows folded from another one are void. */
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
@@ -83,7 +84,7 @@ interface CommonInternals {
 export const recordsLock = ''
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
-const internals = Symbol('tidemark store')
+const internals = Symbol(say`tidemark store`)
 
 /** As {@link storeInternals}, of any value. */
 export const internalsOf = (store: unknown): StoreInternals | undefined =>
@@ -99,8 +100,8 @@ export function storeInternals(store: object): StoreInternals {
     throw new InvalidArgumentError(
       'store',
       isThenable(store)
-        ? 'is a promise. Await openEventStore() first.'
-        : notOurs(store, 'must come from openEventStore. Other backends run plain projectors only.'),
+        ? say`is a promise. Await openEventStore() first.`
+        : notOurs(store, say`must come from openEventStore. Other backends run plain projectors only.`),
     )
   return found
 }
@@ -115,15 +116,16 @@ export function closedError(parts: StoreInternals | undefined): unknown {
 }
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
-  if (typeof options !== 'object' || options === null) throw new InvalidArgumentError('options', 'must be { name, … }.')
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidArgumentError('options', say`must be { name, … }.`)
   onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventCharacters', 'onReport'])
   const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
-    throw new InvalidArgumentError('codec', 'must have the functions encode and decode.')
+    throw new InvalidArgumentError('codec', say`must have the functions encode and decode.`)
   }
   if (onReport !== undefined && typeof onReport !== 'function')
-    throw new InvalidArgumentError('onReport', 'must be a function.')
+    throw new InvalidArgumentError('onReport', say`must be a function.`)
   return {
     onReport,
     name: storeName(options.name),
@@ -259,9 +261,9 @@ export async function openMemoryEventStore<E extends EventShape>(
  */
 export async function deleteEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
-  await deleteDatabase(log, `The event store '${name}'`)
+  await deleteDatabase(log, say`The event store '${name}'`)
   // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
   const known = (await indexedDB.databases?.().catch(() => [])) ?? []
   for (const { name: other } of known)
-    if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, `The read model '${other}'`)
+    if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, say`The read model '${other}'`)
 }

@@ -7,7 +7,7 @@ export interface StoreOperations {
   usage(): Promise<StorageUsage>
   /**
    * Asks the browser not to evict this origin when the device is full. It may ask the user. Nothing protects from the user
-   * clearing the site, and Safari deletes what a site stored after seven days of use without a visit (H33). Never rejects.
+   * clearing the site, and Safari deletes what a site stored after seven days of use without a visit. Never rejects.
    */
   persist(): Promise<PersistenceResult>
 }

@@ -3,7 +3,7 @@ import type { CompiledFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertContiguous, decodeRecord, endOf, sizeOf, type CommitRecord } from './record/record.js'
 
-/** How many events one call looks at, at most: so that a rare type cannot make it run for ever (W6). */
+/** How many events one call looks at, at most: so that a rare type cannot make it run for ever. */
 export const maxScan = 32_768
 
 export class PageScan {

@@ -1,5 +1,6 @@
 /** What both backends share in reading: pages, failures of single events, and iteration over pages. */
 import { EventUnreadableError, messageOf } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
@@ -13,7 +14,7 @@ import { RecordsAhead } from './records-ahead.js'
 export interface PageOptions {
   /**
    * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
-   * the stored event in its place and lists the error in `unreadable` (N7). @default 'throw'
+   * the stored event in its place and lists the error in `unreadable`. @default 'throw'
    */
   readonly unreadable?: 'throw' | 'collect'
   /**
@@ -81,7 +82,7 @@ export async function finishPage<E extends EventShape>(
         const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
         plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
         // No data encodes to this; most often it is a forgotten return.
-        if (plain.data === undefined) throw new EventUnreadableError(position, 'decoding it returned undefined.')
+        if (plain.data === undefined) throw new EventUnreadableError(position, say`decoding it returned undefined.`)
       }
       events.push(restoreEvent(plain, catalogue) as RecordedEvent<E>)
     } catch (cause) {
@@ -89,7 +90,7 @@ export async function finishPage<E extends EventShape>(
       const error =
         cause instanceof EventUnreadableError
           ? cause
-          : new EventUnreadableError(position, `decoding it failed (${messageOf(cause)})`, cause)
+          : new EventUnreadableError(position, say`decoding it failed (${messageOf(cause)})`, cause)
       if (options.unreadable === 'collect') {
         events.push(stored as unknown as RecordedEvent<E>)
         unreadable.push(error)

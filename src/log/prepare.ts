@@ -1,5 +1,6 @@
-/** An append is checked and encoded before any transaction opens (H1, H2, H47): from here on nothing of the caller's is touched. */
+/** An append is checked and encoded before any transaction opens: from here on nothing of the caller's is touched. */
 import { InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import { createId } from '../events/identifier.js'
 import { toJsonText } from '../events/json.js'
@@ -158,7 +159,7 @@ class Preparation {
   #validate({ path, type, data, id, checked }: GivenEvent): unknown {
     if (id !== undefined) {
       assertEventId(id, `${path}.id`)
-      if (this.#ids.has(id)) throw new InvalidEventError(`${path}.id`, 'is used twice in this append.')
+      if (this.#ids.has(id)) throw new InvalidEventError(`${path}.id`, say`is used twice in this append.`)
       this.#ids.add(id)
     }
     if (!this.#types.has(type)) this.#types.add(eventType(type))

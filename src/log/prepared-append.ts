@@ -11,8 +11,8 @@ export interface PreparedAppend {
   /** What the append expects of each stream that it names. */
   readonly expected: ReadonlyMap<string, ExpectedVersion>
   readonly condition: { readonly filter: CompiledFilter; readonly after: number } | undefined
-  /** What messages call an event, by its index in `events`. @default by its id */
-  readonly pathOf?: (index: number) => string
+  /** What messages call an event, by its index in `events`. */
+  readonly pathOf: (index: number) => string
   /** Set for an import: several commits of another log, stored in one transaction. */
   readonly imported?: {
     /** Indexes in `events` at which a commit begins. */

@@ -1,5 +1,6 @@
 /** Reading what `append` was given. Each property of lists, writes and events is read once, here: what is done with it later cannot change it. */
 import { InvalidArgumentError, InvalidEventError, type ExpectedVersion } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { streamName } from '../events/names.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
@@ -32,7 +33,7 @@ const writeNames = ['stream', 'events', 'expectedVersion']
 export function readWrites<E extends EventShape>(writes: StreamWrite<E> | readonly StreamWrite<E>[]): GivenAppend {
   const many = Array.isArray(writes)
   const list = (many ? writes : [writes]) as readonly StreamWrite<E>[]
-  if (list.length === 0) throw new InvalidArgumentError('writes', 'must name at least one stream.')
+  if (list.length === 0) throw new InvalidArgumentError('writes', say`must name at least one stream.`)
   const given: GivenEvent[] = []
   const expected = new Map<string, ExpectedVersion>()
   /** Names of streams as they were given, and as they are stored. */
@@ -41,7 +42,8 @@ export function readWrites<E extends EventShape>(writes: StreamWrite<E> | readon
     const write = list[at] as StreamWrite<E>
     const here = many ? `writes[${at}].` : ''
     const what = many ? `writes[${at}]` : 'writes'
-    if (typeof write !== 'object' || write === null) throw new InvalidArgumentError(what, 'must be { stream, events }.')
+    if (typeof write !== 'object' || write === null)
+      throw new InvalidArgumentError(what, say`must be { stream, events }.`)
     // A misspelt `expectedVersion` would be ignored.
     onlyKnown(write, writeNames, what)
     const name = write.stream
@@ -53,11 +55,11 @@ export function readWrites<E extends EventShape>(writes: StreamWrite<E> | readon
     else if (wanted !== 'any' && wanted !== before) {
       throw new InvalidArgumentError(
         `${here}expectedVersion`,
-        `contradicts another write to stream '${stream}': ${before} and ${wanted}.`,
+        say`contradicts another write to stream '${stream}': ${before} and ${wanted}.`,
       )
     }
     const { events } = write
-    if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, 'must be a list of events.')
+    if (!Array.isArray(events)) throw new InvalidArgumentError(`${here}events`, say`must be a list of events.`)
     for (let index = 0; index < events.length; index += 1)
       given.push(partsOf(events[index], `${here}events[${index}]`, stream))
   }
@@ -88,17 +90,17 @@ function expectedVersion(value: unknown, path: string): ExpectedVersion {
   if (value === undefined || value === 'any') return 'any'
   if (value === 'no-stream' || value === 'stream-exists') return value
   if (typeof value === 'string')
-    throw new InvalidArgumentError(path, "must be a version, 'any', 'no-stream' or 'stream-exists'.")
+    throw new InvalidArgumentError(path, say`must be a version, 'any', 'no-stream' or 'stream-exists'.`)
   return wholeNumber(value, path)
 }
 
 /** What an event consists of; each property is read once. */
 function partsOf(event: unknown, path: string, stream: string): GivenEvent {
-  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, 'must be { type, data }.')
+  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, say`must be { type, data }.`)
   try {
     const { type, data, meta, id, checked } = event as GivenEvent
     return { path, stream, type, data, meta, id, checked }
   } catch (cause) {
-    throw new InvalidEventError(path, 'has a property that throws when it is read.', { cause })
+    throw new InvalidEventError(path, say`has a property that throws when it is read.`, { cause })
   }
 }

@@ -1,5 +1,6 @@
 /** The event store around a log: checks, the queue of appends, signals and the end. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
@@ -77,7 +78,7 @@ function assertReadOptions(options: ReadOptions | undefined, names: readonly str
 /** @throws InvalidArgumentError for anything else than the two ways to store */
 export function assertDurability(durability: unknown): void {
   if (durability !== 'strict' && durability !== 'relaxed')
-    throw new InvalidArgumentError('durability', "must be 'strict' or 'relaxed'.")
+    throw new InvalidArgumentError('durability', say`must be 'strict' or 'relaxed'.`)
 }
 
 /** Builds a store over a log. */
@@ -116,7 +117,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
     subscribe(listener) {
       assertOpen()
-      if (typeof listener !== 'function') throw new InvalidArgumentError('listener', 'must be a function.')
+      if (typeof listener !== 'function') throw new InvalidArgumentError('listener', say`must be a function.`)
       return core.watch.subscribe(listener)
     },
     close: () => core.close(),
@@ -191,6 +192,6 @@ class StoreCore {
   }
 
   #closedError(): ClosedError {
-    return new ClosedError(`The event store '${this.#parts.name}'`)
+    return new ClosedError(say`The event store '${this.#parts.name}'`)
   }
 }

@@ -1,5 +1,6 @@
 /** What reading one stream has found so far. Takes its records in order, and counts its versions; reads nothing itself. */
 import { describe } from '../errors.js'
+import { say } from '../messages.js'
 import type { FoundEvents } from './pages.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertPlaced, decodeRecord, editedError, type CommitRecord } from './record/record.js'
@@ -36,7 +37,7 @@ export class StreamScan {
       } else if (this.#next !== undefined && version !== this.#next) {
         return editedError(
           position,
-          `Stream '${stream}' has version ${describe(version)} at position ${position}, where ${this.#next} comes next`,
+          say`Stream '${stream}' has version ${describe(version)} at position ${position}, where ${this.#next} comes next`,
         )
       } else if (this.#next !== undefined) this.#next += 1
       this.#found.push(event)
@@ -46,7 +47,7 @@ export class StreamScan {
     const [, last] = record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream) ?? []
     if (last === undefined) return undefined
     if (!Number.isSafeInteger(last))
-      return editedError(record.at, `A record says that stream '${stream}' is at version ${describe(last)}`)
+      return editedError(record.at, say`A record says that stream '${stream}' is at version ${describe(last)}`)
     this.after = Math.max(this.after, last)
     return undefined
   }

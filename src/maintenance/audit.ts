@@ -1,5 +1,6 @@
 /** What can be wrong with a log, found record by record. Pure: it is fed, and remembers one version per stream. */
 import { describe } from '../errors.js'
+import { notice, say } from '../messages.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { format, type LogMeta } from '../log/indexeddb/format.js'
 import { eventsOf, type StoredEvent } from '../log/record/record-text.js'
@@ -11,7 +12,7 @@ export type LogDefectKind =
   | 'meta'
   /** A record has a key that is no position, or does not have the properties of a record. */
   | 'record'
-  /** The storage cannot give a record back (H16). */
+  /** The storage cannot give a record back. */
   | 'unreadable'
   /** The events of a record are no JSON, or no list of events. */
   | 'json'
@@ -31,7 +32,7 @@ export type LogDefectKind =
   | 'index'
   /** One event id stands at two positions. */
   | 'duplicate-id'
-  /** A checkpoint of a plain projector is no position, or lies beyond the head (N36). */
+  /** A checkpoint of a plain projector is no position, or lies beyond the head. */
   | 'checkpoint'
 
 /** One thing that is wrong with a log. */
@@ -88,7 +89,10 @@ export class LogAudit {
       lost,
     } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
     if (!isCount(at))
-      return this.#malformed(undefined, `A record has the key ${describe(at)}, which is no position. Nothing reads it.`)
+      return this.#malformed(
+        undefined,
+        say`A record has the key ${describe(at)}, which is no position. Nothing reads it.`,
+      )
     if (typeof lost === 'string') return this.#lost(at, n as number, lost)
     if (!isKnownFormat(stored)) return this.#newer(at, n, heads, stored)
     if (
@@ -98,7 +102,7 @@ export class LogAudit {
       !Array.isArray(ids) ||
       typeof text !== 'string'
     ) {
-      this.#malformed(at, `The record at ${at} does not have the properties of a record.`)
+      this.#malformed(at, say`The record at ${at} does not have the properties of a record.`)
     }
     const events = parse(text, at, stored as number | undefined)
     this.#place(at, events?.length ?? (isCount(n) ? n : 1))
@@ -109,14 +113,14 @@ export class LogAudit {
       this.#add({
         kind: 'json',
         position: at,
-        message: `The events of the record at ${at} are not the JSON that they should be: none of them can be read.`,
+        message: say`The events of the record at ${at} are not the JSON that they should be: none of them can be read.`,
       })
     }
     if (isCount(n) && events !== undefined && events.length !== n) {
       this.#add({
         kind: 'count',
         position: at,
-        message: `The record at ${at} says that it holds ${n} events, and holds ${events.length}.`,
+        message: say`The record at ${at} says that it holds ${n} events, and holds ${events.length}.`,
       })
     }
     if (events === undefined || !this.#inside(at, events, { heads, ids })) {
@@ -128,7 +132,11 @@ export class LogAudit {
       Array.isArray(commits) &&
       !this.#beginsCommits(at, events.length, text as string, commits)
     ) {
-      this.#add({ kind: 'index', position: at, message: `The record at ${at} does not say where its commits begin.` })
+      this.#add({
+        kind: 'index',
+        position: at,
+        message: say`The record at ${at} does not say where its commits begin.`,
+      })
     }
     this.#before = { n: events?.length ?? 0, events: String(text), format: stored as number }
   }
@@ -141,20 +149,20 @@ export class LogAudit {
         if (indexes[name] === this.#entries[name]) continue
         this.#add({
           kind: 'index',
-          message: `The index '${name}' has ${indexes[name]} entries, and the records ask for ${this.#entries[name]}: the browser's storage is damaged.`,
+          message: say`The index '${name}' has ${indexes[name]} entries, and the records ask for ${this.#entries[name]}: the browser's storage is damaged.`,
         })
       }
     }
     for (const row of checkpoints) {
       const { name, position } = row as { name?: unknown; position?: unknown }
-      const what = `The checkpoint ${describe(name)}`
+      const what = say`The checkpoint ${describe(name)}`
       if (position !== 0 && !isCount(position))
-        this.#add({ kind: 'checkpoint', message: `${what} is ${describe(position)}, which is no position.` })
+        this.#add({ kind: 'checkpoint', message: say`${what} is ${describe(position)}, which is no position.` })
       else if (position > this.head) {
         this.#add({
           kind: 'checkpoint',
           position,
-          message: `${what} is at ${position}, beyond the head ${this.head}: it would miss what comes next. It belongs to another log, or was edited.`,
+          message: say`${what} is at ${position}, beyond the head ${this.head}: it would miss what comes next. It belongs to another log, or was edited.`,
         })
       }
     }
@@ -165,7 +173,7 @@ export class LogAudit {
     this.#add({
       kind: 'duplicate-id',
       position,
-      message: `The event id '${id}' stands at position ${first} and again at ${position}.`,
+      message: say`The event id '${id}' stands at position ${first} and again at ${position}.`,
     })
   }
 
@@ -179,7 +187,7 @@ export class LogAudit {
       const position = at + index
       const problem = problemOf(event)
       if (problem !== undefined) {
-        this.#add({ kind: 'event', position, message: `The event at position ${position} ${problem}.` })
+        this.#add({ kind: 'event', position, message: say`The event at position ${position} ${problem}.` })
         sound = false
         continue
       }
@@ -200,7 +208,7 @@ export class LogAudit {
         kind: 'heads',
         position: at,
         ...(stream === '' ? {} : { stream }),
-        message: `The record at ${at} does not name the last versions of its streams${stream === '' ? '' : `: stream '${stream}' is ${heads.has(stream) ? `at ${heads.get(stream)}` : 'not'} in it`}. Reading single streams misses events.`,
+        message: say`The record at ${at} does not name the last versions of its streams${stream === '' ? '' : say`: stream '${stream}' is ${heads.has(stream) ? say`at ${heads.get(stream)}` : 'not'} in it`}. Reading single streams misses events.`,
       })
     }
     if (
@@ -210,7 +218,7 @@ export class LogAudit {
       this.#add({
         kind: 'index',
         position: at,
-        message: `The record at ${at} is indexed under other ids than its events have: a repeated append could store them twice.`,
+        message: say`The record at ${at} is indexed under other ids than its events have: a repeated append could store them twice.`,
       })
     }
     return true
@@ -237,12 +245,12 @@ export class LogAudit {
     const expected = this.head + 1
     if (at > expected) {
       this.#before = undefined
-      this.#add({ kind: 'hole', position: expected, message: `Positions ${expected} to ${at - 1} are missing.` })
+      this.#add({ kind: 'hole', position: expected, message: say`Positions ${expected} to ${at - 1} are missing.` })
     } else if (at < expected) {
       this.#add({
         kind: 'overlap',
         position: at,
-        message: `The record at ${at} begins inside the one before it, which ends at ${this.head}.`,
+        message: say`The record at ${at} begins inside the one before it, which ends at ${this.head}.`,
       })
     }
     this.head = Math.max(this.head, at + length - 1)
@@ -258,7 +266,7 @@ export class LogAudit {
         kind: 'version',
         position,
         stream,
-        message: `Stream '${stream}' has version ${version} at position ${position}, where ${expected} comes next.`,
+        message: say`Stream '${stream}' has version ${version} at position ${position}, where ${expected} comes next.`,
       })
     }
     this.#versions.set(stream, version)
@@ -270,16 +278,18 @@ export class LogAudit {
   }
 
   #meta(row: unknown, logId: string): void {
-    const add = (problem: string) => this.#add({ kind: 'meta', message: `The row that identifies the log ${problem}.` })
-    if (typeof row !== 'object' || row === null) return add('is missing')
+    const add = (problem: string) =>
+      this.#add({ kind: 'meta', message: say`The row that identifies the log ${problem}.` })
+    if (typeof row !== 'object' || row === null) return add(say`is missing`)
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
-    if (meta.incarnation !== logId) add(`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
+    if (meta.incarnation !== logId)
+      add(say`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
     const { format: stored, minReader, minWriter } = meta
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(
-        `has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`,
+        say`has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`,
       )
-    } else if (minReader > format || minWriter > format) add('asks for a newer version of this app')
+    } else if (minReader > format || minWriter > format) add(say`asks for a newer version of this app`)
   }
 
   #lost(at: number, n: number, reason: string): void {
@@ -291,7 +301,7 @@ export class LogAudit {
     this.#add({
       kind: 'unreadable',
       position: at,
-      message: `The record at ${at} cannot be read: ${reason}. Its events are gone unless there is an export.`,
+      message: say`The record at ${at} cannot be read: ${reason}. Its events are gone unless there is an export.`,
     })
   }
 
@@ -303,7 +313,7 @@ export class LogAudit {
     this.#add({
       kind: 'record',
       position: at,
-      message: `The record at ${at} has the format ${describe(stored)}: a newer version of this app stored it, and only that one can check it.`,
+      message: say`The record at ${at} has the format ${describe(stored)}: a newer version of this app stored it, and only that one can check it.`,
     })
   }
 
@@ -313,7 +323,7 @@ export class LogAudit {
   }
 
   #add(defect: LogDefect): void {
-    if (this.defects.length < maxListed) this.defects.push(defect)
+    if (this.defects.length < maxListed) this.defects.push({ ...defect, message: notice(defect.kind, defect.message) })
     else this.unlisted += 1
   }
 }
@@ -348,15 +358,15 @@ function difference(left: ReadonlyMap<string, number>, right: ReadonlyMap<string
 }
 
 function problemOf(event: unknown): string | undefined {
-  if (typeof event !== 'object' || event === null) return 'is no object'
+  if (typeof event !== 'object' || event === null) return say`is no object`
   const { type, stream, version, id, time, data, schema } = event as Partial<Record<keyof StoredEvent, unknown>>
-  if (!isName(type, eventType)) return `has the type ${describe(type)}`
-  if (!isName(stream, streamName)) return `has the stream ${describe(stream)}`
-  if (!isCount(version)) return `has the version ${describe(version)}`
-  if (!isEventId(id)) return `has the id ${describe(id)}`
-  if (typeof time !== 'number') return `has the time ${describe(time)}`
-  if (data === undefined) return 'has no data'
-  if (schema !== undefined && !isCount(schema)) return `has the schema version ${describe(schema)}`
+  if (!isName(type, eventType)) return say`has the type ${describe(type)}`
+  if (!isName(stream, streamName)) return say`has the stream ${describe(stream)}`
+  if (!isCount(version)) return say`has the version ${describe(version)}`
+  if (!isEventId(id)) return say`has the id ${describe(id)}`
+  if (typeof time !== 'number') return say`has the time ${describe(time)}`
+  if (data === undefined) return say`has no data`
+  if (schema !== undefined && !isCount(schema)) return say`has the schema version ${describe(schema)}`
   return undefined
 }
 

@@ -1,5 +1,6 @@
 /** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { ReadOptions } from '../log/event-store.js'
@@ -27,7 +28,7 @@ export interface CompactionResult {
   readonly after: number
 }
 
-/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own (H16). */
+/** A compacted record grows no further above so many characters: Chromium keeps large values in files of their own. */
 const maxCharacters = 32 * 1024
 /** How many records are looked at together, at first and at most. */
 const fewestRecords = 64
@@ -61,7 +62,7 @@ export async function compactEvents<E extends EventShape>(
   const { eventsPerRecord = 16, signal } = options
   assertSignal(signal)
   if (wholeNumber(eventsPerRecord, 'eventsPerRecord', 2) > 256)
-    throw new InvalidArgumentError('eventsPerRecord', 'must be at most 256.')
+    throw new InvalidArgumentError('eventsPerRecord', say`must be at most 256.`)
   const parts = storeInternals(store)
   parts.assertOpen()
   signal?.throwIfAborted()

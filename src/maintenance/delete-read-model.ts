@@ -1,5 +1,6 @@
 /** Freeing the space of a read model. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { databaseName } from '../events/names.js'
@@ -35,7 +36,7 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
   projection: Projection<E, T>,
 ): Promise<void> {
-  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must be made by defineProjection.')
+  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', say`must be made by defineProjection.`)
   const parts = storeInternals(store)
   const key = projectionKey(projection)
   if (parts.medium === 'memory') {
@@ -44,7 +45,7 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
     memoryReadModels(parts).empty(key)
   } else {
     await parts.logId()
-    await deleteDatabase(databaseName(store.name, key), `The read model '${key}'`)
+    await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
   }
   parts.signals.post({ kind: 'control', projection: key })
   parts.signals.post({ kind: 'committed', projection: key, position: 0, tables: Object.keys(projection.tables) })

@@ -1,5 +1,6 @@
 /** A log as text: newline-delimited JSON, a header and then one line per event. */
 import { EventUnreadableError, LogInconsistentError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { ReadOptions } from '../log/event-store.js'
@@ -73,7 +74,7 @@ export function exportEvents<E extends EventShape>(
   const { after = 0, upTo = Infinity } = options
   for (const name of ['after', 'upTo'] as const) if (options[name] !== undefined) wholeNumber(options[name], name)
   if (after > upTo)
-    throw new InvalidArgumentError('after', `is ${after}, and upTo is ${upTo}: there is nothing in between.`)
+    throw new InvalidArgumentError('after', say`is ${after}, and upTo is ${upTo}: there is nothing in between.`)
   return lines(store, { ...options, after })
 }
 
@@ -92,7 +93,7 @@ async function* lines<E extends EventShape>(
   if (after > end)
     throw new InvalidArgumentError(
       'after',
-      `is ${after}, and the log ends at ${end}. Is it another log than that of the export before?`,
+      say`is ${after}, and the log ends at ${end}. Is it another log than that of the export before?`,
     )
   const head = upTo ?? end
   if (head > end) throw missing(end + 1, head)
@@ -154,7 +155,7 @@ const ended = (event: ExportedEvent): ExportedEvent => ({ ...event, end: true })
 const missing = (position: number, head: number) =>
   new LogInconsistentError(
     position,
-    `There is no event at position ${position}, but the export is to go up to ${head}.`,
+    say`There is no event at position ${position}, but the export is to go up to ${head}.`,
   )
 
 /** What an import knows the event at a position by. */

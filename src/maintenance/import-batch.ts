@@ -1,5 +1,6 @@
 /** Events of an import that are stored in one transaction, and what is asked of the log that takes them. */
 import { InvalidImportError, type ExpectedVersion } from '../errors.js'
+import { say } from '../messages.js'
 import type { ImportedLine } from './import-lines.js'
 import type { KnownEvents, PreparedAppend } from '../log/prepared-append.js'
 import { weightOf, type EventText } from '../log/record/record-text.js'
@@ -59,7 +60,7 @@ export class ImportBatch {
     } else if (!sameEvent((this.#lines[before] as ImportedLine).event, event)) {
       throw new InvalidImportError(
         line.number,
-        `has the id '${event.id}' of line ${this.#lines[before]?.number}, and is another event.`,
+        say`has the id '${event.id}' of line ${this.#lines[before]?.number}, and is another event.`,
       )
     }
     if (line.ends) this.#wholeNow()
@@ -75,18 +76,13 @@ export class ImportBatch {
     this.lines = this.#whole.lines
   }
 
-  /** Which line of the source a message is about: the one whose id it names. */
-  numberOf(message: string): number {
-    return (this.#lines.find(({ event }) => message.includes(`'${event.id}'`)) ?? (this.#lines[0] as ImportedLine))
-      .number
-  }
-
   /** What to append. `firsts`: the lines of the source with which a stream begins there. */
   prepared(stored: Stored, firsts: ReadonlySet<number>): PreparedAppend {
     const append = (lines: readonly ImportedLine[], starts: ReadonlySet<number>): PreparedAppend => ({
       events: lines.map(({ event }) => event),
       expected: new Map<string, ExpectedVersion>(lines.map(({ event }) => [event.stream, 'any'])),
       condition: undefined,
+      pathOf: (index) => `lines[${(lines[index] as ImportedLine).number}]`,
       imported: { starts, without: (known, versionOf) => without(known, versionOf) },
     })
     const all = append(this.#lines, this.#starts)
@@ -108,7 +104,7 @@ export class ImportBatch {
           if (firsts.has(number) && version > last + 1)
             throw new InvalidImportError(
               number,
-              `is version ${version} of stream '${stream}', and this log has ${last} of it: ${missing('version', last + 1, version - 1)}. Import the parts before this one first.`,
+              say`is version ${version} of stream '${stream}', and this log has ${last} of it: ${missing('version', last + 1, version - 1)}. Import the parts before this one first.`,
             )
           if (begins) starts.add(left.length)
           begins = false
@@ -117,7 +113,7 @@ export class ImportBatch {
         } else if (there.position < stored.first && (grown.has(stream) || stored.streams.has(stream))) {
           throw new InvalidImportError(
             number,
-            `has the id '${id}' of stream '${stream}', which is in this log already, at position ${there.position}, and events of that stream that come before it are not: they would be out of order. Import into an empty store.`,
+            say`has the id '${id}' of stream '${stream}', which is in this log already, at position ${there.position}, and events of that stream that come before it are not: they would be out of order. Import into an empty store.`,
           )
         }
       }
@@ -130,7 +126,7 @@ export class ImportBatch {
 
 /** Which positions or versions are missing, in words. */
 export const missing = (what: string, from: number, to: number): string =>
-  from === to ? `${what} ${from} is missing` : `${what}s ${from} to ${to} are missing`
+  from === to ? say`${what} ${from} is missing` : say`${what}s ${from} to ${to} are missing`
 
 const sameEvent = (left: EventText, right: EventText): boolean =>
   left.type === right.type && left.stream === right.stream && left.data === right.data && left.meta === right.meta

@@ -1,6 +1,7 @@
 /** What the lines of an export say, checked: a header, then events. */
 import { wholeNumber } from '../platform/arguments.js'
 import { InvalidImportError, UnsupportedFormatError, describe } from '../errors.js'
+import { say } from '../messages.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import type { EventDraft } from '../log/encode.js'
@@ -23,22 +24,22 @@ export function parseLine(text: string, number: number): Record<string, unknown>
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new InvalidImportError(number, `is no JSON (${(cause as Error).message}).`, { cause })
+    throw new InvalidImportError(number, say`is no JSON (${(cause as Error).message}).`, { cause })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InvalidImportError(number, 'is no JSON object.')
+    throw new InvalidImportError(number, say`is no JSON object.`)
   return value as Record<string, unknown>
 }
 
 export function headerOf(value: Record<string, unknown>, number: number): ExportHeader {
   const { tidemark, format, log, after, head, previous } = value
   if (tidemark !== 'export' || typeof log !== 'string')
-    throw new InvalidImportError(number, 'is no header of an export.')
+    throw new InvalidImportError(number, say`is no header of an export.`)
   const whole = (name: string, part: unknown, least: number) => checked(number, () => wholeNumber(part, name, least))
   const written = whole('format', format, 1)
   if (written > exportFormat)
     throw new UnsupportedFormatError(
-      'The export was written by a newer version of this app. Import it with that version.',
+      say`The export was written by a newer version of this app. Import it with that version.`,
     )
   const header: ExportHeader = {
     tidemark,
@@ -50,12 +51,12 @@ export function headerOf(value: Record<string, unknown>, number: number): Export
   if (header.after > header.head)
     throw new InvalidImportError(
       number,
-      `announces events after position ${header.after}, and ${header.head} as the last one: it was edited or damaged.`,
+      say`announces events after position ${header.after}, and ${header.head} as the last one: it was edited or damaged.`,
     )
   if (previous === undefined) return header
   const { id, stream } = (previous ?? {}) as Record<string, unknown>
   if (!isEventId(id) || typeof stream !== 'string')
-    throw new InvalidImportError(number, 'has a previous event without id or stream.')
+    throw new InvalidImportError(number, say`has a previous event without id or stream.`)
   return { ...header, previous: { id, stream } }
 }
 
@@ -65,16 +66,16 @@ export function eventOf(
   encode: (draft: EventDraft, path: string) => EventText,
 ): ImportedLine {
   if (value.tidemark === 'export')
-    throw new InvalidImportError(number, 'is the header of another export. Import one after the other.')
+    throw new InvalidImportError(number, say`is the header of another export. Import one after the other.`)
   return checked(number, () => {
     const { position, commit, type, data, meta, stream, version, id, time, schema = 1, end } = value
     const at = wholeNumber(position, 'position', 1)
     const first = commit === undefined ? at : wholeNumber(commit, 'commit', 1)
-    if (first > at) throw new InvalidImportError(number, `has position ${at}, and a commit that begins at ${first}.`)
-    if (!isEventId(id)) throw new InvalidImportError(number, `has the id ${describe(id)}, which is not an id.`)
+    if (first > at) throw new InvalidImportError(number, say`has position ${at}, and a commit that begins at ${first}.`)
+    if (!isEventId(id)) throw new InvalidImportError(number, say`has the id ${describe(id)}, which is not an id.`)
     if (!Number.isFinite(time))
-      throw new InvalidImportError(number, `has the time ${describe(time)}, which is not a time.`)
-    if (data === undefined) throw new InvalidImportError(number, 'has no data.')
+      throw new InvalidImportError(number, say`has the time ${describe(time)}, which is not a time.`)
+    if (data === undefined) throw new InvalidImportError(number, say`has no data.`)
     const event = encode(
       {
         type: eventType(type),
@@ -105,6 +106,6 @@ function checked<T>(number: number, check: () => T): T {
     return check()
   } catch (cause) {
     if (cause instanceof InvalidImportError) throw cause
-    throw new InvalidImportError(number, `does not hold an event: ${(cause as Error).message}`, { cause })
+    throw new InvalidImportError(number, say`does not hold an event: ${(cause as Error).message}`, { cause })
   }
 }

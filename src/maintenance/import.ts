@@ -1,5 +1,6 @@
 /** Putting an export back: events as they were recorded, appended once, however often it is tried. */
-import { hasCode, InvalidArgumentError, InvalidImportError, describe } from '../errors.js'
+import { describe, hasCode, InvalidArgumentError, InvalidImportError, type InvalidEventError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { Slices } from '../platform/slices.js'
@@ -69,7 +70,7 @@ export async function importEvents<E extends EventShape>(
   const { signal, onProgress } = options
   assertSignal(signal)
   if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw new InvalidArgumentError('onProgress', 'must be a function.')
+    throw new InvalidArgumentError('onProgress', say`must be a function.`)
   const parts = storeInternals(store)
   signal?.throwIfAborted()
   let position = await store.head()
@@ -89,7 +90,9 @@ export async function importEvents<E extends EventShape>(
       .catch((cause: unknown) => {
         // What the log refuses, such as the id of another event, is the fault of the source.
         if (!hasCode(cause, 'invalid-event')) throw cause
-        throw new InvalidImportError(flushed.numberOf(cause.message), `is refused by this log: ${cause.message}`, {
+        // The path begins with the line; see ImportBatch.
+        const line = Number(/\d+/.exec((cause as InvalidEventError).path)?.[0])
+        throw new InvalidImportError(line, say`is refused by this log: ${cause.message}`, {
           cause,
         })
       })
@@ -123,7 +126,7 @@ export async function importEvents<E extends EventShape>(
       if (slices.isOver) await slices.turn()
     }
     if (order === undefined)
-      throw new InvalidImportError(Math.max(1, number), 'is the end, and there was no header. Is it an export?')
+      throw new InvalidImportError(Math.max(1, number), say`is the end, and there was no header. Is it an export?`)
     order.assertWhole(number)
   } catch (error) {
     if (signal?.aborted === true) throw error
@@ -155,19 +158,21 @@ class SourceOrder {
     const next = this.#last + 1
     const wrong = (problem: string) => new InvalidImportError(number, problem)
     if (at > head)
-      throw wrong(`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`)
+      throw wrong(
+        say`has position ${at}, and the header announces ${head} as the last one: it belongs to another export.`,
+      )
     if (at > next)
       throw wrong(
-        `has position ${at}, where ${next} comes next: ${missing('position', next, at - 1)}, or the lines are out of order.`,
+        say`has position ${at}, where ${next} comes next: ${missing('position', next, at - 1)}, or the lines are out of order.`,
       )
-    if (at < next) throw wrong(`has position ${at}, where ${next} comes next: lines are out of order, or doubled.`)
+    if (at < next) throw wrong(say`has position ${at}, where ${next} comes next: lines are out of order, or doubled.`)
     // A part may begin inside of a commit.
     if (commit !== this.#commit && commit !== at && this.#last !== after)
-      throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)
+      throw wrong(say`belongs to the commit at ${commit}, which is not that of the line before.`)
     const before = this.#versions.get(stream)
     if (before === undefined && after > 0) this.firsts.add(number)
     else if (version !== (before ?? 0) + 1)
-      throw wrong(`is version ${version} of stream '${stream}', where ${(before ?? 0) + 1} comes next.`)
+      throw wrong(say`is version ${version} of stream '${stream}', where ${(before ?? 0) + 1} comes next.`)
     this.#versions.set(stream, version)
     this.#last = at
     this.#commit = commit
@@ -178,7 +183,7 @@ class SourceOrder {
     if (this.#last < head)
       throw new InvalidImportError(
         number,
-        `is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, ${missing('position', this.#last + 1, head)}. Import a whole one.`,
+        say`is the last one, with position ${this.#last}, and the header announces ${head}: the source was cut off, ${missing('position', this.#last + 1, head)}. Import a whole one.`,
       )
   }
 }
@@ -191,12 +196,12 @@ async function assertContinues<E extends EventShape>(
   number: number,
 ): Promise<void> {
   if (after === 0) return
-  const first = 'Import the parts before this one first.'
+  const first = say`Import the parts before this one first.`
   if (head < after) {
-    const copy = head === 0 ? '' : ` (all up to ${after}, if this log is not a copy of that one up to its head)`
+    const copy = head === 0 ? '' : say` (all up to ${after}, if this log is not a copy of that one up to its head)`
     throw new InvalidImportError(
       number,
-      `announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: ${missing('position', head + 1, after)}${copy}. ${first}`,
+      say`announces events after position ${after} of the log ${describe(log)}, and this log ends at ${head}: ${missing('position', head + 1, after)}${copy}. ${first}`,
     )
   }
   if (
@@ -206,6 +211,6 @@ async function assertContinues<E extends EventShape>(
     return
   throw new InvalidImportError(
     number,
-    `announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`,
+    say`announces events after position ${after} of the log ${describe(log)}, and this log does not have the event at that position ('${previous.id}' of stream '${previous.stream}'): all positions up to ${after}, or some of them, are missing. ${first}`,
   )
 }

@@ -1,5 +1,6 @@
 /** Text from anywhere, as lines. */
 import { InvalidArgumentError, InvalidImportError, messageOf } from '../errors.js'
+import { say } from '../messages.js'
 import { abortable } from '../platform/promises.js'
 
 /**
@@ -41,7 +42,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   let pending = ''
   const bytes = new Utf8Lines()
   const checked = (length: number) => {
-    if (length > longestLine) throw new InvalidImportError(number, `is longer than ${longestLine} characters.`)
+    if (length > longestLine) throw new InvalidImportError(number, say`is longer than ${longestLine} characters.`)
   }
   /** Cuts text into lines; what comes last may go on. */
   function* cut(text: string): Generator<string, void, undefined> {
@@ -59,7 +60,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   /** Names the line that was being read. */
   const named = (cause: unknown): unknown => {
     if (signal?.aborted === true) return signal.reason
-    return new InvalidImportError(number, `cannot be read: ${messageOf(cause)}`, { cause })
+    return new InvalidImportError(number, say`cannot be read: ${messageOf(cause)}`, { cause })
   }
   const pieces = piecesOf(source)
   let ended = false
@@ -81,7 +82,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
         if (pieces.areLines === true && !value.endsWith('\n')) yield* cut('\n')
         continue
       }
-      if (!ended && !ArrayBuffer.isView(value)) throw new InvalidArgumentError('source', 'must yield text or bytes.')
+      if (!ended && !ArrayBuffer.isView(value)) throw new InvalidArgumentError('source', say`must yield text or bytes.`)
       const texts = ended
         ? bytes.rest()
         : bytes.add(
@@ -123,7 +124,7 @@ function piecesOf(source: LineSource): Pieces {
   if (typeof given.stream === 'function') return readerOf(given.stream())
   const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.()
   if (iterator === undefined)
-    throw new InvalidArgumentError('source', 'must be a string, a Blob, bytes, lines of text, or a ReadableStream.')
+    throw new InvalidArgumentError('source', say`must be a string, a Blob, bytes, lines of text, or a ReadableStream.`)
   return { next: () => iterator.next(), close: (early) => (early ? iterator.return?.() : undefined), areLines: true }
 }
 

@@ -1,5 +1,6 @@
 /** A read model as it is stored at one moment, whatever is wrong with it: for looking at, and nothing is changed or made. */
 import { describe } from '../errors.js'
+import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import type { StoreInternals } from '../log/open.js'
 import { Connection } from '../platform/connection.js'
@@ -50,7 +51,7 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
   const connection = new Connection({
     name: databaseName(storeName, key),
     version: 1,
-    label: `The read model '${key}'`,
+    label: say`The read model '${key}'`,
     upgrade: (_database, transaction) => {
       absent = true
       transaction.abort()
@@ -70,7 +71,7 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
     if (stores.length === 0)
       return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
     return await connection.transact(
-      { stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` },
+      { stores, mode: 'readonly', turns: 'several', what: say`verifying '${key}'` },
       async (transaction) => {
         const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
         const state: unknown = there.includes(stateStore)
@@ -84,7 +85,7 @@ async function ofDatabase(storeName: string, definition: Projection): Promise<Sn
           const records = await requested(store.getAll())
           if (!isPacked(store)) return records as unknown[]
           return unpack(await requested(store.getAllKeys()), records, definition.tables[table]?.key ?? '', (message) =>
-            misplaced.push({ table, message: `Table '${table}' ${message}` }),
+            misplaced.push({ table, message: say`Table '${table}' ${message}` }),
           )
         }
         const [letters, ...rows] = await Promise.all([
@@ -120,7 +121,7 @@ function unpack(
   const rows: unknown[] = []
   for (const [at, record] of records.entries()) {
     if (!Array.isArray(record)) {
-      complain(`has the record ${describe(firsts[at])}, which is no list of rows.`)
+      complain(say`has the record ${describe(firsts[at])}, which is no list of rows.`)
       continue
     }
     let least = firsts[at]
@@ -129,7 +130,7 @@ function unpack(
       const next = firsts[at + 1]
       const order = isIndexKey(key) ? compareKeys(key, least) : -1
       if (order < 0 || (order === 0 && place > 0) || (next !== undefined && compareKeys(key, next) >= 0)) {
-        complain(`has the row ${describe(key)} in a place where nobody looks for it.`)
+        complain(say`has the row ${describe(key)} in a place where nobody looks for it.`)
         continue
       }
       least = key as unknown

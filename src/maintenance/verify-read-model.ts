@@ -1,5 +1,6 @@
-/** Looking for damage in a read model: what is stored against the same events, folded once more in memory (H76). */
+/** Looking for damage in a read model: what is stored against the same events, folded once more in memory. */
 import { describe, InvalidArgumentError, messageOf, TidemarkError } from '../errors.js'
+import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import type { EventReader, ReadOptions } from '../log/event-store.js'
@@ -24,15 +25,15 @@ import { readModelTarget } from '../running/read-model-target.js'
 
 /** What can be wrong with a read model. */
 export type ReadModelDefectKind =
-  /** An object store or an index is missing, or a record of rows is none (H43). */
+  /** An object store or an index is missing, or a record of rows is none. */
   | 'structure'
   /** The row that says how far the rows are is missing, or does not say it. */
   | 'state'
   /** The rows were made with other tables, or from other types of events, than those declared. */
   | 'tables'
-  /** The rows were folded from another log than the store's (H31). */
+  /** The rows were folded from another log than the store's. */
   | 'log'
-  /** The checkpoint lies beyond the head of the log (N36). */
+  /** The checkpoint lies beyond the head of the log. */
   | 'checkpoint'
   /** A dead letter is none, or names an event that the projection did not come to; or there are more or fewer of them than the state says. */
   | 'letter'
@@ -102,7 +103,7 @@ const rowsPerTurn = 500
  * @param projection what `defineProjection` answered
  * @param options `signal` ends it: it rejects with the signal's reason
  * @throws InvalidArgumentError for a store or projection that is none
- * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
+ * @throws DefinitionChangedError if another definition of that name is in use in this context
  * @throws LogInconsistentError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
  * @throws UnsupportedFormatError if a newer tidemark wrote the read model
  *
@@ -135,7 +136,7 @@ export async function verifyReadModel<E extends EventShape, T extends Tables>(
   const { signal } = options
   assertSignal(signal)
   const parts = storeInternals(store)
-  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
+  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
   const definition = projection as unknown as Projection<E>
   const erased = definition as unknown as Projection
   signal?.throwIfAborted()
@@ -171,10 +172,10 @@ async function verified<E extends EventShape>(
   for (const part of snapshot.missing)
     found.add({
       kind: 'structure',
-      message: `The database lacks its ${part}. It is made again, empty, when the projection is run.`,
+      message: say`The database lacks its ${part}. It is made again, empty, when the projection is run.`,
     })
   for (const { table, message } of snapshot.misplaced)
-    found.add({ kind: 'structure', table, message: `${message} Rebuild the projection.` })
+    found.add({ kind: 'structure', table, message: say`${message} Rebuild the projection.` })
   const state = checkState(snapshot, log, head, erased, found)
   if (state === undefined) return report(0, 0)
   if (state.position > head) return report(state.position, 0)
@@ -189,7 +190,7 @@ class Findings {
   unlisted = 0
 
   add(defect: ReadModelDefect): void {
-    if (this.defects.length < maxListed) this.defects.push(defect)
+    if (this.defects.length < maxListed) this.defects.push({ ...defect, message: notice(defect.kind, defect.message) })
     else this.unlisted += 1
   }
 }
@@ -205,7 +206,7 @@ function checkState(
   if (row === undefined) {
     // Its object store is named already.
     if (missing.length === 0)
-      found.add({ kind: 'state', message: 'The row that says how far the rows are is missing.' })
+      found.add({ kind: 'state', message: say`The row that says how far the rows are is missing.` })
     return undefined
   }
   const wrong = impossibleIn(row)
@@ -215,14 +216,14 @@ function checkState(
   if (!isFingerprintOf(definition, sound.fingerprint)) {
     found.add({
       kind: 'tables',
-      message: "The rows were made with other tables than those declared. Raise 'version' in defineProjection.",
+      message: say`The rows were made with other tables than those declared. Raise 'version' in defineProjection.`,
     })
     return undefined
   }
   if ((sound.handles ?? handledBy(definition)) !== handledBy(definition)) {
     found.add({
       kind: 'tables',
-      message: `The rows were made from other events (${sound.handles}) than those declared. Raise 'version' in defineProjection.`,
+      message: say`The rows were made from other events (${sound.handles}) than those declared. Raise 'version' in defineProjection.`,
     })
     return undefined
   }
@@ -230,19 +231,19 @@ function checkState(
     found.add({
       kind: 'log',
       position: sound.position,
-      message: 'The rows were folded from another log. They are dropped, and folded anew, when the projection is run.',
+      message: say`The rows were folded from another log. They are dropped, and folded anew, when the projection is run.`,
     })
     return undefined
   }
   for (const [what, position] of [
     ['checkpoint', sound.position],
-    ['checkpoint of the rebuild', sound.rebuild?.position ?? 0],
+    [say`checkpoint of the rebuild`, sound.rebuild?.position ?? 0],
   ] as const) {
     if (position > head)
       found.add({
         kind: 'checkpoint',
         position,
-        message: `The ${what} is ${position}, beyond the head ${head}. All rows are dropped, and folded anew, when the projection is run.`,
+        message: say`The ${what} is ${position}, beyond the head ${head}. All rows are dropped, and folded anew, when the projection is run.`,
       })
   }
   return sound
@@ -258,25 +259,25 @@ function checkLetters(
   for (const row of rows) {
     const { position, eventId, eventType, stream } = row as Partial<Record<keyof DeadLetterRecord, unknown>>
     if (!isWhole(position) || position === 0)
-      found.add({ kind: 'letter', message: `A dead letter is for ${describe(position)}, which is no position.` })
+      found.add({ kind: 'letter', message: say`A dead letter is for ${describe(position)}, which is no position.` })
     else if (position > state.position)
       found.add({
         kind: 'letter',
         position,
-        message: `A dead letter is for position ${position}, beyond the checkpoint ${state.position}.`,
+        message: say`A dead letter is for position ${position}, beyond the checkpoint ${state.position}.`,
       })
     else if (typeof eventId !== 'string' || typeof eventType !== 'string' || typeof stream !== 'string') {
       found.add({
         kind: 'letter',
         position,
-        message: `The dead letter for position ${position} does not name its event.`,
+        message: say`The dead letter for position ${position} does not name its event.`,
       })
     } else letters.set(position, row as DeadLetterRecord)
   }
   if (rows.length !== state.letters)
     found.add({
       kind: 'letter',
-      message: `The state says that ${state.letters} dead letters wait, and there are ${rows.length}.`,
+      message: say`The state says that ${state.letters} dead letters wait, and there are ${rows.length}.`,
     })
   return letters
 }
@@ -296,7 +297,7 @@ async function foldAgain<E extends EventShape>(
   storage.commit = async (change) => commit.call(storage, { ...change, rows: asStored(change.rows) })
   const target = readModelTarget(definition, storage, {
     head: async () => state.position,
-    event: () => Promise.reject(new InvalidArgumentError('letter', 'is not replayed.')),
+    event: () => Promise.reject(new InvalidArgumentError('letter', say`is not replayed.`)),
     committed: () => {},
     changed: () => {},
   })
@@ -310,7 +311,7 @@ async function foldAgain<E extends EventShape>(
       found.add({
         kind: 'letter',
         position,
-        message: `The dead letter for position ${position} is for the event '${named}', and '${id}' stands there.`,
+        message: say`The dead letter for position ${position} is for the event '${named}', and '${id}' stands there.`,
       })
   }
   const again: ProjectionTarget<E> = {
@@ -331,7 +332,7 @@ async function foldAgain<E extends EventShape>(
         found.add({
           kind: 'event',
           position,
-          message: `The event at position ${position} fails for good (${reason}), and the projection went past it.`,
+          message: say`The event at position ${position} fails for good (${reason}), and the projection went past it.`,
         })
       }
       return 'skip'
@@ -355,7 +356,7 @@ async function foldAgain<E extends EventShape>(
     found.add({
       kind: 'letter',
       position,
-      message: `A dead letter is for position ${position}, where the log has no event for this projection.`,
+      message: say`A dead letter is for position ${position}, where the log has no event for this projection.`,
     })
   }
   return models.stored(projectionKey(definition))?.rows ?? new Map()
@@ -371,7 +372,7 @@ function asStored(changes: RowChanges): RowChanges {
       ]),
     )
   } catch (error) {
-    throw storageError(error, 'folding again')
+    throw storageError(error, say`folding again`)
   }
 }
 
@@ -396,7 +397,7 @@ async function compare(
       found.add({
         kind: 'state',
         table,
-        message: `The state says that table '${table}' has ${count} rows, and there are ${stored.length}.`,
+        message: say`The state says that table '${table}' has ${count} rows, and there are ${stored.length}.`,
       })
     }
     for (const row of stored) {
@@ -407,13 +408,13 @@ async function compare(
         found.add({
           kind: 'unexpected-row',
           ...at,
-          message: `Table '${table}' has a row ${describe(key)} that the events do not make.`,
+          message: say`Table '${table}' has a row ${describe(key)} that the events do not make.`,
         })
       else if (!sameStored(wanted.get(mapKey), row))
         found.add({
           kind: 'wrong-row',
           ...at,
-          message: `The row ${describe(key)} of table '${table}' is not what the events make of it.`,
+          message: say`The row ${describe(key)} of table '${table}' is not what the events make of it.`,
         })
       wanted.delete(mapKey)
       compared += 1
@@ -428,7 +429,7 @@ async function compare(
         kind: 'missing-row',
         table,
         key,
-        message: `Table '${table}' lacks the row ${describe(key)} that the events make.`,
+        message: say`Table '${table}' lacks the row ${describe(key)} that the events make.`,
       })
   }
   return compared

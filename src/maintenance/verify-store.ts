@@ -1,4 +1,4 @@
-/** Looking for damage: every record of the log against every other, and what is stored beside them (H76). */
+/** Looking for damage: every record of the log against every other, and what is stored beside them. */
 import type { EventShape } from '../events/event.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { LogAudit, type LogDefect } from './audit.js'
@@ -24,7 +24,7 @@ export interface VerificationResult {
 
 /**
  * Reads the whole log once, in bounded pages, and names what does not fit: holes, records that were edited or cannot be
- * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing (H76). What is appended
+ * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing. What is appended
  * meanwhile is looked at too; `compactEvents` waits.
  *
  * It finds accidents and clumsy edits. Any code of this origin can change a log so that nothing shows.

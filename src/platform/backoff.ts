@@ -1,5 +1,6 @@
 /** Pauses between tries: the one formula, and the options that an app sets for it. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { onlyKnown } from './arguments.js'
 
 /** How pauses grow from one try to the next. Times are in ms. */
@@ -61,7 +62,7 @@ export function retryPolicy(options: RetryOptions | undefined, defaults: RetryPo
     if (typeof value !== 'number' || !(value >= least && value <= most) || (whole && value % 1 > 0)) {
       throw new InvalidArgumentError(
         `retry.${name}`,
-        `must be a ${whole ? 'whole ' : ''}number of at least ${least}${name === 'jitter' ? ' and at most 1' : ''}.`,
+        say`must be a ${whole ? 'whole ' : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
       )
     }
     policy[name] = value

@@ -1,10 +1,11 @@
 /** Time and chance, behind one door: so that every rule that mentions them can be tested without waiting. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { say } from '../messages.js'
 import { feature } from './features.js'
 
 /** Time and chance, as tidemark asks for them. */
 export interface Clock {
-  /** Wall clock, ms since the epoch. Information only: it jumps (H52). */
+  /** Wall clock, ms since the epoch. Information only: it jumps. */
   now(): number
   /** Never goes back; ms. For measuring spans in this context only. */
   monotonic(): number
@@ -14,7 +15,7 @@ export interface Clock {
   schedule(ms: number, callback: () => void): () => void
 }
 
-/** `setTimeout` fires at once above this many ms (H69). */
+/** `setTimeout` fires at once above this many ms. */
 const longestTimer = 2 ** 31 - 1
 
 /** The clock of this context. */
@@ -49,8 +50,8 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   // Written so that NaN is refused too.
   if (typeof now !== 'number' || !(Math.abs(now) <= latestTime)) {
     throw new InvalidArgumentError(
-      'The clock',
-      `returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`,
+      say`The clock`,
+      say`returns ${describe(now)}, which is no time in ms since 1970. Is Date.now replaced?`,
     )
   }
   // Not -0.
@@ -63,7 +64,7 @@ export function timeTold(clock: Pick<Clock, 'now'>): number {
   return Number.isFinite(now) ? now : 0
 }
 
-/** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind (H75). */
+/** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -8,6 +8,7 @@ import {
   TidemarkError,
   UnsupportedFormatError,
 } from '../errors.js'
+import { say } from '../messages.js'
 import { systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
 import { healing } from './healing.js'
@@ -47,7 +48,7 @@ export interface ConnectionOptions {
 const isSignOfDeath = (error: unknown) =>
   error instanceof DOMException && ['InvalidStateError', 'UnknownError', 'AbortError'].includes(error.name)
 
-/** One connection to one database. A closed handle is opened again on the next use, a deleted database never (H22, H23, H31). */
+/** One connection to one database. A closed handle is opened again on the next use, a deleted database never. */
 export class Connection {
   readonly #options: ConnectionOptions
   /** The handle in use, or on its way. */
@@ -151,7 +152,7 @@ export class Connection {
     )
   }
 
-  /** A frozen page would keep them open, and every other tab waiting (H6, H8). One whose commit was asked for ends by itself. */
+  /** A frozen page would keep them open, and every other tab waiting. One whose commit was asked for ends by itself. */
   #interrupt(): void {
     for (const transaction of this.#open) {
       try {
@@ -178,7 +179,7 @@ export class Connection {
   #markLost(problem: string): TidemarkError {
     if (this.#end === undefined) {
       this.#end = new StorageLostError(
-        `${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`,
+        say`${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`,
         { outcome: 'not-written' },
       )
       this.#options.lost?.()
@@ -189,7 +190,7 @@ export class Connection {
   /** The next try may make the database. */
   async #startOver(remake: () => Promise<unknown>): Promise<void> {
     await remake().catch((error: unknown) => {
-      throw error instanceof StorageLostError ? this.#markLost('is gone') : error
+      throw error instanceof StorageLostError ? this.#markLost(say`is gone`) : error
     })
     this.#existed = false
   }
@@ -206,7 +207,7 @@ export class Connection {
   async #connect(): Promise<IDBDatabase> {
     if (this.#end !== undefined) throw this.#end
     const { name, version, label, remake } = this.#options
-    const what = `opening ${label.replace('The', 'the')}`
+    const what = say`opening ${label.replace('The', 'the')}`
     const mustExist = this.#existed
     let tooLate = false
     let blocked = false
@@ -228,7 +229,7 @@ export class Connection {
           blocked: whenBlocked,
           blocking: (_current, next, event) => {
             this.#drop(event.target as IDBDatabase)
-            if (next === null && remake === undefined) this.#markLost('was deleted')
+            if (next === null && remake === undefined) this.#markLost(say`was deleted`)
           },
           terminated: () => {
             healing.closed()
@@ -256,9 +257,9 @@ export class Connection {
         tooLate = true
         database?.close()
         const why = blocked
-          ? ': another tab holds an older version of it open. Close that tab'
-          : '. Retry, or restart the browser'
-        return new StorageBusyError(`${label} did not open within ${storageDeadline} ms${why}.`, {
+          ? say`: another tab holds an older version of it open. Close that tab`
+          : say`. Retry, or restart the browser`
+        return new StorageBusyError(say`${label} did not open within ${storageDeadline} ms${why}.`, {
           outcome: 'not-written',
         })
       })
@@ -270,16 +271,16 @@ export class Connection {
     } catch (error) {
       database?.close()
       if (gone) {
-        if (remake === undefined) throw this.#markLost('is gone')
+        if (remake === undefined) throw this.#markLost(say`is gone`)
         await this.#startOver(remake)
         throw new StorageDamagedError(
-          `${label} was deleted, again and again. Close the other tabs of this app, then reload.`,
+          say`${label} was deleted, again and again. Close the other tabs of this app, then reload.`,
         )
       }
-      if (error instanceof StorageLostError) throw this.#markLost('was replaced by another one')
+      if (error instanceof StorageLostError) throw this.#markLost(say`was replaced by another one`)
       if ((error as { name?: string } | null)?.name === 'VersionError') {
         throw new UnsupportedFormatError(
-          `${label} was upgraded by a newer version of this app. Reload the page to get that version.`,
+          say`${label} was upgraded by a newer version of this app. Reload the page to get that version.`,
         )
       }
       throw storageError(error, what, 'not-written')
@@ -293,7 +294,7 @@ export class Connection {
  * @throws StorageBusyError if that takes longer than the deadline; it is then done when the last one closes
  */
 export async function deleteDatabase(name: string, label: string): Promise<void> {
-  const what = `deleting ${label}`
+  const what = say`deleting ${label}`
   try {
     assertAvailable(what)
     await withDeadline(
@@ -302,7 +303,7 @@ export async function deleteDatabase(name: string, label: string): Promise<void>
       deleteDB(name),
       () =>
         new StorageBusyError(
-          `${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`,
+          say`${label} was not deleted within ${storageDeadline} ms: another tab holds it open, and it is deleted once that tab is closed.`,
           { outcome: 'unknown' },
         ),
     )

@@ -5,7 +5,7 @@ import { feature } from './features.js'
 /** A deadline that passes so much too late passed while this context slept, or its timers did. */
 const lateness = 1.5
 
-/** The page, while it is being prerendered: locks and messages wait for its activation, so nobody can be blamed for standing still (H38). */
+/** The page, while it is being prerendered: locks and messages wait for its activation, so nobody can be blamed for standing still. */
 export function prerendered(): Document | undefined {
   const page = feature(({ document }) => document as Document & { readonly prerendering?: boolean })
   return page?.prerendering === true ? page : undefined
@@ -13,8 +13,8 @@ export function prerendered(): Document | undefined {
 
 /**
  * Calls back once after `ms`; returns how to take that back. The time of a page that is being prerendered does not count: locks
- * and messages wait for its activation there, and in some designs the storage does, too (H38). And where everything slept, the
- * time begins once more, because who should have answered slept as well (H70): once, as the timers of hidden pages are always late.
+ * and messages wait for its activation there, and in some designs the storage does, too. And where everything slept, the
+ * time begins once more, because who should have answered slept as well: once, as the timers of hidden pages are always late.
  */
 export function startDeadline(clock: Clock, ms: number, callback: () => void): () => void {
   let cancel = () => {}

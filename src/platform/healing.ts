@@ -7,6 +7,7 @@
  * writes work again.
  */
 import { deleteDB, openDB } from 'idb'
+import { notice, say } from '../messages.js'
 import { sleep, systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
 import { inChromium } from './engine-quirks.js'
@@ -29,8 +30,7 @@ export type StorageReport = StorageOccurrence & {
 }
 
 /** What is at risk, and what to do. */
-export const danger =
-  'Chromium may lose all data of this site when the browser is closed: keep it open until storage-healed is reported, free space on the device, or export the events now.'
+export const danger = say`Chromium may lose all data of this site when the browser is closed: keep it open until storage-healed is reported, free space on the device, or export the events now.`
 
 /** The database that is made and deleted, the lock of those who do, and the key that a reloaded page finds. No store has an empty name. */
 const scratch = 'tidemark::healing'
@@ -74,7 +74,11 @@ export class Healing {
     this.#failures += 1
     this.#failedAt = this.#clock.now()
     if (this.#reported === undefined) {
-      this.#reported = { type: 'storage-healing', message: danger, ...(error === undefined ? {} : { error }) }
+      this.#reported = {
+        type: 'storage-healing',
+        message: notice('storage-healing', danger),
+        ...(error === undefined ? {} : { error }),
+      }
       // Workers have no such storage.
       feature((here) => here.localStorage.setItem(scratch, ''))
       this.#post({ kind: 'healing' })

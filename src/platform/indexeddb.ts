@@ -7,6 +7,7 @@ import {
   TidemarkError,
   type WriteOutcome,
 } from '../errors.js'
+import { say } from '../messages.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
@@ -14,7 +15,7 @@ import { inChromium, isWorkerOfWebKit, mayCommitEarly, takesBackCommitted } from
 import { danger, healing } from './healing.js'
 import { optional } from './promises.js'
 
-/** How long an open or a transaction may take before it is reported, in ms (H8, H24). */
+/** How long an open or a transaction may take before it is reported, in ms. */
 export const storageDeadline = 30_000
 
 /** How long after its connection was closed a transaction may still say how it ended, in ms. */
@@ -27,18 +28,19 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   const options = { cause: error, outcome }
   if (name === 'QuotaExceededError') {
     return new StorageFullError(
-      `No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
+      say`No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
       {
         cause: error,
         ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
       },
     )
   }
-  if (name === 'TimeoutError') return new StorageBusyError(`The browser gave up waiting while ${what}. Retry.`, options)
+  if (name === 'TimeoutError')
+    return new StorageBusyError(say`The browser gave up waiting while ${what}. Retry.`, options)
   if (name === 'SecurityError') return new StorageUnavailableError(what, { cause: error })
   const damaging = name === 'UnknownError' && outcome !== undefined && inChromium()
   const failed = new StorageFailedError(
-    `IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`,
+    say`IndexedDB failed while ${what} (${name || String(error)}). Retry; reload the page if that persists.${damaging ? ` ${danger}` : ''}`,
     options,
   )
   if (damaging) healing.failed(failed)
@@ -48,7 +50,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
 /** Whether this context has no IndexedDB at all, as a server. One that has it may still forbid it. */
 export const isMissing = (): boolean => feature((here) => here.indexedDB) === undefined
 
-/** @throws StorageUnavailableError if this context has no IndexedDB (H36) */
+/** @throws StorageUnavailableError if this context has no IndexedDB */
 export function assertAvailable(what: string): void {
   let factory: IDBFactory | null | undefined
   try {
@@ -103,7 +105,7 @@ export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => reque
  * have succeeded.
  *
  * Firefox only heeds a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
- * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it (H6).
+ * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it.
  */
 export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
   const last = writes.at(-1)
@@ -131,7 +133,7 @@ export interface TransactOptions {
   readonly isWrite?: boolean
   /**
    * `'one'`: `work` asks everything before it first waits. The transaction then ends by itself, without another word of this
-   * page, and so cannot be left open by one that freezes, which would keep every other tab from writing (H6).
+   * page, and so cannot be left open by one that freezes, which would keep every other tab from writing.
    * @default 'one' for reading, 'several' for writing
    */
   readonly turns?: 'one' | 'several'
@@ -158,7 +160,7 @@ let last: Promise<void> = Promise.resolve()
 /**
  * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
  * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
- * only (H1), and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at a time.
+ * only, and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at a time.
  */
 export function transact<T>(
   database: IDBDatabase,
@@ -235,7 +237,7 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
     const known = workError?.error ?? requestError ?? quota
     // The work was done and nothing failed: the connection went away, and the commit may have been on its way (H17).
     const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
-    fail(known ?? transaction.error ?? new DOMException('The transaction was aborted', 'AbortError'), outcome)
+    fail(known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'), outcome)
   }
   const stopWatching = watchSilence(database, transaction, options, aborted, fail)
   // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
@@ -299,7 +301,7 @@ function watchSilence(
     const told = { outcome: reportedOutcome(options, outcome) }
     fail(
       new StorageBusyError(
-        `The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        say`The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
         told,
       ),
       outcome,

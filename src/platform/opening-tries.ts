@@ -1,9 +1,9 @@
-/** How often to open a database that does not open: again after a short pause, later now and then, never in a storm (H21, H22, H28). */
+/** How often to open a database that does not open: again after a short pause, later now and then, never in a storm. */
 import { StorageDamagedError, TidemarkError } from '../errors.js'
 import { pauseBefore } from './backoff.js'
 import { sleep, type Clock } from './clock.js'
 
-/** One operation tries this often, each time with a new request, because the result of an old one never changes (H21). */
+/** One operation tries this often, each time with a new request, because the result of an old one never changes. */
 const triesAtOnce = 3
 /** The pause before the second try, in ms, and the longer one before the third; random by half, so that tabs do not try in step. */
 const pauses = { delay: 50, maxDelay: 1_000, multiplier: 4, jitter: 0.5 }
@@ -14,7 +14,7 @@ const tryAgainEvery = 30_000
 /** A call of the app is a try of its own, but not sooner than this after the one before, in ms: a loop of appends must not make a storm. */
 const urgentEvery = 250
 
-/** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way (H21, H22, H29, H43). */
+/** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way. */
 const passing: ReadonlySet<string> = new Set(['UnknownError', 'InvalidStateError', 'AbortError', 'QuotaExceededError'])
 
 function mayPass(error: unknown): boolean {

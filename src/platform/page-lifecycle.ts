@@ -1,4 +1,4 @@
-/** Whether this context can be relied on to go on running: pages get hidden, frozen and put into the back/forward cache (H54, H58). */
+/** Whether this context can be relied on to go on running: pages get hidden, frozen and put into the back/forward cache. */
 
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
@@ -17,7 +17,7 @@ let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undef
 
 /**
  * The lifecycle of this page, the same for all who ask; `undefined` in workers and in Node, which are neither shown nor hidden.
- * Hidden is not leaving: a hidden page goes on (H26).
+ * Hidden is not leaving: a hidden page goes on.
  */
 export function pageLifecycle(): PageLifecycle | undefined {
   const page = feature(({ document }) => document)

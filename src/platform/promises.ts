@@ -12,7 +12,7 @@ export function isRefusedPromise<T>(value: T | PromiseLike<T>): value is Promise
   return true
 }
 
-/** A promise that may be awaited or not: its rejection is no unhandled one where another came first (H5). */
+/** A promise that may be awaited or not: its rejection is no unhandled one where another came first. */
 export function optional<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
@@ -20,7 +20,7 @@ export function optional<T>(promise: Promise<T>): Promise<T> {
 
 /**
  * What the promise settles with, or the reason of the first signal that aborts. The promise may then settle as it likes: its rejection is
- * no unhandled one. Leaves no listener behind (H75).
+ * no unhandled one. Leaves no listener behind.
  */
 export function abortable<T>(
   promise: PromiseLike<T>,

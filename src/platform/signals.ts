@@ -1,4 +1,4 @@
-/** Hints between contexts: they make things faster, and their loss never makes them wrong (H65, H66). */
+/** Hints between contexts: they make things faster, and their loss never makes them wrong. */
 import { systemClock } from './clock.js'
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
@@ -6,7 +6,7 @@ import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
-  /** `format`: in which the writer stores, which a build that does not know it must hear of (H41). */
+  /** `format`: in which the writer stores, which a build that does not know it must hear of. */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
   | {
       readonly kind: 'committed'
@@ -27,7 +27,7 @@ export type Hint =
 
 /** Hints of one store, from this context and from others. */
 export interface Signals {
-  /** Tells everybody, the listeners of this instance included. Never throws (H68). */
+  /** Tells everybody, the listeners of this instance included. Never throws. */
   post(hint: Hint): void
   listen(listener: (hint: Hint) => void): () => void
   close(): void
@@ -37,7 +37,7 @@ const position = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const shortText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1000
 
-/** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there (H63, H68). */
+/** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there. */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
   const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
@@ -138,7 +138,7 @@ function merged(before: Hint, after: Hint): Hint {
   return { ...after, tables: [...new Set([...before.tables, ...after.tables])] }
 }
 
-/** None where storage is forbidden: hints do without, and opening the database says why (H36). */
+/** None where storage is forbidden: hints do without, and opening the database says why. */
 function openChannel(name: string): BroadcastChannel | undefined {
   try {
     return typeof BroadcastChannel === 'function' ? new BroadcastChannel(name) : undefined

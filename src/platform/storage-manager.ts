@@ -1,4 +1,4 @@
-/** The browser's storage manager, where there is one (H34). */
+/** The browser's storage manager, where there is one. */
 
 import { feature } from './features.js'
 
@@ -6,7 +6,7 @@ import { feature } from './features.js'
 export interface StorageUsage {
   /**
    * Bytes that the whole origin takes: every store, read model, cache and file of it. Browsers pad and round it, and it
-   * trails behind what was just written; sizes differ between storage engines (H30).
+   * trails behind what was just written; sizes differ between storage engines.
    */
   readonly usage?: number
   /** Bytes that the origin may take, as far as the browser tells. */

@@ -1,5 +1,6 @@
 /** Where a run is: loads the checkpoint, commits, and recovers after a failure of the storage. Pure: effects are yielded. */
-import { hasCode, LogInconsistentError, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import { Batch, type RunProgress } from './batching.js'
 import type { Settings } from './config.js'
 import { perform, report, sleep, type Steps } from './effects.js'
@@ -42,7 +43,7 @@ export class Checkpoint {
       const loaded = yield* perform({ kind: 'load-checkpoint' })
       if ('error' in loaded) {
         const { error } = loaded
-        if (error instanceof ProjectionError) throw error
+        if (error instanceof ProjectionFailedError) throw error
         // Another look does not repair a damaged state.
         if (yield* this.failed('loading', error, isFinal(error) || error instanceof LogInconsistentError)) return true
         continue
@@ -71,15 +72,15 @@ export class Checkpoint {
     return slept === 'control' && what === 'reading' ? yield* this.load() : slept === 'aborted'
   }
 
-  /** @throws ProjectionError if the stored checkpoint is beyond the head of the log (N36) */
+  /** @throws ProjectionFailedError if the stored checkpoint is beyond the head of the log */
   assertNotBeyond(head: number): void {
     const { position } = this.run
     if (position <= head) return
     const cause = new LogInconsistentError(
       position,
-      `The checkpoint of '${this.name}' is ${position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
+      say`The checkpoint of '${this.name}' is ${position}, beyond the head of the log, ${head}: the log lost its tail or was replaced. Rebuild the projection.`,
     )
-    throw new ProjectionError(cause.message, { projector: this.name, attempts: 1, position }, cause)
+    throw new ProjectionFailedError(cause.message, { projector: this.name, attempts: 1, position }, cause)
   }
 
   get mostPerCommit(): number {
@@ -122,7 +123,7 @@ export class Checkpoint {
 
   /**
    * The storage failed while something was pending, which is gone with that. Unless it was stored, up to `position` or up to `next`, the event
-   * that was applied then: only the stored state tells, not the error (N4).
+   * that was applied then: only the stored state tells, not the error.
    */
   *lost(what: StorageWork, error: unknown, position: number, next?: number): Steps<'again' | 'aborted'> {
     if (hasCode(error, 'leadership-lost')) throw error

@@ -1,5 +1,6 @@
 /** One attempt at the lock of a projection: granted, waited for, or given up. */
-import { AlreadyRunningError, LeadershipLostError } from '../errors.js'
+import { CoordinationFailedError, LeadershipLostError } from '../errors.js'
+import { say } from '../messages.js'
 import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
 
 /** The part of a target that a claim needs. */
@@ -29,19 +30,19 @@ export class Claim {
     return this.#guard !== undefined
   }
 
-  /** @throws AlreadyRunningError if the coordinator failed */
+  /** @throws CoordinationFailedError if the coordinator failed */
   async tryNow(): Promise<boolean> {
     try {
       return this.#take(await this.#coordinator.tryAcquire(this.#target.key))
     } catch (error) {
-      throw new AlreadyRunningError(this.#target.name, 'the coordinator failed. See the cause.', error)
+      throw new CoordinationFailedError(this.#target.name, error)
     }
   }
 
   /**
    * Waits for the lock, also while this context works without it, so that it gets the lock when that is free.
    *
-   * @throws AlreadyRunningError if the coordinator failed
+   * @throws CoordinationFailedError if the coordinator failed
    */
   async wait(): Promise<void> {
     const { signal } = this.#attempt
@@ -53,7 +54,7 @@ export class Claim {
     } catch (error) {
       signal.throwIfAborted()
       if (this.#released) return
-      throw new AlreadyRunningError(this.#target.name, 'waiting for leadership failed. See the cause.', error)
+      throw new CoordinationFailedError(this.#target.name, error)
     } finally {
       signal.removeEventListener('abort', leave)
     }
@@ -71,7 +72,7 @@ export class Claim {
     if (this.#released) free(granted)
     else {
       this.#guard = granted
-      const lost = () => this.#attempt.abort(new LeadershipLostError(this.#target.name, 'its lock was taken away.'))
+      const lost = () => this.#attempt.abort(new LeadershipLostError(this.#target.name, say`its lock was taken away.`))
       if (granted.lost?.aborted === true) lost()
       granted.lost?.addEventListener('abort', lost, { once: true })
     }

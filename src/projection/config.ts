@@ -1,5 +1,6 @@
 /** The configuration of a run: what may be said, and what it is when nothing is said. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { projectionRetry, retryPolicy, type RetryOptions, type RetryPolicy } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -36,7 +37,7 @@ export interface ProjectionOptions<C = unknown> {
     /** ms since the last commit. @default 300, or nine times what the last commit took if that is more, up to 3000 */
     readonly maxTime?: number
   }
-  /** Of the whole run, for service workers and idle callbacks; at least one event is always done (N38). @default none */
+  /** Of the whole run, for service workers and idle callbacks; at least one event is always done. @default none */
   readonly budget?: {
     /** ms */
     readonly maxTime?: number
@@ -86,17 +87,17 @@ const configNames = [
   'clock',
 ]
 
-/** @throws InvalidArgumentError for a value outside its range (V19), and for an option that there is none of */
+/** @throws InvalidArgumentError for a value outside its range, and for an option that there is none of */
 export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 'continuous'): Settings {
   if (typeof config !== 'object' || config === null)
-    throw new InvalidArgumentError('config', "must be an object such as { mode: 'continuous' }.")
+    throw new InvalidArgumentError('config', say`must be an object such as { mode: 'continuous' }.`)
   onlyKnown(config, configNames, 'config')
   for (const [part, known] of Object.entries(names)) onlyKnown(config[part as keyof typeof config], known, part)
   assertSignal(config.signal)
   if (config.onReport !== undefined && typeof config.onReport !== 'function')
-    throw new InvalidArgumentError('onReport', 'must be a function.')
+    throw new InvalidArgumentError('onReport', say`must be a function.`)
   if (config.clock !== undefined && typeof config.clock?.monotonic !== 'function')
-    throw new InvalidArgumentError('clock', 'must be a Clock.')
+    throw new InvalidArgumentError('clock', say`must be a Clock.`)
   const number = (name: string, value: number | undefined, fallback: number, least: number, whole = false) => {
     if (value === undefined) return fallback
     if (
@@ -104,13 +105,16 @@ export function settle(config: ProjectionOptions<never>, defaultMode: 'batch' | 
       !(value >= least) ||
       (whole && value !== Infinity && !Number.isSafeInteger(value))
     ) {
-      throw new InvalidArgumentError(name, `must be ${whole ? 'a whole number' : 'a number'} of at least ${least}.`)
+      throw new InvalidArgumentError(
+        name,
+        say`must be ${whole ? say`a whole number` : say`a number`} of at least ${least}.`,
+      )
     }
     return value
   }
   const choice = <T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T => {
     if (value !== undefined && !choices.includes(value))
-      throw new InvalidArgumentError(name, `must be one of '${choices.join("', '")}'.`)
+      throw new InvalidArgumentError(name, say`must be one of '${choices.join("', '")}'.`)
     return value ?? fallback
   }
   const { poll = {}, batch = {}, budget = {} } = config

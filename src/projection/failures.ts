@@ -1,5 +1,6 @@
 /** What a failure means: another try after a pause, or the end of the run. Pure. */
-import { PoisonEventError, hasCode, messageOf, ProjectionError } from '../errors.js'
+import { PoisonEventError, hasCode, messageOf, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { RecordedEvent } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Settings } from './config.js'
@@ -14,7 +15,7 @@ export const isFinal = (error: unknown): boolean =>
 /** What of the storage failed. */
 export type StorageWork = 'loading' | 'reading' | 'storing'
 
-/** Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works (H28). */
+/** Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works. */
 export class StorageFailures {
   readonly #name: string
   readonly #settings: Settings
@@ -28,7 +29,7 @@ export class StorageFailures {
   /**
    * How many there are now, and the pause before the next try.
    *
-   * @throws ProjectionError if there were too many, or where another try is useless (P5, P26, P29)
+   * @throws ProjectionFailedError if there were too many, or where another try is useless
    */
   failed(
     what: StorageWork,
@@ -41,8 +42,8 @@ export class StorageFailures {
     const before = this.#inARow[what]
     const failures = before + 1
     if (final || before >= maxFailures || (what === 'loading' && mode === 'batch')) {
-      throw new ProjectionError(
-        `Projection '${this.#name}' stopped at ${position}: ${what} failed ${final ? 'for good' : `${failures} times in a row`}: ${messageOf(error)}`,
+      throw new ProjectionFailedError(
+        say`Projection '${this.#name}' stopped at ${position}: ${what} failed ${final ? say`for good` : say`${failures} times in a row`}: ${messageOf(error)}`,
         { projector: this.#name, attempts: failures, position },
         error,
       )
@@ -108,10 +109,10 @@ export function verdictOn(
 }
 
 /** The error of a run that an event stopped. */
-export function stoppedBy(name: string, event: RecordedEvent, attempts: number, cause: unknown): ProjectionError {
-  const tries = attempts === 1 ? 'one attempt' : `${attempts} attempts`
-  return new ProjectionError(
-    `Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${tries}: ${messageOf(cause)}`,
+export function stoppedBy(name: string, event: RecordedEvent, attempts: number, cause: unknown): ProjectionFailedError {
+  const tries = attempts === 1 ? say`one attempt` : say`${attempts} attempts`
+  return new ProjectionFailedError(
+    say`Projection '${name}' stopped at position ${event.position} (${event.type} in '${event.stream}') after ${tries}: ${messageOf(cause)}`,
     { projector: name, attempts, event },
     cause,
   )

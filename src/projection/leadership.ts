@@ -1,5 +1,6 @@
 /** Who runs a projection: the context that has the lock, one that works without it because the leader makes no progress, or one that a page handed over to. */
-import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionError } from '../errors.js'
+import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep, timeTold } from '../platform/clock.js'
@@ -162,14 +163,10 @@ class Drive<E extends EventShape> {
 
   /**
    * Waits for the lock, or until its holder makes no progress. A lock may be held by a page that is frozen. The fencing check of the commit makes
-   * it safe to work without the lock, so no lock is ever stolen (H54–H56).
+   * it safe to work without the lock, so no lock is ever stolen.
    */
   async #wait(claim: Claim, signal: AbortSignal): Promise<void> {
-    if (this.#settings.leadership === 'try')
-      throw new AlreadyRunningError(
-        this.#target.name,
-        "another tab or worker runs it. Use leadership: 'wait', or try again later.",
-      )
+    if (this.#settings.leadership === 'try') throw new AlreadyRunningError(this.#target.name)
     this.#report({ type: 'waiting' })
     if (this.#backend.lifecycle?.presence() === 'visible') this.#backend.hints?.post('candidate')
     const watch = new AbortController()
@@ -191,7 +188,7 @@ class Drive<E extends EventShape> {
         return await runMachine(this.#context, signal)
       } catch (thrown) {
         let error = thrown
-        if (thrown instanceof ProjectionError) {
+        if (thrown instanceof ProjectionFailedError) {
           const outcome = await this.#recordFault(thrown)
           if (outcome === 'rebuild-given-up') {
             this.#report({ type: 'rebuild-failed', error: thrown })
@@ -199,7 +196,11 @@ class Drive<E extends EventShape> {
           }
           if (outcome !== 'moved') throw thrown
           // What it failed at is not to be done any more.
-          error = new LeadershipLostError(target.name, `it was moved while an event failed: ${thrown.message}`, thrown)
+          error = new LeadershipLostError(
+            target.name,
+            say`it was moved while an event failed: ${thrown.message}`,
+            thrown,
+          )
         }
         if (!hasCode(error, 'leadership-lost') || signal.aborted) throw error
         const state = await target.state().catch(() => undefined)
@@ -214,7 +215,7 @@ class Drive<E extends EventShape> {
   /** What follows a failure of an attempt: nothing where another attempt does. */
   async #ended(error: unknown, reason: unknown, claim: Claim): Promise<ProjectionResult | undefined> {
     const { clock } = this.#settings
-    if (error instanceof ProjectionError) throw error
+    if (error instanceof ProjectionFailedError) throw error
     if (this.#isAborted) return this.#aborted()
     if (reason instanceof HandedOver) {
       this.#lastHandOver = clock.monotonic()
@@ -233,7 +234,7 @@ class Drive<E extends EventShape> {
   }
 
   /** Keeps why a run stopped, so that other contexts can say so. */
-  async #recordFault({ position = 0, message, eventId, eventType }: ProjectionError): Promise<FaultOutcome> {
+  async #recordFault({ position = 0, message, eventId, eventType }: ProjectionFailedError): Promise<FaultOutcome> {
     const fault = {
       position,
       message,

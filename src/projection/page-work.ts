@@ -87,7 +87,7 @@ export class PageWork {
     return aborted ? yield* this.#at.abort() : applied
   }
 
-  /** What to do with an event that failed: what its policy says, after everything before it is stored (N18). */
+  /** What to do with an event that failed: what its policy says, after everything before it is stored. */
   *#settle(event: RecordedEvent, error: unknown): Steps<Turn> {
     if (this.#at.cursor > this.#at.run.position) {
       const turn = yield* this.#at.commit(this.#at.cursor, false)

@@ -1,5 +1,6 @@
 /** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
 import { describe, LogInconsistentError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { projectionName } from '../events/names.js'
 import type { ProjectionOptions } from './config.js'
@@ -32,7 +33,10 @@ export function plainTarget<E extends EventShape, C>(
   findEvent?: FindEvent<E>,
 ): ProjectionTarget<E> & ProjectionControls {
   if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function') {
-    throw new InvalidArgumentError('projector', 'must be an object with name and apply, or come from defineProjection.')
+    throw new InvalidArgumentError(
+      'projector',
+      say`must be an object with name and apply, or come from defineProjection.`,
+    )
   }
   const name = projectionName(projector.name)
   const { context } = config
@@ -54,7 +58,7 @@ export function plainTarget<E extends EventShape, C>(
     if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
     throw new LogInconsistentError(
       0,
-      `The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`,
+      say`The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`,
     )
   }
   const state = async (): Promise<ProjectionState> => {
@@ -89,7 +93,10 @@ export function plainTarget<E extends EventShape, C>(
       if (isForNewerBuilds(failure.error)) return 'fatal'
       const strategy = (await projector.onFailure?.(failure)) ?? 'fatal'
       if ((strategy as string) === 'park-stream')
-        throw new InvalidArgumentError('onFailure', "answered 'park-stream', which is for read models. Answer 'park'.")
+        throw new InvalidArgumentError(
+          'onFailure',
+          say`answered 'park-stream', which is for read models. Answer 'park'.`,
+        )
       return strategy
     },
     async begin() {
@@ -128,7 +135,7 @@ export function plainTarget<E extends EventShape, C>(
       if (fault?.position !== position || stored >= position) {
         throw new InvalidArgumentError(
           'position',
-          `is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
+          say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
         )
       }
       await checkpoints.save(name, position, { expected: stored })
@@ -137,9 +144,9 @@ export function plainTarget<E extends EventShape, C>(
     deadLetters: async (after, limit) => (await checkpoints.deadLetters?.(name, after, limit)) ?? [],
     async replay(position) {
       if (findEvent === undefined)
-        throw new InvalidArgumentError('letter', 'cannot be replayed without an event store.')
+        throw new InvalidArgumentError('letter', say`cannot be replayed without an event store.`)
       if (!(await letterAt(position)))
-        throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+        throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
       await call(await findEvent(position))
       await checkpoints.removeDeadLetter?.(name, position)
     },

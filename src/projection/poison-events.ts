@@ -1,5 +1,5 @@
 /**
- * Which event ends the runs that apply it, before any error can be caught (N19): an endless loop, or more memory than there is. A run learns
+ * Which event ends the runs that apply it, before any error can be caught: an endless loop, or more memory than there is. A run learns
  * from what the runs before it left in the state. Pure.
  */
 import type { ProjectionState } from './target.js'

@@ -1,4 +1,4 @@
-/** What a projection needs of the world. Any object with these methods is a backend (SPEC 1.1). */
+/** What a projection needs of the world. Any object with these methods is a backend. */
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import type { DeadLetterRecord } from './target.js'
@@ -39,7 +39,7 @@ export interface LeadershipGuard {
   release(): void
 }
 
-/** Who may run a projector. Leadership saves work; correctness comes from the commit (H54). */
+/** Who may run a projector. Leadership saves work; correctness comes from the commit. */
 export interface ProjectorCoordinator {
   /** A guard, or nothing at once if another holds the name. */
   tryAcquire(name: string): Promise<LeadershipGuard | undefined | null>

@@ -14,7 +14,7 @@ export interface ReportedEvent {
 export type ProjectionOccurrence =
   /** Another context leads; this one waits its turn and watches its progress. */
   | { readonly type: 'waiting' }
-  /** This context leads from here on, by the lock or, `withoutLock`, beside a holder that made no progress (N15). */
+  /** This context leads from here on, by the lock or, `withoutLock`, beside a holder that made no progress. */
   | { readonly type: 'leading'; readonly withoutLock: boolean }
   /** The checkpoint was loaded. `rebuilding` says that rows are built anew behind those that readers see. */
   | { readonly type: 'loaded'; readonly position: number; readonly paused: boolean; readonly rebuilding: boolean }
@@ -59,7 +59,7 @@ export type ProjectionOccurrence =
   | { readonly type: 'leadership-lost'; readonly error: unknown }
   /** Given up of one's own accord, because the page is hidden and another one is not, or is going away. */
   | { readonly type: 'handed-over'; readonly reason: 'hidden' | 'away' }
-  /** A rebuild failed and was given up; the rows that were there before it stay (N33). */
+  /** A rebuild failed and was given up; the rows that were there before it stay. */
   | { readonly type: 'rebuild-failed'; readonly error: unknown }
   /** This context does not lead any more. */
   | { readonly type: 'resigned' }

@@ -1,5 +1,6 @@
 /** The shell of a run: performs the machine's effects against a reader, a target, a clock and a signal. */
-import { hasCode, LogInconsistentError, messageOf, ProjectionError } from '../errors.js'
+import { hasCode, LogInconsistentError, messageOf, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { timeTold } from '../platform/clock.js'
@@ -59,7 +60,7 @@ type Performer = {
 /**
  * Drives the machine to its end. Returns `'aborted'` for a signal that aborted, whatever else failed.
  *
- * @throws ProjectionError, LeadershipLostError
+ * @throws ProjectionFailedError, LeadershipLostError
  */
 export async function runMachine<E extends EventShape>(
   context: RunContext<E>,
@@ -76,7 +77,7 @@ export async function runMachine<E extends EventShape>(
     }
     return step.value
   } catch (error) {
-    if (!signal.aborted || error instanceof ProjectionError || hasCode(error, 'leadership-lost')) throw error
+    if (!signal.aborted || error instanceof ProjectionFailedError || hasCode(error, 'leadership-lost')) throw error
     const { position, applied, skipped, parked } = run
     return { position, applied, skipped, parked, reason: 'aborted' }
   } finally {
@@ -164,7 +165,7 @@ class Shell<E extends EventShape> implements Performer {
       if (scannedTo <= after && head > after) {
         throw new LogInconsistentError(
           after,
-          `The reader found nothing after position ${after} of ${head} and did not say that it looked further: 'scannedTo' must grow.`,
+          say`The reader found nothing after position ${after} of ${head} and did not say that it looked further: 'scannedTo' must grow.`,
         )
       }
       this.#waker.sawHead(head, scannedTo >= head)

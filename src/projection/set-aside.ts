@@ -3,7 +3,7 @@ import type { RecordedEvent } from '../events/event.js'
 import { isForNewerBuilds, type ProjectionState } from './target.js'
 
 export class SetAside {
-  /** Streams whose events are parked without being tried (N22). */
+  /** Streams whose events are parked without being tried. */
   #blocked = new Set<string>()
   /** Events that were left out by hand, which a rebuild leaves out as well. */
   #skipped: ReadonlySet<number> = new Set()

@@ -1,4 +1,4 @@
-/** Tells whether the code that asks was called by a handler: a handler that waits for its own projection would wait for ever (N28). */
+/** Tells whether the code that asks was called by a handler: a handler that waits for its own projection would wait for ever. */
 import { nextTask } from '../platform/tasks.js'
 
 /** One call of a handler. */

@@ -1,4 +1,4 @@
-/** Whether the context that leads makes progress (N15). */
+/** Whether the context that leads makes progress. */
 import type { EventShape } from '../events/event.js'
 import type { ReadPage } from '../log/pages.js'
 import { pauseBefore } from '../platform/backoff.js'

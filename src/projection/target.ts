@@ -9,7 +9,7 @@ export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 
 /**
  * What a read model answers. `'park-stream'` parks the event and holds its stream: later events of that are parked behind it without being
- * tried, in order, until all of its letters were replayed, which has to be in that order, or discarded (N22). Other streams go on.
+ * tried, in order, until all of its letters were replayed, which has to be in that order, or discarded. Other streams go on.
  */
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
 
@@ -26,7 +26,7 @@ export interface FailureContext<E extends EventShape = EventShape> {
   readonly retryCount: number
 }
 
-/** An event that was parked: what it was, and why. Stored with the rows, in the same transaction (N23). */
+/** An event that was parked: what it was, and why. Stored with the rows, in the same transaction. */
 export interface DeadLetterRecord {
   readonly position: number
   readonly eventId: string
@@ -69,9 +69,9 @@ export interface ProjectionState {
   readonly holds?: true
   /** A rebuild under way, and how far it is; readers still see the finished rows. */
   readonly rebuild?: { readonly position: number; readonly letters: number; readonly holds?: true }
-  /** Why the last rebuild was given up; the rows that were there before it stayed (N33). */
+  /** Why the last rebuild was given up; the rows that were there before it stayed. */
   readonly rebuildFault?: StoredFault
-  /** How often in a row a run from this position ended without a word and without a commit, at least; gone once the projection has caught up (N19). */
+  /** How often in a row a run from this position ended without a word and without a commit, at least; gone once the projection has caught up. */
   readonly unclean?: { readonly position: number; readonly ends: number }
   /** The event that was applied alone because of that, and in how many runs; gone once it is passed. */
   readonly trying?: { readonly position: number; readonly runs: number }
@@ -154,7 +154,7 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /**
-   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone (N19). Without one: that
+   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone. Without one: that
    * none is any more.
    *
    * @throws LeadershipLostError as `commit`
@@ -190,15 +190,15 @@ export interface ProjectionControls {
   /**
    * Leaves out the event that the projection stands at.
    *
-   * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
+   * @throws InvalidArgumentError if it does not stand at that event (any more)
    */
   skip(position: number): Promise<void>
   /** Dead letters after a position, in order. */
   deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
-  /** Applies a parked event again and takes its letter away, in one transaction (N20). */
+  /** Applies a parked event again and takes its letter away, in one transaction. */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>
-  /** Whether a handler of this projection asks, which must not wait for it (N28); see `StackGuard`. */
+  /** Whether a handler of this projection asks, which must not wait for it; see `StackGuard`. */
   caller(): true | Invocation | undefined
   close(): void
 }

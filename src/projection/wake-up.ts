@@ -14,7 +14,7 @@ const retryNowPause = 100
 
 /**
  * What hints say about the head. After a hint that was not true, hints are ignored for a while, so that a flood of them cannot make a run read
- * all the time (H63). The run itself reads the head.
+ * all the time. The run itself reads the head.
  */
 class HeadHints {
   readonly #clock: Clock
@@ -131,7 +131,7 @@ export class WakeUp {
     this.#hints.saw(head, isThere)
   }
 
-  /** Rows up to `position` are stored. Returns whether more was appended meanwhile, and may wait for the next commit: not in a hidden page, whose timers come late (H58). */
+  /** Rows up to `position` are stored. Returns whether more was appended meanwhile, and may wait for the next commit: not in a hidden page, whose timers come late. */
   inBurst(position: number): boolean {
     this.#stored = position
     return this.#hints.appended && this.#wanted <= position && this.#ports.lifecycle?.presence() !== 'hidden'

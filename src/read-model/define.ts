@@ -1,5 +1,6 @@
 /** Declaring a projection with its read model: tables, handlers, and the version that names its database. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import { catalogueCore, type EventCatalogue, type EventOfType, type StandardSchema } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Reads } from '../events/fits.js'
@@ -109,7 +110,7 @@ export interface TableWriter<Row> {
 /** The tables of a read model as a handler sees them. */
 export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
 
-/** Handlers by event type. They may await anything: no transaction is open while they run (H1). */
+/** Handlers by event type. They may await anything: no transaction is open while they run. */
 export type Handlers<E extends EventShape, T extends Tables> = {
   readonly [N in E['type']]?: (event: RecordedEvent<EventOfType<E, N>>, tables: TableWriters<T>) => void | Promise<void>
 }
@@ -216,7 +217,7 @@ export function defineProjection<
   },
 ): Projection<E, T, ReadsOf<G, X, Known>> {
   if (typeof specification !== 'object' || specification === null)
-    throw new InvalidArgumentError('projection', 'must be { name, tables, on }.')
+    throw new InvalidArgumentError('projection', say`must be { name, tables, on }.`)
   onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onFailure'], 'projection')
   // Bound below, and its text is still what tells one definition from another.
   const {
@@ -229,26 +230,27 @@ export function defineProjection<
     onFailure,
   } = specification as ProjectionSpec<E, T>
   for (const [part, value] of Object.entries({ on, fold, filter }) as [string, unknown][]) {
-    if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, 'must be an object.')
+    if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, say`must be an object.`)
   }
   if (onFailure !== undefined && typeof onFailure !== 'function')
-    throw new InvalidArgumentError('onFailure', 'must be a function.')
+    throw new InvalidArgumentError('onFailure', say`must be a function.`)
   projectionName(name)
   wholeNumber(version, 'version', 1)
   checkTables(tables)
   for (const [key, each] of Object.entries(fold) as [string, TableFold<E, unknown>][]) {
-    if (!Object.hasOwn(tables, key)) throw new InvalidArgumentError(`fold.${key}`, 'names no table of this projection.')
+    if (!Object.hasOwn(tables, key))
+      throw new InvalidArgumentError(`fold.${key}`, say`names no table of this projection.`)
     onlyKnown(each ?? null, ['key', 'evolve'], `fold.${key}`)
     if (typeof each.key !== 'function' || typeof each.evolve !== 'function')
-      throw new InvalidArgumentError(`fold.${key}`, 'must be { key, evolve }.')
+      throw new InvalidArgumentError(`fold.${key}`, say`must be { key, evolve }.`)
   }
   const handled = Object.keys(on).map(eventType)
   for (const type of handled) {
     if (typeof (on as Record<string, unknown>)[type] !== 'function')
-      throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+      throw new InvalidArgumentError(`on.${type}`, say`must be a function.`)
   }
   if (handled.length === 0 && Object.keys(fold).length === 0)
-    throw new InvalidArgumentError('projection', "needs handlers in 'on', or a 'fold'.")
+    throw new InvalidArgumentError('projection', say`needs handlers in 'on', or a 'fold'.`)
   const readsAll = filter.types === undefined && Object.keys(fold).length > 0
   const types = filter.types ?? (readsAll ? catalogueCore(events).types : handled)
   const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types: [...types] }) }
@@ -270,19 +272,19 @@ export function defineProjection<
 
 function checkTables(tables: Tables): void {
   if (typeof tables !== 'object' || tables === null)
-    throw new InvalidArgumentError('tables', 'must name the tables of the read model.')
+    throw new InvalidArgumentError('tables', say`must name the tables of the read model.`)
   for (const [name, definition] of Object.entries(tables)) {
     tableName(name)
     onlyKnown(definition, ['key', 'indexes', 'schema'], `tables.${name}`)
     const { key, indexes = {}, schema } = definition
     if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes))
-      throw new InvalidArgumentError(`tables.${name}.indexes`, 'must be { name: property }.')
+      throw new InvalidArgumentError(`tables.${name}.indexes`, say`must be { name: property }.`)
     if (!isKeyPath(key) || key.includes('.'))
-      throw new InvalidArgumentError(`tables.${name}.key`, 'must name a property of the row, as an identifier.')
+      throw new InvalidArgumentError(`tables.${name}.key`, say`must name a property of the row, as an identifier.`)
     if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
       throw new InvalidArgumentError(
         `tables.${name}.schema`,
-        'must be a Standard Schema, such as one of zod, valibot or arktype.',
+        say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
       )
     }
     for (const [index, path] of Object.entries(indexes)) {
@@ -290,7 +292,7 @@ function checkTables(tables: Tables): void {
       if (!isKeyPath(path) && !(Array.isArray(path) && path.length > 1 && path.every(isKeyPath))) {
         throw new InvalidArgumentError(
           `tables.${name}.indexes.${index}`,
-          'must name a property of the row, or a list of at least two.',
+          say`must name a property of the row, or a list of at least two.`,
         )
       }
     }

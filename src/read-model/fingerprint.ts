@@ -1,5 +1,6 @@
 /** Tells whether a read model was built with the tables, and from the events, that are declared now. */
-import { LogInconsistentError, ProjectionError } from '../errors.js'
+import { DefinitionChangedError } from '../errors.js'
+import { say } from '../messages.js'
 import { projectionKey, type Projection } from './define.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
@@ -38,7 +39,7 @@ export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, 
   })
 }
 
-/** @throws ProjectionError with code 'definition-changed' if the stored rows were built with other tables, or from other events */
+/** @throws DefinitionChangedError if the stored rows were built with other tables, or from other events */
 export function assertSameDefinition(
   definition: Projection,
   stored: { readonly fingerprint: string; readonly handles?: string; readonly position: number },
@@ -47,14 +48,13 @@ export function assertSameDefinition(
   const what = !isFingerprintOf(definition, stored.fingerprint)
     ? 'tables'
     : (stored.handles ?? handles) !== handles
-      ? 'event types or the filter'
+      ? say`event types or the filter`
       : undefined
   if (what === undefined) return
-  const how = what === 'tables' ? '' : `: it was built from ${stored.handles}, and this definition handles ${handles}`
-  throw new ProjectionError(
-    `The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
-    { projector: definition.name, attempts: 1 },
-    new LogInconsistentError(stored.position, `the declared ${what} changed`),
-    'definition-changed',
+  const how =
+    what === 'tables' ? '' : say`: it was built from ${stored.handles}, and this definition handles ${handles}`
+  throw new DefinitionChangedError(
+    definition.name,
+    say`The ${what} of '${projectionKey(definition)}' are not those it was built with${how}. Raise 'version' in defineProjection: the new version is built next to the old one. Or call deleteReadModel().`,
   )
 }

@@ -13,7 +13,7 @@ export class IndexWatch {
   #parts: readonly { readonly index: string; readonly path: string }[]
 
   constructor(projection: string, table: string, indexes: { readonly [index: string]: string | readonly string[] }) {
-    this.#table = `table '${table}' of projection '${projection}'`
+    this.#table = say`table '${table}' of projection '${projection}'`
     this.#parts = Object.entries(indexes).flatMap(([index, paths]) => [paths].flat().map((path) => ({ index, path })))
   }
 
@@ -28,16 +28,17 @@ export class IndexWatch {
 
   #warn(index: string, path: string, key: unknown, value: unknown): void {
     this.#parts = this.#parts.filter((part) => part.index !== index)
-    const label = `index '${index}' of ${this.#table}`
+    const label = say`index '${index}' of ${this.#table}`
     if (warned.has(label)) return
     warned.add(label)
-    const kind = typeof value === 'boolean' ? 'a boolean' : value instanceof Date ? 'an invalid Date' : describe(value)
+    const kind =
+      typeof value === 'boolean' ? say`a boolean` : value instanceof Date ? say`an invalid Date` : describe(value)
     const effect = isIndexKey(value)
       ? say`the index finds the row by the whole list only. Put a row for each item, or index a property that is not a list.`
       : say`the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.`
     if (__DEV__) {
       console.warn(
-        `tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
+        say`tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
       )
     }
   }

@@ -1,5 +1,6 @@
 /** Keys of rows: what may be one, and how the memory backend orders them as IndexedDB does. */
 import { InvalidArgumentError, describe } from '../errors.js'
+import { say } from '../messages.js'
 import { isPlainPrototype } from '../events/json.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { bytesOf, tagOf, timeOf } from './kinds.js'
@@ -30,7 +31,8 @@ export function assertKey(key: unknown, what: string): asserts key is RowKey {
     typeof key === 'string' ||
     (typeof key === 'number' && Number.isFinite(key)) ||
     (key instanceof Date && !Number.isNaN(key.getTime()))
-  if (!fine) throw new InvalidArgumentError(what, `is ${describe(key)}; a key is a string, a finite number or a Date.`)
+  if (!fine)
+    throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
 /** The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it is one. */
@@ -104,7 +106,7 @@ export function nativeRange({ lower, upper, lowerOpen = false, upperOpen = false
   return upper === undefined ? null : IDBKeyRange.upperBound(upper, upperOpen)
 }
 
-const aKey = 'a key is a string, a number, a Date, bytes or a list of those'
+const aKey = say`a key is a string, a number, a Date, bytes or a list of those`
 
 /**
  * A range as the app gave it, or a single key, as a range whose bounds are copies.
@@ -123,7 +125,7 @@ export function checkedRange(range: unknown): KeyRange {
   else if (typeof range !== 'object' || range === null || tagOf(range) !== '[object IDBKeyRange]') {
     throw new InvalidArgumentError(
       'range',
-      `is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`,
+      say`is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`,
     )
   }
   const { lower, upper, lowerOpen = false, upperOpen = false } = range as KeyRange
@@ -132,9 +134,9 @@ export function checkedRange(range: unknown): KeyRange {
     ['upper', upper, upperOpen],
   ] as const) {
     if (bound !== undefined && !isIndexKey(bound))
-      throw new InvalidArgumentError(`range.${name}`, `is ${describe(bound)}, which is not a key; ${aKey}.`)
+      throw new InvalidArgumentError(`range.${name}`, say`is ${describe(bound)}, which is not a key; ${aKey}.`)
     if (typeof isOpen !== 'boolean')
-      throw new InvalidArgumentError(`range.${name}Open`, `is ${describe(isOpen)}; it must be true or false.`)
+      throw new InvalidArgumentError(`range.${name}Open`, say`is ${describe(isOpen)}; it must be true or false.`)
   }
   return { lower: copyOfKey(lower), upper: copyOfKey(upper), lowerOpen, upperOpen }
 }

@@ -3,6 +3,7 @@
  * backend. A backend calls these inside its transaction, with the state as it is there.
  */
 import { describe, LogInconsistentError, InvalidArgumentError, LeadershipLostError } from '../errors.js'
+import { say } from '../messages.js'
 import {
   workingPosition,
   type DeadLetterRecord,
@@ -20,7 +21,7 @@ const other = (slot: Slot): Slot => (slot === 0 ? 1 : 0)
 /** The one row of state. */
 export interface StateRow extends ProjectionState {
   readonly key: 'state'
-  /** Which log the rows were folded from (H31, N36). */
+  /** Which log the rows were folded from. */
   readonly log: string
   /** The tables as declared when the database was made. */
   readonly fingerprint: string
@@ -88,20 +89,20 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
 
 /** What is wrong with a stored state, entry by entry: it was edited. */
 export function impossibleIn(row: unknown): string[] {
-  if (typeof row !== 'object' || row === null) return [`The state is ${describe(row)}, which it cannot be.`]
+  if (typeof row !== 'object' || row === null) return [say`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks)
     .filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
     .map(
       ([name]) =>
-        `The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`,
+        say`The state says '${name}' is ${describe((row as Record<string, unknown>)[name])}, which it cannot be.`,
     )
   const { skipped = [], position, shown, counts } = row as StateRow
   // An event that is still to come would be left out without a word.
   if (wrong.length === 0 && skipped.some((each) => each > position))
-    wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+    wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
   // A rebuild that sends readers to the other slot changes more than that.
   if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
-    wrong.push(`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
+    wrong.push(say`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
   }
   return wrong
 }
@@ -113,7 +114,7 @@ export function assertPossible(key: string, row: StateRow): StateRow {
   const { position } = (row ?? {}) as { readonly position?: unknown }
   throw new LogInconsistentError(
     isWhole(position) ? position : 0,
-    `The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
+    say`The read model '${key}' was damaged. ${problem} Call deleteReadModel(), or raise 'version': it is folded again.`,
   )
 }
 
@@ -200,7 +201,7 @@ export interface TakeOver {
 
 /**
  * A runner begins, and tries what stopped the one before it. Rows of another log, or from beyond the head, are dropped: they
- * are built again from the first event (N36).
+ * are built again from the first event.
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
   const { owner, seen, head, signal, handles = before.handles, carried } = how
@@ -222,7 +223,7 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
   }
 }
 
-/** What is to be thought of the runs before, as long as there is anything to do (N19). */
+/** What is to be thought of the runs before, as long as there is anything to do. */
 function suspicion(before: StateRow, { owner, head, survived }: TakeOver): Pick<StateRow, 'unclean' | 'trying'> {
   const { unclean, trying, fault } = before
   const at = workingPosition(before)
@@ -249,12 +250,12 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
   return rest
 }
 
-/** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument (N13) */
+/** @throws LeadershipLostError if somebody else moved the checkpoint or raised the epoch: the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow, positionOf: (state: StateRow) => number): void {
   if (positionOf(before) === positionOf(from) && before.epoch === from.epoch) return
   throw new LeadershipLostError(
     key,
-    `its checkpoint is ${positionOf(before)} in epoch ${before.epoch}, not ${positionOf(from)} in epoch ${from.epoch}.`,
+    say`its checkpoint is ${positionOf(before)} in epoch ${before.epoch}, not ${positionOf(from)} in epoch ${from.epoch}.`,
   )
 }
 
@@ -316,13 +317,13 @@ export function replayed(
   // Where nobody touched anything they need not be compared, which only works for plain data.
   const untouched = before.epoch === from.epoch && before.position === from.position
   if (before.shown !== from.shown || before.log !== from.log || !(untouched || found.rowsAsRead))
-    throw new LeadershipLostError(key, 'the rows that a replayed letter started from were changed.')
+    throw new LeadershipLostError(key, say`the rows that a replayed letter started from were changed.`)
   if (!found.letter)
-    throw new InvalidArgumentError('letter', 'is not there any more: it was replayed or discarded already.')
+    throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
   if (found.waitsFor !== undefined) {
     throw new InvalidArgumentError(
       'letter',
-      `waits for that of position ${found.waitsFor}, which is of the same stream and comes first. Replay or discard that one before.`,
+      say`waits for that of position ${found.waitsFor}, which is of the same stream and comes first. Replay or discard that one before.`,
     )
   }
   return withoutLetter(before, true)
@@ -361,7 +362,7 @@ export function rebuildStarted(before: StateRow): Transition {
   }
 }
 
-/** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are (N33). */
+/** Why a run stopped, which lived through `survived`. A rebuild is given up by it, and the rows that were there before stay as they are. */
 export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
   // Somebody began a rebuild, or took over: this fault is of how things stood before.
   if (before.epoch !== from.epoch) return { after: before, clear: [] }
@@ -378,14 +379,14 @@ export function faulted(before: StateRow, from: StateRow, fault: StoredFault, su
 export const faultOutcome = (after: StateRow, fault: StoredFault): FaultOutcome =>
   after.fault === fault ? 'stopped' : after.rebuildFault === fault ? 'rebuild-given-up' : 'moved'
 
-/** @throws InvalidArgumentError if the projection does not stand at that event (any more) (N41) */
+/** @throws InvalidArgumentError if the projection does not stand at that event (any more) */
 export function skipped(before: StateRow, position: number): StateRow {
   const { fault, ...rest } = before
   if (fault?.position !== position || before.position >= position) {
-    const stands = fault === undefined ? 'it has not stopped at an event' : `it stopped at ${fault.position}`
+    const stands = fault === undefined ? say`it has not stopped at an event` : say`it stopped at ${fault.position}`
     throw new InvalidArgumentError(
       'position',
-      `is ${position}, but the projection is at ${before.position} and ${stands}. Look at its status again.`,
+      say`is ${position}, but the projection is at ${before.position} and ${stands}. Look at its status again.`,
     )
   }
   return {

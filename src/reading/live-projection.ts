@@ -1,5 +1,6 @@
 /** One small fold over the log, in this context's memory: for models that need no storage. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventOfType } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { FitsStore } from '../events/fits.js'
@@ -35,7 +36,7 @@ export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
 }
 
 const pageSize = 4096
-/** A lost hint is made up for within so many ms (H66). */
+/** A lost hint is made up for within so many ms. */
 const slowPoll = 5_000
 
 /**
@@ -66,14 +67,14 @@ export function liveProjection<E extends EventShape, S>(
 ): LiveQuery<S> {
   onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
   if (typeof specification.on !== 'object' || specification.on === null)
-    throw new InvalidArgumentError('on', 'must be { type: fold }.')
+    throw new InvalidArgumentError('on', say`must be { type: fold }.`)
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on))
-    if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, 'must be a function.')
+    if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, say`must be a function.`)
   const filter: EventFilter<E> = { types: Object.keys(on), ...specification.filter }
   compileFilter(filter)
   if (isRefusedPromise(specification.initial))
-    throw new InvalidArgumentError('initial', 'must not be a promise. Await it before.')
+    throw new InvalidArgumentError('initial', say`must not be a promise. Await it before.`)
   const { clock = systemClock } = specification
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
@@ -102,7 +103,7 @@ export function liveProjection<E extends EventShape, S>(
               if (isRefusedPromise(folded))
                 throw new InvalidArgumentError(
                   `on.${event.type}`,
-                  'must not return a promise: a fold returns the next state.',
+                  say`must not return a promise: a fold returns the next state.`,
                 )
               state = folded
               isOld = true

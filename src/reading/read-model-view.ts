@@ -1,5 +1,6 @@
 /** Reading a read model from any tab, and live queries over it. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
@@ -59,7 +60,7 @@ export interface ReadModelOptions {
   readonly clock?: Clock
 }
 
-/** A lost hint is made up for within so many ms (H66). */
+/** A lost hint is made up for within so many ms. */
 const slowPoll = 5_000
 /** How often one run of a live query is tried because a commit came between its reads. */
 const maxTries = 3
@@ -68,7 +69,7 @@ const maxTries = 3
  * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
  *
  * @throws InvalidArgumentError for what `defineProjection` did not make, and for an unknown option
- * @throws ProjectionError with code 'definition-changed' if its tables, event types or filter were declared differently under the same version,
+ * @throws DefinitionChangedError if its tables, event types or filter were declared differently under the same version,
  *   or another definition of its name and version is in use in this context
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(
@@ -95,7 +96,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   onlyKnown(options, ['clock'])
   const { clock = systemClock } = options
   const { signals } = storeInternals(store)
-  if (!isDefinition(definition)) throw new InvalidArgumentError('projection', 'must come from defineProjection.')
+  if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
   const key = projectionKey(definition)
   const { storage } = await openStorage(store, definition as unknown as Projection<E>)
   try {
@@ -108,14 +109,14 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   let closed = false
   /** The live queries that have subscribers. */
   const watching = listenerSet()
-  const closedError = () => new ClosedError(`The read model '${key}'`)
+  const closedError = () => new ClosedError(say`The read model '${key}'`)
   const ask = (table: string, query: Query): Promise<Answer> => {
     if (closed) throw closedError()
     return storage.query(table, query)
   }
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
-    if (typeof query !== 'function') throw new InvalidArgumentError('query', 'must be a function of the tables.')
+    if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
     let touched: ReadonlySet<string> = new Set()
     /** What the evaluation under way has read so far. */
     let reading: ReadonlySet<string> = new Set()
@@ -197,11 +198,11 @@ function readers<T extends Tables>(
     onlyKnown(options, known)
     const { index, direction, limit = Infinity } = options
     if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0))
-      throw new InvalidArgumentError('limit', 'must be a whole number of at least 0, or Infinity.')
+      throw new InvalidArgumentError('limit', say`must be a whole number of at least 0, or Infinity.`)
     if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index))
-      throw new InvalidArgumentError('index', `'${index}' is not declared for table '${name}'.`)
+      throw new InvalidArgumentError('index', say`'${index}' is not declared for table '${name}'.`)
     if (direction !== undefined && direction !== 'next' && direction !== 'prev')
-      throw new InvalidArgumentError('direction', "must be 'next' or 'prev'.")
+      throw new InvalidArgumentError('direction', say`must be 'next' or 'prev'.`)
     const range = checkedRange(options.range)
     // `getAll(range, 0)` would return everything (H15), and IndexedDB takes no count of 2 ** 32.
     return {
@@ -214,7 +215,7 @@ function readers<T extends Tables>(
   }
   const reader = (name: string): TableReader<unknown> => ({
     async get(key) {
-      assertKey(key, `The key of '${name}'`)
+      assertKey(key, say`The key of '${name}'`)
       return (await ask(name, { kind: 'get', key: copyOfKey(key) })).value
     },
     async getAll(given = {}) {

@@ -1,6 +1,7 @@
 /** Joins a projection to its store: the storage of its read model, and the ports that a run needs. */
 import { holdInUse, lockManager } from '../locks/in-use.js'
 import { ClosedError, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
@@ -48,7 +49,7 @@ export async function openStorage<E extends EventShape>(
     if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
     const log = await parts.logId()
     return {
-      storage: use(sharedStorage(store, parts, erased, log), `The read model '${projectionKey(erased)}'`, release),
+      storage: use(sharedStorage(store, parts, erased, log), say`The read model '${projectionKey(erased)}'`, release),
       waiting,
     }
   } catch (error) {
@@ -125,7 +126,7 @@ export interface Attached<E extends EventShape> {
  * Joins a projection to its store.
  *
  * @throws InvalidArgumentError, InvalidNameError at once for what is no projector
- * @throws ProjectionError with code 'definition-changed' if another definition of that name is in use in this context
+ * @throws DefinitionChangedError if another definition of that name is in use in this context
  */
 export function attach<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
@@ -229,7 +230,7 @@ function eventFinder<E extends EventShape>(reader: EventReader<E>): (position: n
     const { events } = await reader.readPage({ after: position - 1, limit: 1 })
     const event = events[0]
     if (event === undefined || event.position !== position)
-      throw new InvalidArgumentError('letter', 'names an event that is not in the log.')
+      throw new InvalidArgumentError('letter', say`names an event that is not in the log.`)
     return event
   }
 }

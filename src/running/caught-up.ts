@@ -1,5 +1,6 @@
 /** Waiting until a projection covers a position: read your own writes. */
-import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionError } from '../errors.js'
+import { CaughtUpTimeoutError, ClosedError, InvalidArgumentError, ProjectionFailedError } from '../errors.js'
+import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
@@ -31,21 +32,21 @@ export function assertCaughtUpOptions(options: CaughtUpOptions): void {
   const { signal, timeout, onTimeout = 'throw' } = options
   assertSignal(signal)
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0))
-    throw new InvalidArgumentError('timeout', 'must be a number of ms of at least 0.')
+    throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
   if (onTimeout !== 'throw' && onTimeout !== 'stale')
-    throw new InvalidArgumentError('onTimeout', "must be 'throw' or 'stale'.")
+    throw new InvalidArgumentError('onTimeout', say`must be 'throw' or 'stale'.`)
 }
 
-/** A handler that waits for its own projection would wait for ever (N28). */
+/** A handler that waits for its own projection would wait for ever. */
 export const waitsForItself = (name: string) =>
   new InvalidArgumentError(
     'caughtUp',
-    `is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`,
+    say`is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`,
   )
 
 /**
  * Waits on a status, once it is `refreshed`, until it covers a position, and `built` also until no rebuild is under way. Rejects at once, with the
- * reason, where nothing will move it (N27). `caller` is the handler that may be asking.
+ * reason, where nothing will move it. `caller` is the handler that may be asking.
  */
 export function waitUntilCaughtUp(
   name: string,
@@ -77,12 +78,12 @@ export function waitUntilCaughtUp(
       const { phase, position, lastError, rebuilding } = status.getSnapshot()
       if (position >= wanted && !(built && rebuilding !== undefined)) finish(() => resolve(here(false)))
       else if (phase === 'faulted') finish(() => reject(lastError))
-      else if (phase === 'stopped') finish(() => reject(new ClosedError(`Projection '${name}'`)))
+      else if (phase === 'stopped') finish(() => reject(new ClosedError(say`Projection '${name}'`)))
       else if (phase === 'paused') {
         finish(() =>
           reject(
-            new ProjectionError(
-              `Projection '${name}' is paused at ${position}. Call resume().`,
+            new ProjectionFailedError(
+              say`Projection '${name}' is paused at ${position}. Call resume().`,
               { projector: name, attempts: 0, position },
               undefined,
             ),

@@ -1,5 +1,6 @@
-/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them (H51). */
-import { ProjectionError } from '../errors.js'
+/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them. */
+import { DefinitionChangedError } from '../errors.js'
+import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import { closedError, type StoreInternals } from '../log/open.js'
 import { listenerSet, type Listeners } from '../platform/listeners.js'
@@ -69,11 +70,9 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   const [one = '', other = ''] = [there.get(first), here.get(first)]
   let from = 0
   while (from < one.length && one[from] === other[from]) from += 1
-  throw new ProjectionError(
-    `Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
-    { projector: name, attempts: 0 },
-    undefined,
-    'definition-changed',
+  throw new DefinitionChangedError(
+    name,
+    say`Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
   )
 }
 
@@ -81,7 +80,7 @@ function assertSame(key: string, name: string, before: object, definition: Proje
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter and the text of its
  * functions are the same: a module may be evaluated twice.
  *
- * @throws ProjectionError with code 'definition-changed' if another definition is in use under that name
+ * @throws DefinitionChangedError if another definition is in use under that name
  */
 export function useDefinition(
   store: string,

@@ -1,5 +1,6 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
 import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import {
   applied,
@@ -81,7 +82,7 @@ export function readModelTarget<E extends EventShape>(
     isStorageFailure: (error) => work.isStorageFailure(error),
     async tries(position) {
       if (from === undefined || (dropped && position !== undefined))
-        throw new InvalidArgumentError('tries', 'comes before begin.')
+        throw new InvalidArgumentError('tries', say`comes before begin.`)
       const before = alone
       // Also where it fails: it may be noted all the same (N4).
       alone = position ?? alone
@@ -92,7 +93,7 @@ export function readModelTarget<E extends EventShape>(
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
-      if (from === undefined || dropped) throw new InvalidArgumentError('commit', 'comes before begin.')
+      if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
       const before = from
       const rows = work.pending
       from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
@@ -137,7 +138,7 @@ export function readModelTarget<E extends EventShape>(
   }
 }
 
-/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays (N20). */
+/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays. */
 async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,

@@ -28,10 +28,10 @@ export function newOwner(): string {
  * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
  * @param projector what `defineProjection` answered, or any object with `name` and `apply`
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range, before anything is done
- * @throws ProjectionError with code 'definition-changed' if another definition of its name and version is in use in this context, or made the
+ * @throws DefinitionChangedError if another definition of its name and version is in use in this context, or made the
  *   read model
  * @throws AlreadyRunningError if another context runs it and `leadership` is 'try'
- * @throws ProjectionError if an event failed for good or the storage failed too often; `cause` is the reason
+ * @throws ProjectionFailedError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
 export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(

@@ -1,5 +1,6 @@
 /** A running projection, as an app holds it. */
-import { ClosedError, hasCode, InvalidArgumentError, messageOf, ProjectionError } from '../errors.js'
+import { ClosedError, hasCode, InvalidArgumentError, messageOf, ProjectionFailedError } from '../errors.js'
+import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
@@ -27,7 +28,7 @@ import { keepStatus, type StatusStore } from './status.js'
 
 /** An event that was parked. */
 export interface DeadLetter extends DeadLetterRecord {
-  /** Applies the event again and removes the letter, in one transaction; the checkpoint stays (N20). Rejects with what the handler throws. */
+  /** Applies the event again and removes the letter, in one transaction; the checkpoint stays. Rejects with what the handler throws. */
   replay(): Promise<void>
   /** Removes the letter: the event stays without effect. */
   discard(): Promise<void>
@@ -36,7 +37,7 @@ export interface DeadLetter extends DeadLetterRecord {
 /** When `rebuild` resolves. */
 export interface RebuildOptions {
   /**
-   * `'complete'`: once readers see the new rows; of a plain projector, once it is where it was. Rejects with ProjectionError if the rebuild was given up
+   * `'complete'`: once readers see the new rows; of a plain projector, once it is where it was. Rejects with ProjectionFailedError if the rebuild was given up
    * (its rows stayed as they were), and as `caughtUp` does where nothing goes on. @default 'begun'
    */
   readonly until?: 'begun' | 'complete'
@@ -48,16 +49,16 @@ export interface RebuildOptions {
 export interface ProjectionHandle {
   readonly status: StatusStore
   /**
-   * Waits until the rows that readers see cover a position: read your own writes (N24–N29).
+   * Waits until the rows that readers see cover a position: read your own writes.
    *
-   * @throws ProjectionError or the error itself, at once, if the projection stands still
+   * @throws ProjectionFailedError or the error itself, at once, if the projection stands still
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
    * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: at once if it calls
    *   before its first `await`, otherwise after five seconds in which it did not end
    */
   caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUpResult>
   /**
-   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed (N40). A plain
+   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed. A plain
    * projector has nowhere to store it: there it holds for this handle.
    */
   pause(): Promise<void>
@@ -67,12 +68,12 @@ export interface ProjectionHandle {
    * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later `version` tries it, and leaves
    * it out where it fails.
    *
-   * @throws InvalidArgumentError if it does not stand at that event (any more) (N41)
+   * @throws InvalidArgumentError if it does not stand at that event (any more)
    */
   skip(position: number): Promise<void>
-  /** Dead letters in the order of the log, read in bounded portions (N21). */
+  /** Dead letters in the order of the log, read in bounded portions. */
   deadLetters(): AsyncIterable<DeadLetter>
-  /** Folds everything again from the first event: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good (N31–N33). */
+  /** Folds everything again from the first event: `status.rebuilding` is there until it ends. Readers keep the rows that are there until the new ones are complete; if that fails, for good. */
   rebuild(options?: RebuildOptions): Promise<void>
   /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
   stop(): Promise<void>
@@ -93,7 +94,7 @@ const letterPage = 256
 
 /**
  * Starts a projection and returns a handle at once. If another definition of its name and version is in use in this context, or its read
- * model was made by one, it is faulted: `status.lastError` is a ProjectionError with code 'definition-changed'.
+ * model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
  *
  * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
@@ -255,7 +256,10 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
             { mode, owner, report },
           )
           await refresh()
-          end = result.reason === 'caught-up' ? 'The batch is done.' : `The batch ended: ${result.reason}.`
+          end = notice(
+            result.reason,
+            result.reason === 'caught-up' ? say`The batch is done.` : say`The batch ended: ${result.reason}.`,
+          )
           return
         } catch (error) {
           if (stopping.signal.aborted) return
@@ -359,7 +363,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       const caller = attached?.target.caller()
       if (caller === true) throw waitsForItself(name)
       options.signal?.throwIfAborted()
-      if (stopping.signal.aborted) throw new ClosedError(`Projection '${name}'`)
+      if (stopping.signal.aborted) throw new ClosedError(say`Projection '${name}'`)
       wanted.tell(position)
       return waitUntilCaughtUp(
         name,
@@ -404,7 +408,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
       const { until = 'begun', signal } = options
       assertSignal(signal)
       if (until !== 'begun' && until !== 'complete')
-        throw new InvalidArgumentError('until', "must be 'begun' or 'complete'.")
+        throw new InvalidArgumentError('until', say`must be 'begun' or 'complete'.`)
       const caller = until === 'complete' ? attached?.target.caller() : undefined
       if (caller === true) throw waitsForItself(name)
       signal?.throwIfAborted()
@@ -421,7 +425,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
         if (state.rebuild !== undefined || state.position < position) continue
         const { rebuildFault } = state
         if (rebuildFault === undefined) return
-        throw new ProjectionError(
+        throw new ProjectionFailedError(
           rebuildFault.message,
           { projector: name, attempts: 1, position: rebuildFault.position },
           undefined,
@@ -430,7 +434,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
     },
     async stop() {
       const caller = attached?.target.caller()
-      stopping.abort(new DOMException('The projection was stopped', 'AbortError'))
+      stopping.abort(new DOMException(say`The projection was stopped`, 'AbortError'))
       // A handler that stops its own projection must not wait for itself.
       if (caller === true) return
       // One that never comes back must not keep the app from closing.

@@ -1,5 +1,6 @@
 /** What a projection says of itself: made from the reports of its run and from the stored state. */
 import { messageOf } from '../errors.js'
+import { notice, say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
 import type { StorageOccurrence } from '../platform/healing.js'
@@ -181,19 +182,26 @@ export function keepStatus(clock: Clock): StatusKeeper {
             rebuilding: undefined,
           })
         case 'paused':
-          return set({ phase: 'paused', rate: 0, message: 'Somebody called pause(). Call resume().' })
+          return set({
+            phase: 'paused',
+            rate: 0,
+            message: notice('paused', say`The projection is paused. Call resume().`),
+          })
         case 'event-failed':
           return set({ lastError: report.error })
         case 'retrying':
           return set({
             phase: 'retrying',
-            message: `The event at ${report.position} failed and is tried again.`,
+            message: notice('retrying', say`The event at position ${report.position} failed and is tried again.`),
             lastError: report.error,
           })
         case 'storage-failed':
           return set({
             phase: 'retrying',
-            message: `${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`,
+            message: notice(
+              'retrying',
+              say`${report.what} failed ${report.failures} times in a row and is tried again: ${messageOf(report.error)}`,
+            ),
             lastError: report.error,
           })
         case 'leadership-lost':
@@ -221,7 +229,12 @@ export function keepStatus(clock: Clock): StatusKeeper {
         ...(status.leader ? {} : { rate: working >= head ? 0 : rate }),
       })
       if (status.phase === 'stopped' || status.phase === 'faulted') return
-      if (state.paused) return set({ phase: 'paused', rate: 0, message: 'Somebody called pause(). Call resume().' })
+      if (state.paused)
+        return set({
+          phase: 'paused',
+          rate: 0,
+          message: notice('paused', say`The projection is paused. Call resume().`),
+        })
       if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'standby', message: undefined })
       // An error of a follower was that of a look, and this one succeeded.
       const passed = status.leader ? {} : { lastError: undefined }
@@ -229,13 +242,13 @@ export function keepStatus(clock: Clock): StatusKeeper {
       const behind = head > state.position || state.rebuild !== undefined
       if (behind && still >= stallTimeout && status.phase !== 'retrying') {
         const who = status.leader
-          ? 'This context leads, but its handler has not come back'
-          : `The leader (${state.owner === '' ? 'unknown' : state.owner}) has not moved`
+          ? say`The handler for the event after position ${working} has been running`
+          : say`The leader (${state.owner === '' ? 'unknown' : state.owner}) has stayed at position ${working}`
         set({
           ...passed,
           phase: 'stalled',
           rate: 0,
-          message: `${who} for ${Math.round(still / 1000)} s; the event after position ${working} is next.`,
+          message: notice('stalled', say`${who} for ${Math.round(still / 1000)} s.`),
         })
       } else if (status.phase === 'stalled' || status.phase === 'standby')
         set(status.leader ? running() : { ...passed, phase: 'standby', message: undefined })

@@ -5,7 +5,7 @@ import type { Projector } from '../projection/projector.js'
 
 /** See {@link collector}. */
 export interface Collector<E extends EventShape = EventShape> extends Projector<E> {
-  /** What was applied so far, in order. Grows while the projector runs, so it may be taken out and kept (P30). */
+  /** What was applied so far, in order. Grows while the projector runs, so it may be taken out and kept. */
   readonly events: readonly RecordedEvent<E>[]
 }
 

@@ -1,4 +1,4 @@
-/** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for (SPEC 3.7, W21). */
+/** A backend that fails on purpose: at random or by a script, before or after it did what it was asked for. */
 import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
@@ -36,6 +36,7 @@ export interface ScriptedFault {
   readonly error?: unknown
 }
 
+/** Which calls of a store `faulty` lets fail: at random, by a list, or both. */
 export interface FaultOptions {
   /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
   readonly seed?: number
@@ -77,7 +78,7 @@ type Call = (...args: never[]) => unknown
  * @example
  * const store = faulty(await openEventStore({ name: 'test' }), { failures: [{ call: 'append', at: 2, side: 'after' }] })
  *
- * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen (V19)
+ * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen
  */
 export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
   onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])

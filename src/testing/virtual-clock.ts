@@ -21,7 +21,7 @@ export interface VirtualClock extends Clock {
    * @throws Error if the promise did not settle by then, or waits for something that no timer brings about
    */
   runUntil<T>(promise: Promise<T>, options?: { readonly maxMs?: number }): Promise<T>
-  /** Timers that wait: 0 when everything was cleaned up (I8). */
+  /** Timers that wait: 0 when everything was cleaned up. */
   readonly pending: number
 }
 

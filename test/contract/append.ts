@@ -258,7 +258,7 @@ export function appendContract(name: string, open: Open): void {
           })
         })
       })
-      test('under a codec that never makes the same text twice: stream and type are compared', async () => {
+      test('H77: under a codec that never makes the same text twice: stream and type are compared', async () => {
         let nonce = 0
         const codec: Codec = {
           encode: async (data) => ({ nonce: (nonce += 1), data }),

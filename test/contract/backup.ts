@@ -302,7 +302,7 @@ export function backupContract(): void {
         for (const [options, code] of [
           [{ after: 100 }, 'invalid-argument'],
           [{ after: 13 }, 'invalid-argument'],
-          [{ upTo: 13 }, 'integrity'],
+          [{ upTo: 13 }, 'log-inconsistent'],
           [{ after: 13, upTo: 20 }, 'invalid-argument'],
         ] as const) {
           const told: string[] = []

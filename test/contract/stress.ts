@@ -1,4 +1,4 @@
-/** SPEC 3.7, Z1–Z3 and Z5: many writers at once, and nothing is lost, doubled or decided on an old view. */
+/** Z1–Z3 and Z5: many writers at once, and nothing is lost, doubled or decided on an old view. */
 import { describe, expect, test } from 'vitest'
 import {
   CommandConflictError,

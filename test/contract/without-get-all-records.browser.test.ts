@@ -6,6 +6,9 @@ import { packedContract } from './projection/packed.js'
 import { questionsContract } from './projection/questions.js'
 import { readModelContract } from './projection/read-model.js'
 
+/** Where it is missing anyway, the suites of the read model run without it as they are: a second time would find nothing new. */
+const missingAnyway = !('getAllRecords' in IDBObjectStore.prototype)
+
 for (const source of [IDBObjectStore.prototype, IDBIndex.prototype]) {
   const { getAll } = source
   Reflect.deleteProperty(source, 'getAllRecords')
@@ -25,6 +28,8 @@ const backend = {
   shared: true,
   open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed' as const, ...options }),
 }
-readModelContract(backend)
-packedContract(backend)
-questionsContract(backend)
+if (!missingAnyway) {
+  readModelContract(backend)
+  packedContract(backend)
+  questionsContract(backend)
+}

@@ -1,4 +1,4 @@
-// The rig itself: a test of a hazard proves nothing if the rig hides the hazard (HAZARDS 0).
+// The rig itself: a test of a hazard proves nothing if the rig hides the hazard.
 import type { Page } from '@playwright/test'
 import {
   backgroundPage,
@@ -9,12 +9,13 @@ import {
   goBack,
   killBrowser,
   lifecycle,
+  onOneStorage,
   openPage,
   run,
   test,
 } from '../support/e2e.js'
 
-test('a page and each kind of worker has the package and answers', async ({ launch }) => {
+test('a page and each kind of worker has the package and answers', onOneStorage, async ({ launch }) => {
   const page = await openPage(await launch())
   const names = await page.evaluate(() => Object.keys(window.tidemark))
   for (const realm of ['dedicated', 'dedicated:a', 'shared', 'shared:b', 'service'] as const) {
@@ -24,20 +25,24 @@ test('a page and each kind of worker has the package and answers', async ({ laun
   }
 })
 
-test('shared and service workers are the same in two pages, dedicated ones are not', async ({ launch }) => {
-  const context = await launch()
-  const [one, two] = [await openPage(context), await openPage(context)]
-  for (const [realm, expected] of [
-    ['shared', 1],
-    ['service', 1],
-    ['dedicated', null],
-  ] as const) {
-    await run(one, realm, (_, __, state) => void (state['seen'] = 1))
-    expect(await run(two, realm, (_, __, state) => state['seen'] ?? null), realm).toBe(expected)
-  }
-})
+test(
+  'shared and service workers are the same in two pages, dedicated ones are not',
+  onOneStorage,
+  async ({ launch }) => {
+    const context = await launch()
+    const [one, two] = [await openPage(context), await openPage(context)]
+    for (const [realm, expected] of [
+      ['shared', 1],
+      ['service', 1],
+      ['dedicated', null],
+    ] as const) {
+      await run(one, realm, (_, __, state) => void (state['seen'] = 1))
+      expect(await run(two, realm, (_, __, state) => state['seen'] ?? null), realm).toBe(expected)
+    }
+  },
+)
 
-test('an error in a worker comes back with its name and its own fields', async ({ launch }) => {
+test('an error in a worker comes back with its name and its own fields', onOneStorage, async ({ launch }) => {
   const page = await openPage(await launch())
   const caught = await page.evaluate(async () => {
     const source = `() => { throw Object.assign(new TypeError('no'), { code: 'tested' }) }`
@@ -71,7 +76,7 @@ for (const realistic of [false, true]) {
       expect(await run(await openPage(context), 'page', count)).toBe(2)
     })
 
-    test('a page crashes without hanging the test', async ({ launch }) => {
+    test('a page crashes without hanging the test', onOneStorage, async ({ launch }) => {
       const context = await launch({ realistic })
       const page = await openPage(context)
       await crash(page)
@@ -81,7 +86,7 @@ for (const realistic of [false, true]) {
   })
 }
 
-test('a frozen page does not run, and goes on when it is active', async ({ launch }) => {
+test('a frozen page does not run, and goes on when it is active', onOneStorage, async ({ launch }) => {
   const context = await launch({ realistic: true })
   const page = await openPage(context)
   const observer = await openPage(context)
@@ -103,12 +108,12 @@ test('a frozen page does not run, and goes on when it is active', async ({ launc
   await expect.poll(beats).toBeGreaterThan(before)
 })
 
-test('freezing a visible page is refused, because it would do nothing', async ({ launch }) => {
+test('freezing a visible page is refused, because it would do nothing', onOneStorage, async ({ launch }) => {
   const page = await openPage(await launch())
   await expect(lifecycle(page, 'frozen')).rejects.toThrow('visible')
 })
 
-test('a realistic browser hides background pages', async ({ launch }) => {
+test('a realistic browser hides background pages', onOneStorage, async ({ launch }) => {
   const context = await launch({ realistic: true })
   const front = await openPage(context)
   const back = await backgroundPage(context)
@@ -118,7 +123,7 @@ test('a realistic browser hides background pages', async ({ launch }) => {
   expect([await visibility(front), await visibility(back)]).toEqual(['hidden', 'visible'])
 })
 
-test('a realistic browser has bfcache and says why a page was not kept', async ({ launch }) => {
+test('a realistic browser has bfcache and says why a page was not kept', onOneStorage, async ({ launch }) => {
   const page = await openPage(await launch({ realistic: true }))
   await page.evaluate(() => {
     ;(window as any).kept = true
@@ -149,7 +154,7 @@ test('the server can clear the site', async ({ launch }) => {
   expect(await run(await openPage(context), 'page', count)).toBe(0)
 })
 
-test('errors that nobody caught are seen in every realm', async ({ launch, takeErrors }) => {
+test('errors that nobody caught are seen in every realm', onOneStorage, async ({ launch, takeErrors }) => {
   const page = await openPage(await launch())
   const realms = ['page', 'dedicated', 'shared', 'service'] as const
   for (const realm of realms) {

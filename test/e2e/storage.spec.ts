@@ -19,11 +19,9 @@ const look = (page: Page) =>
     const events: { position: number; stream: string; data: unknown }[] = []
     for await (const { position, stream, data } of state['store'].read()) events.push({ position, stream, data })
     const { ok, head, defects } = await tidemark.verifyEventStore(state['store'])
-    const [header] = await tidemark
-      .exportEvents(state['store'])
-      [Symbol.asyncIterator]()
-      .next()
-      .then(({ value }: { value: string }) => [JSON.parse(value)])
+    const lines: AsyncIterable<string> = tidemark.exportEvents(state['store'])
+    const { value } = await lines[Symbol.asyncIterator]().next()
+    const header = JSON.parse(value)
     return { events, ok, head, defects, log: header.log as string } as {
       events: typeof events
       ok: boolean
@@ -139,7 +137,7 @@ test('H46: appends over the quota fail whole and by name, and go on when there i
   const page = await openPage(await launch())
   const session = await cdp(page)
   const { origin } = new URL(page.url())
-  // Before the first write: Chromium remembers for half a minute how much room there was (HAZARDS 0).
+  // Before the first write: Chromium remembers for half a minute how much room there was.
   await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2 * 1024 * 1024 })
   await openStore(page, 'quota')
   const filled = await run(page, 'page', async (_tidemark, _arg, state) => {

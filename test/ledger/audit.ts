@@ -1,4 +1,4 @@
-/** Holds what was found in the databases against the account, and names every invariant of DESIGN.md that is broken. Pure. */
+/** Holds what was found in the databases against the account, and names every invariant (I1–I8) that is broken. Pure. */
 import { auditModel } from './audit-model.js'
 import type { Account } from './account.js'
 import type { Evidence, StoredCommit } from './evidence.js'

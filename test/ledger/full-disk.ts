@@ -101,6 +101,7 @@ async function mount(folder: string): Promise<void> {
     await rm(folder, { recursive: true, force: true })
     throw new Error(
       `A full disk needs a file system of its own, and mounting a tmpfs failed. Run it as root on Linux. ${String(error)}`,
+      { cause: error },
     )
   }
 }

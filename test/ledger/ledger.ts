@@ -7,7 +7,7 @@ import { playRound, type RoundResult } from './round.js'
 import { Stage } from './stage.js'
 
 /** Rounds that share a profile, so that its history grows. */
-export const roundsPerProfile = 15
+const roundsPerProfile = 15
 /** Of a whole round, ms. */
 const roundLimit = 300_000
 
@@ -78,7 +78,7 @@ export async function keepLedgers(
 }
 
 /** Plays the rounds one after another. The same seed plans the same rounds; what the engine makes of the time between is its own. */
-export async function keepLedger(options: LedgerOptions): Promise<void> {
+async function keepLedger(options: LedgerOptions): Promise<void> {
   const { engine, url, rounds, signal } = options
   let left = rounds
   for (let profile = 0; left > 0 && !signal.aborted; profile += 1) {

@@ -98,7 +98,7 @@ export async function doubleEffect(_tidemark: unknown, { model }: Databases): Pr
     const effects = transaction.objectStore(state.result.shown === 0 ? 'effects' : 'tidemark:other:effects')
     const first = effects.openCursor()
     first.onsuccess = () => {
-      const [row, ...rows] = first.result?.value as { times: number }[]
+      const [row, ...rows] = (first.result as IDBCursorWithValue).value as { times: number }[]
       first.result?.update([{ ...row, times: 2 }, ...rows])
     }
   }

@@ -155,8 +155,9 @@ export default [
   {
     id: 'backup-18',
     file: 'src/maintenance/import.ts',
-    find: '    if (commit !== this.#commit && commit !== at && this.#last !== after)\n      throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
-    replace: '    if (false) throw wrong(`belongs to the commit at ${commit}, which is not that of the line before.`)',
+    find: '    if (commit !== this.#commit && commit !== at && this.#last !== after)\n      throw wrong(say`belongs to the commit at ${commit}, which is not that of the line before.`)',
+    replace:
+      '    if (false) throw wrong(say`belongs to the commit at ${commit}, which is not that of the line before.`)',
     tests: ['test/contract/backup.node.test.ts'],
     breaks: 'a line of another commit is taken',
   },

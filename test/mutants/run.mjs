@@ -393,9 +393,9 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'events to come are left out',
-    find: "  if (wrong.length === 0 && skipped.some((each) => each > position))\n    wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
+    find: "  if (wrong.length === 0 && skipped.some((each) => each > position))\n    wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
     replace:
-      "  if (false) wrong.push(`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
+      "  if (false) wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)",
   },
   {
     id: 'S24',
@@ -539,7 +539,7 @@ export default [
     file: 'src/projection/runner.ts',
     tests: ['test/unit/projection/runner.test.ts'],
     breaks: 'a lost compare is told as an abort',
-    find: `if (signal.aborted && !(error instanceof ProjectionError) && !hasCode(error, 'leadership-lost')) {`,
+    find: `if (signal.aborted && !(error instanceof ProjectionFailedError) && !hasCode(error, 'leadership-lost')) {`,
     replace: 'if (signal.aborted) {',
   },
   {

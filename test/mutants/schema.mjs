@@ -111,9 +111,8 @@ export default [
   {
     id: 'schema-12',
     file: 'src/events/schema.ts',
-    find: "  throw new InvalidEventError(at, `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`, {\n    issues,\n  })",
-    replace:
-      "  throw new InvalidEventError(\n    at,\n    `does not fit its schema: ${first?.message ?? 'no reason given'}${others}${advice}`,\n    {},\n  )",
+    find: '{ issues },',
+    replace: '{},',
     tests: ['test/unit/events/catalogue.test.ts'],
     breaks: 'the issues of the validator are lost',
   },

@@ -1,5 +1,5 @@
 /** Runs the tools as an app's author does, each with a limit of time. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,4 +56,43 @@ export async function programOf(...candidates: readonly string[]): Promise<strin
     if (existsSync(path) && (await run(path, ['--version'])).code === 0) return path
   }
   return undefined
+}
+
+export const quietNext = { NEXT_TELEMETRY_DISABLED: '1' }
+
+export interface NextServer {
+  readonly url: string
+  /** What it printed. */
+  log(): string
+  stop(): void
+}
+
+/** Serves an app of Next: what was built (`start`), or as its author sees it (`dev`). */
+export async function serveNext(command: 'start' | 'dev', folder: string): Promise<NextServer> {
+  const server = spawn(
+    process.execPath,
+    [join(tools, 'next/dist/bin/next'), command, '--hostname', '127.0.0.1', '--port', '0'],
+    {
+      cwd: join(apps, folder),
+      env: { ...process.env, ...quietNext, NODE_ENV: command === 'start' ? 'production' : 'development' },
+    },
+  )
+  let log = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`Next did not start within 60 s: ${log}`)), 60_000)
+    const read = (text: Buffer): void => {
+      log += text.toString()
+      const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(log) ?? []
+      if (found === undefined || found.endsWith(':0')) return
+      clearTimeout(timer)
+      resolve(found)
+    }
+    server.stdout.on('data', read)
+    server.stderr.on('data', read)
+    server.once('exit', (code) => reject(new Error(`Next ended with ${code}: ${log}`)))
+  }).catch((error: unknown) => {
+    server.kill()
+    throw error
+  })
+  return { url, log: () => log, stop: () => void server.kill() }
 }

@@ -24,12 +24,18 @@ export interface E2eOptions {
   allowPageErrors: boolean
 }
 
+/**
+ * Details of a test that runs in the project of LevelDB only: for what does not depend on where Chromium keeps IndexedDB,
+ * such as the rig itself, the layout of the demo, and whether the ledger reports what was damaged on purpose.
+ */
+export const onOneStorage = { tag: '@one-storage' } as const
+
 export interface LaunchOptions {
   /** Chromium's SQLite store instead of LevelDB. @default what the Playwright project says */
   readonly sqlite?: boolean
   /**
    * A browser as users have it: with bfcache, timer throttling, partitioned storage, pages that are really hidden
-   * and not focused (HAZARDS 0). Init scripts, routes and `page.goBack` may behave differently: see `goBack`.
+   * and not focused. Init scripts, routes and `page.goBack` may behave differently: see `goBack`.
    * @default false
    */
   readonly realistic?: boolean

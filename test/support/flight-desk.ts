@@ -2,6 +2,7 @@
 import type { BrowserContext, Page } from '@playwright/test'
 import type { Airport, Totals } from '../../demo/src/flights.js'
 // What main.ts gives to the console.
+// oxlint-disable-next-line import/no-empty-named-blocks, unicorn/require-module-specifiers -- types only: nothing of it may run
 import type {} from '../../demo/src/main.js'
 
 /** Where the demo is served. A page needs the name `localhost`: another origin than that of the harness, by its port. */

@@ -56,6 +56,9 @@ test('every path of the repository that another page names exists', () => {
   expect(gone).toEqual([])
 })
 
+/** Whether the package holds it: a link there must not lead to what it does not hold. */
+const packed = (path: string) => /^(?:docs\/|LICENSE|[A-Z]+\.md$)/.test(path)
+
 test('every link of the pages leads to a file, and to a heading of it', () => {
   const anchors = (page: string) =>
     [...readChecked(page).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
@@ -76,9 +79,22 @@ test('every link of the pages leads to a file, and to a heading of it', () => {
         .map(([, file = '', anchor]) => ({ target: file === '' ? page : join(page, '..', file), anchor }))
         .filter(
           ({ target, anchor }) =>
-            !exists(target) || (anchor !== undefined && target.endsWith('.md') && !anchors(target).includes(anchor)),
+            !exists(target) ||
+            (packed(page) && !packed(target)) ||
+            (anchor !== undefined && target.endsWith('.md') && !anchors(target).includes(anchor)),
         )
         .map(({ target, anchor }) => `${page}: ${target}#${anchor ?? ''}`),
     )
   expect(dead).toEqual([])
+})
+
+test('what the architecture page names in backticks occurs in the source', () => {
+  const source = checkedFiles('src').map(readChecked).join('\n')
+  const names = [...architecture.matchAll(/`([A-Za-z]\w+)(?:\(\w*\))?`/g)].map(([, name = '']) => name)
+  // Names of the app in the example of the tour, and of a request of IndexedDB.
+  const elsewhere = ['baskets', 'commit']
+  expect(
+    [...new Set(names)].filter((name) => !elsewhere.includes(name) && !new RegExp(`\\b${name}\\b`).test(source)),
+  ).toEqual([])
+  expect(names.length).toBeGreaterThan(30)
 })

@@ -13,7 +13,7 @@ const made: Record<string, readonly unknown[]> = {
   TidemarkError: ['closed', 'text'],
   VersionConflictError: [conflict],
   CommandConflictError: [conflict, 2, ['s']],
-  ProjectionError: ['text', { projector: 'p', attempts: 1 }, new Error('cause')],
+  ProjectionFailedError: ['text', { projector: 'p', attempts: 1 }, new Error('cause')],
 }
 
 test(

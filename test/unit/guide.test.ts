@@ -46,10 +46,11 @@ test('the guide runs, and what its comments say is so', async () => {
   const said = await new AsyncFunction(
     'modules',
     'console',
-    `${body}; return { added, first, again, one, result, ok, defects, rows, sent, usage, phase, behind }`,
+    `${body}; return { added, prize, first, again, one, result, ok, defects, rows, sent, usage, phase, behind }`,
   )({ tidemark, 'tidemark/testing': testing, zod }, { log: (...values: unknown[]) => logged.push(values) })
   expect(said).toMatchObject({
     added: { position: 2, versions: { 'basket-1': 2 } },
+    prize: 'condition-failed',
     first: { position: 4, duplicate: false },
     again: { position: 4, duplicate: true },
     one: { id: 'basket-1', items: 3, total: 4200 },

@@ -15,7 +15,7 @@ const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript
 const books = readBooks()
 // This file is about citations, and makes some up.
 const texts = readTexts().filter(({ file }) => !file.endsWith('/rules.test.ts'))
-const letters = new Set(books.map(({ id }) => id.slice(0, 1)))
+const families = new Set(books.map(({ id }) => id.slice(0, 1)))
 
 test('each rule has one number, and its anchor is that number', () => {
   expect(books.length).toBeGreaterThan(250)
@@ -27,7 +27,7 @@ test('each rule has one number, and its anchor is that number', () => {
 test('every number that is cited anywhere is in one of the books', () => {
   const known = new Set(books.map(({ id }) => id))
   const unknown = texts.flatMap((text) =>
-    citationsIn(text, letters)
+    citationsIn(text, families)
       .filter((id) => !known.has(id))
       .map((id) => `${id} in ${text.file}`),
   )
@@ -47,7 +47,7 @@ test('no published declaration cites a number: users have no book', { timeout: 6
     )
     expect(declarations).toContain('index.d.ts')
     const cited = declarations.flatMap((file) =>
-      citationsIn({ file, text: readFileSync(join(outDir, file), 'utf8') }, letters).map((id) => `${id} in ${file}`),
+      citationsIn({ file, text: readFileSync(join(outDir, file), 'utf8') }, families).map((id) => `${id} in ${file}`),
     )
     expect(cited, 'say the reason in words, or cite it in a comment with //').toEqual([])
   } finally {
@@ -113,9 +113,9 @@ test('titles cover what they begin with, what they name later, and what is in br
 })
 
 test('a citation is told from what has the form of one', () => {
-  const cited = (file: string, text: string) => citationsIn({ file, text }, letters)
+  const cited = (file: string, text: string) => citationsIn({ file, text }, families)
   expect(cited('src/a.ts', '// So that it stays (N19), as I4 and V1–V3 say.')).toEqual(['N19', 'I4', 'V1', 'V2', 'V3'])
-  expect(cited('test/a.ts', "test('Q7: of a letter that no book has')")).toEqual(['Q7'])
+  expect(cited('test/a.ts', "test('Q7: of a family that no book has')")).toEqual(['Q7'])
   expect(cited('demo/a.ts', "assign('gate-B7', { gate: 'C3' }) // N15")).toEqual(['N15'])
   expect(cited('bench/a.ts', "'raw, a record per event (L1)', 'in one commit (P4)', 'L5'")).toEqual(['L5'])
   expect(cited('test/mutants/a.mjs', "{ id: 'P31', breaks: 'N19' }")).toEqual(['N19'])

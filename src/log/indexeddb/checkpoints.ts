@@ -1,5 +1,6 @@
 /** The checkpoints of plain projectors, beside the log. */
 import { LeadershipLostError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { projectionName } from '../../events/names.js'
 import { onlyKnown, wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
@@ -32,7 +33,10 @@ export interface Checkpoints {
 
 function assertExpected(name: string, stored: number | undefined, expected: number | undefined): void {
   if (expected !== undefined && (stored ?? 0) !== expected) {
-    throw new LeadershipLostError(name, `its checkpoint is ${stored ?? 0}, not ${expected}; another runner moved it.`)
+    throw new LeadershipLostError(
+      name,
+      say`its checkpoint is ${stored ?? 0}, not ${expected}; another runner moved it.`,
+    )
   }
 }
 
@@ -54,7 +58,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     async load(name) {
       const key = projectionName(name)
       const row = await connection.transact(
-        { stores: ['checkpoints'], mode: 'readonly', what: `loading the checkpoint of '${key}'` },
+        { stores: ['checkpoints'], mode: 'readonly', what: say`loading the checkpoint of '${key}'` },
         (transaction) => ask(transaction, key),
       )
       // One that only seems to be missing would start its projection from the first event again (H25).
@@ -69,7 +73,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       wholeNumber(position, 'position')
       const stores = ['checkpoints', 'meta', ...(deadLetters.length > 0 || dropDeadLetters ? ['letters'] : [])]
       await connection.transact(
-        { stores, mode: 'readwrite', durability: 'relaxed', what: `saving the checkpoint of '${key}'` },
+        { stores, mode: 'readwrite', durability: 'relaxed', what: say`saving the checkpoint of '${key}'` },
         async (transaction) => {
           const checkpoints = transaction.objectStore('checkpoints')
           if (expected !== undefined) {
@@ -92,7 +96,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
       checkPage(after, limit)
       if (limit === 0) return []
       const rows = (await connection.transact(
-        { stores: ['letters'], mode: 'readonly', what: `reading dead letters of '${key}'` },
+        { stores: ['letters'], mode: 'readonly', what: say`reading dead letters of '${key}'` },
         (transaction) =>
           requested(
             transaction
@@ -105,14 +109,19 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
     async countDeadLetters(name) {
       const key = projectionName(name)
       return connection.transact(
-        { stores: ['letters'], mode: 'readonly', what: `counting dead letters of '${key}'` },
+        { stores: ['letters'], mode: 'readonly', what: say`counting dead letters of '${key}'` },
         (transaction) => requested(transaction.objectStore('letters').count(lettersOf(key))),
       )
     },
     async removeDeadLetter(name, position) {
       const key = projectionName(name)
       return connection.transact(
-        { stores: ['letters'], mode: 'readwrite', durability: 'relaxed', what: `removing a dead letter of '${key}'` },
+        {
+          stores: ['letters'],
+          mode: 'readwrite',
+          durability: 'relaxed',
+          what: say`removing a dead letter of '${key}'`,
+        },
         async (transaction) => {
           const rows = transaction.objectStore('letters')
           const wasThere = (await requested(rows.getKey([key, position]))) !== undefined

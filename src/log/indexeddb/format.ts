@@ -1,5 +1,6 @@
-/** The format of a stored log, and which builds may touch it (H41). */
+/** The format of a stored log, and which builds may touch it. */
 import { StorageDamagedError, UnsupportedFormatError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { indexNames } from '../../platform/indexeddb.js'
 
 /**
@@ -16,7 +17,7 @@ export interface LogMeta {
   readonly minReader: number
   /** … and to append to it. */
   readonly minWriter: number
-  /** Made with the log: two logs of the same name are told apart by it (H31). */
+  /** Made with the log: two logs of the same name are told apart by it. */
   readonly incarnation: string
 }
 
@@ -28,20 +29,20 @@ const shape: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores (H43).
+ * Makes sure that everything is there: upgrades were seen to be interrupted, and to lose object stores.
  *
  * @throws StorageDamagedError if something is missing
  */
 export function assertWhole(database: IDBDatabase, store: string): void {
   const missing = (what: string) =>
     new StorageDamagedError(
-      `The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after deleteEventStore.`,
+      say`The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after deleteEventStore.`,
     )
   for (const [name, indexes] of Object.entries(shape)) {
-    if (!database.objectStoreNames.contains(name)) throw missing(`object store '${name}'`)
+    if (!database.objectStoreNames.contains(name)) throw missing(say`object store '${name}'`)
     if (indexes.length === 0) continue
     const there = indexNames(database, name)
-    for (const index of indexes) if (!there.includes(index)) throw missing(`index '${index}'`)
+    for (const index of indexes) if (!there.includes(index)) throw missing(say`index '${index}'`)
   }
 }
 
@@ -55,12 +56,12 @@ export function assertSupported(meta: LogMeta, store: string): void {
     incarnation === ''
   ) {
     throw new StorageDamagedError(
-      `The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after deleteEventStore.`,
+      say`The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after deleteEventStore.`,
     )
   }
   if (minReader > format || minWriter > format) {
     throw new UnsupportedFormatError(
-      `The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`,
+      say`The event store '${store}' was written by a newer version of this app. Reload the page to get that version.`,
     )
   }
 }

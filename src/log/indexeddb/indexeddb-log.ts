@@ -1,5 +1,6 @@
 /** The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and writes it. */
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { randomId } from '../../events/identifier.js'
@@ -40,7 +41,7 @@ export class IndexedDbLog {
     this.connection = new Connection({
       name: databaseName(options.name),
       version: 1,
-      label: `The event store '${options.name}'`,
+      label: say`The event store '${options.name}'`,
       upgrade: (database) => {
         const meta = database.createObjectStore('meta', { keyPath: 'key' })
         const commits = database.createObjectStore('commits', { keyPath: 'at' })
@@ -58,7 +59,7 @@ export class IndexedDbLog {
         let meta: LogMeta | undefined
         await transact(
           database,
-          { stores: ['meta'], mode: 'readonly', what: `opening '${options.name}'` },
+          { stores: ['meta'], mode: 'readonly', what: say`opening '${options.name}'` },
           async (transaction) => {
             meta = await requested(transaction.objectStore('meta').get('log'))
           },
@@ -69,7 +70,7 @@ export class IndexedDbLog {
         // Not "lost": some engines answer reads with nothing while a page goes away (H25), and this page may come back.
         if (meta === undefined) {
           throw new StorageFailedError(
-            `The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`,
+            say`The event store '${options.name}' does not show its identity: this page is going away, or the store was damaged. Retry.`,
             { outcome: 'not-written' },
           )
         }

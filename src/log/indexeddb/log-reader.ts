@@ -1,5 +1,6 @@
 /** Reading the log on IndexedDB: pages, streams, and the head. */
 import { EventUnreadableError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
@@ -32,7 +33,7 @@ export class LogReader {
   readonly #about: ReaderContext
 
   constructor(connection: Connection, recent: RecentRecords, about: ReaderContext) {
-    this.#source = { connection, recent, what: `reading '${about.name}'`, sizes: new RequestSizes() }
+    this.#source = { connection, recent, what: say`reading '${about.name}'`, sizes: new RequestSizes() }
     this.#about = about
   }
 
@@ -74,7 +75,7 @@ export class LogReader {
       const most = Math.min(sizes.ofStream, scan.left)
       const records = await readAround(
         connection,
-        `reading stream '${scan.stream}'`,
+        say`reading stream '${scan.stream}'`,
         (commits) => commits.index('heads').getAll(range, most),
         (commits) => commits.index('heads').getAllKeys(range, most),
       )
@@ -95,7 +96,7 @@ export class LogReader {
 
   async head(): Promise<number> {
     const { connection } = this.#source
-    const what = `reading the head of '${this.#about.name}'`
+    const what = say`reading the head of '${this.#about.name}'`
     const head = await readCommits(connection, what, headOf).catch(async (error: unknown) => {
       if (!isLoss(error)) throw error
       const last = await readLastOne(connection, what)
@@ -103,7 +104,7 @@ export class LogReader {
       if (last?.lost === undefined) return endOf(last)
       throw new EventUnreadableError(
         last.at,
-        'the browser lost the last record of the log, and it is not known how many events that held.',
+        say`the browser lost the last record of the log, and it is not known how many events that held.`,
         error.cause,
       )
     })
@@ -114,7 +115,7 @@ export class LogReader {
   async streamVersion(name: string): Promise<number> {
     const stream = streamName(name)
     const { connection } = this.#source
-    const head = await readCommits(connection, `reading the version of '${stream}'`, (commits) =>
+    const head = await readCommits(connection, say`reading the version of '${stream}'`, (commits) =>
       streamHead(commits, stream),
     )
     if (head === undefined) await assertAnswering(connection)

@@ -1,5 +1,6 @@
 /** Appending to the log on IndexedDB: a warm writer does not read before it writes (docs/decisions/0001). */
 import { StorageDamagedError, TidemarkError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { mayCommitEarly } from '../../platform/engine-quirks.js'
@@ -47,13 +48,13 @@ export class LogWriter {
     this.#connection = connection
     this.#recent = recent
     this.#about = about
-    this.#what = `appending to '${about.name}'`
+    this.#what = say`appending to '${about.name}'`
   }
 
   /**
    * A hint says that the log reaches so far. Returns whether the writer acts on it: the next append then looks before it writes, and what the
    * writer remembers is forgotten only if the head did move. If it did not, hints are ignored for a while: the unique keys refuse a
-   * writer that is late (H63, H68).
+   * writer that is late.
    */
   headMoved(head: number): boolean {
     if (this.#about.clock.monotonic() < this.#deafUntil) return false
@@ -126,7 +127,7 @@ export class LogWriter {
       .catch((error: unknown) => {
         if (!isLoss(error)) throw error
         throw new StorageDamagedError(
-          `The browser lost a record that ${this.#what} depends on: verifyEventStore() names it. Restore the store from an export.`,
+          say`The browser lost a record that ${this.#what} depends on: verifyEventStore() names it. Restore the store from an export.`,
           { cause: error.cause },
         )
       })

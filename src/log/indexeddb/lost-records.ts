@@ -1,8 +1,9 @@
 /**
  * Records whose values the browser lost: Chromium keeps large ones in files of their own, which power cuts and disk cleaners
- * remove. A read of several records fails as a whole then, so they are read one by one (H16).
+ * remove. A read of several records fails as a whole then, so they are read one by one.
  */
 import { TidemarkError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { namesOfLoss } from '../../platform/engine-quirks.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
@@ -66,7 +67,7 @@ export async function readOneByOne(
         commits: [],
         ids: [],
         events: '',
-        lost: `the browser lost its record (${(error.cause as Error).message})`,
+        lost: say`the browser lost its record (${(error.cause as Error).message})`,
       })
     }
   }

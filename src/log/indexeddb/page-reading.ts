@@ -1,5 +1,6 @@
 /** One page of the log on its way: asks for records, a request ahead of the one that is decoded, until the page is full or the log ends. */
 import { LogInconsistentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { systemClock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
 import { requestedAll } from '../../platform/indexeddb.js'
@@ -154,7 +155,7 @@ export class PageReading {
     const next = this.#scan.scannedTo + 1
     throw new LogInconsistentError(
       next,
-      `The log ends at position ${this.#ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
+      say`The log ends at position ${this.#ahead.end}, but nothing is found from position ${next} on. Restore from an export; do not append to it.`,
     )
   }
 

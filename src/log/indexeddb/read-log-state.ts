@@ -1,5 +1,6 @@
 /** Reads what an append depends on, inside the transaction that stores it. */
 import { describe } from '../../errors.js'
+import { say } from '../../messages.js'
 import { requested } from '../../platform/indexeddb.js'
 import type { CompiledFilter } from '../filter.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
@@ -57,13 +58,17 @@ async function askEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>):
 /** @throws LogInconsistentError if the last position would be the last whole number: a record was edited */
 export function assertSpace(head: number): void {
   if (head >= Number.MAX_SAFE_INTEGER)
-    throw editedError(head, 'No position is left behind the last record', 'not-written')
+    throw editedError(head, say`No position is left behind the last record`, 'not-written')
 }
 
 /** @throws LogInconsistentError for what is not a version, or the last whole number: a record was edited */
 export function assertVersion(stream: string, version: number, head: number): void {
   if (!Number.isSafeInteger(version) || version < 0 || version >= Number.MAX_SAFE_INTEGER) {
-    throw editedError(head, `A record says that stream '${stream}' is at version ${describe(version)}`, 'not-written')
+    throw editedError(
+      head,
+      say`A record says that stream '${stream}' is at version ${describe(version)}`,
+      'not-written',
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 /** How many records one request asks for: by how large the last ones were, and how long they took to arrive. Reads nothing itself. */
 import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
 
-/** What one request reads, at most, in characters of JSON and in records (H14). */
+/** What one request reads, at most, in characters of JSON and in records. */
 const maxCharacters = 1024 * 1024
 const maxRecords = 1024
 /** How long the records of one request may take to arrive, in ms. That is one task, which cannot be cut. */

@@ -1,12 +1,13 @@
 /** What tells an answer from silence. */
 import { StorageFailedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested } from '../../platform/indexeddb.js'
 import type { LogMeta } from './format.js'
 
 /**
  * The log's own row; rejects unless the storage still answers. WebKit may answer reads with nothing, instead of failing, while a page goes
- * away (H25). So before "there is nothing" is believed, the log's own row is asked for, in the same transaction (which must
+ * away. So before "there is nothing" is believed, the log's own row is asked for, in the same transaction (which must
  * include `meta`) or after it: that row is always there.
  *
  * @throws StorageFailedError if it is not
@@ -16,12 +17,12 @@ export async function assertAnswering(storage: IDBTransaction | Connection): Pro
     'objectStore' in storage
       ? await askSentinel(storage)
       : await storage.transact(
-          { stores: ['meta'], mode: 'readonly', what: 'making sure that there is nothing' },
+          { stores: ['meta'], mode: 'readonly', what: say`making sure that there is nothing` },
           askSentinel,
         )
   if (meta !== undefined) return meta
   throw new StorageFailedError(
-    "The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.",
+    say`The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.`,
     { outcome: 'not-written' },
   )
 }

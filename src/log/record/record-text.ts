@@ -50,7 +50,7 @@ export function rowText(event: EventText, version: number): string {
   },"version":${version}}`
 }
 
-/** The events of a record, with the version of each. Records of today's columns name their format, others need not (H53). */
+/** The events of a record, with the version of each. Records of today's columns name their format, others need not. */
 export function eventsText(
   events: readonly EventText[],
   versions: readonly number[],

@@ -1,5 +1,6 @@
 /** The stored form of commits: what the decision record 0001 settled. */
 import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
@@ -29,9 +30,9 @@ export interface CommitRecord {
   readonly ids: readonly string[]
   /** The events as JSON; see `record-text.ts`. */
   readonly events: string
-  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it (H53). */
+  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it. */
   readonly format?: number
-  /** Never stored: why the browser does not give this record back, which then holds nothing (H16). */
+  /** Never stored: why the browser does not give this record back, which then holds nothing. */
   readonly lost?: string
 }
 
@@ -129,16 +130,16 @@ export const isKnownFormat = (format: unknown): boolean =>
 
 /** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
-  let problem = 'its record does not hold what it should'
+  let problem = say`its record does not hold what it should`
   if (record.lost !== undefined) problem = record.lost
   else if (!isKnownFormat(record.format)) {
-    problem = `a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
+    problem = say`a newer version of this app stored it, in format ${describe(record.format)}. Reload the page to get that version`
   } else {
     try {
       const events = eventsOf(record.events, record.at, record.format)
       if (events?.length === record.n && events.every(isObject)) return { events }
     } catch (error) {
-      problem = `its record is no JSON (${(error as Error).message})`
+      problem = say`its record is no JSON (${(error as Error).message})`
     }
   }
   const count = Number.isSafeInteger(record.n) && record.n > 0 && record.n <= mostEvents ? record.n : 1
@@ -172,7 +173,7 @@ const mostEvents = 65_536
 export const editedError = (position: unknown, problem: string, outcome?: WriteOutcome): LogInconsistentError =>
   new LogInconsistentError(
     Number(position),
-    `${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`,
+    say`${problem}: it was edited or damaged. Restore the log from an export; do not append to it.`,
     outcome,
   )
 
@@ -183,23 +184,23 @@ export const editedError = (position: unknown, problem: string, outcome?: WriteO
  */
 export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutcome): void {
   if (!Number.isSafeInteger(at) || at < 1)
-    throw editedError(at, `A record has the key ${describe(at)}, which is no position`, outcome)
+    throw editedError(at, say`A record has the key ${describe(at)}, which is no position`, outcome)
   if (!Number.isSafeInteger(n) || n < 1 || (n > mostEvents && lost === undefined) || at + n > Number.MAX_SAFE_INTEGER) {
     throw editedError(
       at,
-      `The record at position ${at} says that it holds ${describe(n)} events, which cannot be`,
+      say`The record at position ${at} says that it holds ${describe(n)} events, which cannot be`,
       outcome,
     )
   }
 }
 
-/** Positions have no holes (I1): what is missing was deleted by somebody, or lost by the browser. */
+/** Positions have no holes: what is missing was deleted by somebody, or lost by the browser. */
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
   if (record.at > expectedAt) {
     throw new LogInconsistentError(
       expectedAt,
-      `The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`,
+      say`The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`,
     )
   }
 }

@@ -1,4 +1,5 @@
 /** The log in IndexedDB as it is stored. */
+import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from '../audit.js'
@@ -12,7 +13,7 @@ const walkAtOnce = 4096
 
 /** `logId` resolves with the id under which the store was opened. */
 export function indexedDbInspection(connection: Connection, name: string, logId: () => Promise<string>): LogInspection {
-  const what = `reading all of '${name}'`
+  const what = say`reading all of '${name}'`
   const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns?: 'one' | 'several') =>
     readCommits(connection, what, work, turns)
   return {

@@ -1,4 +1,5 @@
 /** Putting joined records in the place of those that they were made of. */
+import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requestedAll } from '../../platform/indexeddb.js'
 import { assertSupported, raiseFormat } from '../../log/indexeddb/format.js'
@@ -21,7 +22,7 @@ export async function replaceRecords(
   // Out here: appends wait for the transaction.
   const records = groups.map(joined)
   return connection.transact(
-    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: `compacting '${name}'` },
+    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: say`compacting '${name}'` },
     async (transaction) => {
       const commits = transaction.objectStore('commits')
       const [found, meta] = await Promise.all([

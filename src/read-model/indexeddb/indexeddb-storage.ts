@@ -1,5 +1,6 @@
 /** The database of one projection version: rows, dead letters, and the checkpoint that commits with them. */
 import { StorageDamagedError, StorageFailedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { databaseName } from '../../events/names.js'
 import { readBackwards } from '../../platform/backwards.js'
 import { readsBackwards } from '../../platform/engine-quirks.js'
@@ -59,10 +60,10 @@ const maxTries = 4
 /** Dead letters that are read at once. */
 const lettersAtOnce = 1024
 
-/** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away (H25). */
+/** No state is never "from the beginning", nor "lost": some engines answer reads with nothing while a page goes away. */
 const silent = (key: string) =>
   new StorageFailedError(
-    `The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`,
+    say`The read model '${key}' does not show its state: this page is going away, or it was damaged. Retry; if it goes on, raise 'version'.`,
     { outcome: 'not-written' },
   )
 
@@ -94,7 +95,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     this.#connection = new Connection({
       name: databaseName(storeName, this.#key),
       version: 1,
-      label: `The read model '${this.#key}'`,
+      label: say`The read model '${this.#key}'`,
       remake,
       upgrade: (database) => {
         for (const slot of slots) {
@@ -119,13 +120,13 @@ export class IndexedDbStorage implements ReadModelStorage {
       verify: async (database) => {
         const damaged = (part: string) =>
           new StorageDamagedError(
-            `The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`,
+            say`The read model '${this.#key}' lacks its ${part}, also after it was made again. Reload the page; raise 'version' if it goes on.`,
           )
         // Before anything is asked of the others: they may be those of another declaration.
         if (!database.objectStoreNames.contains(stateStore)) throw damaged('state')
         const row = (await transact(
           database,
-          { stores: [stateStore], mode: 'readonly', what: `opening '${this.#key}'` },
+          { stores: [stateStore], mode: 'readonly', what: say`opening '${this.#key}'` },
           (transaction) => requested(transaction.objectStore(stateStore).get('state')),
         )) as StateRow | undefined
         if (row === undefined) throw silent(this.#key)
@@ -142,7 +143,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   state(): Promise<StateRow> {
-    return this.#read(`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
+    return this.#read(say`reading the state of '${this.#key}'`, [], (transaction) => this.#state(transaction))
   }
 
   async begin(how: TakeOver): Promise<StateRow> {
@@ -151,7 +152,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     const carried = looksBack(how.seen, definition.version)
       ? await leftOutBefore(this.#store, definition, this.#log).catch(() => undefined)
       : undefined
-    return this.#move(`taking over '${this.#key}'`, (before) => {
+    return this.#move(say`taking over '${this.#key}'`, (before) => {
       // A run of another definition may have been the first one to say which events it handles.
       assertSameDefinition(definition, before)
       return takeOver(before, this.#log, { ...how, handles: handledBy(definition), carried })
@@ -159,7 +160,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   tries(from: StateRow, position?: number): Promise<StateRow> {
-    return this.#change(`noting which event '${this.#key}' applies`, (before) =>
+    return this.#change(say`noting which event '${this.#key}' applies`, (before) =>
       tried(this.#key, before, from, position),
     )
   }
@@ -175,7 +176,7 @@ export class IndexedDbStorage implements ReadModelStorage {
     const changes = await ordered(rows)
     const remembered = this.#packs.at(packStampOf(from, slot))
     const writes = new RowWrites(remembered, this.#keyNames)
-    const after = await this.#write(`committing to '${this.#key}'`, stores, async (transaction) => {
+    const after = await this.#write(say`committing to '${this.#key}'`, stores, async (transaction) => {
       const asked = this.#state(transaction)
       // Were a write refused at once, nobody would hear of this one (H5).
       asked.catch(() => {})
@@ -212,7 +213,7 @@ export class IndexedDbStorage implements ReadModelStorage {
       ...read.map(({ table }) => rowStore(from.shown, table)),
       ...this.#storesOf(from.shown, rows, true),
     ])
-    await this.#write(`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
+    await this.#write(say`replaying a dead letter of '${this.#key}'`, [...stores], async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(from.shown))
       const found = (await requested(letters.get(letter))) as DeadLetterRecord | undefined
@@ -238,18 +239,18 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async rebuild(): Promise<void> {
-    await this.#move(`rebuilding '${this.#key}'`, rebuildStarted)
+    await this.#move(say`rebuilding '${this.#key}'`, rebuildStarted)
   }
 
   async fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome> {
     return faultOutcome(
-      await this.#move(`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived)),
+      await this.#move(say`recording why '${this.#key}' stopped`, (before) => faulted(before, from, fault, survived)),
       fault,
     )
   }
 
   async skip(position: number): Promise<void> {
-    await this.#change(`skipping an event of '${this.#key}'`, (before) => skipped(before, position))
+    await this.#change(say`skipping an event of '${this.#key}'`, (before) => skipped(before, position))
   }
 
   async setPaused(paused: boolean): Promise<void> {
@@ -335,7 +336,7 @@ export class IndexedDbStorage implements ReadModelStorage {
         state,
         values: [value],
       } = await this.#activeRows(
-        `reading '${table}'`,
+        say`reading '${table}'`,
         (slot) => [rowStore(slot, table)],
         (stores) => Promise.all(stores.map((rows) => (isPacked(rows) ? undefined : ask(rows, keyName, query)))),
         'one',
@@ -353,7 +354,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async queries(asked: readonly TableQuery[]): Promise<{ values: unknown[]; state: StateRow }> {
     const turns = asked.some(({ table, query }) => this.#turnsOf(table, query) === 'several') ? 'several' : 'one'
     return this.#activeRows(
-      `reading '${asked[0]?.table}'`,
+      say`reading '${asked[0]?.table}'`,
       (slot) => asked.map(({ table }) => rowStore(slot, table)),
       (stores) =>
         Promise.all(
@@ -368,7 +369,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async letters(after: number, limit: number): Promise<DeadLetterRecord[]> {
     if (limit === 0) return []
     const { values } = await this.#activeRows(
-      `reading dead letters of '${this.#key}'`,
+      say`reading dead letters of '${this.#key}'`,
       (slot) => [letterStore(slot)],
       ([letters]) => requested((letters as IDBObjectStore).getAll(IDBKeyRange.lowerBound(after, true), limit)),
     )
@@ -378,7 +379,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   async blockedStreams(slot: Slot): Promise<ReadonlySet<string>> {
     const blocked = new Set<string>()
     for (let after = 0, page: DeadLetterRecord[]; ; after = (page.at(-1) as DeadLetterRecord).position) {
-      page = (await this.#read(`reading dead letters of '${this.#key}'`, [letterStore(slot)], (transaction) =>
+      page = (await this.#read(say`reading dead letters of '${this.#key}'`, [letterStore(slot)], (transaction) =>
         requested(
           transaction.objectStore(letterStore(slot)).getAll(IDBKeyRange.lowerBound(after, true), lettersAtOnce),
         ),
@@ -389,7 +390,7 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   async discardLetter(position: number): Promise<void> {
-    await this.#write(`discarding a dead letter of '${this.#key}'`, slots.map(letterStore), async (transaction) => {
+    await this.#write(say`discarding a dead letter of '${this.#key}'`, slots.map(letterStore), async (transaction) => {
       const before = await this.#state(transaction)
       const letters = transaction.objectStore(letterStore(before.shown))
       const letter = (await requested(letters.get(position))) as DeadLetterRecord | undefined
@@ -436,13 +437,13 @@ export class IndexedDbStorage implements ReadModelStorage {
     }
   }
 
-  /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing (H25). */
+  /** Asks for rows together with the state: a storage that shows neither has not said that a row is missing. */
   async #rowsOf<T>(
     slot: Slot,
     table: string,
     work: (rows: IDBObjectStore, state: Promise<StateRow>) => Promise<T>,
   ): Promise<T> {
-    const [value] = await this.#read(`reading '${table}'`, [rowStore(slot, table)], (transaction) => {
+    const [value] = await this.#read(say`reading '${table}'`, [rowStore(slot, table)], (transaction) => {
       let answer: (state: Promise<StateRow>) => void = () => {}
       const state = new Promise<StateRow>((resolve) => (answer = resolve))
       const value = work(transaction.objectStore(rowStore(slot, table)), state)

@@ -1,5 +1,6 @@
 /** Read models of earlier versions: what they left out by hand, and removing them once no context uses them. */
 import { deleteDB } from 'idb'
+import { say } from '../../messages.js'
 import { ifUnused, lockManager } from '../../locks/in-use.js'
 import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
@@ -32,7 +33,7 @@ export async function leftOutBefore(
 ): Promise<readonly number[]> {
   const found = new Set<number>()
   for (const [database, version] of await databasesBefore(store, definition)) {
-    addLeftOut(found, await stateOf(database, `The read model '${definition.name}@${version}'`), log)
+    addLeftOut(found, await stateOf(database, say`The read model '${definition.name}@${version}'`), log)
   }
   return [...found]
 }
@@ -55,7 +56,7 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
     await connection.open()
     if (gone) return undefined
     return (await connection.transact(
-      { stores: [stateStore], mode: 'readonly', what: `reading what '${name}' left out` },
+      { stores: [stateStore], mode: 'readonly', what: say`reading what '${name}' left out` },
       (transaction) => requested(transaction.objectStore(stateStore).get('state')),
     )) as StateRow | undefined
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Packs in IndexedDB: an object store with keys of its own, each the first that may be in its pack. */
 import { StorageDamagedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import { lastRecord, readBackwards } from '../../platform/backwards.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { compareKeys, inRange, nativeRange, type KeyRange, type RowKey } from '../keys.js'
@@ -13,15 +14,15 @@ export const isPacked = (store: IDBObjectStore): boolean => store.keyPath === nu
 export function rowsOf(record: unknown, store: IDBObjectStore): readonly unknown[] {
   if (record === undefined) return []
   if (Array.isArray(record)) return record
-  throw damaged(store, 'is no list of rows')
+  throw damaged(store, say`is no list of rows`)
 }
 
 const damaged = (store: IDBObjectStore, what: string) =>
-  new StorageDamagedError(`A record of '${store.name}' ${what}: something else wrote it. Rebuild the projection.`)
+  new StorageDamagedError(say`A record of '${store.name}' ${what}: something else wrote it. Rebuild the projection.`)
 
 /** @throws StorageDamagedError if a pack was not where it is known to be; see {@link readRows} */
 export function assertThere(there: boolean, store: IDBObjectStore): void {
-  if (!there) throw damaged(store, 'is gone')
+  if (!there) throw damaged(store, say`is gone`)
 }
 
 /** The rows of the pack that a key belongs to. In one turn. */

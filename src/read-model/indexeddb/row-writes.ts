@@ -91,7 +91,7 @@ export class RowWrites {
 
   /**
    * Hands everything to the storage. With `slices` the page can paint and answer input in between: thousands of rows in one go would be a
-   * long task. `shows` rejects where the storage answers with nothing what is there: packs that it did not show would be overwritten (H25).
+   * long task. `shows` rejects where the storage answers with nothing what is there: packs that it did not show would be overwritten.
    */
   async run(shows: () => Promise<unknown>, slices?: Slices): Promise<void> {
     for (const writes of this.#tables) {

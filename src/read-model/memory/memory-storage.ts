@@ -1,5 +1,6 @@
 /** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
 import { ClosedError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../../projection/target.js'
 import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
@@ -260,7 +261,7 @@ class MemoryStorage implements ReadModelStorage {
   }
 
   get #state(): StateRow {
-    if (this.#closed) throw new ClosedError(`The read model '${this.#key}'`)
+    if (this.#closed) throw new ClosedError(say`The read model '${this.#key}'`)
     return assertPossible(this.#key, this.#database.state)
   }
 

@@ -1,5 +1,6 @@
 /** Rows in memory: copies of what the app put, so that nothing can change what the cache and later events rely on. */
 import { InvalidArgumentError, describe } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { RowKey } from '../keys.js'
 import { tagOf } from '../kinds.js'
 
@@ -86,7 +87,7 @@ function seal(value: object, walk: Walk, isPart: boolean): object {
     if (kind !== 'object' && kind !== 'function' && kind !== 'symbol') continue
     const part = own[key]
     if (part === null || part === undefined) continue
-    if (typeof part !== 'object') refuse(walk, key, `is ${describe(part)}, which cannot be stored.`)
+    if (typeof part !== 'object') refuse(walk, key, say`is ${describe(part)}, which cannot be stored.`)
     const known = sealed.get(part as object)
     if (known !== undefined) walk.changeable ||= known
     else {
@@ -114,7 +115,7 @@ function sealIn(part: object, key: string, walk: Walk): object {
   const path = (walk.path ??= [])
   path.push(key)
   if (path.length >= deepest)
-    throw new InvalidArgumentError(`A row of '${walk.table}'`, `is nested more than ${deepest} levels deep.`)
+    throw new InvalidArgumentError(say`A row of '${walk.table}'`, say`is nested more than ${deepest} levels deep.`)
   const own = seal(part, walk, true)
   path.pop()
   if (walk.changeable) sealed.set(own, true)
@@ -132,10 +133,10 @@ function cloned(part: object, key: string, walk: Walk): object {
     return refuse(
       walk,
       key,
-      `cannot be stored: ${(cause as Error).message} Put plain data, without objects of the page.`,
+      say`cannot be stored: ${(cause as Error).message} Put plain data, without objects of the page.`,
     )
   }
-  return refuse(walk, key, `holds ${found}, which cannot be stored. Put a copy of its bytes.`)
+  return refuse(walk, key, say`holds ${found}, which cannot be stored. Put a copy of its bytes.`)
 }
 
 function entryOf(key: RowKey, row: object, table: string, copies: boolean): Entry {

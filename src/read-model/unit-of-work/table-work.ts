@@ -1,5 +1,6 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { StandardResult, StandardSchema } from '../../events/catalogue.js'
 import { freshCopy } from '../../events/fresh-copy.js'
 import { isRefusedPromise } from '../../platform/promises.js'
@@ -58,7 +59,7 @@ export class TableWork {
     this.#source = source
     this.#cache = new RowCache(empty)
     this.#endIsKnown = empty
-    this.#keyOfRow = `'${definition.key}' of a row of '${name}'`
+    this.#keyOfRow = say`'${definition.key}' of a row of '${name}'`
   }
 
   /** What is to be committed. */
@@ -125,13 +126,13 @@ export class TableWork {
   /** @param expected the key of the row that is updated */
   put(row: unknown, expected?: RowKey): void {
     if (row === undefined && expected !== undefined)
-      throw new InvalidArgumentError(`update() of '${this.#name}'`, 'must return a row, or null to delete it.')
+      throw new InvalidArgumentError(say`update() of '${this.#name}'`, say`must return a row, or null to delete it.`)
     const checked = this.checked(row)
     const key = this.keyOf(checked)
     if (expected !== undefined && mapKeyOf(key) !== mapKeyOf(expected)) {
       throw new InvalidArgumentError(
-        `update() of '${this.#name}'`,
-        'returned a row with another key. Delete the one and put the other.',
+        say`update() of '${this.#name}'`,
+        say`returned a row with another key. Delete the one and put the other.`,
       )
     }
     this.stage(key, checked as object)
@@ -141,7 +142,7 @@ export class TableWork {
   stage(key: RowKey, row: object): void {
     const entry = taken(copyOfKey(key), row, this.#name)
     if (mapKeyOf(this.keyOf(entry.row)) !== mapKeyOf(key))
-      throw new InvalidArgumentError(this.#keyOfRow, 'changes each time it is read.')
+      throw new InvalidArgumentError(this.#keyOfRow, say`changes each time it is read.`)
     if (__DEV__) this.#indexes?.look(entry.key, entry.row)
     this.#write(entry)
   }
@@ -176,7 +177,7 @@ export class TableWork {
 
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null || Array.isArray(row))
-      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'must be an object.')
+      throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`must be an object.`)
     // What is inherited is not stored.
     const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)
@@ -190,15 +191,15 @@ export class TableWork {
    */
   checked(row: unknown): unknown {
     if (isRefusedPromise(row))
-      throw new InvalidArgumentError(`A row of '${this.#name}'`, 'is a promise. Await it before it is put.')
+      throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`is a promise. Await it before it is put.`)
     if (this.#schema === undefined) return row
     // A copy, because a schema may change what it is given.
     const before = freshCopy(row)
     const result = this.#validate(row)
     if (result.issues !== undefined) {
       throw new InvalidArgumentError(
-        `A row of '${this.#name}'`,
-        `does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`,
+        say`A row of '${this.#name}'`,
+        say`does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`,
       )
     }
     const { value } = result
@@ -207,7 +208,7 @@ export class TableWork {
       if (again.issues !== undefined || !sameStored(again.value, value)) {
         throw new InvalidArgumentError(
           `tables.${this.#name}.schema`,
-          'changes its own output. A row that was read is checked again when it is put: change values before they are put.',
+          say`changes its own output. A row that was read is checked again when it is put: change values before they are put.`,
         )
       }
     }
@@ -221,7 +222,7 @@ export class TableWork {
     if (!isRefusedPromise(result)) return result
     throw new InvalidArgumentError(
       `tables.${this.#name}.schema`,
-      'is asynchronous. A row must be checked synchronously.',
+      say`is asynchronous. A row must be checked synchronously.`,
     )
   }
 

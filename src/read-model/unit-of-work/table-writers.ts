@@ -1,5 +1,6 @@
 /** The `tables` argument of handlers. */
 import { InvalidArgumentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { TableWriter } from '../define.js'
 import { assertKey, type RowKey } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
@@ -76,15 +77,15 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   #assertKey(key: RowKey): void {
-    if (typeof key !== 'string') assertKey(key, `The key of '${this.#name}'`)
+    if (typeof key !== 'string') assertKey(key, say`The key of '${this.#name}'`)
   }
 
   #assertOpen(): void {
     // Its event is done with: a write now would be counted to another one.
     if (!this.#event.open)
       throw new InvalidArgumentError(
-        `Table '${this.#name}'`,
-        'is used after its handler ended. Await everything inside the handler.',
+        say`Table '${this.#name}'`,
+        say`is used after its handler ended. Await everything inside the handler.`,
       )
   }
 }

@@ -1,5 +1,6 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
 import { InvalidArgumentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { isRefusedPromise, isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
@@ -53,7 +54,7 @@ export class UnitOfWork<E extends EventShape> {
         table,
         key: (event) => notLate(fold.key(event)),
         evolve: (row, event) => fold.evolve(row, event),
-        label: `The key of fold '${table}'`,
+        label: say`The key of fold '${table}'`,
       }),
     )
     this.#writers = tableWriters(Object.keys(definition.tables))
@@ -131,7 +132,7 @@ export class UnitOfWork<E extends EventShape> {
     }
   }
 
-  /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds (N17). */
+  /** Runs the folds and the handler of an event; what they wrote counts only if all of it succeeds. */
   apply(event: RecordedEvent<E>): void | Applying {
     const { on } = this.#definition
     const handler = Object.hasOwn(on, event.type)
@@ -242,8 +243,8 @@ class Application implements Invocation, Applying {
 /** What a handler writes after it ended is in no commit, and the checkpoint would move on without it. */
 const notAwaited = (table: string | undefined): InvalidArgumentError =>
   new InvalidArgumentError(
-    `Table '${table}'`,
-    'was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.',
+    say`Table '${table}'`,
+    say`was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.`,
   )
 
 /** The keys that the folds of these events touch and that only the storage knows. */
@@ -288,11 +289,11 @@ function evolve<E extends EventShape>(
   if (isRefusedPromise(after)) {
     throw new InvalidArgumentError(
       `fold.${fold.table}.evolve`,
-      'returned a promise. It must return the row; await things in a handler of `on`.',
+      say`returned a promise. It must return the row; await things in a handler of \`on\`.`,
     )
   }
   const row = table.checked(after)
   if (mapKeyOf(table.keyOf(row)) !== mapKeyOf(key))
-    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, "answered a row with another key than 'key' did.")
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, say`answered a row with another key than 'key' did.`)
   table.stage(key, row as object)
 }

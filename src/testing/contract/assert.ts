@@ -3,7 +3,7 @@ import { describe } from '../../errors.js'
 
 /** One rule of a contract. Rejects with an `Error` that says what was expected. */
 export interface ContractCase {
-  /** Starts with the rule's number: `S5: a conflict …`. */
+  /** Starts with the number of its rule, which the project's docs/rules.md explains. */
   readonly name: string
   run(): Promise<void>
 }

@@ -3,7 +3,7 @@
  *
  * `for (const { name, run } of eventStoreContract(open)) test(name, run)`
  *
- * S8, S10, S11, S15 and S20 have no case here: they are about typed reads, snapshots, changing events and files with one owner.
+ * Typed reads and attempts to change an event have no case here.
  */
 import type { EventFilter, EventStore, StreamWrite } from '../../log/event-store.js'
 import { collect, equal, ok, rejects, type ContractCase } from './assert.js'

@@ -32,7 +32,7 @@ const oddNames = [
   'a\nb',
 ]
 
-/** K1–K4. */
+/** Checkpoints: saved, replaced, missing, one for each name. */
 export function checkpointStoreContract(open: () => Promise<PortSubject<CheckpointStore>>): ContractCase[] {
   const { cases, add } = suite(open)
   add('K1: a saved position is loaded', async (store) => {
@@ -92,7 +92,7 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
   return cases
 }
 
-/** L1–L4 and L6, and waiting in line. */
+/** Locks: free, held, released, waited for, of any name. */
 export function coordinatorContract(open: () => Promise<PortSubject<ProjectorCoordinator>>): ContractCase[] {
   const { cases, add } = suite(open)
   add('L1: a free name is granted', async (one) => {

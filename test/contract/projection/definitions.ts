@@ -17,7 +17,7 @@ import { added, events, newName, other, rowsOf, sums, type Backend, type Event, 
 
 const tables = { sums: table<Sum>()({ key: 'name', indexes: { byTotal: 'total' } }) }
 const soon = { timeout: 25_000 }
-const refused = { name: 'ProjectionError', code: 'definition-changed' }
+const refused = { name: 'DefinitionChangedError', code: 'definition-changed' }
 
 /** Like `sums`, but that every amount counts double. */
 const doubled = () =>

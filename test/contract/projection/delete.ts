@@ -1,4 +1,4 @@
-/** Read models give their room back: they can be folded again, and the log stays (HAZARDS H46). */
+/** Read models give their room back: they can be folded again, and the log stays (H46). */
 import { describe, expect, test } from 'vitest'
 import { deleteReadModel, openReadModel, runProjection, startProjection } from 'tidemark'
 import { databaseNames, databaseOf } from '../../support/raw-database.js'
@@ -43,7 +43,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
       await expect
         .poll(() => live.getSnapshot(), soon)
         .toMatchObject({
-          value: [
+          data: [
             { name: 'a', count: 2, total: 4 },
             { name: 'b', count: 2, total: 7 },
           ],

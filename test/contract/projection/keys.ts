@@ -188,7 +188,7 @@ export function keysContract({ name, open, shared }: Backend): void {
                 tables: { rows: unchecked<{ id: number; v?: unknown; w?: unknown }>({ key: 'id', indexes }) },
                 on: {
                   Added: ({ data }, { rows }) =>
-                    void values.forEach((value, at) => rows.put({ ...value, id: at + data.amount })),
+                    values.forEach((value, at) => rows.put({ ...value, id: at + data.amount })),
                 },
               })
               const answers = []
@@ -320,7 +320,7 @@ export function keysContract({ name, open, shared }: Backend): void {
       const definition = defineProjection(events, {
         name: 'rules',
         tables: { rows: unchecked<{ id: number; v?: unknown; w?: unknown }>({ key: 'id', indexes }) },
-        on: { Added: (_event, { rows: put }) => void rows.forEach((row) => put.put(row)) },
+        on: { Added: (_event, { rows: put }) => rows.forEach((row) => put.put(row)) },
       })
       await runProjection(store, definition)
       const view = await openReadModel(store, definition)

@@ -121,7 +121,7 @@ export function liveContract({ name, open }: Backend): void {
       expect(resting.getSnapshot()).toMatchObject({ status: 'error', error, data: { name: 'a', total: 4 } })
       expect(resting.getSnapshot()).toBe(resting.getSnapshot())
       expect(fresh.getSnapshot()).toMatchObject({ status: 'error', error })
-      expect(fresh.getSnapshot()).not.toHaveProperty('value')
+      expect(fresh.getSnapshot()).not.toHaveProperty('data')
       expect(clock.pending).toBe(0)
       const stop = fresh.subscribe(() => expect.fail('there is nothing to tell'))
       expect([clock.pending, fresh.getServerSnapshot()]).toEqual([0, { status: 'loading' }])

@@ -362,7 +362,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         for (const each of [table, `tidemark:other:${table}`])
           unpacked[each] = { keyPath, indexes: {}, rows: (stores[each]?.rows ?? []).flat() }
       }
-      const [state] = stores['tidemark:state']?.rows as { fingerprint: string }[]
+      const [state] = (stores['tidemark:state']?.rows ?? []) as { fingerprint: string }[]
       expect(state?.fingerprint).toMatch(/^packed /)
       unpacked['tidemark:state'] = {
         ...(stores['tidemark:state'] as StoredDatabase['stores'][string]),

@@ -168,7 +168,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
           sums: {
             key: (event) => (event.type === 'Added' ? event.data.to : undefined),
             evolve: (row, event) => ({
-              name: String((event.data as { to: string }).to),
+              name: (event.data as { to: string }).to,
               total: (row?.total ?? 0) + (event.data as { amount: number }).amount,
             }),
           },

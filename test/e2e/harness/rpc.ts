@@ -11,7 +11,7 @@ export interface RpcRequest {
 export type RpcResponse = { readonly result: unknown } | { readonly error: Readonly<Record<string, unknown>> }
 
 /** Kept between calls of `run` in one realm: stores, projections, whatever a test opens. */
-export const state: Record<string, any> = {}
+const state: Record<string, any> = {}
 
 const methods: Record<string, (...args: any[]) => unknown> = {
   ping: () => 'pong',

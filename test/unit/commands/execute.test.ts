@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { ensure, refuse, type Command, type Decision } from '../../../src/commands/command.js'
-import { CommandConflictError } from '../../../src/commands/conflict.js'
+import { CommandConflictError } from '../../../src/errors.js'
 import { execute } from '../../../src/commands/execute.js'
 import { StorageFailedError, UndeclaredStreamError } from '../../../src/errors.js'
 import { deposited, fakeStore, instantClock, withdrawn, type BankEvent } from './fake-store.js'
@@ -207,8 +207,9 @@ describe('conflicts', () => {
       }).catch((error: unknown) => error)
       expect(error).toBeInstanceOf(CommandConflictError)
       expect(error).toMatchObject({
-        code: 'version-conflict',
+        code: 'command-conflict',
         outcome: 'not-written',
+        stream: 'a',
         attempts: retries + 1,
         streams: ['a'],
         cause: { code: 'version-conflict' },

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { refuse, type Command, type CommandEvent, type CommandResult } from '../../../src/commands/command.js'
-import { CommandConflictError } from '../../../src/commands/conflict.js'
+import { CommandConflictError } from '../../../src/errors.js'
 import { commandPipeline, type CommandReply } from '../../../src/commands/pipeline.js'
 import { commandRetry } from '../../../src/platform/backoff.js'
 import { VersionConflictError } from '../../../src/errors.js'

@@ -8,6 +8,7 @@ const named = (name: string): PreparedAppend => ({
   events: [],
   expected: new Map([[name, 'any']]),
   condition: undefined,
+  pathOf: (index) => `events[${index}]`,
 })
 
 /** A queue over a store that notes what it is given, and settles when it is told. */

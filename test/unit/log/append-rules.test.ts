@@ -31,6 +31,7 @@ const append = (events: readonly EventText[], given: Partial<PreparedAppend> = {
   events,
   expected: new Map<string, ExpectedVersion>([['s', 'any']]),
   condition: undefined,
+  pathOf: (index) => `events[${index}]`,
   ...given,
 })
 const log = (known: readonly StoredEvent[] = [], given: Partial<LogState> = {}): LogState => ({
@@ -75,7 +76,9 @@ test('a conflict is reported before a condition that fails too', () => {
     expected: new Map([['s', 4]]),
     condition: { filter: compileFilter({}), after: 0 },
   })
-  expect(() => decideAppend(given, log([], { firstMatch: () => 8 }))).toThrow(/is at version 5, not at version 4/)
+  expect(() => decideAppend(given, log([], { firstMatch: () => 8 }))).toThrow(
+    /is at version 5, but the append expected version 4/,
+  )
 })
 
 test('the condition is asked only if there is one, and names the first match', () => {

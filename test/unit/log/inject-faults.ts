@@ -1,4 +1,4 @@
-/** Faults at each call of IndexedDB that the log makes, on fake-indexeddb: what browsers do to such software (HAZARDS 1a to 1c). */
+/** Faults at each call of IndexedDB that the log makes, on fake-indexeddb: what browsers do to such software (docs/hazards.md). */
 import { forceCloseDatabase, IDBVersionChangeEvent as VersionChangeEvent } from 'fake-indexeddb'
 
 export type Fault =

@@ -1,4 +1,4 @@
-// HAZARDS 5.1: random commands against a reference log, with a fault at any call of IndexedDB.
+// Random commands against a reference log, with a fault at any call of IndexedDB.
 import 'fake-indexeddb/auto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'

@@ -1,4 +1,4 @@
-// SPEC 3.1 to 3.4, where a case is about a type that our API has no name for: what it means for a number, a page or a stream here.
+// Rules about a type that this API has no name for: what they mean for a number, a page or a stream.
 import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import { defineEvents, openEventStore, type EventCatalogue, type RecordedEvent, type TidemarkStore } from 'tidemark'

@@ -46,7 +46,7 @@ function running(headOf = (_scannedTo: number, head: number) => head, limit = In
     rows,
     clock: backend.clock,
     /** Appends without a word of the reader's own. */
-    append: (count: number) => void backend.append(count),
+    append: (count: number) => backend.append(count),
     hint: (head: number) => hint(head),
     /** Calls back within each read. */
     whileReading: (listener: (reads: number) => void) => {

@@ -340,7 +340,7 @@ describe('the lock', () => {
     const rows = fakeRows()
     const hangs = new Promise<undefined>(() => {})
     const stopping = new AbortController()
-    drive(backend, fakeTarget(rows, { commit: () => hangs }), ports(backend), { signal: stopping.signal })
+    void drive(backend, fakeTarget(rows, { commit: () => hangs }), ports(backend), { signal: stopping.signal })
     await backend.clock.advance(10)
     stopping.abort()
     await backend.clock.advance(1_990)

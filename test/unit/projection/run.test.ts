@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import type { ProjectionError } from '../../../src/errors.js'
+import type { ProjectionFailedError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
@@ -50,7 +50,7 @@ const failing = (backend: FakeBackend, projector: Projector, config: Config = {}
     () => {
       throw new Error('did not fail')
     },
-    (error: unknown) => error as ProjectionError,
+    (error: unknown) => error as ProjectionFailedError,
   )
 async function runFor(
   backend: FakeBackend,
@@ -120,7 +120,7 @@ test.for([
   expect(backend.reads).toHaveLength(expected)
 })
 
-test('P6, P7: a held lock is a leadership error, and so is a coordinator that fails', async () => {
+test('P6, P7: a held lock is refused, and so is a coordinator that fails', async () => {
   const backend = fakeBackend()
   backend.append(1)
   const { projector, applied } = collector(backend.clock)
@@ -128,7 +128,7 @@ test('P6, P7: a held lock is a leadership error, and so is a coordinator that fa
   expect(await failing(backend, projector)).toMatchObject({ code: 'already-running' })
   guard?.release()
   const broken = { ...backend, coordinator: { ...backend.coordinator, tryAcquire: () => Promise.reject(boom) } }
-  expect(await failing(broken, projector)).toMatchObject({ code: 'already-running', cause: boom })
+  expect(await failing(broken, projector)).toMatchObject({ code: 'coordination-failed', cause: boom })
   expect(applied).toEqual([])
   let refused: unknown = 'not asked'
   await run(backend, {
@@ -566,7 +566,10 @@ test.for(['before', 'read', 'apply', 'commit', 'retry', 'idle'])(
         throw boom
       },
       onFailure: retry,
-      commit: () => void abortIf('commit') as undefined,
+      commit: () => {
+        abortIf('commit')
+        return undefined
+      },
     })
     if (when === 'idle') backend.clock.schedule(10, () => controller.abort())
     const result = await backend.clock.runUntil(

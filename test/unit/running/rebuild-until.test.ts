@@ -65,7 +65,7 @@ describe.for([
     await projection.caughtUp(3)
     broken = true
     await expect(projection.rebuild({ until: 'complete' })).rejects.toMatchObject({
-      name: 'ProjectionError',
+      name: 'ProjectionFailedError',
       position: 2,
       message: expect.stringContaining('poison'),
     })

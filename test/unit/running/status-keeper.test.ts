@@ -114,7 +114,7 @@ test('what moves does not stall: forwards, or back to the beginning of a rebuild
   }
   await clock.advance(5_000)
   look({ position: 5, rebuild: { position: 3 } as never }, 9)
-  expect(now()).toMatchObject({ phase: 'stalled', message: expect.stringContaining('5 s; the event after position 3') })
+  expect(now()).toMatchObject({ phase: 'stalled', message: expect.stringMatching(/position 3 .*for 5 s\./) })
 })
 
 test('an event that is tried again shows as that: neither a page nor a look hides it', async () => {
@@ -126,7 +126,7 @@ test('an event that is tried again shows as that: neither a page nor a look hide
     phase: 'retrying',
     head: 6,
     lastError: why,
-    message: expect.stringContaining('event at 2'),
+    message: expect.stringContaining('event at position 2'),
   })
   await clock.advance(60_000)
   look({ position: 1 }, 6)

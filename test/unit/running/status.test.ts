@@ -72,7 +72,7 @@ test('N45: a handler that never comes back shows as stalled, with the event it i
   expect([phase, leader, message]).toEqual([
     'stalled',
     true,
-    expect.stringMatching(/handler has not come back for \d+ s; the event after position 0/),
+    expect.stringMatching(/^The handler for the event after position 0 has been running for \d+ s\./),
   ])
   comeBack()
   await clock.advance(10)

@@ -23,8 +23,8 @@ const codes = async (count: number, work: () => Promise<unknown>) => {
   return seen
 }
 
-describe('SPEC 3.7', () => {
-  test("SPEC H1: with a read failure of 1, a read is a storage failure that names 'read stream'", async () => {
+describe('faults by chance', () => {
+  test("F1: with a read failure of 1, a read is a storage failure that names 'read stream'", async () => {
     const store = faulty(await open(), { probabilities: { readStream: 1, readPage: 1 } })
     await expect(stream(store)).rejects.toMatchObject({
       code: 'storage-failed',
@@ -37,7 +37,7 @@ describe('SPEC 3.7', () => {
     await expect(store.read()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'storage-failed' })
   })
 
-  test("SPEC H2: with an append failure of 1, an append is a storage failure that names 'append events', and nothing is stored", async () => {
+  test("F2: with an append failure of 1, an append is a storage failure that names 'append events', and nothing is stored", async () => {
     const store = faulty(await open(), { probabilities: { append: 1 } })
     await expect(store.append(write)).rejects.toMatchObject({
       code: 'storage-failed',
@@ -47,7 +47,7 @@ describe('SPEC 3.7', () => {
     expect(await store.head()).toBe(0)
   })
 
-  test('SPEC H3: with a conflict of 1, an append that expects a version meets a conflict before any failure', async () => {
+  test('F3: with a conflict of 1, an append that expects a version meets a conflict before any failure', async () => {
     const store = faulty(await open(), { probabilities: { conflict: 1, append: 1 } })
     await expect(store.append(write)).rejects.toThrow(VersionConflictError)
     await expect(
@@ -60,7 +60,7 @@ describe('SPEC 3.7', () => {
     await expect(store.append({ stream: 's', events: [event] })).rejects.toMatchObject({ code: 'storage-failed' })
   })
 
-  test('SPEC H4: with 0 everywhere, everything passes through', async () => {
+  test('F4: with 0 everywhere, everything passes through', async () => {
     const probabilities = {
       readPage: 0,
       readStream: 0,
@@ -84,7 +84,7 @@ describe('SPEC 3.7', () => {
     }
   })
 
-  test('SPEC H5: a seed fails the same calls again, whatever runs in between; without one each run is another', async () => {
+  test('F5: a seed fails the same calls again, whatever runs in between; without one each run is another', async () => {
     const run = async (options: FaultOptions, disturbed: boolean) => {
       const store = faulty(await open(), {
         ...options,
@@ -103,7 +103,7 @@ describe('SPEC 3.7', () => {
     expect(new Set(seeds).size).toBeGreaterThan(1)
   })
 
-  test('SPEC H6: with n conflicts the first n appends conflict and the next one goes through; with none, the first', async () => {
+  test('F6: with n conflicts the first n appends conflict and the next one goes through; with none, the first', async () => {
     for (const conflicts of [0, 1, 3]) {
       const store = faulty(await open(), { conflicts })
       expect(await codes(conflicts + 1, () => store.append(write))).toEqual([

@@ -1,4 +1,4 @@
-/** What a log is, in an array: the rules of SPEC 3.2 and 3.3 without storage, caches or time. The model test holds the real log against it. */
+/** What a log is, in an array: the rules of appending and reading (docs/rules.md) without storage, caches or time. The model test holds the real log against it. */
 import type { EventFilter, ExpectedVersion } from 'tidemark'
 
 export interface ReferenceEvent {

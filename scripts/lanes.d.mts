@@ -1,0 +1,1 @@
+export function inLanes<T>(tasks: readonly (() => Promise<T>)[], lanes: number): Promise<T[]>
