@@ -18,7 +18,7 @@ export interface EventDraft extends Omit<EventText, 'data' | 'meta'> {
   readonly meta: unknown
 }
 
-/** What an event has besides `data` and `meta` is no longer than this, in characters of JSON. */
+/** The most that an event has apart from `data` and `meta`, in characters of JSON. */
 const mostAround = 8 * 1024
 
 /** Makes what is stored of events. */

@@ -148,7 +148,7 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   /**
    * The events of one stream in version order; none for an unknown stream.
    *
-   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
+   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. The events before it come first
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */

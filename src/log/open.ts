@@ -71,7 +71,7 @@ export type StoreInternals = CommonInternals &
 
 interface CommonInternals {
   readonly signals: Signals
-  /** The identity of the log: rows folded from another one are void. */
+  /** The id of the log: rows folded from another log are void. */
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
@@ -257,12 +257,12 @@ export async function openMemoryEventStore<E extends EventShape>(
 /**
  * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with `StorageLostError`.
  *
- * @throws StorageBusyError if another tab does not let go of it within 30 s; StorageFailedError if the browser could not delete it
+ * @throws StorageBusyError if another tab keeps it open for 30 s; StorageFailedError if the browser could not delete it
  */
 export async function deleteEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, say`The event store '${name}'`)
-  // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
+  // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and rebuilt.
   const known = (await indexedDB.databases?.().catch(() => [])) ?? []
   for (const { name: other } of known)
     if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, say`The read model '${other}'`)

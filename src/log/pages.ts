@@ -101,7 +101,7 @@ export async function finishPage<E extends EventShape>(
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
 
-/** How many events the first page of {@link readPages} holds at most, and a later one. Whoever stops early shall not pay for much. */
+/** How many events the first page of {@link readPages} holds at most, and a later one. A caller that stops early has not paid for much. */
 const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */

@@ -3,7 +3,7 @@ import { readsBackwards } from './engine-quirks.js'
 import { requestedAll } from './indexeddb.js'
 import { optional } from './promises.js'
 
-/** The last records of a span, so many at most. */
+/** The last records of a span, `limit` at most. */
 export function readBackwards(
   source: IDBObjectStore | IDBIndex,
   span: IDBKeyRange | IDBValidKey | null,

@@ -8,7 +8,7 @@ export const inChromium = (): boolean => agent().includes('Chrome/')
 
 /**
  * Whether this is a worker of WebKit. If one is terminated, WebKit may leave its transactions open for good, and all that need their
- * stores wait for them, also after the page has gone: those whose `commit()` was called before their requests were answered, and any of
+ * stores wait for them, also after the page has gone: those whose `commit()` was called before their requests had succeeded, and any of
  * several that were under way in parallel. WebKit is known by its name, since nothing else about it shows this. Chromium has both names.
  */
 export const isWorkerOfWebKit = (): boolean =>
@@ -23,8 +23,8 @@ export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
  */
 export const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
 
-/** Whether `getAll` takes a direction: where `getAllRecords` exists, which is not everywhere yet (H13). */
+/** Whether `getAll` takes a direction: where `getAllRecords` exists, which is not everywhere yet. */
 export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
 
-/** What Chromium calls the failure to read a value whose file is gone or damaged (H16). */
+/** What Chromium calls the failure to read a value whose file is gone or damaged. */
 export const namesOfLoss: readonly string[] = ['NotReadableError', 'NotFoundError', 'DataError']

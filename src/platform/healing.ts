@@ -38,7 +38,7 @@ const scratch = 'tidemark::healing'
 const rounds = 3
 /** After each round, ms. */
 const settling = 400
-/** How long the lock is kept so that others hear that it is done, ms. */
+/** How long the lock is kept so that the hint reaches the other pages first, ms. */
 const hearing = 100
 /** Before a try, ms; twice as long after each that fails. */
 const firstPause = 1_000
@@ -55,7 +55,7 @@ export class Healing {
   /** The channels of the stores that are open here. */
   readonly #stores = new Set<Signals>()
   readonly #listeners = listenerSet<[StorageOccurrence]>()
-  /** What is told while there is danger. */
+  /** What is reported while there is danger. */
   #reported: StorageOccurrence | undefined
   #failures = 0
   #failedAt = 0
@@ -87,7 +87,7 @@ export class Healing {
     this.#plan(this.#pause)
   }
 
-  /** A write succeeded: there may be room again. */
+  /** A write succeeded: there may be space again. */
   worked(): void {
     if (this.#reported !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())
   }
@@ -97,7 +97,7 @@ export class Healing {
     this.#closedAt = this.#clock.monotonic()
   }
 
-  /** Calls back with what happens, and at once if there is danger. Returns how to stop that. */
+  /** Calls back with what happens, and immediately if there is danger. Returns how to stop that. */
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
     const reported = this.#reported
     if (reported !== undefined) tell(() => listener(reported))
@@ -149,10 +149,10 @@ export class Healing {
     this.#triedAt = this.#clock.monotonic()
     try {
       const work = () => this.#heal(signal)
-      // Of several pages one at a time; the others hear of it.
+      // One of several pages does it; the others are notified.
       await (feature((here) => here.navigator.locks)?.request(scratch, { signal }, work) ?? work())
     } catch (error) {
-      // The disk is still full, and this was a write that failed. Pages that missed the first hint are told now.
+      // The disk is still full, and this was a write that failed. Pages that missed the first hint are notified now.
       if (!signal.aborted) {
         this.#pause = Math.min(2 * this.#pause, longestPause)
         this.failed(error)

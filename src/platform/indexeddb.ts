@@ -28,7 +28,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   const options = { cause: error, outcome }
   if (name === 'QuotaExceededError') {
     return new StorageFullError(
-      say`No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
+      say`No space left while ${what}. Free space on the device or in this site's storage, then retry.`,
       {
         cause: error,
         ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
@@ -61,7 +61,7 @@ export function assertAvailable(what: string): void {
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
-/** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
+/** How a promise is settled. An object that holds this holds the promise, and so what it was settled with. */
 interface Settling<T> {
   readonly resolve: (value: T) => void
   readonly reject: (error: unknown) => void
@@ -77,7 +77,7 @@ function deferred<T>(): { readonly answer: Promise<T>; readonly settling: Settli
 }
 
 /**
- * A request as a promise. Its error is also seen by the transaction, which decides: so nobody needs to await it.
+ * A request as a promise. Its error is also seen by the transaction, which decides: so it need not be awaited.
  *
  * Requests and transactions are objects of the browser, and what they and their listeners hold outlives every quick collection of
  * garbage, also when they are done and forgotten: it is copied twice, and waits for a long one. So the listeners keep no way to the
@@ -101,10 +101,10 @@ export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => r
 export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => requested(request, (all) => all.splice(0))
 
 /**
- * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they
+ * Ends a transaction with an explicit commit after its writes, in the order they were made: immediately in Chromium, elsewhere when they
  * have succeeded.
  *
- * Firefox only heeds a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
+ * Firefox only reacts to a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
  * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it.
  */
 export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
@@ -114,11 +114,11 @@ export async function commitWritten(transaction: IDBTransaction, writes: readonl
   transaction.commit()
 }
 
-/** The names of a store's indexes. Asks nothing of the storage, and so waits for nobody. */
+/** The names of a store's indexes. Asks nothing of the storage, and so waits for no other transaction. */
 export function indexNames(database: IDBDatabase, store: string): string[] {
   const transaction = database.transaction(store)
   const names = [...transaction.objectStore(store).indexNames]
-  // Else it stands in line for a store that somebody may hold (H8).
+  // Else it waits for a store that another transaction may hold (H8).
   transaction.abort()
   return names
 }
@@ -150,7 +150,7 @@ export function reportedOutcome(options: TransactOptions, outcome: WriteOutcome)
   return options.isWrite === true ? 'not-written' : undefined
 }
 
-/** What it throws at once is an answer like any other. */
+/** What `work` throws synchronously becomes a rejection. */
 const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> =>
   new Promise((answer) => answer(work(transaction)))
 
@@ -196,7 +196,7 @@ function settled<T>(
     try {
       transaction.commit()
     } catch {
-      // It failed at once, and `working` says how.
+      // It has failed already, and `working` says how.
     }
   }
   working.then(end.worked, end.failed)
@@ -301,7 +301,7 @@ function watchSilence(
     const told = { outcome: reportedOutcome(options, outcome) }
     fail(
       new StorageBusyError(
-        say`The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        say`The storage did not respond within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
         told,
       ),
       outcome,

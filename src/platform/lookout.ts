@@ -1,4 +1,4 @@
-/** Looking now and then, so that a lost hint is made up for. */
+/** Looking at intervals, so that a lost hint does no harm. */
 import type { Clock } from './clock.js'
 import { pageLifecycle } from './page-lifecycle.js'
 

@@ -4,9 +4,8 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'src/log': 70,
+  'src/log': 10,
   'src/maintenance': 67,
-  'src/platform': 60,
   'src/projection': 49,
   'src/read-model': 74,
   'src/reading': 12,

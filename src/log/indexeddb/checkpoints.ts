@@ -1,4 +1,4 @@
-/** The checkpoints of plain projectors, beside the log. */
+/** The checkpoints of plain projectors, in the database of the log. */
 import { LeadershipLostError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { projectionName } from '../../events/names.js'
@@ -12,7 +12,7 @@ export interface Letter {
   readonly position: number
 }
 
-/** Loads and saves one position per name, and dead letters beside it; see the port `CheckpointStore`. */
+/** Loads and saves one position per name, and dead letters with it; see the port `CheckpointStore`. */
 export interface Checkpoints {
   load(name: string): Promise<number | undefined>
   save(
@@ -27,7 +27,7 @@ export interface Checkpoints {
   /** After a position, in order. */
   deadLetters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
   countDeadLetters(name: string): Promise<number>
-  /** Answers false if there is none at the position. */
+  /** Returns false if there is no dead letter at the position. */
   removeDeadLetter(name: string, position: number): Promise<boolean>
 }
 

@@ -33,7 +33,7 @@ export class IndexedDbLog {
   readonly #writer: LogWriter
   #logId: string | undefined
   readonly #clock: Clock
-  /** The newer format that a hint named last, and until when no other one is heeded. */
+  /** The newer format that a hint named last, and until when others are ignored. */
   #newer = { format, deafUntil: -Infinity }
 
   constructor(options: IndexedDbLogOptions) {
@@ -88,7 +88,7 @@ export class IndexedDbLog {
     this.#writer = new LogWriter(this.connection, this.#recent, options)
   }
 
-  /** The identity of the log; see {@link LogMeta.incarnation}. */
+  /** The id of the log, as its own row has it. */
   async logId(): Promise<string> {
     // Also where it is known: nothing may be built for a log that is lost (H31).
     await this.connection.open()

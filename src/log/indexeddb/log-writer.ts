@@ -184,7 +184,7 @@ interface Adding extends Written {
   readonly requests: readonly IDBRequest[]
 }
 
-/** Adds the records of an append. Between many of them the page gets its turn, while the storage is at work. */
+/** Adds the records of an append. Between many of them it waits for the storage, so that the page can respond. */
 function addRecords(
   commits: IDBObjectStore,
   prepared: PreparedAppend,

@@ -32,7 +32,7 @@ export class MemoryLog {
     this.#context = context
   }
 
-  /** Calls must not overlap: the store queues them. Gives the page its turn between many events; readers see all of them together. */
+  /** Calls must not overlap: the store queues them. Pauses between many events, so that the page can respond; readers see all of them together. */
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
     const slices = new Slices()
     const head = this.#events.length
