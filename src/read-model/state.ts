@@ -246,7 +246,7 @@ export function tried(key: string, { trying, ...before }: StateRow, from: StateR
 }
 
 /** Somebody resumes a projection, or begins it again: whatever was suspected is tried. */
-export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
+function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
   return rest
 }
 
