@@ -32,13 +32,7 @@ export type { NotJson } from './events/json-type.js'
 export type { Literal, Literals } from './events/literals.js'
 
 // The log
-export {
-  deleteEventStore,
-  openEventStore,
-  type EventStoreOptions,
-  type StorePorts,
-  type TidemarkStore,
-} from './log/open.js'
+export { deleteEventStore, openEventStore, type EventStoreOptions, type TidemarkStore } from './log/open.js'
 export type {
   AppendOptions,
   AppendResult,
@@ -55,7 +49,6 @@ export type {
   StreamAppendOptions,
   StreamWrite,
 } from './log/event-store.js'
-export type { CollectedPage, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
@@ -73,7 +66,7 @@ export type { PersistenceResult, StorageUsage } from './platform/storage-manager
 // Projections
 export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
-export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { ProjectionReport, ReportedEvent } from './projection/report.js'
 export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export { startProjection } from './running/start-projection.js'

@@ -593,8 +593,8 @@ export default [
   {
     id: 'fold-5',
     file: 'src/reading/live-projection.ts',
-    find: '          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)\n          progress()',
-    replace: '          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)',
+    find: '          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })\n          progress()',
+    replace: '          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })',
     tests: ['test/unit/reading/live-projection.test.ts'],
     breaks: 'a long log is never folded to its end',
   },

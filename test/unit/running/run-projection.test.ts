@@ -56,7 +56,7 @@ describe('a backend of three ports', () => {
       ],
     })
     await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'projection-failed' })
-    await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'already-running' })
+    await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'coordination-failed' })
     expect(broken.faults.injected.map(({ call }) => call)).toEqual(['load', 'tryAcquire'])
     expect(await runProjection(broken, counting().projector)).toMatchObject({ applied: 1 })
   })
