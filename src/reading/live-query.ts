@@ -123,7 +123,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   return {
     subscribe,
     getSnapshot() {
-      // Subscribers are told by the source.
+      // With subscribers, the source reports its end.
       if (stop === undefined) end()
       return snapshot
     },

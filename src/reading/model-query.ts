@@ -33,7 +33,7 @@ export function modelQuery<T extends Tables, V>(
   /** The tables of the last answer, and of the run under way so far. */
   let touched: ReadonlySet<string> = new Set()
   let reading: ReadonlySet<string> = new Set()
-  /** Runs the query once, with answers that are known already. */
+  /** Runs the query once, with reads that were made beforehand. */
   const attempt = async (known: Known[]) => {
     const read = new Set<string>()
     reading = read
@@ -56,7 +56,7 @@ export function modelQuery<T extends Tables, V>(
   return {
     end,
     async evaluate(): Promise<LiveAnswer<V> | undefined> {
-      /** What the last try asked, read at one moment: the next try, which asks the same, is not torn. */
+      /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
       let known: Known[] = []
       for (let tries = 1; ; tries += 1) {
         const { data, asked, positions } = await attempt(known)

@@ -31,7 +31,7 @@ export interface ReadModelView<T extends Tables> {
    * commit: if commits came between its reads, it runs again, and until that succeeds the answer before stays. Once the view is closed, its
    * snapshot is an `'error'` with a ClosedError and the last answer.
    *
-   * @param query reads the tables that it is given; what it returns should be plain data, so that equal answers can be told
+   * @param query reads the tables that it is given; what it returns should be plain data, so that equal results can be recognised
    *
    * @example
    * const largest = view.live(({ baskets }) => baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 }))

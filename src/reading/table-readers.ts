@@ -30,7 +30,7 @@ export interface TableReader<Row, Index extends string = string> {
 /** The tables of a read model as a reader sees them, by name. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
 
-/** Makes the readers of a definition's tables, whose questions `ask` answers. */
+/** Makes the readers of a definition's tables. They read with `ask`. */
 export function readers<T extends Tables>(
   tables: T,
   ask: (table: string, query: Query) => Promise<Answer>,

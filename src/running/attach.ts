@@ -18,7 +18,7 @@ import { useDefinition } from './definitions.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
 
-/** A projection joined to its store. Closing the target lets go of everything. */
+/** A projection joined to its store. Closing the target releases everything. */
 export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
@@ -69,7 +69,7 @@ function attachPlain<E extends EventShape, C>(
   return join()
 }
 
-/** What every target needs of its store. Other contexts hear of each commit and each change of the state. */
+/** What every target needs of its store. Each commit and each change of the state is posted to the other contexts. */
 function portsOf<E extends EventShape>(
   store: TidemarkStore<E>,
   key: () => string,

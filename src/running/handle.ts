@@ -72,7 +72,7 @@ export interface ProjectionHandle {
    * Dead letters in the order of the log, read 256 at a time.
    *
    * @example
-   * for await (const letter of projection.deadLetters()) await letter.replay()
+   * for await (const deadLetter of projection.deadLetters()) await deadLetter.replay()
    */
   deadLetters(): AsyncIterable<DeadLetter>
   /**
@@ -93,7 +93,7 @@ export interface ProjectionHandle {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Dead letters that are read at once. */
+/** Dead letters that are read together. */
 const deadLetterPage = 256
 
 /** What a handle works with. */

@@ -96,7 +96,7 @@ function started<E extends EventShape, C>(
     drive: ({ target, backend }) =>
       driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report }),
   })
-  /** Lets go of everything, whatever still hangs. */
+  /** Releases everything, even if a handler hangs. */
   const free = () => {
     watch.stop()
     unfollow()
