@@ -1,0 +1,127 @@
+// When a projection that stopped runs again, over runs that the test is.
+import { expect, test, vi } from 'vitest'
+import { StorageFailedError } from 'tidemark'
+import { listenerSet } from '../../../src/platform/listeners.js'
+import type { ProjectionResult } from '../../../src/projection/projector.js'
+import type { Attached } from '../../../src/running/attach.js'
+import { StatusKeeper } from '../../../src/running/status-keeper.js'
+import { supervise } from '../../../src/running/supervise.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+
+const attached = {} as Attached<never>
+const no = new Error('no')
+const result = { position: 1, applied: 1, skipped: 0, parked: 0, reason: 'caught-up' } as ProjectionResult
+
+/** A supervised projection: each run takes the next outcome, and joining fails as long as `joinError` is there. */
+function supervised(
+  outcomes: (Error | ProjectionResult)[],
+  { isContinuous = true, joinError = undefined as unknown } = {},
+) {
+  const clock = virtualClock()
+  const status = new StatusKeeper(clock)
+  const stopping = new AbortController()
+  const restarts = listenerSet()
+  const runs: number[] = []
+  const tries: number[] = []
+  const state = { joinError }
+  const joining = {
+    failed: false,
+    latest: Promise.resolve(attached),
+    retry() {
+      if (!joining.failed) return
+      tries.push(clock.monotonic())
+      joining.join()
+    },
+    join() {
+      joining.failed = state.joinError !== undefined
+      joining.latest = joining.failed ? Promise.reject(state.joinError) : Promise.resolve(attached)
+      joining.latest.catch(() => {})
+    },
+  }
+  joining.join()
+  const watch = { look: vi.fn(async () => {}), start: vi.fn(), faulted: vi.fn() }
+  const ended = vi.fn()
+  void supervise({
+    status,
+    clock,
+    stopping: stopping.signal,
+    joining,
+    watch,
+    restarts,
+    isContinuous,
+    failureBackoff: 100,
+    async drive() {
+      runs.push(clock.monotonic())
+      const outcome = outcomes.shift()
+      if (outcome === undefined)
+        return new Promise((resolve) =>
+          stopping.signal.addEventListener('abort', () => resolve({ ...result, reason: 'aborted' })),
+        )
+      if (outcome instanceof Error) throw outcome
+      return outcome
+    },
+  }).then(ended)
+  return { clock, status, stopping, restarts, runs, tries, state, watch, ended }
+}
+
+test('a batch that is done ends with why, after a last look at the stored state', async () => {
+  const { clock, ended, watch } = supervised([result])
+  await clock.advance(0)
+  expect(ended.mock.calls).toEqual([['The batch is done.']])
+  expect([watch.start.mock.calls, watch.look.mock.calls.length]).toEqual([[[attached]], 1])
+  const other = supervised([{ ...result, reason: 'budget' }])
+  await other.clock.advance(0)
+  expect(other.ended.mock.calls).toEqual([['The batch ended: budget.']])
+})
+
+test('a run that faults waits for a restart, which may come synchronously from a listener of the status', async () => {
+  const { clock, status, restarts, runs, watch } = supervised([no, no])
+  await clock.advance(60_000)
+  expect([status.getSnapshot().phase, status.getSnapshot().lastError, runs]).toEqual(['faulted', no, [0]])
+  expect(watch.faulted).toHaveBeenCalledTimes(1)
+  const unsubscribe = status.subscribe(() => {
+    if (status.getSnapshot().phase === 'faulted') restarts.tell()
+  })
+  restarts.tell()
+  await clock.advance(0)
+  unsubscribe()
+  expect([runs.length, restarts.size, clock.pending]).toEqual([3, 0, 0])
+  expect(status.getSnapshot().phase).toBe('starting')
+})
+
+test('joining that fails for a reason that may pass is tried again after pauses that double, up to 30 s', async () => {
+  const joinError = new StorageFailedError('Opening failed.', { cause: no })
+  const { clock, status, tries, state, runs } = supervised([], { joinError })
+  await clock.advance(100 + 200 + 400)
+  expect([tries, status.getSnapshot().phase]).toEqual([[100, 300, 700], 'retrying'])
+  await clock.advance(200_000)
+  const pauses = tries.map((at, index) => at - (tries[index - 1] ?? 0))
+  expect(Math.max(...pauses)).toBe(30_000)
+  state.joinError = undefined
+  await clock.advance(30_000)
+  expect([runs.length, clock.pending]).toEqual([1, 0])
+})
+
+test('joining that fails for good, or in batch mode, waits for a restart', async () => {
+  for (const options of [
+    { joinError: no },
+    { joinError: new StorageFailedError('Opening failed.', { cause: no }), isContinuous: false },
+  ]) {
+    const { clock, status, tries, restarts } = supervised([], options)
+    await clock.advance(120_000)
+    expect([status.getSnapshot().phase, tries, clock.pending]).toEqual(['faulted', [], 0])
+    restarts.tell()
+    await clock.advance(0)
+    expect(tries).toHaveLength(1)
+  }
+})
+
+test('a stop ends it in whatever state, and leaves nothing behind', async () => {
+  for (const outcomes of [[], [no]]) {
+    const { clock, stopping, restarts, ended } = supervised(outcomes)
+    await clock.advance(1_000)
+    stopping.abort()
+    await clock.advance(0)
+    expect([ended.mock.calls.length, restarts.size, clock.pending]).toEqual([1, 0, 0])
+  }
+})
