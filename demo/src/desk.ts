@@ -211,9 +211,9 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
     if (line === undefined || !form.reportValidity()) return
     const minutes = late.valueAsNumber
     await record(`${line.flight} is ${count(minutes)} minutes late.`, () =>
-      store.append({
-        stream: flightStream(line.flight),
-        events: one({ type: 'DelayReported', data: { flight: line.flight, airport: line.to, minutes } }),
+      store.append(flightStream(line.flight), {
+        type: 'DelayReported',
+        data: { flight: line.flight, airport: line.to, minutes },
       }),
     )
   }
@@ -222,11 +222,11 @@ export function mountDesk(store: Store, session: Session, places: ReadonlyMap<st
     const [line] = picked()
     if (line === undefined) return
     await record(`${line.flight} is cancelled.`, () =>
-      store.append({
-        stream: flightStream(line.flight),
-        expectedVersion: line.version,
-        events: one({ type: 'FlightCancelled', data: { flight: line.flight, airport: line.to } }),
-      }),
+      store.append(
+        flightStream(line.flight),
+        { type: 'FlightCancelled', data: { flight: line.flight, airport: line.to } },
+        { expectedVersion: line.version },
+      ),
     )
   }
 

@@ -63,14 +63,9 @@ export function mountFailures(store: Store, session: Session): void {
   }
 
   async function sendPoison(): Promise<void> {
-    const { position } = await store.append({
-      stream: 'landings-unknown',
-      events: [
-        {
-          type: 'FlightLanded',
-          data: { origin: 'SEA', destination: null, distance: 0, delay: 40, date: new Date().toISOString() },
-        },
-      ],
+    const { position } = await store.append('landings-unknown', {
+      type: 'FlightLanded',
+      data: { origin: 'SEA', destination: null, distance: 0, delay: 40, date: new Date().toISOString() },
     })
     const stored = `A landing without a destination was stored at position ${count(position)}.`
     const { running } = session

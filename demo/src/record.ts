@@ -98,7 +98,7 @@ export async function loadRecord(
     flights += events.length
     if (index < from) continue
     // Relaxed: what a power cut takes away can be loaded again.
-    const { duplicate } = await store.append({ stream: streamOf(day), events }, { signal, durability: 'relaxed' })
+    const { duplicate } = await store.append(streamOf(day), events, { signal, durability: 'relaxed' })
     result[duplicate ? 'already' : 'stored'] += events.length
     onProgress(upTo(flights, index + 1))
   }
