@@ -46,9 +46,9 @@ export type {
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
+  StreamAppendOptions,
   StreamWrite,
 } from './log/event-store.js'
-export type { CollectedPage, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
@@ -66,7 +66,7 @@ export type { PersistenceResult, StorageUsage } from './platform/storage-manager
 // Projections
 export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
-export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { ProjectionReport, ReportedEvent } from './projection/report.js'
 export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export {

@@ -4,7 +4,8 @@ import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
-import { storeInternals, type TidemarkStore } from '../log/open.js'
+import type { EventReader } from '../log/event-store.js'
+import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { settle, type ProjectionOptions, type ProjectorOptions } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
@@ -70,25 +71,27 @@ export async function runProjection<E extends EventShape, C>(
 ): Promise<ProjectionResult> {
   const how: DriveOptions = { mode: 'batch', owner: newOwner() }
   settle(options, how.mode, !isDefinition(projector))
-  if (!isBackend(store)) {
-    storeInternals(store)
-    const { target, backend } = await attach(projector, store, options)
+  if (isDefinition(projector) || isTidemarkStore(store)) {
+    const { target, backend } = await attach(projector, store as TidemarkStore<E>, options)
     try {
       return await driveTarget(target, backend, options, how)
     } finally {
       target.close()
     }
   }
-  if (isDefinition(projector))
-    throw new InvalidArgumentError(
-      'store',
-      say`must come from openEventStore: other backends run plain projectors only.`,
-    )
-  const target = new PlainTarget(projector as Projector<E, C>, store.checkpoints, options)
-  return driveTarget(target, { ...store, lifecycle: pageLifecycle() }, options, how)
+  const backend = portsOf(store)
+  const target = new PlainTarget(projector as Projector<E, C>, backend.checkpoints, options)
+  return driveTarget(target, { ...backend, lifecycle: pageLifecycle() }, options, how)
 }
 
-/** A store has no `reader`: it is one. */
-const isBackend = <E extends EventShape>(
-  store: TidemarkStore<E> | ProjectionBackend<E>,
-): store is ProjectionBackend<E> => (store as { readonly reader?: unknown } | null | undefined)?.reader !== undefined
+/** The ports that were given, or those of a store of another copy of this package, which is its own reader. */
+function portsOf<E extends EventShape>(given: TidemarkStore<E> | ProjectionBackend<E>): ProjectionBackend<E> {
+  const { checkpoints, coordinator } = given ?? {}
+  const reader = (given as Partial<ProjectionBackend<E>>)?.reader ?? (given as EventReader<E>)
+  if (typeof reader?.readPage !== 'function' || checkpoints === undefined || coordinator === undefined)
+    throw new InvalidArgumentError(
+      'store',
+      say`must come from openEventStore, or be { reader, checkpoints, coordinator } for a plain projector.`,
+    )
+  return { reader, checkpoints, coordinator }
+}

@@ -37,23 +37,23 @@ export default [
   {
     id: 'D5',
     file: 'src/platform/healing.ts',
-    find: 'Math.min(2 * this.#pause, longestPause)',
-    replace: 'firstPause',
+    find: '        this.#retries += 1\n',
+    replace: '',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a disk that stays full is tried every second',
   },
   {
     id: 'D6',
     file: 'src/platform/healing.ts',
-    find: 'Math.min(2 * this.#pause, longestPause)',
-    replace: '2 * this.#pause',
+    find: 'maxDelay: 30_000',
+    replace: 'maxDelay: Infinity',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a disk that was full for an hour is tried once an hour',
   },
   {
     id: 'D7',
     file: 'src/platform/healing.ts',
-    find: `    this.#pause = firstPause
+    find: `    this.#retries = 0
     this.#cancel()`,
     replace: '    this.#cancel()',
     tests: ['test/unit/platform/healing.test.ts'],
@@ -214,8 +214,8 @@ export default [
   },
   {
     id: 'D23',
-    file: 'src/platform/healing.ts',
-    find: `=> feature((here) => here.navigator.userAgent)?.includes('Chrome/') === true`,
+    file: 'src/platform/engine-quirks.ts',
+    find: `=> agent().includes('Chrome/')`,
     replace: '=> true',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'every engine pays',
@@ -259,7 +259,7 @@ export default [
   {
     id: 'D28',
     file: 'src/platform/healing.ts',
-    find: `    this.#plan(firstPause)
+    find: `    this.#plan(pauses.delay)
     // Nothing`,
     replace: '    // Nothing',
     tests: ['test/unit/platform/healing.test.ts'],

@@ -56,13 +56,13 @@ describe('a backend of three ports', () => {
       ],
     })
     await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'projection-failed' })
-    await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'already-running' })
+    await expect(runProjection(broken, counting().projector)).rejects.toMatchObject({ code: 'coordination-failed' })
     expect(broken.faults.injected.map(({ call }) => call)).toEqual(['load', 'tryAcquire'])
     expect(await runProjection(broken, counting().projector)).toMatchObject({ applied: 1 })
   })
 })
 
-test.for([null, undefined, {}, { readEvents: async () => ({}) }])('%o is not a store', async (store) => {
+test.for([null, undefined, {}, { readPage: async () => ({}) }])('%o is not a store', async (store) => {
   await expect(runProjection(store as never, counting().projector)).rejects.toMatchObject({ code: 'invalid-argument' })
 })
 
