@@ -96,6 +96,9 @@ const internals = Symbol(say`tidemark store`)
 export const internalsOf = (store: unknown): StoreInternals | undefined =>
   (store as { [internals]?: StoreInternals } | null)?.[internals]
 
+/** Whether a backend is a store of `openEventStore`, or a copy of one. */
+export const isTidemarkStore = (store: unknown): store is TidemarkStore => internalsOf(store) !== undefined
+
 /** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
 export function storeInternals(store: object): StoreInternals {
   const found = internalsOf(store)
