@@ -36,7 +36,8 @@ const otherNames = [
 export function readTexts() {
   const below = (path) =>
     readdirSync(path, { withFileTypes: true }).flatMap((each) => {
-      if (each.name === 'node_modules' || each.name === 'dist') return []
+      // Folders with a dot hold what tests made.
+      if (/^(?:node_modules|dist|\..*)$/.test(each.name)) return []
       const inside = join(path, each.name)
       return each.isDirectory() ? below(inside) : texts.test(each.name) ? [inside] : []
     })

@@ -68,7 +68,7 @@ export interface PipelineOptions {
 }
 
 /** How many streams `discover` may add to those that a command declares. */
-export const maxDiscovered = 1_000
+const maxDiscovered = 1_000
 
 /** A command from start to end: attempts until one is accepted or refused, or until the retries are used up. */
 export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>(

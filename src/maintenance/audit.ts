@@ -26,11 +26,11 @@ export type LogDefectKind =
   | 'event'
   /** A record names other streams, or other last versions, than its events have. */
   | 'heads'
-  /** The versions of a stream have a hole, go back or stand still. */
+  /** The versions of a stream have a gap, decrease or repeat. */
   | 'version'
   /** The index entries of a record do not fit its events, or an index does not fit its records. */
   | 'index'
-  /** One event id stands at two positions. */
+  /** One event id is at two positions. */
   | 'duplicate-id'
   /** A checkpoint of a plain projector is no position, or lies beyond the head. */
   | 'checkpoint'
@@ -45,7 +45,7 @@ export interface LogDefect {
   readonly message: string
 }
 
-/** What a database keeps beside the records, all of one moment. */
+/** What a database keeps in addition to the records, all read at one moment. */
 export interface StoredBeside {
   /** The row that identifies the log; not asked of a log that has none, such as one in memory. */
   readonly meta?: { readonly row: unknown; readonly logId: string }
@@ -124,7 +124,7 @@ export class LogAudit {
       })
     }
     if (events === undefined || !this.#inside(at, events, { heads, ids })) {
-      // What the record says of its streams is believed, so that one defect is not reported as many.
+      // What the record says about its streams is assumed to be true, so that one defect is not reported as many.
       for (const [stream, version] of entries(heads)) this.#versions.set(stream, version)
     }
     if (
@@ -141,7 +141,7 @@ export class LogAudit {
     this.#before = { n: events?.length ?? 0, events: String(text), format: stored as number }
   }
 
-  /** The end: what is stored beside the records. */
+  /** The end: what is stored in addition to the records. */
   beside({ meta, indexes, checkpoints }: StoredBeside): void {
     if (meta !== undefined) this.#meta(meta.row, meta.logId)
     if (indexes !== undefined && this.#entriesKnown) {
@@ -168,7 +168,7 @@ export class LogAudit {
     }
   }
 
-  /** An id that stands in two records. */
+  /** An id that is in two records. */
   duplicateId(id: string, first: number, position: number): void {
     this.#add({
       kind: 'duplicate-id',
@@ -177,7 +177,7 @@ export class LogAudit {
     })
   }
 
-  /** Checks the events against each other and against what their record says of them. False if one of them is none. */
+  /** Checks the events against each other and against what their record says about them. False if one of them is not an event. */
   #inside(at: number, events: readonly unknown[], said: { heads: unknown; ids: unknown }): boolean {
     let sound = true
     const heads = new Map<string, number>()
@@ -237,7 +237,7 @@ export class LogAudit {
     )
       return false
     if (commits[0] === at) return true
-    // The commit goes on from the record before, if that is known.
+    // The commit continues from the record before, if that is known.
     return this.#before === undefined ? at !== 1 : mayBeCut(this.#before, text)
   }
 
@@ -371,7 +371,7 @@ function problemOf(event: unknown): string | undefined {
 }
 
 /** Whether it is stored as it would be accepted. */
-export function isName(value: unknown, check: (value: unknown) => string): boolean {
+function isName(value: unknown, check: (value: unknown) => string): boolean {
   try {
     return check(value) === value
   } catch {

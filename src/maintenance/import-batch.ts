@@ -70,7 +70,7 @@ export class ImportBatch {
     this.#whole = { events: this.#lines.length, lines: this.lines }
   }
 
-  /** Leaves out the commit at the end that may go on. */
+  /** Leaves out the last commit, which may continue. */
   cut(): void {
     this.#lines.length = this.#whole.events
     this.lines = this.#whole.lines

@@ -1,11 +1,11 @@
-/** Text from anywhere, as lines. */
+/** Text from any source, as lines. */
 import { InvalidArgumentError, InvalidImportError, messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { abortable } from '../platform/promises.js'
 
 /**
  * What an import reads: a whole text or file, its bytes, a list of lines, or a stream of text or UTF-8 bytes cut anywhere. A byte-order
- * mark at the beginning, line ends of Windows and a last line without a line feed are all right.
+ * mark at the beginning, Windows line ends and a last line without a line feed are accepted.
  */
 export type LineSource =
   | string
@@ -17,7 +17,7 @@ export type LineSource =
   | ReadableStream<string>
   | ReadableStream<Uint8Array>
 
-/** A line that is longer is no line of an export: what has no line feeds must not be collected for ever. */
+/** A longer line is not a line of an export. The limit ends sources without line feeds. */
 const longestLine = 128 * 1024 * 1024
 
 const lineFeed = 10
@@ -25,9 +25,9 @@ const lineFeed = 10
 /** Where the pieces of a source come from. */
 interface Pieces {
   next(): IteratorResult<unknown> | Promise<IteratorResult<unknown>>
-  /** Lets go of the source, which may not have been read to its end. */
+  /** Closes the source, which may not have been read to its end. */
   close?(early: boolean): unknown
-  /** Each text is a line, or several, and not cut anywhere. */
+  /** Each text consists of whole lines. */
   readonly areLines?: boolean
 }
 
@@ -44,7 +44,7 @@ export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncG
   const checked = (length: number) => {
     if (length > longestLine) throw new InvalidImportError(number, say`is longer than ${longestLine} characters.`)
   }
-  /** Cuts text into lines; what comes last may go on. */
+  /** Cuts text into lines; the last one may continue. */
   function* cut(text: string): Generator<string, void, undefined> {
     let from = 0
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
@@ -141,7 +141,7 @@ function readerOf(stream: ReadableStream<unknown>): Pieces {
   }
 }
 
-/** Bytes as text, in whole lines: one that is not UTF-8 must not take those before it along. */
+/** Bytes as text, in whole lines: a line that is not UTF-8 must not fail those before it. */
 class Utf8Lines {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   #pieces: Uint8Array[] = []
@@ -164,7 +164,7 @@ class Utf8Lines {
     this.#pending += bytes.length - end
   }
 
-  /** All that is there. Throws at a line that is not UTF-8, after those before it. */
+  /** The remaining lines. Throws at a line that is not UTF-8, after those before it. */
   *rest(): Generator<string, void, undefined> {
     const bytes = joined(this.#pieces)
     this.#pieces = []

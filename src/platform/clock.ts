@@ -15,7 +15,7 @@ export interface Clock {
   schedule(ms: number, callback: () => void): () => void
 }
 
-/** `setTimeout` fires at once above this many ms. */
+/** `setTimeout` fires immediately above this many ms. */
 const longestTimer = 2 ** 31 - 1
 
 /** The clock of this context. */
@@ -58,13 +58,13 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   return Math.trunc(now) + 0
 }
 
-/** The wall clock for what is told and kept of a failure, which must not fail over its time: 0 where the clock returns none. */
+/** The wall clock for reports and stored failures, which must not fail because of their time: 0 where the clock returns no number. */
 export function timeTold(clock: Pick<Clock, 'now'>): number {
   const now = clock.now()
   return Number.isFinite(now) ? now : 0
 }
 
-/** Waits on a clock, but not past an abort, after which it resolves at once. Leaves no listener behind. */
+/** Waits on a clock, but not past an abort, after which it resolves immediately. Leaves no listener behind. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,4 +1,4 @@
-/** Looking now and then, so that a lost hint is made up for. */
+/** Checks at intervals, which make up for lost hints. */
 import type { Clock } from './clock.js'
 import { pageLifecycle } from './page-lifecycle.js'
 

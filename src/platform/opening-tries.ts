@@ -1,4 +1,4 @@
-/** How often to open a database that does not open: again after a short pause, later now and then, never in a storm. */
+/** How often to open a database that does not open: again after a short pause, later at intervals, never in a storm. */
 import { StorageDamagedError, TidemarkError } from '../errors.js'
 import { pauseBefore } from './backoff.js'
 import { sleep, type Clock } from './clock.js'

@@ -1,4 +1,4 @@
-/** Whether this context can be relied on to go on running: pages get hidden, frozen and put into the back/forward cache. */
+/** Whether this context can be relied on to keep running: pages get hidden, frozen and put into the back/forward cache. */
 
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
@@ -17,7 +17,7 @@ let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undef
 
 /**
  * The lifecycle of this page, the same for all who ask; `undefined` in workers and in Node, which are neither shown nor hidden.
- * Hidden is not leaving: a hidden page goes on.
+ * Hidden is not leaving: a hidden page keeps running.
  */
 export function pageLifecycle(): PageLifecycle | undefined {
   const page = feature(({ document }) => document)
@@ -26,11 +26,11 @@ export function pageLifecycle(): PageLifecycle | undefined {
   return shared.lifecycle
 }
 
-/** Listens to the page while anybody does. */
+/** Listens to the page while it has a subscriber. */
 function follow(page: Document): PageLifecycle {
   let away = false
   const listeners = listenerSet<[presence: Presence]>()
-  // What happens while nobody listens is not known; but whoever asks then is running, and so is the page.
+  // What happens without a subscriber is not known; but the code that asks is running, and so is the page.
   const presence = (): Presence =>
     away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible'
   const tellAll = () => listeners.tell(presence())

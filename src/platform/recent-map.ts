@@ -1,9 +1,9 @@
-/** A map that forgets: the values that were set last, and no more than so many. */
+/** A map that forgets: it keeps the values that were set last, up to a number of them. */
 export class RecentMap<K, V> {
   readonly #most: number
   readonly #entries = new Map<K, V>()
   /**
-   * Stands before the oldest entry, since it goes on where it was and all before that are gone. A new iterator would pass by
+   * Is before the oldest entry, since it continues where it was and all entries before that are gone. A new iterator would pass by
    * what was deleted each time, thousands of places where the map is large.
    */
   readonly #oldest = this.#entries.keys()
@@ -24,14 +24,14 @@ export class RecentMap<K, V> {
     return this.#entries.get(key)
   }
 
-  /** It is the newest from here on. Answers whether the oldest had to go for it. */
+  /** It is the newest from here on. Returns whether the oldest had to go for it. */
   set(key: K, value: V): boolean {
     this.#entries.delete(key)
     this.#entries.set(key, value)
     return this.#entries.size > this.#most && this.delete(this.#oldest.next().value as K)
   }
 
-  /** Sets what is there, which does not become newer by it. Answers whether it is there. */
+  /** Sets what is there, which does not become newer by it. Returns whether it is there. */
   replace(key: K, value: V): boolean {
     if (!this.#entries.has(key)) return false
     this.#entries.set(key, value)

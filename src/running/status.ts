@@ -93,6 +93,9 @@ const unknown: ProjectionStatus = Object.freeze({
   deadLetterCount: 0,
 })
 
+const pausedStatus = () =>
+  ({ phase: 'paused', rate: 0, message: notice('paused', say`The projection is paused. Call resume().`) }) as const
+
 export function keepStatus(clock: Clock): StatusKeeper {
   let status = unknown
   const listeners = listenerSet()
@@ -182,11 +185,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
             rebuilding: undefined,
           })
         case 'paused':
-          return set({
-            phase: 'paused',
-            rate: 0,
-            message: notice('paused', say`The projection is paused. Call resume().`),
-          })
+          return set(pausedStatus())
         case 'event-failed':
           return set({ lastError: report.error })
         case 'retrying':
@@ -229,12 +228,7 @@ export function keepStatus(clock: Clock): StatusKeeper {
         ...(status.leader ? {} : { rate: working >= head ? 0 : rate }),
       })
       if (status.phase === 'stopped' || status.phase === 'faulted') return
-      if (state.paused)
-        return set({
-          phase: 'paused',
-          rate: 0,
-          message: notice('paused', say`The projection is paused. Call resume().`),
-        })
+      if (state.paused) return set(pausedStatus())
       if (status.phase === 'paused') set({ phase: status.leader ? 'live' : 'standby', message: undefined })
       // An error of a follower was that of a look, and this one succeeded.
       const passed = status.leader ? {} : { lastError: undefined }

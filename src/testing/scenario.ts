@@ -14,7 +14,7 @@ import { virtualClock } from './virtual-clock.js'
 
 /** What has happened before; see {@link given}. */
 export interface Given<E extends EventShape> {
-  /** A command that is carried out on it. Runs anew for each `then…`. */
+  /** A command that is executed on it. Runs again for each `then…`. */
   when<
     S,
     const D extends Decision<Own>,
@@ -24,7 +24,7 @@ export interface Given<E extends EventShape> {
   >(
     command: Command<Own, S, D, Next> & FitsStore<E, Own>,
   ): WhenCommand<Own, ReasonOf<D>>
-  /** A projection that runs over it. Runs anew for each `then…`. */
+  /** A projection that runs over it. Runs again for each `then…`. */
   whenProjected<T extends Tables, Own extends EventShape = E, R extends Reads = Reads>(
     definition: Projection<Own, T, R> & FitsStore<E, Own, R>,
   ): WhenProjected<T>
@@ -38,7 +38,7 @@ export interface WhenCommand<E extends EventShape, R> {
   thenRefused(reason: R): Promise<void>
   /** It rejects with an error of this `code` or `name`, and nothing is stored. */
   thenThrows(code: string): Promise<void>
-  /** What `execute` answered, for anything else. */
+  /** The result of `execute`, for other checks. */
   result(): Promise<CommandResult<E, R>>
 }
 

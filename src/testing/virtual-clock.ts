@@ -15,7 +15,7 @@ export interface VirtualClock extends Clock {
    */
   advance(ms: number): Promise<void>
   /**
-   * Lets time pass from timer to timer until the promise settles, and answers or rejects as it does.
+   * Lets time pass from timer to timer until the promise settles, and resolves or rejects as it does.
    *
    * @param options.maxMs of virtual time. @default 3600000, one hour
    * @throws Error if the promise did not settle by then, or waits for something that no timer brings about
@@ -31,7 +31,7 @@ interface Timer {
 }
 
 /**
- * A clock that stands still until it is advanced.
+ * A clock that does not move until it is advanced.
  *
  * @example
  * const clock = virtualClock()
@@ -41,14 +41,14 @@ interface Timer {
  *
  * @param options.start wall clock at the beginning, ms since the epoch. @default 0
  * @param options.seed of the random numbers, which are the same for the same seed. @default 1
- * @throws InvalidArgumentError for an option that there is none of
+ * @throws InvalidArgumentError for an unknown option
  */
 export function virtualClock(options: { readonly start?: number; readonly seed?: number } = {}): VirtualClock {
   onlyKnown(options, ['start', 'seed'])
   const { start = 0, seed = 1 } = options
   let elapsed = 0
   const random = seededRandom(seed)
-  // In the order of scheduling, which decides between timers that are due at once.
+  // In the order of scheduling, which decides between timers that are due at the same time.
   const timers = new Set<Timer>()
 
   const next = (until: number): Timer | undefined => {

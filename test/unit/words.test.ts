@@ -4,23 +4,25 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'src/log': 70,
-  'src/maintenance': 67,
+  'src/log': 67,
+  'src/maintenance': 33,
   'src/platform': 60,
-  'src/projection': 49,
-  'src/read-model': 74,
+  'src/projection': 35,
+  'src/read-model': 3,
   'src/reading': 12,
-  'src/running': 41,
-  'src/testing': 30,
+  'src/running': 37,
+  'src/testing': 17,
 }
 
 const inside = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`)
 const budgetOf = (path: string) =>
   Object.keys(budgets).find((folder) => inside(path, folder) && !(path.endsWith('.md') && !folder.endsWith('.md')))
 
-// The list itself names what it refuses.
+// The list itself names what it refuses; what is in `etc` is written by a script.
 const files = checkedFiles().filter(
-  (path) => path.endsWith('.md') || (/^(?:src|demo|bench|scripts)\//.test(path) && path !== 'scripts/words.mjs'),
+  (path) =>
+    (path.endsWith('.md') && !path.startsWith('etc/')) ||
+    (/^(?:src|demo|bench|scripts)\//.test(path) && path !== 'scripts/words.mjs'),
 )
 const findings = files.map((path) => ({
   path,

@@ -219,7 +219,10 @@ class MemoryStorage implements ReadModelStorage {
   #put(slot: Slot, changes: RowChanges): void {
     for (const [name, rows] of changes) {
       const table = this.#table(slot, name)
-      for (const [mapKey, { key, row }] of rows) row === null ? table.delete(mapKey) : table.set(mapKey, { key, row })
+      for (const [mapKey, { key, row }] of rows) {
+        if (row === null) table.delete(mapKey)
+        else table.set(mapKey, { key, row })
+      }
     }
   }
 

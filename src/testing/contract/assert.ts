@@ -18,7 +18,7 @@ export function equal(actual: unknown, expected: unknown, what: string): void {
   if (!same(actual, expected)) throw new Error(`Expected ${what} to be ${show(expected)}, not ${show(actual)}`)
 }
 
-/** Fails unless the promise rejects with an error of one of the codes (or names, for platform errors); answers the error. */
+/** Fails unless the promise rejects with an error of one of the codes (or names, for platform errors); returns the error. */
 export async function rejects(
   work: () => unknown,
   codes: string | readonly string[],
@@ -35,7 +35,7 @@ export async function rejects(
       cause: error,
     })
   }
-  throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, but it answered ${show(answer)}`)
+  throw new Error(`Expected ${what} to be refused with ${wanted.join(' or ')}, but it resolved with ${show(answer)}`)
 }
 
 /** Everything that an iterable yields. */

@@ -7,11 +7,11 @@ console.warn = (warning) => warnings.push(warning)
 const events = defineEvents()
 const tasks = defineProjection(events, {
   name: 'tasks',
-  tables: { tasks: table({ key: 'id', indexes: { byDone: 'done' } }) },
+  tables: { tasks: table()({ key: 'id', indexes: { byDone: 'done' } }) },
   on: { TaskAdded: ({ data }, { tasks }) => tasks.put(data) },
 })
 const store = await openEventStore({ name: 'which', events })
-const projection = startProjection(tasks, store)
+const projection = startProjection(store, tasks)
 // An index has no booleans.
 const { position } = await store.append({ stream: 'task-1', events: [events.TaskAdded({ id: '1', done: false })] })
 await projection.caughtUp(position)

@@ -247,10 +247,13 @@ test('a plain projector keeps the letters of a rebuild, whatever is parked while
   const store = await memoryStore(600)
   const removing = {
     ...store,
-    removeDeadLetter: async (...given: Parameters<typeof store.removeDeadLetter>) => {
-      // The run gets its turn in between.
-      await new Promise((resolve) => setTimeout(resolve))
-      return store.removeDeadLetter(...given)
+    checkpoints: {
+      ...store.checkpoints,
+      removeDeadLetter: async (...given: Parameters<typeof store.checkpoints.removeDeadLetter>) => {
+        // The run gets its turn in between.
+        await new Promise((resolve) => setTimeout(resolve))
+        return store.checkpoints.removeDeadLetter(...given)
+      },
     },
   }
   const projection = startProjection(
