@@ -90,7 +90,7 @@ async function readAll(transaction: IDBTransaction, { tables }: Projection): Pro
 
 /** The rows of packs, without those that no read would find where they are. */
 function unpack(
-  firsts: readonly IDBValidKey[],
+  firsts: readonly unknown[],
   records: readonly unknown[],
   keyName: string,
   complain: (message: string) => void,
@@ -110,7 +110,7 @@ function unpack(
         complain(say`has the row ${describe(key)} in a place where no read looks for it.`)
         continue
       }
-      least = key as IDBValidKey
+      least = key as unknown
       rows.push(row)
     }
   }
