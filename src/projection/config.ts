@@ -83,7 +83,7 @@ const optionNames = [...Object.keys(names), 'retry', 'mode', 'signal', 'leadersh
 
 /**
  * @param isPlain whether the options of plain projectors are known as well
- * @throws InvalidArgumentError for a value outside its range, and for an unknown option (V19)
+ * @throws InvalidArgumentError for a value outside its range, and for an unknown option
  */
 export function settle(
   options: ProjectionOptions & Pick<ProjectorOptions, 'checkpoint'>,
