@@ -46,9 +46,9 @@ export type {
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
+  StreamAppendOptions,
   StreamWrite,
 } from './log/event-store.js'
-export type { CollectedPage, PageReadOptions } from './log/pages.js'
 export type { Codec } from './log/encode.js'
 export type { StoredEvent } from './log/record/record-text.js'
 

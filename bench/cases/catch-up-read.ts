@@ -60,11 +60,11 @@ function readCase({ name, store: storeName, count, page, pageRecords, fill, byHa
     },
     contenders: [
       {
-        name: 'tidemark, readEvents',
+        name: 'tidemark, readPage',
         run: () =>
-          checked('readEvents', async (tally) => {
+          checked('readPage', async (tally) => {
             for (let after = 0, head = Infinity; after < head;) {
-              const read = await store.readEvents({}, { after, limit: page })
+              const read = await store.readPage({ after, limit: page })
               for (const { position, data } of read.events) tally.add(position, data)
               after = read.scannedTo
               head = read.head

@@ -44,13 +44,13 @@ export function scaleCases({ scale, waits }: Sizes): Case[] {
     const tally = new Tally()
     const run = await timed(count, async () => {
       for (let after = 0, head = Infinity; after < head;) {
-        const page = await store.readEvents({}, { after, limit: 10_240 })
+        const page = await store.readPage({ after, limit: 10_240 })
         for (const { position, data } of page.events) tally.add(position, data)
         after = page.scannedTo
         head = page.head
       }
     })
-    tally.assertFirst(count, 'readEvents')
+    tally.assertFirst(count, 'readPage')
     return run
   })
   const project = each(async ({ store, count }) => {

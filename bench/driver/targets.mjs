@@ -37,13 +37,13 @@ export const targets = [
   },
   {
     name: 'catch-up read, large records, of raw',
-    ...within(/^read, large records$/, 'tidemark, readEvents', 'raw, getAll and JSON.parse'),
+    ...within(/^read, large records$/, 'tidemark, readPage', 'raw, getAll and JSON.parse'),
     goal: 0.9,
     floor: 0.8,
   },
   {
     name: 'catch-up read, records of 1, of raw',
-    ...within(/^read, records of 1$/, 'tidemark, readEvents', 'raw, getAll and JSON.parse'),
+    ...within(/^read, records of 1$/, 'tidemark, readPage', 'raw, getAll and JSON.parse'),
     goal: 0.9,
     floor: 0.8,
   },

@@ -28,7 +28,7 @@ export class AppendQueue {
   /** Rejects the appends that wait for the app's code. Resolves when those under way are done. */
   close(reason: ClosedError): Promise<unknown> {
     this.#closed.abort(reason)
-    // A step later, so that their callers have heard.
+    // A step later, so that their callers have the results.
     return this.#last.then(() => {})
   }
 

@@ -18,11 +18,11 @@ export interface EventDraft extends Omit<EventText, 'data' | 'meta'> {
   readonly meta: unknown
 }
 
-/** What an event has besides `data` and `meta` is no longer than this, in characters of JSON. */
+/** The most that an event has apart from `data` and `meta`, in characters of JSON. */
 const mostAround = 8 * 1024
 
 /** Makes what is stored of events. */
-export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: string) => EventText {
+export function eventEncoder(maxEventCharacters: number): (draft: EventDraft, path: string) => EventText {
   return ({ type, stream, id, idGiven, time, schema, data, meta }, path) => {
     // Named one by one: a copy of "the rest" takes Firefox as long as all else here.
     const text: EventText = {
@@ -35,10 +35,10 @@ export function eventEncoder(maxEventBytes: number): (draft: EventDraft, path: s
       data: toJsonText(data, `${path}.data`),
       meta: meta === undefined ? undefined : toJsonText(meta, `${path}.meta`),
     }
-    if (weightOf(text) + mostAround > maxEventBytes && rowText(text, 1).length > maxEventBytes) {
+    if (weightOf(text) + mostAround > maxEventCharacters && rowText(text, 1).length > maxEventCharacters) {
       throw new InvalidEventError(
         path,
-        say`is larger than ${maxEventBytes} characters of JSON. Store large content elsewhere and refer to it.`,
+        say`is larger than ${maxEventCharacters} characters of JSON. Store large content elsewhere and refer to it.`,
       )
     }
     return text

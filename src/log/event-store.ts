@@ -58,18 +58,20 @@ export interface EventFilter<E extends EventShape = EventShape> {
   readonly streamPattern?: string
 }
 
-/** Which page of the log is read. */
-export interface PageRequest {
-  /** Exclusive. @default 0 */
-  readonly after?: number
-  /** The most events to return; 0 answers with none. */
-  readonly limit: number
-}
-
 /** What every way to read takes. */
 export interface ReadOptions {
   /** Ends the read with the signal's reason, also while a codec decodes. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** Which page of the log to read. */
+export interface PageRequest<E extends EventShape = EventShape> extends ReadOptions {
+  /** @default every event */
+  readonly filter?: EventFilter<E>
+  /** Only events after this position. @default 0 */
+  readonly after?: number
+  /** The most events. 0 returns no events, and the head. */
+  readonly limit: number
 }
 
 /** One page of the log. */
@@ -87,7 +89,7 @@ export interface EventPage<E extends EventShape = EventShape> {
 
 /** The port that a projection reads from. */
 export interface EventReader<E extends EventShape = EventShape> {
-  readEvents(filter: EventFilter<E>, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
+  readPage(request: PageRequest<E>): Promise<EventPage<E>>
   /** Calls back when the log may have grown. A hint: it may be missing, late or doubled. */
   subscribe?(listener: (head: number) => void): () => void
 }
@@ -146,13 +148,18 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   /**
    * The events of one stream in version order; none for an unknown stream.
    *
-   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. What stands before it comes first
+   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. The events before it come first
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
-  /** One page: what the projection runner uses. */
-  readEvents(filter: EventFilter<E>, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
+  /**
+   * One page: what the projection runner uses. To read on, ask again after `scannedTo`, until that is `head`.
+   *
+   * @example
+   * const { events, scannedTo } = await store.readPage({ filter: { types: ['FlightLanded'] }, limit: 100 })
+   */
+  readPage(request: PageRequest<E>): Promise<EventPage<E>>
   /**
    * The position of the last event, 0 for an empty log.
    *

@@ -19,21 +19,22 @@ const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamP
 /**
  * Checks a filter and makes it fast.
  *
+ * @param what what messages call it
  * @throws InvalidArgumentError for anything that is not a filter; InvalidNameError for a bad prefix or pattern
  */
-export function compileFilter(filter: EventFilter): CompiledFilter {
+export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFilter {
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    throw new InvalidArgumentError('filter', say`must be an object such as { types: […] }, or {} for every event.`)
+    throw new InvalidArgumentError(what, say`must be an object such as { types: […] }, or {} for every event.`)
   }
-  onlyKnown(filter, known, 'filter')
+  onlyKnown(filter, known, what)
   const { types, streamPrefix: prefix, streamPattern: pattern } = filter
   if (prefix !== undefined && pattern !== undefined) {
     throw new InvalidArgumentError(
-      'filter',
+      what,
       say`must not have both 'streamPrefix' and 'streamPattern'. A pattern may start with the prefix.`,
     )
   }
-  const isType = types === undefined ? undefined : typeTest(types)
+  const isType = types === undefined ? undefined : typeTest(types, what)
   const isStream = pattern !== undefined ? compileGlob(pattern) : prefix !== undefined ? prefixTest(prefix) : undefined
   return {
     matches: ({ type, stream }) =>
@@ -42,9 +43,9 @@ export function compileFilter(filter: EventFilter): CompiledFilter {
   }
 }
 
-function typeTest(types: readonly string[]): (type: string) => boolean {
+function typeTest(types: readonly string[], what: string): (type: string) => boolean {
   if (!Array.isArray(types) || Array.from(types).some((type) => typeof type !== 'string')) {
-    throw new InvalidArgumentError('filter.types', say`must be a list of event types.`)
+    throw new InvalidArgumentError(`${what}.types`, say`must be a list of event types.`)
   }
   const wanted = new Set(types)
   return (type) => wanted.has(type)

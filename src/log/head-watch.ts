@@ -1,31 +1,31 @@
-/** From hints that anybody may send to calls that can be believed: the head, whenever it really moved. */
+/** Turns hints, which any script of the origin may send, into calls that are true: the head, whenever it really moved. */
 import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 
-/** After a hint that was not true, the next look comes so many ms later at the earliest. A slow poll is no faster. */
+/** After a hint that was not true, the head is not read for this many ms. A slow poll is no faster. */
 export const hintPause = 1000
 
 export interface HeadWatch {
   /** The log is known to reach this far: this context appended, or looked. */
   saw(head: number): void
-  /** Somebody says that the log reaches this far. */
+  /** A hint says that the log reaches this far. */
   hinted(head: number): void
   subscribe(listener: (head: number) => void): () => void
   stop(): void
 }
 
 /**
- * A hint is looked into once per burst, and only if somebody listens. So no hint, however large, hides the ones after it,
+ * A hint is checked once per burst, and only if there are listeners. So no hint, however large, hides the ones after it,
  * and no flood of them makes more than one read at a time, or one a second once it was caught lying.
  *
- * @param readHead answers the head of the log
+ * @param readHead returns the head of the log
  */
 export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promise<number>): HeadWatch {
   const listeners = listenerSet<[head: number]>()
   let announced = 0
   let checking = false
   let stopped = false
-  /** The largest head that was heard of since the last look began. */
+  /** The largest head that a hint named since the last check began. */
   let claimed = 0
   let cancelPause: (() => void) | undefined
   const saw = (head: number) => {
@@ -41,7 +41,7 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promis
     try {
       const head = await readHead()
       saw(head)
-      // Hints are sent after the commit, so what they say is true at once or never.
+      // Hints are sent after the commit, so what they say is true immediately or never.
       if (head < claim) pause()
     } catch {
       // The hint may be true: it is looked into again.

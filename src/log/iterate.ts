@@ -2,8 +2,8 @@
 
 /**
  * One promise for each event, where a generator takes three: that is four microseconds an event in Firefox, as much as reading it.
- * Like a generator it goes through its pages once, answers those who do not wait for each other in order, and ends for good
- * when it fails, or when nobody wants the rest.
+ * Like a generator it goes through its pages once, serves calls that do not wait for each other in order, and ends for good
+ * when it fails, or when the caller ends the loop.
  */
 export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
   readonly #pages: AsyncGenerator<readonly T[], void, undefined>
@@ -11,7 +11,7 @@ export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
   #page: readonly T[] = []
   #next = 0
   #ended = false
-  /** The last of those who wait for a page; whoever comes meanwhile is behind them. */
+  /** The last call that waits for a page; a call that comes meanwhile is behind it. */
   #turn: Promise<unknown> | undefined
 
   constructor(pages: AsyncGenerator<readonly T[], void, undefined>, signal: AbortSignal | undefined) {

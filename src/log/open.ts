@@ -37,7 +37,7 @@ export interface EventStoreOptions<E extends EventShape> {
   /** Transforms `data` on its way in and out. @default none: plain JSON */
   readonly codec?: Codec
   /** The largest event, in characters of JSON. @default 1048576 */
-  readonly maxEventBytes?: number
+  readonly maxEventCharacters?: number
   /**
    * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
    * reported as an error of the page. @default none; projections report the same
@@ -77,11 +77,11 @@ export type StoreInternals = CommonInternals &
 
 interface CommonInternals {
   readonly signals: Signals
-  /** The identity of the log: rows folded from another one are void. */
+  /** The id of the log: rows folded from another log are void. */
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
 }
@@ -124,8 +124,8 @@ export function closedError(parts: StoreInternals | undefined): unknown {
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
   if (typeof options !== 'object' || options === null)
     throw new InvalidArgumentError('options', say`must be { name, … }.`)
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventBytes', 'onReport'])
-  const { durability = 'strict', maxEventBytes = 1024 * 1024, codec, onReport } = options
+  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventCharacters', 'onReport'])
+  const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
     throw new InvalidArgumentError('codec', say`must have the functions encode and decode.`)
@@ -139,7 +139,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
     codec,
     clock: systemClock,
     durability,
-    maxEventBytes: wholeNumber(maxEventBytes, 'maxEventBytes', 1),
+    maxEventCharacters: wholeNumber(maxEventCharacters, 'maxEventCharacters', 1),
   }
 }
 
@@ -226,7 +226,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     onStorage: (listener) => healing.subscribe(listener),
     logId: () => log.logId(),
     appendPrepared: append,
-    maxEventBytes: parts.maxEventBytes,
+    maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
   const ports = { checkpoints: indexedDbCheckpoints(log.connection), coordinator: coordinatorFor(name) }
@@ -252,7 +252,7 @@ export async function openMemoryEventStore<E extends EventShape>(
     readModels,
     logId: async () => logId,
     appendPrepared: append,
-    maxEventBytes: parts.maxEventBytes,
+    maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
   const ports = { checkpoints: memoryCheckpoints(checkpoints), coordinator: inProcessCoordinator() }
@@ -262,12 +262,12 @@ export async function openMemoryEventStore<E extends EventShape>(
 /**
  * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with `StorageLostError`.
  *
- * @throws StorageBusyError if another tab does not let go of it within 30 s; StorageFailedError if the browser could not delete it
+ * @throws StorageBusyError if another tab keeps it open for 30 s; StorageFailedError if the browser could not delete it
  */
 export async function deleteEventStore(name: string): Promise<void> {
   const log = databaseName(storeName(name))
   await deleteDatabase(log, say`The event store '${name}'`)
-  // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and folded anew.
+  // Where the engine lists its databases, the read models go as well; elsewhere they are found stale and rebuilt.
   const known = (await indexedDB.databases?.().catch(() => [])) ?? []
   for (const { name: other } of known)
     if (other?.startsWith(`${log}:`) === true) await deleteDatabase(other, say`The read model '${other}'`)

@@ -1,7 +1,7 @@
 /** The place of a store on the device. */
 import { persistStorage, storageUsage, type PersistenceResult, type StorageUsage } from '../platform/storage-manager.js'
 
-/** What `openEventStore` offers beside the log itself. */
+/** What `openEventStore` offers in addition to the log itself. */
 export interface StoreOperations {
   /** What the browser says of the storage of this origin; for a store in memory nothing. Never rejects. */
   usage(): Promise<StorageUsage>

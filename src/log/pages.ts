@@ -4,14 +4,14 @@ import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
-import type { EventFilter, PageRequest, EventPage, ReadAllOptions, ReadOptions } from './event-store.js'
+import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './encode.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
 import { RecordsAhead } from './records-ahead.js'
 
-/** How a page reports events that cannot be decoded. */
-export interface PageReadOptions extends ReadOptions {
+/** How this package's own callers read a page. The second argument of `readPage`, which its public type does not have. */
+export interface PageOptions {
   /**
    * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
    * the stored event in its place and lists the error in `unreadable`. @default 'throw'
@@ -19,12 +19,12 @@ export interface PageReadOptions extends ReadOptions {
   readonly unreadable?: 'throw' | 'collect'
   /**
    * The page may come from what this instance appended last, without asking the storage. Its `head` then leaves out what others
-   * appended in this moment: for those who go on reading in any case. @default false
+   * appended in this moment: for callers that read the next page in any case. @default false
    */
   readonly own?: boolean
   /**
-   * For one who reads page after page, and keeps this between them. A page then ends where half a slice does, with fewer events than
-   * `limit`, and its `head` is as it was when its records were read, except where the page reaches it.
+   * For a caller that reads page after page, and keeps this between them. A page then ends after half a slice of time, with fewer events than
+   * `limit`, and its `head` is as it was when its records were read, unless the page reaches it.
    */
   readonly ahead?: RecordsAhead
 }
@@ -32,9 +32,15 @@ export interface PageReadOptions extends ReadOptions {
 /** A page that may hold unreadable events. */
 export interface CollectedPage<E extends EventShape = EventShape> extends EventPage<E> {
   readonly unreadable?: readonly EventUnreadableError[]
-  /** About how many characters of JSON were read for it, where that is known. */
-  readonly bytes?: number
+  /** About how many characters of JSON were read for it, if that is known. */
+  readonly characters?: number
 }
+
+/** `readPage` of a store or any reader, as this package calls it. A reader of the app ignores the second argument. */
+export type ReadPage<E extends EventShape = EventShape> = (
+  request: PageRequest<E>,
+  options?: PageOptions,
+) => Promise<CollectedPage<E>>
 
 /** Stored events, and why some of them cannot be read, by position. */
 export interface FoundEvents {
@@ -53,7 +59,7 @@ export async function finishPage<E extends EventShape>(
   scannedTo: number,
   head: number,
   decoding: Decoding,
-  options: PageReadOptions,
+  options: PageOptions & ReadOptions,
 ): Promise<CollectedPage<E>> {
   const { catalogue, codec } = decoding
   if (
@@ -95,18 +101,18 @@ export async function finishPage<E extends EventShape>(
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
 
-/** How many events the first page of {@link readPages} holds at most, and a later one. Whoever stops early shall not pay for much. */
+/** How many events the first page of {@link readPages} holds at most, and a later one. A caller that stops early has not paid for much. */
 const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */
 export async function* readPages<E extends EventShape>(
-  readEvents: (filter: EventFilter<E>, page: PageRequest, options?: PageReadOptions) => Promise<EventPage<E>>,
-  { after = 0, filter = {}, signal }: ReadAllOptions<E> = {},
+  readPage: ReadPage<E>,
+  { after = 0, ...options }: ReadAllOptions<E> = {},
 ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
   const ahead = new RecordsAhead()
   for (let limit: number = iterated[0]; ; limit = iterated[1]) {
     await ahead.slices.turn()
-    const page = await readEvents(filter, { after, limit }, { ahead, ...(signal === undefined ? {} : { signal }) })
+    const page = await readPage({ ...options, after, limit }, { ahead })
     yield page.events
     if (page.scannedTo >= page.head) return
     after = page.scannedTo

@@ -18,7 +18,7 @@ export interface PrepareContext {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
 }
 
 /** An append that waits for the app: for a schema or a codec that is asynchronous. */
@@ -57,7 +57,7 @@ const nothingYet: EventText = {
 }
 
 /**
- * Checks and encodes. Returns a promise if there is so much to do that the page gets its turn in between, and a {@link LateAppend} if
+ * Checks and encodes. Returns a promise if the append is so large that the page may respond in between, and a {@link LateAppend} if
  * the app's schemas or codec are asynchronous.
  *
  * `data` is read before it returns, up to `readAtOnce`. Each event is checked and encoded in one go, so that what is stored is what was
@@ -92,10 +92,10 @@ class Preparation {
     this.#prepared = {
       events: this.#events,
       expected,
-      condition: condition === undefined ? undefined : readCondition(condition),
+      condition: readCondition(condition),
       pathOf: (index) => given[index]?.path ?? 'events',
     }
-    this.#encode = eventEncoder(context.maxEventBytes)
+    this.#encode = eventEncoder(context.maxEventCharacters)
     this.#time = wallTime(context.clock)
   }
 
@@ -103,7 +103,7 @@ class Preparation {
     return this.#late.length === 0 ? this.#prepared : { late: (isOver) => this.#finishLate(isOver) }
   }
 
-  /** Returns whether all is done; false if the page's turn has come. */
+  /** Returns whether all is done; false if the page should respond first. */
   work(): boolean {
     const left = this.#left
     let unclocked = 0

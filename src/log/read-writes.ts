@@ -76,10 +76,14 @@ export function readStreamAppend(name: string, events: unknown, version: unknown
 }
 
 /** @throws InvalidArgumentError, InvalidNameError for what is not a condition */
-export function readCondition(condition: unknown): PreparedAppend['condition'] {
+export function readCondition(condition: AppendOptions['condition']): PreparedAppend['condition'] {
+  if (condition === undefined) return undefined
   onlyKnown(condition, ['failIfEventsMatch', 'after'], 'condition')
-  const { failIfEventsMatch: filter, after = 0 } = condition as NonNullable<AppendOptions['condition']>
-  return { filter: compileFilter(filter), after: wholeNumber(after, 'condition.after') }
+  const { failIfEventsMatch, after = 0 } = condition
+  return {
+    filter: compileFilter(failIfEventsMatch, 'condition.failIfEventsMatch'),
+    after: wholeNumber(after, 'condition.after'),
+  }
 }
 
 function expectedVersion(value: unknown, path: string): ExpectedVersion {

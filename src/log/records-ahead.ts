@@ -50,7 +50,7 @@ export class RecordsAhead {
   }
 
   ask(answer: Promise<readonly CommitRecord[]>): void {
-    // Whoever needs them hears of its failure; nobody may.
+    // Its failure reaches `receive`, which may never be called.
     answer.catch(() => {})
     this.#coming = answer
   }

@@ -10,10 +10,8 @@ import { soon } from '../platform/tasks.js'
 import type {
   AppendOptions,
   AppendResult,
-  EventFilter,
   PageRequest,
   EventStore,
-  EventPage,
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
@@ -25,7 +23,7 @@ import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
-import { readPages } from './pages.js'
+import { readPages, type CollectedPage, type PageOptions } from './pages.js'
 import { prepareAppend } from './prepare.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readStreamAppend, readWrites } from './read-writes.js'
@@ -33,7 +31,7 @@ import { readStreamAppend, readWrites } from './read-writes.js'
 /** What a store needs of where its events are. */
 export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
-  readEvents<E extends EventShape>(filter: EventFilter, page: PageRequest, options?: ReadOptions): Promise<EventPage<E>>
+  readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>>
   /** In pages. */
   readStream<E extends EventShape>(
     stream: string,
@@ -49,7 +47,7 @@ export interface StoreParts {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
-  readonly maxEventBytes: number
+  readonly maxEventCharacters: number
   readonly signals: Signals
   /** Frees what the log holds. */
   dispose(): void
@@ -64,10 +62,6 @@ export interface CreatedStore<E extends EventShape> {
   assertOpen(): void
 }
 
-const pageNames = ['after', 'limit']
-/** What the runner and iterators say besides `signal`; see `PageReadOptions`. */
-const ownReadOptions = ['unreadable', 'own', 'ahead']
-
 const appendNames = ['durability', 'condition', 'signal']
 
 function assertAppendOptions(options: AppendOptions, isShort: boolean): void {
@@ -76,8 +70,8 @@ function assertAppendOptions(options: AppendOptions, isShort: boolean): void {
   assertSignal(options.signal)
 }
 
-function assertReadOptions(options: ReadOptions | undefined, names: readonly string[]): void {
-  onlyKnown(options, [...names, 'signal'])
+function assertReadOptions(options: ReadOptions | undefined, names: readonly string[], what?: string): void {
+  onlyKnown(options, [...names, 'signal'], what)
   assertSignal(options?.signal)
 }
 
@@ -92,6 +86,11 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   const core = new StoreCore(parts)
   const { log } = parts
   const assertOpen = () => core.assertOpen()
+  const readPage = async (request: PageRequest<E>, options?: PageOptions) => {
+    assertOpen()
+    assertReadOptions(request ?? null, ['filter', 'after', 'limit'], 'request')
+    return log.readPage<E>(request, options)
+  }
   // `Symbol.asyncDispose` is added below, if the engine has it.
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
     name: parts.name,
@@ -105,14 +104,9 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       assertOpen()
       assertReadOptions(options, ['after', 'filter'])
       if (options.after !== undefined) wholeNumber(options.after, 'after')
-      return new EventIterator(readPages<E>(methods.readEvents, options), options.signal)
+      return new EventIterator(readPages<E>(readPage, options), options.signal)
     },
-    async readEvents(filter, page, options) {
-      assertOpen()
-      onlyKnown(page ?? null, pageNames, 'page')
-      assertReadOptions(options, ownReadOptions)
-      return log.readEvents<E>(filter, page, options)
-    },
+    readPage,
     async head() {
       assertOpen()
       return log.head()

@@ -3,16 +3,13 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
-import type { Connection } from '../platform/connection.js'
-import { commitWritten, requestedAll } from '../platform/indexeddb.js'
 import type { ReadOptions } from '../log/event-store.js'
-import { assertSupported, raiseFormat } from '../log/indexeddb/format.js'
+import { replaceRecords } from './indexeddb/replace-records.js'
 import { inspectionOf } from './inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from '../log/open.js'
 import { eventEncoder } from '../log/encode.js'
 import { decodeRecord, endOf, sizeOf, type CommitRecord } from '../log/record/record.js'
 import { eventsText, type EventText, type StoredEvent } from '../log/record/record-text.js'
-import { assertAnswering } from '../log/indexeddb/sentinel.js'
 
 /** What `compactEvents` takes. */
 export interface CompactOptions extends ReadOptions {
@@ -88,7 +85,8 @@ export async function compactEvents<E extends EventShape>(
         size = Math.min(size * 2, mostRecords)
         continue
       }
-      const rewritten = parts.medium === 'indexeddb' && (await rewrite(parts.connection, store.name, groups))
+      const rewritten =
+        parts.medium === 'indexeddb' && (await replaceRecords(parts.connection, store.name, groups, joined))
       const here = isEnd || open[0] === undefined ? records.length : records.indexOf(open[0])
       before += here
       after += rewritten ? groups.reduce((sum, group) => sum - group.length + 1, here) : here
@@ -163,39 +161,3 @@ function joined(group: readonly CommitRecord[]): CommitRecord {
 const encode = eventEncoder(Infinity)
 const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText =>
   encode({ type, stream, id, idGiven: true, time, schema, data, meta }, 'event')
-
-/** In one transaction, so that whoever reads sees them as they were or as they are. Answers false if they are not what was read any more. */
-async function rewrite(
-  connection: Connection,
-  name: string,
-  groups: readonly (readonly CommitRecord[])[],
-): Promise<boolean> {
-  const first = groups[0]?.[0]
-  const last = groups.at(-1)?.at(-1)
-  if (first === undefined || last === undefined) return false
-  // Out here: whoever wants to append waits for the transaction.
-  const records = groups.map(joined)
-  return connection.transact(
-    { stores: ['commits', 'meta'], mode: 'readwrite', durability: 'strict', what: say`compacting '${name}'` },
-    async (transaction) => {
-      const commits = transaction.objectStore('commits')
-      const [found, meta] = await Promise.all([
-        requestedAll(commits.getAll(IDBKeyRange.bound(first.at, last.at))) as Promise<CommitRecord[]>,
-        assertAnswering(transaction),
-      ])
-      assertSupported(meta, name)
-      // Records only change by being joined: another compaction may have been here, where locks do not keep it away.
-      const lengths = new Map(found.map(({ at, n }) => [at, n]))
-      if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false
-      raiseFormat(transaction, meta)
-      const writes: IDBRequest[] = []
-      for (const [index, group] of groups.entries()) {
-        // First, since positions of commits are unique.
-        commits.delete(IDBKeyRange.bound(group[1]?.at, group.at(-1)?.at))
-        writes.push(commits.put(records[index]))
-      }
-      await commitWritten(transaction, writes)
-      return true
-    },
-  )
-}

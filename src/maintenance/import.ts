@@ -74,7 +74,7 @@ export async function importEvents<E extends EventShape>(
   const parts = storeInternals(store)
   signal?.throwIfAborted()
   let position = await store.head()
-  const encode = eventEncoder(parts.maxEventBytes)
+  const encode = eventEncoder(parts.maxEventCharacters)
   const stored: Stored = { first: Infinity, streams: new Set() }
   let [imported, skipped, number] = [0, 0, 0]
   let order: SourceOrder | undefined

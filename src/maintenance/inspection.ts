@@ -1,31 +1,9 @@
-/** The log as it is stored, for `verifyEventStore` and `exportEvents`, whatever it is stored in. */
-import type { StoredBeside } from './audit.js'
+/** The log of a store, for looking at. */
 import { indexedDbInspection } from './indexeddb/indexeddb-inspection.js'
+import type { LogInspection } from './log-inspection.js'
 import type { MemoryLog } from '../log/memory/memory-log.js'
 import type { StoreInternals } from '../log/open.js'
-import { anyHolds, endOf, type CommitRecord } from '../log/record/record.js'
-
-/** The log as it is stored, for looking at. */
-export interface LogInspection {
-  /** Records in the order of keys, after a key or from the first. With the last ones also what stands beside them, of the same moment. */
-  page(
-    after: IDBValidKey | undefined,
-    limit: number,
-  ): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
-  /** Keys of the index `ids` under which more than one record stands, a bounded number at a time. */
-  sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>
-  /** The records at some keys, where they are. */
-  records(at: readonly number[]): Promise<readonly CommitRecord[]>
-  /** Records from the one on that holds a position. */
-  recordsFrom(position: number, limit: number): Promise<readonly CommitRecord[]>
-  /** Whether an event of this id is in a stream. */
-  holds(id: string, stream: string): Promise<boolean>
-}
-
-export interface SharedIdKey {
-  readonly key: string
-  readonly at: readonly number[]
-}
+import { anyHolds, endOf } from '../log/record/record.js'
 
 /** The log of a store, for looking at. */
 export function inspectionOf(name: string, parts: StoreInternals): LogInspection {

@@ -1,5 +1,6 @@
 /** A read model as it is stored at one moment, whatever is wrong with it. Changes and makes nothing. */
 import { describe } from '../errors.js'
+import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import type { StoreInternals } from '../log/open.js'
 import { requested } from '../platform/indexeddb.js'
@@ -49,14 +50,14 @@ export async function takeSnapshot(
 
 async function ofDatabase(storeName: string, definition: Projection): Promise<Snapshot | undefined> {
   const key = projectionKey(definition)
-  return lookInto(databaseName(storeName, key), `The read model '${key}'`, async (connection, database) => {
+  return lookInto(databaseName(storeName, key), say`The read model '${key}'`, async (connection, database) => {
     const missing = missingParts(database, definition.tables)
     const names = database.objectStoreNames
     const stores = [stateStore, ...everything(definition.tables)].filter((name) => names.contains(name))
     if (stores.length === 0)
       return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
     return connection.transact(
-      { stores, mode: 'readonly', turns: 'several', what: `verifying '${key}'` },
+      { stores, mode: 'readonly', turns: 'several', what: say`verifying '${key}'` },
       async (transaction) => ({ missing, ...(await readAll(transaction, definition)) }),
     )
   })
@@ -80,7 +81,7 @@ async function readAll(transaction: IDBTransaction, { tables }: Projection): Pro
     const records = await requested<unknown[]>(store.getAll())
     if (isPacked(store)) {
       packed.push(table)
-      const complain = (message: string) => void misplaced.push({ table, message: `Table '${table}' ${message}` })
+      const complain = (message: string) => void misplaced.push({ table, message: say`Table '${table}' ${message}` })
       rows.set(table, unpack(await requested(store.getAllKeys()), records, key, complain))
     } else rows.set(table, records)
   }
@@ -89,7 +90,7 @@ async function readAll(transaction: IDBTransaction, { tables }: Projection): Pro
 
 /** The rows of packs, without those that no read would find where they are. */
 function unpack(
-  firsts: readonly IDBValidKey[],
+  firsts: readonly unknown[],
   records: readonly unknown[],
   keyName: string,
   complain: (message: string) => void,
@@ -97,7 +98,7 @@ function unpack(
   const rows: unknown[] = []
   for (const [at, record] of records.entries()) {
     if (!Array.isArray(record)) {
-      complain(`has the record ${describe(firsts[at])}, which is not a list of rows.`)
+      complain(say`has the record ${describe(firsts[at])}, which is not a list of rows.`)
       continue
     }
     let least = firsts[at]
@@ -106,10 +107,10 @@ function unpack(
       const next = firsts[at + 1]
       const order = isIndexKey(key) ? compareKeys(key, least) : -1
       if (order < 0 || (order === 0 && place > 0) || (next !== undefined && compareKeys(key, next) >= 0)) {
-        complain(`has the row ${describe(key)} in a place where no read looks for it.`)
+        complain(say`has the row ${describe(key)} in a place where no read looks for it.`)
         continue
       }
-      least = key as IDBValidKey
+      least = key as unknown
       rows.push(row)
     }
   }

@@ -344,7 +344,7 @@ async function foldAgain<E extends EventShape>(
   run.goal = state.position
   const settings = settle({ retry: { maxRetries, delay: 0 } }, 'batch')
   try {
-    const reader: EventReader<E> = { readEvents: (...asked) => store.readEvents(...asked) }
+    const reader: EventReader<E> = { readPage: (...asked) => store.readPage(...asked) }
     await runMachine(
       { target: again, ports: { reader }, settings, owner: '', run, report: () => {} },
       signal ?? new AbortController().signal,

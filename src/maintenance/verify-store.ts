@@ -3,7 +3,8 @@ import type { EventShape } from '../events/event.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { LogAudit, type LogDefect } from './audit.js'
 import type { ReadOptions } from '../log/event-store.js'
-import { inspectionOf, nextPageSize, type LogInspection, type SharedIdKey } from './inspection.js'
+import { inspectionOf, nextPageSize } from './inspection.js'
+import type { LogInspection, SharedIdKey } from './log-inspection.js'
 import { recordsLock, storeInternals, type TidemarkStore } from '../log/open.js'
 import { decodeRecord, idKey } from '../log/record/record.js'
 
@@ -48,7 +49,7 @@ export async function verifyEventStore<E extends EventShape>(
   const audit = new LogAudit()
   const guard = await store.coordinator.acquire(recordsLock, signal === undefined ? {} : { signal })
   try {
-    let after: IDBValidKey | undefined
+    let after: unknown
     for (let size = 16; ;) {
       signal?.throwIfAborted()
       const { records, beside } = await inspection.page(after, size)
@@ -57,7 +58,7 @@ export async function verifyEventStore<E extends EventShape>(
         audit.beside(beside)
         break
       }
-      after = (records.at(-1) as { at: IDBValidKey }).at
+      after = (records.at(-1) as { at: unknown }).at
       size = nextPageSize(size, records)
     }
     for await (const groups of inspection.sharedIdKeys()) {

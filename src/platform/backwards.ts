@@ -1,11 +1,9 @@
 /** Reading records from the last on. */
+import { readsBackwards } from './engine-quirks.js'
 import { requestedAll } from './indexeddb.js'
 import { optional } from './promises.js'
 
-/** `getAll` takes a direction where `getAllRecords` exists, which is not everywhere yet. */
-export const readsBackwards = (): boolean => 'getAllRecords' in IDBObjectStore.prototype
-
-/** The last records of a span, so many at most. */
+/** The last records of a span, `limit` at most. */
 export function readBackwards(
   source: IDBObjectStore | IDBIndex,
   span: IDBKeyRange | IDBValidKey | null,

@@ -36,7 +36,7 @@ export interface ConnectionOptions {
   lost?(): void
   /**
    * For what can be made again from elsewhere: resolves if it may. A database that was deleted is then made again, and one that
-   * `verify` finds damaged deleted first; and a page that goes away lets go of it, so that nobody waits for one that is frozen.
+   * `verify` finds damaged deleted first; and a page that goes away closes it, so that no other tab waits for a frozen one.
    * Without it nothing is ever made twice, nor deleted.
    */
   remake?(): Promise<unknown>
@@ -62,7 +62,7 @@ export class Connection {
   readonly #tries: OpeningTries
   readonly #lifecycle = pageLifecycle()
   readonly #stopFollowing: (() => void) | undefined
-  /** Transactions that need this page to go on. */
+  /** Transactions that cannot end without this page. */
   readonly #open = new Set<IDBTransaction>()
   readonly #interrupted = new WeakSet<IDBTransaction>()
 
@@ -99,7 +99,7 @@ export class Connection {
           continue
         }
         const ran = error instanceof TidemarkError
-        // Not every engine says `close` when the connection went away: whoever comes next shall not be given this handle (H22).
+        // Not every engine says `close` when the connection went away: the next caller must not get this handle (H22).
         const dead = isSignOfDeath(ran ? error.cause : error)
         const named = storageError(error, options.what, reportedOutcome(options, 'not-written'))
         if (dead) {
@@ -179,7 +179,7 @@ export class Connection {
   #markLost(problem: string): TidemarkError {
     if (this.#end === undefined) {
       this.#end = new StorageLostError(
-        say`${this.#options.label} ${problem}. What this page holds of it is void; open it anew.`,
+        say`${this.#options.label} ${problem}. What this page holds of it is void; open it again.`,
         { outcome: 'not-written' },
       )
       this.#options.lost?.()
@@ -195,7 +195,7 @@ export class Connection {
     this.#existed = false
   }
 
-  /** Lets go of a handle. Another one may be in use by now: that one stays. */
+  /** Closes a handle. If another one is in use by now, that one stays. */
   #drop(database: IDBDatabase): void {
     database.close()
     if (this.#database !== database) return
@@ -237,7 +237,7 @@ export class Connection {
           },
         }),
       ) as IDBDatabase
-      // A success after the deadline is not kept: nobody would close it (H24).
+      // A success after the deadline is not kept: no code would close it (H24).
       if (!tooLate) {
         await this.#options.verify(database).catch(async (error: unknown) => {
           if (!(error instanceof StorageDamagedError) || remake === undefined) throw error
@@ -265,7 +265,7 @@ export class Connection {
       })
       this.#existed = true
       this.#database = opened
-      // It went away meanwhile: whoever asked finds a closed handle, and asks again.
+      // The page went away meanwhile: the caller finds a closed handle, and asks again.
       if (remake !== undefined && this.#lifecycle?.presence() === 'away') this.reopen()
       return opened
     } catch (error) {

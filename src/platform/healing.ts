@@ -11,6 +11,7 @@ import { notice, say } from '../messages.js'
 import { pauseBefore } from './backoff.js'
 import { sleep, systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
+import { inChromium } from './engine-quirks.js'
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
 import type { Signals } from './signals.js'
@@ -38,7 +39,7 @@ const scratch = 'tidemark::healing'
 const rounds = 3
 /** After each round, ms. */
 const settling = 400
-/** How long the lock is kept so that others hear that it is done, ms. */
+/** How long the lock is kept so that the hint reaches the other pages first, ms. */
 const hearing = 100
 /** Before a try, ms; twice as long after each that fails. */
 const pauses = { delay: 1_000, maxDelay: 30_000 }
@@ -49,15 +50,12 @@ const related = 10_000
 /** One request of the storage may take so long, ms. */
 const deadline = 30_000
 
-/** Only Chromium keeps databases in LevelDB; on SQLite its full disk has another error. */
-export const inChromium = (): boolean => feature((here) => here.navigator.userAgent)?.includes('Chrome/') === true
-
 export class Healing {
   readonly #clock: Clock
   /** The channels of the stores that are open here. */
   readonly #stores = new Set<Signals>()
   readonly #listeners = listenerSet<[StorageOccurrence]>()
-  /** What is told while there is danger. */
+  /** What is reported while there is danger. */
   #reported: StorageOccurrence | undefined
   #failures = 0
   #failedAt = 0
@@ -90,7 +88,7 @@ export class Healing {
     this.#plan(pauseBefore(this.#retries, pauses))
   }
 
-  /** A write succeeded: there may be room again. */
+  /** A write succeeded: there may be space again. */
   worked(): void {
     if (this.#reported !== undefined) this.#plan(this.#triedAt + spacing - this.#clock.monotonic())
   }
@@ -100,7 +98,7 @@ export class Healing {
     this.#closedAt = this.#clock.monotonic()
   }
 
-  /** Calls back with what happens, and at once if there is danger. Returns how to stop that. */
+  /** Calls back with what happens, and immediately if there is danger. Returns how to stop that. */
   subscribe(listener: (occurrence: StorageOccurrence) => void): () => void {
     const reported = this.#reported
     if (reported !== undefined) tell(() => listener(reported))
@@ -152,10 +150,10 @@ export class Healing {
     this.#triedAt = this.#clock.monotonic()
     try {
       const work = () => this.#heal(signal)
-      // Of several pages one at a time; the others hear of it.
+      // One of several pages does it; the others are notified.
       await (feature((here) => here.navigator.locks)?.request(scratch, { signal }, work) ?? work())
     } catch (error) {
-      // The disk is still full, and this was a write that failed. Pages that missed the first hint are told now.
+      // The disk is still full, and this was a write that failed. Pages that missed the first hint are notified now.
       if (!signal.aborted) {
         this.#retries += 1
         this.failed(error)

@@ -11,7 +11,8 @@ import { say } from '../messages.js'
 import { systemClock } from './clock.js'
 import { startDeadline } from './deadline.js'
 import { feature } from './features.js'
-import { danger, healing, inChromium } from './healing.js'
+import { inChromium, isWorkerOfWebKit, mayCommitEarly, takesBackCommitted } from './engine-quirks.js'
+import { danger, healing } from './healing.js'
 import { optional } from './promises.js'
 
 /** How long an open or a transaction may take before it is reported, in ms. */
@@ -27,7 +28,7 @@ export function storageError(error: unknown, what: string, outcome?: WriteOutcom
   const options = { cause: error, outcome }
   if (name === 'QuotaExceededError') {
     return new StorageFullError(
-      say`No room left while ${what}. Free space on the device or in this site's storage, then retry.`,
+      say`No space left while ${what}. Free space on the device or in this site's storage, then retry.`,
       {
         cause: error,
         ...(outcome === undefined ? {} : { outcome: 'not-written' as const }),
@@ -60,7 +61,7 @@ export function assertAvailable(what: string): void {
   if (factory === undefined || factory === null) throw new StorageUnavailableError(what)
 }
 
-/** How a promise is settled. Whoever holds this holds the promise, and so what it was settled with. */
+/** How a promise is settled. An object that holds this holds the promise, and so what it was settled with. */
 interface Settling<T> {
   readonly resolve: (value: T) => void
   readonly reject: (error: unknown) => void
@@ -76,7 +77,7 @@ function deferred<T>(): { readonly answer: Promise<T>; readonly settling: Settli
 }
 
 /**
- * A request as a promise. Its error is also seen by the transaction, which decides: so nobody needs to await it.
+ * A request as a promise. Its error is also seen by the transaction, which decides: so it need not be awaited.
  *
  * Requests and transactions are objects of the browser, and what they and their listeners hold outlives every quick collection of
  * garbage, also when they are done and forgotten: it is copied twice, and waits for a long one. So the listeners keep no way to the
@@ -100,31 +101,10 @@ export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => r
 export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => requested(request, (all) => all.splice(0))
 
 /**
- * Whether this is a worker of WebKit. Where one is terminated, WebKit may leave its transactions open for good, and all that need their
- * stores wait for them, also after the page has gone: those whose `commit()` was called before their requests were answered, and any of
- * several that were under way at once (docs/engines.md). The way WebKit is told is by its name: nothing else about it shows this.
- * Chromium says both names.
- */
-function isWorkerOfWebKit(): boolean {
-  if (feature(({ document }) => document) !== undefined) return false
-  const agent = feature(({ navigator }) => navigator.userAgent) ?? ''
-  return agent.includes('AppleWebKit/') && !agent.includes('Chrome/')
-}
-
-/** Whether `commit()` may be called while requests are pending. */
-export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
-
-/**
- * Whether a request that fails after `commit()` still takes the transaction back: so the standard has it, but Firefox stores the rest and
- * completes. Where that is not known to be otherwise, the answers are waited for. Only Chromium has such a property, whatever it is said to be.
- */
-const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
-
-/**
- * Ends a transaction with an explicit commit after its writes, in the order they were made: at once in Chromium, elsewhere when they
+ * Ends a transaction with an explicit commit after its writes, in the order they were made: immediately in Chromium, elsewhere when they
  * have succeeded.
  *
- * Firefox only heeds a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
+ * Firefox only reacts to a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
  * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it.
  */
 export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
@@ -134,11 +114,11 @@ export async function commitWritten(transaction: IDBTransaction, writes: readonl
   transaction.commit()
 }
 
-/** The names of a store's indexes. Asks nothing of the storage, and so waits for nobody. */
+/** The names of a store's indexes. Asks nothing of the storage, and so waits for no other transaction. */
 export function indexNames(database: IDBDatabase, store: string): string[] {
   const transaction = database.transaction(store)
   const names = [...transaction.objectStore(store).indexNames]
-  // Else it stands in line for a store that somebody may hold (H8).
+  // Else it waits for a store that another transaction may hold (H8).
   transaction.abort()
   return names
 }
@@ -170,7 +150,7 @@ export function reportedOutcome(options: TransactOptions, outcome: WriteOutcome)
   return options.isWrite === true ? 'not-written' : undefined
 }
 
-/** What it throws at once is an answer like any other. */
+/** What `work` throws synchronously becomes a rejection. */
 const begun = <T>(work: (transaction: IDBTransaction) => Promise<T>, transaction: IDBTransaction): Promise<T> =>
   new Promise((answer) => answer(work(transaction)))
 
@@ -209,46 +189,107 @@ function settled<T>(
   })
   const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
   if (turns === 'several') opened?.(transaction)
+  const end = watchEnd<T>(database, transaction, options)
+  const working = begun(work, transaction)
+  // Without it the transaction ends by itself after its last request.
+  if (turns === 'one' && mayCommitEarly()) {
+    try {
+      transaction.commit()
+    } catch {
+      // It has failed already, and `working` says how.
+    }
+  }
+  working.then(end.worked, end.failed)
+  return end.answer
+}
+
+/** How a transaction ends. Both the last word of the storage and that of the work are needed; they come in either order. */
+interface TransactionEnd<T> {
+  readonly answer: Promise<T>
+  /** The work is done. */
+  worked(value: T): void
+  /** The work failed, and takes the transaction back. */
+  failed(error: unknown): void
+}
+
+function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options: TransactOptions): TransactionEnd<T> {
   let requestError: unknown
   let workError: { error: unknown } | undefined
   let result: { value: T } | undefined
   let completed = false
   const { answer, settling } = deferred<T>()
-  // The listeners keep neither the answer nor `work` any longer than it takes: see `requested`.
+  // The listeners keep neither the answer nor the result any longer than it takes: see `requested`.
   let waiting: Settling<T> | undefined = settling
+  const stopWaiting = () => {
+    waiting = result = undefined
+    stopWatching()
+  }
   const finish = () => {
-    // Both the last word of the storage and that of `work` are needed; they come in either order.
     if (!completed || result === undefined) return
     waiting?.resolve(result.value)
     stopWaiting()
   }
-  const fail = (error: TidemarkError) => {
-    waiting?.reject(error)
+  const fail = (error: unknown, outcome: WriteOutcome) => {
+    waiting?.reject(storageError(error, options.what, reportedOutcome(options, outcome)))
     stopWaiting()
   }
-  const abortedWith = (known: unknown) => {
-    // `work` was done and nothing failed: the connection went away under us, and the commit may have been on its way (H17).
+  const aborted = (quota?: DOMException | null) => {
+    const known = workError?.error ?? requestError ?? quota
+    // The work was done and nothing failed: the connection went away, and the commit may have been on its way (H17).
     const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
-    fail(
-      storageError(
-        known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'),
-        options.what,
-        reportedOutcome(options, outcome),
-      ),
-    )
+    fail(known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'), outcome)
   }
+  const stopWatching = watchSilence(database, transaction, options, aborted, fail)
+  // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
+  transaction.onerror = (event) => {
+    const error = (event.target as IDBRequest | null)?.error ?? undefined
+    // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
+    if (!isAbortError(error)) requestError ??= error
+  }
+  transaction.onabort = () => {
+    aborted(transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined)
+  }
+  transaction.oncomplete = () => {
+    completed = true
+    // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
+    const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
+    if (failed !== undefined) fail(failed.error, 'unknown')
+    else finish()
+  }
+  return {
+    answer,
+    worked(value) {
+      result = { value }
+      finish()
+    },
+    failed(error) {
+      // A failed request rejects the work as well, and so does one that was pending at an abort; the abort carries the better error.
+      if (requestError === undefined && !isAbortError(error)) workError = { error }
+      // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
+      if (completed) return fail(error, 'unknown')
+      try {
+        transaction.abort()
+      } catch {
+        // It is committing or aborting already, and will say so.
+      }
+    },
+  }
+}
+
+/** Ends a transaction of which the storage says nothing more: after a deadline, or because its connection was closed. Returns how to stop that. */
+function watchSilence(
+  database: IDBDatabase,
+  transaction: IDBTransaction,
+  options: TransactOptions,
+  aborted: () => void,
+  fail: (error: unknown, outcome: WriteOutcome) => void,
+): () => void {
   let closing: ReturnType<typeof setTimeout> | undefined
   const connectionClosed = () => {
     // Chromium says nothing more of a transaction that was committing when it cleared the origin (H31).
-    closing = setTimeout(() => abortedWith(workError?.error ?? requestError), lastWord)
+    closing = setTimeout(aborted, lastWord)
   }
   database.addEventListener('close', connectionClosed)
-  const stopWaiting = () => {
-    waiting = result = undefined
-    endDeadline()
-    clearTimeout(closing)
-    database.removeEventListener('close', connectionClosed)
-  }
   const endDeadline = startDeadline(systemClock, storageDeadline, () => {
     let outcome: WriteOutcome = 'unknown'
     try {
@@ -257,58 +298,18 @@ function settled<T>(
     } catch {
       // Its commit was already asked for: only the storage knows.
     }
+    const told = { outcome: reportedOutcome(options, outcome) }
     fail(
       new StorageBusyError(
-        say`The storage did not answer within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
-        { outcome: reportedOutcome(options, outcome) },
+        say`The storage did not respond within ${storageDeadline} ms while ${options.what}; another tab may be suspended inside a transaction. Retry.`,
+        told,
       ),
+      outcome,
     )
   })
-  // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
-  transaction.onerror = (event) => {
-    const error = (event.target as IDBRequest | null)?.error ?? undefined
-    // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
-    if (!isAbortError(error)) requestError ??= error
+  return () => {
+    endDeadline()
+    clearTimeout(closing)
+    database.removeEventListener('close', connectionClosed)
   }
-  transaction.onabort = () => {
-    abortedWith(
-      workError?.error ??
-        requestError ??
-        (transaction.error?.name === 'QuotaExceededError' ? transaction.error : undefined),
-    )
-  }
-  transaction.oncomplete = () => {
-    completed = true
-    // A failed request is never acknowledged, though Firefox may complete: see `commitWritten`.
-    const failed = workError ?? (requestError === undefined ? undefined : { error: requestError })
-    if (failed !== undefined) fail(storageError(failed.error, options.what, reportedOutcome(options, 'unknown')))
-    else finish()
-  }
-  const working = begun(work, transaction)
-  // Without it the transaction ends by itself after its last request.
-  if (turns === 'one' && mayCommitEarly()) {
-    try {
-      transaction.commit()
-    } catch {
-      // It failed at once, and `working` says how.
-    }
-  }
-  working.then(
-    (value) => {
-      result = { value }
-      finish()
-    },
-    (error: unknown) => {
-      // A failed request rejects `work` as well, and so does one that was pending at an abort; the abort carries the better error.
-      if (requestError === undefined && !isAbortError(error)) workError = { error }
-      // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
-      if (completed) return fail(storageError(error, options.what, reportedOutcome(options, 'unknown')))
-      try {
-        transaction.abort()
-      } catch {
-        // It is committing or aborting already, and will say so.
-      }
-    },
-  )
-  return answer
 }

@@ -6,7 +6,7 @@ import { nextTask, soon } from './tasks.js'
 
 /** What the channel of a store carries. Numbers and short strings only. */
 export type Hint =
-  /** `format`: in which the writer stores, which a build that does not know it must hear of. */
+  /** `format`: in which the writer stores; a build that does not know it must be notified. */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
   | {
       readonly kind: 'committed'
@@ -14,7 +14,7 @@ export type Hint =
       readonly position: number
       readonly tables: readonly string[]
     }
-  /** Somebody paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
+  /** A context paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
   | { readonly kind: 'control'; readonly projection: string }
   /** A hidden leader asks who would lead instead. */
   | { readonly kind: 'hidden-leader'; readonly projection: string }
@@ -27,7 +27,7 @@ export type Hint =
 
 /** Hints of one store, from this context and from others. */
 export interface Signals {
-  /** Tells everybody, the listeners of this instance included. Never throws. */
+  /** Notifies all contexts, the listeners of this instance included. Never throws. */
   post(hint: Hint): void
   listen(listener: (hint: Hint) => void): () => void
   close(): void
@@ -37,7 +37,7 @@ const position = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const shortText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1000
 
-/** A hint, or nothing for whatever else stands on the channel: any script of the origin can post there. */
+/** A hint, or nothing for any other message on the channel: any script of the origin can post there. */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
   const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
@@ -61,7 +61,7 @@ export function parseHint(message: unknown): Hint | undefined {
 
 /**
  * Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a sixth of its
- * time. Each time that something waited twice as long, up to a frame; then nobody can see that others are told less often.
+ * time. Each time that something waited twice as long, up to a frame; no user can see that other tabs are notified less often than that.
  */
 const spacing = [4, 16] as const
 
@@ -92,7 +92,7 @@ export function openSignals(channelName?: string): Signals {
   }
 }
 
-/** Posts to other contexts: the first hint in the next task, what follows at once merged with what says the same. */
+/** Posts to other contexts: the first hint in the next task, what follows immediately is merged with hints that say the same. */
 function outbox(channel: BroadcastChannel) {
   let waiting = new Map<string, Hint>()
   let timer: ReturnType<typeof setTimeout> | undefined

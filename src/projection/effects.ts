@@ -11,7 +11,7 @@ export interface Page {
   readonly scannedTo: number
   readonly head: number
   /** Characters of JSON that were read. */
-  readonly bytes?: number
+  readonly characters?: number
   readonly now: number
 }
 

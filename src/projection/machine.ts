@@ -89,7 +89,7 @@ class Machine {
     const page = read.value
     const { events, head } = page
     this.#at.now = page.now
-    this.#at.batch.read(page.bytes ?? 0, page.now, this.#at.cursor === this.#run.position)
+    this.#at.batch.read(page.characters ?? 0, page.now, this.#at.cursor === this.#run.position)
     this.#at.assertNotBeyond(head)
     const goal = (this.#run.goal ??= head)
     const beyond = this.#isBatch ? events.findIndex((event) => event.position > goal) : -1

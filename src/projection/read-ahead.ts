@@ -1,7 +1,7 @@
 /** Reads pages, and the next page while one is applied and committed: its records, or all of it. Holds two pages at most. */
 import type { EventShape } from '../events/event.js'
 import { RecordsAhead } from '../log/records-ahead.js'
-import type { CollectedPage, PageReadOptions } from '../log/pages.js'
+import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'
 import type { Slices } from '../platform/slices.js'
 import type { RunContext } from './runner.js'
 
@@ -39,7 +39,7 @@ export class ReadAhead<E extends EventShape> {
     while (
       target.preparesMuch === true &&
       page.events.length < most &&
-      (page.bytes ?? 0) < longPageCharacters &&
+      (page.characters ?? 0) < longPageCharacters &&
       records.follows(page.scannedTo)
     ) {
       await this.#slices.turn()
@@ -61,13 +61,14 @@ export class ReadAhead<E extends EventShape> {
     this.#records.forget()
   }
 
-  #read(after: number, limit: number, keep: Pick<PageReadOptions, 'ahead'>): Promise<CollectedPage<E>> {
+  #read(after: number, limit: number, keep: Pick<PageOptions, 'ahead'>): Promise<CollectedPage<E>> {
     const { target, ports, settings } = this.#context
     // A batch runs up to the head as it is now, whichever context appended last.
     const own = settings.mode === 'continuous'
-    const options: PageReadOptions = { unreadable: 'collect', signal: this.#signal, own, ...keep }
+    const options: PageOptions = { unreadable: 'collect', own, ...keep }
     this.#reading()
-    return ports.reader.readEvents(target.filter, { after, limit }, options)
+    const reader = ports.reader as { readPage: ReadPage<E> }
+    return reader.readPage({ filter: target.filter, after, limit, signal: this.#signal }, options)
   }
 }
 
@@ -79,6 +80,6 @@ function joined<E extends EventShape>(page: CollectedPage<E>, next: CollectedPag
     scannedTo: next.scannedTo,
     head: next.head,
     ...(unreadable.length === 0 ? {} : { unreadable }),
-    bytes: (page.bytes ?? 0) + (next.bytes ?? 0),
+    characters: (page.characters ?? 0) + (next.characters ?? 0),
   }
 }

@@ -1,6 +1,6 @@
 /** Whether the context that leads makes progress. */
 import type { EventShape } from '../events/event.js'
-import type { PageReadOptions } from '../log/pages.js'
+import type { ReadPage } from '../log/pages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep } from '../platform/clock.js'
 import type { RunContext } from './runner.js'
@@ -28,9 +28,12 @@ export async function stalled<E extends EventShape>(
     const since = clock.monotonic()
     await sleep(clock, span * (1 + 0.2 * clock.random()), signal)
     if (signal.aborted) return
-    const head = ports.reader.readEvents({}, { after: before?.position ?? 0, limit: 1 }, {
-      unreadable: 'collect',
-    } as PageReadOptions)
+    const head = (ports.reader as { readPage: ReadPage<E> }).readPage(
+      { after: before?.position ?? 0, limit: 1 },
+      {
+        unreadable: 'collect',
+      },
+    )
     const [after, page] = await Promise.all([state(), head.catch(() => undefined)])
     // A read that fails says nothing about the leader.
     if (before === undefined || after === undefined || page === undefined) continue

@@ -166,7 +166,7 @@ export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: Sta
 
 /** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
-  const [is, was] = [before, from].map((state) => `${workingPosition(state)} in epoch ${state.epoch}`)
+  const [is, was] = [before, from].map((state) => say`${workingPosition(state)} in epoch ${state.epoch}`)
   if (is !== was) throw new LeadershipLostError(key, say`its checkpoint is ${is}, not ${was}.`)
 }
 

@@ -9,7 +9,7 @@ import type { Literal, Literals } from '../events/literals.js'
 import type { EventFilter, EventStore } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { closedError, internalsOf } from '../log/open.js'
-import type { PageReadOptions } from '../log/pages.js'
+import type { ReadPage } from '../log/pages.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -55,14 +55,14 @@ export function liveProjection<
   S,
   L extends Literal = Literal,
   Next extends S & Literals<L> = S & Literals<L>,
->(store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>, specification: LiveProjectionSpec<E, S, Next>): LiveQuery<S>
+>(store: Pick<EventStore<E>, 'readPage' | 'subscribe'>, specification: LiveProjectionSpec<E, S, Next>): LiveQuery<S>
 /** The same, for a fold that is typed by its own events: see `FitsStore`. */
 export function liveProjection<E extends EventShape, S, Own extends EventShape = E>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  store: Pick<EventStore<E>, 'readPage' | 'subscribe'>,
   specification: LiveProjectionSpec<Own, S> & FitsStore<E, Own>,
 ): LiveQuery<S>
 export function liveProjection<E extends EventShape, S>(
-  store: Pick<EventStore<E>, 'readEvents' | 'subscribe'>,
+  store: Pick<EventStore<E>, 'readPage' | 'subscribe'>,
   specification: LiveProjectionSpec<E, S>,
 ): LiveQuery<S> {
   onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
@@ -90,10 +90,10 @@ export function liveProjection<E extends EventShape, S>(
       async evaluate(progress) {
         const mine = (latest += 1)
         const ahead = new RecordsAhead()
-        const options: PageReadOptions = { ahead }
+        const reader = store as { readPage: ReadPage<E> }
         for (;;) {
           await ahead.slices.turn()
-          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })
           progress()
           for (const event of page.events) {
             if (mine !== latest) return undefined

@@ -216,7 +216,7 @@ function attached<E extends EventShape>(
 /** Finds one event. The answer rejects with InvalidArgumentError if it is not in the log. */
 function eventFinder<E extends EventShape>(reader: EventReader<E>): (position: number) => Promise<RecordedEvent<E>> {
   return async (position) => {
-    const { events } = await reader.readEvents({}, { after: position - 1, limit: 1 })
+    const { events } = await reader.readPage({ after: position - 1, limit: 1 })
     const event = events[0]
     if (event === undefined || event.position !== position)
       throw new InvalidArgumentError('letter', say`names an event that is not in the log.`)

@@ -3,14 +3,14 @@ import { InvalidArgumentError, StorageFailedError, VersionConflictError } from '
 import type { EventShape } from '../events/event.js'
 import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
 import { EventIterator } from '../log/iterate.js'
-import { readPages } from '../log/pages.js'
+import { readPages, type ReadPage } from '../log/pages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import type { CheckpointStore, Coordinator, Guard } from '../ports.js'
 import { seededRandom, seedFor } from './random.js'
 
 /** What each call does, for messages. */
 const purposes = {
-  readEvents: 'read events',
+  readPage: 'read events',
   readStream: 'read stream',
   append: 'append events',
   load: 'load checkpoint',
@@ -19,7 +19,7 @@ const purposes = {
   acquire: 'acquire leadership',
 } as const
 
-/** The calls that can fail. `read` fails with the `readEvents` that it makes. */
+/** The calls that can fail. `read` fails with the `readPage` that it makes. */
 export type FaultyCall = keyof typeof purposes
 
 /** `'before'`: nothing was done. `'after'`: it was done, and the caller hears of a failure all the same. */
@@ -157,7 +157,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     return exchanged(target, { ...wrappersOf(target), ...Object.fromEntries(parts), ...more })
   }
   const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
-    readEvents: around(target, 'readEvents'),
+    readPage: around(target, 'readPage'),
     append: around(target, 'append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
     load: around(target, 'load'),
     save: around(target, 'save'),
@@ -172,10 +172,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       })()
     },
     read: (...[readOptions]: [ReadAllOptions?]) =>
-      new EventIterator(
-        readPages(around(target, 'readEvents') as unknown as EventReader['readEvents'], readOptions),
-        readOptions?.signal,
-      ),
+      new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, readOptions), readOptions?.signal),
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }

@@ -1,7 +1,8 @@
 // What is done after a write that failed as on a full disk, with the locks, marks and databases of a real browser: in Chromium only.
 import { expect, test } from 'vitest'
 import { openEventStore, type StorageReport } from 'tidemark'
-import { healing, inChromium } from '../../src/platform/healing.js'
+import { inChromium } from '../../src/platform/engine-quirks.js'
+import { healing } from '../../src/platform/healing.js'
 
 const scratch = 'tidemark::healing'
 

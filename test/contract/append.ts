@@ -390,7 +390,7 @@ export function appendContract(name: string, open: Open): void {
           expect(await values(store)).toEqual(['second'])
         })
       })
-      test('a decode: read, readStream and readEvents end with the reason of their signal', async () => {
+      test('a decode: read, readStream and readPage end with the reason of their signal', async () => {
         const codec: Codec = { encode: (data) => data, decode: never }
         await within({ codec }, async (store) => {
           await store.append({ stream: 'a', events: [added()] })
@@ -398,7 +398,7 @@ export function appendContract(name: string, open: Open): void {
           const reads = [
             (signal: AbortSignal) => all(store.read({ signal })),
             (signal: AbortSignal) => all(store.readStream('a', { signal })),
-            (signal: AbortSignal) => store.readEvents({}, { limit: 1 }, { signal }),
+            (signal: AbortSignal) => store.readPage({ limit: 1, signal }),
           ]
           for (const read of reads) {
             const controller = new AbortController()
@@ -573,6 +573,64 @@ export function appendContract(name: string, open: Open): void {
       })
     })
 
+    describe('to one stream', () => {
+      const on = (title: string, work: (store: TidemarkStore) => Promise<void>) =>
+        test(title, () => within({}, (store) => work(store)))
+
+      on('one event or several, as with writes', async (store) => {
+        expect(await store.append(' a ', added(1))).toEqual({
+          position: 1,
+          firstPosition: 1,
+          versions: { a: 1 },
+          duplicate: false,
+        })
+        expect(await store.append('a', [added(2), added(3)], { durability: 'relaxed' })).toMatchObject({
+          position: 3,
+          firstPosition: 2,
+          versions: { a: 3 },
+        })
+        expect(await values(store)).toEqual([1, 2, 3])
+      })
+
+      on('S2: the expected version is checked, also without events', async (store) => {
+        await store.append('a', added(1), { expectedVersion: 'no-stream' })
+        const conflict = { code: 'version-conflict', stream: 'a', actual: 1 }
+        for (const expectedVersion of [0, 2, 'no-stream'] as const) {
+          await expect(store.append('a', added(2), { expectedVersion })).rejects.toMatchObject(conflict)
+          await expect(store.append('a', [], { expectedVersion })).rejects.toMatchObject(conflict)
+        }
+        await store.append('a', added(2), { expectedVersion: 1 })
+        expect(await values(store)).toEqual([1, 2])
+      })
+
+      on('a condition looks at the whole log unless it says after which position', async (store) => {
+        await store.append('a', added(1))
+        const condition = { failIfEventsMatch: { streamPrefix: 'a' } }
+        const failed = { code: 'condition-failed', position: 1 }
+        await expect(store.append('b', added(2), { condition })).rejects.toMatchObject(failed)
+        await expect(store.append({ stream: 'b', events: [added(2)] }, { condition })).rejects.toMatchObject(failed)
+        await store.append('b', added(2), { condition: { ...condition, after: 1 } })
+        expect(await values(store)).toEqual([1, 2])
+      })
+
+      test.for<[string, unknown, string]>([
+        ['one event', { type: 'Added', data: { value: 1n } }, 'event.data.value'],
+        ['several', [added(1), added(Number.NaN)], 'events[1].data.value'],
+        ['no event', undefined, 'event'],
+        ['a hole', Array.from({ length: 1 }), 'events[0]'],
+      ])('what is wrong with %s is named', ([, events, path]) =>
+        within({}, async (store) => {
+          await expect(store.append('a', events as never)).rejects.toMatchObject({ code: 'invalid-event', path })
+          expect(await store.head()).toBe(0)
+        }),
+      )
+
+      on('V1: the name of the stream is checked', async (store) => {
+        await expect(store.append('a*', added())).rejects.toMatchObject({ code: 'invalid-name' })
+        await expect(store.append('', added())).rejects.toMatchObject({ code: 'invalid-name' })
+      })
+    })
+
     describe('options', () => {
       const bad: [string, (store: TidemarkStore) => unknown][] = [
         [
@@ -597,7 +655,20 @@ export function appendContract(name: string, open: Open): void {
               { condition: { failIfEventsMatch: {}, after: null } as never },
             ),
         ],
-        ['filter', (store) => store.append({ stream: 'a', events: [added()] }, { condition: { after: 0 } as never })],
+        [
+          'condition.failIfEventsMatch',
+          (store) => store.append({ stream: 'a', events: [added()] }, { condition: { after: 0 } as never }),
+        ],
+        [
+          'failIfEventsMach',
+          (store) => store.append('a', [], { condition: { failIfEventsMatch: {}, failIfEventsMach: {} } as never }),
+        ],
+        ['condition', (store) => store.append('a', [], { condition: null as never })],
+        ['expectedVersion', (store) => store.append([], { expectedVersion: 0 } as never)],
+        ['expectedVersion', (store) => store.append('a', [], { expectedVersion: -1 })],
+        ['expectedVersion', (store) => store.append('a', [], { expectedVersion: 'new' as never })],
+        ['expectedVerion', (store) => store.append('a', added(), { expectedVerion: 7 } as never)],
+        ['options', (store) => store.append('a', added(), null as never)],
         [
           'types',
           (store) =>
@@ -618,11 +689,11 @@ export function appendContract(name: string, open: Open): void {
         ['fliter', (store) => store.read({ fliter: {} } as object)],
         ['limit', (store) => store.read({ limit: 1 } as object)],
         ['options', (store) => store.read(null as never)],
-        ['afer', (store) => store.readEvents({}, { limit: 1, afer: 1 } as never)],
-        ['page', (store) => store.readEvents({}, undefined as never)],
-        ['page', (store) => store.readEvents({}, 5 as never)],
-        ['sginal', (store) => store.readEvents({}, { limit: 1 }, { sginal: 1 } as object)],
-        ['signal', (store) => store.readEvents({}, { limit: 1 }, { signal: {} as never })],
+        ['afer', (store) => store.readPage({ limit: 1, afer: 1 } as never)],
+        ['request', (store) => store.readPage(undefined as never)],
+        ['request', (store) => store.readPage(5 as never)],
+        ['sginal', (store) => store.readPage({ limit: 1, sginal: 1 } as never)],
+        ['signal', (store) => store.readPage({ limit: 1, signal: {} as never })],
         ['listener', (store) => store.subscribe(7 as never)],
         ['sginal', (store) => store.coordinator.acquire('p', { sginal: 1 } as object)],
         ['signal', (store) => store.coordinator.acquire('p', { signal: new AbortController() as never })],
@@ -653,7 +724,7 @@ export function appendContract(name: string, open: Open): void {
           }) as object,
         )
         expect(await all(store.read(observed({ after: 0 })))).toHaveLength(1)
-        expect((await store.readEvents(observed({}), observed({ limit: 5 }))).events).toHaveLength(1)
+        expect((await store.readPage(observed({ filter: observed({}), limit: 5 }))).events).toHaveLength(1)
         for (const options of [{ [Symbol('own')]: 1 }, { hidden: 1 }])
           await expect(store.append({ stream: 'a', events: [added()] }, options as object)).rejects.toMatchObject({
             code: 'invalid-argument',
@@ -683,7 +754,7 @@ export function appendContract(name: string, open: Open): void {
           await all(store.read({ after: undefined, filter: undefined, signal: undefined } as object)),
         ).toHaveLength(1)
         expect(
-          (await store.readEvents({}, { after: undefined, limit: 5 } as never, { signal: undefined })).events,
+          (await store.readPage({ filter: undefined, after: undefined, limit: 5, signal: undefined } as never)).events,
         ).toHaveLength(1)
       })
     })
@@ -739,7 +810,7 @@ export function appendContract(name: string, open: Open): void {
           const [head, version, page] = [
             await store.head(),
             await store.streamVersion('a'),
-            await store.readEvents({}, { limit: 30_000 }),
+            await store.readPage({ limit: 30_000 }),
           ]
           heads.add(head).add(version).add(page.head)
           await new Promise((resolve) => setTimeout(resolve, 0))

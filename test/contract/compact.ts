@@ -175,7 +175,7 @@ export function compactContract(): void {
 
     /** Reads on by pages, as a run does. */
     const pagesOf = (store: TidemarkStore<Event>) => async (after: number, limit: number) =>
-      (await store.readEvents({}, { after, limit })).events
+      (await store.readPage({ after, limit })).events
 
     test('in the middle of a read, the rest of it is found in the records that it went to', async () => {
       const name = newName()
@@ -201,7 +201,7 @@ export function compactContract(): void {
       const [store, other] = [await open(name), await open(name)]
       for (let round = 0; round < 6; round += 1) {
         await singles(store, 300)
-        const reads = Promise.all([0, 1, 2].map(() => store.readEvents({}, { after: 0, limit: 5_000 })))
+        const reads = Promise.all([0, 1, 2].map(() => store.readPage({ after: 0, limit: 5_000 })))
         await compactEvents(other, { eventsPerRecord: 2 ** (round + 2) })
         for (const { events } of await reads)
           expect(events.map(({ position }) => position)).toEqual(
@@ -239,7 +239,7 @@ export function compactContract(): void {
           })
           return request as never
         })
-        const { events } = await store.readEvents({}, { after: 0, limit: 1_000 })
+        const { events } = await store.readPage({ after: 0, limit: 1_000 })
         expect(joinedAt).toBeGreaterThan(1)
         expect(events.map(({ position }) => position)).toEqual(Array.from({ length: 400 }, (_, index) => index + 1))
       })
@@ -340,7 +340,7 @@ export function compactContract(): void {
       await compactEvents(store)
       expect(await sizesOf(name)).toEqual([16, 3, 1, 16, 3, 1, 16, 3, 1, 1, 1, 1])
       expect((await verifyEventStore(store)).defects).toEqual(defects)
-      await expect(store.readEvents({}, { after: 55, limit: 10 })).rejects.toMatchObject({ code: 'log-inconsistent' })
+      await expect(store.readPage({ after: 55, limit: 10 })).rejects.toMatchObject({ code: 'log-inconsistent' })
     })
 
     test('a large event stays in a record of its own size', async () => {

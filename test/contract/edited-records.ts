@@ -70,13 +70,13 @@ export function editedRecordsContract(): void {
       ['of NaN events', { ...record(7), n: Number.NaN }],
       ["of '1' event", { ...record(7), n: '1' }],
     ])(
-      'the last record %s: head, read, readEvents and appends that look say so; nothing is stored behind it',
+      'the last record %s: head, read, readPage and appends that look say so; nothing is stored behind it',
       async ([, put]) => {
         await within(put, async (store) => {
           await expect(store.head()).rejects.toMatchObject(integrity)
           await expect(all(store.read())).rejects.toMatchObject(integrity)
           for (const after of [0, 3, 6])
-            await expect(store.readEvents({}, { after, limit: 10 })).rejects.toMatchObject(integrity)
+            await expect(store.readPage({ after, limit: 10 })).rejects.toMatchObject(integrity)
           const condition = { condition: { failIfEventsMatch: { types: ['Never'] }, after: 0 } }
           await expect(store.append({ stream: 'a', events: [event] }, condition)).rejects.toMatchObject({
             ...integrity,
@@ -97,7 +97,7 @@ export function editedRecordsContract(): void {
         await expect(all(store.read())).rejects.toMatchObject(integrity)
         await expect(all(store.readStream('z'))).rejects.toMatchObject(integrity)
         const pages = async () => {
-          for (let after = 0; after < 6; after = (await store.readEvents({}, { after, limit: 1 })).scannedTo);
+          for (let after = 0; after < 6; after = (await store.readPage({ after, limit: 1 })).scannedTo);
         }
         await expect(pages()).rejects.toMatchObject(integrity)
         expect(await verifyEventStore(store)).toMatchObject({
@@ -170,10 +170,8 @@ export function editedRecordsContract(): void {
         version: at + 1,
       }))
       await within({ ...record(7), n: says, events: JSON.stringify(events) }, async (store) => {
-        expect((await store.readEvents({}, { limit: 20 })).events.map(({ position }) => position)).toEqual([
-          1, 2, 3, 4, 5, 6,
-        ])
-        await expect(store.readEvents({}, { after: 6, limit: 20 })).rejects.toMatchObject({
+        expect((await store.readPage({ limit: 20 })).events.map(({ position }) => position)).toEqual([1, 2, 3, 4, 5, 6])
+        await expect(store.readPage({ after: 6, limit: 20 })).rejects.toMatchObject({
           code: 'event-unreadable',
           position: 7,
         })
@@ -205,7 +203,7 @@ export function editedRecordsContract(): void {
   ])('a record whose events are %s is unreadable, and others are not', async ([, events]) => {
     const store = await changed((record) => ({ ...record, events }))
     for (let time = 0; time < 2; time += 1) {
-      await expect(store.readEvents({}, { after: 2, limit: 5 })).rejects.toMatchObject({
+      await expect(store.readPage({ after: 2, limit: 5 })).rejects.toMatchObject({
         code: 'event-unreadable',
         position: 3,
       })
@@ -262,8 +260,7 @@ export function editedRecordsContract(): void {
     async (change) => {
       const store = await changed(withEvent(change))
       await compactEvents(store, { eventsPerRecord: 2 })
-      for (const after of [0, 3])
-        expect((await store.readEvents({}, { after, limit: 20 })).events.length).toBe(10 - after)
+      for (const after of [0, 3]) expect((await store.readPage({ after, limit: 20 })).events.length).toBe(10 - after)
       expect(await verifyEventStore(store)).toMatchObject({
         ok: false,
         defects: [expect.objectContaining({ position: 3 })],
@@ -280,7 +277,7 @@ export function editedRecordsContract(): void {
       ...row,
       events: row.events.replace('"version":[1,2,3,4]', '"version":[1,2,3]'),
     }))
-    await expect(store.readEvents({}, { limit: 5 })).rejects.toMatchObject({ code: 'event-unreadable', position: 1 })
+    await expect(store.readPage({ limit: 5 })).rejects.toMatchObject({ code: 'event-unreadable', position: 1 })
     await store.close()
   })
 }

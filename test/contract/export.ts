@@ -347,7 +347,7 @@ export function exportContract(): void {
     test.for(spoilt)('names the line of a source with %s', async ([, line, spoil]) => {
       const store = await open()
       await store.append({ stream: 'a', events: many(1, 4) })
-      const copy = await open('indexeddb', { maxEventBytes: 1000 })
+      const copy = await open('indexeddb', { maxEventCharacters: 1000 })
       const error = await importEvents(copy, spoil(await lines(store))).catch((reason: unknown) => reason)
       expect(error).toMatchObject({ code: 'invalid-import', line })
       expect((error as Error).message).toContain(`Line ${line} `)

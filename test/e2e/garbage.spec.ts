@@ -17,7 +17,7 @@ test('reading a log keeps nothing of it alive: not in requests, not in transacti
       await store.append({ stream: 's', events: [{ type: 'Padded', data: { padding, at } }] })
     // A function of its own, so that nothing here holds events while garbage is collected.
     const readPage = async (after: number) => {
-      const { events, scannedTo, head } = await store.readEvents({}, { after, limit: 10 })
+      const { events, scannedTo, head } = await store.readPage({ after, limit: 10 })
       return {
         scannedTo,
         isEnd: scannedTo >= head,

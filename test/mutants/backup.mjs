@@ -2,7 +2,7 @@
 export default [
   {
     id: 'O3',
-    file: 'src/maintenance/compact.ts',
+    file: 'src/maintenance/indexeddb/replace-records.ts',
     find: 'if (groups.some((group) => group.some(({ at, n }) => lengths.get(at) !== n))) return false',
     replace: '',
     tests: ['test/contract/compact.node.test.ts'],
@@ -436,7 +436,7 @@ export default [
   },
   {
     id: 'backup-51',
-    file: 'src/maintenance/compact.ts',
+    file: 'src/maintenance/indexeddb/replace-records.ts',
     find: `    raiseFormat(transaction, meta)
 `,
     replace: '',

@@ -214,8 +214,8 @@ export default [
   },
   {
     id: 'D23',
-    file: 'src/platform/healing.ts',
-    find: `=> feature((here) => here.navigator.userAgent)?.includes('Chrome/') === true`,
+    file: 'src/platform/engine-quirks.ts',
+    find: `=> agent().includes('Chrome/')`,
     replace: '=> true',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'every engine pays',

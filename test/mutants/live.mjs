@@ -631,9 +631,9 @@ export default [
   {
     id: 'fold-5',
     file: 'src/reading/live-projection.ts',
-    find: `          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)
+    find: `          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })
           progress()`,
-    replace: '          const page = await store.readEvents(filter, { after: position, limit: pageSize }, options)',
+    replace: '          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })',
     tests: ['test/unit/reading/live-projection.test.ts'],
     breaks: 'a long log is never folded to its end',
   },

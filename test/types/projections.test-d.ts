@@ -73,7 +73,7 @@ defineProjection(events, {
   filter: { types: ['Exploded'] },
 })
 // @ts-expect-error there is no such event
-await store.readEvents({ types: ['Exploded'] }, { limit: 1 })
+await store.readPage({ filter: { types: ['Exploded'] }, limit: 1 })
 // @ts-expect-error there is no such event
 store.read({ filter: { types: ['Landed', 'Exploded'] } })
 

@@ -36,7 +36,12 @@ const recorded = Array.from({ length: count }, (_, n) => ({
   time: 0,
   data: dataOf(n),
 }))
-const context = { catalogue: anyEvents, codec: undefined, clock: { now: () => Date.now() }, maxEventBytes: 2 ** 20 }
+const context = {
+  catalogue: anyEvents,
+  codec: undefined,
+  clock: { now: () => Date.now() },
+  maxEventCharacters: 2 ** 20,
+}
 
 const credited = (row, { customer, amount }, position) => ({
   customer,

@@ -4,7 +4,7 @@ import { say } from '../../messages.js'
 import { indexNames } from '../../platform/indexeddb.js'
 
 /**
- * What this build writes, and the newest that it understands. 1: events stand one after the other in a record. 2: they may stand in
+ * What this build writes, and the newest that it understands. 1: events follow each other in a record. 2: they may be in
  * columns, and a log of format 1 becomes one when it is written to.
  */
 export const format = 2
@@ -46,7 +46,7 @@ export function assertWhole(database: IDBDatabase, store: string): void {
   }
 }
 
-/** @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row is none */
+/** @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row was edited or damaged */
 export function assertSupported(meta: LogMeta, store: string): void {
   const { minReader, minWriter, incarnation } = meta
   if (

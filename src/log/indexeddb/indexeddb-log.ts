@@ -8,19 +8,12 @@ import { databaseName } from '../../events/names.js'
 import type { Clock } from '../../platform/clock.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
-import type {
-  AppendOptions,
-  AppendResult,
-  Durability,
-  EventFilter,
-  PageRequest,
-  ReadStreamOptions,
-} from '../event-store.js'
+import type { AppendOptions, AppendResult, Durability, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
-import type { CollectedPage, PageReadOptions } from '../pages.js'
+import type { CollectedPage, PageOptions } from '../pages.js'
 import type { Codec } from '../encode.js'
 import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
@@ -40,7 +33,7 @@ export class IndexedDbLog {
   readonly #writer: LogWriter
   #logId: string | undefined
   readonly #clock: Clock
-  /** The newer format that a hint named last, and until when no other one is heeded. */
+  /** The newer format that a hint named last, and until when others are ignored. */
   #newer = { format, deafUntil: -Infinity }
 
   constructor(options: IndexedDbLogOptions) {
@@ -95,7 +88,7 @@ export class IndexedDbLog {
     this.#writer = new LogWriter(this.connection, this.#recent, options)
   }
 
-  /** The identity of the log; see {@link LogMeta.incarnation}. */
+  /** The id of the log, as its own row has it. */
   async logId(): Promise<string> {
     // Also where it is known: nothing may be built for a log that is lost (H31).
     await this.connection.open()
@@ -117,12 +110,8 @@ export class IndexedDbLog {
     return this.#writer.append(prepared, options)
   }
 
-  readEvents<E extends EventShape>(
-    filter: EventFilter,
-    page: PageRequest,
-    options?: PageReadOptions,
-  ): Promise<CollectedPage<E>> {
-    return this.#reader.readEvents<E>(filter, page, options)
+  readPage<E extends EventShape>(request: PageRequest, options?: PageOptions): Promise<CollectedPage<E>> {
+    return this.#reader.readPage<E>(request, options)
   }
 
   readStream<E extends EventShape>(

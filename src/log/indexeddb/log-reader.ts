@@ -8,9 +8,9 @@ import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { Slices } from '../../platform/slices.js'
 import type { Codec } from '../encode.js'
-import type { EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
+import type { PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type PageOptions } from '../pages.js'
 import { PageScan } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
@@ -37,13 +37,11 @@ export class LogReader {
     this.#about = about
   }
 
-  async readEvents<E extends EventShape>(
-    filter: EventFilter,
-    { after = 0, limit }: PageRequest,
-    options: PageReadOptions = {},
+  async readPage<E extends EventShape>(
+    { filter = {}, after = 0, limit, signal }: PageRequest,
+    options: PageOptions = {},
   ): Promise<CollectedPage<E>> {
-    const { signal } = options
-    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
+    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'))
     signal?.throwIfAborted()
     // `getAll(range, 0)` would return everything (H15).
     if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await this.head() }
@@ -54,8 +52,8 @@ export class LogReader {
     signal?.throwIfAborted()
     // Where this page ends, the next one begins. To remember every record takes as long as reading it, in Firefox.
     if (scan.endsWith !== undefined) this.#source.recent.sawEnd(scan.endsWith)
-    const page = await finishPage<E>(scan, scan.scannedTo, head, this.#about, options)
-    return options.unreadable === 'collect' ? { ...page, bytes: scan.characters } : page
+    const page = await finishPage<E>(scan, scan.scannedTo, head, this.#about, { ...options, signal })
+    return options.unreadable === 'collect' ? { ...page, characters: scan.characters } : page
   }
 
   async *readStream<E extends EventShape>(

@@ -3,7 +3,8 @@ import { StorageDamagedError, TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Connection } from '../../platform/connection.js'
-import { commitWritten, mayCommitEarly, requested } from '../../platform/indexeddb.js'
+import { mayCommitEarly } from '../../platform/engine-quirks.js'
+import { commitWritten, requested } from '../../platform/indexeddb.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
@@ -183,7 +184,7 @@ interface Adding extends Written {
   readonly requests: readonly IDBRequest[]
 }
 
-/** Adds the records of an append. Between many of them the page gets its turn, while the storage is at work. */
+/** Adds the records of an append. Between many of them it waits for the storage, so that the page can respond. */
 function addRecords(
   commits: IDBObjectStore,
   prepared: PreparedAppend,

@@ -5,15 +5,14 @@
 import { TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
+import { namesOfLoss } from '../../platform/engine-quirks.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { CommitRecord } from '../record/record.js'
-
-/** What Chromium says of a value whose file is gone or damaged. */
-const namesOfLoss: ReadonlySet<string> = new Set(['NotReadableError', 'NotFoundError', 'DataError'])
+import { firstKey, readCommits } from './queries.js'
 
 /** Whether reading failed because a value is lost. */
 export function isLoss(error: unknown): error is TidemarkError {
-  return error instanceof TidemarkError && namesOfLoss.has(causeOf(error))
+  return error instanceof TidemarkError && namesOfLoss.includes(causeOf(error))
 }
 
 /** Also what Firefox says, which elsewhere means that the connection is gone: reading one by one tells which it is. */
@@ -28,15 +27,12 @@ export async function readAround(
   list: (commits: IDBObjectStore) => IDBRequest<unknown[]>,
   keysOf: (commits: IDBObjectStore) => IDBRequest<IDBValidKey[]>,
 ): Promise<CommitRecord[]> {
-  const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
-      ask(transaction.objectStore('commits')),
-    )
   try {
-    return (await read((commits) => requestedAll(list(commits)))) as CommitRecord[]
+    return (await readCommits(connection, what, (commits) => requestedAll(list(commits)))) as CommitRecord[]
   } catch (error) {
     if (!mayBeLoss(error)) throw error
-    return readOneByOne(connection, await read((commits) => requested(keysOf(commits))), what)
+    const keys = await readCommits(connection, what, (commits) => requested(keysOf(commits)))
+    return readOneByOne(connection, keys, what)
   }
 }
 
@@ -46,15 +42,12 @@ export async function readOneByOne(
   keys: readonly IDBValidKey[],
   what: string,
 ): Promise<CommitRecord[]> {
-  const read = <T>(ask: (commits: IDBObjectStore) => Promise<T>) =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', what }, (transaction) =>
-      ask(transaction.objectStore('commits')),
-    )
   const records: CommitRecord[] = []
   for (const key of keys) {
     try {
       // Twice: a connection that is gone gives the same error, and only that heals.
-      const get = () => read((commits) => requested(commits.get(key)) as Promise<CommitRecord | undefined>)
+      const get = (): Promise<CommitRecord | undefined> =>
+        readCommits(connection, what, (commits) => requested(commits.get(key)))
       const record = await get().catch((error: unknown) => {
         if (!mayBeLoss(error)) throw error
         return get()
@@ -62,7 +55,9 @@ export async function readOneByOne(
       if (record !== undefined) records.push(record)
     } catch (error) {
       if (!mayBeLoss(error)) throw error
-      const next = (await read((commits) => requested(commits.openKeyCursor(IDBKeyRange.lowerBound(key, true)))))?.key
+      const next = await readCommits(connection, what, (commits) =>
+        firstKey(commits, IDBKeyRange.lowerBound(key, true)),
+      )
       const at = key as number
       const n = typeof next === 'number' ? next - at : 1
       records.push({

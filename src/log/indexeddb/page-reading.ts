@@ -124,7 +124,7 @@ export class PageReading {
     }
   }
 
-  /** Asks for what the page needs besides the records that are here, so that those are on their way while these are decoded. */
+  /** Asks for what the page needs in addition to the records that are here, so that the next ones are read while these are decoded. */
   #askAhead(): void {
     const scan = this.#scan
     const ahead = this.#ahead

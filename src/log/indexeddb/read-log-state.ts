@@ -47,7 +47,7 @@ export async function readLogState(
 /** How many requests are made in one go. */
 const askedAtOnce = 256
 
-/** Asks for each. Between many the page gets its turn, while the storage is at work. */
+/** Asks for each. Between many of them it waits for the storage, so that the page can respond. */
 async function askEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
   const answers: R[] = []
   for (let from = 0; from < items.length; from += askedAtOnce)

@@ -2,7 +2,7 @@
 import { RecentMap } from '../../platform/recent-map.js'
 import { endOf, type CommitRecord } from '../record/record.js'
 
-/** How many record boundaries are remembered, so that paging needs no search for where to go on. */
+/** How many record boundaries are remembered, so that the next page needs no search for its first record. */
 const maxBoundaries = 64
 /** How many own records are remembered for those in this context who follow them, and about how many characters of them. */
 const maxTailRecords = 64
@@ -10,7 +10,7 @@ const maxTailCharacters = 256 * 1024
 
 export class RecentRecords {
   readonly #boundaries = new RecentMap<number, true>(maxBoundaries)
-  /** The last records that this instance appended: one after the other, and nobody else's between them. */
+  /** The last records that this instance appended: one after the other, and no other writer's between them. */
   #tail: CommitRecord[] = []
   #tailCharacters = 0
 

@@ -20,7 +20,7 @@ export class RequestSizes {
   #arrival = 0.25
   #ofStream: number = streamRecords[0]
 
-  /** How many records hold so many events, within the limits of one request. */
+  /** How many records hold this many events, within the limits of one request. */
   recordsFor(events: number): number {
     const affordable = Math.ceil(maxCharacters / Math.max(1, this.#characters))
     const quick = Math.ceil(maxArrival / this.#arrival)
@@ -45,7 +45,7 @@ export class RequestSizes {
     this.#ofStream = Math.max(1, Math.min(streamRecords[1], fitting))
   }
 
-  /** So many records took `ms` to arrive. */
+  /** `records` of them took `ms` to arrive. */
   took(ms: number, records: number): void {
     this.#arrival = (this.#arrival + ms / records) / 2
   }

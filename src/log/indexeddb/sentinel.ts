@@ -1,4 +1,4 @@
-/** What tells an answer from silence. */
+/** Tells "there is nothing" from a storage that returns nothing. */
 import { StorageFailedError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
@@ -6,9 +6,9 @@ import { requested } from '../../platform/indexeddb.js'
 import type { LogMeta } from './format.js'
 
 /**
- * The log's own row; rejects unless the storage still answers. WebKit may answer reads with nothing, instead of failing, while a page goes
- * away. So before "there is nothing" is believed, the log's own row is asked for, in the same transaction (which must
- * include `meta`) or after it: that row is always there.
+ * The log's own row; rejects unless the storage still works. WebKit may return nothing for a read, instead of failing, while a page goes
+ * away. So before "there is nothing" is accepted, the log's own row is asked for, in the same transaction (which must
+ * include `meta`) or after it: that row always exists.
  *
  * @throws StorageFailedError if it is not
  */
@@ -22,7 +22,7 @@ export async function assertAnswering(storage: IDBTransaction | Connection): Pro
         )
   if (meta !== undefined) return meta
   throw new StorageFailedError(
-    say`The storage answers with nothing, not even with the store's identity: this page is going away, or the store was damaged. Retry; reload the page if it goes on.`,
+    say`The storage returns nothing, not even the row that identifies the store: this page is going away, or the store was damaged. Retry; reload the page if that persists.`,
     { outcome: 'not-written' },
   )
 }

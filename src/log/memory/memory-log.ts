@@ -6,10 +6,10 @@ import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
-import type { AppendOptions, AppendResult, EventFilter, PageRequest, ReadStreamOptions } from '../event-store.js'
+import type { AppendOptions, AppendResult, PageRequest, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
-import { finishPage, finishStream, type CollectedPage, type PageReadOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type PageOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -32,7 +32,7 @@ export class MemoryLog {
     this.#context = context
   }
 
-  /** Calls must not overlap: the store queues them. Gives the page its turn between many events; readers see all of them together. */
+  /** Calls must not overlap: the store queues them. Pauses between many events, so that the page can respond; readers see all of them together. */
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
     const slices = new Slices()
     const head = this.#events.length
@@ -86,16 +86,15 @@ export class MemoryLog {
     return undefined
   }
 
-  async readEvents<E extends EventShape>(
-    filter: EventFilter,
-    { after = 0, limit }: PageRequest,
-    options: PageReadOptions = {},
+  async readPage<E extends EventShape>(
+    { filter = {}, after = 0, limit, signal }: PageRequest,
+    options: PageOptions = {},
   ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'page.after'), wholeNumber(limit, 'page.limit'))
-    options.signal?.throwIfAborted()
+    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'))
+    signal?.throwIfAborted()
     const head = this.#events.length
     while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.#at(scan.scannedTo + 1))
-    return finishPage<E>(scan, scan.scannedTo, head, this.#context, options)
+    return finishPage<E>(scan, scan.scannedTo, head, this.#context, { ...options, signal })
   }
 
   async *readStream<E extends EventShape>(

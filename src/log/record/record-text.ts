@@ -1,6 +1,6 @@
-/** How the events of a record stand in its text: a few one after the other, more of them in columns (docs/decisions/0008). */
+/** How a record holds its events as text: a few follow each other, more of them are in columns (docs/decisions/0008). */
 
-/** An event as it stands in a record. */
+/** An event as a record holds it. */
 export interface StoredEvent {
   type: string
   data: unknown
@@ -19,7 +19,7 @@ export interface EventText {
   readonly type: string
   readonly stream: string
   readonly id: string
-  /** Somebody outside may know this id and append it again. Ids of our own have nothing to escape. */
+  /** The caller knows this id and may append it again. Ids that this package made have no characters to escape. */
   readonly idGiven: boolean
   readonly time: number
   readonly schema: number
@@ -33,10 +33,10 @@ export const weightOf = ({ data, meta }: EventText): number => data.length + (me
 
 /** The events one after the other, each with all that belongs to it, as a JSON array. */
 export const rowsFormat = 1
-/** Columns, as a JSON object: half the time to read, and less room. */
+/** Columns, as a JSON object: half the time to read, and less space. */
 export const columnsFormat = 2
 
-/** Fewer events than these are read as fast when they stand one after the other, and written faster. */
+/** Fewer events than these are read as fast when they follow each other, and written faster. */
 const fewestInColumns = 4
 
 const idText = ({ id, idGiven }: EventText): string => (idGiven ? JSON.stringify(id) : `"${id}"`)
@@ -73,7 +73,7 @@ export function eventsText(
   }
 }
 
-/** Each word once, and where each of the given ones stands among them, as JSON. */
+/** Each word once, and the index of each of the given ones among them, as JSON. */
 function dictionary(words: readonly string[]): { words: string; places: string } {
   const known = new Map<string, number>()
   const places = words.map((word) => {

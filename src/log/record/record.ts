@@ -30,7 +30,7 @@ export interface CommitRecord {
   readonly ids: readonly string[]
   /** The events as JSON; see `record-text.ts`. */
   readonly events: string
-  /** How they stand there: missing means one after the other. Whatever else a build stores is named, so that older ones do not misread it. */
+  /** How the events are stored: missing means that they follow each other. Every other way is named, so that older builds do not misread it. */
   readonly format?: number
   /** Never stored: why the browser does not give this record back, which then holds nothing. */
   readonly lost?: string
@@ -42,14 +42,14 @@ export const endOf = (record: CommitRecord | undefined): number => (record === u
 /** How much text a record holds: none where something else was put there by hand. */
 export const sizeOf = ({ events }: CommitRecord): number => (typeof events === 'string' ? events.length : 0)
 
-/** A record holds at most so many events … */
+/** A record holds at most this many events … */
 const maxRecordEvents = 512
 /** … and those of format 1 were cut at fewer. */
 const maxRowEvents = 256
-/** … and about so many characters of `data` and `meta`. */
+/** … and about this many characters of `data` and `meta`. */
 const maxRecordCharacters = 256 * 1024
 
-/** Whether a commit may go on in a second record: records are cut only where the next event does not fit any more. */
+/** Whether a commit may continue in a second record: records are cut only where the next event does not fit any more. */
 export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events' | 'format'>, next: string): boolean {
   return (
     before.n >= (before.format === columnsFormat ? maxRecordEvents : maxRowEvents) ||
@@ -128,7 +128,7 @@ export function* encodeRecords(
 export const isKnownFormat = (format: unknown): boolean =>
   format === undefined || format === rowsFormat || format === columnsFormat
 
-/** The events of a record, with their positions. A record that cannot be read answers its placeholders and the reason. */
+/** The events of a record, with their positions. For a record that cannot be read: placeholders, and the reason. */
 export function decodeRecord(record: CommitRecord): { events: StoredEvent[]; problem?: string } {
   let problem = say`its record does not hold what it should`
   if (record.lost !== undefined) problem = record.lost
@@ -194,13 +194,13 @@ export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutco
   }
 }
 
-/** Positions have no holes: what is missing was deleted by somebody, or lost by the browser. */
+/** Positions have no holes: what is missing was deleted by hand, or lost by the browser. */
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
   if (record.at > expectedAt) {
     throw new LogInconsistentError(
       expectedAt,
-      say`The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore from an export; do not go on.`,
+      say`The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore the log from an export; do not append to it.`,
     )
   }
 }

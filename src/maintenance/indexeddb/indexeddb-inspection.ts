@@ -3,8 +3,9 @@ import { say } from '../../messages.js'
 import type { Connection } from '../../platform/connection.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { IndexName, StoredBeside } from '../audit.js'
-import type { LogInspection, SharedIdKey } from '../inspection.js'
+import type { LogInspection, SharedIdKey } from '../log-inspection.js'
 import { mayBeLoss, readAround, readOneByOne } from '../../log/indexeddb/lost-records.js'
+import { beginOf, readCommits } from '../../log/indexeddb/queries.js'
 import { anyHolds, idKey, type CommitRecord } from '../../log/record/record.js'
 
 /** How many index entries one transaction walks over, and on to the end of a key. */
@@ -13,10 +14,8 @@ const walkAtOnce = 4096
 /** `logId` resolves with the id under which the store was opened. */
 export function indexedDbInspection(connection: Connection, name: string, logId: () => Promise<string>): LogInspection {
   const what = say`reading all of '${name}'`
-  const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns: 'one' | 'several' = 'one') =>
-    connection.transact({ stores: ['commits'], mode: 'readonly', turns, what }, (transaction) =>
-      work(transaction.objectStore('commits')),
-    )
+  const read = <T>(work: (commits: IDBObjectStore) => Promise<T>, turns?: 'one' | 'several') =>
+    readCommits(connection, what, work, turns)
   return {
     async page(after, limit) {
       const id = await logId()
@@ -71,10 +70,8 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
     },
     async recordsFrom(position, limit) {
       for (;;) {
-        const inside = await read((commits) =>
-          requested(commits.openKeyCursor(IDBKeyRange.upperBound(position), 'prev')),
-        )
-        const range = IDBKeyRange.lowerBound(inside?.key ?? position)
+        const begin = await read((commits) => beginOf(commits, position))
+        const range = IDBKeyRange.lowerBound(begin ?? position)
         const records = await readAround(
           connection,
           what,
@@ -82,7 +79,7 @@ export function indexedDbInspection(connection: Connection, name: string, logId:
           (commits) => commits.getAllKeys(range, limit),
         )
         // Between the two, compaction may have put it into a record that begins before it.
-        if (inside === null || records[0]?.at === inside.key) return records
+        if (begin === undefined || records[0]?.at === begin) return records
       }
     },
   }

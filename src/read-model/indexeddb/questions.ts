@@ -1,6 +1,6 @@
 /** What readers ask of a read model: each question returns rows of one moment. */
 import { requested } from '../../platform/indexeddb.js'
-import { readsBackwards } from '../../platform/backwards.js'
+import { readsBackwards } from '../../platform/engine-quirks.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { countedRows } from '../row-counts.js'
 import type { Slot, StateRow } from '../state.js'

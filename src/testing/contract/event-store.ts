@@ -41,6 +41,7 @@ export function eventStoreContract(open: () => Promise<ContractSubject>): Contra
     })
   }
   writing(add)
+  writingShort(add)
   refusing(add)
   reading(add)
   living(add)
@@ -59,6 +60,16 @@ const streamsOf = async (store: EventStore, filter: EventFilter) =>
 /** Puts one event into each stream. */
 const fill = async (store: EventStore, streams: readonly string[], type?: string) => {
   await store.append(streams.map((stream, index) => ({ stream, events: [event(index + 1, type)] })))
+}
+
+function writingShort(add: Add): void {
+  add('S2: events for one stream, in the short form, are appended at the version that is expected', async (store) => {
+    const first = await store.append('a', event(1), { expectedVersion: 'no-stream' })
+    equal(first, { position: 1, firstPosition: 1, versions: { a: 1 }, duplicate: false }, 'the result')
+    await store.append('a', [event(2), event(3)])
+    await rejects(() => store.append('a', event(4), { expectedVersion: 1 }), 'version-conflict', 'the append')
+    equal(await numbers(store, 'a'), [1, 2, 3], 'the stream')
+  })
 }
 
 function writing(add: Add): void {
@@ -383,8 +394,8 @@ function refusing(add: Add): void {
     for (const bad of [NaN, Infinity, -Infinity, -1, 1.5, 2 ** 53, '1', new Date(0), null] as number[]) {
       const refused = (what: string, work: () => unknown) =>
         rejects(async () => await work(), 'invalid-argument', `${what} ${String(bad)}`)
-      await refused('page.after', () => store.readEvents({}, { after: bad, limit: 1 }))
-      await refused('page.limit', () => store.readEvents({}, { limit: bad }))
+      await refused('after', () => store.readPage({ after: bad, limit: 1 }))
+      await refused('limit', () => store.readPage({ limit: bad }))
       await refused('read after', () => collect(store.read({ after: bad })))
       await refused('readStream after', () => collect(store.readStream('a', { after: bad })))
       await refused('readStream limit', () => collect(store.readStream('a', { limit: bad })))
@@ -393,7 +404,7 @@ function refusing(add: Add): void {
         store.append({ stream: 'a', events: [event(1)] }, { condition: { failIfEventsMatch: {}, after: bad } }),
       )
     }
-    equal(ns((await store.readEvents({}, { after: -0, limit: 1 })).events), [1], 'what is after -0')
+    equal(ns((await store.readPage({ after: -0, limit: 1 })).events), [1], 'what is after -0')
     equal(await store.head(), 3, 'the head')
   })
 
@@ -412,7 +423,7 @@ function refusing(add: Add): void {
       .append({ stream: 'a', events: [event(1)] }, { signal: AbortSignal.abort(reason) })
       .catch((error: unknown) => (caught = error))
     ok(caught === reason, "the signal's reason")
-    await rejects(() => store.readEvents({}, { limit: 1 }, { signal: AbortSignal.abort() }), 'AbortError', 'a read')
+    await rejects(() => store.readPage({ limit: 1, signal: AbortSignal.abort() }), 'AbortError', 'a read')
     equal(await store.head(), 0, 'the head')
   })
 
@@ -421,7 +432,7 @@ function refusing(add: Add): void {
     await store.close()
     await store.close()
     await rejects(() => store.append({ stream: 'a', events: [event(2)] }), 'closed', 'append')
-    await rejects(() => store.readEvents({}, { limit: 1 }), 'closed', 'readEvents')
+    await rejects(() => store.readPage({ limit: 1 }), 'closed', 'readPage')
     await rejects(async () => await collect(store.readStream('a')), 'closed', 'readStream')
     await rejects(async () => await collect(store.read()), 'closed', 'read')
     await rejects(() => store.head(), 'closed', 'head')
@@ -447,9 +458,9 @@ function reading(add: Add): void {
   })
 
   add('S13: emptiness and length are told', async (store) => {
-    equal(await store.readEvents({}, { limit: 10 }), { events: [], scannedTo: 0, head: 0 }, 'the empty log')
+    equal(await store.readPage({ limit: 10 }), { events: [], scannedTo: 0, head: 0 }, 'the empty log')
     await store.append({ stream: 'a', events: [event(1)] })
-    equal([await store.head(), (await store.readEvents({}, { limit: 10 })).events.length], [1, 1], 'head and length')
+    equal([await store.head(), (await store.readPage({ limit: 10 })).events.length], [1, 1], 'head and length')
   })
 
   add('R1: the log is read in the order of the appends over all streams', async (store) => {
@@ -464,7 +475,7 @@ function reading(add: Add): void {
   add('R2, R9: a read after a position excludes it', async (store) => {
     await store.append({ stream: 'a', events: many(5) })
     equal(
-      (await store.readEvents({}, { after: 3, limit: 10 })).events.map(({ position }) => position),
+      (await store.readPage({ after: 3, limit: 10 })).events.map(({ position }) => position),
       [4, 5],
       'what is after 3',
     )
@@ -482,7 +493,7 @@ function reading(add: Add): void {
       upTo(50).map((n) => `order-${n}`),
     )
     await fill(store, ['account-1', 'account-2'])
-    const page = await store.readEvents({ streamPattern: 'account-*' }, { limit: 10 })
+    const page = await store.readPage({ filter: { streamPattern: 'account-*' }, limit: 10 })
     equal(
       page.events.map(({ stream }) => stream),
       ['account-1', 'account-2'],
@@ -502,19 +513,19 @@ function reading(add: Add): void {
 
   add('R8: a limit answers the first so many', async (store) => {
     await store.append({ stream: 'a', events: many(20) })
-    const page = await store.readEvents({}, { limit: 10 })
+    const page = await store.readPage({ limit: 10 })
     equal([ns(page.events), page.scannedTo, page.head], [upTo(10), 10, 20], 'the page')
   })
 
   add('R10: types apply before the limit, and an empty list matches none', async (store) => {
     await store.append({ stream: 'a', events: [...many(5, 'Alpha'), event(6, 'Beta')] })
-    equal(ns((await store.readEvents({ types: ['Beta'] }, { limit: 3 })).events), [6], 'the page')
+    equal(ns((await store.readPage({ filter: { types: ['Beta'] }, limit: 3 })).events), [6], 'the page')
     equal(ns(await collect(store.read({ filter: { types: [] } }))), [], 'no type')
   })
 
   add('H15: a limit of 0 answers nothing', async (store) => {
     await store.append({ stream: 'a', events: many(3) })
-    const page = await store.readEvents({}, { limit: 0 })
+    const page = await store.readPage({ limit: 0 })
     equal([page.events, page.head], [[], 3], 'the page')
     equal(await collect(store.readStream('a', { limit: 0 })), [], 'the stream')
   })
@@ -544,7 +555,7 @@ function reading(add: Add): void {
 
   add('a prefix and a pattern exclude each other', async (store) => {
     await rejects(
-      () => store.readEvents({ streamPrefix: 'a', streamPattern: 'a*' }, { limit: 1 }),
+      () => store.readPage({ filter: { streamPrefix: 'a', streamPattern: 'a*' }, limit: 1 }),
       ['invalid-argument', 'invalid-name'],
       'the filter',
     )
@@ -560,7 +571,7 @@ function reading(add: Add): void {
     )
     const found: number[] = []
     for (let after = 0, head = 1; after < head;) {
-      const page = await store.readEvents({ types: ['Beta'] }, { after, limit: 10 })
+      const page = await store.readPage({ filter: { types: ['Beta'] }, after, limit: 10 })
       ok(page.scannedTo > after && page.events.length <= 10, 'a page that moves on and keeps to its limit')
       found.push(...ns(page.events))
       ;({ scannedTo: after, head } = page)
@@ -574,14 +585,14 @@ function reading(add: Add): void {
 
   add('N36: a page that begins beyond the head is empty, and says where the head is', async (store) => {
     equal(
-      await store.readEvents({}, { after: 7, limit: 5 }),
+      await store.readPage({ after: 7, limit: 5 }),
       { events: [], scannedTo: 7, head: 0 },
       'the page of an empty log',
     )
     await store.append({ stream: 'a', events: many(3) })
-    equal(await store.readEvents({}, { after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 3 }, 'the page')
+    equal(await store.readPage({ after: 7, limit: 5 }), { events: [], scannedTo: 7, head: 3 }, 'the page')
     equal(
-      await store.readEvents({ types: ['Beta'] }, { after: 3, limit: 5 }),
+      await store.readPage({ filter: { types: ['Beta'] }, after: 3, limit: 5 }),
       { events: [], scannedTo: 3, head: 3 },
       'the page at the head',
     )
@@ -589,10 +600,10 @@ function reading(add: Add): void {
 
   add('N10: a read that finds nothing still reaches the head', async (store) => {
     await store.append({ stream: 'a', events: many(1500) })
-    let page = await store.readEvents({ types: ['Nothing'] }, { limit: 10 })
+    let page = await store.readPage({ filter: { types: ['Nothing'] }, limit: 10 })
     while (page.scannedTo < page.head) {
       const { scannedTo } = page
-      page = await store.readEvents({ types: ['Nothing'] }, { after: scannedTo, limit: 10 })
+      page = await store.readPage({ filter: { types: ['Nothing'] }, after: scannedTo, limit: 10 })
       ok(page.scannedTo > scannedTo, 'the scan to move on')
     }
     equal(page, { events: [], scannedTo: 1500, head: 1500 }, 'the last page')
@@ -646,12 +657,12 @@ function living(add: Add): void {
       done = true
     })()
     while (!done) {
-      const { events } = await other.readEvents({}, { limit: 1000 })
+      const { events } = await other.readPage({ limit: 1000 })
       ok(events.length % 2 === 0, `whole appends, not ${events.length} events`)
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
     await appends
-    equal((await other.readEvents({}, { limit: 1000 })).events.length, 60, 'the number of events at the end')
+    equal((await other.readPage({ limit: 1000 })).events.length, 60, 'the number of events at the end')
   })
 
   add('two connections append at once: positions without holes, each event once', async (store, { another }) => {

@@ -231,10 +231,10 @@ export function liveContract({ name, open }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       const clock = virtualClock()
       let failing = true
-      const readEvents: Store['readEvents'] = (...given) =>
-        failing ? Promise.reject(new Error('the disk is asleep')) : store.readEvents(...given)
+      const readPage: Store['readPage'] = (...given) =>
+        failing ? Promise.reject(new Error('the disk is asleep')) : store.readPage(...given)
       const total = liveProjection(
-        { ...store, readEvents },
+        { ...store, readPage },
         { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } },
       )
       const stop = total.subscribe(() => {})
@@ -255,14 +255,14 @@ export function liveContract({ name, open }: Backend): void {
       let release = () => {}
       const held = new Promise<void>((resolve) => (release = resolve))
       let reads = 0
-      const readEvents = (async (...given: Parameters<Store['readEvents']>) => {
+      const readPage = (async (...given: Parameters<Store['readPage']>) => {
         reads += 1
-        const page = await store.readEvents(...given)
+        const page = await store.readPage(...given)
         if (reads === 1) await held
         return page
-      }) as Store['readEvents']
+      }) as Store['readPage']
       const total = liveProjection(
-        { ...store, readEvents },
+        { ...store, readPage },
         { initial: 0, clock, on: { Added: (sum, event) => sum + event.data.amount } },
       )
       const shown: unknown[] = []

@@ -109,7 +109,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     test('P26: reads that always fail end a batch after 6 of them', async () => {
       const store = await fill(1)
       let reads = 0
-      const broken = { ...store, readEvents: () => Promise.reject(new Error(`read ${(reads += 1)}`)) }
+      const broken = { ...store, readPage: () => Promise.reject(new Error(`read ${(reads += 1)}`)) }
       await expect(runProjection(broken, collector().projector, { poll: { failureBackoff: 1 } })).rejects.toMatchObject(
         { code: 'projection-failed', cause: { message: 'read 6' } },
       )

@@ -178,9 +178,9 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       const slow = sums()
       const slowly: Store = {
         ...store,
-        async readEvents(filter, page, options) {
+        async readPage(request) {
           await new Promise((resolve) => setTimeout(resolve, 5))
-          return store.readEvents(filter, { ...page, limit: 10 }, options)
+          return store.readPage({ ...request, limit: 10 })
         },
       }
       const projection = startProjection(slowly, slow, { batch: { maxEvents: 10 } })

@@ -20,7 +20,7 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
   ['the version of a stream', (store) => store.streamVersion('s')],
   ['a stream', (store) => collect(store.readStream('s'))],
   ['the log', (store) => collect(store.read())],
-  ['a page', (store) => store.readEvents({}, { after: 1, limit: 5 })],
+  ['a page', (store) => store.readPage({ after: 1, limit: 5 })],
   ['a checkpoint', (store) => store.checkpoints.load('p')],
   ['a save over an expected checkpoint', (store) => store.checkpoints.save('p', 9, { expected: 0 })],
   [

@@ -44,10 +44,10 @@ test('the head of a page is never in the middle of a commit', async () => {
     ],
   })
   // From here on it expects two events of a record, and asks for two records.
-  await reader.readEvents({}, { limit: 3 })
+  await reader.readPage({ limit: 3 })
   arm()
   // A read begins at position 2, the middle of a record, and is full at the second event of the next one.
-  expect(await reader.readEvents({}, { after: 1, limit: 3 })).toMatchObject({
+  expect(await reader.readPage({ after: 1, limit: 3 })).toMatchObject({
     events: [{ position: 2 }, { position: 3 }, { position: 4 }],
     scannedTo: 4,
     head: 5,
@@ -60,9 +60,9 @@ test('a read that is disturbed while the first events are stored tells of none, 
   const { reader, arm, appended, close } = await readerAndWriter(2, () => injection?.fired === true)
   injection = inject([{ kind: 'request fails', at: 1, error: 'UnknownError' }])
   arm()
-  expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({ events: [], scannedTo: 1 })
+  expect(await reader.readPage({ after: 1, limit: 10 })).toMatchObject({ events: [], scannedTo: 1 })
   expect(await appended()).toMatchObject({ position: 2 })
-  expect(await reader.readEvents({}, { after: 1, limit: 10 })).toMatchObject({
+  expect(await reader.readPage({ after: 1, limit: 10 })).toMatchObject({
     events: [{ position: 2 }],
     scannedTo: 2,
     head: 2,

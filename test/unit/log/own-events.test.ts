@@ -2,19 +2,19 @@
 import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type TidemarkStore } from 'tidemark'
-import type { CollectedPage, PageReadOptions } from '../../../src/log/pages.js'
+import type { PageOptions, ReadPage } from '../../../src/log/pages.js'
 
 const event = { type: 'A', data: { n: 1 } }
 let count = 0
 const open = (name = `own-${(count += 1)}`) => openEventStore({ name })
 
 /** Reads a page, and tells how many requests that took. */
-async function page(store: TidemarkStore, after: number, options: PageReadOptions = { own: true }, limit = 100) {
+async function page(store: TidemarkStore, after: number, options: PageOptions = { own: true }, limit = 100) {
   const spies = (['get', 'getAll', 'openCursor', 'openKeyCursor'] as const).map((method) =>
     vi.spyOn(IDBObjectStore.prototype, method),
   )
-  const read = store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedPage>
-  const { events, scannedTo, head } = await read({}, { after, limit }, options)
+  const read: ReadPage = store.readPage
+  const { events, scannedTo, head } = await read({ after, limit }, options)
   const requests = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
   for (const spy of spies) spy.mockRestore()
   return { positions: events.map(({ position }) => position), scannedTo, head, requests }
@@ -51,12 +51,7 @@ test('events of others are never left out: what stands between own ones is read'
 test('each reader gets events of its own to keep or change', async () => {
   const store = await open()
   await store.append({ stream: 's', events: [event] })
-  const read = () =>
-    (store.readEvents as (filter: object, page: object, options: PageReadOptions) => Promise<CollectedPage>)(
-      {},
-      { after: 0, limit: 1 },
-      { own: true },
-    )
+  const read = () => (store.readPage as ReadPage)({ after: 0, limit: 1 }, { own: true })
   const [first] = (await read()).events
   ;(first as { data: { n: number } }).data.n = 2
   expect((await read()).events[0]?.data).toEqual({ n: 1 })

@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEventStore, type EventFilter, type TidemarkStore } from 'tidemark'
-import type { CollectedPage, PageReadOptions } from '../../../src/log/pages.js'
+import type { ReadPage } from '../../../src/log/pages.js'
 import { RecordsAhead } from '../../../src/log/records-ahead.js'
 import { Slices } from '../../../src/platform/slices.js'
 import { inject, type Injection } from './inject-faults.js'
@@ -34,18 +34,14 @@ async function logOf(commits: number) {
 function readerOf(store: TidemarkStore, passing: number) {
   let now = 0
   const ahead = new RecordsAhead(new Slices(() => (now += passing)))
-  const read = store.readEvents as (
-    filter: EventFilter,
-    page: object,
-    options: PageReadOptions,
-  ) => Promise<CollectedPage>
+  const read: ReadPage = store.readPage
   return {
     ahead,
     async page(after: number, limit = 1000, filter: EventFilter = {}) {
       const spies = (['getAll', 'openCursor', 'openKeyCursor'] as const).map((method) =>
         vi.spyOn(IDBObjectStore.prototype, method),
       )
-      const { events, scannedTo, head } = await read(filter, { after, limit }, { ahead, unreadable: 'collect' })
+      const { events, scannedTo, head } = await read({ filter, after, limit }, { ahead, unreadable: 'collect' })
       const requests = spies.map((spy) => spy.mock.calls.length)
       for (const spy of spies) spy.mockRestore()
       return {
@@ -97,7 +93,7 @@ test('a page that is full in the middle of a record goes on in the middle of it,
   const { store, writer } = await logOf(3)
   const { page } = readerOf(store, 0)
   // How many events a record holds is known from here on.
-  await store.readEvents({}, { limit: 5 })
+  await store.readPage({ limit: 5 })
   expect(await page(0, 7)).toMatchObject({ positions: [1, 2, 3, 4, 5, 6, 7], scannedTo: 7 })
   expect(await page(7, 7)).toMatchObject({ positions: [8, 9, 10], scannedTo: 10, head: 15, requests: 1 })
   expect(await page(10, 7)).toMatchObject({ positions: [11, 12, 13, 14, 15], scannedTo: 15, head: 15, requests: 1 })
@@ -158,7 +154,7 @@ test('fewer records are asked for where they take long to arrive, and more where
   vi.spyOn(performance, 'now').mockImplementation(() => (now += step))
   const asked = vi.spyOn(IDBObjectStore.prototype, 'getAll')
   const last = () => asked.mock.lastCall?.[1] as number
-  const read = (limit: number) => store.readEvents({}, { limit })
+  const read = (limit: number) => store.readPage({ limit })
   // How many events a record holds is known from here on.
   await read(5)
   for (let n = 0; n < 10; n += 1) await read(500)
@@ -182,7 +178,7 @@ test('a page of many records lets the page of the app have its turn, and `for aw
   })
   let now = 0
   vi.spyOn(performance, 'now').mockImplementation(() => (now += 1))
-  expect((await store.readEvents({}, { limit: 200 })).events).toHaveLength(200)
+  expect((await store.readPage({ limit: 200 })).events).toHaveLength(200)
   expect(turns).toBeGreaterThan(5)
   turns = 0
   const positions: number[] = []

@@ -39,11 +39,11 @@ describe.each(backends)('%s', (_backend, open) => {
   test('V16: a page without `after` is the first one; the next has the same limit and begins after what was scanned', async () => {
     const store = await opened()
     await store.append({ stream: 's', events: events(250) })
-    const first = await store.readEvents({}, { limit: 100 })
+    const first = await store.readPage({ limit: 100 })
     expect([ns(first.events)[0], first.events.length, first.scannedTo]).toEqual([1, 100, 100])
-    const next = await store.readEvents({}, { after: first.scannedTo, limit: 100 })
+    const next = await store.readPage({ after: first.scannedTo, limit: 100 })
     expect([ns(next.events)[0], next.events.length, next.scannedTo]).toEqual([101, 100, 200])
-    const elsewhere = await store.readEvents({}, { after: 7, limit: 50 })
+    const elsewhere = await store.readPage({ after: 7, limit: 50 })
     expect([ns(elsewhere.events)[0], elsewhere.events.length]).toEqual([8, 50])
     await store.close()
   })
@@ -53,24 +53,22 @@ describe.each(backends)('%s', (_backend, open) => {
     await store.append({ stream: 's', events: events(5) })
     const pages: number[][] = []
     for (let after = 0, head = 1; after < head;) {
-      const page = await store.readEvents({}, { after, limit: 2 })
+      const page = await store.readPage({ after, limit: 2 })
       pages.push(ns(page.events))
       ;({ scannedTo: after, head } = page)
     }
     expect(pages).toEqual([[1, 2], [3, 4], [5]])
-    expect(await store.readEvents({}, { after: 5, limit: 2 })).toEqual({ events: [], scannedTo: 5, head: 5 })
+    expect(await store.readPage({ after: 5, limit: 2 })).toEqual({ events: [], scannedTo: 5, head: 5 })
     await store.close()
   })
 
   test('S15: what a reader gets is its own; changing it changes nothing in the log', async () => {
     const store = await opened()
     await store.append({ stream: 's', events: events(1) })
-    const [event] = (await store.readEvents({}, { limit: 1 })).events
+    const [event] = (await store.readPage({ limit: 1 })).events
     Object.assign(event ?? {}, { type: 'Z', position: 9 })
     Object.assign(event?.data ?? {}, { n: -1 })
-    expect((await store.readEvents({}, { limit: 1 })).events).toMatchObject([
-      { type: 'A', position: 1, data: { n: 1 } },
-    ])
+    expect((await store.readPage({ limit: 1 })).events).toMatchObject([{ type: 'A', position: 1, data: { n: 1 } }])
     expect((await walk(store.readStream('s'))).seen).toEqual([1])
     await store.close()
   })
@@ -141,9 +139,9 @@ test('S8: events of a form that this build cannot read are an error at the first
     seen: [],
     error: { code: 'event-unreadable', position: 1 },
   })
-  await expect(older.readEvents({}, { limit: 10 })).rejects.toMatchObject({ code: 'event-unreadable', position: 1 })
+  await expect(older.readPage({ limit: 10 })).rejects.toMatchObject({ code: 'event-unreadable', position: 1 })
   // Another type is no other reading of the same event.
-  expect((await older.readEvents({ types: ['B' as 'A'] }, { limit: 10 })).events).toEqual([])
+  expect((await older.readPage({ filter: { types: ['B' as 'A'] }, limit: 10 })).events).toEqual([])
   await newer.close()
   await older.close()
 })

@@ -102,7 +102,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     expect(result).toMatchObject({ code: 'leadership-lost' })
     // For good, and not tried again for ever.
     const closed = new there.ClosedError('The event store')
-    const gone = { ...store, readEvents: () => Promise.reject(closed) }
+    const gone = { ...store, readPage: () => Promise.reject(closed) }
     const ended: unknown = await here
       .runProjection(gone as never, projector as never, { mode: 'continuous' })
       .catch((error: unknown) => error)
@@ -111,8 +111,8 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
     const newer = new there.EventUnreadableError(4, 'too new', undefined, true)
     const ahead = {
       ...store,
-      readEvents: async () => ({
-        events: [{ ...(await store.readEvents({}, { limit: 1 })).events[0], position: 4 }],
+      readPage: async () => ({
+        events: [{ ...(await store.readPage({ limit: 1 })).events[0], position: 4 }],
         scannedTo: 4,
         head: 4,
       }),

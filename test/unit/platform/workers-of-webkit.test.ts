@@ -42,7 +42,7 @@ async function mostAtOnce(): Promise<number> {
     ...appended.map(({ position }) => projection.caughtUp(position)),
     view.rows.getAll(),
     other.head(),
-    one.readEvents({}, { limit: 9 }),
+    one.readPage({ limit: 9 }),
   ])
   expect(await view.rows.get('a')).toMatchObject({ total: 7, seen: [1, 2, 3, 4, 5, 6, 7] })
   await view.close()

@@ -22,7 +22,7 @@ export function fakeBackend() {
   const faults: { read?: (n: number) => unknown } = {}
   const counts = { saves: 0 }
   const reader: EventReader = {
-    async readEvents(filter, { after = 0, limit }) {
+    async readPage({ filter = {}, after = 0, limit }) {
       reads.push(clock.monotonic())
       const failure = faults.read?.(reads.length)
       if (failure !== undefined) throw failure

@@ -1,5 +1,6 @@
 // H63, H66, H68: a run looks into hints itself, and a liar makes it look once a second.
 import { expect, test } from 'vitest'
+import type { PageRequest } from '../../../src/log/event-store.js'
 import { settle } from '../../../src/projection/config.js'
 import { newRun } from '../../../src/projection/batching.js'
 import { runMachine } from '../../../src/projection/runner.js'
@@ -15,9 +16,9 @@ function running(headOf = (_scannedTo: number, head: number) => head, limit = In
   let duringRead = (_reads: number) => {}
   const reader = {
     ...backend.reader,
-    async readEvents(...[filter, page, options]: Parameters<typeof backend.reader.readEvents>) {
+    async readPage(request: PageRequest) {
       reads += 1
-      const read = await backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options)
+      const read = await backend.reader.readPage({ ...request, limit: Math.min(request.limit, limit) })
       duringRead(reads)
       return { ...read, head: headOf(read.scannedTo, read.head) }
     },

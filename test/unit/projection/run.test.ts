@@ -322,10 +322,10 @@ test('batch.maxCharacters ends a batch, where the reader says how much it read',
   const backend = fakeBackend()
   backend.append(12_288)
   const rows = fakeRows()
-  const { readEvents } = backend.reader
+  const { readPage } = backend.reader
   const reader = {
     ...backend.reader,
-    readEvents: async (...given: Parameters<typeof readEvents>) => ({ ...(await readEvents(...given)), bytes: 600 }),
+    readPage: async (...given: Parameters<typeof readPage>) => ({ ...(await readPage(...given)), characters: 600 }),
   }
   await backend.clock.runUntil(
     drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxCharacters: 1000 } }),
@@ -355,7 +355,7 @@ test('N39: an abort ends a run between two pages, also where the reader knows of
   const controller = new AbortController()
   let reads = 0
   const reader = {
-    async readEvents(_filter: unknown, { after = 0 }: { after?: number }) {
+    async readPage({ after = 0 }: { after?: number }) {
       if ((reads += 1) === 5) controller.abort()
       return { events: [], scannedTo: after + 1, head: 1000 }
     },
@@ -371,10 +371,7 @@ test('a reader that makes no progress is told so, with pauses, instead of being 
   const backend = fakeBackend()
   let reads = 0
   const reader = {
-    readEvents: async (_filter: unknown, { after = 0 }: { after?: number }) => (
-      (reads += 1),
-      { events: [], scannedTo: after, head: 2 }
-    ),
+    readPage: async ({ after = 0 }: { after?: number }) => ((reads += 1), { events: [], scannedTo: after, head: 2 }),
   }
   expect(await failing({ ...backend, reader } as FakeBackend, collector(backend.clock).projector)).toMatchObject({
     code: 'projection-failed',
@@ -643,8 +640,7 @@ test.each([4096, 3])(
       ...backend,
       reader: {
         ...backend.reader,
-        readEvents: (filter, page, options) =>
-          backend.reader.readEvents(filter, { ...page, limit: Math.min(page.limit, limit) }, options),
+        readPage: (request) => backend.reader.readPage({ ...request, limit: Math.min(request.limit, limit) }),
       },
     }
     const rows = fakeRows()

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { EventReader } from '../../../src/log/event-store.js'
-import type { PageReadOptions } from '../../../src/log/pages.js'
+import type { ReadPage } from '../../../src/log/pages.js'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { newRun } from '../../../src/projection/batching.js'
 import type { ProjectionOccurrence } from '../../../src/projection/report.js'
@@ -67,7 +67,7 @@ describe('pages that are read ahead', () => {
     let asked = 0
     const reader: EventReader = {
       ...backend.reader,
-      readEvents: (...given) => ((asked += 1), backend.reader.readEvents(...given)),
+      readPage: (...given) => ((asked += 1), backend.reader.readPage(...given)),
     }
     const { ended } = started(backend, fakeTarget(rows, { commit: (n) => (n === 1 ? 'before' : undefined) }), 'batch', {
       config: { batch: { maxEvents: 4096 } },
@@ -97,13 +97,8 @@ test.for([
   const backend = fakeBackend()
   backend.append(3)
   const asked: unknown[] = []
-  const reader: EventReader = {
-    ...backend.reader,
-    readEvents: (filter, page, options) => (
-      asked.push((options as PageReadOptions).own),
-      backend.reader.readEvents(filter, page, options)
-    ),
-  }
+  const readPage: ReadPage = (request, options) => (asked.push(options?.own), backend.reader.readPage(request))
+  const reader = { ...backend.reader, readPage }
   const run = started(backend, fakeTarget(fakeRows()), mode, { ports: { reader: reader as never } })
   await backend.clock.advance(10)
   await run.stop()
@@ -112,7 +107,7 @@ test.for([
 
 test('a reader that does not move is an error with its name, in a batch and after some tries', async () => {
   const backend = fakeBackend()
-  const reader: EventReader = { readEvents: async () => ({ events: [], scannedTo: 0, head: 5 }) }
+  const reader: EventReader = { readPage: async () => ({ events: [], scannedTo: 0, head: 5 }) }
   const { ended } = started(backend, fakeTarget(fakeRows()), 'batch', { ports: { reader: reader as never } })
   await expect(backend.clock.runUntil(ended)).rejects.toMatchObject({
     code: 'projection-failed',

@@ -161,9 +161,9 @@ async function live(store: Store, storage: ReadModelStorage, maxEvents: number, 
   const apply = target.apply
   target.apply = (event) => applying(crash.step().then(() => applied(apply(event))))
   const reader = {
-    async readEvents(...given: Parameters<Store['readEvents']>) {
+    async readPage(...given: Parameters<Store['readPage']>) {
       await crash.step()
-      return store.readEvents(...given)
+      return store.readPage(...given)
     },
   }
   // A dead context's lock is free.

@@ -9,17 +9,17 @@ async function counting(count: number) {
   const store = await memoryStore(count)
   const clock = virtualClock()
   const state = { reads: 0, subscribers: 0, tell: (_head: number) => {} }
-  const readEvents = ((...given) => {
+  const readPage = ((...given) => {
     state.reads += 1
-    return store.readEvents(...given)
-  }) as EventReader<Event>['readEvents']
+    return store.readPage(...given)
+  }) as EventReader<Event>['readPage']
   const subscribe: EventStore<Event>['subscribe'] = (listener) => {
     state.subscribers += 1
     state.tell = listener
     return () => void (state.subscribers -= 1)
   }
   const live = liveProjection<Event, number>(
-    { readEvents, subscribe },
+    { readPage, subscribe },
     { initial: 0, clock, on: { Added: (sum) => sum + 1 } },
   )
   return { store, clock, state, live }
@@ -59,12 +59,12 @@ test('a head that was folded already is not read again; a new one is, and so is 
 test('a log that takes minutes to fold is folded to its end, as long as it gets on', async () => {
   const clock = virtualClock()
   /** Ten pages of 20 s each, in which no event matches. */
-  const readEvents = (async (_filter, { after = 0 }) => {
+  const readPage = (async ({ after = 0 }) => {
     await new Promise<void>((resolve) => void clock.schedule(20_000, resolve))
     return { events: [], scannedTo: after + 1, head: 10 }
-  }) as EventReader<Event>['readEvents']
+  }) as EventReader<Event>['readPage']
   const live = liveProjection<Event, number>(
-    { readEvents, subscribe: () => () => {} },
+    { readPage, subscribe: () => () => {} },
     { initial: 0, clock, on: { Added: (sum) => sum + 1 } },
   )
   const states: string[] = []

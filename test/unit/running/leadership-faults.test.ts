@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { runProjection, startProjection, type Projector } from 'tidemark'
 import { EventUnreadableError, LeadershipLostError } from '../../../src/errors.js'
-import type { PageReadOptions } from '../../../src/log/pages.js'
+import type { ReadPage } from '../../../src/log/pages.js'
 import { sleep } from '../../../src/platform/clock.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
 import type { ProjectionOptions } from '../../../src/projection/config.js'
@@ -107,14 +107,15 @@ describe('a follower', () => {
     const backend = fakeBackend()
     const rows = fakeRows()
     await backend.coordinator.tryAcquire('rows@1')
-    const { readEvents } = backend.reader
-    backend.reader.readEvents = async (filter, page, options?: PageReadOptions) => {
-      const answer = await readEvents(filter, page, options)
+    const { readPage } = backend.reader
+    const failing: ReadPage = async (request, options) => {
+      const answer = await readPage(request)
       if (answer.events[0]?.position !== 1) return answer
       const error = new EventUnreadableError(1, 'no upcast')
       if (options?.unreadable !== 'collect') throw error
       return { ...answer, unreadable: [error] }
     }
+    backend.reader.readPage = failing
     backend.append(3)
     await follow(backend, fakeTarget(rows, { onFailure: () => 'park' }), 20 * stallTimeout)
     expect([rows.position, rows.letters.length]).toEqual([3, 1])

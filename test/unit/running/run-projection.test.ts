@@ -62,7 +62,7 @@ describe('a backend of three ports', () => {
   })
 })
 
-test.for([null, undefined, {}, { readEvents: async () => ({}) }])('%o is not a store', async (store) => {
+test.for([null, undefined, {}, { readPage: async () => ({}) }])('%o is not a store', async (store) => {
   await expect(runProjection(store as never, counting().projector)).rejects.toMatchObject({ code: 'invalid-argument' })
 })
 

@@ -306,8 +306,8 @@ test('rebuild() while a failed read waits for its retry begins without an append
   let failing = false
   const flaky = {
     ...store,
-    readEvents: (...given: Parameters<typeof store.readEvents>) =>
-      failing ? Promise.reject(new Error('read')) : store.readEvents(...given),
+    readPage: (...given: Parameters<typeof store.readPage>) =>
+      failing ? Promise.reject(new Error('read')) : store.readPage(...given),
   }
   const { reports, onReport } = listener()
   const projection = startProjection(flaky, model(), { clock, poll: { failureBackoff: 1000 }, onReport })

@@ -213,11 +213,11 @@ test('a run whose storage fails says what failed in its message, and not any mor
   const clock = virtualClock()
   const store = await storeWith(1)
   let works = false
-  const readEvents: typeof store.readEvents = async (...given) => {
-    if (works) return store.readEvents(...given)
+  const readPage: typeof store.readPage = async (...given) => {
+    if (works) return store.readPage(...given)
     throw new Error('the disk is asleep')
   }
-  const projection = startProjection({ ...store, readEvents }, sum(), { clock })
+  const projection = startProjection({ ...store, readPage }, sum(), { clock })
   await clock.advance(10)
   expect(projection.status.getSnapshot()).toMatchObject({
     phase: 'retrying',

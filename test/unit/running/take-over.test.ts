@@ -28,9 +28,9 @@ test('a take-over keeps the rows that another context committed after it had rea
       }
       return head
     },
-    async readEvents(...given: Parameters<typeof store.readEvents>) {
+    async readPage(...given: Parameters<typeof store.readPage>) {
       seen.push({ position: await view.position(), rows: (await view.rows.getAll()).length })
-      return store.readEvents(...given)
+      return store.readPage(...given)
     },
   }
   await runProjection(slow, definition)

@@ -25,12 +25,12 @@ const codes = async (count: number, work: () => Promise<unknown>) => {
 
 describe('faults by chance', () => {
   test("F1: with a read failure of 1, a read is a storage failure that names 'read stream'", async () => {
-    const store = faulty(await open(), { probabilities: { readStream: 1, readEvents: 1 } })
+    const store = faulty(await open(), { probabilities: { readStream: 1, readPage: 1 } })
     await expect(stream(store)).rejects.toMatchObject({
       code: 'storage-failed',
       message: expect.stringContaining("read stream 's'"),
     })
-    await expect(store.readEvents({}, { limit: 1 })).rejects.toMatchObject({
+    await expect(store.readPage({ limit: 1 })).rejects.toMatchObject({
       code: 'storage-failed',
       message: expect.stringContaining('read events'),
     })
@@ -62,7 +62,7 @@ describe('faults by chance', () => {
 
   test('F4: with 0 everywhere, everything passes through', async () => {
     const probabilities = {
-      readEvents: 0,
+      readPage: 0,
       readStream: 0,
       append: 0,
       load: 0,
@@ -75,7 +75,7 @@ describe('faults by chance', () => {
       const store = faulty(await open(), options)
       expect(await store.append(write)).toMatchObject({ position: 1 })
       expect(await stream(store)).toHaveLength(1)
-      expect((await store.readEvents({}, { limit: 5 })).events).toHaveLength(1)
+      expect((await store.readPage({ limit: 5 })).events).toHaveLength(1)
       await store.checkpoints.save('p', 1)
       expect(await store.checkpoints.load('p')).toBe(1)
       ;(await store.coordinator.tryAcquire('p'))?.release()
@@ -243,7 +243,7 @@ test('a projection over a faulty backend applies every event at least once, in o
     const store = faulty(inner, {
       seed,
       probabilities: {
-        readEvents: { before: 0.2, after: 0.2 },
+        readPage: { before: 0.2, after: 0.2 },
         load: 0.2,
         save: { before: 0.2, after: 0.2 },
         tryAcquire: { before: 0.2, after: 0.2 },

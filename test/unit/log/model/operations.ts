@@ -139,7 +139,7 @@ export function settle(plan: Plan, history: History): Operation {
         on,
         start: (store) =>
           store
-            .readEvents(plan.filter, { after: plan.after, limit: plan.limit })
+            .readPage({ filter: plan.filter, after: plan.after, limit: plan.limit })
             .then((page) => ({ ...page, events: page.events.map(plain) })),
         judge: (now) => read(readPage(now, plan.filter, plan.after, plan.limit))(now),
       }
