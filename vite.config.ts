@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config'
 import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
-import { engineVersion, storageOnDisk } from './test/engines/commands.js'
+import { bundled, engineVersion, storageOnDisk } from './test/engines/commands.js'
 import { engines } from './test/engines/index.js'
 import { onEngine } from './test/engines/provider.js'
 
@@ -69,6 +69,7 @@ export default defineConfig({
             enabled: true,
             headless: true,
             screenshotFailures: false,
+            commands: { bundled },
             provider: playwright({
               launchOptions: { args: chromiumArgs(), ...(chromium && { executablePath: chromium.path }) },
             }),
@@ -88,7 +89,7 @@ export default defineConfig({
             enabled: true,
             headless: true,
             screenshotFailures: false,
-            commands: { storageOnDisk, engineVersion },
+            commands: { bundled, storageOnDisk, engineVersion },
             // Those that this machine has; `npm run test:engines` names the others.
             instances: engines
               .filter(({ name }) => whyMissing(name) === undefined)

@@ -64,16 +64,10 @@ export type { StorageOccurrence, StorageReport } from './platform/healing.js'
 export type { PersistenceResult, StorageUsage } from './platform/storage-manager.js'
 
 // Projections
-export type { ProjectionOptions } from './projection/config.js'
+export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
-export type { ProjectionOccurrence, ProjectionReport, ReportedEvent } from './projection/report.js'
-export type {
-  DeadLetterRecord,
-  FailureContext,
-  FailureStrategy,
-  ReadModelFailureStrategy,
-  StoredFault,
-} from './projection/target.js'
+export type { ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export {
   startProjection,
@@ -106,7 +100,8 @@ export {
   type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
-export type { KeyRange, RowKey } from './read-model/keys.js'
+export type { ReservedTableName } from './read-model/reserved-names.js'
+export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
@@ -126,13 +121,8 @@ export {
 } from './reading/read-model-view.js'
 
 // The ports of a projection
-export type {
-  CheckpointStore,
-  LeadershipGuard,
-  ProjectionBackend,
-  ProjectorCoordinator,
-  SaveOptions,
-} from './projection/ports.js'
+export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'
+export type { ProjectionBackend } from './projection/projector.js'
 
 // Commands
 export {

@@ -12,9 +12,6 @@ const globCharacter = /[*?[\]]/
 // With the `u` flag a proper pair is one code point, so that only lone halves match.
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Members of a view in addition to its tables, and `then`, because `await view` would call a table of that name. */
-const takenTables: ReadonlySet<string> = new Set(['live', 'close', 'position', 'then'])
-
 /** The name of a stream: without spaces around it, and without the characters of patterns. */
 export function streamName(value: unknown): string {
   const name = typeof value === 'string' ? value.trim() : value
@@ -31,19 +28,9 @@ export function projectionName(value: unknown): string {
   return checked(say`Projection name`, value, value, longest)
 }
 
-/** The name of a table of a read model, as given. */
+/** The name of a table of a read model, as given; it may still be a reserved one. */
 export function tableName(value: unknown): string {
-  const what = say`Table name`
-  const name = checked(what, value, value, longestTable)
-  if (name.startsWith('tidemark:'))
-    throw new InvalidNameError(what, value, say`must not start with 'tidemark:', which is for tidemark's own tables.`)
-  if (takenTables.has(name))
-    throw new InvalidNameError(
-      what,
-      value,
-      say`must not be one of ${[...takenTables].join(', ')}: a view has members of these names.`,
-    )
-  return name
+  return checked(say`Table name`, value, value, longestTable)
 }
 
 /**

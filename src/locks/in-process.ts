@@ -1,16 +1,6 @@
 /** Leadership within one JavaScript realm: first come, first served. For the memory backend, and for contexts without Web Locks. */
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
-
-export interface Guard {
-  readonly lost?: AbortSignal
-  release(): void
-}
-
-/** The same contract as the Web Locks coordinator, without other tabs. */
-export interface Coordinator {
-  tryAcquire(name: string): Promise<Guard | undefined>
-  acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<Guard>
-}
+import type { Coordinator, Guard } from '../ports.js'
 
 /** @throws InvalidArgumentError for an unknown option: a misspelt signal would never end the wait */
 export function acquireOptions(options: { readonly signal?: AbortSignal }): typeof options {

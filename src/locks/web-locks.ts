@@ -1,5 +1,6 @@
 /** Leadership across tabs and workers of one origin, by Web Locks. It only saves work: correctness depends on the commit alone. */
-import { acquireOptions, type Coordinator, type Guard } from './in-process.js'
+import type { Coordinator, Guard } from '../ports.js'
+import { acquireOptions } from './in-process.js'
 
 /** A coordinator over a lock manager. Every lock name starts with `prefix`, so none starts with '-'. */
 export function webLocksCoordinator(locks: LockManager, prefix: string): Coordinator {

@@ -1,5 +1,5 @@
 /** Opening an event store on IndexedDB, and removing one. */
-import { inProcessCoordinator, type Coordinator } from '../locks/in-process.js'
+import { inProcessCoordinator } from '../locks/in-process.js'
 import { lockManager } from '../locks/in-use.js'
 import { webLocksCoordinator } from '../locks/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
@@ -16,7 +16,8 @@ import { healing, type StorageOccurrence, type StorageReport } from '../platform
 import { isMissing } from '../platform/indexeddb.js'
 import { isThenable } from '../platform/promises.js'
 import { openSignals, type Signals } from '../platform/signals.js'
-import { indexedDbCheckpoints, memoryCheckpoints, type Checkpoints } from './indexeddb/checkpoints.js'
+import type { CheckpointStore, Coordinator } from '../ports.js'
+import { indexedDbCheckpoints, memoryCheckpoints } from './indexeddb/checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb/indexeddb-log.js'
 import { MemoryLog } from './memory/memory-log.js'
@@ -44,11 +45,16 @@ export interface EventStoreOptions<E extends EventShape> {
   readonly onReport?: (report: StorageReport) => void
 }
 
-/** An event store that also keeps checkpoints and leadership, which is everything `runProjection` needs, and can be looked after. */
+/** An event store with everything that projections and maintenance need. */
 export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> &
-  Checkpoints &
-  Coordinator &
-  StoreOperations
+  StoreOperations & {
+    /** Checkpoints and dead letters of plain projectors. */
+    readonly checkpoints: Required<CheckpointStore>
+    /** Which context runs a projection. */
+    readonly coordinator: Coordinator
+  }
+
+type StorePorts = Pick<TidemarkStore, 'checkpoints' | 'coordinator'>
 
 /** What read models, and the functions that look after a store, need of the store that they belong to. */
 export type StoreInternals = CommonInternals &
@@ -140,17 +146,14 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
 function withPorts<E extends EventShape>(
   store: EventStore<E>,
   parts: StoreInternals,
-  checkpoints: Checkpoints,
-  coordinator: Coordinator,
+  ports: StorePorts,
   operations: StoreOperations,
 ): TidemarkStore<E> {
   return Object.assign(store, {
     [internals]: parts,
     [made]: true,
-    ...checkpoints,
+    ...ports,
     ...operations,
-    tryAcquire: coordinator.tryAcquire,
-    acquire: coordinator.acquire,
   })
 }
 
@@ -226,7 +229,8 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
-  return withPorts(store, shared, indexedDbCheckpoints(log.connection), coordinatorFor(name), deviceOperations)
+  const ports = { checkpoints: indexedDbCheckpoints(log.connection), coordinator: coordinatorFor(name) }
+  return withPorts(store, shared, ports, deviceOperations)
 }
 
 /** Opens an event store in memory; see `tidemark/memory`. */
@@ -251,7 +255,8 @@ export async function openMemoryEventStore<E extends EventShape>(
     maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
   }
-  return withPorts(store, shared, memoryCheckpoints(checkpoints), inProcessCoordinator(), memoryOperations)
+  const ports = { checkpoints: memoryCheckpoints(checkpoints), coordinator: inProcessCoordinator() }
+  return withPorts(store, shared, ports, memoryOperations)
 }
 
 /**

@@ -73,7 +73,7 @@ export async function compactEvents<E extends EventShape>(
   for (let size = fewestRecords; next <= head;) {
     signal?.throwIfAborted()
     // A verification counts what it sees, and must not see some of it twice.
-    const guard = await store.acquire(recordsLock, signal === undefined ? {} : { signal })
+    const guard = await store.coordinator.acquire(recordsLock, signal === undefined ? {} : { signal })
     try {
       const records = await inspection.recordsFrom(next, size)
       const last = records.at(-1)

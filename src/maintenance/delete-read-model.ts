@@ -12,13 +12,13 @@ import { isDefinition, projectionKey, type Projection, type Tables } from '../re
 /**
  * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that cannot be folded
  * again: the next `runProjection`, `startProjection` or `openReadModel` begins with no rows. For when storage runs short
- * (`StorageFullError`), and for read models that an app has no use for any more.
+ * (`StorageFullError`), and for read models that an app no longer needs.
  *
- * A projection that runs, in whatever tab, begins again at once: `stop()` it before, if the room is to stay free. What was set by hand
- * goes with the rows: letters that wait, skipped events, and that the projection was paused.
+ * A projection that runs, in any tab, immediately begins again: call its `stop()` first if the space shall stay free. What was set by hand
+ * is deleted with the rows: waiting dead letters, skipped events, and that the projection was paused.
  *
- * @throws InvalidArgumentError for what is no `defineProjection`
- * @throws StorageBusyError if another tab does not let go of it within 30 s: it is then deleted once that tab does, or is closed
+ * @throws InvalidArgumentError for what `defineProjection` did not make
+ * @throws StorageBusyError if another tab keeps it open for 30 s: it is then deleted once that tab closes it, or is closed
  * @throws StorageLostError, ClosedError where the store is gone or closed
  */
 export async function deleteReadModel<E extends EventShape, T extends Tables>(

@@ -1,20 +1,26 @@
-/** A read model as it is stored at one moment, whatever is wrong with it: for looking at, and nothing is changed or made. */
+/** A read model as it is stored at one moment, whatever is wrong with it. Changes and makes nothing. */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
 import type { StoreInternals } from '../log/open.js'
-import { Connection } from '../platform/connection.js'
 import { requested } from '../platform/indexeddb.js'
 import { memoryReadModels } from '../running/attach.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { compareKeys, isIndexKey } from '../read-model/keys.js'
-import { letterStore, missingParts, rowStore, slots, stateStore } from '../read-model/indexeddb/layout.js'
-import { isPacked } from '../read-model/indexeddb/packed-rows.js'
+import { lookInto } from '../read-model/indexeddb/existing.js'
+import {
+  everything,
+  isPacked,
+  letterStore,
+  missingParts,
+  rowStore,
+  stateStore,
+} from '../read-model/indexeddb/layout.js'
 import { keyIn } from '../read-model/indexeddb/packs.js'
 
-/** What readers see of a read model, of one moment. Anybody may have edited it. */
+/** What readers see of a read model at one moment. It may have been edited. */
 export interface Snapshot {
-  /** Object stores and indexes that are not there. */
+  /** Object stores and indexes that do not exist. */
   readonly missing: readonly string[]
   /** What is wrong with the packs of its tables. */
   readonly misplaced: readonly { readonly table: string; readonly message: string }[]
@@ -26,7 +32,7 @@ export interface Snapshot {
   readonly letters: readonly unknown[]
 }
 
-/** Answers `undefined` if there is no such read model (yet). */
+/** Returns `undefined` if there is no such read model (yet). */
 export async function takeSnapshot(
   storeName: string,
   parts: StoreInternals,
@@ -35,7 +41,7 @@ export async function takeSnapshot(
   if (parts.medium === 'indexeddb') return ofDatabase(storeName, definition)
   const stored = memoryReadModels(parts).stored(projectionKey(definition))
   if (stored === undefined) return undefined
-  // As a database would give them; and nobody may change them while they are looked at.
+  // Copies, as from a database: nothing may change them while they are compared.
   const rows = Object.keys(definition.tables).map(
     (name) => [name, (stored.rows.get(name) ?? []).map((row) => structuredClone(row))] as const,
   )
@@ -44,74 +50,45 @@ export async function takeSnapshot(
 
 async function ofDatabase(storeName: string, definition: Projection): Promise<Snapshot | undefined> {
   const key = projectionKey(definition)
-  const tables = Object.keys(definition.tables)
-  let absent = false
-  let missing: readonly string[] = []
-  let there: readonly string[] = []
-  const connection = new Connection({
-    name: databaseName(storeName, key),
-    version: 1,
-    label: say`The read model '${key}'`,
-    upgrade: (_database, transaction) => {
-      absent = true
-      transaction.abort()
-    },
-    verify: async (database) => {
-      absent = false
-      missing = missingParts(database, definition.tables)
-      there = [...database.objectStoreNames]
-    },
-  })
-  try {
-    await connection.open()
-    const stores = [
-      stateStore,
-      ...slots.flatMap((slot) => [...tables.map((table) => rowStore(slot, table)), letterStore(slot)]),
-    ].filter((name) => there.includes(name))
+  return lookInto(databaseName(storeName, key), say`The read model '${key}'`, async (connection, database) => {
+    const missing = missingParts(database, definition.tables)
+    const names = database.objectStoreNames
+    const stores = [stateStore, ...everything(definition.tables)].filter((name) => names.contains(name))
     if (stores.length === 0)
       return { missing, misplaced: [], packed: [], state: undefined, rows: new Map(), letters: [] }
-    return await connection.transact(
+    return connection.transact(
       { stores, mode: 'readonly', turns: 'several', what: say`verifying '${key}'` },
-      async (transaction) => {
-        const all = (name: string): Promise<unknown[]> => requested(transaction.objectStore(name).getAll())
-        const state: unknown = there.includes(stateStore)
-          ? await requested(transaction.objectStore(stateStore).get('state'))
-          : undefined
-        const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
-        const seen = tables.filter((table) => there.includes(rowStore(shown, table)))
-        const misplaced: { table: string; message: string }[] = []
-        const rowsOf = async (table: string) => {
-          const store = transaction.objectStore(rowStore(shown, table))
-          const records = await requested(store.getAll())
-          if (!isPacked(store)) return records as unknown[]
-          return unpack(await requested(store.getAllKeys()), records, definition.tables[table]?.key ?? '', (message) =>
-            misplaced.push({ table, message: say`Table '${table}' ${message}` }),
-          )
-        }
-        const [letters, ...rows] = await Promise.all([
-          there.includes(letterStore(shown)) ? all(letterStore(shown)) : [],
-          ...seen.map(rowsOf),
-        ])
-        const packed = seen.filter((table) => isPacked(transaction.objectStore(rowStore(shown, table))))
-        return {
-          missing,
-          misplaced,
-          packed,
-          state,
-          rows: new Map(seen.map((table, at) => [table, rows[at] ?? []])),
-          letters,
-        }
-      },
+      async (transaction) => ({ missing, ...(await readAll(transaction, definition)) }),
     )
-  } catch (error) {
-    if (absent) return undefined
-    throw error
-  } finally {
-    connection.close()
-  }
+  })
 }
 
-/** The rows of packs, those left out that nobody finds where they are. */
+/** What a transaction over all object stores that exist finds. */
+async function readAll(transaction: IDBTransaction, { tables }: Projection): Promise<Omit<Snapshot, 'missing'>> {
+  const storeOf = (name: string) =>
+    transaction.objectStoreNames.contains(name) ? transaction.objectStore(name) : undefined
+  const states = storeOf(stateStore)
+  const state: unknown = states && (await requested<unknown>(states.get('state')))
+  const shown = (state as { shown?: unknown } | undefined)?.shown === 1 ? 1 : 0
+  const letterRows = storeOf(letterStore(shown))
+  const letters = letterRows === undefined ? [] : await requested<unknown[]>(letterRows.getAll())
+  const rows = new Map<string, unknown[]>()
+  const packed: string[] = []
+  const misplaced: { table: string; message: string }[] = []
+  for (const [table, { key }] of Object.entries(tables)) {
+    const store = storeOf(rowStore(shown, table))
+    if (store === undefined) continue
+    const records = await requested<unknown[]>(store.getAll())
+    if (isPacked(store)) {
+      packed.push(table)
+      const complain = (message: string) => void misplaced.push({ table, message: say`Table '${table}' ${message}` })
+      rows.set(table, unpack(await requested(store.getAllKeys()), records, key, complain))
+    } else rows.set(table, records)
+  }
+  return { misplaced, packed, state, rows, letters }
+}
+
+/** The rows of packs, without those that no read would find where they are. */
 function unpack(
   firsts: readonly unknown[],
   records: readonly unknown[],
@@ -121,7 +98,7 @@ function unpack(
   const rows: unknown[] = []
   for (const [at, record] of records.entries()) {
     if (!Array.isArray(record)) {
-      complain(say`has the record ${describe(firsts[at])}, which is no list of rows.`)
+      complain(say`has the record ${describe(firsts[at])}, which is not a list of rows.`)
       continue
     }
     let least = firsts[at]
@@ -130,7 +107,7 @@ function unpack(
       const next = firsts[at + 1]
       const order = isIndexKey(key) ? compareKeys(key, least) : -1
       if (order < 0 || (order === 0 && place > 0) || (next !== undefined && compareKeys(key, next) >= 0)) {
-        complain(say`has the row ${describe(key)} in a place where nobody looks for it.`)
+        complain(say`has the row ${describe(key)} in a place where no read looks for it.`)
         continue
       }
       least = key as unknown

@@ -20,12 +20,13 @@ import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../read-model/k
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import { countedRows } from '../read-model/row-counts.js'
 import { takeSnapshot, type Snapshot } from './snapshot.js'
-import { impossibleIn, isWhole, type RowChanges, type StateRow } from '../read-model/state.js'
+import { impossibleIn, isWhole } from '../read-model/possible-state.js'
+import type { RowChanges, StateRow } from '../read-model/state.js'
 import { readModelTarget } from '../running/read-model-target.js'
 
 /** What can be wrong with a read model. */
 export type ReadModelDefectKind =
-  /** An object store or an index is missing, or a record of rows is none. */
+  /** An object store or an index is missing, or a record is not a list of rows. */
   | 'structure'
   /** The row that says how far the rows are is missing, or does not say it. */
   | 'state'
@@ -35,7 +36,7 @@ export type ReadModelDefectKind =
   | 'log'
   /** The checkpoint lies beyond the head of the log. */
   | 'checkpoint'
-  /** A dead letter is none, or names an event that the projection did not come to; or there are more or fewer of them than the state says. */
+  /** A dead letter is malformed, or names an event that the projection has not reached; or there are more or fewer of them than the state says. */
   | 'letter'
   /** The projection went past an event that fails for good now, although it was neither parked nor skipped. */
   | 'event'
@@ -53,7 +54,7 @@ export interface ReadModelDefect {
   readonly position?: number
   /** The table of a row. */
   readonly table?: string
-  /** The key of a row: that of its table, or, in a row edited by hand, whatever stands there. */
+  /** The key of a row: that of its table, or, in a row edited by hand, whatever is stored there. */
   readonly key?: unknown
   readonly message: string
 }
@@ -62,7 +63,7 @@ export interface ReadModelDefect {
 export interface ReadModelVerificationResult {
   /** Nothing is wrong. */
   readonly ok: boolean
-  /** The checkpoint: the rows were compared with a fold of the events up to it. 0 if it cannot be told. */
+  /** The checkpoint: the rows were compared with a fold of the events up to it. 0 if it is not known. */
   readonly position: number
   /** The last position in the log. */
   readonly head: number
@@ -76,9 +77,9 @@ export interface ReadModelVerificationResult {
 
 /** More defects than these are counted, not listed. */
 const maxListed = 1000
-/** What a policy may ask for before it is said that an event fails for good; nobody waits between them. */
+/** How many retries a policy may ask for before an event counts as failing for good; they follow each other without a pause. */
 const maxRetries = 20
-/** How many rows are compared before the page gets its turn. */
+/** How many rows are compared in one task. */
 const rowsPerTurn = 500
 
 /**
@@ -100,9 +101,9 @@ const rowsPerTurn = 500
  *
  * It finds accidents and clumsy edits. Any code of this origin can change log and rows so that nothing shows.
  *
- * @param projection what `defineProjection` answered
+ * @param projection what `defineProjection` returned
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError for a store or projection that is none
+ * @throws InvalidArgumentError for what is not a store or a projection
  * @throws DefinitionChangedError if another definition of that name is in use in this context
  * @throws LogInconsistentError, StorageFailedError and their like if the log cannot be read: see `verifyEventStore`
  * @throws UnsupportedFormatError if a newer tidemark wrote the read model
@@ -195,7 +196,7 @@ class Findings {
   }
 }
 
-/** The state, if it says enough to go on. */
+/** The state, if it says enough to continue. */
 function checkState(
   { state: row, missing }: Snapshot,
   log: string,
@@ -231,7 +232,7 @@ function checkState(
     found.add({
       kind: 'log',
       position: sound.position,
-      message: say`The rows were folded from another log. They are dropped, and folded anew, when the projection is run.`,
+      message: say`The rows were folded from another log. They are deleted, and folded again, when the projection is run.`,
     })
     return undefined
   }
@@ -243,13 +244,13 @@ function checkState(
       found.add({
         kind: 'checkpoint',
         position,
-        message: say`The ${what} is ${position}, beyond the head ${head}. All rows are dropped, and folded anew, when the projection is run.`,
+        message: say`The ${what} is ${position}, beyond the head ${head}. All rows are deleted, and folded again, when the projection is run.`,
       })
   }
   return sound
 }
 
-/** The letters that are some, by position. */
+/** The dead letters that are well-formed, by position. */
 function checkLetters(
   rows: readonly unknown[],
   state: StateRow,
@@ -259,7 +260,7 @@ function checkLetters(
   for (const row of rows) {
     const { position, eventId, eventType, stream } = row as Partial<Record<keyof DeadLetterRecord, unknown>>
     if (!isWhole(position) || position === 0)
-      found.add({ kind: 'letter', message: say`A dead letter is for ${describe(position)}, which is no position.` })
+      found.add({ kind: 'letter', message: say`A dead letter is for ${describe(position)}, which is not a position.` })
     else if (position > state.position)
       found.add({
         kind: 'letter',
@@ -311,7 +312,7 @@ async function foldAgain<E extends EventShape>(
       found.add({
         kind: 'letter',
         position,
-        message: say`The dead letter for position ${position} is for the event '${named}', and '${id}' stands there.`,
+        message: say`The dead letter for position ${position} is for the event '${named}', and the log has '${id}' there.`,
       })
   }
   const again: ProjectionTarget<E> = {
@@ -376,7 +377,7 @@ function asStored(changes: RowChanges): RowChanges {
   }
 }
 
-/** Compares row by row. Answers how many stored rows there are. */
+/** Compares row by row. Returns how many stored rows there are. */
 async function compare(
   definition: Projection,
   snapshot: Snapshot,

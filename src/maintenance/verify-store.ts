@@ -47,7 +47,7 @@ export async function verifyEventStore<E extends EventShape>(
   parts.assertOpen()
   const inspection = inspectionOf(store.name, parts)
   const audit = new LogAudit()
-  const guard = await store.acquire(recordsLock, signal === undefined ? {} : { signal })
+  const guard = await store.coordinator.acquire(recordsLock, signal === undefined ? {} : { signal })
   try {
     let after: unknown
     for (let size = 16; ;) {

@@ -9,7 +9,7 @@ export interface Backoff {
   readonly delay: number
   /** No pause is longer. */
   readonly maxDelay: number
-  /** Each pause is this many times as long as the one before. @default 2 */
+  /** The factor from one pause to the next. @default 2 */
   readonly multiplier?: number
   /** The share of a pause that is added or taken at random, so that contenders drift apart. @default 0 */
   readonly jitter?: number
@@ -29,7 +29,7 @@ export interface RetryOptions {
   readonly maxRetries?: number
   /** Pause before the first retry, in ms. @default 10 for commands, 100 for projections */
   readonly delay?: number
-  /** Each pause is this many times as long as the one before; at least 1. @default 2 */
+  /** The factor from one pause to the next; at least 1. @default 2 */
   readonly multiplier?: number
   /** The longest pause, in ms. @default 5000 */
   readonly maxDelay?: number
@@ -61,7 +61,7 @@ export function retryPolicy(options: RetryOptions | undefined, defaults: RetryPo
     const whole = name === 'maxRetries'
     if (typeof value !== 'number' || !(value >= least && value <= most) || (whole && value % 1 > 0)) {
       throw new InvalidArgumentError(
-        `retry.${name}`,
+        say`retry.${name}`,
         say`must be a ${whole ? 'whole ' : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
       )
     }

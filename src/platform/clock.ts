@@ -58,7 +58,7 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   return Math.trunc(now) + 0
 }
 
-/** The wall clock for reports and records of a failure, which must not fail over its time: 0 if the clock does not return a time. */
+/** The wall clock for reports and stored failures, which must not fail because of their time: 0 where the clock returns no number. */
 export function timeTold(clock: Pick<Clock, 'now'>): number {
   const now = clock.now()
   return Number.isFinite(now) ? now : 0

@@ -8,6 +8,7 @@
  */
 import { deleteDB, openDB } from 'idb'
 import { notice, say } from '../messages.js'
+import { pauseBefore } from './backoff.js'
 import { sleep, systemClock, type Clock } from './clock.js'
 import { withDeadline } from './deadline.js'
 import { inChromium } from './engine-quirks.js'
@@ -41,8 +42,7 @@ const settling = 400
 /** How long the lock is kept so that the hint reaches the other pages first, ms. */
 const hearing = 100
 /** Before a try, ms; twice as long after each that fails. */
-const firstPause = 1_000
-const longestPause = 30_000
+const pauses = { delay: 1_000, maxDelay: 30_000 }
 /** Between two tries that follow writes that work, ms. */
 const spacing = 250
 /** A page says that a write failed, and the connections of this one closed so little before that it was the same failure, ms. */
@@ -61,7 +61,8 @@ export class Healing {
   #failedAt = 0
   #triedAt = -Infinity
   #closedAt = -Infinity
-  #pause = firstPause
+  /** Tries in a row that failed. */
+  #retries = 0
   #cancel = () => {}
   #attempt: AbortController | undefined
 
@@ -84,7 +85,7 @@ export class Healing {
       this.#post({ kind: 'healing' })
       this.#listeners.tell(this.#reported)
     }
-    this.#plan(this.#pause)
+    this.#plan(pauseBefore(this.#retries, pauses))
   }
 
   /** A write succeeded: there may be space again. */
@@ -114,9 +115,9 @@ export class Healing {
       // What failed after that began is not repaired.
       if (hint.kind === 'healed' && this.#reported !== undefined && this.#failedAt <= hint.at) this.#sound()
     })
-    this.#plan(firstPause)
+    this.#plan(pauses.delay)
     // Nothing that keeps the app from starting.
-    const cancel = this.#clock.schedule(firstPause, () => void this.#checkForDanger())
+    const cancel = this.#clock.schedule(pauses.delay, () => void this.#checkForDanger())
     return () => {
       stopListening()
       cancel()
@@ -154,13 +155,13 @@ export class Healing {
     } catch (error) {
       // The disk is still full, and this was a write that failed. Pages that missed the first hint are notified now.
       if (!signal.aborted) {
-        this.#pause = Math.min(2 * this.#pause, longestPause)
+        this.#retries += 1
         this.failed(error)
         this.#post({ kind: 'healing' })
       }
     }
     this.#attempt = undefined
-    this.#plan(this.#pause)
+    this.#plan(pauseBefore(this.#retries, pauses))
   }
 
   async #heal(signal: AbortSignal): Promise<void> {
@@ -185,7 +186,7 @@ export class Healing {
 
   #sound(): void {
     this.#reported = undefined
-    this.#pause = firstPause
+    this.#retries = 0
     this.#cancel()
     feature((here) => here.localStorage.removeItem(scratch))
     this.#listeners.tell({ type: 'storage-healed' })

@@ -1,4 +1,4 @@
-/** Looking at intervals, so that a lost hint does no harm. */
+/** Checks at intervals, which make up for lost hints. */
 import type { Clock } from './clock.js'
 import { pageLifecycle } from './page-lifecycle.js'
 

@@ -26,11 +26,11 @@ export function pageLifecycle(): PageLifecycle | undefined {
   return shared.lifecycle
 }
 
-/** Listens to the page while there are listeners. */
+/** Listens to the page while it has a subscriber. */
 function follow(page: Document): PageLifecycle {
   let away = false
   const listeners = listenerSet<[presence: Presence]>()
-  // What happens without listeners is not known; but code that asks is running, and so is the page.
+  // What happens without a subscriber is not known; but the code that asks is running, and so is the page.
   const presence = (): Presence =>
     away && listeners.size > 0 ? 'away' : page.visibilityState === 'hidden' ? 'hidden' : 'visible'
   const tellAll = () => listeners.tell(presence())

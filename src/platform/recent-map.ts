@@ -1,9 +1,9 @@
-/** A map that forgets: it keeps the values that were set last, up to a number. */
+/** A map that forgets: it keeps the values that were set last, up to a number of them. */
 export class RecentMap<K, V> {
   readonly #most: number
   readonly #entries = new Map<K, V>()
   /**
-   * Points before the oldest entry, since it continues where it was and all before that are gone. A new iterator would pass by
+   * Is before the oldest entry, since it continues where it was and all entries before that are gone. A new iterator would pass by
    * what was deleted each time, thousands of places where the map is large.
    */
   readonly #oldest = this.#entries.keys()
@@ -24,14 +24,14 @@ export class RecentMap<K, V> {
     return this.#entries.get(key)
   }
 
-  /** Makes it the newest. Returns whether the oldest was removed for it. */
+  /** It is the newest from here on. Returns whether the oldest had to go for it. */
   set(key: K, value: V): boolean {
     this.#entries.delete(key)
     this.#entries.set(key, value)
     return this.#entries.size > this.#most && this.delete(this.#oldest.next().value as K)
   }
 
-  /** Sets an existing entry, which does not become newer. Returns whether it exists. */
+  /** Sets what is there, which does not become newer by it. Returns whether it is there. */
   replace(key: K, value: V): boolean {
     if (!this.#entries.has(key)) return false
     this.#entries.set(key, value)

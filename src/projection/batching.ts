@@ -80,7 +80,7 @@ export class Batch {
     return (
       this.#run.commitSoon ||
       this.size >= this.most(limit) ||
-      this.#characters >= this.#settings.batchBytes ||
+      this.#characters >= this.#settings.batchCharacters ||
       now - this.#since >= this.#time
     )
   }

@@ -1,7 +1,7 @@
 /** One attempt at the lock of a projection: granted, waited for, or given up. */
 import { CoordinationFailedError, LeadershipLostError } from '../errors.js'
 import { say } from '../messages.js'
-import type { LeadershipGuard, ProjectorCoordinator } from './ports.js'
+import type { Coordinator, Guard } from '../ports.js'
 
 /** The part of a target that a claim needs. */
 interface Claimed {
@@ -10,16 +10,16 @@ interface Claimed {
 }
 
 export class Claim {
-  readonly #coordinator: ProjectorCoordinator
+  readonly #coordinator: Coordinator
   readonly #target: Claimed
   readonly #attempt: AbortController
   readonly #queue = new AbortController()
-  #guard: LeadershipGuard | undefined
+  #guard: Guard | undefined
   #released = false
   /** This context runs the projection, with the lock or without it. */
   leads = false
 
-  constructor(coordinator: ProjectorCoordinator, target: Claimed, attempt: AbortController) {
+  constructor(coordinator: Coordinator, target: Claimed, attempt: AbortController) {
     this.#coordinator = coordinator
     this.#target = target
     this.#attempt = attempt
@@ -67,7 +67,7 @@ export class Claim {
     free(this.#guard)
   }
 
-  #take(granted: LeadershipGuard | undefined | null): boolean {
+  #take(granted: Guard | undefined | null): boolean {
     if (granted === undefined || granted === null) return false
     if (this.#released) free(granted)
     else {
@@ -81,7 +81,7 @@ export class Claim {
 }
 
 /** A coordinator that fails to release must not change how the run ended. */
-function free(guard: LeadershipGuard | undefined): void {
+function free(guard: Guard | undefined): void {
   try {
     Promise.resolve(guard?.release() as unknown).catch(() => {})
   } catch {

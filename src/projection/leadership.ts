@@ -6,11 +6,11 @@ import { pauseBefore } from '../platform/backoff.js'
 import { sleep, timeTold } from '../platform/clock.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 import { tell } from '../platform/tasks.js'
+import type { Coordinator } from '../ports.js'
 import { newRun } from './batching.js'
 import { Claim } from './claim.js'
 import { settle, type ProjectionOptions, type Settings } from './config.js'
 import { followPage, HandedOver, whenHere, type LeadershipHints } from './hand-over.js'
-import type { ProjectorCoordinator } from './ports.js'
 import type { ProjectionResult } from './projector.js'
 import type { ProjectionOccurrence, ProjectionReport } from './report.js'
 import { runMachine, type RunContext, type RunnerPorts } from './runner.js'
@@ -28,7 +28,7 @@ const lossBackoff = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
 
 /** What a run under leadership needs. */
 export interface Backend<E extends EventShape> extends RunnerPorts<E> {
-  readonly coordinator: ProjectorCoordinator
+  readonly coordinator: Coordinator
   /** Without it leadership is never handed over. */
   readonly hints?: LeadershipHints | undefined
   /** What happens to the storage of this origin, for reports. */
@@ -47,7 +47,7 @@ export interface DriveOptions {
 export async function driveTarget<E extends EventShape>(
   target: ProjectionTarget<E>,
   backend: Backend<E>,
-  config: ProjectionOptions<never>,
+  config: ProjectionOptions,
   options: DriveOptions,
 ): Promise<ProjectionResult> {
   return new Drive(target, backend, config, options).run()
@@ -70,7 +70,7 @@ class Drive<E extends EventShape> {
   constructor(
     target: ProjectionTarget<E>,
     backend: Backend<E>,
-    config: ProjectionOptions<never>,
+    config: ProjectionOptions,
     { mode, owner, report }: DriveOptions,
   ) {
     const settings = settle(config, mode)

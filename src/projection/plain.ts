@@ -1,159 +1,220 @@
 /** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
-import { describe, LogInconsistentError, InvalidArgumentError } from '../errors.js'
+import { describe, InvalidArgumentError, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { projectionName } from '../events/names.js'
-import type { ProjectionOptions } from './config.js'
-import type { CheckpointStore } from './ports.js'
+import type { EventFilter } from '../log/event-store.js'
+import type { CheckpointStore, DeadLetterRecord } from '../ports.js'
+import type { ProjectorOptions } from './config.js'
 import type { Projector } from './projector.js'
-import { guarded, stackGuard } from './stack-guard.js'
+import { guarded, stackGuard, type Invocation } from './stack-guard.js'
 import {
   applying,
   isForNewerBuilds,
-  type DeadLetterRecord,
+  type Applying,
+  type CommitResult,
+  type FailureContext,
+  type FaultOutcome,
   type ProjectionControls,
   type ProjectionState,
   type ProjectionTarget,
+  type ReadModelFailureStrategy,
   type StoredFault,
 } from './target.js'
 
-/** What a plain target needs to apply a parked event again. */
-export type FindEvent<E extends EventShape> = (position: number) => Promise<RecordedEvent<E>>
+/** What a plain target asks of its event store, and reports to the other contexts. */
+export interface PlainPorts<E extends EventShape> {
+  /** The event at a position. @throws InvalidArgumentError if there is none */
+  event(position: number): Promise<RecordedEvent<E>>
+  committed(position: number): void
+  /** What a run in any context remembers is out of date. */
+  changed(): void
+  close(): void
+}
 
 /**
- * A plain projector as what the runner drives, and what an app may ask of it. Letters go to the checkpoint store if it can
- * keep them. Pausing is known to this target only: a checkpoint store has nowhere to keep it.
- *
- * @throws InvalidArgumentError, InvalidNameError for what is no projector
+ * A plain projector as what the runner drives, and what an app may ask of it. Dead letters go to the checkpoint store if it can keep them.
+ * Only this target knows of a pause and of a fault: a checkpoint store has no place for them.
  */
-export function plainTarget<E extends EventShape, C>(
-  projector: Projector<E, C>,
-  checkpoints: CheckpointStore,
-  config: ProjectionOptions<C>,
-  findEvent?: FindEvent<E>,
-): ProjectionTarget<E> & ProjectionControls {
-  if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function') {
-    throw new InvalidArgumentError(
-      'projector',
-      say`must be an object with name and apply, or come from defineProjection.`,
-    )
+export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>, ProjectionControls {
+  readonly name: string
+  readonly key: string
+  readonly filter: EventFilter<E>
+  readonly #projector: Projector<E, C>
+  readonly #checkpoints: CheckpointStore
+  readonly #eachEvent: boolean
+  readonly #context: () => C
+  readonly #store: PlainPorts<E> | undefined
+  readonly #handlers = stackGuard()
+  readonly #saveErrors = new WeakSet<object>()
+  /** The stored checkpoint. */
+  #saved = 0
+  /** Not saved yet. */
+  #letters: DeadLetterRecord[] = []
+  #paused = false
+  #fault: StoredFault | undefined
+  /** A rebuild was asked for since the run began. */
+  #moved = false
+
+  /** @throws InvalidArgumentError, InvalidNameError for what is not a projector */
+  constructor(
+    projector: Projector<E, C>,
+    checkpoints: CheckpointStore,
+    { context, checkpoint }: ProjectorOptions<C>,
+    store?: PlainPorts<E>,
+  ) {
+    if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function')
+      throw new InvalidArgumentError(
+        'projector',
+        say`must be an object with name and apply, or come from defineProjection.`,
+      )
+    this.key = this.name = projectionName(projector.name)
+    this.filter = projector.filter ?? {}
+    this.#projector = projector
+    this.#checkpoints = checkpoints
+    this.#eachEvent = checkpoint === 'each-event'
+    this.#store = store
+    let made: { readonly value: C } | undefined
+    this.#context = () =>
+      (made ??= { value: (typeof context === 'function' ? (context as () => C)() : context) as C }).value
   }
-  const name = projectionName(projector.name)
-  const { context } = config
-  const eachEvent = config.checkpoint === 'each-event'
-  let made: { value: C } | undefined
-  const contextValue = () =>
-    (made ??= { value: (typeof context === 'function' ? (context as () => C)() : context) as C }).value
-  const handlers = stackGuard()
-  let saved = 0
-  let deadLetters: DeadLetterRecord[] = []
-  let paused = false
-  /** Why it stopped: known to this target only, as there is nowhere to keep it. */
-  let fault: StoredFault | undefined
-  /** By hand, since the run began. */
-  let moved = false
-  const saveErrors = new WeakSet<object>()
-  const load = async () => {
-    const stored: unknown = (await checkpoints.load(name)) ?? 0
-    if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
-    throw new LogInconsistentError(
-      0,
-      say`The stored checkpoint of '${name}' is ${describe(stored)}, which is no position: it was damaged. Call rebuild(), or give the projector another name.`,
-    )
+
+  async onFailure(failure: FailureContext<E>): Promise<ReadModelFailureStrategy> {
+    if (isForNewerBuilds(failure.error)) return 'fatal'
+    const strategy = (await this.#projector.onFailure?.(failure)) ?? 'fatal'
+    if ((strategy as string) === 'park-stream')
+      throw new InvalidArgumentError('onFailure', say`returned 'park-stream', which is for read models. Return 'park'.`)
+    return strategy
   }
-  const state = async (): Promise<ProjectionState> => {
-    const [position, letters] = await Promise.all([load(), checkpoints.countDeadLetters?.(name)])
-    // Another context came past it.
-    if (fault !== undefined && fault.position <= position) fault = undefined
-    return { position, epoch: 0, owner: '', paused, letters: letters ?? 0, ...(fault === undefined ? {} : { fault }) }
+
+  async begin(): Promise<ProjectionState> {
+    this.#moved = false
+    this.#saved = await this.#load()
+    this.#letters = []
+    this.#fault = undefined
+    return { position: this.#saved, epoch: 0, owner: '', paused: this.#paused, letters: 0 }
   }
-  const save = async (position: number) => {
-    if (position === saved && deadLetters.length === 0) return
-    await checkpoints.save(name, position, { expected: saved, ...(deadLetters.length === 0 ? {} : { deadLetters }) })
-    saved = position
-    deadLetters = []
-    if (fault !== undefined && fault.position <= position) fault = undefined
+
+  apply(event: RecordedEvent<E>): void | Applying {
+    return applying(this.#eachEvent ? this.#applyAndSave(event) : this.#call(event))
   }
-  const call = (event: RecordedEvent<E>) => guarded(handlers, () => projector.apply(event, contextValue()))
-  const applyAndSave = async (event: RecordedEvent<E>) => {
-    await call(event)
-    await save(event.position).catch((error: unknown) => {
-      // The event is not to blame for it.
-      if (typeof error === 'object' && error !== null) saveErrors.add(error)
+
+  isStorageFailure(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#saveErrors.has(error)
+  }
+
+  async recordFault(fault: StoredFault): Promise<FaultOutcome> {
+    if (this.#moved) return 'moved'
+    this.#fault = fault
+    return 'stopped'
+  }
+
+  park(letter: DeadLetterRecord): void {
+    this.#letters.push(letter)
+  }
+
+  async commit(position: number): Promise<CommitResult> {
+    await this.#save(position)
+    this.#store?.committed(position)
+    return { paused: this.#paused }
+  }
+
+  reset(): void {
+    this.#letters = []
+  }
+
+  async state(): Promise<ProjectionState> {
+    const [position, letters = 0] = await Promise.all([this.#load(), this.#checkpoints.countDeadLetters?.(this.name)])
+    this.#passed(position)
+    const fault = this.#fault
+    return { position, epoch: 0, owner: '', paused: this.#paused, letters, ...(fault === undefined ? {} : { fault }) }
+  }
+
+  async setPaused(paused: boolean): Promise<void> {
+    this.#paused = paused
+    this.#store?.changed()
+  }
+
+  async rebuild(): Promise<void> {
+    this.#fault = undefined
+    await this.#checkpoints.save(this.name, 0, { dropDeadLetters: true })
+    this.#moved = true
+    this.#store?.changed()
+  }
+
+  async skip(position: number): Promise<void> {
+    const stored = await this.#load()
+    if (this.#fault?.position !== position || stored >= position) {
+      throw new InvalidArgumentError(
+        'position',
+        say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
+      )
+    }
+    await this.#checkpoints.save(this.name, position, { expected: stored })
+    this.#fault = undefined
+    this.#store?.changed()
+  }
+
+  async deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]> {
+    return (await this.#checkpoints.deadLetters?.(this.name, after, limit)) ?? []
+  }
+
+  async replay(position: number): Promise<void> {
+    if (this.#store === undefined)
+      throw new InvalidArgumentError('letter', say`cannot be replayed without an event store.`)
+    const [letter] = await this.deadLetters(position - 1, 1)
+    if (letter?.position !== position)
+      throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
+    await this.#call(await this.#store.event(position))
+    await this.discard(position)
+  }
+
+  async discard(position: number): Promise<void> {
+    await this.#checkpoints.removeDeadLetter?.(this.name, position)
+  }
+
+  caller(): true | Invocation | undefined {
+    return this.#handlers.caller()
+  }
+
+  close(): void {
+    this.#store?.close()
+  }
+
+  #call(event: RecordedEvent<E>): void | Promise<void> {
+    return guarded(this.#handlers, () => this.#projector.apply(event, this.#context()))
+  }
+
+  async #applyAndSave(event: RecordedEvent<E>): Promise<void> {
+    await this.#call(event)
+    await this.#save(event.position).catch((error: unknown) => {
+      // The event is not to blame.
+      if (typeof error === 'object' && error !== null) this.#saveErrors.add(error)
       throw error
     })
   }
-  const letterAt = async (position: number) =>
-    (await checkpoints.deadLetters?.(name, position - 1, 1))?.[0]?.position === position
-  return {
-    name,
-    key: name,
-    filter: projector.filter ?? {},
-    onFailure: async (failure) => {
-      if (isForNewerBuilds(failure.error)) return 'fatal'
-      const strategy = (await projector.onFailure?.(failure)) ?? 'fatal'
-      if ((strategy as string) === 'park-stream')
-        throw new InvalidArgumentError(
-          'onFailure',
-          say`answered 'park-stream', which is for read models. Answer 'park'.`,
-        )
-      return strategy
-    },
-    async begin() {
-      moved = false
-      saved = await load()
-      deadLetters = []
-      fault = undefined
-      return { position: saved, epoch: 0, owner: '', paused, letters: 0 }
-    },
-    apply: (event) => applying(eachEvent ? applyAndSave(event) : call(event)),
-    isStorageFailure: (error) => typeof error === 'object' && error !== null && saveErrors.has(error),
-    async recordFault(stopped) {
-      if (moved) return 'moved'
-      fault = stopped
-      return 'stopped'
-    },
-    park: (letter) => void deadLetters.push(letter),
-    async commit(position) {
-      await save(position)
-      return { paused }
-    },
-    reset() {
-      deadLetters = []
-    },
-    state,
-    async setPaused(value) {
-      paused = value
-    },
-    async rebuild() {
-      fault = undefined
-      await checkpoints.save(name, 0, { dropDeadLetters: true })
-      moved = true
-    },
-    async skip(position) {
-      const stored = await load()
-      if (fault?.position !== position || stored >= position) {
-        throw new InvalidArgumentError(
-          'position',
-          say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
-        )
-      }
-      await checkpoints.save(name, position, { expected: stored })
-      fault = undefined
-    },
-    deadLetters: async (after, limit) => (await checkpoints.deadLetters?.(name, after, limit)) ?? [],
-    async replay(position) {
-      if (findEvent === undefined)
-        throw new InvalidArgumentError('letter', say`cannot be replayed without an event store.`)
-      if (!(await letterAt(position)))
-        throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
-      await call(await findEvent(position))
-      await checkpoints.removeDeadLetter?.(name, position)
-    },
-    async discard(position) {
-      await checkpoints.removeDeadLetter?.(name, position)
-    },
-    caller: handlers.caller,
-    close() {},
+
+  async #load(): Promise<number> {
+    const stored: unknown = (await this.#checkpoints.load(this.name)) ?? 0
+    if (Number.isSafeInteger(stored) && (stored as number) >= 0) return stored as number
+    throw new LogInconsistentError(
+      0,
+      say`The stored checkpoint of '${this.name}' is ${describe(stored)}, which is not a position: it was damaged. Call rebuild(), or give the projector another name.`,
+    )
+  }
+
+  async #save(position: number): Promise<void> {
+    const deadLetters = this.#letters
+    if (position === this.#saved && deadLetters.length === 0) return
+    const options = { expected: this.#saved, ...(deadLetters.length === 0 ? {} : { deadLetters }) }
+    await this.#checkpoints.save(this.name, position, options)
+    this.#saved = position
+    this.#letters = []
+    this.#passed(position)
+  }
+
+  /** This context or another one came past what stopped the projector. */
+  #passed(position: number): void {
+    if (this.#fault !== undefined && this.#fault.position <= position) this.#fault = undefined
   }
 }

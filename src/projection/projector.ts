@@ -1,18 +1,26 @@
-/** What a user of projections writes, and what a run answers. */
+/** What an app writes as a plain projector, where it can run, and what a run resolves with. */
 import type { EventShape, RecordedEvent } from '../events/event.js'
-import type { EventFilter } from '../log/event-store.js'
+import type { EventFilter, EventReader } from '../log/event-store.js'
+import type { CheckpointStore, Coordinator } from '../ports.js'
 import type { FailureContext, FailureStrategy } from './target.js'
 
-/** Any object that folds events somewhere. Its checkpoint is saved after its events: at least once. */
+/** Any object that folds events somewhere. Its checkpoint is saved after its events, so an event may be applied again after a crash. */
 export interface Projector<E extends EventShape = EventShape, C = unknown> {
-  /** Checkpoint key and lock name. */
+  /** The name of its checkpoint and of its lock. */
   readonly name: string
   /** Which events. @default all */
   readonly filter?: EventFilter<E>
   /** May be asynchronous; events come one after the other, in the order of the log. */
   apply(event: RecordedEvent<E>, context: C): void | Promise<void>
-  /** Asked at every failure of an event, but not about one that a newer build wrote (`EventUnreadableError.newer`): that is fatal. @default 'fatal' */
+  /** Decides at every failure of an event, except for one that a newer build wrote (`EventUnreadableError.newer`): that is fatal. @default 'fatal' */
   onFailure?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
+}
+
+/** What `runProjection` takes instead of a store, to run a plain projector elsewhere. */
+export interface ProjectionBackend<E extends EventShape = EventShape> {
+  readonly reader: EventReader<E>
+  readonly checkpoints: CheckpointStore
+  readonly coordinator: Coordinator
 }
 
 /** How a run ended. The counts are of what is stored. */
@@ -22,6 +30,6 @@ export interface ProjectionResult {
   readonly applied: number
   readonly skipped: number
   readonly parked: number
-  /** `'paused'` only in batch mode: somebody paused the projection, see `ProjectionHandle.resume`. */
+  /** `'paused'` only in batch mode: the projection is paused, see `ProjectionHandle.resume`. */
   readonly reason: 'caught-up' | 'budget' | 'aborted' | 'paused'
 }

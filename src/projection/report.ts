@@ -1,4 +1,4 @@
-/** What a run tells while it works: for status, logs, metrics and tracing. */
+/** What a run reports while it works: for status, logs, metrics and tracing. */
 import type { RecordedEvent } from '../events/event.js'
 import type { StorageOccurrence } from '../platform/healing.js'
 
@@ -10,13 +10,18 @@ export interface ReportedEvent {
   readonly stream: string
 }
 
-/** What happened. Positions are those of the log, durations are in ms. */
-export type ProjectionOccurrence =
-  /** Another context leads; this one waits its turn and watches its progress. */
-  | { readonly type: 'waiting' }
-  /** This context leads from here on, by the lock or, `withoutLock`, beside a holder that made no progress. */
+/** What happened, with the projection it belongs to. Positions are those of the log, durations are in ms. */
+export type ProjectionReport = {
+  /** The name of the projection. */
+  readonly projection: string
+  /** The wall clock, ms since the epoch. */
+  readonly time: number
+} & (
+  | /** Another context leads; this one waits in line and watches its progress. */
+    { readonly type: 'waiting' }
+  /** This context leads from here on: with the lock or, `withoutLock`, in parallel with a leader that made no progress. */
   | { readonly type: 'leading'; readonly withoutLock: boolean }
-  /** The checkpoint was loaded. `rebuilding` says that rows are built anew behind those that readers see. */
+  /** The checkpoint was loaded. `rebuilding`: rows are built again, while readers see the old ones. */
   | { readonly type: 'loaded'; readonly position: number; readonly paused: boolean; readonly rebuilding: boolean }
   | {
       readonly type: 'read'
@@ -25,7 +30,7 @@ export type ProjectionOccurrence =
       readonly head: number
       readonly duration: number
     }
-  /** Rows, letters and checkpoint are stored. `events` counts those applied since the commit before; `letters` those that wait, for read models. */
+  /** Rows, dead letters and checkpoint are stored. `events` counts those applied since the commit before; `deadLetterCount` all that are kept, for read models. */
   | {
       readonly type: 'committed'
       readonly position: number
@@ -41,7 +46,7 @@ export type ProjectionOccurrence =
       readonly retryCount: number
       readonly delay: number
     } & ReportedEvent)
-  /** Without an error and with 0 attempts: `skip()` left it out once, and a rebuild came by it. After `skip()` in an earlier version: with the error, and without asking `onFailure`. */
+  /** Without an error and with 0 attempts: `skip()` left the event out before, and so does a rebuild. After `skip()` in an earlier version: with the error, and without asking `onFailure`. */
   | ({ readonly type: 'skipped'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   | ({ readonly type: 'parked'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   /** Reading or storing failed and is tried again after `delay`. */
@@ -52,26 +57,26 @@ export type ProjectionOccurrence =
       readonly failures: number
       readonly delay: number
     }
-  /** Everything is done; waits for appends. */
+  /** Everything is done; the run waits for appends. */
   | { readonly type: 'idle'; readonly position: number }
   | { readonly type: 'paused' }
   /** Another runner moved the checkpoint or raised the epoch; the work since the last commit is dropped. */
   | { readonly type: 'leadership-lost'; readonly error: unknown }
-  /** Given up of one's own accord, because the page is hidden and another one is not, or is going away. */
+  /** This context gave leadership up, because its page is hidden and another one is not, or because it goes away. */
   | { readonly type: 'handed-over'; readonly reason: 'hidden' | 'away' }
-  /** A rebuild failed and was given up; the rows that were there before it stay. */
+  /** A rebuild failed and was given up; the rows from before it stay. */
   | { readonly type: 'rebuild-failed'; readonly error: unknown }
   /** This context does not lead any more. */
   | { readonly type: 'resigned' }
   | StorageOccurrence
+)
 
-/** An occurrence, with the projection it belongs to. */
-export type ProjectionReport = ProjectionOccurrence & {
-  /** The projector's name. */
-  readonly projection: string
-  /** The wall clock, ms since the epoch. */
-  readonly time: number
-}
+/** A report, before it is known which projection it is about. */
+export type ProjectionOccurrence = ProjectionReport extends infer R
+  ? R extends unknown
+    ? Omit<R, 'projection' | 'time'>
+    : never
+  : never
 
 /** The part of a report that names an event. */
 export const reportedEvent = (event: RecordedEvent): ReportedEvent => ({

@@ -17,7 +17,7 @@ import type { ProjectionOccurrence } from './report.js'
 import { workingPosition, type ProjectionTarget } from './target.js'
 import { WakeUp } from './wake-up.js'
 
-/** The clock is read after so many events at most: reading it takes as long as a simple handler. */
+/** The clock is read after at most this many events: reading it takes as long as a simple handler. */
 const stride = 8
 
 /** What a runner needs of the world around it. */

@@ -13,7 +13,7 @@ export interface Invocation {
 export interface StackGuard {
   /** Calls a handler. Call `leave` when it has ended. */
   call<T>(handler: () => T): T
-  /** The handler goes on with what it waited for. */
+  /** The handler continues after a wait. */
   resume(): void
   leave(): void
   /** `true`: the caller is a handler. An invocation: it may be that one. */

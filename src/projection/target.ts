@@ -2,18 +2,21 @@
 import { hasCode, type EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
+import type { DeadLetterRecord } from '../ports.js'
 import type { Invocation } from './stack-guard.js'
 
-/** What a handler answers to a failing event. `'park'` keeps a dead letter and goes on. */
+export type { DeadLetterRecord }
+
+/** What to do with an event that failed. `'park'` keeps a dead letter and continues. */
 export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 
 /**
- * What a read model answers. `'park-stream'` parks the event and holds its stream: later events of that are parked behind it without being
- * tried, in order, until all of its letters were replayed, which has to be in that order, or discarded. Other streams go on.
+ * The same for a read model. `'park-stream'` parks the event and blocks its stream: later events of that stream are parked too, without being
+ * tried, until all of its dead letters were replayed, in their order, or discarded. Other streams continue.
  */
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
 
-/** A tab of the newer build can apply it, so no policy of this one may take it away from everybody. */
+/** A tab of the newer build can apply it, so no policy of this build may take it away from every tab. */
 export const isForNewerBuilds = (error: unknown): boolean =>
   hasCode(error, 'event-unreadable') && (error as EventUnreadableError).newer === true
 
@@ -26,23 +29,7 @@ export interface FailureContext<E extends EventShape = EventShape> {
   readonly retryCount: number
 }
 
-/** An event that was parked: what it was, and why. Stored with the rows, in the same transaction. */
-export interface DeadLetterRecord {
-  readonly position: number
-  readonly eventId: string
-  readonly eventType: string
-  readonly stream: string
-  readonly errorName: string
-  readonly message: string
-  /** How often it was tried, the first time included; 0 for one that waits behind another. */
-  readonly attempts: number
-  /** When it was parked, in ms since the epoch. */
-  readonly time: number
-  /** Later events of its stream wait behind it. */
-  readonly holdsStream?: true
-}
-
-/** Why a projection stands still, kept so that every tab can say so. */
+/** Why a projection stopped, stored so that every tab can say so. */
 export interface StoredFault {
   /** The event that failed, or how far the projection had come. */
   readonly position: number
@@ -53,25 +40,25 @@ export interface StoredFault {
   readonly time: number
 }
 
-/** What is stored about a projection besides its rows. */
+/** What is stored about a projection in addition to its rows. */
 export interface ProjectionState {
   /** Every event up to here is in the rows that readers see. 0 before the first commit. */
   readonly position: number
-  /** Raised by each new leader; a commit with an older one is refused. */
+  /** Raised by each new leader; the fencing check refuses a commit with an older one. */
   readonly epoch: number
   /** The run that raised it last, for status. */
   readonly owner: string
   readonly paused: boolean
   readonly fault?: StoredFault
-  /** Dead letters that wait. */
+  /** How many dead letters are kept. */
   readonly letters: number
-  /** Some of them may hold their streams. */
+  /** Some of them may block their streams. */
   readonly holds?: true
   /** A rebuild under way, and how far it is; readers still see the finished rows. */
   readonly rebuild?: { readonly position: number; readonly letters: number; readonly holds?: true }
   /** Why the last rebuild was given up; the rows that were there before it stayed. */
   readonly rebuildFault?: StoredFault
-  /** How often in a row a run from this position ended without a word and without a commit, at least; gone once the projection has caught up. */
+  /** How often in a row, at least, a run from this position ended silently and without a commit; gone once the projection has caught up. */
   readonly unclean?: { readonly position: number; readonly ends: number }
   /** The event that was applied alone because of that, and in how many runs; gone once it is passed. */
   readonly trying?: { readonly position: number; readonly runs: number }
@@ -81,13 +68,13 @@ export interface ProjectionState {
   readonly carried?: readonly number[]
 }
 
-/** Where the runner is at work: behind the rows that readers see while it rebuilds them. */
+/** How far the runner has come: during a rebuild, not the position of the rows that readers see. */
 export const workingPosition = (state: ProjectionState): number => state.rebuild?.position ?? state.position
 
-/** An event whose handler waits. Whoever applies it awaits `done`, and says how that ended: each further promise would cost a turn of the queue. */
+/** An event whose handler waits. The caller awaits `done`, and calls `ended` or `failed`: each further promise would cost a turn of the microtask queue. */
 export interface Applying {
   readonly done: Promise<void>
-  /** `done` was fulfilled. Throws if the event failed all the same. */
+  /** `done` was fulfilled. Throws if the event failed nevertheless. */
   ended(): void
   /** `done` was rejected. Throws the error, once what the event wrote is taken back. */
   failed(error: unknown): never
@@ -118,17 +105,17 @@ export async function applied(applying: void | Applying): Promise<void> {
 
 /**
  * What a fatal stop means.
- * - `'stopped'`: the projection stands still
- * - `'rebuild-given-up'`: only that; it can go on with the rows that it had
- * - `'moved'`: nothing, as somebody began a rebuild, replayed or took over meanwhile, so that things stand elsewhere now
+ * - `'stopped'`: the projection stops
+ * - `'rebuild-given-up'`: only the rebuild stops; the projection continues with the rows that it had
+ * - `'moved'`: nothing, because a rebuild, a replay or a takeover changed the state meanwhile
  */
 export type FaultOutcome = 'stopped' | 'rebuild-given-up' | 'moved'
 
 /** A commit's outcome. */
 export interface CommitResult {
-  /** Somebody asked to pause, perhaps in another tab; takes effect after this commit. */
+  /** The projection was paused, perhaps in another tab; takes effect after this commit. */
   readonly paused: boolean
-  /** Dead letters that wait, where they are kept beside the rows. */
+  /** How many dead letters are kept, if they are stored with the rows. */
   readonly deadLetterCount?: number
 }
 
@@ -139,23 +126,23 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   readonly key: string
   readonly filter: EventFilter<E>
   onFailure(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
-  /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and answers where things stand; see {@link workingPosition}. */
+  /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and resolves with the state; see {@link workingPosition}. */
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
-  /** Streams whose events are parked behind letters, as `begin` found them. */
+  /** Streams that are blocked by dead letters, as `begin` found them. */
   readonly blockedStreams?: ReadonlySet<string> | undefined
   /** Called with each page before its events are applied, so that rows can be loaded together. */
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
-  /** Preparing has to read so much that it should be told of more events at a time. */
+  /** Preparing has to read so much that it should get more events at a time. */
   readonly preparesMuch?: boolean
   /** A commit made what was prepared incomplete for the rest of the page. */
   readonly wantsPreparing?: boolean
-  /** Applies one event on top of what is pending. Throws what the handler threw, at once or later; its own writes are then gone. */
+  /** Applies one event on top of what is pending. Throws what the handler threw, synchronously or later; the event's own writes are then gone. */
   apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /**
-   * Remembers, for the run that follows if this one dies, that the event at a position is applied next, alone. Without one: that
-   * none is any more.
+   * Stores, for the run that follows if this one ends silently, that the event at a position is applied next, alone. Without a position:
+   * removes that note.
    *
    * @throws LeadershipLostError as `commit`
    */
@@ -173,7 +160,7 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
     position: number,
     options: { readonly caughtUp: boolean; readonly ends?: number | undefined },
   ): Promise<CommitResult>
-  /** Drops everything pending and cached. Call `begin` before going on. */
+  /** Drops everything pending and cached. Call `begin` before anything else. */
   reset(): void
   /** Reads the stored state without taking over. */
   state(): Promise<ProjectionState>
@@ -188,14 +175,14 @@ export interface ProjectionControls {
   /** Begins again from the first event; rows that readers see stay until the new ones are complete. */
   rebuild(): Promise<void>
   /**
-   * Leaves out the event that the projection stands at.
+   * Leaves out the event that the projection stopped at.
    *
-   * @throws InvalidArgumentError if it does not stand at that event (any more)
+   * @throws InvalidArgumentError if it is not, or no longer, stopped at that event
    */
   skip(position: number): Promise<void>
   /** Dead letters after a position, in order. */
   deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
-  /** Applies a parked event again and takes its letter away, in one transaction. */
+  /** Applies a parked event again and removes its dead letter, in one transaction. */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>
   /** Whether a handler of this projection asks, which must not wait for it; see `StackGuard`. */

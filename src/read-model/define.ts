@@ -5,13 +5,14 @@ import { catalogueCore, type EventCatalogue, type EventOfType, type StandardSche
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Reads } from '../events/fits.js'
 import type { Literal, Literals } from '../events/literals.js'
-import { eventType, projectionName, tableName } from '../events/names.js'
+import { eventType, projectionName } from '../events/names.js'
 import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import type { CheckedIndexes, IndexPaths, KeyOf } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
+import { assertTableName, type ReservedProblem } from './reserved-names.js'
 
 declare const rowType: unique symbol
 declare const reads: unique symbol
@@ -83,13 +84,15 @@ export function table(definition?: unknown): unknown {
   return definition ?? ((given: unknown) => given)
 }
 
-/** Tables whose rows a schema describes, held against it. */
+/** Tables whose names are free, and those with a schema compared with its rows. */
 export type CheckedTables<T> = {
-  readonly [N in keyof T]: T[N] extends { readonly schema: StandardSchema<unknown, infer Row> }
-    ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes }
-        ? { readonly indexes: CheckedIndexes<Row, Indexes> }
-        : unknown)
-    : unknown
+  readonly [N in keyof T]: [ReservedProblem<N>] extends [never]
+    ? T[N] extends { readonly schema: StandardSchema<unknown, infer Row> }
+      ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes }
+          ? { readonly indexes: CheckedIndexes<Row, Indexes> }
+          : unknown)
+      : unknown
+    : ReservedProblem<N>
 }
 
 /** A table as a handler sees it. Rows are frozen: put a changed copy. */
@@ -155,7 +158,7 @@ export interface ProjectionSpec<
   readonly filter?: EventFilter<E>
   /**
    * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
-   * events that a newer build wrote (`EventUnreadableError.newer`): those stop it, and a tab of that build goes on. @default 'fatal'
+   * events that a newer build wrote (`EventUnreadableError.newer`): those stop the projection here, and a tab with that build continues. @default 'fatal'
    */
   onFailure?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
@@ -216,42 +219,12 @@ export function defineProjection<
     readonly filter?: X
   },
 ): Projection<E, T, ReadsOf<G, X, Known>> {
-  if (typeof specification !== 'object' || specification === null)
-    throw new InvalidArgumentError('projection', say`must be { name, tables, on }.`)
-  onlyKnown(specification, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onFailure'], 'projection')
-  // Bound below, and its text is still what tells one definition from another.
-  const {
-    name,
-    version = 1,
-    tables,
-    on = {},
-    fold = {},
-    filter = {},
-    onFailure,
-  } = specification as ProjectionSpec<E, T>
-  for (const [part, value] of Object.entries({ on, fold, filter }) as [string, unknown][]) {
-    if (typeof value !== 'object' || value === null) throw new InvalidArgumentError(part, say`must be an object.`)
-  }
-  if (onFailure !== undefined && typeof onFailure !== 'function')
-    throw new InvalidArgumentError('onFailure', say`must be a function.`)
-  projectionName(name)
-  wholeNumber(version, 'version', 1)
-  checkTables(tables)
-  for (const [key, each] of Object.entries(fold) as [string, TableFold<E, unknown>][]) {
-    if (!Object.hasOwn(tables, key))
-      throw new InvalidArgumentError(`fold.${key}`, say`names no table of this projection.`)
-    onlyKnown(each ?? null, ['key', 'evolve'], `fold.${key}`)
-    if (typeof each.key !== 'function' || typeof each.evolve !== 'function')
-      throw new InvalidArgumentError(`fold.${key}`, say`must be { key, evolve }.`)
-  }
+  const { name, version = 1, tables, on = {}, fold = {}, filter = {}, onFailure } = checkedSpec(specification)
   const handled = Object.keys(on).map(eventType)
-  for (const type of handled) {
-    if (typeof (on as Record<string, unknown>)[type] !== 'function')
-      throw new InvalidArgumentError(`on.${type}`, say`must be a function.`)
-  }
-  if (handled.length === 0 && Object.keys(fold).length === 0)
+  const folds = Object.keys(fold).length > 0
+  if (handled.length === 0 && !folds)
     throw new InvalidArgumentError('projection', say`needs handlers in 'on', or a 'fold'.`)
-  const readsAll = filter.types === undefined && Object.keys(fold).length > 0
+  const readsAll = filter.types === undefined && folds
   const types = filter.types ?? (readsAll ? catalogueCore(events).types : handled)
   const narrowed: EventFilter<E> = { ...filter, ...(types === undefined ? {} : { types: [...types] }) }
   compileFilter(narrowed)
@@ -259,42 +232,79 @@ export function defineProjection<
     kind: 'projection' as const,
     name,
     version,
-    tables,
+    tables: tables as T,
     on: on as Handlers<E, T>,
     fold: fold as TableFolds<E, T>,
     filter: narrowed,
     ...(readsAll && { readsAll }),
+    // Bound, and its text still tells one definition from another.
     ...(onFailure !== undefined && {
       onFailure: Object.assign(onFailure.bind(specification), { toString: () => String(onFailure) }),
     }),
   })
 }
 
-function checkTables(tables: Tables): void {
-  if (typeof tables !== 'object' || tables === null)
-    throw new InvalidArgumentError('tables', say`must name the tables of the read model.`)
-  for (const [name, definition] of Object.entries(tables)) {
-    tableName(name)
-    onlyKnown(definition, ['key', 'indexes', 'schema'], `tables.${name}`)
-    const { key, indexes = {}, schema } = definition
-    if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes))
-      throw new InvalidArgumentError(`tables.${name}.indexes`, say`must be { name: property }.`)
-    if (!isKeyPath(key) || key.includes('.'))
-      throw new InvalidArgumentError(`tables.${name}.key`, say`must name a property of the row, as an identifier.`)
-    if (schema !== undefined && typeof (schema as StandardSchema)['~standard']?.validate !== 'function') {
-      throw new InvalidArgumentError(
-        `tables.${name}.schema`,
-        say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
-      )
-    }
-    for (const [index, path] of Object.entries(indexes)) {
-      // A list of one is an array key in some engines and a plain one in others (H12).
-      if (!isKeyPath(path) && !(Array.isArray(path) && path.length > 1 && path.every(isKeyPath))) {
-        throw new InvalidArgumentError(
-          `tables.${name}.indexes.${index}`,
-          say`must name a property of the row, or a list of at least two.`,
-        )
-      }
-    }
+/** @throws InvalidArgumentError, InvalidNameError for the first thing that is wrong */
+function checkedSpec<E extends EventShape>(given: unknown): ProjectionSpec<E, Tables> {
+  const check = (right: boolean, what: string, problem: string) => {
+    if (!right) throw new InvalidArgumentError(what, problem)
+  }
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null
+  check(isObject(given), 'projection', say`must be { name, tables, on }.`)
+  onlyKnown(given, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onFailure'], 'projection')
+  const spec = given as ProjectionSpec<E, Tables>
+  const { version = 1, tables, on = {}, fold = {}, filter = {}, onFailure } = spec
+  for (const [part, value] of Object.entries({ on, fold, filter, tables }))
+    check(isObject(value), part, say`must be an object.`)
+  check(onFailure === undefined || typeof onFailure === 'function', 'onFailure', say`must be a function.`)
+  projectionName(spec.name)
+  wholeNumber(version, 'version', 1)
+  for (const [name, table] of Object.entries(tables)) {
+    assertTableName(name)
+    checkTable(table, `tables.${name}`, check)
+  }
+  for (const [table, each] of Object.entries(fold) as [string, Partial<TableFold<E, unknown>> | undefined][]) {
+    const what = `fold.${table}`
+    check(Object.hasOwn(tables, table), what, say`names no table of this projection.`)
+    onlyKnown(each ?? null, ['key', 'evolve'], what)
+    check(typeof each?.key === 'function' && typeof each.evolve === 'function', what, say`must be { key, evolve }.`)
+  }
+  for (const [type, handler] of Object.entries(on))
+    check(typeof handler === 'function', `on.${type}`, say`must be a function.`)
+  return spec
+}
+
+function checkTable(
+  table: Tables[string],
+  path: string,
+  check: (right: boolean, what: string, problem: string) => void,
+): void {
+  // Only the first call of `table<Row>()({ key, indexes })` was made.
+  check(
+    typeof table !== 'function',
+    path,
+    say`is not complete: write table<Row>()({ key, indexes }), or table<Row>({ key }).`,
+  )
+  onlyKnown(table ?? null, ['key', 'indexes', 'schema'], path)
+  const { key, indexes = {}, schema } = table as TableDefinition
+  check(
+    typeof indexes === 'object' && indexes !== null && !Array.isArray(indexes),
+    `${path}.indexes`,
+    say`must be { name: property }.`,
+  )
+  check(isKeyPath(key) && !key.includes('.'), `${path}.key`, say`must name a property of the row, as an identifier.`)
+  check(
+    schema === undefined || typeof (schema as StandardSchema)['~standard']?.validate === 'function',
+    `${path}.schema`,
+    say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
+  )
+  for (const [index, keyPath] of Object.entries(indexes)) {
+    // A list of one is an array key in some engines and a plain one in others (H12).
+    const isList = Array.isArray(keyPath) && keyPath.length > 1 && keyPath.every(isKeyPath)
+    check(
+      isKeyPath(keyPath) || isList,
+      `${path}.indexes.${index}`,
+      say`must name a property of the row, or a list of at least two.`,
+    )
   }
 }

@@ -16,7 +16,7 @@ export function fingerprintOf({ tables }: Projection): string {
 export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean =>
   Object.keys(indexes).length === 0
 
-/** What is stored of it where tables may be packed: a tidemark that knows of no packs takes it for other tables, and keeps its hands off. */
+/** What is stored if tables may be packed. A tidemark that does not know packs takes it for other tables, and refuses to open them. */
 export const storedFingerprintOf = (definition: Projection): string =>
   `${Object.values(definition.tables).some(mayBePacked) ? 'packed ' : ''}${fingerprintOf(definition)}`
 

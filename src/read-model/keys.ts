@@ -8,6 +8,9 @@ import { bytesOf, tagOf, timeOf } from './kinds.js'
 /** What identifies a row. */
 export type RowKey = string | number | Date
 
+/** A key in an index: a string, a number, a Date, bytes or a list of those. */
+export type IndexKey = string | number | Date | ArrayBuffer | ArrayBufferView | readonly IndexKey[]
+
 /**
  * A span of keys, as an `IDBKeyRange` has it. A bound is a string, a number, a Date, bytes (an ArrayBuffer or a view of one) or a list of
  * those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in the span.
@@ -99,13 +102,6 @@ export function inRange(key: unknown, { lower, upper, lowerOpen, upperOpen }: Ke
   return true
 }
 
-/** A checked range as IndexedDB takes it; `null` for every key. */
-export function nativeRange({ lower, upper, lowerOpen = false, upperOpen = false }: KeyRange): IDBKeyRange | null {
-  if (lower !== undefined && upper !== undefined) return IDBKeyRange.bound(lower, upper, lowerOpen, upperOpen)
-  if (lower !== undefined) return IDBKeyRange.lowerBound(lower, lowerOpen)
-  return upper === undefined ? null : IDBKeyRange.upperBound(upper, upperOpen)
-}
-
 const aKey = say`a key is a string, a number, a Date, bytes or a list of those`
 
 /**
@@ -154,7 +150,7 @@ const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
 /** Whether IndexedDB takes it as a key path: names joined by dots. */
 export const isKeyPath = (path: unknown): path is string => typeof path === 'string' && keyPath.test(path)
 
-/** What IndexedDB finds in a Blob and in a File besides the properties that they have of their own. */
+/** What IndexedDB finds in a Blob and in a File in addition to their own properties. */
 const fileParts: { readonly [tag: string]: readonly string[] } = {
   '[object Blob]': ['size', 'type'],
   '[object File]': ['size', 'type', 'name', 'lastModified'],

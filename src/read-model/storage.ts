@@ -1,15 +1,16 @@
-/** What a read model needs of the place that its rows are in. IndexedDB and memory offer it. */
+/** The storage of a read model, as a port. IndexedDB and memory implement it. */
 import type { OpenOptions } from '../platform/opening-tries.js'
-import type { DeadLetterRecord, FaultOutcome, StoredFault } from '../projection/target.js'
-import type { KeyRange, RowKey } from './keys.js'
-import type { Commit, RowChanges, RowsRead, Slot, StateRow, TakeOver } from './state.js'
+import type { DeadLetterRecord } from '../projection/target.js'
+import type { Replay } from './dead-letters.js'
+import type { IndexKey, KeyRange, RowKey } from './keys.js'
+import type { Commit, Slot, StateRow, Transition } from './state.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string> {
   /** @default the key of the table */
   readonly index?: Index
   /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused. @default every row */
-  readonly range?: IDBKeyRange | KeyRange | IDBValidKey
+  readonly range?: KeyRange | IndexKey
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
   /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
@@ -27,59 +28,73 @@ export interface Selection {
   readonly limit?: number
 }
 
-/** One question to a table. */
+/** A question to a table that readers see. */
 export type Query =
   | { readonly kind: 'get'; readonly key: RowKey }
   | { readonly kind: 'all'; readonly options: Selection }
   | { readonly kind: 'count'; readonly options: Selection }
 
-/** A question, and the table that it is put to. */
+/** A question, and the table that it is for. */
 export interface TableQuery {
   readonly table: string
   readonly query: Query
 }
 
-/** An answer, and the state that it was read in: both in one transaction. */
+/** Values that were read in one transaction, and the state that they belong to. */
+export interface Answers {
+  /** In the order of the questions. */
+  readonly values: readonly unknown[]
+  readonly state: StateRow
+}
+
+/** One of them. */
 export interface Answer {
   readonly value: unknown
   readonly state: StateRow
 }
 
-/** The rows, letters and state of one projection version. Every method is one transaction, or none. */
+/** The rows of tables as a run reads them, without knowing which slot they are on. */
+export interface RowSource {
+  /** Rows by their keys, in the order of the keys; `undefined` for one that is not there. */
+  rows(table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
+  /** All rows of a table, or `undefined` if there are more than `most`. */
+  wholeTable(table: string, most: number): Promise<readonly unknown[] | undefined>
+  /** The last key of a table; `undefined` if the table is empty. */
+  lastKey(table: string): Promise<RowKey | undefined>
+}
+
+/** The rows of one slot. */
+export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => ({
+  rows: (table, keys) => storage.rows(slot, table, keys),
+  wholeTable: (table, most) => storage.wholeTable(slot, table, most),
+  lastKey: (table) => storage.lastKey(slot, table),
+})
+
+/** The rows, dead letters and state of one projection version. Every method that changes something is one transaction. */
 export interface ReadModelStorage {
-  /** Resolves once rows can be asked for. */
+  /** The id of the log that its rows are folded from. */
+  readonly log: string
+  /** Resolves once rows can be read. */
   open(how?: OpenOptions): Promise<unknown>
-  state(): Promise<StateRow>
-  /** See `takeOver`. */
-  begin(how: TakeOver): Promise<StateRow>
-  /** See `tried`. */
-  tries(from: StateRow, position?: number): Promise<StateRow>
-  /** See `committed`. */
-  commit(change: Commit): Promise<StateRow>
-  /** See `replayed`; the rows are those that readers see. */
-  replay(from: StateRow, read: RowsRead, rows: RowChanges, letter: number): Promise<void>
-  /** See `rebuildStarted`. */
-  rebuild(): Promise<void>
-  /** See `faulted`. */
-  fault(from: StateRow, fault: StoredFault, survived?: number): Promise<FaultOutcome>
-  /** See `skipped`. */
-  skip(position: number): Promise<void>
-  setPaused(paused: boolean): Promise<void>
-  /** A row of a slot, for a runner. */
-  row(slot: Slot, table: string, key: RowKey): Promise<unknown>
-  /** Several of them, in the order of the keys. */
-  rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<unknown[]>
-  /** All rows of a table, or nothing if there are more than so many. */
-  wholeTable(slot: Slot, table: string, most: number): Promise<unknown[] | undefined>
-  /** The last key of a table, if there is any. */
-  lastKey(slot: Slot, table: string): Promise<RowKey | undefined>
-  /** Asks a table that readers see. */
-  query(table: string, query: Query): Promise<Answer>
-  /** Asks several things at one moment: the values in their order, and one state. */
-  queries(asked: readonly TableQuery[]): Promise<{ readonly values: readonly unknown[]; readonly state: StateRow }>
-  letters(after: number, limit: number): Promise<DeadLetterRecord[]>
-  /** The streams that letters of a slot hold. */
-  blockedStreams(slot: Slot): Promise<ReadonlySet<string>>
-  discardLetter(position: number): Promise<void>
   close(): void
+  state(): Promise<StateRow>
+  /**
+   * Stores the state that `change`, a rule of `state.ts`, makes of the stored one, and empties the slots that it names. Rejects with what
+   * `change` throws, and stores nothing then. `change` may be called more than once. `what` is for messages: 'pausing'.
+   */
+  move(what: string, change: (before: StateRow) => Transition): Promise<StateRow>
+  /** Stores rows, dead letters and the checkpoint together: see `committed`. */
+  commit(change: Commit): Promise<StateRow>
+  /** Removes a dead letter that readers see: see `letterRemoved`. */
+  removeDeadLetter(position: number, replay?: Replay): Promise<void>
+  /** The events that earlier versions left out by hand. Rejects if one of them cannot be read. */
+  leftOutBefore(): Promise<readonly number[]>
+  /** See {@link RowSource}. */
+  rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
+  wholeTable(slot: Slot, table: string, most: number): Promise<readonly unknown[] | undefined>
+  lastKey(slot: Slot, table: string): Promise<RowKey | undefined>
+  /** What readers see, all of it at one moment. */
+  queries(asked: readonly TableQuery[]): Promise<Answers>
+  /** Dead letters after a position, in order. @param slot by default the one that readers see */
+  letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]>
 }

@@ -21,7 +21,7 @@ import {
 import { equal } from '../read-model/equal.js'
 import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from '../read-model/keys.js'
 import { liveQuery, type LiveQuery, type LiveSource } from './live-query.js'
-import type { StateRow } from '../read-model/state.js'
+import { stampOf } from '../read-model/state.js'
 import type { Answer, Query, QueryOptions, ReadModelStorage, Selection, TableQuery } from '../read-model/storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
@@ -42,6 +42,8 @@ export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableRea
 
 /** A read model, open for reading: its tables by name, and more. */
 export type ReadModel<T extends Tables> = TableReaders<T> & {
+  /** The tables by name, for code that does not know them. */
+  readonly tables: TableReaders<T>
   /**
    * Runs the query now and after every commit that touched a table it read, in whichever tab. Everything that one run reads
    * belongs to one commit: where commits came between its reads it is run again, and until that succeeds the answer before stays.
@@ -110,9 +112,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
-  const ask = (table: string, query: Query): Promise<Answer> => {
+  const ask = async (table: string, query: Query): Promise<Answer> => {
     if (closed) throw closedError()
-    return storage.query(table, query)
+    const { values, state } = await storage.queries([{ table, query }])
+    return { value: values[0], state }
   }
 
   function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
@@ -134,7 +137,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
             asked.push({ table, query: question })
             const at = known.findIndex((one) => one.table === table && equal(one.query, question))
             const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-            stamps.set(commitStampOf(answer.state), answer.state.position)
+            stamps.set(stampOf(answer.state, false), answer.state.position)
             return answer
           }),
         )
@@ -170,8 +173,10 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
     return liveQuery(source, clock)
   }
 
+  const tables = readers<T>(definition, ask)
   const view = {
-    ...readers<T>(definition, ask),
+    ...tables,
+    tables,
     live,
     position: async () => (await storage.state()).position,
     async close() {
@@ -235,9 +240,6 @@ interface Known extends TableQuery {
   readonly answer: Answer
 }
 
-/** Rows that were read in one such moment belong together. */
-const commitStampOf = ({ epoch, position, shown }: StateRow): string => `${epoch}:${position}:${shown}`
-
 /** Tells of commits: by hints, and where those were lost by looking now and then. */
 function watchCommits(
   key: string,
@@ -249,7 +251,10 @@ function watchCommits(
   let seen: string | undefined
   const checkForCommit = async () => {
     // A first look that fails must not let the next one pass for it: what happened in between would be missed.
-    const stamp = await storage.state().then(commitStampOf, () => seen ?? '')
+    const stamp = await storage.state().then(
+      (state) => stampOf(state, false),
+      () => seen ?? '',
+    )
     if (stamp === seen) return
     const first = seen === undefined
     seen = stamp

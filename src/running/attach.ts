@@ -8,10 +8,10 @@ import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/
 import type { Listeners } from '../platform/listeners.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import type { ProjectionOptions } from '../projection/config.js'
+import type { ProjectorOptions } from '../projection/config.js'
 import type { LeadershipHints } from '../projection/hand-over.js'
 import type { Backend } from '../projection/leadership.js'
-import { plainTarget } from '../projection/plain.js'
+import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
@@ -131,14 +131,10 @@ export interface Attached<E extends EventShape> {
 export function attach<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   store: TidemarkStore<E>,
-  config: ProjectionOptions<C>,
+  options: ProjectorOptions<C>,
 ): Promise<Attached<E>> {
   if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store)
-  return attachPlain(
-    projector as Projector<E, C>,
-    plainTarget(projector as Projector<E, C>, store, config, eventFinder(store)),
-    store,
-  )
+  return attachPlain(projector as Projector<E, C>, store, options)
 }
 
 async function attachModel<E extends EventShape>(
@@ -157,34 +153,27 @@ async function attachModel<E extends EventShape>(
   return attached(store, target, waiting, (how) => storage.open(how))
 }
 
-/** Its controls and commits are told to other contexts, as those of a read model are. */
-async function attachPlain<E extends EventShape, C>(
+/** A plain projector reports its controls and commits to other contexts, as a read model does. */
+function attachPlain<E extends EventShape, C>(
   projector: Projector<E, C>,
-  target: Attached<E>['target'],
   store: TidemarkStore<E>,
+  options: ProjectorOptions<C>,
 ): Promise<Attached<E>> {
   const parts = storeInternals(store)
   const { signals } = parts
-  const { waiting, release } = useDefinition(store.name, parts, projector as unknown as Projector<never>)
-  const changed = () => signals.post({ kind: 'control', projection: target.key })
-  const told =
-    <A extends unknown[]>(change: (...given: A) => Promise<void>) =>
-    async (...given: A) => {
-      await change(...given)
-      changed()
-    }
-  const telling: Partial<Attached<E>['target']> = {
-    setPaused: told(target.setPaused),
-    rebuild: told(target.rebuild),
-    skip: told(target.skip),
-    async commit(position, options) {
-      const result = await target.commit(position, options)
-      signals.post({ kind: 'committed', projection: target.key, position, tables: [] })
-      return result
-    },
-    close: release,
+  let close = () => {}
+  const target = new PlainTarget(projector, store.checkpoints, options, {
+    event: eventFinder(store),
+    committed: (position) => signals.post({ kind: 'committed', projection: target.key, position, tables: [] }),
+    changed: () => signals.post({ kind: 'control', projection: target.key }),
+    close: () => close(),
+  })
+  const join = async () => {
+    const { waiting, release } = useDefinition(store.name, parts, projector as unknown as Projector<never>)
+    close = release
+    return attached(store, target, waiting)
   }
-  return attached(store, { ...target, ...telling }, waiting)
+  return join()
 }
 
 /** The target with what a run needs of its store. */
@@ -206,7 +195,7 @@ function attached<E extends EventShape>(
   }
   const backend: Backend<E> = {
     reader: store,
-    coordinator: store,
+    coordinator: store.coordinator,
     lifecycle: pageLifecycle(),
     hints,
     onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,

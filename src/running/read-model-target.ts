@@ -1,6 +1,5 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
 import { InvalidArgumentError } from '../errors.js'
-import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import {
   applied,
@@ -10,9 +9,21 @@ import {
   type ProjectionTarget,
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
-import { workingSlot, type StateRow } from '../read-model/state.js'
-import type { ReadModelStorage } from '../read-model/storage.js'
+import { begin, readBlockedStreams } from '../read-model/begin.js'
+import {
+  faulted,
+  faultOutcome,
+  pausedOrNot,
+  rebuildStarted,
+  skipped,
+  tried,
+  workingSlot,
+  type StateRow,
+  type Transition,
+} from '../read-model/state.js'
+import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
+import { say } from '../messages.js'
 
 /** How often a replay that raced with commits is tried. */
 const maxReplays = 10
@@ -35,7 +46,8 @@ export function readModelTarget<E extends EventShape>(
   storage: ReadModelStorage,
   ports: TargetPorts<E>,
 ): ProjectionTarget<E> & ProjectionControls {
-  const work = new UnitOfWork(definition, storage)
+  const key = projectionKey(definition)
+  const work = new UnitOfWork(definition, rowSource(storage, 0))
   const allTables = Object.keys(definition.tables)
   let from: StateRow | undefined
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
@@ -44,28 +56,23 @@ export function readModelTarget<E extends EventShape>(
   let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
-  const control = async (change: Promise<unknown>) => {
-    await change
-    ports.changed()
-  }
-  /** One after the other: side by side they would change each other's rows, and all but one begin again. */
-  let replaying: Promise<unknown> = Promise.resolve()
   return {
+    ...controlsOf(definition, storage, ports),
     name: definition.name,
-    key: projectionKey(definition),
+    key,
     filter: definition.filter,
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      from = await storage.begin({ owner, seen, head: await ports.head(), survived: alone, signal })
+      from = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
       alone = undefined
-      // Where a letter is taken away meanwhile the epoch is raised, and the next commit refused.
+      // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
       blockedStreams =
-        (from.rebuild ?? from).holds === true ? await storage.blockedStreams(workingSlot(from)) : undefined
+        (from.rebuild ?? from).holds === true ? await readBlockedStreams(storage, workingSlot(from)) : undefined
       if (from.position < seen.position) ports.committed(from.position, allTables)
       letters = []
       dropped = false
-      work.reset(workingSlot(from), (from.rebuild?.position ?? from.position) === 0)
+      work.reset(rowSource(storage, workingSlot(from)), (from.rebuild?.position ?? from.position) === 0)
       return from
     },
     get blockedStreams() {
@@ -84,12 +91,15 @@ export function readModelTarget<E extends EventShape>(
       if (from === undefined || (dropped && position !== undefined))
         throw new InvalidArgumentError('tries', say`comes before begin.`)
       const before = alone
-      // Also where it fails: it may be noted all the same (N4).
+      // Also if it fails: it may be stored all the same (N4).
       alone = position ?? alone
-      from = await storage.tries(from, position).catch((error: unknown) => {
-        if ((error as { code?: string }).code === 'leadership-lost') alone = before
-        throw error
-      })
+      const was = from
+      from = await storage
+        .move(say`noting an event of`, (before) => ({ after: tried(key, before, was, position) }))
+        .catch((error: unknown) => {
+          if ((error as { code?: string }).code === 'leadership-lost') alone = before
+          throw error
+        })
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
@@ -99,7 +109,7 @@ export function readModelTarget<E extends EventShape>(
       from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       letters = []
       work.committed()
-      // Rows of a rebuild are nobody's to see before it is complete; then all of them are new.
+      // Readers see no row of a rebuild before it is complete; then all of them are new.
       if (from.rebuild === undefined)
         ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
       return { paused: from.paused, deadLetterCount: from.letters }
@@ -107,20 +117,39 @@ export function readModelTarget<E extends EventShape>(
     reset() {
       letters = []
       dropped = true
-      work.reset(0, false)
+      work.reset()
     },
-    state: () => storage.state(),
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
-      const outcome = await storage.fault(from, fault, alone)
+      const [was, survived] = [from, alone]
+      const after = await storage.move(say`recording a failure of`, (before) => faulted(before, was, fault, survived))
       ports.changed()
-      return outcome
+      return faultOutcome(after, fault)
     },
-    setPaused: (paused) => control(storage.setPaused(paused)),
-    rebuild: () => control(storage.rebuild()),
-    skip: (position) => control(storage.skip(position)),
+    caller: () => work.caller(),
+  }
+}
+
+/** What any context may ask, whether it runs the projection or not. */
+function controlsOf<E extends EventShape>(
+  definition: Projection<E>,
+  storage: ReadModelStorage,
+  ports: TargetPorts<E>,
+): Omit<ProjectionControls, 'caller'> {
+  const control = async (what: string, change: (before: StateRow) => Transition) => {
+    await storage.move(what, change)
+    ports.changed()
+  }
+  /** One after the other: in parallel they would change each other's rows, and all but one would be repeated. */
+  let replaying: Promise<unknown> = Promise.resolve()
+  return {
+    state: () => storage.state(),
+    setPaused: (paused) =>
+      control(paused ? say`pausing` : say`resuming`, (before) => ({ after: pausedOrNot(before, paused) })),
+    rebuild: () => control(say`rebuilding`, rebuildStarted),
+    skip: (position) => control(say`skipping an event of`, (before) => ({ after: skipped(before, position) })),
     deadLetters: (after, limit) => storage.letters(after, limit),
-    async replay(position) {
+    replay(position) {
       const replay = replaying.then(async () => {
         const state = await replayLetter(definition, storage, await ports.event(position))
         ports.committed(state.position, state.tables)
@@ -130,15 +159,14 @@ export function readModelTarget<E extends EventShape>(
       return replay
     },
     async discard(position) {
-      await storage.discardLetter(position)
+      await storage.removeDeadLetter(position)
       ports.committed((await storage.state()).position, [])
     },
-    caller: () => work.caller(),
     close: () => storage.close(),
   }
 }
 
-/** Applies a parked event again and takes its letter away in the same transaction; the checkpoint stays. */
+/** Applies a parked event again and removes its dead letter in the same transaction; the checkpoint stays. */
 async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,
@@ -146,11 +174,10 @@ async function replayLetter<E extends EventShape>(
 ) {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
-    const work = new UnitOfWork(definition, storage, { remembersReads: true })
-    work.reset(from.shown, false)
+    const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
     await applied(work.apply(event))
     try {
-      await storage.replay(from, work.read, work.pending, event.position)
+      await storage.removeDeadLetter(event.position, { from, read: work.read, rows: work.pending })
       return { position: from.position, tables: [...work.pending.keys()] }
     } catch (error) {
       // The projection changed these rows in between.

@@ -1,16 +1,18 @@
 /** Running a projection until it is done. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { randomId } from '../events/identifier.js'
+import type { EventReader } from '../log/event-store.js'
 import { isTidemarkStore, type TidemarkStore } from '../log/open.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
-import { settle, type ProjectionOptions } from '../projection/config.js'
+import { settle, type ProjectionOptions, type ProjectorOptions } from '../projection/config.js'
 import { driveTarget, type DriveOptions } from '../projection/leadership.js'
-import { plainTarget } from '../projection/plain.js'
-import type { ProjectionBackend } from '../projection/ports.js'
-import type { ProjectionResult, Projector } from '../projection/projector.js'
-import { attach } from './attach.js'
+import { PlainTarget } from '../projection/plain.js'
+import type { ProjectionBackend, ProjectionResult, Projector } from '../projection/projector.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
+import { attach } from './attach.js'
 
 let contextId: string | undefined
 let runs = 0
@@ -25,48 +27,71 @@ export function newOwner(): string {
 /**
  * Runs a projection: in batch mode up to the head seen at the start, in continuous mode until `signal` aborts.
  *
- * @param backend a store of `openEventStore`; for a plain projector any object with the three ports
- * @param projector what `defineProjection` answered, or any object with `name` and `apply`
- * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range, before anything is done
+ * @param store what `openEventStore` resolved with; for a plain projector also any `{ reader, checkpoints, coordinator }`
+ * @param projector what `defineProjection` returned, or any object with `name` and `apply`
+ * @param options of a plain projector also `context` and `checkpoint`
+ * @throws InvalidArgumentError for an unknown option or a value outside its range, before anything is done
  * @throws DefinitionChangedError if another definition of its name and version is in use in this context, or made the
  *   read model
  * @throws AlreadyRunningError if another context runs it and `leadership` is 'try'
  * @throws ProjectionFailedError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then
  */
-export async function runProjection<E extends EventShape, T extends Tables = Tables, C = unknown>(
-  backend: ProjectionBackend<E>,
-  projector: Projector<E, C> | Projection<E, T>,
-  config?: ProjectionOptions<C>,
+export async function runProjection<E extends EventShape, C = unknown>(
+  store: TidemarkStore<E> | ProjectionBackend<E>,
+  projector: Projector<E, C>,
+  options?: ProjectorOptions<C>,
 ): Promise<ProjectionResult>
-/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export async function runProjection<E extends EventShape, T extends Tables = Tables>(
+  store: TidemarkStore<E>,
+  projection: Projection<E, T>,
+  options?: ProjectionOptions,
+): Promise<ProjectionResult>
+/** The same, for a plain projector that is typed by its own events: see `FitsStore`. */
+export async function runProjection<E extends EventShape, Own extends EventShape = E, C = unknown>(
+  store: TidemarkStore<E> | ProjectionBackend<E>,
+  projector: Projector<Own, C> & FitsStore<E, Own>,
+  options?: ProjectorOptions<C>,
+): Promise<ProjectionResult>
+/** The same, for a read model that is typed by its own events: see `FitsStore`. */
 export async function runProjection<
   E extends EventShape,
   Own extends EventShape = E,
   T extends Tables = Tables,
-  C = unknown,
   R extends Reads = 'own types',
 >(
-  backend: ProjectionBackend<E>,
-  projector: (Projector<Own, C> | Projection<Own, T, R>) & FitsStore<E, Own, R>,
-  config?: ProjectionOptions<C>,
+  store: TidemarkStore<E>,
+  projection: Projection<Own, T, R> & FitsStore<E, Own, R>,
+  options?: ProjectionOptions,
 ): Promise<ProjectionResult>
 export async function runProjection<E extends EventShape, C>(
-  backend: ProjectionBackend<E>,
+  store: TidemarkStore<E> | ProjectionBackend<E>,
   projector: Projector<E, C> | Projection<E>,
-  config: ProjectionOptions<C> = {},
+  options: ProjectorOptions<C> = {},
 ): Promise<ProjectionResult> {
-  const settings = config as ProjectionOptions<never>
-  const options: DriveOptions = { mode: 'batch', owner: newOwner() }
-  settle(settings, options.mode)
-  if (!isDefinition(projector) && !isTidemarkStore(backend)) {
-    const target = plainTarget(projector as Projector<E, C>, backend, config)
-    return driveTarget(target, { reader: backend, coordinator: backend, lifecycle: pageLifecycle() }, settings, options)
+  const how: DriveOptions = { mode: 'batch', owner: newOwner() }
+  settle(options, how.mode, !isDefinition(projector))
+  if (isDefinition(projector) || isTidemarkStore(store)) {
+    const { target, backend } = await attach(projector, store as TidemarkStore<E>, options)
+    try {
+      return await driveTarget(target, backend, options, how)
+    } finally {
+      target.close()
+    }
   }
-  const attached = await attach(projector as Projection<E> | Projector<E, C>, backend as TidemarkStore<E>, config)
-  try {
-    return await driveTarget(attached.target, attached.backend, settings, options)
-  } finally {
-    attached.target.close()
-  }
+  const backend = portsOf(store)
+  const target = new PlainTarget(projector as Projector<E, C>, backend.checkpoints, options)
+  return driveTarget(target, { ...backend, lifecycle: pageLifecycle() }, options, how)
+}
+
+/** The ports that were given, or those of a store of another copy of this package, which is its own reader. */
+function portsOf<E extends EventShape>(given: TidemarkStore<E> | ProjectionBackend<E>): ProjectionBackend<E> {
+  const { checkpoints, coordinator } = given ?? {}
+  const reader = (given as Partial<ProjectionBackend<E>>)?.reader ?? (given as EventReader<E>)
+  if (typeof reader?.readPage !== 'function' || checkpoints === undefined || coordinator === undefined)
+    throw new InvalidArgumentError(
+      'store',
+      say`must come from openEventStore, or be { reader, checkpoints, coordinator } for a plain projector.`,
+    )
+  return { reader, checkpoints, coordinator }
 }

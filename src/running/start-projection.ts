@@ -8,7 +8,7 @@ import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { sleep, systemClock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 import { lookOut } from '../platform/lookout.js'
-import { settle, type ProjectionOptions } from '../projection/config.js'
+import { settle, type ProjectionOptions, type ProjectorOptions } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
@@ -96,33 +96,43 @@ const letterPage = 256
  * Starts a projection and returns a handle at once. If another definition of its name and version is in use in this context, or its read
  * model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
  *
- * @param config as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
+ * @param options as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for an unknown option, and for a configuration outside its range
  */
-export function startProjection<E extends EventShape, T extends Tables, C = unknown>(
+export function startProjection<E extends EventShape, C = unknown>(
   store: TidemarkStore<E>,
-  projector: Projection<E, T> | Projector<E, C>,
-  config?: ProjectionOptions<C>,
+  projector: Projector<E, C>,
+  options?: ProjectorOptions<C>,
 ): ProjectionHandle
-/** The same, for a definition that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  projection: Projection<E, T>,
+  options?: ProjectionOptions,
+): ProjectionHandle
+/** The same, for a plain projector that is typed by its own events: see `FitsStore`. */
+export function startProjection<E extends EventShape, Own extends EventShape = E, C = unknown>(
+  store: TidemarkStore<E>,
+  projector: Projector<Own, C> & FitsStore<E, Own>,
+  options?: ProjectorOptions<C>,
+): ProjectionHandle
+/** The same, for a read model that is typed by its own events: see `FitsStore`. */
 export function startProjection<
   E extends EventShape,
   T extends Tables,
-  C = unknown,
   Own extends EventShape = E,
   R extends Reads = 'own types',
 >(
   store: TidemarkStore<E>,
-  projector: (Projection<Own, T, R> | Projector<Own, C>) & FitsStore<E, Own, R>,
-  config?: ProjectionOptions<C>,
+  projection: Projection<Own, T, R> & FitsStore<E, Own, R>,
+  options?: ProjectionOptions,
 ): ProjectionHandle
-export function startProjection<E extends EventShape, T extends Tables, C>(
+export function startProjection<E extends EventShape, C>(
   store: TidemarkStore<E>,
-  projector: Projection<E, T> | Projector<E, C>,
-  config: ProjectionOptions<C> = {},
+  projector: Projection<E> | Projector<E, C>,
+  config: ProjectorOptions<C> = {},
 ): ProjectionHandle {
   storeInternals(store)
-  const { mode, failureBackoff } = settle(config as ProjectionOptions<never>, 'continuous')
+  const { mode, failureBackoff } = settle(config, 'continuous', !isDefinition(projector))
   const clock = config.clock ?? systemClock
   const stopping = new AbortController()
   const stop = () => stopping.abort(config.signal?.reason)
@@ -140,7 +150,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
   let apart = false
   const join = () => {
     apart = false
-    const joining = attach(projector as Projection<E> | Projector<E, C>, store, config).then(
+    const joining = attach(projector, store, config).then(
       (each) => {
         attached = each
         // A run that waits since joining failed continues.
@@ -252,7 +262,7 @@ export function startProjection<E extends EventShape, T extends Tables, C>(
           const result = await driveTarget(
             target,
             { ...backend, onWanted: wanted.add },
-            { ...config, signal: stopping.signal } as ProjectionOptions<never>,
+            { ...config, signal: stopping.signal },
             { mode, owner, report },
           )
           await refresh()

@@ -5,7 +5,7 @@ import type { EventReader, EventStore, ReadAllOptions, StreamAppendOptions, Stre
 import { EventIterator } from '../log/iterate.js'
 import { readPages, type ReadPage } from '../log/pages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import type { CheckpointStore, LeadershipGuard, ProjectorCoordinator } from '../projection/ports.js'
+import type { CheckpointStore, Coordinator, Guard } from '../ports.js'
 import { seededRandom, seedFor } from './random.js'
 
 /** What each call does, for messages. */
@@ -65,10 +65,13 @@ export interface Faults {
 
 /** The ports of a backend; it may have some of them. */
 type Ports<E extends EventShape> = Partial<
-  EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & ProjectorCoordinator
+  EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & Coordinator
 >
 
 type Call = (...args: never[]) => unknown
+
+/** The parts of a store, and of what `runProjection` takes, whose calls can fail. */
+const partNames = ['reader', 'checkpoints', 'coordinator']
 
 /**
  * The same backend with faults on its way. What it is not asked to disturb passes through; the backend itself is not changed.
@@ -82,10 +85,7 @@ type Call = (...args: never[]) => unknown
  */
 export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
   onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])
-  const { seed = Math.floor(Math.random() * 2 ** 32), conflicts = 0 } = options
-  if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError('seed', 'must be a whole number.')
-  if (!Number.isSafeInteger(conflicts) || conflicts < 0)
-    throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
+  const { seed, conflicts } = checkedNumbers(options)
   const likely = checkedProbabilities(options.probabilities ?? {})
   const scripted = checkedScript(options.failures ?? [])
   const injected: { call: FaultyCall; at: number; kind: FaultSide | 'conflict' }[] = []
@@ -126,9 +126,9 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     return at
   }
 
-  const target = backend as Ports<EventShape>
   const around =
     (
+      target: Ports<EventShape>,
       call: Exclude<FaultyCall, 'readStream'>,
       first?: (at: number, ...args: never[]) => void,
       undo?: (answer: never) => void,
@@ -147,15 +147,22 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       }
       return answer
     }
-  // Who is told that it failed has no guard to release, so a name that was granted must not stay taken for ever.
-  const giveBack = (guard: LeadershipGuard | undefined | null) => guard?.release()
-  const wrappers: { readonly [name: string]: Call } = {
-    readPage: around('readPage'),
-    append: around('append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
-    load: around('load'),
-    save: around('save'),
-    tryAcquire: around('tryAcquire', undefined, giveBack),
-    acquire: around('acquire', undefined, giveBack),
+  // The caller of a call that failed has no guard to release, so a name that was granted must not stay taken for ever.
+  const giveBack = (guard: Guard | undefined | null) => guard?.release()
+  const disturbed = (target: Ports<EventShape>, more: { readonly [name: string]: unknown } = {}): object => {
+    const parts = partNames.flatMap((name) => {
+      const part = (target as Record<string, unknown>)[name]
+      return typeof part === 'object' && part !== null ? [[name, disturbed(part)]] : []
+    })
+    return exchanged(target, { ...wrappersOf(target), ...Object.fromEntries(parts), ...more })
+  }
+  const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
+    readPage: around(target, 'readPage'),
+    append: around(target, 'append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
+    load: around(target, 'load'),
+    save: around(target, 'save'),
+    tryAcquire: around(target, 'tryAcquire', undefined, giveBack),
+    acquire: around(target, 'acquire', undefined, giveBack),
     readStream: (stream: string, ...rest: never[]) => {
       const at = next('readStream')
       return (async function* () {
@@ -165,10 +172,10 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       })()
     },
     read: (...[readOptions]: [ReadAllOptions?]) =>
-      new EventIterator(readPages(wrappers['readPage'] as unknown as ReadPage, readOptions), readOptions?.signal),
-  }
+      new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, readOptions), readOptions?.signal),
+  })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
-  return exchanged(backend, { ...wrappers, faults }) as S & { readonly faults: Faults }
+  return disturbed(backend, { faults }) as S & { readonly faults: Faults }
 }
 
 /** What an append expects of its streams, in either form of its arguments. */
@@ -182,7 +189,7 @@ function exchanged(original: object, others: { readonly [name: string]: unknown 
   const bound = new Map<PropertyKey, unknown>()
   const get = (name: PropertyKey) => {
     const value: unknown = Reflect.get(original, name, original)
-    if (typeof name === 'string' && Object.hasOwn(others, name) && (typeof value === 'function' || name === 'faults'))
+    if (typeof name === 'string' && Object.hasOwn(others, name) && (value !== undefined || name === 'faults'))
       return others[name]
     if (typeof value !== 'function') return value
     if (!bound.has(name)) bound.set(name, value.bind(original))
@@ -197,6 +204,13 @@ function exchanged(original: object, others: { readonly [name: string]: unknown 
       return own && { value: get(name), enumerable: own.enumerable ?? false, configurable: true, writable: true }
     },
   })
+}
+
+function checkedNumbers({ seed = Math.floor(Math.random() * 2 ** 32), conflicts = 0 }: FaultOptions) {
+  if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError('seed', 'must be a whole number.')
+  if (!Number.isSafeInteger(conflicts) || conflicts < 0)
+    throw new InvalidArgumentError('conflicts', 'must be a whole number of at least 0.')
+  return { seed, conflicts }
 }
 
 function checkedProbabilities(

@@ -1,9 +1,18 @@
 // H8: a worker can be terminated at any moment, also in the middle of a transaction, which must not be left open for ever.
 import { openEventStore, startProjection, verifyEventStore, verifyReadModel } from 'tidemark'
 import { expect, test } from 'vitest'
+import { commands } from 'vitest/browser'
 import { events, sums } from './terminated-projector.js'
 
 const workers = 8
+
+/** Starts a worker from a file of this folder. */
+async function workersFrom(file: string): Promise<(name: string) => Worker> {
+  const url = URL.createObjectURL(
+    new Blob([await commands.bundled(`test/browser/${file}`)], { type: 'text/javascript' }),
+  )
+  return (name) => new Worker(url, { type: 'module', name })
+}
 
 test(
   'H8: a worker that is terminated while it appends and reads keeps nobody from appending',
@@ -11,8 +20,9 @@ test(
   async () => {
     const name = `terminated-${crypto.randomUUID()}`
     const store = await openEventStore({ name })
+    const start = await workersFrom('terminated-worker.ts')
     for (let round = 0; round < workers; round += 1) {
-      const worker = new Worker(new URL('./terminated-worker.ts', import.meta.url), { type: 'module', name })
+      const worker = start(name)
       const told = await new Promise<number>((resolve, reject) => {
         worker.onmessage = ({ data }) => resolve(data as number)
         worker.onerror = (event) => reject(new Error(event.message))
@@ -39,14 +49,13 @@ test(
     const name = `terminated-${crypto.randomUUID()}`
     const store = await openEventStore({ name, events })
     const projection = startProjection(store, sums)
+    const start = await workersFrom('terminated-projector.ts')
     let over = false
     const appending = (async () => {
       while (!over) await store.append({ stream: 'page', events: [{ type: 'Added', data: 1 }] })
     })()
     for (let round = 0; round < 2 * workers; round += 1) {
-      const pair = [0, 1].map(
-        () => new Worker(new URL('./terminated-projector.ts', import.meta.url), { type: 'module', name }),
-      )
+      const pair = [start(name), start(name)]
       await Promise.all(
         pair.map(
           (worker) =>

@@ -695,9 +695,9 @@ export function appendContract(name: string, open: Open): void {
         ['sginal', (store) => store.readPage({ limit: 1, sginal: 1 } as never)],
         ['signal', (store) => store.readPage({ limit: 1, signal: {} as never })],
         ['listener', (store) => store.subscribe(7 as never)],
-        ['sginal', (store) => store.acquire('p', { sginal: 1 } as object)],
-        ['signal', (store) => store.acquire('p', { signal: new AbortController() as never })],
-        ['expcted', (store) => store.save('p', 1, { expcted: 0 } as object)],
+        ['sginal', (store) => store.coordinator.acquire('p', { sginal: 1 } as object)],
+        ['signal', (store) => store.coordinator.acquire('p', { signal: new AbortController() as never })],
+        ['expcted', (store) => store.checkpoints.save('p', 1, { expcted: 0 } as object)],
       ]
       on('that there are none of, or of the wrong kind, are refused by name, and nothing is stored', async (store) => {
         for (const [what, call] of bad) {
@@ -709,7 +709,7 @@ export function appendContract(name: string, open: Open): void {
           })
         }
         expect(await store.head()).toBe(0)
-        expect(await store.load('p')).toBeUndefined()
+        expect(await store.checkpoints.load('p')).toBeUndefined()
       })
       on('that are not enumerable, as state libraries keep their notes, do not count', async (store) => {
         const observed = <T extends object>(value: T): T =>

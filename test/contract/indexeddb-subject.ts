@@ -1,5 +1,5 @@
 /** What the testing kit's suites need of a backend: stores in IndexedDB that can be opened again, and twice at once. */
-import { openEventStore } from 'tidemark'
+import { openEventStore, type TidemarkStore } from 'tidemark'
 
 let count = 0
 
@@ -15,7 +15,6 @@ export async function indexedDbSubject() {
   const store = await open()
   return {
     store,
-    port: store,
     another: open,
     reopen: async () => {
       await store.close()
@@ -24,5 +23,19 @@ export async function indexedDbSubject() {
     dispose: async () => {
       for (const each of opened) await each.close()
     },
+  }
+}
+
+interface Subject {
+  readonly store: TidemarkStore
+  another?(): Promise<TidemarkStore>
+  dispose(): Promise<void>
+}
+
+/** One port of each store that a subject opens, for the contract of that port. */
+export function portOf<K extends 'checkpoints' | 'coordinator'>(open: () => Promise<Subject>, name: K) {
+  return async () => {
+    const { store, another, dispose } = await open()
+    return { port: store[name], ...(another && { another: async () => (await another())[name] }), dispose }
   }
 }

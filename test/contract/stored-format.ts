@@ -86,8 +86,10 @@ export function storedFormatContract(): void {
         )
       }
       for (const [projector, { position, letters }] of Object.entries(expected.checkpoints)) {
-        expect(await store.load(projector)).toBe(position)
-        expect((await store.deadLetters(projector, 0, 100)).map((letter) => letter.position)).toEqual(letters)
+        expect(await store.checkpoints.load(projector)).toBe(position)
+        expect((await store.checkpoints.deadLetters(projector, 0, 100)).map((letter) => letter.position)).toEqual(
+          letters,
+        )
       }
       expect(await verifyEventStore(store)).toEqual({
         ok: true,

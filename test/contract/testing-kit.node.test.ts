@@ -3,11 +3,11 @@ import 'fake-indexeddb/auto'
 import { describe, test } from 'vitest'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { checkpointStoreContract, coordinatorContract, eventStoreContract } from 'tidemark/testing'
-import { indexedDbSubject } from './indexeddb-subject.js'
+import { indexedDbSubject, portOf } from './indexeddb-subject.js'
 
 const memory = async () => {
   const store = await openMemory({ name: 'kit' })
-  return { store, port: store, dispose: () => store.close() }
+  return { store, dispose: () => store.close() }
 }
 
 for (const [name, open] of [
@@ -16,7 +16,7 @@ for (const [name, open] of [
 ] as const) {
   describe(`testing kit: ${name}`, () => {
     for (const { name, run } of eventStoreContract(open)) test(name, run)
-    for (const { name, run } of checkpointStoreContract(open)) test(name, run)
-    for (const { name, run } of coordinatorContract(open)) test(name, run)
+    for (const { name, run } of checkpointStoreContract(portOf(open, 'checkpoints'))) test(name, run)
+    for (const { name, run } of coordinatorContract(portOf(open, 'coordinator'))) test(name, run)
   })
 }

@@ -14,9 +14,9 @@ test('H76: verify of a log in memory follows the same rules', async () => {
       { stream: `s-${n % 7}`, events: [{ type: 'Added', data: n }] },
       { stream: 'all', events: [{ type: 'Added', data: n, id: `id-${n}` }] },
     ])
-  await store.save('p', 600)
+  await store.checkpoints.save('p', 600)
   expect(await verifyEventStore(store)).toEqual({ ok: true, head: 600, events: 600, defects: [], unlisted: 0 })
-  await store.save('p', 601)
+  await store.checkpoints.save('p', 601)
   expect(await verifyEventStore(store)).toMatchObject({ ok: false, defects: [{ kind: 'checkpoint', position: 601 }] })
   await store.close()
   await expect(verifyEventStore(store)).rejects.toMatchObject({ code: 'closed' })

@@ -33,7 +33,7 @@ export function verifyContract(): void {
       { stream: 'b', events: [added(5), added(6)] },
     ])
     await store.append({ stream: 'a', events: [added(7)] })
-    await store.save('p', 7)
+    await store.checkpoints.save('p', 7)
   })
   afterEach(async () => {
     await store.close()

@@ -1,5 +1,8 @@
 /** What a test may ask of the machine that its browser runs on. */
+import { fileURLToPath } from 'node:url'
+import { build, type Rollup } from 'vite'
 import type { BrowserCommand } from 'vitest/node'
+import { readAs } from '../../scripts/builds.mjs'
 import type { Storage } from './engine.js'
 import type { EngineRun } from './provider.js'
 
@@ -12,8 +15,32 @@ export const storageOnDisk: BrowserCommand<[origin: string]> = (context, origin)
 /** Name and version of the engine. */
 export const engineVersion: BrowserCommand<[]> = (context): string => (context as typeof context & EngineRun).version
 
+const source = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+
+/**
+ * A file of the project and all that it imports, as one module. For workers that are started again and again: Vite's server
+ * gives out each file by itself, and a worker that loads a hundred of them takes much longer than what it is started for.
+ */
+export const bundled: BrowserCommand<[file: string]> = async (_context, file): Promise<string> => {
+  const { output } = (await build({
+    configFile: false,
+    logLevel: 'error',
+    plugins: [readAs('development')],
+    resolve: { alias: [{ find: /^tidemark$/, replacement: source('src/index.ts') }] },
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2022',
+      modulePreload: false,
+      rollupOptions: { input: source(file), preserveEntrySignatures: 'strict', output: { format: 'es' } },
+    },
+  })) as Rollup.RollupOutput
+  return output[0].code
+}
+
 declare module 'vitest/browser' {
   interface BrowserCommands {
+    bundled(file: string): Promise<string>
     engineVersion(): Promise<string>
     storageOnDisk(origin: string): Promise<Storage>
   }

@@ -37,23 +37,23 @@ export default [
   {
     id: 'D5',
     file: 'src/platform/healing.ts',
-    find: 'Math.min(2 * this.#pause, longestPause)',
-    replace: 'firstPause',
+    find: '        this.#retries += 1\n',
+    replace: '',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a disk that stays full is tried every second',
   },
   {
     id: 'D6',
     file: 'src/platform/healing.ts',
-    find: 'Math.min(2 * this.#pause, longestPause)',
-    replace: '2 * this.#pause',
+    find: 'maxDelay: 30_000',
+    replace: 'maxDelay: Infinity',
     tests: ['test/unit/platform/healing.test.ts'],
     breaks: 'a disk that was full for an hour is tried once an hour',
   },
   {
     id: 'D7',
     file: 'src/platform/healing.ts',
-    find: `    this.#pause = firstPause
+    find: `    this.#retries = 0
     this.#cancel()`,
     replace: '    this.#cancel()',
     tests: ['test/unit/platform/healing.test.ts'],
@@ -259,7 +259,7 @@ export default [
   {
     id: 'D28',
     file: 'src/platform/healing.ts',
-    find: `    this.#plan(firstPause)
+    find: `    this.#plan(pauses.delay)
     // Nothing`,
     replace: '    // Nothing',
     tests: ['test/unit/platform/healing.test.ts'],
@@ -330,9 +330,8 @@ export default [
   {
     id: 'D36',
     file: 'src/projection/leadership.ts',
-    find: `    if (stopHearing !== undefined) undo.push(stopHearing)
-`,
-    replace: '',
+    find: '[this.#backend.onStorage?.((occurrence) => this.#report(occurrence))]',
+    replace: '[]; this.#backend.onStorage?.((occurrence) => this.#report(occurrence))',
     tests: ['test/unit/log/failed-write.test.ts'],
     breaks: 'a run that ended goes on reporting',
   },
@@ -444,16 +443,16 @@ export default [
   {
     id: 'D50',
     file: 'src/platform/opening-tries.ts',
-    find: 'pause *= 4',
-    replace: 'pause *= 1',
+    find: 'multiplier: 4',
+    replace: 'multiplier: 1',
     tests: ['test/unit/platform/opening-tries.test.ts'],
     breaks: 'three tries within a tenth of a second',
   },
   {
     id: 'D51',
     file: 'src/platform/opening-tries.ts',
-    find: ' * 2 ** (2 * this.#clock.random() - 1)',
-    replace: '',
+    find: ', jitter: 0.5 }',
+    replace: ' }',
     tests: ['test/unit/platform/opening-tries.test.ts'],
     breaks: 'tabs try in step',
   },

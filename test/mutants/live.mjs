@@ -318,8 +318,8 @@ export default [
   {
     id: 'view-8',
     file: 'src/reading/read-model-view.ts',
-    find: `commitStampOf, () => seen ?? '')`,
-    replace: 'commitStampOf, () => seen)',
+    find: "() => seen ?? '',",
+    replace: '() => seen,',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'what happened before the first look that succeeds is missed',
   },

@@ -44,7 +44,7 @@ export default [
   {
     id: 'rows-4',
     file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'if (missing.length >= readsBeforeWhole && this.#source.onRead === undefined) {',
+    find: 'if (missing.length >= readsBeforeWhole && this.#read === undefined) {',
     replace: 'if (missing.length >= readsBeforeWhole) {',
     tests: ['test/unit/read-model/table-work.test.ts'],
     breaks: 'a replay does not know which rows it read',
@@ -116,7 +116,7 @@ export default [
   {
     id: 'rows-13',
     file: 'src/read-model/unit-of-work/unit-of-work.ts',
-    find: 'if (this.unanswered !== undefined) this.failed(this.unanswered.error)',
+    find: 'if (this.readFailure !== undefined) this.failed(this.readFailure.error)',
     replace: '',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
     breaks: 'a handler that catches a storage failure goes on with a wrong row',
@@ -270,8 +270,8 @@ export default [
   {
     id: 'rows-32',
     file: 'src/read-model/memory/memory-storage.ts',
-    find: 'return { state, value: structuredClone(found.slice(0, limit).map(({ row }) => row)) }',
-    replace: 'return { state, value: found.slice(0, limit).map(({ row }) => row) }',
+    find: 'structuredClone(this.#query(state.shown, table, query))',
+    replace: 'this.#query(state.shown, table, query)',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a reader gets rows that others hold',
   },
@@ -302,8 +302,8 @@ export default [
   {
     id: 'rows-36',
     file: 'src/read-model/indexeddb/indexeddb-storage.ts',
-    find: 'return this.#finish(transaction, before, { after, clear: [] }, { slot: from.shown, added: writes.added() })',
-    replace: 'return this.#finish(transaction, before, { after, clear: [] })',
+    find: 'return this.#finish(transaction, before, { after }, { slot, added: writes.added() })',
+    replace: 'return this.#finish(transaction, before, { after })',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'rows of a replayed letter are not counted',
   },

@@ -2,8 +2,8 @@
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 import {
-  defineEvents, defineProjection, liveProjection, openEventStore, openReadModel, runProjection, startProjection, table, type FailureStrategy, type LiveSnapshot,
-  type ProjectionResult, type Projector, type RecordedEvent,
+  defineEvents, defineProjection, liveProjection, openEventStore, openReadModel, runProjection, startProjection, table, type CheckpointStore, type Coordinator, type DeadLetterRecord, type FailureStrategy, type Guard,
+  type LiveSnapshot, type ProjectionOptions, type ProjectionResult, type Projector, type ProjectorOptions, type RecordedEvent, type RetryOptions,
 } from 'tidemark'
 
 type Landed = { type: 'Landed'; data: { airport: string; delay: number } }
@@ -94,6 +94,31 @@ await runProjection(store, plain, { context: () => ({ seen: 0 }) })
 // @ts-expect-error the context is another one
 await runProjection(store, plain, { context: { noticed: 0 } })
 const projection = startProjection(store, plain, { context: { seen: 0 } })
+await runProjection(store, plain, { checkpoint: 'each-event' })
+
+// What is for plain projectors only
+// @ts-expect-error the handlers of a read model get the tables
+await runProjection(store, board, { context: { seen: 0 } })
+// @ts-expect-error the checkpoint of a read model is stored with its rows
+await runProjection(store, board, { checkpoint: 'each-event' })
+// @ts-expect-error as above
+startProjection(store, board, { context: { seen: 0 } })
+
+// The ports instead of a store
+declare const ports: { readonly checkpoints: CheckpointStore; readonly coordinator: Coordinator }
+await runProjection({ reader: store, ...ports }, plain, { context: { seen: 0 } })
+await runProjection({ reader: store, checkpoints: store.checkpoints, coordinator: store.coordinator }, plain)
+// @ts-expect-error a read model needs a store of openEventStore
+await runProjection({ reader: store, ...ports }, board)
+// @ts-expect-error the checkpoints are missing
+await runProjection({ reader: store, coordinator: store.coordinator }, plain)
+expectTypeOf(store.coordinator.tryAcquire('x')).resolves.toEqualTypeOf<Guard | undefined | null>()
+expectTypeOf(store.checkpoints.deadLetters('x', 0, 1)).resolves.toEqualTypeOf<readonly DeadLetterRecord[]>()
+const retry = { maxRetries: 3, delay: 100, multiplier: 2, maxDelay: 5000, jitter: 0.1 } satisfies Required<RetryOptions>
+await runProjection(store, board, { retry } satisfies ProjectionOptions)
+await runProjection(store, plain, { retry, checkpoint: 'each-batch' } satisfies ProjectorOptions)
+// @ts-expect-error three retries are four attempts: the option counts retries
+await runProjection(store, board, { retry: { maxAttempts: 3 } })
 expectTypeOf(projection.status.getSnapshot().phase).extract<'live' | 'stalled'>().toEqualTypeOf<'live' | 'stalled'>()
 expectTypeOf(await projection.caughtUp(1)).toEqualTypeOf<{ readonly position: number; readonly head: number; readonly stale: boolean }>()
 

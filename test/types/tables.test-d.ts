@@ -138,3 +138,15 @@ defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, 
 defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: ['day', 'typo'] } } } })
 // @ts-expect-error the schema makes other rows
 table<Row>()({ key: 'id', schema })
+
+// Reserved names of tables.
+const free = table<Row>({ key: 'id' })
+defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'a', tables: { names: free, a$: free }, on: { A: () => {} } })
+// @ts-expect-error a view has a member of this name
+defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'a', tables: { live: free }, on: { A: () => {} } })
+// @ts-expect-error so it may get
+defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'a', tables: { rows: free, confirmed: free }, on: { A: () => {} } })
+// @ts-expect-error reserved for what is added later
+defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'a', tables: { $rows: free }, on: { A: () => {} } })
+// @ts-expect-error the second call is missing
+defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'a', tables: { rows: table<Row>() }, on: { A: () => {} } })

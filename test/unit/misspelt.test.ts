@@ -58,7 +58,7 @@ test.each<[string, () => Promise<unknown>, string]>([
   [
     'runProjection',
     async () => runProjection(await openEventStore({ name: 'm' }), projector, { leader: 'wait' } as never),
-    "config has no property 'leader'.",
+    "options has no property 'leader'.",
   ],
   [
     'runProjection, within poll',

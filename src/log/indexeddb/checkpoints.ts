@@ -1,35 +1,12 @@
-/** The checkpoints of plain projectors, in the database of the log. */
+/** The checkpoints of plain projectors, and their dead letters, in the database of the log. */
 import { LeadershipLostError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { projectionName } from '../../events/names.js'
 import { onlyKnown, wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested } from '../../platform/indexeddb.js'
+import type { CheckpointStore, DeadLetterRecord } from '../../ports.js'
 import { assertAnswering } from './sentinel.js'
-
-/** A parked event of a plain projector, as the log's own layer sees it: whatever its owner keeps, told apart by position. */
-export interface Letter {
-  readonly position: number
-}
-
-/** Loads and saves one position per name, and dead letters with it; see the port `CheckpointStore`. */
-export interface Checkpoints {
-  load(name: string): Promise<number | undefined>
-  save(
-    name: string,
-    position: number,
-    options?: {
-      readonly expected?: number
-      readonly deadLetters?: readonly Letter[]
-      readonly dropDeadLetters?: boolean
-    },
-  ): Promise<void>
-  /** After a position, in order. */
-  deadLetters<L extends Letter>(name: string, after: number, limit: number): Promise<L[]>
-  countDeadLetters(name: string): Promise<number>
-  /** Returns false if there is no dead letter at the position. */
-  removeDeadLetter(name: string, position: number): Promise<boolean>
-}
 
 function assertExpected(name: string, stored: number | undefined, expected: number | undefined): void {
   if (expected !== undefined && (stored ?? 0) !== expected) {
@@ -53,7 +30,7 @@ const ask = (transaction: IDBTransaction, key: string) =>
 const lettersOf = (key: string) => IDBKeyRange.bound([key], [key, []])
 
 /** In the store's own database. Loading and comparing happen inside the transaction that saves. */
-export function indexedDbCheckpoints(connection: Connection): Checkpoints {
+export function indexedDbCheckpoints(connection: Connection): Required<CheckpointStore> {
   return {
     async load(name) {
       const key = projectionName(name)
@@ -91,7 +68,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
         },
       )
     },
-    async deadLetters<L extends Letter>(name: string, after: number, limit: number) {
+    async deadLetters(name, after, limit) {
       const key = projectionName(name)
       checkPage(after, limit)
       if (limit === 0) return []
@@ -103,7 +80,7 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
               .objectStore('letters')
               .getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)),
           ),
-      )) as { letter: L }[]
+      )) as { letter: DeadLetterRecord }[]
       return rows.map(({ letter }) => letter)
     },
     async countDeadLetters(name) {
@@ -134,8 +111,8 @@ export function indexedDbCheckpoints(connection: Connection): Checkpoints {
 }
 
 /** In memory: in the given map. */
-export function memoryCheckpoints(positions = new Map<string, number>()): Checkpoints {
-  const parked = new Map<string, Map<number, Letter>>()
+export function memoryCheckpoints(positions = new Map<string, number>()): Required<CheckpointStore> {
+  const parked = new Map<string, Map<number, DeadLetterRecord>>()
   return {
     async load(name) {
       return positions.get(projectionName(name))
@@ -147,13 +124,13 @@ export function memoryCheckpoints(positions = new Map<string, number>()): Checkp
       wholeNumber(position, 'position')
       assertExpected(key, positions.get(key), expected)
       positions.set(key, position)
-      const own = (dropDeadLetters ? undefined : parked.get(key)) ?? new Map<number, Letter>()
+      const own = (dropDeadLetters ? undefined : parked.get(key)) ?? new Map<number, DeadLetterRecord>()
       for (const letter of deadLetters) own.set(letter.position, letter)
       parked.set(key, own)
     },
-    async deadLetters<L extends Letter>(name: string, after: number, limit: number) {
+    async deadLetters(name, after, limit) {
       checkPage(after, limit)
-      const own = [...(parked.get(projectionName(name))?.values() ?? [])] as L[]
+      const own = [...(parked.get(projectionName(name))?.values() ?? [])]
       return own
         .filter(({ position }) => position > after)
         .sort((left, right) => left.position - right.position)

@@ -1,13 +1,11 @@
 /** What a connection remembers of packed tables. */
-import { workingPosition } from '../../projection/target.js'
 import type { TablePacks } from './packs.js'
-import { workingSlot, type Slot, type StateRow } from '../state.js'
+import { stampOf, type Slot, type StateRow } from '../state.js'
 
-/** Names the state of the rows on a slot: as long as it is the same, so are they. A rebuild may end where it began, so both slots are named. */
-export const packStampOf = (state: StateRow, slot: Slot): string =>
-  `${slot}${state.shown}:${state.epoch}:${slot === workingSlot(state) ? workingPosition(state) : state.position}`
+/** The version stamp of the rows on a slot. */
+export const packStampOf = (state: StateRow, slot: Slot): string => `${slot} ${stampOf(state)}`
 
-/** Tables of one and the same state; what is of another is forgotten. */
+/** The packs of tables at one version stamp; those of every other one are forgotten. */
 export class PackMemory {
   #stamp = ''
   #tables: ReadonlyMap<string, TablePacks> = new Map()
@@ -20,13 +18,13 @@ export class PackMemory {
     return stamp === this.#stamp ? this.#tables : new Map()
   }
 
-  /** From here on these are remembered, and nothing else. */
+  /** Remembers these tables and no others. */
   move(stamp: string, tables: Iterable<readonly [string, TablePacks]> = []): void {
     this.#stamp = stamp
     this.#tables = new Map(tables)
   }
 
-  /** Adds a table to those of that state. */
+  /** Adds a table to those of that stamp. */
   remember(stamp: string, table: string, packs: TablePacks): void {
     this.move(stamp, [...this.at(stamp), [table, packs]])
   }

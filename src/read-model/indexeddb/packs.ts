@@ -1,24 +1,24 @@
 /**
  * Packs: neighbouring rows of a table in one record, since a record costs the same with one row or with sixty. Each is stored under the
- * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-rows.ts`.
+ * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-table.ts`.
  */
 import { RecentMap } from '../../platform/recent-map.js'
 import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { isExotic } from '../unit-of-work/rows.js'
 
-/** More rows than these make two packs. */
+/** A pack with more rows is split. */
 export const rowsPerPack = 64
-/** So do heavier ones, in about bytes: a change of one row writes its whole pack. */
+/** So is a heavier one, in bytes, roughly: a change of one row writes its whole pack. */
 export const weightPerPack = 16_384
-/** So many rows of this weight fill a pack and no more. */
+/** Rows of this weight fill a pack exactly when it has the most rows. */
 const light = weightPerPack / rowsPerPack
-/** How much room a split leaves for rows that come between. */
+/** A split fills packs with this many rows, and leaves space for rows that come between. */
 const filled = rowsPerPack * 0.75
-/** More changes of one pack than these are made one new pack at a time. */
+/** If one pack has more changes, its new packs are made one at a time. */
 export const manyChanges = 512
-/** So many packs are asked for at once, where they are neighbours and light. */
+/** How many packs one request reads, if they are neighbours and light. */
 export const packsPerRequest = 32
-/** Where rows of a table are remembered, no more packs than these. */
+/** Of how many packs of a table the rows are remembered, at most. */
 export const maxRemembered = 512
 
 /** Before every key of a row: with it the first pack begins, so that no row comes before it. */
@@ -44,7 +44,7 @@ export interface PackChange {
   readonly changes: readonly RowChange[]
 }
 
-/** What a pack became: those that stand in its place, whose rows may have been let go already; none if all its rows went. */
+/** What replaces a pack: packs, whose rows may have been forgotten already; none if all its rows were deleted. */
 export interface Stored {
   readonly first: RowKey | undefined
   readonly packs: readonly { readonly first: RowKey; readonly rows?: readonly unknown[] }[]
@@ -157,7 +157,7 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
   return row !== undefined && compareKeys(keyIn(row, keyName), key) === 0 ? row : undefined
 }
 
-/** Makes the changes to the rows of a pack. Answers what stands in its place, if any row is left; of many changes, as it is asked for. */
+/** Makes the changes to the rows of a pack. Returns the packs that replace it, none if no row is left; if there are many changes, they are made one at a time. */
 export function repack(
   keyName: string,
   rows: readonly unknown[],
@@ -202,7 +202,7 @@ function* packed(
 }
 
 /**
- * Parts that are neither too long nor too heavy. Where rows are only added at the end, nothing needs room between. `lightly`: what
+ * Parts that are neither too long nor too heavy. If rows are only added at the end, no space is left between. `lightly`: what
  * is new is so light that it need not be weighed with the rest.
  */
 function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (readonly unknown[])[] {
@@ -213,7 +213,7 @@ function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (reado
   return [...parts(rows, atEnd ? rowsPerPack : Math.ceil(rows.length / Math.ceil(rows.length / filled)))]
 }
 
-/** Parts of so many rows, or fewer where they are heavy. */
+/** Parts of `longest` rows, or fewer if they are heavy. */
 function* parts(rows: Iterable<unknown>, longest: number): Generator<unknown[], void, undefined> {
   let part: unknown[] = []
   let weight = 0

@@ -3,7 +3,7 @@ import type { Slices } from '../../platform/slices.js'
 import { compareKeys } from '../keys.js'
 import type { RowChange } from './packs.js'
 
-/** So many are sorted, or merged, before the clock is asked. */
+/** How many are sorted, or merged, before the time is checked. */
 const stride = 512
 
 const byKey = (left: RowChange, right: RowChange): number => compareKeys(left.key, right.key)

@@ -3,7 +3,7 @@ import { RecentMap } from '../../platform/recent-map.js'
 import type { MapKey } from '../keys.js'
 import type { Entry } from './rows.js'
 
-/** How many rows of a table are remembered, besides those not yet committed. */
+/** How many rows of a table are remembered, in addition to those not yet committed. */
 export const maxCachedRows = 20_000
 
 /** Rows by key, the least recently used forgotten first. */

@@ -8,38 +8,44 @@ import type { TableDefinition } from '../define.js'
 import { sameStored } from '../equal.js'
 import { IndexWatch } from '../index-watch.js'
 import { assertKey, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import type { RowSource } from '../storage.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
 
-/** After so many single reads of a table the whole of it is read at once, if it is not too large: a request costs more than a row. */
+/** After this many single reads of a table all of it is read, if it is not too large: a request costs more than a row. */
 export const readsBeforeWhole = 16
 
-/** So many rows are asked for at once: to look for more takes longer than a page may be kept waiting. */
+/** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
 
-/** Where the rows of a table are. */
-export interface TableSource {
-  row(key: RowKey): Promise<unknown>
-  rows(keys: readonly RowKey[]): Promise<unknown[]>
-  /** All rows, or nothing if there are more than so many. */
-  whole(most: number): Promise<unknown[] | undefined>
-  /** The last key of all, if there is any. */
-  lastKey(): Promise<RowKey | undefined>
-  /** Told of every row that was read; only then are rows read one by one, and no more than asked for. */
-  readonly onRead?: (key: RowKey, row: unknown) => void
+/** A row as it was read. */
+export interface RowRead {
+  readonly table: string
+  readonly key: RowKey
+  readonly row: unknown
+}
+
+export interface TableWorkOptions {
+  /** The table has no rows. */
+  readonly empty: boolean
+  /** What warnings call the projection. */
+  readonly owner?: string
+  /** Every row that is read is added to it. Rows are then read one by one, and only those that are asked for. */
+  readonly read?: RowRead[] | undefined
 }
 
 export class TableWork {
   readonly #name: string
   readonly #keyName: string
   readonly #schema: StandardSchema | undefined
-  readonly #source: TableSource
+  readonly #source: RowSource
+  readonly #read: RowRead[] | undefined
   readonly #cache: RowCache
   readonly #keyOfRow: string
   readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
   #pending = new Map<MapKey, Entry>()
-  /** What the rows were in `#pending` that the event at work wrote, by turns with their slots. */
+  /** What the rows were in `#pending` that the current event wrote, alternately with their map keys. */
   #before: (MapKey | Entry | undefined)[] = []
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
@@ -50,9 +56,14 @@ export class TableWork {
   /** How often rows were committed: what was read before is old. */
   #commits = 0
 
-  /** `empty`: nothing is in the table. `owner` names the projection in warnings. */
-  constructor(name: string, definition: TableDefinition<unknown>, source: TableSource, empty: boolean, owner = '') {
+  constructor(
+    name: string,
+    definition: TableDefinition<unknown>,
+    source: RowSource,
+    { empty, owner = '', read }: TableWorkOptions,
+  ) {
     this.#name = name
+    this.#read = read
     if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
     this.#schema = definition.schema as StandardSchema | undefined
@@ -87,21 +98,21 @@ export class TableWork {
   /** Reads a row that is not known. */
   async load(key: RowKey): Promise<Entry> {
     this.#singleReads += 1
-    if (this.#singleReads >= readsBeforeWhole && this.#source.onRead === undefined) {
+    if (this.#singleReads >= readsBeforeWhole && this.#read === undefined) {
       await this.#readWhole()
       const known = this.known(key)
       if (known !== undefined) return known
     }
     const commits = this.#commits
-    const row = await this.#source.row(key)
-    // A write or another read of the same row may have come first; where nobody waited for this read, also a commit.
+    const [row] = await this.#source.rows(this.#name, [key])
+    // A write or another read of the same row may have come first; if the handler did not wait for this read, also a commit.
     return this.known(key) ?? (this.#commits === commits ? this.#remember(key, row) : this.load(key))
   }
 
   /** Reads those rows together that are not known. */
   async loadAll(keys: readonly RowKey[]): Promise<void> {
     let missing = keys.filter((key) => this.known(key) === undefined)
-    if (missing.length >= readsBeforeWhole && this.#source.onRead === undefined) {
+    if (missing.length >= readsBeforeWhole && this.#read === undefined) {
       await this.#readWhole()
       missing = missing.filter((key) => this.known(key) === undefined)
     }
@@ -109,7 +120,7 @@ export class TableWork {
     missing.sort(compareKeys)
     for (let from = 0; from < missing.length; from += keysAtOnce) {
       const keys = missing.slice(from, from + keysAtOnce)
-      const rows = await this.#source.rows(keys)
+      const rows = await this.#source.rows(this.#name, keys)
       for (const [at, key] of keys.entries()) this.#remember(key, rows[at])
     }
   }
@@ -235,22 +246,22 @@ export class TableWork {
   #remember(key: RowKey, row: unknown): Entry {
     const own = copyOfKey(key)
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
-    this.#source.onRead?.(own, entry.row)
+    this.#read?.push({ table: this.#name, key: own, row: entry.row })
     this.#cache.set(mapKeyOf(key), entry)
     return entry
   }
 
   #readWhole(): Promise<void> {
-    // Too much for one answer, perhaps: then it goes on row by row, and what is really wrong shows there.
+    // Perhaps it is too much for one request: then rows are read one by one, and a real fault shows there.
     return (this.#whole ??= this.#readAllOrLast().catch(() => {}))
   }
 
   async #readAllOrLast(): Promise<void> {
     const commits = this.#commits
-    const rows = await this.#source.whole(maxCachedRows / 2)
+    const rows = await this.#source.wholeTable(this.#name, maxCachedRows / 2)
     if (this.#commits !== commits) return
     if (rows === undefined) {
-      const last = await this.#source.lastKey()
+      const last = await this.#source.lastKey(this.#name)
       if (last !== undefined) this.#sawKey(last)
     } else {
       for (const row of rows) {

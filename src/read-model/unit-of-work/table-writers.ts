@@ -15,8 +15,8 @@ export interface Invocation {
   asked: string | undefined
   /** How many rows its handler waits for, or should. */
   loading: number
-  /** The storage failed to answer it: whatever a handler makes of that is worth nothing. */
-  unanswered: { readonly error: unknown } | undefined
+  /** The storage failed to read a row: what the handler does after that does not count. */
+  readFailure: { readonly error: unknown } | undefined
   /** Reads what is not known. */
   readonly load: (event: Invocation, table: TableWork, key: RowKey) => Promise<Entry>
 }
@@ -44,7 +44,7 @@ class RowWriter implements TableWriter<unknown> {
     let entry = this.#known(key)
     if (entry === undefined) {
       entry = await this.#load(key)
-      // Updates of one row side by side: each goes on from what the one before it left.
+      // Updates of one row in parallel: each starts from what the one before it left.
       entry = this.#table.known(key) ?? entry
     }
     const row = change(handedOut(entry))

@@ -8,9 +8,10 @@ import type { Applying } from '../../projection/target.js'
 import { projectionKey, type Projection, type TableDefinition, type TableFold } from '../define.js'
 import { assertKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
-import type { RowChanges, RowsRead, Slot } from '../state.js'
-import type { ReadModelStorage } from '../storage.js'
-import { TableWork, type TableSource } from './table-work.js'
+import type { RowsRead } from '../dead-letters.js'
+import type { RowChanges } from '../state.js'
+import type { RowSource } from '../storage.js'
+import { TableWork, type RowRead } from './table-work.js'
 import { tableWriters, type Invocation } from './table-writers.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
@@ -23,32 +24,28 @@ interface Fold<E extends EventShape> {
   readonly label: string
 }
 
-/** Where a page of events needs so many rows that are not at hand, more events would be better. */
+/** If a page of events needs this many rows that are not in memory, more events should be prepared together. */
 const manyRows = 128
 
 /** Rows under the hands of one runner. */
 export class UnitOfWork<E extends EventShape> {
   readonly #definition: Projection<E>
-  readonly #storage: ReadModelStorage
+  readonly #source: RowSource
   readonly #folds: readonly Fold<E>[]
   readonly #writers: (event: Invocation) => object
   readonly #handlers = stackGuard()
-  /** Made anew by a reset, so that a handler which comes back late finds only what nobody uses any more. */
+  /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #storageErrors = new WeakSet<object>()
   /** Every row that was read of the storage, for one who asked for that. */
-  readonly #read: { table: string; key: RowKey; row: unknown }[] | undefined
+  readonly #read: RowRead[] | undefined
   #preparedMuch = false
   #wantsPreparing = false
 
-  constructor(
-    definition: Projection<E>,
-    storage: ReadModelStorage,
-    options: { readonly remembersReads?: boolean } = {},
-  ) {
+  constructor(definition: Projection<E>, source: RowSource, options: { readonly remembersReads?: boolean } = {}) {
     if (options.remembersReads === true) this.#read = []
     this.#definition = definition
-    this.#storage = storage
+    this.#source = source
     this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[]).map(
       ([table, fold]) => ({
         table,
@@ -58,24 +55,15 @@ export class UnitOfWork<E extends EventShape> {
       }),
     )
     this.#writers = tableWriters(Object.keys(definition.tables))
-    this.reset(0, false)
+    this.reset()
   }
 
-  /** Forgets everything, and works on a slot from here on. `empty`: nothing is in its tables. */
-  reset(slot: Slot, empty: boolean): void {
-    const storage = this.#storage
-    const read = this.#read
+  /** Forgets everything, and works on these rows from now on. `empty`: there are none yet. */
+  reset(source: RowSource = this.#source, empty = false): void {
+    const owner = projectionKey(this.#definition)
+    const tables = Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>)
     this.#tables = new Map(
-      Object.entries(this.#definition.tables as Record<string, TableDefinition<unknown>>).map(([name, definition]) => {
-        const source: TableSource = {
-          row: (key) => storage.row(slot, name, key),
-          rows: (keys) => storage.rows(slot, name, keys),
-          whole: (most) => storage.wholeTable(slot, name, most),
-          lastKey: () => storage.lastKey(slot, name),
-          ...(read === undefined ? {} : { onRead: (key, row) => void read.push({ table: name, key, row }) }),
-        }
-        return [name, new TableWork(name, definition, source, empty, projectionKey(this.#definition))]
-      }),
+      tables.map(([name, table]) => [name, new TableWork(name, table, source, { empty, owner, read: this.#read })]),
     )
   }
 
@@ -84,7 +72,7 @@ export class UnitOfWork<E extends EventShape> {
     return this.#handlers.caller()
   }
 
-  /** The error is not the handler's: the storage failed to answer it. */
+  /** The error is not the handler's: the storage failed to read a row. */
   isStorageFailure(error: unknown): boolean {
     return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
   }
@@ -157,32 +145,28 @@ export class UnitOfWork<E extends EventShape> {
   }
 
   /** Waits only for rows that were not prepared. */
-  #fold(event: RecordedEvent<E>, at: Invocation): void | Promise<void> {
-    for (const [index, fold] of this.#folds.entries()) {
+  #fold(event: RecordedEvent<E>, at: Invocation, from = 0): void | Promise<void> {
+    for (let index = from; index < this.#folds.length; index += 1) {
+      const fold = this.#folds[index] as Fold<E>
       const key = fold.key(event)
       if (key === undefined) continue
       assertKey(key, fold.label)
       const table = at.tables.get(fold.table) as TableWork
       const known = table.known(key)
-      if (known === undefined) return this.#foldSlowly(event, at, index)
+      if (known === undefined) {
+        return at.load(at, table, key).then((entry) => {
+          evolve(table, fold, key, entry, event)
+          return this.#fold(event, at, index + 1)
+        })
+      }
       evolve(table, fold, key, known, event)
-    }
-  }
-
-  async #foldSlowly(event: RecordedEvent<E>, at: Invocation, from: number): Promise<void> {
-    for (const fold of this.#folds.slice(from)) {
-      const key = fold.key(event)
-      if (key === undefined) continue
-      assertKey(key, fold.label)
-      const table = at.tables.get(fold.table) as TableWork
-      evolve(table, fold, key, table.known(key) ?? (await at.load(at, table, key)), event)
     }
   }
 
   /** Reads a row for an event. */
   readonly #load = async (event: Invocation, table: TableWork, key: RowKey): Promise<Entry> => {
     const entry = await this.#asked(table.load(key)).catch((error: unknown) => {
-      event.unanswered = { error }
+      event.readFailure = { error }
       throw error
     })
     if (event.open) this.#handlers.resume()
@@ -206,7 +190,7 @@ class Application implements Invocation, Applying {
   open = true
   asked: string | undefined
   loading = 0
-  unanswered: Invocation['unanswered']
+  readFailure: Invocation['readFailure']
   done!: Promise<void>
 
   constructor(tables: ReadonlyMap<string, TableWork>, load: Invocation['load'], handlers: StackGuard | undefined) {
@@ -222,7 +206,7 @@ class Application implements Invocation, Applying {
 
   ended(): void {
     // A handler may have caught it, or taken the row for missing.
-    if (this.unanswered !== undefined) this.failed(this.unanswered.error)
+    if (this.readFailure !== undefined) this.failed(this.readFailure.error)
     if (this.loading > 0) this.failed(notAwaited(this.asked))
     this.#close()
     for (const table of this.tables.values()) table.keep()
@@ -294,6 +278,6 @@ function evolve<E extends EventShape>(
   }
   const row = table.checked(after)
   if (mapKeyOf(table.keyOf(row)) !== mapKeyOf(key))
-    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, say`answered a row with another key than 'key' did.`)
+    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, say`returned a row with another key than 'key' did.`)
   table.stage(key, row as object)
 }

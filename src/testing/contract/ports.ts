@@ -1,5 +1,5 @@
 /** What every checkpoint store and every coordinator must do. Used like the contract of the event store. */
-import type { CheckpointStore, ProjectorCoordinator } from '../../projection/ports.js'
+import type { CheckpointStore, Coordinator } from '../../ports.js'
 import { equal, ok, rejects, type ContractCase } from './assert.js'
 
 /** Something to be tested, new for each case. */
@@ -93,16 +93,16 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
 }
 
 /** Locks: free, held, released, waited for, of any name. */
-export function coordinatorContract(open: () => Promise<PortSubject<ProjectorCoordinator>>): ContractCase[] {
+export function coordinatorContract(open: () => Promise<PortSubject<Coordinator>>): ContractCase[] {
   const { cases, add } = suite(open)
   add('L1: a free name is granted', async (one) => {
     const guard = await one.tryAcquire('p')
     ok(guard !== undefined && guard !== null, 'a guard')
     guard.release()
   })
-  add('L2: a held name is refused at once, here and to another', async (one, other) => {
+  add('L2: a held name is refused immediately, here and to another', async (one, other) => {
     const guard = await one.tryAcquire('p')
-    equal([await one.tryAcquire('p'), await other.tryAcquire('p')], [undefined, undefined], 'the answers')
+    equal([await one.tryAcquire('p'), await other.tryAcquire('p')], [undefined, undefined], 'the results')
     guard?.release()
   })
   add('L3: another name is free', async (one, other) => {
@@ -113,17 +113,17 @@ export function coordinatorContract(open: () => Promise<PortSubject<ProjectorCoo
     )
     for (const guard of guards) guard?.release()
   })
-  add('L4: a released name is granted again, and releasing twice harms nobody', async (one, other) => {
+  add('L4: a released name is granted again, and releasing twice does no harm', async (one, other) => {
     const first = await one.acquire('p')
     first.release()
     // Waits in line: freeing a lock may take the engine a moment.
     const second = await other.acquire('p')
     first.release()
     equal(await one.tryAcquire('p'), undefined, 'what a third gets')
-    equal(first.lost?.aborted ?? false, false, 'whether the first lost what it gave back')
+    equal(first.lost?.aborted ?? false, false, 'whether the first lost what it released')
     second.release()
   })
-  add('L4: who waits in line gets the name when it is released', async (one, other) => {
+  add('L4: a context that waits in line gets the name when it is released', async (one, other) => {
     const first = await one.acquire('p')
     let granted = false
     const waiting = other.acquire('p').then((guard) => ((granted = true), guard))

@@ -87,7 +87,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       let early: string | undefined = 'nothing yet'
-      const held = await store.tryAcquire('sums@1')
+      const held = await store.coordinator.tryAcquire('sums@1')
       const projection = startProjection(store, sums())
       const waiting = projection.caughtUp(position).then(() => (early = undefined))
       await expect.poll(() => phase(projection), soon).toBe('standby')
@@ -223,7 +223,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       expect(await rowsOf(store, sums())).toEqual(before)
       await second.stop()
       // Killed in the middle: forty events of the rebuild are stored, and nobody sees them yet.
-      const held = await store.tryAcquire('sums@1')
+      const held = await store.coordinator.tryAcquire('sums@1')
       const third = startProjection(store, sums())
       await third.resume()
       await third.stop()

@@ -50,7 +50,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
     })
     test('P6: a held lock is a leadership error, and nothing is applied', async () => {
       const store = await fill(1)
-      const guard = await store.tryAcquire('collector')
+      const guard = await store.coordinator.tryAcquire('collector')
       const { projector, seen } = collector()
       await expect(runProjection(store, projector)).rejects.toMatchObject({ code: 'already-running' })
       expect(seen).toEqual([])
@@ -93,7 +93,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       await expect(runProjection(store, run.projector, quick)).rejects.toMatchObject({ attempts: 4 })
       expect(run.counts).toEqual([0, 1, 2, 3])
       expect(run.calls()).toBe(6)
-      expect(await store.load('collector')).toBe(2)
+      expect(await store.checkpoints.load('collector')).toBe(2)
       await store.close()
     })
     test('P20: what works at last is a success', async () => {
@@ -188,7 +188,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       const { store, seen, handle, end } = await two()
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       await expect.poll(() => seen).toEqual([1, 2])
-      await expect.poll(() => store.load('told')).toBe(2)
+      await expect.poll(() => store.checkpoints.load('told')).toBe(2)
       await handle.rebuild()
       await expect.poll(() => seen).toEqual([1, 2, 1, 2])
       await end()
@@ -197,7 +197,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       'a stored checkpoint that is %j is an integrity error, with its name',
       async (stored) => {
         const store = await fill(3)
-        const damaged = { ...store, load: async () => stored as number }
+        const damaged = { ...store, checkpoints: { ...store.checkpoints, load: async () => stored as number } }
         const { projector, seen } = collector()
         const error = {
           code: 'projection-failed',

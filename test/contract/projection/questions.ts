@@ -72,8 +72,8 @@ export function questionsContract({ name, open }: Backend): void {
         onFailure: () => 'park' as const,
       })
       for (const limit of [150, 2 ** 32, Number.MAX_SAFE_INTEGER])
-        expect(await store.deadLetters('plain', 0, limit)).toHaveLength(150)
-      expect(await store.deadLetters('plain', 148, 0)).toEqual([])
+        expect(await store.checkpoints.deadLetters('plain', 0, limit)).toHaveLength(150)
+      expect(await store.checkpoints.deadLetters('plain', 148, 0)).toEqual([])
       for (const [after, limit] of [
         [0, -1],
         [0, Number.NaN],
@@ -82,7 +82,9 @@ export function questionsContract({ name, open }: Backend): void {
         [-1, 1],
         ['0', 1],
       ] as [number, number][]) {
-        await expect(store.deadLetters('plain', after, limit)).rejects.toMatchObject({ code: 'invalid-argument' })
+        await expect(store.checkpoints.deadLetters('plain', after, limit)).rejects.toMatchObject({
+          code: 'invalid-argument',
+        })
       }
       for (const limit of [-1, 1.5, Number.NaN, -Infinity, '3', null, 3n, true]) {
         for (const reader of [view.packed, view.indexed]) {

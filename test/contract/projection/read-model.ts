@@ -28,10 +28,9 @@ export function readModelContract({ name, open, shared }: Backend): void {
       const definition = sums()
       // A coordinator that grants everything: leadership must not be what correctness rests on.
       const guard = { release() {} }
-      store.tryAcquire = async () => guard
-      store.acquire = async () => guard
+      const free = { ...store, coordinator: { tryAcquire: async () => guard, acquire: async () => guard } }
       const runs = await Promise.allSettled(
-        [1, 2, 3].map(() => runProjection(store, definition, { batch: { maxEvents: 50 } })),
+        [1, 2, 3].map(() => runProjection(free, definition, { batch: { maxEvents: 50 } })),
       )
       for (const run of runs)
         if (run.status === 'rejected') expect(run.reason).toMatchObject({ code: 'leadership-lost' })
@@ -308,7 +307,7 @@ export function readModelContract({ name, open, shared }: Backend): void {
     test('N13, N14: a runner that lost a commit drops what it held and goes on from what is stored', async () => {
       const store = await open(newName())
       const guard = { release() {} }
-      const free = { ...store, tryAcquire: async () => guard, acquire: async () => guard }
+      const free = { ...store, coordinator: { tryAcquire: async () => guard, acquire: async () => guard } }
       await store.append({ stream: 's', events: Array.from({ length: 10 }, () => added('a', 1)) })
       const lost: number[] = []
       let interfered = false

@@ -118,7 +118,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
       await store.append({ stream: 's', events: [added('a', 1), added('b', 2)] })
       await runProjection(store, sums({ bad: ({ position }) => position === 2, onFailure: () => 'park' }))
       const before = shared ? await dumpDatabase(modelOf(name)) : undefined
-      const guard = await store.acquire('sums@1')
+      const guard = await store.coordinator.acquire('sums@1')
       await sound(store)
       guard.release()
       if (shared) expect(await dumpDatabase(modelOf(name))).toEqual(before)

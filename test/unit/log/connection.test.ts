@@ -178,7 +178,7 @@ test('H31: a store that was cleared or replaced is lost: nothing more is written
     for (const operation of [
       () => store.append({ stream: 's', events: [event] }),
       () => store.head(),
-      () => store.load('p'),
+      () => store.checkpoints.load('p'),
     ]) {
       await expect(operation()).rejects.toMatchObject({ code: 'storage-lost', outcome: 'not-written' })
     }

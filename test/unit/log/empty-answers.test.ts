@@ -21,8 +21,8 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
   ['a stream', (store) => collect(store.readStream('s'))],
   ['the log', (store) => collect(store.read())],
   ['a page', (store) => store.readPage({ after: 1, limit: 5 })],
-  ['a checkpoint', (store) => store.load('p')],
-  ['a save over an expected checkpoint', (store) => store.save('p', 9, { expected: 0 })],
+  ['a checkpoint', (store) => store.checkpoints.load('p')],
+  ['a save over an expected checkpoint', (store) => store.checkpoints.save('p', 9, { expected: 0 })],
   [
     'an append to what should be a new stream',
     (store) => store.append({ stream: 's', events: [{ ...event, id: 'new' }], expectedVersion: 'no-stream' }),
@@ -46,10 +46,10 @@ test.each(operations)(
       const writer = await openEventStore({ name })
       await writer.append({ stream: 's', events: [event] })
       await writer.append({ stream: 's', events: [{ ...event, id: 'second' }] })
-      await writer.save('p', 2)
+      await writer.checkpoints.save('p', 2)
       const store = await openEventStore({ name })
       const truth = await operation(store).catch((error: unknown) => (error as { code: string }).code)
-      const before = [await writer.head(), await writer.load('p')]
+      const before = [await writer.head(), await writer.checkpoints.load('p')]
       injection = inject([{ kind: 'reads empty', at }])
       const answer = await operation(store).catch((error: unknown) => (error as { code: string }).code)
       const { fired } = injection
@@ -57,7 +57,7 @@ test.each(operations)(
       // The save and the first append cannot be tried twice with the same answer, but neither may they be answered otherwise.
       if (fired) expect(['storage-failed', truth], `empty from request ${at}`).toContainEqual(answer)
       else expect(answer).toEqual(truth)
-      expect([await writer.head(), await writer.load('p')]).toEqual(before)
+      expect([await writer.head(), await writer.checkpoints.load('p')]).toEqual(before)
       await store.close()
       await writer.close()
     }

@@ -111,7 +111,7 @@ describe.each(['NotReadableError', 'NotFoundError', 'DataError', 'UnknownError']
         position: 4,
         cause: { code: 'event-unreadable' },
       })
-      expect([applied, await store.load('p')]).toEqual([[1, 2, 3], 3])
+      expect([applied, await store.checkpoints.load('p')]).toEqual([[1, 2, 3], 3])
     })
   },
 )

@@ -85,7 +85,7 @@ describe.each(Object.entries(media))('a store of the other copy, in %s', (_, ope
       apply: async ({ data }: Event) => {
         if (data.value === 1 && reports.length === 0) {
           reports.push('moved')
-          await store.save('moved', 1)
+          await store.checkpoints.save('moved', 1)
         }
       },
     }

@@ -3,7 +3,7 @@ import { inProcessCoordinator } from '../../../src/locks/in-process.js'
 import { LeadershipLostError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import type { EventReader } from '../../../src/log/event-store.js'
-import type { CheckpointStore } from '../../../src/projection/ports.js'
+import type { CheckpointStore } from '../../../src/ports.js'
 import type {
   DeadLetterRecord,
   FailureContext,

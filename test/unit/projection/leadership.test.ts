@@ -55,7 +55,7 @@ function context(
   name: string,
   page?: Page,
   hints?: LeadershipHints,
-  config: ProjectionOptions<never> = {},
+  config: ProjectionOptions = {},
 ) {
   const stopping = new AbortController()
   const reports: ProjectionReport['type'][] = []
@@ -296,7 +296,7 @@ describe('the lock', () => {
     backend: FakeBackend,
     target: ProjectionTarget,
     given: Backend<never>,
-    config: ProjectionOptions<never> = {},
+    config: ProjectionOptions = {},
     reports: ProjectionReport[] = [],
   ) => {
     const ended = driveTarget(

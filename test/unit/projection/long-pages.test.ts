@@ -13,7 +13,7 @@ const count = 10_000
 /** Events that cannot be decoded, in one page and the next. */
 const unreadable = [100, 4_500, 9_999]
 
-async function pages(preparesMuch: boolean, config: ProjectionOptions<never> = {}, to = 'a') {
+async function pages(preparesMuch: boolean, config: ProjectionOptions = {}, to = 'a') {
   const decode = (data: unknown) => {
     if ((data as { amount: number }).amount < 0) throw new Error('no')
     return data

@@ -29,7 +29,7 @@ const event = (position: number): RecordedEvent => ({
 const eventsBetween = (after: number, to: number) =>
   Array.from({ length: Math.max(0, to - after) }, (_, at) => event(after + at + 1))
 
-function machine(config: ProjectionOptions<never> = {}, mode: 'batch' | 'continuous' = 'batch') {
+function machine(config: ProjectionOptions = {}, mode: 'batch' | 'continuous' = 'batch') {
   const run = newRun()
   const steps = projectionMachine('p', settle(config, mode), () => 0, run)
   let next = steps.next()

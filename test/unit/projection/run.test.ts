@@ -3,7 +3,7 @@ import type { ProjectionFailedError } from '../../../src/errors.js'
 import type { RecordedEvent } from '../../../src/events/event.js'
 import { settle, type ProjectionOptions } from '../../../src/projection/config.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
-import { plainTarget } from '../../../src/projection/plain.js'
+import { PlainTarget } from '../../../src/projection/plain.js'
 import type { Projector } from '../../../src/projection/projector.js'
 import type { ProjectionReport } from '../../../src/projection/report.js'
 import type { FailureContext, FailureStrategy, ProjectionTarget } from '../../../src/projection/target.js'
@@ -11,7 +11,7 @@ import { fakeBackend, fakeRows, fakeTarget, upTo, type FakeBackend } from './fak
 
 afterEach(() => vi.unstubAllGlobals())
 
-type Config = ProjectionOptions<never>
+type Config = ProjectionOptions
 const boom = new Error('boom')
 const retry = () => 'retry' as const
 const gaps = (times: readonly number[]) => times.slice(1).map((time, i) => time - (times[i] as number))
@@ -44,7 +44,7 @@ const drive = (
   report?: (report: ProjectionReport) => void,
 ) => driveTarget(target, backend, { clock: backend.clock, ...config }, { mode: 'batch', owner, report })
 const run = (backend: FakeBackend, projector: Projector, config: Config = {}) =>
-  backend.clock.runUntil(drive(backend, plainTarget(projector, backend.checkpoints, config), config))
+  backend.clock.runUntil(drive(backend, new PlainTarget(projector, backend.checkpoints, config), config))
 const failing = (backend: FakeBackend, projector: Projector, config: Config = {}) =>
   run(backend, projector, config).then(
     () => {
@@ -59,7 +59,7 @@ async function runFor(
   config: Config = {},
 ) {
   const controller = new AbortController()
-  const running = drive(backend, plainTarget(projector, backend.checkpoints, config), {
+  const running = drive(backend, new PlainTarget(projector, backend.checkpoints, config), {
     mode: 'continuous',
     signal: controller.signal,
     ...config,
@@ -287,14 +287,17 @@ test('B2: a checkpoint that cannot be loaded ends a batch at once; a continuous 
     load: (name: string) => ((failures += 1) <= 2 ? Promise.reject(boom) : load(name)),
   }
   const { projector, applied } = collector(backend.clock)
-  await expect(backend.clock.runUntil(drive(backend, plainTarget(projector, flaky, {})))).rejects.toMatchObject({
+  await expect(backend.clock.runUntil(drive(backend, new PlainTarget(projector, flaky, {})))).rejects.toMatchObject({
     code: 'projection-failed',
     cause: boom,
     attempts: 1,
   })
   failures = 0
   const controller = new AbortController()
-  const running = drive(backend, plainTarget(projector, flaky, {}), { mode: 'continuous', signal: controller.signal })
+  const running = drive(backend, new PlainTarget(projector, flaky, {}), {
+    mode: 'continuous',
+    signal: controller.signal,
+  })
   await backend.clock.advance(1_000)
   controller.abort()
   expect(await backend.clock.runUntil(running)).toMatchObject({ reason: 'aborted', applied: 2 })
@@ -315,7 +318,7 @@ test('W1: reads run ahead of commits: while one page is applied the next one is 
   expect([seen, backend.reads.length]).toEqual([[2, 3, 3], 3])
 })
 
-test('batch.maxBytes ends a batch, where the reader says how much it read', async () => {
+test('batch.maxCharacters ends a batch, where the reader says how much it read', async () => {
   const backend = fakeBackend()
   backend.append(12_288)
   const rows = fakeRows()
@@ -325,7 +328,7 @@ test('batch.maxBytes ends a batch, where the reader says how much it read', asyn
     readPage: async (...given: Parameters<typeof readPage>) => ({ ...(await readPage(...given)), characters: 600 }),
   }
   await backend.clock.runUntil(
-    drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxBytes: 1000 } }),
+    drive({ ...backend, reader } as FakeBackend, fakeTarget(rows), { batch: { maxCharacters: 1000 } }),
   )
   expect([rows.commits, rows.position]).toEqual([2, 12_288])
 })
@@ -502,7 +505,7 @@ test.for(['fatal', 'skip', 'park', 'retry'] as const)(
   },
 )
 
-test("N22: 'park-stream' is for read models: a plain projector that answers it stops, and is told", async () => {
+test("N22: 'park-stream' is for read models: a plain projector that returns it stops, and its error says so", async () => {
   const backend = fakeBackend()
   backend.append(3)
   expect(
@@ -517,7 +520,7 @@ test("N22: 'park-stream' is for read models: a plain projector that answers it s
   ).toMatchObject({
     code: 'projection-failed',
     position: 1,
-    cause: { code: 'invalid-argument', message: expect.stringContaining("Answer 'park'") },
+    cause: { code: 'invalid-argument', message: expect.stringContaining("Return 'park'") },
   })
 })
 

@@ -14,7 +14,7 @@ function started(
   backend: FakeBackend,
   target: ProjectionTarget,
   mode: 'batch' | 'continuous',
-  more: { config?: ProjectionOptions<never>; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {},
+  more: { config?: ProjectionOptions; ports?: Partial<RunnerPorts<never>>; holdsLock?: () => boolean } = {},
 ) {
   const stopping = new AbortController()
   const reports: ProjectionOccurrence[] = []

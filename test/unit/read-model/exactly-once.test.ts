@@ -9,6 +9,7 @@ import { driveTarget } from '../../../src/projection/leadership.js'
 import { applied, applying } from '../../../src/projection/target.js'
 import { IndexedDbStorage } from '../../../src/read-model/indexeddb/indexeddb-storage.js'
 import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.js'
+import { pausedOrNot, rebuildStarted } from '../../../src/read-model/state.js'
 import type { ReadModelStorage } from '../../../src/read-model/storage.js'
 import { readModelTarget } from '../../../src/running/read-model-target.js'
 
@@ -77,7 +78,8 @@ function reference(log: readonly RecordedEvent<Event>[], to: number, blamed: Rea
 }
 
 async function stored(storage: ReadModelStorage) {
-  const all = async (name: string) => (await storage.query(name, { kind: 'all', options: {} })).value
+  const all = async (name: string) =>
+    (await storage.queries([{ table: name, query: { kind: 'all', options: {} } }])).values[0]
   return {
     rows: await all('rows'),
     counts: await all('counts'),
@@ -128,7 +130,8 @@ class Crash {
 function instead(storage: ReadModelStorage, methods: Partial<ReadModelStorage>): ReadModelStorage {
   return new Proxy(storage, {
     get(target, name: keyof ReadModelStorage) {
-      return methods[name] ?? (target[name] as (...given: unknown[]) => unknown).bind(target)
+      const own: unknown = methods[name] ?? target[name]
+      return typeof own === 'function' ? (own as () => unknown).bind(target) : own
     },
   })
 }
@@ -138,9 +141,9 @@ type Store = Awaited<ReturnType<typeof openEventStore<Event>>>
 /** Runs a context until it is done or dies. Answers whether it got to the end. */
 async function live(store: Store, storage: ReadModelStorage, maxEvents: number, crash: Crash): Promise<boolean> {
   const faulty = instead(storage, {
-    async begin(how) {
+    async move(...given) {
       await crash.step()
-      return storage.begin(how)
+      return storage.move(...given)
     },
     async commit(change) {
       await crash.step()
@@ -279,7 +282,7 @@ describe.for(storages)('%s', ([, database]) => {
           const { store, log } = await logOf(list)
           const open = database()
           for (const { maxEvents, crashAfter, rebuild } of lives) {
-            if (rebuild) await open().rebuild()
+            if (rebuild) await open().move('rebuilding', rebuildStarted)
             await live(store, open(), maxEvents, new Crash(crashAfter))
             const left = open()
             await assertFolded(left, log, (await left.state()).position)
@@ -420,7 +423,10 @@ test('H25: a read model whose storage answers with nothing for a while is not lo
       return get.call(this, key === 'state' ? 'nothing' : key)
     }
     for (let round = 0; round < 2; round += 1)
-      await expect(storage.setPaused(true)).rejects.toMatchObject({ code: 'storage-failed', outcome: 'not-written' })
+      await expect(storage.move('pausing', (before) => ({ after: pausedOrNot(before, true) }))).rejects.toMatchObject({
+        code: 'storage-failed',
+        outcome: 'not-written',
+      })
   } finally {
     IDBObjectStore.prototype.get = get
   }

@@ -20,14 +20,14 @@ const invalid = (message: string) =>
 const signal = new AbortController()
 
 test.for<[given: unknown, message: string]>([
-  [{ Mode: 'continuous' }, "config has no property 'Mode'. It may have poll, batch, budget, retry,"],
-  [[], 'config must be an object'],
+  [{ Mode: 'continuous' }, "options has no property 'Mode'. It may have poll, batch, budget, retry,"],
+  [[], 'options must be an object'],
   [
     { poll: { intervall: 4 } },
     "poll has no property 'intervall'. It may have interval, emptyBackoff, failureBackoff, maxConsecutiveFailures.",
   ],
   [{ retry: { max: 3 } }, "retry has no property 'max'. It may have maxRetries, delay, multiplier, maxDelay, jitter."],
-  [{ batch: { maxevents: 3 } }, "batch has no property 'maxevents'. It may have maxEvents, maxBytes, maxTime."],
+  [{ batch: { maxevents: 3 } }, "batch has no property 'maxevents'. It may have maxEvents, maxCharacters, maxTime."],
   [{ budget: { time: 4 } }, "budget has no property 'time'. It may have maxTime, maxEvents."],
   [{ poll: null }, 'poll must be an object'],
   [{ signal }, 'signal must be an AbortSignal'],

@@ -1,24 +1,20 @@
 // The rules of the stored state, each by itself: what is refused, what is raised, what is dropped.
 import { describe, expect, test } from 'vitest'
 import type { DeadLetterRecord, StoredFault } from '../../../src/projection/target.js'
+import { letterRemoved, type LetterFound } from '../../../src/read-model/dead-letters.js'
+import { addLeftOut, earlierVersions, looksBack } from '../../../src/read-model/earlier-versions.js'
+import { assertPossible, impossibleIn } from '../../../src/read-model/possible-state.js'
 import {
-  addLeftOut,
-  assertPossible,
   committed,
-  earlierVersions,
   emptyState,
   faulted,
   faultOutcome,
-  impossibleIn,
-  letterBefore,
-  looksBack,
   pausedOrNot,
   rebuildStarted,
-  replayed,
   skipped,
+  stampOf,
   takeOver,
   tried,
-  withoutLetter,
   workingSlot,
   type Commit,
   type StateRow,
@@ -320,48 +316,69 @@ describe('skipping an event', () => {
   })
 })
 
-describe('a letter that is replayed', () => {
-  const found = { letter: true, waitsFor: undefined, rowsAsRead: true }
-  test('goes, raises the epoch, and moves nothing', () => {
-    expect(replayed('m', state({ letters: 2 }), state({ letters: 2 }), found)).toEqual(state({ letters: 1, epoch: 6 }))
+describe('a dead letter that is removed', () => {
+  const found = (change: Partial<LetterFound> = {}): LetterFound => ({
+    letter: letter(5),
+    upToIt: [],
+    rowsAsRead: true,
+    ...change,
   })
-  test('is refused where its rows were changed meanwhile; not where others were, nor where nothing was', () => {
+  test('after a replay: goes, raises the epoch, and moves nothing', () => {
+    const from = state({ letters: 2 })
+    expect(letterRemoved('m', from, found(), from)).toEqual(state({ letters: 1, epoch: 6 }))
+  })
+  test('after a replay: is refused where its rows were changed meanwhile; not where others were, nor where nothing was', () => {
     const from = state({ letters: 2 })
     for (const now of [state({ letters: 2, position: 11 }), state({ letters: 2, epoch: 6 })]) {
-      expect(() => replayed('m', now, from, { ...found, rowsAsRead: false })).toThrow(lost)
-      expect(replayed('m', now, from, found)).toMatchObject({ letters: 1, epoch: now.epoch + 1 })
+      expect(() => letterRemoved('m', now, found({ rowsAsRead: false }), from)).toThrow(lost)
+      expect(letterRemoved('m', now, found(), from)).toMatchObject({ letters: 1, epoch: now.epoch + 1 })
     }
-    expect(replayed('m', from, from, { ...found, rowsAsRead: false })).toMatchObject({ letters: 1 })
+    expect(letterRemoved('m', from, found({ rowsAsRead: false }), from)).toMatchObject({ letters: 1 })
   })
-  test('is refused where the rows are of another side or log, whatever they look like', () => {
+  test('after a replay: is refused where the rows are of another side or log, whatever they look like', () => {
     const from = state({ letters: 1 })
     for (const now of [state({ letters: 1, shown: 1 }), state({ letters: 1, log: 'another' })])
-      expect(() => replayed('m', now, from, found)).toThrow(lost)
+      expect(() => letterRemoved('m', now, found(), from)).toThrow(lost)
   })
-  test('is refused where it is gone, and where another one of its stream comes first', () => {
-    expect(() => replayed('m', state(), state(), { ...found, letter: false })).toThrow(
-      expect.objectContaining({ message: expect.stringContaining('not there any more') }),
+  test('after a replay: is refused where it does not exist any more', () => {
+    expect(() => letterRemoved('m', state(), found({ letter: undefined }), state())).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('does not exist any more') }),
     )
-    expect(() => replayed('m', state(), state(), { ...found, waitsFor: 3 })).toThrow(
+  })
+  test('N22: after a replay: waits for the letters before it that hold the same stream, and for no others', () => {
+    const own = letter(5, true)
+    const from = state({ letters: 4, holds: true })
+    const remove = (upToIt: readonly DeadLetterRecord[], letter = own) =>
+      letterRemoved('m', from, found({ letter, upToIt }), from)
+    expect(remove([letter(3), letter(4, true, 't'), own]).letters).toBe(3)
+    expect(() => remove([letter(2), letter(3, true), letter(4, true), own])).toThrow(
       expect.objectContaining({ message: expect.stringContaining('position 3') }),
     )
+    expect(remove([letter(3, true)], letter(5)).letters).toBe(3)
   })
-  test('N22: waits for the letters before it that hold the same stream, and for no others', () => {
-    const own = letter(5, true)
-    expect(letterBefore(own, [letter(3), letter(4, true, 't'), own])).toBeUndefined()
-    expect(letterBefore(own, [letter(2), letter(3, true), letter(4, true), own])).toBe(3)
-    expect(letterBefore(letter(5), [letter(3, true)])).toBeUndefined()
-    expect(letterBefore(undefined, [letter(3, true)])).toBeUndefined()
+  test('by hand: raises the epoch only if it held its stream, waits for no other one, and the last one frees all', () => {
+    const remove = (before: StateRow, held = false) =>
+      letterRemoved('m', before, found({ letter: letter(5, held), upToIt: [letter(3, held)], rowsAsRead: false }))
+    expect(remove(state({ letters: 2, holds: true }), true)).toEqual(state({ letters: 1, holds: true, epoch: 6 }))
+    expect(remove(state({ letters: 2 }))).toEqual(state({ letters: 1 }))
+    expect(remove(state({ letters: 1, holds: true }))).toEqual(state({ letters: 0 }))
+    // The number was edited.
+    expect(remove(state({ letters: 0 })).letters).toBe(0)
   })
-  test('one that is discarded raises the epoch only if it held its stream, and the last one frees all', () => {
-    expect(withoutLetter(state({ letters: 2, holds: true }), true)).toEqual(
-      state({ letters: 1, holds: true, epoch: 6 }),
-    )
-    expect(withoutLetter(state({ letters: 2 }), false)).toEqual(state({ letters: 1 }))
-    expect(withoutLetter(state({ letters: 1, holds: true }), false)).toEqual(state({ letters: 0 }))
-    // Somebody edited the number.
-    expect(withoutLetter(state({ letters: 0 }), false).letters).toBe(0)
+  test('by hand: one that does not exist changes nothing', () => {
+    const before = state({ letters: 2, holds: true })
+    expect(letterRemoved('m', before, found({ letter: undefined }))).toEqual(before)
   })
+})
+
+test('a version stamp is another one after every change of the rows; what a rebuild does is left out for readers', () => {
+  const before = state()
+  const building = state({ rebuild: { position: 4, letters: 0 } })
+  const changes = [before, building, state({ position: 11 }), state({ epoch: 6 }), state({ shown: 1 })]
+  expect(new Set(changes.map((each) => stampOf(each))).size).toBe(changes.length)
+  expect(stampOf(building, false)).toBe(stampOf(before, false))
+  // Stored with the counts of rows.
+  expect([stampOf(before), stampOf(building)]).toEqual(['5:10::0', '5:10:4:0'])
 })
 
 test('N40: pausing changes nothing else; resuming forgets what was suspected', () => {

@@ -2,12 +2,20 @@
 import { expect, test, vi } from 'vitest'
 import { table } from 'tidemark'
 import { maxCachedRows } from '../../../src/read-model/unit-of-work/row-cache.js'
-import { readsBeforeWhole, TableWork } from '../../../src/read-model/unit-of-work/table-work.js'
+import type { RowSource } from '../../../src/read-model/storage.js'
+import { readsBeforeWhole, TableWork, type RowRead } from '../../../src/read-model/unit-of-work/table-work.js'
 
 interface Row {
   readonly id: number
   readonly n: number
 }
+
+/** Tells single reads from those of many rows. */
+const sourceOf = ({ row, rows, whole, lastKey }: ReturnType<typeof large>['source']): RowSource => ({
+  rows: async (_table, keys) => (keys.length === 1 ? [await row(keys[0])] : rows(keys)),
+  wholeTable: (_table, most) => whole(most),
+  lastKey: () => lastKey(),
+})
 
 /** A table of rows with even keys, from 0 to before `end`; it is read as a whole only if `small`. */
 function large({ end = 100_000, small = false, empty = false } = {}) {
@@ -16,12 +24,12 @@ function large({ end = 100_000, small = false, empty = false } = {}) {
   const source = {
     row: vi.fn(async (key: unknown): Promise<unknown> => stored(key)),
     rows: vi.fn(async (keys: readonly unknown[]): Promise<unknown[]> => keys.map(stored)),
-    whole: vi.fn(async (): Promise<unknown[] | undefined> =>
+    whole: vi.fn(async (_most: number): Promise<unknown[] | undefined> =>
       small ? Array.from({ length: end / 2 }, (_, at) => ({ id: at * 2, n: 0 })) : undefined,
     ),
     lastKey: vi.fn(async (): Promise<number | undefined> => (end === 0 ? undefined : end - 2)),
   }
-  const work = new TableWork('rows', table<Row>({ key: 'id' }), source, empty)
+  const work = new TableWork('rows', table<Row>({ key: 'id' }), sourceOf(source), { empty })
   return {
     work,
     source,
@@ -211,21 +219,16 @@ test('single reads are counted: after so many the whole table is asked for, once
 
 test('where every row that is read is told of, rows are read one by one, and no more than asked for', async () => {
   const { source } = large({ end: 100, small: true })
-  const told: unknown[] = []
-  const work = new TableWork(
-    'rows',
-    table<Row>({ key: 'id' }),
-    { ...source, onRead: (key, row) => void told.push([key, row]) },
-    false,
-  )
+  const read: RowRead[] = []
+  const work = new TableWork('rows', table<Row>({ key: 'id' }), sourceOf(source), { empty: false, read })
   for (let at = 0; at < 2 * readsBeforeWhole; at += 1) await work.load(at)
   await work.loadAll(Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at))
   expect(source.whole).not.toHaveBeenCalled()
-  expect(told).toEqual(
+  expect(read).toEqual(
     [
       ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => at),
       ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at),
-    ].map((key) => [key, key % 2 === 0 ? { id: key, n: 0 } : null]),
+    ].map((key) => ({ table: 'rows', key, row: key % 2 === 0 ? { id: key, n: 0 } : null })),
   )
 })
 
@@ -258,7 +261,7 @@ test('a row is an object with a key of its own, and what a schema returns is wha
           : { value: { ...(value as Row), n: Math.min((value as Row).n, 3) } },
     },
   }
-  const work = new TableWork('rows', { key: 'id', schema } as never, large().source, true)
+  const work = new TableWork('rows', { key: 'id', schema } as never, sourceOf(large().source), { empty: true })
   work.put({ id: 1, n: 4 })
   expect(seen(work, 1)).toEqual([{ id: 1, n: 3 }])
   expect(() => work.put({ id: 1, n: -1 })).toThrow(

@@ -1,7 +1,7 @@
 // The unit of work alone: what is kept, what is taken back, and what comes too late.
 import { expect, test } from 'vitest'
 import { defineEvents, defineProjection, table, type Projection, type RecordedEvent } from 'tidemark'
-import type { ReadModelStorage } from '../../../src/read-model/storage.js'
+import type { RowSource } from '../../../src/read-model/storage.js'
 import { applied } from '../../../src/projection/target.js'
 import { UnitOfWork } from '../../../src/read-model/unit-of-work/unit-of-work.js'
 
@@ -21,6 +21,13 @@ const set = (position: number, name: string, n = position): RecordedEvent<Event>
   time: 0,
 })
 
+/** Rows of which each is read by itself. */
+const source = (stored: (key: unknown) => Promise<unknown>): RowSource => ({
+  rows: (_table, keys) => Promise.all(keys.map(stored)),
+  wholeTable: () => Promise.reject(new Error('not asked for')),
+  lastKey: () => Promise.reject(new Error('not asked for')),
+})
+
 /** `on` is the handler; single rows are read from `stored`, when it answers. */
 function work(
   on: (
@@ -34,8 +41,7 @@ function work(
     tables: { rows: table<Row>({ key: 'name' }) },
     on: { Set: async (event, { rows }) => void (await on(event, rows)) },
   })
-  const storage = { row: (_side, _table, key) => stored(key) } satisfies Partial<ReadModelStorage>
-  return new UnitOfWork(definition as unknown as Projection<Event>, storage as unknown as ReadModelStorage)
+  return new UnitOfWork(definition as unknown as Projection<Event>, source(stored))
 }
 const pending = (unit: UnitOfWork<Event>) =>
   [...(unit.pending.get('rows')?.values() ?? [])].map(({ key, row }) => [key, (row as Row | null)?.n ?? null])
@@ -48,7 +54,7 @@ test('N17: what a failing event wrote is taken back, to what earlier events of t
     rows.put({ name: 'a', n: -1 })
     if (event.position === 3) throw new Error('no')
   })
-  unit.reset(0, true)
+  unit.reset(undefined, true)
   await applied(unit.apply(set(1, 'b')))
   await applied(unit.apply(set(2, 'c')))
   const before = pending(unit)
@@ -68,10 +74,10 @@ test('a handler that comes back after everything was forgotten changes nothing a
     },
     () => new Promise((resolve) => (answer = resolve)),
   )
-  unit.reset(0, false)
+  unit.reset()
   const hung = applied(unit.apply(set(1, 'old')))
   // Another runner was at work meanwhile, and this one begins anew.
-  unit.reset(0, true)
+  unit.reset(undefined, true)
   await applied(unit.apply(set(2, 'fresh')))
   answer({ name: 'slow', n: 9 })
   await hung
@@ -89,7 +95,7 @@ test('an error that the storage gave a handler is told apart from its own, also 
     },
     () => Promise.reject(down),
   )
-  unit.reset(0, false)
+  unit.reset()
   const error: unknown = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect([error, unit.isStorageFailure(error)]).toEqual([down, true])
 })
@@ -100,7 +106,7 @@ test('the methods of a table may be taken out of it', async () => {
     ;['gone'].forEach((key) => remove(key))
     put({ name: data.name, n: ((await get(data.name))?.n ?? 0) + data.n })
   })
-  unit.reset(0, true)
+  unit.reset(undefined, true)
   await applied(unit.apply(set(1, 'a', 2)))
   await applied(unit.apply(set(2, 'a', 3)))
   expect(pending(unit)).toEqual([
@@ -118,12 +124,13 @@ test('P15: a fold whose key is none, behind one that had to wait for its row, fa
       others: { key: () => ({}) as never, evolve: (_row, { data }) => data },
     },
   })
-  const storage = {
-    row: (_side, _table, key) =>
+  const unit = new UnitOfWork(
+    definition as unknown as Projection<Event>,
+    source((key) =>
       typeof key === 'string' ? Promise.resolve(undefined) : Promise.reject(new Error('asked for no key')),
-  } satisfies Partial<ReadModelStorage>
-  const unit = new UnitOfWork(definition as unknown as Projection<Event>, storage as unknown as ReadModelStorage)
-  unit.reset(0, false)
+    ),
+  )
+  unit.reset()
   const failure = await applied(unit.apply(set(1, 'a'))).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'invalid-argument' })
   expect(unit.isStorageFailure(failure)).toBe(false)
@@ -136,8 +143,8 @@ test('a fold that returns null where there is no row writes nothing, and one tha
     tables: { rows: table<Row>({ key: 'name' }) },
     fold: { rows: { key: ({ data }) => data.name, evolve: (row) => (next === null ? null : (row ?? next)) } },
   })
-  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {} as unknown as ReadModelStorage)
-  unit.reset(0, true)
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {} as RowSource)
+  unit.reset(undefined, true)
   await applied(unit.apply(set(1, 'a')))
   expect(pending(unit)).toEqual([])
   next = { name: 'a', n: 2 }
@@ -157,7 +164,7 @@ test('N17: an event that fails takes back its own writes and not those of the ev
     rows.put({ name: 'x', n: event.position * 10 })
     if (event.position === 2) throw new Error('no')
   })
-  unit.reset(0, true)
+  unit.reset(undefined, true)
   await applied(unit.apply(set(1, 'a')))
   await expect(applied(unit.apply(set(2, 'a')))).rejects.toThrow('no')
   expect(pending(unit)).toEqual([['x', 10]])

@@ -39,8 +39,12 @@ test(
     const storage = await new MemoryReadModels().open(definition as never, 'log')
     const counting = new Proxy(storage, {
       get(target, name) {
-        if (name === 'row') asked.single += 1
-        if (name === 'rows') asked.together += 1
+        if (name === 'rows') {
+          return (...given: Parameters<typeof target.rows>) => {
+            asked[given[2].length === 1 ? 'single' : 'together'] += 1
+            return target.rows(...given)
+          }
+        }
         const value = Reflect.get(target, name) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -8,19 +8,14 @@ import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
 import type { ProjectionOptions } from '../../../src/projection/config.js'
 import { driveTarget } from '../../../src/projection/leadership.js'
 import { stallTimeout } from '../../../src/projection/stall-watch.js'
-import { plainTarget } from '../../../src/projection/plain.js'
+import { PlainTarget } from '../../../src/projection/plain.js'
 import type { ProjectionTarget } from '../../../src/projection/target.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { fakeBackend, fakeRows, fakeTarget, type FakeBackend } from '../projection/fake-backend.js'
 import { added, fakePage, lettersOf, memoryStore, model, poison } from '../read-model/support.js'
 
 /** Runs a target for so long. */
-async function follow(
-  backend: FakeBackend,
-  target: ProjectionTarget,
-  ms: number,
-  config: ProjectionOptions<never> = {},
-) {
+async function follow(backend: FakeBackend, target: ProjectionTarget, ms: number, config: ProjectionOptions = {}) {
   const controller = new AbortController()
   const run = driveTarget(
     target,
@@ -90,7 +85,7 @@ describe('replays', () => {
     broken = false
     // It never gets the lock, so that it only shows and controls.
     const helper = startProjection(
-      { ...store, tryAcquire: async () => undefined, acquire: () => new Promise(() => {}) },
+      { ...store, coordinator: { tryAcquire: async () => undefined, acquire: () => new Promise(() => {}) } },
       definition,
       { clock },
     )
@@ -192,7 +187,10 @@ describe('each-event', () => {
   const drive = (backend: FakeBackend, projector: Projector) => {
     const config = { clock: backend.clock, checkpoint: 'each-event' } as const
     return backend.clock.runUntil(
-      driveTarget(plainTarget(projector, backend.checkpoints, config), backend, config, { mode: 'batch', owner: 'a' }),
+      driveTarget(new PlainTarget(projector, backend.checkpoints, config), backend, config, {
+        mode: 'batch',
+        owner: 'a',
+      }),
     )
   }
 
@@ -296,10 +294,10 @@ describe('a page', () => {
       const projection = startProjection(store, model({ handler: () => sleep(clock, 5_000) }), { clock, ...config })
       await clock.advance(1_000)
       expect(projection.status.getSnapshot()).toMatchObject({ phase: 'catching-up', leader: true })
-      expect(await store.tryAcquire('model@1')).toBeUndefined()
+      expect(await store.coordinator.tryAcquire('model@1')).toBeUndefined()
       page.freeze()
       await clock.advance(10)
-      expect(await store.tryAcquire('model@1')).toBeDefined()
+      expect(await store.coordinator.tryAcquire('model@1')).toBeDefined()
       await clock.runUntil(projection.stop())
       page.resume()
     }

@@ -143,6 +143,21 @@ test('N19: a commit past the event, a rebuild and resume() forget it; pause() do
   expect(faulted(rebuilding, rebuilding, { position: 37, message: '', time: 0 })?.after).not.toHaveProperty('trying')
 })
 
+/** A batch in one more context. */
+const contextRun = (target: object, reader: object, holdsLock: (() => boolean) | undefined = () => true) =>
+  runMachine(
+    {
+      target: target as never,
+      ports: { reader: reader as never },
+      settings: settle({}, 'batch'),
+      owner: 'c',
+      run: newRun(),
+      report() {},
+      holdsLock,
+    },
+    new AbortController().signal,
+  )
+
 /** Contexts on one read model in memory, none of which has a lock. */
 function contexts(definition = model()) {
   const models = new MemoryReadModels()
@@ -174,6 +189,16 @@ test('N19: whoever begins again was not killed, whoever else began meanwhile; wh
   expect(await trying()).toBeUndefined()
 })
 
+test('N19: runs that ended before they applied anything blame no event, however many: closed while loading, or while the storage failed', async () => {
+  const store = await memoryStore(5)
+  const { target, trying } = contexts()
+  for (let runs = 0; runs < 9; runs += 1) await target().begin(`closed-${runs}`)
+  const seen = await contextRun(target(), store)
+  expect(seen).toMatchObject({ applied: 5, reason: 'caught-up' })
+  expect(await trying()).toBeUndefined()
+  await store.close()
+})
+
 test('N19: who works beside another one, which may only be slow, blames no event and notes none', async () => {
   const store = await memoryStore(5)
   const { target, trying } = contexts()
@@ -182,22 +207,10 @@ test('N19: who works beside another one, which may only be slow, blames no event
     await dead.begin(owner)
     await dead.tries?.(1)
   }
-  const run = (holdsLock?: () => boolean) =>
-    runMachine(
-      {
-        target: target(),
-        ports: { reader: store as never },
-        settings: settle({}, 'batch'),
-        owner: 'c',
-        run: newRun(),
-        report() {},
-        ...(holdsLock && { holdsLock }),
-      },
-      new AbortController().signal,
-    )
+  const run = (holdsLock?: () => boolean) => contextRun(target(), store, holdsLock)
   await expect(run(() => true)).rejects.toMatchObject({ position: 1, cause: { code: 'poison-event' } })
   expect(await trying()).toEqual({ position: 1, runs: 2 })
-  expect(await run()).toMatchObject({ applied: 5, reason: 'caught-up' })
+  expect(await run(() => false)).toMatchObject({ applied: 5, reason: 'caught-up' })
   expect(await trying()).toBeUndefined()
   await store.close()
 })

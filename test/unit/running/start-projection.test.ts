@@ -264,9 +264,9 @@ describe('what ends a run', () => {
     const failing = {
       ...store,
       head: () => orDown(() => store.head()),
-      load: (name: string) => orDown(() => store.load(name)),
+      checkpoints: { ...store.checkpoints, load: (name: string) => orDown(() => store.checkpoints.load(name)) },
     }
-    const held = await store.tryAcquire('plain')
+    const held = await store.coordinator.tryAcquire('plain')
     const projection = startProjection(
       failing,
       plain(() => {}),
@@ -347,9 +347,12 @@ test('while events pour in, what somebody waits for in caughtUp is stored withou
   const took = 20
   const slow = {
     ...store,
-    save: async (...given: Parameters<typeof store.save>) => {
-      await sleep(clock, took)
-      return store.save(...given)
+    checkpoints: {
+      ...store.checkpoints,
+      save: async (...given: Parameters<typeof store.checkpoints.save>) => {
+        await sleep(clock, took)
+        return store.checkpoints.save(...given)
+      },
     },
   }
   const projection = startProjection(

@@ -31,7 +31,7 @@ const storeWith = async (count: number) => {
 test('N45: behind a leader that does not move, the status says that it stalled and why, and stops saying so', async () => {
   const clock = virtualClock()
   const store = await storeWith(3)
-  const held = await store.tryAcquire('sum@1')
+  const held = await store.coordinator.tryAcquire('sum@1')
   const projection = startProjection(store, sum(), { clock, signal: new AbortController().signal })
   await clock.advance(1_000)
   expect(projection.status.getSnapshot()).toMatchObject({
@@ -189,7 +189,7 @@ test('an invalid configuration is refused before anything is started', async () 
   for (const config of [
     { mode: 'often' as never },
     { leadership: 'steal' as never },
-    { batch: { maxBytes: 0 } },
+    { batch: { maxCharacters: 0 } },
     { checkpoint: 'never' as never },
   ]) {
     expect(() => startProjection(store, sum(), config)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
@@ -235,7 +235,7 @@ test('a run whose storage fails says what failed in its message, and not any mor
 test('who waits for a leader says why nothing is known of it, until something is', async () => {
   const clock = virtualClock()
   const store = await storeWith(1)
-  const held = await store.tryAcquire('sum@1')
+  const held = await store.coordinator.tryAcquire('sum@1')
   let works = false
   const head = async () => {
     if (works) return store.head()

@@ -21,7 +21,10 @@ test('a take-over keeps the rows that another context committed after it had rea
         overtaken = true
         // Another context, beside the lock.
         await store.append({ stream: 's', events: [added('b')] })
-        await runProjection({ ...store, tryAcquire: async () => ({ release() {} }) }, definition)
+        await runProjection(
+          { ...store, coordinator: { ...store.coordinator, tryAcquire: async () => ({ release() {} }) } },
+          definition,
+        )
       }
       return head
     },

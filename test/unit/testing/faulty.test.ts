@@ -76,10 +76,10 @@ describe('faults by chance', () => {
       expect(await store.append(write)).toMatchObject({ position: 1 })
       expect(await stream(store)).toHaveLength(1)
       expect((await store.readPage({ limit: 5 })).events).toHaveLength(1)
-      await store.save('p', 1)
-      expect(await store.load('p')).toBe(1)
-      ;(await store.tryAcquire('p'))?.release()
-      ;(await store.acquire('p')).release()
+      await store.checkpoints.save('p', 1)
+      expect(await store.checkpoints.load('p')).toBe(1)
+      ;(await store.coordinator.tryAcquire('p'))?.release()
+      ;(await store.coordinator.acquire('p')).release()
       expect(store.faults.injected).toEqual([])
     }
   })
@@ -91,7 +91,7 @@ describe('faults by chance', () => {
         probabilities: { append: { before: 0.3, after: 0.3 }, load: 0.5 },
       })
       return codes(40, async () => {
-        if (disturbed) await store.load('p').catch(() => {})
+        if (disturbed) await store.checkpoints.load('p').catch(() => {})
         await store.append({ stream: 's', events: [event] })
       })
     }
@@ -150,7 +150,7 @@ describe('a script', () => {
       'storage-failed',
       'ok',
     ])
-    expect(await codes(2, () => store.load('p'))).toEqual(['storage-failed', 'ok'])
+    expect(await codes(2, () => store.checkpoints.load('p'))).toEqual(['storage-failed', 'ok'])
     expect(store.faults.injected).toEqual([
       { call: 'append', at: 2, kind: 'before' },
       { call: 'append', at: 3, kind: 'before' },
@@ -174,14 +174,14 @@ describe('a script', () => {
         { call: 'acquire', at: 1, side: 'after' },
       ],
     })
-    await expect(store.save('p', 7)).rejects.toMatchObject({
+    await expect(store.checkpoints.save('p', 7)).rejects.toMatchObject({
       outcome: 'unknown',
       message: expect.stringContaining("save checkpoint 'p'"),
     })
-    expect(await store.load('p')).toBe(7)
-    await expect(store.tryAcquire('p')).rejects.toThrow('acquire leadership')
-    await expect(store.acquire('p')).rejects.toThrow('acquire leadership')
-    expect(await store.tryAcquire('p')).toBeDefined()
+    expect(await store.checkpoints.load('p')).toBe(7)
+    await expect(store.coordinator.tryAcquire('p')).rejects.toThrow('acquire leadership')
+    await expect(store.coordinator.acquire('p')).rejects.toThrow('acquire leadership')
+    expect(await store.coordinator.tryAcquire('p')).toBeDefined()
   })
 
   test('W21: after the act, a stream was read to its end, and then failed', async () => {
@@ -204,7 +204,7 @@ describe('a script', () => {
     })
     await expect(store.append({ stream: 's', events: [event] })).rejects.toBe(mine)
     store.faults.stop()
-    expect(await store.load('p')).toBeUndefined()
+    expect(await store.checkpoints.load('p')).toBeUndefined()
     expect(await store.append(write)).toMatchObject({ position: 1 })
   })
 })

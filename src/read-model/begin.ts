@@ -1,0 +1,42 @@
+/** What a run asks of the storage of its read model when it begins. */
+import type { EventShape } from '../events/event.js'
+import type { Projection } from './define.js'
+import { looksBack } from './earlier-versions.js'
+import { assertSameDefinition, handledBy } from './fingerprint.js'
+import { takeOver, type Slot, type StateRow, type TakeOver } from './state.js'
+import type { ReadModelStorage } from './storage.js'
+import { say } from '../messages.js'
+
+/** How many dead letters are read in one request. */
+const lettersAtOnce = 1024
+
+/** Takes over; see `takeOver`. */
+export async function begin<E extends EventShape>(
+  storage: ReadModelStorage,
+  definition: Projection<E>,
+  how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
+): Promise<StateRow> {
+  const erased = definition as unknown as Projection
+  // If the earlier versions cannot be read, a later run looks again.
+  const carried = looksBack(how.seen, definition.version)
+    ? await storage.leftOutBefore().catch(() => undefined)
+    : undefined
+  return storage.move(say`taking over`, (before) => {
+    // A run of another definition may have been the first one to store which events it handles.
+    assertSameDefinition(erased, before)
+    return takeOver(before, storage.log, { ...how, handles: handledBy(erased), carried })
+  })
+}
+
+/** The streams that dead letters of a slot block. */
+export async function readBlockedStreams(storage: ReadModelStorage, slot: Slot): Promise<ReadonlySet<string>> {
+  const blocked = new Set<string>()
+  for (let after = 0; ;) {
+    const page = await storage.letters(after, lettersAtOnce, slot)
+    for (const { stream, holdsStream, position } of page) {
+      if (holdsStream === true) blocked.add(stream)
+      after = position
+    }
+    if (page.length < lettersAtOnce) return blocked
+  }
+}

@@ -1,0 +1,88 @@
+/** What readers ask of a read model: each question returns rows of one moment. */
+import { requested } from '../../platform/indexeddb.js'
+import { readsBackwards } from '../../platform/engine-quirks.js'
+import type { DeadLetterRecord } from '../../projection/target.js'
+import { countedRows } from '../row-counts.js'
+import type { Slot, StateRow } from '../state.js'
+import type { Answers, Query, TableQuery } from '../storage.js'
+import type { ReadModelDatabase } from './database.js'
+import { letterStore, rowStore } from './layout.js'
+import { say } from '../../messages.js'
+
+type Turns = 'one' | 'several'
+
+/** `counting`: the state does not say how many rows there are. */
+export async function askReaders(
+  database: ReadModelDatabase,
+  asked: readonly TableQuery[],
+  counting = false,
+): Promise<Answers> {
+  const turns = asked.some(({ table, query }) => needsSeveralTurns(query, database.packable.includes(table), counting))
+  const { state, values } = await shownRows(
+    database,
+    say`reading '${asked[0]?.table}'`,
+    (slot) => asked.map(({ table }) => rowStore(slot, table)),
+    (transaction, slot) =>
+      Promise.all(asked.map(({ table, query }) => database.table(transaction, slot, table).ask(query, counting))),
+    turns ? 'several' : 'one',
+  )
+  let uncounted = false
+  const all = values.map((value, at) => {
+    const { table, query } = asked[at] as TableQuery
+    if (query.kind !== 'count' || value !== undefined) return value
+    const count = countedRows(state, table)
+    uncounted ||= count === undefined
+    return count
+  })
+  return uncounted ? askReaders(database, asked, true) : { values: all, state }
+}
+
+/** Dead letters after a position, in order; by default of the slot that readers see. */
+export async function lettersAfter(
+  database: ReadModelDatabase,
+  after: number,
+  limit: number,
+  slot?: Slot,
+): Promise<DeadLetterRecord[]> {
+  if (limit === 0) return []
+  const { values } = await shownRows(
+    database,
+    say`reading dead letters of '${database.key}'`,
+    (slot) => [letterStore(slot)],
+    (transaction, slot) =>
+      requested(transaction.objectStore(letterStore(slot)).getAll(IDBKeyRange.lowerBound(after, true), limit)),
+    'one',
+    slot,
+  )
+  return values as DeadLetterRecord[]
+}
+
+/** A cursor needs this page for every record, a limit counts rows and not packs, and rows of packs are counted in parts. */
+function needsSeveralTurns(query: Query, isPackable: boolean, counting: boolean): boolean {
+  if (query.kind === 'get') return false
+  const { direction, limit = Infinity, range = {} } = query.options
+  if (query.kind === 'count') return isPackable && (counting || range.lower !== undefined || range.upper !== undefined)
+  return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && isPackable)
+}
+
+/** Asks in one turn with the state; once more only if a rebuild was completed since the last time. `fixed`: whatever readers see. */
+async function shownRows(
+  database: ReadModelDatabase,
+  what: string,
+  storesOf: (slot: Slot) => readonly string[],
+  work: (transaction: IDBTransaction, slot: Slot) => Promise<unknown[]>,
+  turns: Turns,
+  fixed?: Slot,
+): Promise<{ values: unknown[]; state: StateRow }> {
+  for (;;) {
+    const slot = fixed ?? database.shown
+    const [state, values] = await database.read(
+      what,
+      storesOf(slot),
+      (transaction) => Promise.all([database.state(transaction), work(transaction, slot)]),
+      turns,
+    )
+    if (state.shown === slot || fixed !== undefined) return { values, state }
+    database.shown = state.shown
+  }
+}

@@ -1,0 +1,69 @@
+// Which names tables and models must not have.
+import { describe, expect, test } from 'vitest'
+import { defineEvents, defineProjection, openReadModel, table, type ReservedTableName } from 'tidemark'
+import { assertTableName, reservedModels } from '../../../src/read-model/reserved-names.js'
+import { memoryStore, model } from './support.js'
+
+const reserved: { readonly [N in ReservedTableName]: true } = {
+  at: true,
+  caughtUp: true,
+  close: true,
+  confirmed: true,
+  deadLetters: true,
+  definition: true,
+  live: true,
+  name: true,
+  pause: true,
+  position: true,
+  ready: true,
+  rebuild: true,
+  resume: true,
+  skip: true,
+  status: true,
+  stop: true,
+  tables: true,
+  then: true,
+  verify: true,
+}
+const refusal = expect.objectContaining({ code: 'invalid-name' })
+
+describe('H48: a reserved name of a table is refused', () => {
+  test.for([...Object.keys(reserved), '$', '$rows', 'tidemark:rows'])('%s', (name) => {
+    expect(() => assertTableName(name)).toThrow(refusal)
+    const tables = { [name]: table<{ id: string }>({ key: 'id' }) }
+    expect(() =>
+      defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'x', tables, on: { A() {} } }),
+    ).toThrow(refusal)
+  })
+  test.for(['At', 'names', 'a$', 'tidemark', 'toString', '__proto__'])('and no other one: %s', (name) => {
+    expect(() => assertTableName(name)).not.toThrow()
+  })
+})
+
+test('every member of a view has a name that no table may have', async () => {
+  const store = await memoryStore()
+  const definition = model()
+  const view = await openReadModel(store, definition)
+  expect(Object.keys(view).filter((name) => !(name in reserved))).toEqual(Object.keys(definition.tables))
+  expect(Object.keys(view.tables)).toEqual(Object.keys(definition.tables))
+  expect(view.tables.rows).toBe(view.rows)
+  await view.close()
+  await store.close()
+})
+
+test('every member of a store that a model would hide has a name that no model may have', async () => {
+  const store = await memoryStore()
+  for (const name of ['append', 'read', 'readStream', 'head', 'close', 'name'] as const) {
+    expect(store).toHaveProperty(name)
+    expect(reservedModels).toContain(name)
+  }
+  expect(new Set(reservedModels).size).toBe(reservedModels.length)
+  await store.close()
+})
+
+test('a table whose second call was forgotten is refused with what to write', () => {
+  const tables = { rows: table<{ id: string }>() } as never
+  expect(() =>
+    defineProjection(defineEvents<{ type: 'A'; data: null }>(), { name: 'x', tables, on: { A() {} } }),
+  ).toThrow(expect.objectContaining({ code: 'invalid-argument', message: expect.stringContaining('table<Row>()({') }))
+})
