@@ -19,9 +19,10 @@ const commands = ['src/commands/']
 const memory = ['src/log/memory/memory-log.ts', 'src/read-model/memory/memory-storage.ts']
 /** What `tidemark/memory` contains, so that a bundle on IndexedDB need not hold it. */
 const modelsInMemory = [
-  ...['memory/memory-storage', 'state', 'define', 'keys', 'kinds', 'equal', 'fingerprint'].map(
+  ...['memory/memory-storage', 'state', 'possible-state', 'dead-letters', 'earlier-versions', 'reserved-names'].map(
     (name) => `src/read-model/${name}.ts`,
   ),
+  ...['define', 'keys', 'kinds', 'equal', 'fingerprint'].map((name) => `src/read-model/${name}.ts`),
   'src/projection/target.ts',
 ]
 const core = 'openEventStore, defineEvents, defineProjection, startProjection, openReadModel'

@@ -97,19 +97,15 @@ export {
   type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
-export type { ReservedTableName } from './read-model/reserved-names.js'
+export type { ReservedProblem, ReservedTableName } from './read-model/reserved-names.js'
 export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
-export {
-  verifyReadModel,
-  type ReadModelDefect,
-  type ReadModelDefectKind,
-  type ReadModelVerificationResult,
-} from './maintenance/verify-read-model.js'
+export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
+export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
 export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
 export type { TableReader, TableReaders } from './reading/table-readers.js'
 

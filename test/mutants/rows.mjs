@@ -99,7 +99,7 @@ export default [
   },
   {
     id: 'rows-11',
-    file: 'src/read-model/unit-of-work/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/folds.ts',
     find: 'if (after === before && after !== undefined && entry.copied !== true) return',
     replace: 'if (after === before && after !== undefined) return',
     tests: ['test/contract/rows.node.test.ts'],
@@ -107,7 +107,7 @@ export default [
   },
   {
     id: 'rows-12',
-    file: 'src/read-model/unit-of-work/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/folds.ts',
     find: 'if (before !== undefined) table.remove(key)',
     replace: 'table.remove(key)',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],
@@ -115,7 +115,7 @@ export default [
   },
   {
     id: 'rows-13',
-    file: 'src/read-model/unit-of-work/unit-of-work.ts',
+    file: 'src/read-model/unit-of-work/event-work.ts',
     find: 'if (this.readFailure !== undefined) this.failed(this.readFailure.error)',
     replace: '',
     tests: ['test/unit/read-model/unit-of-work.test.ts'],

@@ -508,7 +508,7 @@ export default [
   },
   {
     id: 'rows-1',
-    file: 'src/read-model/unit-of-work/table-work.ts',
+    file: 'src/read-model/unit-of-work/row-check.ts',
     find: 'if (again.issues !== undefined || !sameStored(again.value, value))',
     replace: 'if (again.issues !== undefined)',
     tests: ['test/contract/schemas.node.test.ts'],
@@ -516,7 +516,7 @@ export default [
   },
   {
     id: 'rows-2',
-    file: 'src/read-model/unit-of-work/table-work.ts',
+    file: 'src/read-model/unit-of-work/row-check.ts',
     find: 'const before = freshCopy(row)',
     replace: 'const before = row',
     tests: ['test/contract/schemas.node.test.ts'],
@@ -524,15 +524,15 @@ export default [
   },
   {
     id: 'rows-3',
-    file: 'src/read-model/unit-of-work/table-work.ts',
-    find: 'this.#validate(freshCopy(value))',
-    replace: 'this.#validate(value)',
+    file: 'src/read-model/unit-of-work/row-check.ts',
+    find: 'validate(freshCopy(value))',
+    replace: 'validate(value)',
     tests: ['test/contract/schemas.node.test.ts'],
     breaks: 'the second run of a schema that changes in place compares a row with itself',
   },
   {
     id: 'rows-4',
-    file: 'src/read-model/unit-of-work/table-work.ts',
+    file: 'src/read-model/unit-of-work/row-check.ts',
     find: 'if (!sameStored(before, value)) {',
     replace: 'if (before !== value) {',
     tests: ['test/contract/schemas.node.test.ts'],

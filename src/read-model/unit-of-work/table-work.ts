@@ -1,14 +1,12 @@
 /** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
-import type { StandardResult, StandardSchema } from '../../events/catalogue.js'
-import { freshCopy } from '../../events/fresh-copy.js'
-import { isRefusedPromise } from '../../platform/promises.js'
+import type { StandardSchema } from '../../events/catalogue.js'
 import type { TableDefinition } from '../define.js'
-import { sameStored } from '../equal.js'
 import { IndexWatch } from '../index-watch.js'
 import { assertKey, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import type { RowSource } from '../storage.js'
+import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
 
@@ -37,7 +35,8 @@ export interface TableWorkOptions {
 export class TableWork {
   readonly #name: string
   readonly #keyName: string
-  readonly #schema: StandardSchema | undefined
+  /** Checks a row, and returns it as it is stored: see {@link rowCheck}. */
+  readonly checked: (row: unknown) => unknown
   readonly #source: RowSource
   readonly #read: RowRead[] | undefined
   readonly #cache: RowCache
@@ -66,7 +65,7 @@ export class TableWork {
     this.#read = read
     if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
-    this.#schema = definition.schema as StandardSchema | undefined
+    this.checked = rowCheck(name, definition.schema as StandardSchema | undefined)
     this.#source = source
     this.#cache = new RowCache(empty)
     this.#endIsKnown = empty
@@ -193,48 +192,6 @@ export class TableWork {
     const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
     assertKey(key, this.#keyOfRow)
     return key
-  }
-
-  /**
-   * A row as the table's schema makes it, which is stored. The schema must leave that as it is: a row that was read is put again.
-   *
-   * @throws InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output
-   */
-  checked(row: unknown): unknown {
-    if (isRefusedPromise(row))
-      throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`is a promise. Await it before it is put.`)
-    if (this.#schema === undefined) return row
-    // A copy, because a schema may change what it is given.
-    const before = freshCopy(row)
-    const result = this.#validate(row)
-    if (result.issues !== undefined) {
-      throw new InvalidArgumentError(
-        say`A row of '${this.#name}'`,
-        say`does not fit its schema: ${result.issues.map(({ message }) => message).join('; ')}`,
-      )
-    }
-    const { value } = result
-    if (!sameStored(before, value)) {
-      const again = this.#validate(freshCopy(value))
-      if (again.issues !== undefined || !sameStored(again.value, value)) {
-        throw new InvalidArgumentError(
-          `tables.${this.#name}.schema`,
-          say`changes its own output. A row that was read is checked again when it is put: change values before they are put.`,
-        )
-      }
-    }
-    return value
-  }
-
-  #validate(row: unknown): StandardResult<unknown> {
-    const result = (this.#schema as StandardSchema)['~standard'].validate(row) as
-      | StandardResult<unknown>
-      | Promise<StandardResult<unknown>>
-    if (!isRefusedPromise(result)) return result
-    throw new InvalidArgumentError(
-      `tables.${this.#name}.schema`,
-      say`is asynchronous. A row must be checked synchronously.`,
-    )
   }
 
   #write(entry: Entry): void {

@@ -1,28 +1,20 @@
 /** The unit of work: handlers run on it in memory, and what they leave is committed together. */
-import { InvalidArgumentError } from '../../errors.js'
-import { say } from '../../messages.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
-import { isRefusedPromise, isThenable } from '../../platform/promises.js'
+import { isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
 import type { Applying } from '../../projection/target.js'
-import { projectionKey, type Projection, type TableDefinition, type TableFold } from '../define.js'
-import { assertKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
-import { handedOut, type Entry } from './rows.js'
+import { projectionKey, type Projection, type TableDefinition } from '../define.js'
+import { assertKey, type MapKey, type RowKey } from '../keys.js'
+import type { Entry } from './rows.js'
 import type { RowsRead } from '../dead-letters.js'
 import type { RowChanges } from '../state.js'
 import type { RowSource } from '../storage.js'
 import { TableWork, type RowRead } from './table-work.js'
+import { EventWork, notAwaited } from './event-work.js'
+import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
-
-interface Fold<E extends EventShape> {
-  readonly table: string
-  readonly key: TableFold<E, unknown>['key']
-  readonly evolve: TableFold<E, unknown>['evolve']
-  /** What messages call its key. */
-  readonly label: string
-}
 
 /** If a page of events needs this many rows that are not in memory, more events should be prepared together. */
 const manyRows = 128
@@ -46,14 +38,7 @@ export class UnitOfWork<E extends EventShape> {
     if (options.remembersReads === true) this.#read = []
     this.#definition = definition
     this.#source = source
-    this.#folds = (Object.entries(definition.fold) as unknown as (readonly [string, TableFold<E, unknown>])[]).map(
-      ([table, fold]) => ({
-        table,
-        key: (event) => notLate(fold.key(event)),
-        evolve: (row, event) => fold.evolve(row, event),
-        label: say`The key of fold '${table}'`,
-      }),
-    )
+    this.#folds = foldsOf(definition)
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset()
   }
@@ -127,7 +112,7 @@ export class UnitOfWork<E extends EventShape> {
       ? ((on as Record<string, unknown>)[event.type] as Handler<E> | undefined)
       : undefined
     if (handler === undefined && this.#folds.length === 0) return
-    const at = new Application(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
+    const at = new EventWork(this.#tables, this.#load, handler === undefined ? undefined : this.#handlers)
     const handle = (): void | Promise<void> => {
       if (handler === undefined) return
       const result = this.#handlers.call(() => handler(event, this.#writers(at)))
@@ -180,104 +165,4 @@ export class UnitOfWork<E extends EventShape> {
       throw error
     })
   }
-}
-
-/** One event at work, on the tables as they were when it began. */
-class Application implements Invocation, Applying {
-  readonly tables: ReadonlyMap<string, TableWork>
-  readonly load: Invocation['load']
-  readonly #handlers: StackGuard | undefined
-  open = true
-  asked: string | undefined
-  loading = 0
-  readFailure: Invocation['readFailure']
-  done!: Promise<void>
-
-  constructor(tables: ReadonlyMap<string, TableWork>, load: Invocation['load'], handlers: StackGuard | undefined) {
-    this.tables = tables
-    this.load = load
-    this.#handlers = handlers
-  }
-
-  until(done: Promise<void>): this {
-    this.done = done
-    return this
-  }
-
-  ended(): void {
-    // A handler may have caught it, or taken the row for missing.
-    if (this.readFailure !== undefined) this.failed(this.readFailure.error)
-    if (this.loading > 0) this.failed(notAwaited(this.asked))
-    this.#close()
-    for (const table of this.tables.values()) table.keep()
-  }
-
-  failed(error: unknown): never {
-    this.#close()
-    for (const table of this.tables.values()) table.discard()
-    throw error
-  }
-
-  #close(): void {
-    this.open = false
-    this.#handlers?.leave()
-  }
-}
-
-/** What a handler writes after it ended is in no commit, and the checkpoint would move on without it. */
-const notAwaited = (table: string | undefined): InvalidArgumentError =>
-  new InvalidArgumentError(
-    say`Table '${table}'`,
-    say`was asked by a handler that did not wait for it. Await every get() and update() of a handler, also in loops, or return their promise.`,
-  )
-
-/** The keys that the folds of these events touch and that only the storage knows. */
-function unknownKeys<E extends EventShape>(
-  table: TableWork,
-  fold: Fold<E>,
-  events: readonly RecordedEvent<E>[],
-): RowKey[] {
-  const keys = new Map<MapKey, RowKey>()
-  for (const event of events) {
-    let key: RowKey | undefined
-    try {
-      key = fold.key(event)
-      if (key === undefined) continue
-      assertKey(key, fold.label)
-    } catch {
-      // The event fails when its turn comes, and then its policy is asked.
-      continue
-    }
-    if (table.needs(key)) keys.set(mapKeyOf(key), key)
-  }
-  return [...keys.values()]
-}
-
-/** A promise is refused as a key; its rejection must not come up as unhandled. */
-const notLate = <T>(key: T): T => (isRefusedPromise(key), key)
-
-function evolve<E extends EventShape>(
-  table: TableWork,
-  fold: Fold<E>,
-  key: RowKey,
-  entry: Entry,
-  event: RecordedEvent<E>,
-): void {
-  const before = handedOut(entry)
-  const after = fold.evolve(before, event)
-  if (after === before && after !== undefined && entry.copied !== true) return
-  if (after === null) {
-    if (before !== undefined) table.remove(key)
-    return
-  }
-  if (isRefusedPromise(after)) {
-    throw new InvalidArgumentError(
-      `fold.${fold.table}.evolve`,
-      say`returned a promise. It must return the row; await things in a handler of \`on\`.`,
-    )
-  }
-  const row = table.checked(after)
-  if (mapKeyOf(table.keyOf(row)) !== mapKeyOf(key))
-    throw new InvalidArgumentError(`fold.${fold.table}.evolve`, say`returned a row with another key than 'key' did.`)
-  table.stage(key, row as object)
 }
