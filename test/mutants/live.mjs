@@ -718,12 +718,4 @@ export default [
     tests: ['test/unit/running/rebuild.test.ts'],
     breaks: 'a rebuild is waited for although the caller does not want that',
   },
-  {
-    id: 'rebuild-3',
-    file: 'src/running/rebuild.ts',
-    find: 'refreshed: of.look(), built: true',
-    replace: 'refreshed: of.look()',
-    tests: ['test/unit/running/rebuild.test.ts'],
-    breaks: 'a wait for a rebuild spins, or ends before it is complete',
-  },
 ]
