@@ -69,12 +69,9 @@ export type { ProjectionResult, Projector } from './projection/projector.js'
 export type { ProjectionReport, ReportedEvent } from './projection/report.js'
 export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
-export {
-  startProjection,
-  type DeadLetter,
-  type ProjectionHandle,
-  type RebuildOptions,
-} from './running/start-projection.js'
+export { startProjection } from './running/start-projection.js'
+export type { DeadLetter, ProjectionHandle } from './running/handle.js'
+export type { RebuildOptions } from './running/rebuild.js'
 export type { CaughtUpResult, CaughtUpOptions } from './running/caught-up.js'
 export type { ProjectionStatus, StatusStore } from './running/status.js'
 
@@ -102,19 +99,15 @@ export {
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { ReservedProblem, ReservedTableName } from './read-model/reserved-names.js'
 export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
-export type { LiveQuery, LiveSnapshot } from './reading/live-query.js'
+export type { LiveQuery } from './reading/live-query.js'
+export type { LiveSnapshot } from './reading/live-snapshot.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
-export {
-  openReadModel,
-  type ReadModel,
-  type ReadModelOptions,
-  type TableReader,
-  type TableReaders,
-} from './reading/read-model-view.js'
+export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
+export type { TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
 export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'

@@ -23,7 +23,11 @@ export function mountControls(session: Session, tabs: TabWatch): void {
     },
   })
   const worker = button({ label: 'Use service worker', action: () => askWorker(session) })
-  const rebuild = button({ label: 'Rebuild', name: 'Rebuild this version', action: () => session.running?.rebuild() })
+  const rebuild = button({
+    label: 'Rebuild',
+    name: 'Rebuild this version',
+    action: () => session.running?.rebuild({ wait: false }),
+  })
   const build = button({ label: 'Build version 2', action: () => session.buildNext() })
   const who = h('p', { class: 'hint' })
   const again = h('p', { class: 'hint', role: 'status' })

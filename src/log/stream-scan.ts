@@ -26,21 +26,19 @@ export class StreamScan {
   /** Takes what a record holds of the stream. Returns the error of a record that was edited, with which the stream ends. */
   takeRecord(record: CommitRecord): Error | undefined {
     assertPlaced(record)
-    const { stream } = this
+    const { stream, after } = this
     const { events, problem } = decodeRecord(record)
+    const found = this.#found
     for (const event of events) {
-      const { position, version } = event
-      if (this.left === 0 || (problem === undefined && (event.stream !== stream || version <= this.after))) continue
+      if (this.left === 0 || (problem === undefined && (event.stream !== stream || event.version <= after))) continue
       if (problem !== undefined) {
-        this.#broken.set(position, problem)
+        this.#broken.set(event.position, problem)
         this.#next = undefined
-      } else if (this.#next !== undefined && version !== this.#next) {
-        return editedError(
-          position,
-          say`Stream '${stream}' has version ${describe(version)} at position ${position}, where ${this.#next} comes next`,
-        )
-      } else if (this.#next !== undefined) this.#next += 1
-      this.#found.push(event)
+      } else if (this.#next !== undefined) {
+        if (event.version !== this.#next) return this.#outOfOrder(event, this.#next)
+        this.#next += 1
+      }
+      found.push(event)
       this.left -= 1
     }
     // What was edited may be anything.
@@ -50,6 +48,13 @@ export class StreamScan {
       return editedError(record.at, say`A record says that stream '${stream}' is at version ${describe(last)}`)
     this.after = Math.max(this.after, last)
     return undefined
+  }
+
+  #outOfOrder({ position, version }: StoredEvent, next: number): Error {
+    return editedError(
+      position,
+      say`Stream '${this.stream}' has version ${describe(version)} at position ${position}, where ${next} comes next`,
+    )
   }
 
   /** Hands over what was found since the last call. */

@@ -6,7 +6,7 @@ import type { FitsStore, Reads } from '../events/fits.js'
 import { databaseName } from '../events/names.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { deleteDatabase } from '../platform/connection.js'
-import { memoryReadModels } from '../running/attach.js'
+import { memoryReadModels } from '../running/shared-storage.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 
 /**

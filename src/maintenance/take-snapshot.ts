@@ -1,7 +1,7 @@
 /** Takes a snapshot of a read model; changes and makes nothing. */
 import type { StoreInternals } from '../log/open.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
-import { memoryReadModels } from '../running/attach.js'
+import { memoryReadModels } from '../running/shared-storage.js'
 import { snapshotOfDatabase } from './indexeddb/indexeddb-snapshot.js'
 import type { Snapshot } from './snapshot.js'
 

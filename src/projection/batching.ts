@@ -42,7 +42,7 @@ export class Batch {
   #since = 0
   /** The longest time between two commits, ms. Grows with slow commits, which are to take a tenth of the time at most. */
   #time: number
-  /** Events came in during the last commit, which took so many ms. */
+  /** Events came in during the last commit, and took this many ms. */
   #burst: number | undefined
 
   constructor(settings: Settings, run: RunProgress) {
@@ -108,7 +108,7 @@ export class Batch {
     for (const what of ['applied', 'skipped', 'parked'] as const) this.#run[what] += counts[what]
   }
 
-  /** A commit took so many ms; `inBurst`: more events came in meanwhile. */
+  /** A commit took `took` ms; `inBurst`: more events came in meanwhile. */
   committed(position: number, took: number, inBurst: boolean, now: number): void {
     const [least, most] = this.#settings.batchTime
     this.stored(position)

@@ -161,10 +161,10 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   async replay(position: number): Promise<void> {
     if (this.#store === undefined)
-      throw new InvalidArgumentError('letter', say`cannot be replayed without an event store.`)
+      throw new InvalidArgumentError('deadLetter', say`cannot be replayed without an event store.`)
     const [letter] = await this.deadLetters(position - 1, 1)
     if (letter?.position !== position)
-      throw new InvalidArgumentError('letter', say`is not there any more: it was replayed or discarded already.`)
+      throw new InvalidArgumentError('deadLetter', say`is not there any more: it was replayed or discarded already.`)
     await this.#call(await this.#store.event(position))
     await this.discard(position)
   }

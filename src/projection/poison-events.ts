@@ -60,7 +60,7 @@ export class PoisonEvents {
     return had
   }
 
-  /** A commit of so many events begins. Returns what it stores as `ends`. */
+  /** A commit of this many events begins. Returns what it stores as `ends`. */
   committing(events: number): number | undefined {
     if (this.alone) {
       this.#alone = Math.max(0, this.#alone - events)

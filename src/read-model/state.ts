@@ -160,7 +160,7 @@ export function tried(key: string, { trying, ...before }: StateRow, from: StateR
 }
 
 /** The projection is resumed or rebuilt: suspected poison events are tried again. */
-export function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
+function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
   return rest
 }
 

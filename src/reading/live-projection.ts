@@ -21,30 +21,30 @@ import { liveQuery, type LiveQuery } from './live-query.js'
 export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
   /**
    * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
-   * place changes nothing of the app's.
+   * place does not change the app's own object.
    */
   readonly initial: S
   /**
-   * By event type: what becomes of the state. Must not wait. Return a new state where something changes: one that is always changed in place
-   * works too, but is copied each time it is shown.
+   * By event type: returns the next state, synchronously. Return a new object if something changes: a state that is changed in place works, too,
+   * but is copied each time it is shown.
    */
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => NoInfer<S> | Next }
   /** Further narrows which events are read. @default the types of `on` */
   readonly filter?: EventFilter<E>
-  /** For tests. @default the clock of this context */
+  /** For tests: drives the pauses and limits of its runs. @default the clock of this context */
   readonly clock?: Clock
 }
 
 const pageSize = 4096
-/** A lost hint is made up for within so many ms. */
+/** How often the log is read although no hint came, ms. */
 const slowPoll = 5_000
 
 /**
- * Folds the log into a value that follows it, in this context alone: nothing is stored, and every context that asks folds for
- * itself. Begins with the first subscriber, rests without one, and goes on from where it was. A fold that throws shows as
- * `{ status: 'error' }`, and is tried again as the run of any live query. Of a closed store it shows a ClosedError with the last value.
+ * Folds the log into a value that follows it, in the memory of this context: nothing is stored, and every context folds for itself. Begins
+ * with the first subscriber, rests without one, and continues from where it was. If a fold throws, the snapshot is an `'error'`, and the event
+ * is tried again as the run of any live query. Of a closed store the snapshot is an `'error'` with a ClosedError and the last value.
  *
- * @throws InvalidArgumentError, InvalidNameError for an unknown option, and for a filter or fold that is none
+ * @throws InvalidArgumentError, InvalidNameError for an unknown option, a fold that is not a function, and an invalid filter
  *
  * @example
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })

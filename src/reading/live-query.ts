@@ -1,86 +1,75 @@
-/** Values that keep themselves up to date while somebody looks at them. */
+/** Values that stay up to date while they have subscribers. */
 import { QueryTimeoutError } from '../errors.js'
+import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { listenerSet } from '../platform/listeners.js'
-import { equal } from '../read-model/equal.js'
-
-/** What a live query shows. */
-export type LiveSnapshot<V> =
-  | { readonly status: 'loading' }
-  | {
-      readonly status: 'ready'
-      readonly data: V
-      /** Where this answer was first read: it may hold for later positions, too. */ readonly position: number
-    }
-  /** `data`: the last answer, if there was one. Runs again by itself, unless `error` is a ClosedError: the view or store was closed. */
-  | { readonly status: 'error'; readonly error: unknown; readonly data?: V }
+import { answered, failed, loading, rested, type LiveAnswer, type LiveSnapshot } from './live-snapshot.js'
 
 /**
- * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each works detached. Runs while it has a
+ * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each method works detached. Runs while it has a
  * subscriber, and rests otherwise.
  *
  * A run that fails is made again at the next change, for each new subscriber, and after 5 s, 10 s, … 60 s. One that did not settle
  * within 30 s counts as failed (`QueryTimeoutError`), and its late result is dropped.
+ *
+ * @example
+ * const stop = live.subscribe(() => render(live.getSnapshot()))
  */
 export interface LiveQuery<V> {
   /** Calls back when the snapshot is another one. Returns how to stop that. */
   subscribe(listener: () => void): () => void
-  /** The same object as long as the answer is the same. */
+  /** The same object as long as it says the same. */
   getSnapshot(): LiveSnapshot<V>
-  /** For rendering on a server, and for the first render over its HTML: always the same `{ status: 'loading' }`. */
+  /** For rendering on a server, and for the first render over its HTML: always the same snapshot, which is `'loading'`. */
   getServerSnapshot(): LiveSnapshot<V>
 }
 
 /** Where a live value comes from. */
 export interface LiveSource<V> {
   /** Resolves with nothing if what was read does not belong together. Each call of `progress` puts off the end of its time. */
-  evaluate(progress: () => void): Promise<{ readonly data: V; readonly position: number } | undefined>
+  evaluate(progress: () => void): Promise<LiveAnswer<V> | undefined>
   /** Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. Returns how to stop that. */
   watch(changed: () => void, ended: () => void): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown
 }
 
-/** The pause before a failed run is repeated, at first and at most, ms. */
-const pauses = [5_000, 60_000] as const
+/** Before a failed run is made again, ms. */
+const pauses = { delay: 5_000, maxDelay: 60_000 }
 /** A run that does not settle within that is given up, ms. */
 const runTimeout = 30_000
 
-const loading = Object.freeze({ status: 'loading' as const })
+/** A run under way, and when it last made progress. */
+interface Run {
+  since: number
+}
 
-/** Makes a live query of a source: one evaluation at a time, and one more if something changed in between. */
+/** Makes a live query of a source: one run at a time, and one more if something changed meanwhile. */
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
   let snapshot: LiveSnapshot<V> = loading
   const listeners = listenerSet()
-  /** The evaluation under way, and when it last got on. Of one that was given up nothing is heard any more. */
-  let run: { since: number } | undefined
+  /** What a run that was given up comes to is dropped. */
+  let run: Run | undefined
   let again = false
   let ended = false
   let stop: (() => void) | undefined
-  let pause: number = pauses[0]
-  let cancelRetry: (() => void) | undefined
   let cancelDeadline = () => {}
+  const retry = retries(clock, () => {
+    if (run === undefined) evaluate()
+  })
 
   const set = (next: LiveSnapshot<V>) => {
+    if (next === snapshot) return
     snapshot = next
     listeners.tell()
   }
-  const failed = (error: unknown): LiveSnapshot<V> => ({
-    status: 'error',
-    error,
-    ...('data' in snapshot ? { data: snapshot.data } : {}),
-  })
   const rest = () => {
     stop?.()
     stop = undefined
     cancelDeadline()
-    calm()
-  }
-  const calm = () => {
-    cancelRetry?.()
-    cancelRetry = undefined
-    pause = pauses[0]
+    retry.calm()
+    snapshot = rested(snapshot)
   }
   /** Shows that the source ended, if it did. */
   const end = (): boolean => {
@@ -88,34 +77,21 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (error === undefined || ended) return ended
     ended = true
     rest()
-    set(failed(error))
+    set(failed(snapshot, error))
     return true
   }
-  /** A change does not put off the retry that waits. */
-  const retryLater = () => {
-    cancelRetry ??= clock.schedule(pause, () => {
-      cancelRetry = undefined
-      pause = Math.min(2 * pause, pauses[1])
-      if (run === undefined) evaluate()
-    })
-  }
-  /** Gives a run up that does not get on. */
-  const limit = (mine: { since: number }) => {
-    const { since } = mine
-    cancelDeadline = startDeadline(clock, since + runTimeout - clock.monotonic(), () => {
-      if (mine.since > since) limit(mine)
-      else finish(mine, failed(new QueryTimeoutError(runTimeout)))
-    })
-  }
-  const finish = (mine: { since: number }, next: LiveSnapshot<V> | undefined) => {
+  const finish = (mine: Run, next: LiveSnapshot<V> | undefined) => {
     if (run !== mine) return
     run = undefined
     cancelDeadline()
     if (stop === undefined || end()) return
-    if (next?.status === 'ready') calm()
-    else retryLater()
-    if (next !== undefined && next !== snapshot) set(next)
+    if (next?.status === 'ready') retry.calm()
+    else retry.later()
+    if (next !== undefined) set(next)
     if (again) evaluate()
+  }
+  const limit = (mine: Run) => {
+    cancelDeadline = runDeadline(clock, mine, () => finish(mine, failed(snapshot, new QueryTimeoutError(runTimeout))))
   }
   const evaluate = () => {
     again = true
@@ -126,37 +102,66 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     source
       .evaluate(() => (mine.since = clock.monotonic()))
       .then(
-        (answer) =>
-          finish(
-            mine,
-            answer &&
-              (snapshot.status === 'ready' && equal(snapshot.data, answer.data)
-                ? snapshot
-                : { status: 'ready', ...answer }),
-          ),
-        (error: unknown) => finish(mine, failed(error)),
+        (answer) => finish(mine, answer && answered(snapshot, answer)),
+        (error: unknown) => finish(mine, failed(snapshot, error)),
       )
   }
+  const subscribe = (listener: () => void) => {
+    if (stop !== undefined) {
+      if (run === undefined && snapshot.status !== 'ready') evaluate()
+    } else if (!end()) {
+      stop = source.watch(evaluate, end)
+      // One that was under way before the rest.
+      if (run !== undefined) limit(run)
+      evaluate()
+    }
+    const remove = listeners.add(listener)
+    return () => {
+      if (remove() && listeners.size === 0) rest()
+    }
+  }
   return {
-    subscribe(listener) {
-      if (stop !== undefined) {
-        if (run === undefined && snapshot.status !== 'ready') evaluate()
-      } else if (!end()) {
-        stop = source.watch(evaluate, end)
-        // One that was under way before the rest.
-        if (run !== undefined) limit(run)
-        evaluate()
-      }
-      const remove = listeners.add(listener)
-      return () => {
-        if (remove() && listeners.size === 0) rest()
-      }
-    },
+    subscribe,
     getSnapshot() {
-      // Those who subscribed are told by the source.
+      // With subscribers, the source reports its end.
       if (stop === undefined) end()
       return snapshot
     },
     getServerSnapshot: () => loading,
   }
+}
+
+/** Runs again after pauses that grow, until it is calm. */
+function retries(clock: Clock, again: () => void): { later(): void; calm(): void } {
+  let failures = 0
+  let cancel: (() => void) | undefined
+  return {
+    /** A change does not put off the retry that waits. */
+    later() {
+      cancel ??= clock.schedule(pauseBefore(failures, pauses), () => {
+        cancel = undefined
+        failures += 1
+        again()
+      })
+    },
+    calm() {
+      cancel?.()
+      cancel = undefined
+      failures = 0
+    },
+  }
+}
+
+/** Calls back once a run made no progress for its time. Returns how to stop that. */
+function runDeadline(clock: Clock, run: Run, giveUp: () => void): () => void {
+  let cancel = () => {}
+  const begin = () => {
+    const { since } = run
+    cancel = startDeadline(clock, since + runTimeout - clock.monotonic(), () => {
+      if (run.since > since) begin()
+      else giveUp()
+    })
+  }
+  begin()
+  return () => cancel()
 }

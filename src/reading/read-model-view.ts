@@ -1,60 +1,52 @@
-/** Reading a read model from any tab, and live queries over it. */
+/** Reading a read model in any context, and live queries over it. */
 import { ClosedError, InvalidArgumentError } from '../errors.js'
-import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
+import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
-import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
-import { openStorage } from '../running/attach.js'
-import {
-  isDefinition,
-  projectionKey,
-  type IndexOf,
-  type Projection,
-  type RowOf,
-  type Tables,
-} from '../read-model/define.js'
-import { equal } from '../read-model/equal.js'
-import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from '../read-model/keys.js'
-import { liveQuery, type LiveQuery, type LiveSource } from './live-query.js'
-import { stampOf } from '../read-model/state.js'
-import type { Answer, Query, QueryOptions, ReadModelStorage, Selection, TableQuery } from '../read-model/storage.js'
+import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
+import type { Query, ReadModelStorage } from '../read-model/storage.js'
+import { openStorage } from '../running/shared-storage.js'
+import { watchCommits } from './commits.js'
+import { liveQuery, type LiveQuery } from './live-query.js'
+import { modelQuery, type QueryPorts } from './model-query.js'
+import { readers, type TableReaders } from './table-readers.js'
 
-/** A table as a reader sees it. Rows are the reader's own copies. */
-export interface TableReader<Row, Index extends string = string> {
-  get(key: RowKey): Promise<Row | undefined>
+/** What a read model has in addition to its tables. */
+export interface ReadModelView<T extends Tables> {
   /**
-   * Rows in the order of the key, or of `index`.
+   * The tables once more, for generic code: `view.tables.baskets` is `view.baskets`.
    *
-   * @throws InvalidArgumentError for an unknown option, an index that is not declared, and a range or limit that makes no sense
+   * @example
+   * for (const [name, table] of Object.entries(view.tables)) console.log(name, await table.count())
    */
-  getAll(options?: QueryOptions<Index>): Promise<Row[]>
-  /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
-  count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
-}
-
-/** The tables of a read model as a reader sees them. */
-export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
-
-/** A read model, open for reading: its tables by name, and more. */
-export type ReadModel<T extends Tables> = TableReaders<T> & {
-  /** The tables by name, for code that does not know them. */
   readonly tables: TableReaders<T>
   /**
-   * Runs the query now and after every commit that touched a table it read, in whichever tab. Everything that one run reads
-   * belongs to one commit: where commits came between its reads it is run again, and until that succeeds the answer before stays.
-   * Once the view is closed its snapshot says so: `'error'` with a ClosedError and the last value.
+   * A query that runs now, and after every commit that touched a table it read, in any context. Everything that one run reads belongs to one
+   * commit: if commits came between its reads, it runs again, and until that succeeds the answer before stays. Once the view is closed, its
+   * snapshot is an `'error'` with a ClosedError and the last answer.
+   *
+   * @param query reads the tables that it is given; what it returns should be plain data, so that equal results can be recognised
+   *
+   * @example
+   * const largest = view.live(({ baskets }) => baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 }))
    */
   live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V>
-  /** Everything up to here is in the rows. */
+  /** Every event up to this position is in the rows. */
   position(): Promise<number>
+  /** Ends reading and every live query of this view. */
   close(): Promise<void>
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/** A read model, open for reading: its tables by name, and more. */
+export type ReadModel<T extends Tables> = TableReaders<T> & ReadModelView<T>
 
 /** What `openReadModel` takes. */
 export interface ReadModelOptions {
@@ -62,17 +54,17 @@ export interface ReadModelOptions {
   readonly clock?: Clock
 }
 
-/** A lost hint is made up for within so many ms. */
-const slowPoll = 5_000
-/** How often one run of a live query is tried because a commit came between its reads. */
-const maxTries = 3
-
 /**
- * Opens the read model of a projection for reading. It need not be led by this tab, or be complete: see `position`.
+ * Opens the read model of a projection for reading. Any context may run the projection, and the rows need not be complete: see `position`.
  *
  * @throws InvalidArgumentError for what `defineProjection` did not make, and for an unknown option
  * @throws DefinitionChangedError if its tables, event types or filter were declared differently under the same version,
  *   or another definition of its name and version is in use in this context
+ *
+ * @example
+ * const view = await openReadModel(store, basket)
+ * const row = await view.baskets.get('basket-1')
+ * const open = view.live(({ baskets }) => baskets.count())
  */
 export async function openReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
@@ -102,172 +94,60 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   const key = projectionKey(definition)
   const { storage } = await openStorage(store, definition as unknown as Projection<E>)
   try {
-    // The app asks: one try at once, whatever failed before.
+    // The app asks: one try immediately, whatever failed before.
     await storage.open({ urgent: true })
   } catch (error) {
     storage.close()
     throw error
   }
-  let closed = false
-  /** The live queries that have subscribers. */
-  const watching = listenerSet()
-  const closedError = () => new ClosedError(say`The read model '${key}'`)
-  const ask = async (table: string, query: Query): Promise<Answer> => {
-    if (closed) throw closedError()
-    const { values, state } = await storage.queries([{ table, query }])
-    return { value: values[0], state }
-  }
-
-  function live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V> {
-    if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
-    let touched: ReadonlySet<string> = new Set()
-    /** What the evaluation under way has read so far. */
-    let reading: ReadonlySet<string> = new Set()
-    const evaluate = async () => {
-      /** What the last try asked, read at one moment: the next try, which asks the same, is not torn. */
-      let known: Known[] = []
-      for (let tries = 1; ; tries += 1) {
-        const tables = new Set<string>()
-        reading = tables
-        const asked: TableQuery[] = []
-        const stamps = new Map<string, number>()
-        const value = await query(
-          readers<T>(definition, async (table, question) => {
-            tables.add(table)
-            asked.push({ table, query: question })
-            const at = known.findIndex((one) => one.table === table && equal(one.query, question))
-            const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-            stamps.set(stampOf(answer.state, false), answer.state.position)
-            return answer
-          }),
-        )
-        // Another evaluation, if this one was given up meanwhile, knows better.
-        if (reading === tables) touched = tables
-        if (stamps.size < 2)
-          return { data: value, position: [...stamps.values()][0] ?? (await storage.state()).position }
-        if (tries === maxTries) return undefined
-        const { values, state } = await storage.queries(asked)
-        known = asked.map((one, at) => ({ ...one, answer: { value: values[at], state } }))
-      }
-    }
-    const source: LiveSource<V> = {
-      evaluate,
-      end: () => (closed ? closedError() : undefined),
-      watch(changed, ended) {
-        // Nothing is known to be touched before the first answer.
-        const stop = watchCommits(key, storage, signals, clock, (tables) => {
-          if (
-            touched.size === 0 ||
-            tables === 'unknown' ||
-            tables.some((table) => touched.has(table) || reading.has(table))
-          )
-            changed()
-        })
-        const remove = watching.add(ended)
-        return () => {
-          remove()
-          stop()
-        }
-      },
-    }
-    return liveQuery(source, clock)
-  }
-
-  const tables = readers<T>(definition, ask)
-  const view = {
-    ...tables,
-    tables,
-    live,
-    position: async () => (await storage.state()).position,
-    async close() {
-      closed = true
-      watching.tell()
-      storage.close()
-    },
-  }
-  if (typeof Symbol.asyncDispose === 'symbol')
-    Object.defineProperty(view, Symbol.asyncDispose, { value: () => view.close() })
-  return view as unknown as ReadModel<T>
+  return view(definition.tables, key, storage, signals, clock)
 }
 
-/** The tables of a definition, answered by `ask`. */
-function readers<T extends Tables>(
-  { tables }: { readonly tables: T },
-  ask: (table: string, query: Query) => Promise<Answer>,
-): TableReaders<T> {
-  const selected = (
-    name: string,
-    options: QueryOptions,
-    known: readonly string[],
-  ): Selection & { readonly isEmpty: boolean } => {
-    onlyKnown(options, known)
-    const { index, direction, limit = Infinity } = options
-    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0))
-      throw new InvalidArgumentError('limit', say`must be a whole number of at least 0, or Infinity.`)
-    if (index !== undefined && !Object.hasOwn(tables[name]?.indexes ?? {}, index))
-      throw new InvalidArgumentError('index', say`'${index}' is not declared for table '${name}'.`)
-    if (direction !== undefined && direction !== 'next' && direction !== 'prev')
-      throw new InvalidArgumentError('direction', say`must be 'next' or 'prev'.`)
-    const range = checkedRange(options.range)
-    // `getAll(range, 0)` would return everything (H15), and IndexedDB takes no count of 2 ** 32.
-    return {
-      index,
-      range,
-      direction,
-      limit: limit < 2 ** 32 ? limit : Infinity,
-      isEmpty: limit === 0 || isEmptyRange(range),
-    }
-  }
-  const reader = (name: string): TableReader<unknown> => ({
-    async get(key) {
-      assertKey(key, say`The key of '${name}'`)
-      return (await ask(name, { kind: 'get', key: copyOfKey(key) })).value
-    },
-    async getAll(given = {}) {
-      const { isEmpty, ...options } = selected(name, given, ['index', 'range', 'direction', 'limit'])
-      return isEmpty ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
-    },
-    async count(given = {}) {
-      const { isEmpty, ...options } = selected(name, given, ['index', 'range'])
-      return isEmpty ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
-    },
-  })
-  return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
-}
-
-/** An answer that was read beforehand. */
-interface Known extends TableQuery {
-  readonly answer: Answer
-}
-
-/** Tells of commits: by hints, and where those were lost by looking now and then. */
-function watchCommits(
+function view<T extends Tables>(
+  tables: T,
   key: string,
   storage: ReadModelStorage,
   signals: Signals,
   clock: Clock,
-  changed: (tables: readonly string[] | 'unknown') => void,
-): () => void {
-  let seen: string | undefined
-  const checkForCommit = async () => {
-    // A first look that fails must not let the next one pass for it: what happened in between would be missed.
-    const stamp = await storage.state().then(
-      (state) => stampOf(state, false),
-      () => seen ?? '',
-    )
-    if (stamp === seen) return
-    const first = seen === undefined
-    seen = stamp
-    if (!first) changed('unknown')
+): ReadModel<T> {
+  let closed = false
+  /** The live queries that have subscribers. */
+  const watching = listenerSet()
+  const closedError = () => new ClosedError(say`The read model '${key}'`)
+  const ports: QueryPorts = {
+    storage,
+    async ask(table: string, query: Query) {
+      if (closed) throw closedError()
+      const { values, state } = await storage.queries([{ table, query }])
+      return { value: values[0], state }
+    },
+    end: () => (closed ? closedError() : undefined),
+    watch(changed, ended) {
+      const stop = watchCommits(key, storage, signals, clock, changed)
+      const remove = watching.add(ended)
+      return () => {
+        remove()
+        stop()
+      }
+    },
   }
-  void checkForCommit()
-  const stopListening = signals.listen((hint) => {
-    if (hint.kind !== 'committed' || hint.projection !== key) return
-    changed(hint.tables)
-  })
-  const stopLooking = lookOut(clock, slowPoll, () => void checkForCommit())
-  return () => {
-    stopListening()
-    stopLooking()
+  const close = async () => {
+    closed = true
+    watching.tell()
+    storage.close()
   }
+  const readable = readers(tables, ports.ask)
+  return disposable<ReadModel<T>>(
+    {
+      ...readable,
+      tables: readable,
+      live<V>(query: (tables: TableReaders<T>) => V | Promise<V>) {
+        if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
+        return liveQuery(modelQuery(tables, query, ports), clock)
+      },
+      position: async () => (await storage.state()).position,
+      close,
+    } as unknown as Omit<ReadModel<T>, typeof Symbol.asyncDispose>,
+    close,
+  )
 }

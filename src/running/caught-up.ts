@@ -6,23 +6,28 @@ import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { stallTimeout } from '../projection/stall-watch.js'
 import type { Invocation } from '../projection/stack-guard.js'
-import type { StatusStore } from './status.js'
+import type { ProjectionStatus, StatusStore } from './status.js'
 
 /** How long `caughtUp` waits. */
 export interface CaughtUpOptions {
-  /** Ends the wait with the signal's reason. */
+  /** Ends the wait with the signal's reason. @default none */
   readonly signal?: AbortSignal | undefined
-  /** ms; in a page that is being prerendered from its activation on, and once more after the page slept. @default no end */
+  /**
+   * The longest wait, in ms. It begins when a page that is being prerendered is activated, and once more after the page slept.
+   * @default no limit
+   */
   readonly timeout?: number
-  /** What a timeout does: throw, or answer with `stale: true`. @default 'throw' */
+  /** What a timeout does: reject with CaughtUpTimeoutError, or resolve with `stale: true`. @default 'throw' */
   readonly onTimeout?: 'throw' | 'stale'
 }
 
-/** Where a projection stood when the wait ended. */
+/** What `caughtUp` resolves with: the state of the projection when the wait ended. */
 export interface CaughtUpResult {
+  /** Every event up to this position is in the rows that readers see. */
   readonly position: number
+  /** The end of the log, as far as is known. */
   readonly head: number
-  /** The position was not reached before the timeout. */
+  /** The position that was waited for was not reached before the timeout. */
   readonly stale: boolean
 }
 
@@ -38,34 +43,54 @@ export function assertCaughtUpOptions(options: CaughtUpOptions): void {
 }
 
 /** A handler that waits for its own projection would wait for ever. */
-export const waitsForItself = (name: string) =>
+export const waitsForItself = (name: string, method: string, advice: string): InvalidArgumentError =>
   new InvalidArgumentError(
-    'caughtUp',
-    say`is called by a handler of projection '${name}', which would wait for itself. Read the tables that the handler is given.`,
+    method,
+    say`is called by a handler of projection '${name}', which would wait for itself. ${advice}`,
   )
 
-/**
- * Waits on a status, once it is `refreshed`, until it covers a position, and `built` also until no rebuild is under way. Rejects at once, with the
- * reason, where nothing will move it. `caller` is the handler that may be asking.
- */
-export function waitUntilCaughtUp(
-  name: string,
-  status: StatusStore,
+/** What a wait depends on. */
+export interface Waiting {
+  /** The projection's name. */
+  readonly name: string
+  readonly status: Pick<StatusStore<ProjectionStatus>, 'getSnapshot' | 'subscribe'>
+  readonly clock: Clock
+  /** The handler that may be waiting for its own projection, and what to throw then. */
+  readonly caller?: Invocation | undefined
+  readonly itself: () => Error
+  /** What the status says counts once this resolves. */
+  readonly refreshed: Promise<void>
+  /** Wait until no rebuild is under way, as well. */
+  readonly built?: boolean | undefined
+}
+
+/** What a status means to a caller who waits: it is there, or nothing will move it, or nothing yet. */
+function outcome(
+  { name, built = false }: Waiting,
+  status: ProjectionStatus,
   wanted: number,
-  options: CaughtUpOptions,
-  clock: Clock,
-  caller: Invocation | undefined,
-  refreshed: Promise<void>,
-  built = false,
+): true | { error: unknown } | undefined {
+  const { phase, position, lastError, rebuilding } = status
+  if (position >= wanted && !(built && rebuilding !== undefined)) return true
+  if (phase === 'faulted') return { error: lastError }
+  if (phase === 'stopped') return { error: new ClosedError(say`Projection '${name}'`) }
+  if (phase !== 'paused') return undefined
+  const message = say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
+  return { error: new ProjectionFailedError(message, { projector: name, attempts: 0, position }, undefined) }
+}
+
+/** Waits until a projection covers a position. Rejects with the reason, without delay, where nothing will move it. */
+export function waitUntilCaughtUp(
+  waiting: Waiting,
+  wanted: number,
+  { signal, timeout, onTimeout = 'throw' }: CaughtUpOptions,
 ): Promise<CaughtUpResult> {
-  const { signal, timeout, onTimeout = 'throw' } = options
-  // Nobody may come to hear of it.
+  const { status, clock, caller, itself, refreshed } = waiting
+  // Reported below, unless the wait ended before.
   refreshed.catch(() => {})
   return new Promise((resolve, reject) => {
-    const here = (stale: boolean): CaughtUpResult => {
-      const { position, head } = status.getSnapshot()
-      return { position, head, stale }
-    }
+    let over = false
+    let unsubscribe = () => {}
     const finish = (settle: () => void) => {
       over = true
       unsubscribe()
@@ -74,40 +99,26 @@ export function waitUntilCaughtUp(
       signal?.removeEventListener('abort', aborted)
       settle()
     }
-    const check = () => {
-      const { phase, position, lastError, rebuilding } = status.getSnapshot()
-      if (position >= wanted && !(built && rebuilding !== undefined)) finish(() => resolve(here(false)))
-      else if (phase === 'faulted') finish(() => reject(lastError))
-      else if (phase === 'stopped') finish(() => reject(new ClosedError(say`Projection '${name}'`)))
-      else if (phase === 'paused') {
-        finish(() =>
-          reject(
-            new ProjectionFailedError(
-              say`Projection '${name}' is paused at ${position}. Call resume().`,
-              { projector: name, attempts: 0, position },
-              undefined,
-            ),
-          ),
-        )
-      }
+    const arrived = (stale: boolean) => {
+      const { position, head } = status.getSnapshot()
+      finish(() => resolve({ position, head, stale }))
     }
-    const aborted = () => finish(() => reject(signal?.reason))
-    const late = () =>
-      finish(() => {
-        const { position, head } = status.getSnapshot()
-        if (onTimeout === 'stale') resolve(here(true))
-        else reject(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
-      })
-    let unsubscribe = () => {}
-    let over = false
+    const fail = (error: unknown) => finish(() => reject(error))
+    const check = () => {
+      const found = outcome(waiting, status.getSnapshot(), wanted)
+      if (found === true) arrived(false)
+      else if (found !== undefined) fail(found.error)
+    }
+    const aborted = () => fail(signal?.reason)
+    const late = () => {
+      const { position, head } = status.getSnapshot()
+      if (onTimeout === 'stale') arrived(true)
+      else fail(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
+    }
     const cancel = timeout === undefined ? () => {} : startDeadline(clock, timeout, late)
-    // Others that ask at such a moment are served long before.
+    // A caller that is no handler, and asks at such a moment, is served long before.
     const unsuspect =
-      caller === undefined
-        ? () => {}
-        : clock.schedule(stallTimeout, () => {
-            if (!caller.ended) finish(() => reject(waitsForItself(name)))
-          })
+      caller === undefined ? () => {} : clock.schedule(stallTimeout, () => void (caller.ended || fail(itself())))
     signal?.addEventListener('abort', aborted, { once: true })
     if (signal?.aborted === true) return aborted()
     // Timer and signal count from here; what the status says counts once it was looked at.
@@ -116,6 +127,6 @@ export function waitUntilCaughtUp(
       unsubscribe = status.subscribe(check)
       check()
     }
-    refreshed.then(begin, (error: unknown) => finish(() => reject(error)))
+    refreshed.then(begin, fail)
   })
 }

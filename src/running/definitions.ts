@@ -1,4 +1,4 @@
-/** Which definitions are at work in this context: two under one name would share rows, and only one of them would make them. */
+/** Which definitions are in use in this context: two under one name would share rows, and only one of them would write those. */
 import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
@@ -8,12 +8,12 @@ import type { Projector } from '../projection/projector.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import { fingerprintOf, handledBy } from '../read-model/fingerprint.js'
 
-/** A definition at work, and everything that uses it. */
+/** A definition in use, and everything that uses it. */
 export interface InUse {
   readonly definition: object
   /** The store of each. */
   readonly users: StoreInternals[]
-  /** Runs that wait after a failure of the storage: an app that asks for anything wants them to try again at once. */
+  /** Runs that wait after a failure of the storage: a call of the app makes them try again immediately. */
   readonly waiting: Listeners<[]>
 }
 

@@ -22,7 +22,7 @@ const purposes = {
 /** The calls that can fail. `read` fails with the `readPage` that it makes. */
 export type FaultyCall = keyof typeof purposes
 
-/** `'before'`: nothing was done. `'after'`: it was done, and the caller hears of a failure all the same. */
+/** `'before'`: nothing was done. `'after'`: it was done, and the call fails all the same. */
 export type FaultSide = 'before' | 'after'
 
 /** Failures at exact calls. */
@@ -38,15 +38,15 @@ export interface ScriptedFault {
 
 /** Which calls of a store `faulty` lets fail: at random, by a list, or both. */
 export interface FaultOptions {
-  /** The same seed fails the same calls, whatever runs in between. @default a new one each time; it stands in `faults.seed` and in every message */
+  /** The same seed fails the same calls, whatever runs in between. @default a new one each time; `faults.seed` and every message name it */
   readonly seed?: number
   /** How likely a call fails, from 0 to 1. A number alone is for 'before'. `conflict` is for appends that expect a version. @default 0 */
   readonly probabilities?: { readonly [C in FaultyCall]?: number | { readonly [S in FaultSide]?: number } } & {
     readonly conflict?: number
   }
-  /** Besides those by chance. @default none */
+  /** In addition to random ones. @default none */
   readonly failures?: readonly ScriptedFault[]
-  /** So many of the first appends that expect a version meet a conflict. @default 0 */
+  /** How many of the first appends that expect a version meet a conflict. @default 0 */
   readonly conflicts?: number
 }
 
@@ -81,7 +81,7 @@ const partNames = ['reader', 'checkpoints', 'coordinator']
  * @example
  * const store = faulty(await openEventStore({ name: 'test' }), { failures: [{ call: 'append', at: 2, side: 'after' }] })
  *
- * @throws InvalidArgumentError for a probability outside 0 to 1, a call that there is none of, and a fault that can never happen
+ * @throws InvalidArgumentError for a probability outside 0 to 1, an unknown call, and a fault that can never happen
  */
 export function faulty<S extends object>(backend: S, options: FaultOptions = {}): S & { readonly faults: Faults } {
   onlyKnown(options, ['seed', 'probabilities', 'failures', 'conflicts'])

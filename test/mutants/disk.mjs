@@ -337,8 +337,8 @@ export default [
   },
   {
     id: 'D37',
-    file: 'src/running/start-projection.ts',
-    find: `      stopHearing?.()
+    file: 'src/running/status-watch.ts',
+    find: `    if (stopHearing !== undefined) this.#undo.push(stopHearing)
 `,
     replace: '',
     tests: ['test/unit/log/failed-write.test.ts'],

@@ -3,8 +3,7 @@ export default [
   {
     id: 'L7',
     file: 'src/reading/live-query.ts',
-    find: `    stop?.()
-`,
+    find: '    stop?.()\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts', 'test/unit/reading/live-leaks.test.ts'],
     breaks: 'the last unsubscribe does not end the watch',
@@ -20,17 +19,15 @@ export default [
   {
     id: 'live-1',
     file: 'src/reading/live-query.ts',
-    find: `    cancelDeadline()
-    calm()`,
-    replace: '    calm()',
+    find: '    cancelDeadline()\n    retry.calm()',
+    replace: '    retry.calm()',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the deadline of a run outlives the last unsubscribe',
   },
   {
     id: 'live-2',
     file: 'src/reading/live-query.ts',
-    find: `    cancelDeadline()
-    calm()`,
+    find: '    cancelDeadline()\n    retry.calm()',
     replace: '    cancelDeadline()',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the retry timer outlives the last unsubscribe',
@@ -38,8 +35,7 @@ export default [
   {
     id: 'live-3',
     file: 'src/reading/live-query.ts',
-    find: `    if (run !== mine) return
-`,
+    find: '    if (run !== mine) return\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the late result of a run that was given up is shown',
@@ -47,8 +43,7 @@ export default [
   {
     id: 'live-4',
     file: 'src/reading/live-query.ts',
-    find: `    else retryLater()
-`,
+    find: '    else retry.later()\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a failed query stays failed until the next commit',
@@ -56,8 +51,7 @@ export default [
   {
     id: 'live-5',
     file: 'src/reading/live-query.ts',
-    find: `      pause = Math.min(2 * pause, pauses[1])
-`,
+    find: '        failures += 1\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a failing query runs every 5 s for ever',
@@ -65,16 +59,15 @@ export default [
   {
     id: 'live-6',
     file: 'src/reading/live-query.ts',
-    find: 'Math.min(2 * pause, pauses[1])',
-    replace: '2 * pause',
+    find: '{ delay: 5_000, maxDelay: 60_000 }',
+    replace: '{ delay: 5_000, maxDelay: Infinity }',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'pauses grow without end',
   },
   {
     id: 'live-7',
     file: 'src/reading/live-query.ts',
-    find: `    pause = pauses[0]
-`,
+    find: '      failures = 0\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'after a success the next failure waits as long as the one before',
@@ -82,16 +75,15 @@ export default [
   {
     id: 'live-8',
     file: 'src/reading/live-query.ts',
-    find: '    cancelRetry ??= clock.schedule',
-    replace: `    cancelRetry?.()
-    cancelRetry = clock.schedule`,
+    find: '      cancel ??= clock.schedule',
+    replace: '      cancel?.()\n      cancel = clock.schedule',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'changes put off the retry',
   },
   {
     id: 'live-9',
     file: 'src/reading/live-query.ts',
-    find: `if (run === undefined && snapshot.status !== 'ready') evaluate()`,
+    find: "if (run === undefined && snapshot.status !== 'ready') evaluate()",
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a new subscriber of a failed query waits',
@@ -107,7 +99,7 @@ export default [
   {
     id: 'live-11',
     file: 'src/reading/live-query.ts',
-    find: `run === undefined && snapshot.status !== 'ready'`,
+    find: "run === undefined && snapshot.status !== 'ready'",
     replace: 'run === undefined',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'each subscriber of a ready query runs it',
@@ -115,8 +107,7 @@ export default [
   {
     id: 'live-12',
     file: 'src/reading/live-query.ts',
-    find: `        if (run !== undefined) limit(run)
-`,
+    find: '      if (run !== undefined) limit(run)\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run that hung before the rest is never given up',
@@ -124,9 +115,8 @@ export default [
   {
     id: 'live-13',
     file: 'src/reading/live-query.ts',
-    find: `if (mine.since > since) limit(mine)
-      else finish`,
-    replace: 'finish',
+    find: 'if (run.since > since) begin()\n      else giveUp()',
+    replace: 'giveUp()',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run that gets on is given up all the same',
   },
@@ -141,8 +131,7 @@ export default [
   {
     id: 'live-15',
     file: 'src/reading/live-query.ts',
-    find: `    if (again) evaluate()
-`,
+    find: '    if (again) evaluate()\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a change during a run is lost',
@@ -150,54 +139,39 @@ export default [
   {
     id: 'live-16',
     file: 'src/reading/live-query.ts',
-    find: `|| run !== undefined) return
-    again = false`,
-    replace: `) return
-    again = false`,
+    find: '|| run !== undefined) return\n    again = false',
+    replace: ') return\n    again = false',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'runs overlap',
   },
   {
     id: 'live-17',
     file: 'src/reading/live-query.ts',
-    find: `    again = false
-    const mine`,
+    find: '    again = false\n    const mine',
     replace: '    const mine',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run follows every run, for ever',
   },
   {
     id: 'live-18',
-    file: 'src/reading/live-query.ts',
-    find: `  const failed = (error: unknown): LiveSnapshot<V> => ({
-    status: 'error',
-    error,
-    ...('data' in snapshot ? { data: snapshot.data } : {}),
-  })`,
-    replace: `  const failed = (error: unknown): LiveSnapshot<V> => ({ status: 'error', error })`,
-    tests: ['test/unit/reading/live-query.test.ts'],
+    file: 'src/reading/live-snapshot.ts',
+    find: "return { status: 'error', data: before.data, error, stale: before.status === 'ready' || before.stale }",
+    replace: "return { status: 'error', data: undefined, error, stale: false }",
+    tests: ['test/unit/reading/live-query.test.ts', 'test/unit/reading/live-snapshot.test.ts'],
     breaks: 'an error hides the last answer',
   },
   {
     id: 'live-19',
-    file: 'src/reading/live-query.ts',
-    find: `        (answer) =>
-          finish(
-            mine,
-            answer &&
-              (snapshot.status === 'ready' && equal(snapshot.data, answer.data)
-                ? snapshot
-                : { status: 'ready', ...answer }),
-          ),`,
-    replace: `        (answer) => finish(mine, answer && { status: 'ready', ...answer }),`,
-    tests: ['test/unit/reading/live-query.test.ts'],
+    file: 'src/reading/live-snapshot.ts',
+    find: '  if (!equal(before.data, data)) return',
+    replace: '  return',
+    tests: ['test/unit/reading/live-query.test.ts', 'test/unit/reading/live-snapshot.test.ts'],
     breaks: 'the same answer is another snapshot',
   },
   {
     id: 'live-20',
     file: 'src/reading/live-query.ts',
-    find: `      if (stop === undefined) end()
-`,
+    find: '      if (stop === undefined) end()\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a query at rest shows the value of a closed view as ready',
@@ -218,25 +192,23 @@ export default [
     id: 'live-22',
     file: 'src/reading/live-query.ts',
     find: 'if (remove() && listeners.size === 0) rest()',
-    replace: `remove()
-        rest()`,
+    replace: 'remove()\n        rest()',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the first unsubscribe ends it for all',
   },
   {
     id: 'live-23',
     file: 'src/reading/live-query.ts',
-    find: `    rest()
-    set(failed(error))`,
-    replace: '    set(failed(error))',
+    find: '    rest()\n    set(failed(snapshot, error))',
+    replace: '    set(failed(snapshot, error))',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a closed view leaves timers',
   },
   {
     id: 'live-24',
     file: 'src/reading/live-query.ts',
-    find: 'if (next !== undefined && next !== snapshot) set(next)',
-    replace: 'if (next !== undefined) set(next)',
+    find: '    if (next === snapshot) return\n',
+    replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the same answer is told again',
   },
@@ -251,8 +223,7 @@ export default [
   {
     id: 'L5',
     file: 'src/reading/read-model-view.ts',
-    find: `      watching.tell()
-`,
+    find: '    watching.tell()\n',
     replace: '',
     tests: ['test/unit/reading/live-leaks.test.ts', 'test/contract/projection.node.test.ts'],
     breaks: 'the end of a view does not end its watches',
@@ -267,9 +238,9 @@ export default [
   },
   {
     id: 'view-2',
-    file: 'src/reading/read-model-view.ts',
-    find: 'if (reading === tables) touched = tables',
-    replace: 'touched = tables',
+    file: 'src/reading/model-query.ts',
+    find: 'if (reading === read) touched = read',
+    replace: 'touched = read',
     tests: ['test/contract/projection.node.test.ts'],
     breaks: 'a run that was given up decides what the query hears of',
     equivalent:
@@ -277,15 +248,15 @@ export default [
   },
   {
     id: 'view-3',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: 'if (tries === maxTries) return undefined',
-    replace: 'if (tries === maxTries) return { data: value, position: 0 }',
+    replace: 'if (tries === maxTries) return { data, position: 0 }',
     tests: ['test/contract/projection.node.test.ts'],
     breaks: 'torn values are shown',
   },
   {
     id: 'view-4',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: 'known = asked.map(',
     replace: 'asked.map(',
     tests: ['test/contract/projection.node.test.ts'],
@@ -293,7 +264,7 @@ export default [
   },
   {
     id: 'view-5',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: 'one.table === table && equal(',
     replace: 'equal(',
     tests: ['test/unit/reading/live.test.ts'],
@@ -301,7 +272,7 @@ export default [
   },
   {
     id: 'view-6',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: 'known.splice(at, at < 0 ? 0 : 1)[0]',
     replace: 'known.at(at)',
     tests: ['test/unit/reading/live.test.ts'],
@@ -309,7 +280,7 @@ export default [
   },
   {
     id: 'view-7',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: 'equal(one.query, question)',
     replace: 'equal(one.query.kind, question.kind)',
     tests: ['test/unit/reading/live.test.ts'],
@@ -317,41 +288,39 @@ export default [
   },
   {
     id: 'view-8',
-    file: 'src/reading/read-model-view.ts',
-    find: "() => seen ?? '',",
-    replace: '() => seen,',
+    file: 'src/reading/commits.ts',
+    find: "commitStampOf, () => seen ?? '')",
+    replace: 'commitStampOf, () => seen)',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'what happened before the first look that succeeds is missed',
   },
   {
     id: 'view-9',
-    file: 'src/reading/read-model-view.ts',
-    find: `    if (!first) changed('unknown')`,
-    replace: `    if (first) changed('unknown')`,
+    file: 'src/reading/commits.ts',
+    find: "    if (!first) changed('unknown')",
+    replace: "    if (first) changed('unknown')",
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'a lost hint is never made up for',
   },
   {
     id: 'view-10',
-    file: 'src/reading/read-model-view.ts',
-    find: `    stopListening()
-`,
+    file: 'src/reading/commits.ts',
+    find: '    stopListening()\n',
     replace: '',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'a query at rest listens to the signals',
   },
   {
     id: 'view-11',
-    file: 'src/reading/read-model-view.ts',
-    find: `    stopLooking()
-`,
+    file: 'src/reading/commits.ts',
+    find: '    stopLooking()\n',
     replace: '',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'a query at rest looks every 5 s',
   },
   {
     id: 'view-12',
-    file: 'src/reading/read-model-view.ts',
+    file: 'src/reading/model-query.ts',
     find: '|| reading.has(table)',
     replace: '',
     tests: ['test/unit/reading/live.test.ts'],
@@ -359,9 +328,9 @@ export default [
   },
   {
     id: 'view-13',
-    file: 'src/reading/read-model-view.ts',
-    find: 'stamps.size < 2',
-    replace: 'stamps.size < 3',
+    file: 'src/reading/model-query.ts',
+    find: 'positions.length < 2',
+    replace: 'positions.length < 3',
     tests: ['test/unit/reading/live.test.ts'],
     breaks: 'reads of two commits are shown together',
   },
@@ -377,16 +346,14 @@ export default [
     id: 'C4',
     file: 'src/running/caught-up.ts',
     find: 'refreshed.then(begin, ',
-    replace: `begin()
-    refreshed.catch(`,
+    replace: 'begin()\n    refreshed.catch(',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'an old status decides',
   },
   {
     id: 'C5',
     file: 'src/running/caught-up.ts',
-    find: `      cancel()
-`,
+    find: '      cancel()\n',
     replace: '',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'the timer of a wait outlives it',
@@ -394,8 +361,7 @@ export default [
   {
     id: 'wait-1',
     file: 'src/running/caught-up.ts',
-    find: `      unsubscribe()
-`,
+    find: '      unsubscribe()\n',
     replace: '',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'a wait that ended listens on',
@@ -403,8 +369,7 @@ export default [
   {
     id: 'wait-2',
     file: 'src/running/caught-up.ts',
-    find: `      unsuspect()
-`,
+    find: '      unsuspect()\n',
     replace: '',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'the timer of a suspicion outlives the wait',
@@ -412,16 +377,15 @@ export default [
   {
     id: 'wait-3',
     file: 'src/running/caught-up.ts',
-    find: `signal?.removeEventListener('abort', aborted)`,
+    find: "signal?.removeEventListener('abort', aborted)",
     replace: '',
     tests: ['test/unit/running/caught-up.test.ts'],
-    breaks: `a listener stays on the caller's signal`,
+    breaks: "a listener stays on the caller's signal",
   },
   {
     id: 'wait-4',
     file: 'src/running/caught-up.ts',
-    find: `      if (over) return
-`,
+    find: '      if (over) return\n',
     replace: '',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'a look that comes after the end subscribes for ever',
@@ -437,8 +401,8 @@ export default [
   {
     id: 'wait-6',
     file: 'src/running/caught-up.ts',
-    find: '      if (!caller.ended) finish',
-    replace: '      finish',
+    find: 'void (caller.ended || fail(itself()))',
+    replace: 'fail(itself())',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'a wait that a handler began and did not await is refused',
   },
@@ -453,16 +417,16 @@ export default [
   {
     id: 'wait-8',
     file: 'src/running/caught-up.ts',
-    find: 'resolve(here(true))',
-    replace: 'resolve(here(false))',
+    find: "if (onTimeout === 'stale') arrived(true)",
+    replace: "if (onTimeout === 'stale') arrived(false)",
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'a stale answer does not say so',
   },
   {
     id: 'wait-9',
     file: 'src/running/caught-up.ts',
-    find: `else if (phase === 'stopped')`,
-    replace: 'else if (false)',
+    find: "if (phase === 'stopped') return",
+    replace: 'if (false) return',
     tests: ['test/unit/running/caught-up.test.ts'],
     breaks: 'waiting for a projection that was stopped never ends',
   },
@@ -476,7 +440,7 @@ export default [
   },
   {
     id: 'status-1',
-    file: 'src/running/status.ts',
+    file: 'src/running/status-keeper.ts',
     find: 'if (keys.every((key) => equal(change[key], status[key]))) return',
     replace: '',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
@@ -484,7 +448,7 @@ export default [
   },
   {
     id: 'status-2',
-    file: 'src/running/status.ts',
+    file: 'src/running/status-keeper.ts',
     find: 'delete next[key]',
     replace: '{}',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
@@ -492,7 +456,7 @@ export default [
   },
   {
     id: 'status-3',
-    file: 'src/running/status.ts',
+    file: 'src/running/status-keeper.ts',
     find: 'const head = Math.max(given.head ?? status.head, position)',
     replace: 'const head = given.head ?? status.head',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
@@ -500,47 +464,47 @@ export default [
   },
   {
     id: 'status-4',
-    file: 'src/running/status.ts',
-    find: `{ ...passed, phase: 'standby'`,
-    replace: `{ phase: 'standby'`,
+    file: 'src/running/status-keeper.ts',
+    find: "{ ...passed, phase: 'standby'",
+    replace: "{ phase: 'standby'",
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'one look that failed stays the last error of a follower',
   },
   {
     id: 'status-5',
-    file: 'src/running/status.ts',
-    find: '          ...passed,',
-    replace: '',
+    file: 'src/running/status-keeper.ts',
+    find: "this.set({ ...passed, phase: 'stalled'",
+    replace: "this.set({ phase: 'stalled'",
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'one look that failed stays the last error of a follower behind a stalled leader',
   },
   {
     id: 'status-6',
-    file: 'src/running/status.ts',
-    find: 'status.leader ? {} : { lastError: undefined }',
+    file: 'src/running/status-keeper.ts',
+    find: 'leader ? {} : { lastError: undefined }',
     replace: '{ lastError: undefined }',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a look clears the error that this run reported',
   },
   {
     id: 'status-7',
-    file: 'src/running/status.ts',
-    find: 'position !== moved.position',
-    replace: 'position > moved.position',
+    file: 'src/running/progress.ts',
+    find: 'position !== this.#moved.position',
+    replace: 'position > this.#moved.position',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a rebuild seems to stand still from its first event',
   },
   {
     id: 'status-8',
-    file: 'src/running/status.ts',
-    find: `still >= stallTimeout && status.phase !== 'retrying'`,
+    file: 'src/running/status-keeper.ts',
+    find: "still >= stallTimeout && phase !== 'retrying'",
     replace: 'still >= stallTimeout',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a failing event hides behind stalled',
   },
   {
     id: 'status-9',
-    file: 'src/running/status.ts',
+    file: 'src/running/status-keeper.ts',
     find: 'behind && still >= stallTimeout',
     replace: 'still >= stallTimeout',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
@@ -548,48 +512,48 @@ export default [
   },
   {
     id: 'status-10',
-    file: 'src/running/status.ts',
-    find: 'if (late) return set(',
-    replace: 'if (late) set(',
+    file: 'src/running/status-keeper.ts',
+    find: 'if (late) return this.set(',
+    replace: 'if (late) this.set(',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a look that began earlier takes the position back',
   },
   {
     id: 'status-11',
-    file: 'src/running/status.ts',
-    find: `if (status.phase === 'stopped' || status.phase === 'faulted') return`,
+    file: 'src/running/status-keeper.ts',
+    find: "    if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return\n",
     replace: '',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a look hides that the run faulted',
   },
   {
     id: 'status-12',
-    file: 'src/running/status.ts',
-    find: `status.phase === 'retrying' || status.phase === 'stalled' ? {} : running({ head })`,
-    replace: 'running({ head })',
+    file: 'src/running/status-keeper.ts',
+    find: "phase === 'retrying' || phase === 'stalled' ? {} : this.#running({ head })",
+    replace: 'this.#running({ head })',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'a page that was read hides that its event is being retried',
   },
   {
     id: 'status-13',
-    file: 'src/running/status.ts',
-    find: 'getServerSnapshot: () => unknown',
-    replace: 'getServerSnapshot: () => ({ ...unknown })',
+    file: 'src/running/status-keeper.ts',
+    find: 'getServerSnapshot = (): ProjectionStatus => nothingKnown',
+    replace: 'getServerSnapshot = (): ProjectionStatus => ({ ...nothingKnown })',
     tests: ['test/unit/log/server.test.ts'],
     breaks: 'React renders for ever',
   },
   {
     id: 'status-14',
-    file: 'src/running/status.ts',
-    find: 'deadLetterCount: report.deadLetterCount ?? status.deadLetterCount',
-    replace: 'deadLetterCount: report.deadLetterCount ?? 0',
+    file: 'src/running/status-keeper.ts',
+    find: 'deadLetterCount = this.#status.deadLetterCount }',
+    replace: 'deadLetterCount = 0 }',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'dead letters of a plain projector disappear from the status',
   },
   {
     id: 'status-15',
-    file: 'src/running/status.ts',
-    find: 'position < measured.position || ',
+    file: 'src/running/progress.ts',
+    find: 'position < from || ',
     replace: '',
     tests: ['test/unit/running/status.test.ts', 'test/unit/running/status-keeper.test.ts'],
     breaks: 'the rate of a rebuild is negative',
@@ -613,8 +577,7 @@ export default [
   {
     id: 'fold-3',
     file: 'src/reading/live-projection.ts',
-    find: `        unsubscribe()
-`,
+    find: '        unsubscribe()\n',
     replace: '',
     tests: ['test/unit/reading/live-projection.test.ts'],
     breaks: 'a live projection at rest listens to the store',
@@ -622,8 +585,7 @@ export default [
   {
     id: 'fold-4',
     file: 'src/reading/live-projection.ts',
-    find: `        stopLooking()
-`,
+    find: '        stopLooking()\n',
     replace: '',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'a live projection at rest reads every 5 s',
@@ -631,8 +593,7 @@ export default [
   {
     id: 'fold-5',
     file: 'src/reading/live-projection.ts',
-    find: `          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })
-          progress()`,
+    find: '          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })\n          progress()',
     replace: '          const page = await reader.readPage({ filter, after: position, limit: pageSize }, { ahead })',
     tests: ['test/unit/reading/live-projection.test.ts'],
     breaks: 'a long log is never folded to its end',
@@ -688,8 +649,7 @@ export default [
   {
     id: 'rounds-5',
     file: 'src/platform/lookout.ts',
-    find: `    cancel()
-`,
+    find: '    cancel()\n',
     replace: '',
     tests: ['test/unit/platform/lookout.test.ts'],
     breaks: 'a lookout outlives its end',
@@ -697,8 +657,7 @@ export default [
   {
     id: 'rounds-6',
     file: 'src/platform/lookout.ts',
-    find: `    unsubscribe?.()
-`,
+    find: '    unsubscribe?.()\n',
     replace: '',
     tests: ['test/unit/platform/lookout.test.ts'],
     breaks: 'a lookout that ended listens to the page',
@@ -706,10 +665,65 @@ export default [
   {
     id: 'rounds-7',
     file: 'src/platform/lookout.ts',
-    find: `      arm()
-      check()`,
+    find: '      arm()\n      check()',
     replace: '      check()',
     tests: ['test/unit/platform/lookout.test.ts'],
     breaks: 'it looks once and never again',
+  },
+  {
+    id: 'snap-1',
+    file: 'src/reading/live-snapshot.ts',
+    find: 'before.stale ? { ...before, stale: false } : before',
+    replace: 'before',
+    tests: ['test/unit/reading/live-query.test.ts', 'test/unit/reading/live-snapshot.test.ts'],
+    breaks: 'data that was read again after a rest stays stale',
+  },
+  {
+    id: 'snap-2',
+    file: 'src/reading/live-snapshot.ts',
+    find: "before.status === 'ready' && !before.stale ? { ...before, stale: true } : before",
+    replace: 'before',
+    tests: ['test/unit/reading/live-query.test.ts', 'test/unit/reading/live-snapshot.test.ts'],
+    breaks: 'data from before a rest does not say so',
+  },
+  {
+    id: 'snap-3',
+    file: 'src/reading/live-snapshot.ts',
+    find: 'data: before.data as V,',
+    replace: 'data,',
+    tests: ['test/unit/reading/live-snapshot.test.ts'],
+    breaks: 'equal data after an error is another object',
+  },
+  {
+    id: 'snap-4',
+    file: 'src/reading/live-query.ts',
+    find: '    snapshot = rested(snapshot)\n',
+    replace: '',
+    tests: ['test/unit/reading/live-query.test.ts'],
+    breaks: 'data from before a rest does not say so',
+  },
+  {
+    id: 'rebuild-1',
+    file: 'src/running/rebuild.ts',
+    find: '    if (rebuildFault === undefined) return\n',
+    replace: '    return\n',
+    tests: ['test/unit/running/rebuild.test.ts'],
+    breaks: 'a rebuild that was given up counts as complete',
+  },
+  {
+    id: 'rebuild-2',
+    file: 'src/running/rebuild.ts',
+    find: '  if (!wait) return\n',
+    replace: '',
+    tests: ['test/unit/running/rebuild.test.ts'],
+    breaks: 'a rebuild is waited for although the caller does not want that',
+  },
+  {
+    id: 'rebuild-3',
+    file: 'src/running/rebuild.ts',
+    find: 'refreshed: of.look(), built: true',
+    replace: 'refreshed: of.look()',
+    tests: ['test/unit/running/rebuild.test.ts'],
+    breaks: 'a wait for a rebuild spins, or ends before it is complete',
   },
 ]

@@ -277,9 +277,9 @@ export default [
   },
   {
     id: 'rows-33',
-    file: 'src/reading/read-model-view.ts',
-    find: 'limit: limit < 2 ** 32 ? limit : Infinity,',
-    replace: 'limit,',
+    file: 'src/reading/table-readers.ts',
+    find: 'limit: limit < 2 ** 32 ? limit : Infinity }',
+    replace: 'limit }',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a limit of 2 ** 32 fails in IndexedDB',
   },

@@ -99,15 +99,6 @@ export const rebuild = (page: Page) =>
     const running = window.flightDesk?.session.running
     if (running === undefined) throw new Error('The projection is stopped in this tab')
     await running.rebuild()
-    await new Promise<void>((resolve) => {
-      const look = () => {
-        if (running.status.getSnapshot().rebuilding !== undefined) return
-        stop()
-        resolve()
-      }
-      const stop = running.status.subscribe(look)
-      look()
-    })
   })
 
 /** The rows of the version on show, in the order of their keys. */

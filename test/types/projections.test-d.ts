@@ -136,10 +136,19 @@ const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A',
 expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
 expectTypeOf(worst.getServerSnapshot).toEqualTypeOf(worst.getSnapshot)
 expectTypeOf(projection.status.getServerSnapshot).toEqualTypeOf(projection.status.getSnapshot)
+// Destructuring narrows, as every member has data, error and stale.
+const { status, data, error, stale } = worst.getSnapshot()
+expectTypeOf(stale).toEqualTypeOf<boolean>()
+if (status === 'ready') expectTypeOf(data).toEqualTypeOf<Airport[]>()
+if (status === 'ready') expectTypeOf(error).toEqualTypeOf<undefined>()
+if (status === 'loading') expectTypeOf(data).toEqualTypeOf<undefined>()
+if (status === 'error') expectTypeOf(data).toEqualTypeOf<Airport[] | undefined>()
 const failed = worst.getSnapshot()
 if (failed.status === 'error') expectTypeOf(failed.data).toEqualTypeOf<Airport[] | undefined>()
 
-expectTypeOf(projection.rebuild({ until: 'complete' })).toEqualTypeOf<Promise<void>>()
+expectTypeOf(projection.rebuild({ wait: false })).toEqualTypeOf<Promise<void>>()
+// @ts-expect-error: gone, as it waits unless it is told not to
+void projection.rebuild({ until: 'complete' })
 const total = liveProjection(store, { initial: 0, on: { Landed: (sum, event) => sum + event.data.delay } })
 expectTypeOf(total.getSnapshot()).toEqualTypeOf<LiveSnapshot<number>>()
 liveProjection(store, {

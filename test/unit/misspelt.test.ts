@@ -85,7 +85,11 @@ test.each<[string, () => Promise<unknown>, string]>([
     async () => (await started()).caughtUp(0, { timeOut: 1 } as never),
     "options has no property 'timeOut'.",
   ],
-  ['rebuild', async () => (await started()).rebuild({ wait: true } as never), "options has no property 'wait'."],
+  [
+    'rebuild',
+    async () => (await started()).rebuild({ until: 'complete' } as never),
+    "options has no property 'until'.",
+  ],
   [
     'liveProjection',
     async () =>

@@ -55,7 +55,7 @@ const misspelt: Record<string, () => unknown> = {
   ),
   caughtUp: () => handle.caughtUp(0, { timeot: 1 } as never),
   'what caughtUp does late': () => handle.caughtUp(0, { onTimeout: 'Stale' as never }),
-  rebuild: () => handle.rebuild({ unti: 'complete' } as never),
+  rebuild: () => handle.rebuild({ weit: false } as never),
   virtualClock: () => virtualClock({ sed: 1 } as never),
   'runUntil of a clock': () => virtualClock().runUntil(Promise.resolve(), { max: 1 } as never),
   faulty: () => faulty(store, { failure: [] } as never),

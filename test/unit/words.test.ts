@@ -4,14 +4,11 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'src/log': 67,
-  'src/maintenance': 33,
-  'src/platform': 60,
-  'src/projection': 35,
+  'src/log': 10,
+  'src/maintenance': 30,
+  'src/projection': 5,
   'src/read-model': 3,
-  'src/reading': 12,
-  'src/running': 37,
-  'src/testing': 17,
+  'src/running': 1,
 }
 
 const inside = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`)

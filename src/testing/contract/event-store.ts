@@ -40,11 +40,18 @@ export function eventStoreContract(open: () => Promise<ContractSubject>): Contra
       },
     })
   }
-  writing(add)
-  writingShort(add)
-  refusing(add)
-  reading(add)
-  living(add)
+  for (const part of [
+    writing,
+    writingShort,
+    expecting,
+    appendingTwice,
+    refusing,
+    refusingCalls,
+    reading,
+    readingPages,
+    living,
+  ])
+    part(add)
   return cases
 }
 
@@ -119,8 +126,8 @@ function writing(add: Add): void {
   })
 
   add('S4: an unknown stream is empty', async (store) => {
-    equal(await numbers(store, 'nobody'), [], 'the stream')
-    equal([await store.streamVersion('nobody'), await store.head()], [0, 0], 'version and head')
+    equal(await numbers(store, 'unknown'), [], 'the stream')
+    equal([await store.streamVersion('unknown'), await store.head()], [0, 0], 'version and head')
   })
 
   add('S5: a conflict on one stream leaves every stream of the append untouched', async (store) => {
@@ -160,7 +167,10 @@ function writing(add: Add): void {
     ])
     equal(result.versions, { a: 1, b: 1 }, 'the versions')
   })
+}
 
+/** What an append expects of its streams. */
+function expecting(add: Add): void {
   add("expectedVersion: a number, 'no-stream', 'stream-exists' and 'any' each mean what they say", async (store) => {
     const append = (expectedVersion: NonNullable<StreamWrite['expectedVersion']>) =>
       store.append({ stream: 'a', events: [event(1)], expectedVersion })
@@ -250,7 +260,10 @@ function writing(add: Add): void {
     )
     equal([await store.head(), await store.streamVersion('b')], [36, 24], 'head and version')
   })
+}
 
+/** Appends that race, that are repeated, and that have a condition. */
+function appendingTwice(add: Add): void {
   add('S17: of two appends at the same version one wins, and the other wins after a retry', async (store) => {
     const append = (n: number, expectedVersion: number) =>
       store.append({ stream: 'a', events: [event(n)], expectedVersion })
@@ -260,7 +273,7 @@ function writing(add: Add): void {
     equal((await numbers(store, 'a')).sort(), [1, 2], 'the stream')
   })
 
-  add('H17: appending the same ids again answers the first result and writes nothing', async (store) => {
+  add('H17: appending the same ids again resolves with the first result and writes nothing', async (store) => {
     const writes = [
       {
         stream: 'a',
@@ -407,7 +420,10 @@ function refusing(add: Add): void {
     equal(ns((await store.readPage({ after: -0, limit: 1 })).events), [1], 'what is after -0')
     equal(await store.head(), 3, 'the head')
   })
+}
 
+/** Names, signals and a store that is closed. */
+function refusingCalls(add: Add): void {
   add('V1, V20: stream names that are empty, too long or hold a wildcard are refused', async (store) => {
     for (const stream of ['', '   ', 'x'.repeat(256), 'a*', 'a?', 'a[', 'a]']) {
       await rejects(() => store.append({ stream, events: [event(1)] }), 'invalid-name', `the name '${stream}'`)
@@ -457,7 +473,7 @@ function reading(add: Add): void {
     equal(await numbers(store, 'a'), upTo(5), 'the stream')
   })
 
-  add('S13: emptiness and length are told', async (store) => {
+  add('S13: what was read says whether it is empty and how many events it has', async (store) => {
     equal(await store.readPage({ limit: 10 }), { events: [], scannedTo: 0, head: 0 }, 'the empty log')
     await store.append({ stream: 'a', events: [event(1)] })
     equal([await store.head(), (await store.readPage({ limit: 10 })).events.length], [1, 1], 'head and length')
@@ -511,7 +527,7 @@ function reading(add: Add): void {
     )
   })
 
-  add('R8: a limit answers the first so many', async (store) => {
+  add('R8: a limit returns that number of events, the first ones', async (store) => {
     await store.append({ stream: 'a', events: many(20) })
     const page = await store.readPage({ limit: 10 })
     equal([ns(page.events), page.scannedTo, page.head], [upTo(10), 10, 20], 'the page')
@@ -523,13 +539,16 @@ function reading(add: Add): void {
     equal(ns(await collect(store.read({ filter: { types: [] } }))), [], 'no type')
   })
 
-  add('H15: a limit of 0 answers nothing', async (store) => {
+  add('H15: a limit of 0 returns nothing', async (store) => {
     await store.append({ stream: 'a', events: many(3) })
     const page = await store.readPage({ limit: 0 })
     equal([page.events, page.head], [[], 3], 'the page')
     equal(await collect(store.readStream('a', { limit: 0 })), [], 'the stream')
   })
+}
 
+/** How far a read looks, and what a filter means at its edges. */
+function readingPages(add: Add): void {
   add('N9: a prefix is exact code units: no wildcards, no case, no end of the alphabet', async (store) => {
     const names = [
       'a_1',
@@ -619,7 +638,7 @@ function living(add: Add): void {
     stop()
     await store.append({ stream: 'a', events: many(1) })
     await new Promise((resolve) => setTimeout(resolve, 30))
-    equal(heads.at(-1), 2, 'the last head heard of')
+    equal(heads.at(-1), 2, 'the last head that was reported')
   })
 
   add('S19: what was written is there after closing and opening', async (store, { reopen }) => {
@@ -665,7 +684,7 @@ function living(add: Add): void {
     equal((await other.readPage({ limit: 1000 })).events.length, 60, 'the number of events at the end')
   })
 
-  add('two connections append at once: positions without holes, each event once', async (store, { another }) => {
+  add('two connections append in parallel: positions without holes, each event once', async (store, { another }) => {
     if (another === undefined) return
     const stores = [store, await another()] as const
     await Promise.all(

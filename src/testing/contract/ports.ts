@@ -77,14 +77,14 @@ export function checkpointStoreContract(open: () => Promise<PortSubject<Checkpoi
       await store.save('p', 3, { expected: 0, deadLetters: [letter(3), letter(2)] })
       await store.save('q', 1, { deadLetters: [letter(1)] })
       await rejects(() => store.save('p', 4, { expected: 0, deadLetters: [letter(4)] }), 'leadership-lost', 'the save')
-      equal(await kept(), [2, 3], 'the letters')
+      equal(await kept(), [2, 3], 'the dead letters')
       equal(
         (await store.deadLetters('p', 2, 10)).map(({ position }) => position),
         [3],
         'those after a position',
       )
       await store.save('p', 0, { dropDeadLetters: true })
-      equal([await store.load('p'), await kept(), await kept('q')], [0, [], [1]], 'position and letters')
+      equal([await store.load('p'), await kept(), await kept('q')], [0, [], [1]], 'position and dead letters')
       await store.save('p', 1, { dropDeadLetters: true, deadLetters: [letter(1)] })
       equal(await kept(), [1], 'what came with the drop')
     },

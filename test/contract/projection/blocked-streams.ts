@@ -143,7 +143,7 @@ export function heldStreamsContract({ name, open, shared }: Backend): void {
       await projection.caughtUp(12, soon)
       const rebuilt = async () => {
         const { lasts } = state
-        await projection.rebuild()
+        await projection.rebuild({ wait: false })
         await expect
           .poll(() => [state.lasts > lasts, projection.status.getSnapshot().rebuilding], soon)
           .toEqual([true, undefined])

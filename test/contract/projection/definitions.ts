@@ -72,7 +72,7 @@ export function definitionsContract({ name, open, shared }: Backend): void {
       await expect(second.resume()).rejects.toMatchObject(refused)
       await view.close()
       await second.resume()
-      await second.rebuild({ until: 'complete' })
+      await second.rebuild()
       expect(await rowsOf(store, doubled())).toEqual([{ name: 'a', count: 2, total: 6 }])
       await second.stop()
       await store.close()

@@ -45,6 +45,18 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.stop()
       await store.close()
     })
+    test('a view has its tables by name, and once more together for generic code', async () => {
+      const store = await open(newName())
+      await store.append({ stream: 's', events: [added('a', 1), added('b', 5)] })
+      await runProjection(store, sums())
+      const view = await openReadModel(store, sums())
+      expect(view.tables.sums).toBe(view.sums)
+      const counts: [string, number][] = []
+      for (const [name, table] of Object.entries(view.tables)) counts.push([name, await table.count()])
+      expect(counts).toEqual(Object.keys(sums().tables).map((name) => [name, name === 'sums' ? 2 : 0]))
+      await view.close()
+      await store.close()
+    })
     test('N24, N26: read your writes, and a live query follows without losing its identity', async () => {
       const store = await open(newName())
       const definition = sums()
@@ -211,7 +223,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const first = startProjection(store, sums())
       await first.caughtUp(120, soon)
       await first.pause()
-      await first.rebuild()
+      await first.rebuild({ wait: false })
       await first.stop()
       await append(40)
       const seen: number[] = []
@@ -252,7 +264,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.caughtUp(2, soon)
       const live = await openReadModel(store, definition)
       broken = true
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect
         .poll(() => projection.status.getSnapshot().rebuildFault, soon)
         .toMatchObject({ position: 2, message: expect.stringContaining('bad 2') })
@@ -261,7 +273,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       await projection.caughtUp(position, soon)
       expect(await live.sums.getAll()).toEqual([{ name: 'a', count: 3, total: 7 }])
       broken = false
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect.poll(() => projection.status.getSnapshot().rebuildFault, soon).toBeUndefined()
       await expect.poll(() => projection.status.getSnapshot().rebuilding, soon).toBeUndefined()
       expect(await live.sums.getAll()).toEqual([{ name: 'a', count: 3, total: 7 }])
@@ -273,7 +285,7 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       const projection = startProjection(store, sums())
       await expect.poll(() => phase(projection), soon).toBe('live')
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect.poll(() => projection.status.getSnapshot(), soon).toMatchObject({ phase: 'live', position: 0 })
       await expect.poll(() => projection.status.getSnapshot().rebuilding, soon).toBeUndefined()
       await projection.stop()
@@ -341,9 +353,11 @@ export function projectionHandleContract({ name, open }: Backend): void {
       const store = await open(newName())
       await store.append({ stream: 's', events: Array.from({ length: 5000 }, () => added('a', 1)) })
       const total = liveProjection(store, { initial: 0, on: { Added: (sum, event) => sum + event.data.amount } })
-      expect(total.getSnapshot()).toEqual({ status: 'loading' })
+      expect(total.getSnapshot()).toEqual({ status: 'loading', stale: false })
       const unsubscribe = total.subscribe(() => {})
-      await expect.poll(() => total.getSnapshot(), soon).toEqual({ status: 'ready', data: 5000, position: 5000 })
+      await expect
+        .poll(() => total.getSnapshot(), soon)
+        .toEqual({ status: 'ready', data: 5000, stale: false, position: 5000 })
       const same = total.getSnapshot()
       await store.append({ stream: 's', events: [other()] })
       await store.append({ stream: 's', events: [added('a', 2)] })

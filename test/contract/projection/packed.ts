@@ -163,7 +163,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
           }
           if (runs === undefined) await runProjection(leader, definition)
           // Perhaps left in the middle of it; the next one goes on.
-          else if (random() < 0.3) await runs.rebuild()
+          else if (random() < 0.3) await runs.rebuild({ wait: false })
           await runs?.stop()
           await assertSame(view, expected, random)
         }
@@ -445,7 +445,7 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
       const view = await viewOf(store, rows())
       await expect(view.rows.get('s000')).rejects.toMatchObject({ code: 'storage-damaged' })
       const projection = startProjection(store, rows())
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       await expect
         .poll(
           () =>

@@ -189,7 +189,7 @@ export function plainProjectorContract({ name, open, shared }: Backend): void {
       await store.append({ stream: 's', events: [added('a', 1), added('a', 2)] })
       await expect.poll(() => seen).toEqual([1, 2])
       await expect.poll(() => store.checkpoints.load('told')).toBe(2)
-      await handle.rebuild()
+      await handle.rebuild({ wait: false })
       await expect.poll(() => seen).toEqual([1, 2, 1, 2])
       await end()
     })

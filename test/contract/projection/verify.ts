@@ -190,7 +190,7 @@ export function readModelVerifyContract({ name: backend, open, shared }: Backend
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
       await projection.caughtUp(400, { timeout: 25_000 })
-      await projection.rebuild()
+      await projection.rebuild({ wait: false })
       for (let looks = 0; looks < 3; looks += 1)
         expect(await sound(store, slow)).toMatchObject({ position: 400, rows: 50 })
       await projection.pause()

@@ -85,7 +85,7 @@ test('live queries, live projections and status stores have a constant for the s
   const live = view.live(({ rows }) => rows.getAll())
   const total = liveProjection(store, { initial: 0, on: { Added: (sum) => sum + 1 } })
   for (const each of [live, total]) {
-    expect(render(each)).toStrictEqual({ status: 'loading' })
+    expect(render(each)).toStrictEqual({ status: 'loading', data: undefined, error: undefined, stale: false })
     // A query that has not run yet shows the very same.
     expect(each.getSnapshot()).toBe(render(each))
   }

@@ -7,7 +7,7 @@ import { listenerSet } from '../../../src/platform/listeners.js'
 import { pageLifecycle } from '../../../src/platform/page-lifecycle.js'
 import { openSignals } from '../../../src/platform/signals.js'
 import { liveQuery } from '../../../src/reading/live-query.js'
-import { keepStatus } from '../../../src/running/status.js'
+import { StatusKeeper } from '../../../src/running/status-keeper.js'
 import { fakePage } from '../read-model/support.js'
 
 afterEach(() => {
@@ -59,7 +59,7 @@ const places: readonly Place[] = [
   {
     name: 'a status',
     make() {
-      const status = keepStatus(systemClock)
+      const status = new StatusKeeper(systemClock)
       let head = 0
       return { subscribe: status.subscribe, round: () => status.set({ head: (head += 1) }) }
     },

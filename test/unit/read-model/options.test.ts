@@ -53,7 +53,8 @@ test('so are the options of a handle, a view, a check and a live projection', as
   ] as const)
     await expect(projection.caughtUp(1, options as object)).rejects.toEqual(invalid(message))
   for (const [options, message] of [
-    [{ untill: 'complete' }, "options has no property 'untill'. It may have until, signal."],
+    [{ until: 'complete' }, "options has no property 'until'. It may have wait, signal."],
+    [{ wait: 1 }, 'wait must be true or false'],
     [{ signal }, 'signal must be an AbortSignal'],
     [null, 'options must be an object'],
   ] as const)

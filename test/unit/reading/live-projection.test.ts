@@ -37,6 +37,7 @@ test('the last unsubscribe leaves neither timer nor subscription, and the next o
   expect(await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data === 4)).toEqual({
     status: 'ready',
     data: 4,
+    stale: false,
     position: 4,
   })
 })
@@ -70,7 +71,7 @@ test('a log that takes minutes to fold is folded to its end, as long as it gets 
   const states: string[] = []
   live.subscribe(() => states.push(live.getSnapshot().status))
   await clock.advance(300_000)
-  expect(live.getSnapshot()).toEqual({ status: 'ready', data: 0, position: 10 })
+  expect(live.getSnapshot()).toEqual({ status: 'ready', data: 0, stale: false, position: 10 })
   expect(states).toEqual(['ready'])
 })
 
@@ -95,6 +96,7 @@ test('a fold that throws is tried again at the event it threw at, and what came 
   expect(await shown(live, ({ status }) => status === 'ready')).toEqual({
     status: 'ready',
     data: [1, 2, 3, 4, 5],
+    stale: false,
     position: 5,
   })
   await store.close()

@@ -1,7 +1,8 @@
 // What a live query does about failures, hung runs, ends and torn answers: on a virtual clock, over a source that the test is.
 import { expect, test } from 'vitest'
 import { ClosedError, QueryTimeoutError } from 'tidemark'
-import { liveQuery, type LiveSnapshot } from '../../../src/reading/live-query.js'
+import { liveQuery } from '../../../src/reading/live-query.js'
+import type { LiveSnapshot } from '../../../src/reading/live-snapshot.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
 type Outcome = { readonly data: number; readonly position: number } | undefined
@@ -59,7 +60,8 @@ function query() {
 }
 const no = new Error('no')
 const failing = (run: Run) => run.reject(no)
-const ready = (value: number) => ({ status: 'ready', data: value, position: value })
+const loading = { status: 'loading', data: undefined, error: undefined, stale: false }
+const ready = (data: number, stale = false) => ({ status: 'ready', data, error: undefined, stale, position: data })
 
 test('a run that failed is made again after 5, 10, 20, 40, 60 and 60 s, and after 5 s again once one succeeded', async () => {
   const { clock, runs, live, source, subscribe, settle } = query()
@@ -71,7 +73,7 @@ test('a run that failed is made again after 5, 10, 20, 40, 60 and 60 s, and afte
     const found: number[] = []
     while (found.length < count) {
       await settle(failing)
-      expect(live.getSnapshot()).toEqual({ status: 'error', error: no, data: 7 })
+      expect(live.getSnapshot()).toStrictEqual({ status: 'error', error: no, data: 7, stale: true })
       const [from, before] = [clock.monotonic(), runs.length]
       while (runs.length === before && clock.monotonic() < from + 120_000) await clock.advance(1_000)
       found.push((clock.monotonic() - from) / 1_000)
@@ -115,7 +117,7 @@ test('a failure before the first answer has no value', async () => {
   const { live, subscribe, settle } = query()
   subscribe()
   await settle(failing)
-  expect(live.getSnapshot()).toStrictEqual({ status: 'error', error: no })
+  expect(live.getSnapshot()).toStrictEqual({ status: 'error', error: no, data: undefined, stale: false })
 })
 
 test('a run that does not settle is given up after 30 s, its late result is dropped, and it runs again at the next change', async () => {
@@ -127,7 +129,7 @@ test('a run that does not settle is given up after 30 s, its late result is drop
   await clock.advance(29_999)
   expect(live.getSnapshot()).toEqual(ready(1))
   await clock.advance(1)
-  expect(live.getSnapshot()).toEqual({ status: 'error', error: expect.any(QueryTimeoutError), data: 1 })
+  expect(live.getSnapshot()).toEqual({ status: 'error', error: expect.any(QueryTimeoutError), data: 1, stale: true })
   expect((live.getSnapshot() as { error: unknown }).error).toMatchObject({
     code: 'query-timeout',
     name: 'QueryTimeoutError',
@@ -138,7 +140,7 @@ test('a run that does not settle is given up after 30 s, its late result is drop
   await clock.advance(0)
   expect(live.getSnapshot()).toMatchObject({ status: 'error' })
   await settle((run) => run.resolve(3))
-  expect(shown).toEqual([ready(1), { status: 'error', error: expect.anything(), data: 1 }, ready(3)])
+  expect(shown).toEqual([ready(1), { status: 'error', error: expect.anything(), data: 1, stale: true }, ready(3)])
   expect(clock.pending).toBe(0)
 })
 
@@ -248,7 +250,7 @@ test('what a run comes to after the last unsubscribe is not shown, be it an answ
     source.changed()
     stop()
     await settle(act)
-    expect([live.getSnapshot(), shown.length, clock.pending]).toEqual([ready(1), 1, 0])
+    expect([live.getSnapshot(), shown.length, clock.pending]).toEqual([ready(1, true), 1, 0])
   }
 })
 
@@ -267,7 +269,7 @@ test('a torn answer is not shown: the one before stays, and it is read again lat
   const { clock, runs, live, shown, source, subscribe, settle } = query()
   subscribe()
   await settle((run) => run.tear())
-  expect([live.getSnapshot(), shown.length]).toEqual([{ status: 'loading' }, 0])
+  expect([live.getSnapshot(), shown.length]).toEqual([loading, 0])
   await clock.advance(5_000)
   expect(runs).toHaveLength(2)
   await settle((run) => run.resolve(1))
@@ -286,7 +288,7 @@ test('the end of the source is told to subscribers, with the last value, and end
   source.changed()
   source.error = new ClosedError('It')
   source.ended()
-  const end = { status: 'error', error: source.error, data: 1 }
+  const end = { status: 'error', error: source.error, data: 1, stale: true }
   expect([live.getSnapshot(), shown.at(-1), source.watches, clock.pending]).toEqual([end, end, 0, 0])
   await settle((run) => run.resolve(2))
   source.changed()
@@ -303,7 +305,7 @@ test('a query at rest shows the end of its source when it is asked, as one snaps
   stop()
   source.error = new ClosedError('It')
   const end = live.getSnapshot()
-  expect(end).toEqual({ status: 'error', error: source.error, data: 1 })
+  expect(end).toEqual({ status: 'error', error: source.error, data: 1, stale: true })
   source.error = new ClosedError('It again')
   expect(live.getSnapshot()).toBe(end)
 })
@@ -313,7 +315,11 @@ test('a run that fails because its source ended is the end, also where the sourc
   subscribe()
   source.error = new ClosedError('It')
   await settle(failing)
-  expect([live.getSnapshot(), source.watches, clock.pending]).toEqual([{ status: 'error', error: source.error }, 0, 0])
+  expect([live.getSnapshot(), source.watches, clock.pending]).toEqual([
+    { status: 'error', error: source.error, data: undefined, stale: false },
+    0,
+    0,
+  ])
 })
 
 test('for a server the snapshot is one constant, whatever happens; every method works detached', async () => {
@@ -322,7 +328,7 @@ test('for a server the snapshot is one constant, whatever happens; every method 
     settle,
   } = query()
   const constant = getServerSnapshot()
-  expect(constant).toStrictEqual({ status: 'loading' })
+  expect(constant).toStrictEqual(loading)
   expect(Object.isFrozen(constant)).toBe(true)
   expect(getSnapshot()).toBe(constant)
   subscribe(() => {})
@@ -330,4 +336,42 @@ test('for a server the snapshot is one constant, whatever happens; every method 
   expect(getSnapshot()).toEqual(ready(1))
   expect(getServerSnapshot()).toBe(constant)
   expect(query().live.getServerSnapshot()).toBe(constant)
+})
+
+test('data that is shown again after a rest is stale until the first run ends, also where that finds the same', async () => {
+  const { live, shown, source, subscribe, settle } = query()
+  const stop = subscribe()
+  await settle((run) => run.resolve(1))
+  const first = live.getSnapshot()
+  source.changed()
+  expect(live.getSnapshot()).toBe(first)
+  await settle((run) => run.resolve(1))
+  expect(live.getSnapshot()).toBe(first)
+  stop()
+  const rested = live.getSnapshot()
+  expect(rested).toStrictEqual(ready(1, true))
+  const stopAgain = subscribe()
+  expect(live.getSnapshot()).toBe(rested)
+  await settle((run) => run.resolve(1))
+  expect(live.getSnapshot()).toStrictEqual(ready(1))
+  expect(shown).toHaveLength(2)
+  stopAgain()
+  subscribe()
+  await settle((run) => run.resolve(2))
+  expect(live.getSnapshot()).toStrictEqual(ready(2))
+})
+
+test('an error at rest keeps its snapshot, and its data stays stale until a run succeeds', async () => {
+  const { live, source, subscribe, settle } = query()
+  const stop = subscribe()
+  await settle((run) => run.resolve(1))
+  source.changed()
+  await settle(failing)
+  const error = live.getSnapshot()
+  stop()
+  expect(live.getSnapshot()).toBe(error)
+  subscribe()
+  expect(live.getSnapshot()).toBe(error)
+  await settle((run) => run.resolve(1))
+  expect(live.getSnapshot()).toStrictEqual(ready(1))
 })

@@ -107,7 +107,7 @@ test('what one run of a live query reads belongs to one commit, also across the 
   const view = await openReadModel(store, definition, { clock })
   factor = 2
   wall = gate()
-  await helper.rebuild()
+  await helper.rebuild({ wait: false })
   await held.passed
   const values: unknown[] = []
   const live = view.live(async ({ left, right }) => {
@@ -174,6 +174,7 @@ test('what was read beforehand for the second try goes to the reads that ask for
   const unsubscribe = live.subscribe(() => {})
   expect(await shown(live, ({ status }) => status === 'ready')).toEqual({
     status: 'ready',
+    stale: false,
     position: 2,
     data: {
       'left a': 2,

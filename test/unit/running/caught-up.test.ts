@@ -1,8 +1,13 @@
 // Waiting for a position, on a status that the test keeps.
 import { expect, test, vi } from 'vitest'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { assertCaughtUpOptions, waitUntilCaughtUp, type CaughtUpOptions } from '../../../src/running/caught-up.js'
-import { keepStatus } from '../../../src/running/status.js'
+import {
+  assertCaughtUpOptions,
+  waitsForItself,
+  waitUntilCaughtUp,
+  type CaughtUpOptions,
+} from '../../../src/running/caught-up.js'
+import { StatusKeeper } from '../../../src/running/status-keeper.js'
 import type { Invocation } from '../../../src/projection/stack-guard.js'
 import { gate } from '../read-model/support.js'
 
@@ -10,13 +15,13 @@ interface Given extends CaughtUpOptions {
   readonly wanted?: number
   readonly caller?: Invocation
   readonly refreshed?: Promise<void>
-  readonly built?: boolean
+  readonly built?: boolean | undefined
 }
 
 /** A wait for position 5 of a projection that is at 3 of 9. */
 function waiting({ wanted = 5, caller, refreshed = Promise.resolve(), built, ...options }: Given = {}) {
   const clock = virtualClock()
-  const status = keepStatus(clock)
+  const status = new StatusKeeper(clock)
   status.set({ phase: 'catching-up', position: 3, head: 9 })
   let subscribed = 0
   const counted = {
@@ -31,7 +36,19 @@ function waiting({ wanted = 5, caller, refreshed = Promise.resolve(), built, ...
     },
   }
   const outcome = vi.fn()
-  const wait = waitUntilCaughtUp('p', counted, wanted, options, clock, caller, refreshed, built)
+  const wait = waitUntilCaughtUp(
+    {
+      name: 'p',
+      status: counted,
+      clock,
+      caller,
+      itself: () => waitsForItself('p', 'caughtUp', 'Read the tables.'),
+      refreshed,
+      built,
+    },
+    wanted,
+    options,
+  )
   wait.then(
     (value) => outcome('resolved', value),
     (error: unknown) => outcome('rejected', error),
@@ -96,7 +113,12 @@ test('where nothing moves it, it rejects at once with the reason', async () => {
     [{ phase: 'stopped' }, { code: 'closed', message: expect.stringContaining("'p'") }],
     [
       { phase: 'paused' },
-      { code: 'projection-failed', projector: 'p', position: 3, message: expect.stringContaining('paused at 3') },
+      {
+        code: 'projection-failed',
+        projector: 'p',
+        position: 3,
+        message: expect.stringContaining('paused at position 3'),
+      },
     ],
   ] as const) {
     const { status, ended, left } = waiting({ timeout: 1_000 })

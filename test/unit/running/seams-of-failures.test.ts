@@ -47,7 +47,7 @@ async function rebuiltWhileFailing(
     poison()
   })
   await begun.passed
-  await projection.rebuild()
+  await projection.rebuild({ wait: false })
   broken = false
   fails.open()
   const head = await store.head()
@@ -110,7 +110,7 @@ describe.for([
     )
     await projection.caughtUp(3)
     failing = 2
-    await projection.rebuild()
+    await projection.rebuild({ wait: false })
     await vi.waitFor(() => expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 }), {
       timeout: 5_000,
     })
@@ -157,7 +157,7 @@ describe.for([
     await projection.skip(2)
     await projection.caughtUp(3)
     broken = false
-    await projection.rebuild()
+    await projection.rebuild({ wait: false })
     await shown(projection.status, ({ phase, rebuilding }) => phase === 'live' && rebuilding === undefined)
     await projection.stop()
     expect(await verifyReadModel(store, definition)).toMatchObject({ ok: true })
@@ -261,7 +261,7 @@ test('a plain projector keeps the letters of a rebuild, whatever is parked while
     plain(poison, () => 'park'),
   )
   await projection.caughtUp(600)
-  await Promise.all([projection.rebuild(), store.append({ stream: 's', events: [added()] })])
+  await Promise.all([projection.rebuild({ wait: false }), store.append({ stream: 's', events: [added()] })])
   await shown(projection.status, ({ phase, position }) => phase === 'live' && position === 601)
   await vi.waitFor(async () => expect(await lettersOf(projection)).toHaveLength(601))
   await projection.stop()
@@ -305,7 +305,7 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
   expect(heads).toHaveLength(1)
   slow = false
   rebuilding = true
-  const asked = projection.rebuild()
+  const asked = projection.rebuild({ wait: false })
   await clock.runUntil(built.passed)
   const seen: boolean[] = []
   projection.status.subscribe(() => seen.push(projection.status.getSnapshot().rebuilding !== undefined))

@@ -37,7 +37,7 @@ test('skip() also counts in a rebuild: a projection with a skipped event can be 
   await clock.runUntil(projection.skip(2))
   await clock.advance(100)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
-  await clock.runUntil(projection.rebuild())
+  await clock.runUntil(projection.rebuild({ wait: false }))
   await clock.advance(5_000)
   expect(reports).toContainEqual(expect.objectContaining({ type: 'loaded', rebuilding: true }))
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
@@ -99,7 +99,7 @@ test('an idle leader sees that another context paused, resumed or rebuilt, also 
   await panel.pause()
   await clock.runUntil(seen.paused, { maxMs: 60_000 })
   await panel.resume()
-  await panel.rebuild()
+  await panel.rebuild({ wait: false })
   await clock.runUntil(seen.rebuilding, { maxMs: 60_000 })
   await clock.runUntil(
     shown(leader.status, ({ phase, rebuilding }) => phase === 'live' && rebuilding === undefined),

@@ -108,7 +108,7 @@ describe('a plain projector', () => {
     const { clock, projection, seen, mend } = await withLetter()
     expect(await lettersOf(projection)).toHaveLength(1)
     mend()
-    await clock.runUntil(projection.rebuild())
+    await clock.runUntil(projection.rebuild({ wait: false }))
     await clock.advance(10_000)
     expect(seen).toEqual([1, 3, 1, 2, 3])
     expect(await lettersOf(projection)).toEqual([])
@@ -315,7 +315,7 @@ test('rebuild() while a failed read waits for its retry begins without an append
   failing = true
   await clock.advance(6_000)
   expect(projection.status.getSnapshot().phase).toBe('retrying')
-  await clock.runUntil(projection.rebuild())
+  await clock.runUntil(projection.rebuild({ wait: false }))
   failing = false
   await clock.advance(120_000)
   expect(reports).toContainEqual(expect.objectContaining({ type: 'loaded', rebuilding: true }))

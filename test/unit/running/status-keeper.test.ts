@@ -2,12 +2,12 @@
 import { expect, test } from 'vitest'
 import type { ProjectionReport } from 'tidemark'
 import type { ProjectionState } from '../../../src/projection/target.js'
-import { keepStatus } from '../../../src/running/status.js'
+import { StatusKeeper } from '../../../src/running/status-keeper.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
 function keeper() {
   const clock = virtualClock()
-  const status = keepStatus(clock)
+  const status = new StatusKeeper(clock)
   let told = 0
   status.subscribe(() => (told += 1))
   return {

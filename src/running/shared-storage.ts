@@ -1,0 +1,102 @@
+/** The storage of a read model, shared by everything in this context that runs or reads it. */
+import { ClosedError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import { holdInUse, lockManager } from '../locks/in-use.js'
+import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import { say } from '../messages.js'
+import type { Listeners } from '../platform/listeners.js'
+import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { projectionKey, type Projection } from '../read-model/define.js'
+import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
+import { inUseName } from '../read-model/indexeddb/old-versions.js'
+import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
+import type { ReadModelStorage } from '../read-model/storage.js'
+import { useDefinition } from './definitions.js'
+
+/** The read models of a store in memory. The store brings their code along, so that bundles without such a store do not contain it. */
+export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels =>
+  parts.readModels as MemoryReadModels
+
+/** The storages that are open, by store and read model: runs and views share one connection. */
+const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
+
+interface SharedStorage {
+  readonly storage: ReadModelStorage
+  users: number
+  end(): void
+}
+
+/** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
+export async function openStorage<E extends EventShape>(
+  store: TidemarkStore<E>,
+  definition: Projection<E>,
+): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
+  const parts = storeInternals(store)
+  const erased = definition as unknown as Projection
+  // Synchronously: the first caller's definition is the first one.
+  const { waiting, release } = useDefinition(store.name, parts, erased)
+  try {
+    // The app asks: one try immediately, whatever failed before.
+    if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
+    const log = await parts.logId()
+    return {
+      storage: use(sharedStorage(store, parts, erased, log), say`The read model '${projectionKey(erased)}'`, release),
+      waiting,
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+function sharedStorage<E extends EventShape>(
+  store: TidemarkStore<E>,
+  parts: StoreInternals,
+  definition: Projection,
+  log: string,
+): SharedStorage {
+  if (parts.medium === 'memory') {
+    const storage = memoryReadModels(parts).open(definition, log)
+    return { storage, users: 0, end: () => storage.close() }
+  }
+  const key = projectionKey(definition)
+  const all = inUse.get(parts) ?? new Map<string, SharedStorage>()
+  inUse.set(parts, all)
+  const open = all.get(key)
+  if (open !== undefined) return open
+  const letGo = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
+  const storage = new IndexedDbStorage(store.name, definition, log, () => store.head())
+  const shared: SharedStorage = {
+    storage,
+    users: 0,
+    end() {
+      all.delete(key)
+      storage.close()
+      letGo()
+    },
+  }
+  all.set(key, shared)
+  return shared
+}
+
+/** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
+function use(shared: SharedStorage, label: string, release: () => void): ReadModelStorage {
+  let closed = false
+  shared.users += 1
+  const close = () => {
+    if (closed) return
+    closed = true
+    release()
+    shared.users -= 1
+    if (shared.users === 0) shared.end()
+  }
+  return new Proxy(shared.storage, {
+    get: (storage, name: keyof ReadModelStorage) => {
+      if (name === 'close') return close
+      const method: unknown = storage[name]
+      // `then`, among others: a promise that is resolved with a share looks for it.
+      if (typeof method !== 'function') return method
+      return closed ? () => Promise.reject(new ClosedError(label)) : method.bind(storage)
+    },
+  })
+}

@@ -1,0 +1,193 @@
+/** Makes the status of a projection of the reports of its run and of the stored state. */
+import { messageOf } from '../errors.js'
+import { notice, say } from '../messages.js'
+import type { Clock } from '../platform/clock.js'
+import { prerendered } from '../platform/deadline.js'
+import type { StorageOccurrence } from '../platform/healing.js'
+import { listenerSet } from '../platform/listeners.js'
+import type { ProjectionReport } from '../projection/report.js'
+import { stallTimeout } from '../projection/stall-watch.js'
+import { workingPosition, type ProjectionState } from '../projection/target.js'
+import { equal } from '../read-model/equal.js'
+import { Progress } from './progress.js'
+import type { ProjectionStatus, StatusStore } from './status.js'
+
+/** What becomes different. `undefined` removes an entry. */
+export type StatusChange = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
+
+const nothingKnown: ProjectionStatus = Object.freeze({
+  phase: 'starting',
+  position: 0,
+  head: 0,
+  behind: 0,
+  rate: 0,
+  leader: false,
+  owner: '',
+  deadLetterCount: 0,
+})
+const paused = (): StatusChange => ({
+  phase: 'paused',
+  rate: 0,
+  message: notice('paused', say`The projection is paused. Call resume().`),
+})
+
+/** The status of one projection in this context. */
+export class StatusKeeper implements StatusStore<ProjectionStatus> {
+  readonly #progress: Progress
+  readonly #listeners = listenerSet()
+  #status = nothingKnown
+
+  constructor(clock: Clock) {
+    this.#progress = new Progress(clock)
+  }
+
+  readonly getSnapshot = (): ProjectionStatus => this.#status
+  readonly getServerSnapshot = (): ProjectionStatus => nothingKnown
+  readonly subscribe: StatusStore<ProjectionStatus>['subscribe'] = this.#listeners.add
+
+  /** The part that an app gets. */
+  get readable(): StatusStore<ProjectionStatus> {
+    const { getSnapshot, getServerSnapshot, subscribe } = this
+    return { getSnapshot, getServerSnapshot, subscribe }
+  }
+
+  set(given: StatusChange): void {
+    const status = this.#status
+    const { position = status.position } = given
+    const head = Math.max(given.head ?? status.head, position)
+    const change: StatusChange = { ...given, head, behind: head - position }
+    const keys = Object.keys(change) as (keyof ProjectionStatus)[]
+    // A status that says the same stays the same object.
+    if (keys.every((key) => equal(change[key], status[key]))) return
+    const next: Record<string, unknown> = { ...status, ...change }
+    for (const key of keys) if (change[key] === undefined) delete next[key]
+    this.#status = next as unknown as ProjectionStatus
+    this.#listeners.tell()
+  }
+
+  /** Takes in what happened to the storage of this origin. */
+  storage(occurrence: StorageOccurrence): void {
+    this.set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined })
+  }
+
+  /** Takes in a report of the run in this context. */
+  report(report: ProjectionReport): void {
+    const change = this.#changeBy(report)
+    if (change !== undefined) this.set(change)
+  }
+
+  /** Takes in the stored state, which other contexts change as well. `late`: the run in this context reported meanwhile what it has stored. */
+  stored(state: ProjectionState, head: number, late = false): void {
+    const { owner, rebuildFault, rebuild } = state
+    if (late) return this.set({ head, owner, rebuildFault })
+    const working = workingPosition(state)
+    const rate = this.#rateAt(working)
+    if (prerendered() !== undefined) this.#progress.excuse()
+    this.set({
+      position: state.position,
+      head,
+      owner,
+      deadLetterCount: state.letters,
+      rebuilding: rebuild === undefined ? undefined : { position: rebuild.position },
+      rebuildFault,
+      ...(this.#status.leader ? {} : { rate: working >= head ? 0 : rate }),
+    })
+    if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return
+    if (state.paused) return this.set(paused())
+    if (this.#status.phase === 'paused')
+      this.set({ phase: this.#status.leader ? 'live' : 'standby', message: undefined })
+    this.#judge(state, head, working)
+  }
+
+  /** Whether a projection that is not paused stalls. */
+  #judge(state: ProjectionState, head: number, working: number): void {
+    const { leader, phase } = this.#status
+    // An error of a follower was that of a look, and this one succeeded.
+    const passed: StatusChange = leader ? {} : { lastError: undefined }
+    const still = this.#progress.stillFor
+    const behind = head > state.position || state.rebuild !== undefined
+    if (behind && still >= stallTimeout && phase !== 'retrying') {
+      const what = leader
+        ? say`The handler for the event after position ${working} has been running`
+        : say`The leader (${state.owner || 'unknown'}) has stayed at position ${working}`
+      const message = notice('stalled', say`${what} for ${Math.round(still / 1000)} s.`)
+      this.set({ ...passed, phase: 'stalled', rate: 0, message })
+    } else if (phase === 'stalled' || phase === 'standby')
+      this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: undefined })
+  }
+
+  #rateAt(position: number): number {
+    return this.#progress.movedTo(position) ?? this.#status.rate
+  }
+
+  /** A run that continues, after such a change. */
+  #running({ position = this.#status.position, head = this.#status.head }: StatusChange = {}): StatusChange {
+    const behind = head > position || this.#status.rebuilding !== undefined
+    return { phase: behind ? 'catching-up' : 'live', message: undefined }
+  }
+
+  #changeBy(report: ProjectionReport): StatusChange | undefined {
+    const { phase, message } = this.#status
+    switch (report.type) {
+      case 'waiting':
+        return { phase: 'standby', leader: false, message: undefined }
+      // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the message.
+      case 'leading':
+        return { leader: true, phase: 'starting', message: phase === 'starting' ? message : undefined }
+      case 'loaded':
+        return this.#loaded(report)
+      case 'read': {
+        const { head } = report
+        return { head, ...(phase === 'retrying' || phase === 'stalled' ? {} : this.#running({ head })) }
+      }
+      case 'committed':
+        return this.#committed(report)
+      case 'idle': {
+        const { position } = report
+        return { phase: 'live', rate: 0, message: undefined, lastError: undefined, position, rebuilding: undefined }
+      }
+      case 'paused':
+        return paused()
+      case 'event-failed':
+        return { lastError: report.error }
+      case 'retrying':
+        return retrying(say`The event at position ${report.position} failed and is tried again.`, report.error)
+      case 'storage-failed': {
+        const { what, failures, error } = report
+        return retrying(say`${what} failed ${failures} times in a row and is tried again: ${messageOf(error)}`, error)
+      }
+      case 'leadership-lost':
+        return { rate: 0 }
+      case 'rebuild-failed':
+        return { rebuilding: undefined, lastError: report.error }
+      case 'resigned':
+        return { leader: false, rate: 0 }
+      default:
+        return undefined
+    }
+  }
+
+  #loaded({ position, paused, rebuilding }: Extract<ProjectionReport, { type: 'loaded' }>): StatusChange {
+    const { phase, head } = this.#status
+    this.#progress.movedTo(position)
+    // The head is not known before the first read.
+    const isUnknown = phase === 'starting' && head <= position && !rebuilding
+    return {
+      ...(rebuilding ? { rebuilding: { position } } : { position }),
+      ...(paused || isUnknown ? {} : this.#running()),
+    }
+  }
+
+  #committed(report: Extract<ProjectionReport, { type: 'committed' }>): StatusChange {
+    const { position, deadLetterCount = this.#status.deadLetterCount } = report
+    const rate = this.#rateAt(position)
+    const change = this.#status.rebuilding === undefined ? { position } : { rebuilding: { position } }
+    return { ...change, ...this.#running(change), rate, lastError: undefined, deadLetterCount }
+  }
+}
+
+const retrying = (message: string, lastError: unknown): StatusChange => ({
+  phase: 'retrying',
+  message: notice('retrying', message),
+  lastError,
+})

@@ -1,0 +1,76 @@
+/** Runs a projection until it is stopped: again after a fault that was dealt with, and after a failure to join it to its store. */
+import { hasCode, messageOf } from '../errors.js'
+import { notice, say } from '../messages.js'
+import type { EventShape } from '../events/event.js'
+import { pauseBefore } from '../platform/backoff.js'
+import { sleep, type Clock } from '../platform/clock.js'
+import type { Listeners } from '../platform/listeners.js'
+import type { ProjectionResult } from '../projection/projector.js'
+import type { Attached } from './attach.js'
+import type { Joining } from './joining.js'
+import type { StatusKeeper } from './status-keeper.js'
+import type { StatusWatch } from './status-watch.js'
+
+/** No pause before joining is tried again is longer, ms. */
+const longestPause = 30_000
+
+/** Failures of the storage, after which joining is tried again without a call of the app. */
+const mayPass = (error: unknown): boolean =>
+  hasCode(error, 'storage-failed', 'storage-busy', 'storage-full', 'storage-damaged')
+
+/** What is supervised. */
+export interface Supervised<E extends EventShape> {
+  readonly status: StatusKeeper
+  readonly clock: Clock
+  readonly stopping: AbortSignal
+  readonly joining: Pick<Joining<E>, 'latest' | 'failed' | 'retry'>
+  readonly watch: Pick<StatusWatch<E>, 'look' | 'start' | 'faulted'>
+  /** Tell that a run which stopped should be started again. */
+  readonly restarts: Listeners<[]>
+  /** Whether joining is tried again after a failure that may pass, and after which first pause, ms. */
+  readonly isContinuous: boolean
+  readonly failureBackoff: number
+  /** Runs the projection once. */
+  drive(attached: Attached<E>): Promise<ProjectionResult>
+}
+
+/** Resolves when the projection is stopped, or with why its batch ended. Never rejects. */
+export async function supervise<E extends EventShape>(run: Supervised<E>): Promise<string | undefined> {
+  const { joining, watch, stopping, status, clock, restarts } = run
+  const stopped = new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve(), { once: true }))
+  /** How often in a row joining failed. */
+  let failures = 0
+  for (;;) {
+    const waiting = new AbortController()
+    const ends: Promise<void>[] = [stopped]
+    let forget: () => unknown = () => {}
+    try {
+      const attached = await joining.latest
+      failures = 0
+      watch.start(attached)
+      const { reason } = await run.drive(attached)
+      await watch.look()
+      return notice(reason, reason === 'caught-up' ? say`The batch is done.` : say`The batch ended: ${reason}.`)
+    } catch (error) {
+      if (stopping.aborted) return undefined
+      // Before the status says so: a subscriber may resume synchronously.
+      ends.push(new Promise((resolve) => (forget = restarts.add(resolve))))
+      const again = joining.failed && run.isContinuous && mayPass(error)
+      if (again) {
+        const pause = pauseBefore(failures, { delay: run.failureBackoff, maxDelay: longestPause })
+        ends.push(sleep(clock, pause, waiting.signal))
+        failures += 1
+      }
+      watch.faulted()
+      const phase = again ? 'retrying' : 'faulted'
+      status.set({ phase, message: messageOf(error), lastError: error, leader: false, rate: 0 })
+      await watch.look()
+    }
+    await Promise.race(ends)
+    waiting.abort()
+    forget()
+    if (stopping.aborted) return undefined
+    joining.retry()
+    status.set({ phase: 'starting', message: undefined })
+  }
+}
