@@ -97,7 +97,7 @@ export {
   type TypedTable,
 } from './read-model/define.js'
 export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
-export type { ReservedProblem, ReservedTableName } from './read-model/reserved-names.js'
+export type { ReservedTableName } from './read-model/reserved-names.js'
 export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'

@@ -12,7 +12,7 @@ import { checkLetters, checkState } from './check-state.js'
 import { compareRows } from './compare-rows.js'
 import { foldAgain } from './fold-again.js'
 import { Findings, type ReadModelDefect } from './read-model-defects.js'
-import { takeSnapshot } from './snapshot.js'
+import { takeSnapshot } from './take-snapshot.js'
 
 /** What `verifyReadModel` found. */
 export interface ReadModelVerificationResult {
