@@ -3,7 +3,7 @@ import type { EventShape } from '../events/event.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'
 import type { Slices } from '../platform/slices.js'
-import type { RunContext } from './runner.js'
+import type { RunContext } from './run-context.js'
 
 /** A page that is made longer holds no more characters of JSON than these and one page. */
 const longPageCharacters = 4 * 1024 * 1024

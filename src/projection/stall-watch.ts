@@ -3,7 +3,7 @@ import type { EventShape } from '../events/event.js'
 import type { ReadPage } from '../log/pages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep } from '../platform/clock.js'
-import type { RunContext } from './runner.js'
+import type { RunContext } from './run-context.js'
 import { workingPosition } from './target.js'
 
 /** A follower that sees the head move, and the checkpoint not, for so long works without the lock, ms. */

@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.js'
 import type { EffectResults, Rest } from './effects.js'
 import type { EventShape } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
-import type { RunnerPorts } from './runner.js'
+import type { RunnerPorts } from './run-context.js'
 
 /** What may end a sleep. */
 type Sources = Omit<RunnerPorts<EventShape>, 'reader' | 'reopen'> & { readonly reader: Pick<EventReader, 'subscribe'> }
