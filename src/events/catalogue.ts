@@ -83,7 +83,7 @@ export interface PlainCreatorOptions<E extends EventShape> {
   readonly meta?: E extends { readonly meta?: infer Meta } ? Meta : unknown
 }
 
-/** What a creator returns: an event with an id. `checked`: see {@link NewEvent}. */
+/** What a creator returns: an event with an id. `checked`: see `NewEvent`. */
 export type CreatedEvent<E extends EventShape> = E & {
   readonly id: string
   readonly meta?: unknown

@@ -90,7 +90,7 @@ export interface EventPage<E extends EventShape = EventShape> {
 /** The port that a projection reads from. */
 export interface EventReader<E extends EventShape = EventShape> {
   readPage(request: PageRequest<E>): Promise<EventPage<E>>
-  /** Calls back when the log may have grown. A hint: it may be missing, late or doubled. */
+  /** Calls back when the log may have grown. A hint: calls may be lost, delayed or duplicated. */
   subscribe?(listener: (head: number) => void): () => void
 }
 
@@ -171,9 +171,9 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   /** Calls back with the head after appends of any tab. A hint, coalesced; never a reason not to read. */
   subscribe(listener: (head: number) => void): () => void
   /**
-   * Waits for appends under way, then frees everything; those that wait for a schema or a codec are rejected with a `ClosedError`. May be called
-   * twice. Stop projections and close read models before: a projection
-   * that runs on is faulted when it next reads, and says that the store was closed.
+   * Waits for appends under way, then frees everything; appends that wait for a schema or a codec are rejected with a `ClosedError`. May be
+   * called twice. Stop projections and close read models first: a projection that still runs is faulted when it next reads, and says
+   * that the store was closed.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -70,7 +70,7 @@ export type StoreInternals = CommonInternals &
         readonly medium: 'memory'
         readonly log: Pick<MemoryLog, 'records'>
         readonly checkpoints: ReadonlyMap<string, number>
-        /** Theirs to make and to use: the log knows nothing of them. */
+        /** Made and used by `running/`: the log knows nothing of them. */
         readonly readModels: object
       }
   )
@@ -86,7 +86,7 @@ interface CommonInternals {
   assertOpen(): void
 }
 
-/** Held by who changes how events lie in records, and by who must not see some of them twice. No projector has an empty name. */
+/** The lock of compaction, which changes how events lie in records, and of readers that must not see an event twice. No projector has an empty name. */
 export const recordsLock = ''
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */

@@ -1,4 +1,4 @@
-/** The place of a store on the device. */
+/** The storage space of a store: `usage()` and `persist()`. */
 import { persistStorage, storageUsage, type PersistenceResult, type StorageUsage } from '../platform/storage-manager.js'
 
 /** What `openEventStore` offers in addition to the log itself. */

@@ -48,18 +48,18 @@ export class PageScan {
   }
 
   /**
-   * Takes what the page needs of a record. Returns whether that was all of it. Events that cannot be decoded are part of every page, as
-   * it is not known whether the filter matches them.
+   * Takes what the page needs of a record. Events that cannot be decoded are part of every page, as it is not known whether the filter
+   * matches them.
    *
    * @throws LogInconsistentError if positions are missing before the record
    */
-  takeRecord(record: CommitRecord): boolean {
+  takeRecord(record: CommitRecord): void {
     assertContiguous(record, this.scannedTo + 1)
     this.characters += sizeOf(record)
     const { events, problem } = decodeRecord(record)
     for (const event of events) {
       if (event.position <= this.scannedTo) continue
-      if (this.found.length >= this.limit) return false
+      if (this.found.length >= this.limit) return
       if (problem === undefined) this.takeEvent(event)
       else {
         this.broken.set(event.position, problem)
@@ -68,6 +68,5 @@ export class PageScan {
       }
     }
     this.#lastWhole = record
-    return true
   }
 }

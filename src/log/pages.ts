@@ -53,7 +53,7 @@ interface Decoding {
   readonly codec: Codec | undefined
 }
 
-/** Decodes what a scan found; see {@link PageReadOptions}. */
+/** Decodes what a scan found. */
 export async function finishPage<E extends EventShape>(
   { found, broken }: FoundEvents,
   scannedTo: number,

@@ -1,4 +1,4 @@
-/** An append is checked and encoded before any transaction opens: from here on nothing of the caller's is touched. */
+/** An append is checked and encoded before any transaction opens. */
 import { InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'

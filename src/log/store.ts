@@ -89,6 +89,12 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
   const readPage = async (request: PageRequest<E>, options?: PageOptions) => {
     assertOpen()
     assertReadOptions(request ?? null, ['filter', 'after', 'limit'], 'request')
+    // Untyped code may still pass a signal here, which would be ignored.
+    if (options !== undefined && 'signal' in options)
+      throw new InvalidArgumentError(
+        'options',
+        say`of readPage belong in its one argument, { filter, after, limit, signal }.`,
+      )
     return log.readPage<E>(request, options)
   }
   // `Symbol.asyncDispose` is added below, if the engine has it.

@@ -61,7 +61,7 @@ export function retryPolicy(options: RetryOptions | undefined, defaults: RetryPo
     const whole = name === 'maxRetries'
     if (typeof value !== 'number' || !(value >= least && value <= most) || (whole && value % 1 > 0)) {
       throw new InvalidArgumentError(
-        say`retry.${name}`,
+        `retry.${name}`,
         say`must be a ${whole ? 'whole ' : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
       )
     }

@@ -9,7 +9,8 @@ export function singleFlight<T>(work: () => Promise<T>): () => Promise<T> {
   const run = (): Promise<T> => {
     next = undefined
     return (running = work().finally(() => {
-      running = undefined
+      // A run that was asked for meanwhile is about to begin: a call that comes before it waits for that one.
+      if (next === undefined) running = undefined
     }))
   }
   return () => (running === undefined ? run() : (next ??= running.then(run, run)))

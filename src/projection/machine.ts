@@ -5,7 +5,7 @@
  */
 import { pauseBefore } from '../platform/backoff.js'
 import { longPageSize, pageSize, type RunProgress } from './batching.js'
-import { Checkpoint } from './checkpoint.js'
+import { RunState } from './run-state.js'
 import type { Settings } from './config.js'
 import { perform, report, sleep, type Effect, type EffectResults, type Page, type Steps } from './effects.js'
 import { PageWork } from './page-work.js'
@@ -23,29 +23,30 @@ export function projectionMachine(
   random: () => number,
   run: RunProgress,
 ): Generator<Effect, ProjectionResult, never> {
-  return new Machine(settings, run, new Checkpoint(name, settings, random, run)).steps()
+  return new Machine(settings, run, new RunState(name, settings, random, run)).steps()
 }
 
 class Machine {
   readonly #settings: Settings
   readonly #isBatch: boolean
   readonly #run: RunProgress
-  readonly #at: Checkpoint
+  readonly #at: RunState
   readonly #pages: PageWork
   /** Reads in a row that found no event. */
   #emptyReads = 0
 
-  constructor(settings: Settings, run: RunProgress, checkpoint: Checkpoint) {
+  constructor(settings: Settings, run: RunProgress, state: RunState) {
     this.#settings = settings
     this.#isBatch = settings.mode === 'batch'
     this.#run = run
-    this.#at = checkpoint
-    this.#pages = new PageWork(checkpoint)
+    this.#at = state
+    this.#pages = new PageWork(state)
   }
 
   *steps(): Steps<ProjectionResult> {
-    let end: End | undefined = (yield* this.#at.load()) ? 'aborted' : undefined
-    this.#run.startedAt ??= this.#at.now
+    let end: End | undefined
+    if (yield* this.#at.load()) end = 'aborted'
+    else this.#run.startedAt ??= this.#at.now
     while (end === undefined) end = yield* this.#at.paused ? this.#waitWhilePaused() : this.#work()
     const { position, applied, skipped, parked } = this.#run
     return { position, applied, skipped, parked, reason: end }

@@ -2,16 +2,16 @@
 import { PoisonEventError, StreamBlockedError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Counts } from './batching.js'
-import type { Checkpoint, Turn } from './checkpoint.js'
+import type { RunState, Turn } from './run-state.js'
 import { perform, report, sleep, type EffectResults, type Page, type Steps } from './effects.js'
 import { stoppedBy, verdictOn } from './failures.js'
 import { reportedEvent } from './report.js'
 
 export class PageWork {
-  readonly #at: Checkpoint
+  readonly #at: RunState
 
-  constructor(checkpoint: Checkpoint) {
-    this.#at = checkpoint
+  constructor(state: RunState) {
+    this.#at = state
   }
 
   /** Applies the first `count` events of a page. The cursor is at the last one applied when it ends. */

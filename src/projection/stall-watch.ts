@@ -6,7 +6,7 @@ import { sleep } from '../platform/clock.js'
 import type { RunContext } from './run-context.js'
 import { workingPosition } from './target.js'
 
-/** A follower that sees the head move, and the checkpoint not, for so long works without the lock, ms. */
+/** A follower works without the lock if the projection was behind the log, and neither checkpoint nor epoch moved, for this time, ms. */
 export const stallTimeout = 5_000
 
 /**
@@ -15,7 +15,7 @@ export const stallTimeout = 5_000
  */
 export const patience = (contests: number): number => pauseBefore(contests, { delay: stallTimeout, maxDelay: 300_000 })
 
-/** Resolves once the head moved and the stored checkpoint did not for `span` ms; also when aborted. */
+/** Resolves once the projection was behind, and neither its checkpoint nor its epoch moved, for `span` ms; also when aborted. */
 export async function stalled<E extends EventShape>(
   { target, ports, settings: { clock } }: RunContext<E>,
   span: number,

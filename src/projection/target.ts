@@ -182,7 +182,7 @@ export interface ProjectionControls {
   skip(position: number): Promise<void>
   /** Dead letters after a position, in order. */
   deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
-  /** Applies a parked event again and removes its dead letter, in one transaction. */
+  /** Applies a parked event again and removes its dead letter: a read model in one transaction, a plain projector one after the other. */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>
   /** Whether a handler of this projection asks, which must not wait for it; see `StackGuard`. */

@@ -1,4 +1,4 @@
-/** Names that tables and read models must not have, because they are members of the objects that have tables and models as properties. */
+/** Names that tables must not have, because a view has members of these names, or may get them. */
 import { InvalidNameError } from '../errors.js'
 import { tableName } from '../events/names.js'
 import { say } from '../messages.js'
@@ -19,25 +19,6 @@ export type ReservedTableName = (typeof reservedTables)[number]
 export type ReservedProblem<Name> = Name extends ReservedTableName | `$${string}` | `tidemark:${string}`
   ? `'${Name}' is a reserved name: rename the table`
   : never
-
-/** Members of the object that has models as properties, which models must not be called. */
-export const reservedModels: readonly string[] = [
-  ...[
-    'append',
-    'at',
-    'catchUp',
-    'close',
-    'definition',
-    'events',
-    'execute',
-    'follow',
-    'head',
-    'models',
-    'name',
-    'observe',
-  ],
-  ...['persist', 'read', 'readStream', 'ready', 'reopen', 'status', 'store', 'sync', 'then', 'undo', 'usage'],
-]
 
 /** @throws InvalidNameError for what is not the name of a table, and for a reserved one */
 export function assertTableName(value: string): void {

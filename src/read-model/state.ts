@@ -159,15 +159,19 @@ export function tried(key: string, { trying, ...before }: StateRow, from: StateR
     : { ...before, trying: { position, runs: trying?.position === position ? trying.runs + 1 : 1 } }
 }
 
-/** The projection is resumed or rebuilt: suspected poison events are tried again. */
+/** Without what is noted about poison events: they were survived, or are to be tried again. */
 function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow): StateRow {
   return rest
 }
 
 /** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
-  const [is, was] = [before, from].map((state) => say`${workingPosition(state)} in epoch ${state.epoch}`)
-  if (is !== was) throw new LeadershipLostError(key, say`its checkpoint is ${is}, not ${was}.`)
+  const [is, was] = [workingPosition(before), workingPosition(from)]
+  if (is !== was || before.epoch !== from.epoch)
+    throw new LeadershipLostError(
+      key,
+      say`its checkpoint is ${is} in epoch ${before.epoch}, not ${was} in epoch ${from.epoch}.`,
+    )
 }
 
 /** Rows, dead letters and checkpoint move together. */

@@ -22,10 +22,11 @@ import type { ProjectionStatus, StatusStore } from './status.js'
 /** An event that was parked, and what can be done about it. */
 export interface DeadLetter extends DeadLetterRecord {
   /**
-   * Applies the event again and removes the dead letter, in one transaction; the checkpoint stays.
+   * Applies the event again and removes the dead letter; the checkpoint stays. For a read model that is one transaction. A plain projector
+   * applies the event first, so it may see the event once more if the page ends in between.
    *
-   * @throws StreamBlockedError if an earlier dead letter of the same stream has to be replayed first
-   * @throws InvalidArgumentError if it was replayed or discarded already
+   * @throws InvalidArgumentError if it was replayed or discarded already, or if an earlier dead letter of the same stream has to be
+   *   replayed first
    * @throws what the handler throws; the dead letter stays then
    */
   replay(): Promise<void>

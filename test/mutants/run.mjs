@@ -11,7 +11,7 @@ export default [
   },
   {
     id: 'M11',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: `      this.rebuilding = false
 `,
     replace: '',
@@ -86,7 +86,7 @@ export default [
   },
   {
     id: 'M22',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: `      if (position < this.run.position) this.retries.forget()
 `,
     replace: '',
@@ -95,7 +95,7 @@ export default [
   },
   {
     id: 'M23',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: `    if (slept === 'retry-now') this.failures.forgetLast(what)
 `,
     replace: '',
@@ -121,7 +121,7 @@ export default [
   },
   {
     id: 'M26',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: 'isFinal(error) || error instanceof LogInconsistentError',
     replace: 'isFinal(error)',
     tests: ['test/unit/projection/machine.test.ts'],
@@ -145,7 +145,7 @@ export default [
   },
   {
     id: 'M29',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: 'if (position <= head) return',
     replace: 'if (head >= 0) return',
     tests: ['test/unit/projection/machine.test.ts'],
@@ -171,7 +171,7 @@ export default [
   },
   {
     id: 'M32',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: `return slept === 'control' && what === 'reading' ? yield* this.load() : slept === 'aborted'`,
     replace: `return slept === 'aborted'`,
     tests: ['test/unit/projection/machine.test.ts'],
@@ -179,7 +179,7 @@ export default [
   },
   {
     id: 'M33',
-    file: 'src/projection/checkpoint.ts',
+    file: 'src/projection/run-state.ts',
     find: 'if (stored === position || stored === next)',
     replace: 'if (stored === position)',
     tests: ['test/unit/projection/machine.test.ts'],
@@ -225,16 +225,16 @@ export default [
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'a commit from another checkpoint is accepted',
-    find: '(state) => say`${workingPosition(state)} in epoch ${state.epoch}`',
-    replace: '(state) => say`in epoch ${state.epoch}`',
+    find: 'if (is !== was || before.epoch !== from.epoch)',
+    replace: 'if (before.epoch !== from.epoch)',
   },
   {
     id: 'S2',
     file: 'src/read-model/state.ts',
     tests: ['test/unit/read-model/state.test.ts'],
     breaks: 'a commit of a run that was passed is accepted',
-    find: '(state) => say`${workingPosition(state)} in epoch ${state.epoch}`',
-    replace: '(state) => say`${workingPosition(state)}`',
+    find: 'if (is !== was || before.epoch !== from.epoch)',
+    replace: 'if (is !== was)',
   },
   {
     id: 'S4',
@@ -654,5 +654,21 @@ export default [
     replace: 'if (!moved',
     tests: ['test/unit/projection/leadership.test.ts'],
     breaks: 'a context that slept judges others',
+  },
+  {
+    id: 'M60',
+    file: 'src/projection/machine.ts',
+    tests: ['test/unit/projection/first-load.test.ts'],
+    breaks: 'a run whose first load failed counts as begun',
+    find: 'else this.#run.startedAt ??= this.#at.now',
+    replace: 'this.#run.startedAt ??= this.#at.now',
+  },
+  {
+    id: 'F1',
+    file: 'src/platform/single-flight.ts',
+    tests: ['test/unit/platform/single-flight.test.ts'],
+    breaks: 'two runs in parallel',
+    find: 'if (next === undefined) running = undefined',
+    replace: 'running = undefined',
   },
 ]

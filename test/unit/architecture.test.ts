@@ -122,6 +122,21 @@ test('what is pure imports nothing that waits, reads or writes', () => {
   expect(impure).toEqual([])
 })
 
+test('the rules of a run are pure: the machine and its parts import no storage, no lock and no clock', () => {
+  const parts = 'machine effects run-state page-work batching poison-events failures set-aside'.split(' ')
+  const allowed =
+    /^(errors|messages)\.js$|^events\/event\.js$|^platform\/backoff\.js$|^projection\/(machine|effects|run-state|page-work|batching|poison-events|failures|set-aside|config|report|projector|target)\.js$/
+  const checked = files.filter(({ path }) => parts.some((part) => path === `projection/${part}.ts`))
+  expect(checked).toHaveLength(parts.length)
+  const impure = checked.flatMap(({ path, code }) =>
+    importsOf(code)
+      .map((specifier) => posix.join(posix.dirname(path), specifier))
+      .filter((target) => !allowed.test(target))
+      .map((target) => `${path} imports ${target}`),
+  )
+  expect(impure).toEqual([])
+})
+
 test('no two files of neighbouring rooms have the same name', () => {
   const places = new Map<string, string[]>()
   for (const { path } of files) {

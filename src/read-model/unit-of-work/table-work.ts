@@ -132,8 +132,10 @@ export class TableWork {
     return this.known(key) === undefined
   }
 
-  /** @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored */
-  /** @param expected the key of the row that is updated */
+  /**
+   * @param expected the key of the row that is updated
+   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored
+   */
   put(row: unknown, expected?: RowKey): void {
     if (row === undefined && expected !== undefined)
       throw new InvalidArgumentError(say`update() of '${this.#name}'`, say`must return a row, or null to delete it.`)

@@ -57,3 +57,30 @@ test('a run that fails rejects its callers only', async () => {
   runs[1]?.resolve(2)
   expect(await second).toBe(2)
 })
+
+test('a call between the end of one run and the beginning of the next does not begin a second one in parallel', async () => {
+  let running = 0
+  let most = 0
+  const ends: (() => void)[] = []
+  const ask = singleFlight(async () => {
+    running += 1
+    most = Math.max(most, running)
+    await new Promise<void>((resolve) => ends.push(resolve))
+    running -= 1
+  })
+  const asked = [ask(), ask()]
+  ends.shift()?.()
+  // Calls in each of the turns between the two runs.
+  for (let turn = 0; turn < 12; turn += 1) {
+    await Promise.resolve()
+    asked.push(ask())
+  }
+  let settled = false
+  const all = Promise.all(asked).then(() => (settled = true))
+  for (let turn = 0; turn < 200 && !settled; turn += 1) {
+    ends.shift()?.()
+    await Promise.resolve()
+  }
+  await all
+  expect(most).toBe(1)
+})

@@ -1,7 +1,7 @@
 // Which names tables and models must not have.
 import { describe, expect, test } from 'vitest'
 import { defineEvents, defineProjection, openReadModel, table, type ReservedTableName } from 'tidemark'
-import { assertTableName, reservedModels } from '../../../src/read-model/reserved-names.js'
+import { assertTableName } from '../../../src/read-model/reserved-names.js'
 import { memoryStore, model } from './support.js'
 
 const reserved: { readonly [N in ReservedTableName]: true } = {
@@ -48,16 +48,6 @@ test('every member of a view has a name that no table may have', async () => {
   expect(Object.keys(view.tables)).toEqual(Object.keys(definition.tables))
   expect(view.tables.rows).toBe(view.rows)
   await view.close()
-  await store.close()
-})
-
-test('every member of a store that a model would hide has a name that no model may have', async () => {
-  const store = await memoryStore()
-  for (const name of ['append', 'read', 'readStream', 'head', 'close', 'name'] as const) {
-    expect(store).toHaveProperty(name)
-    expect(reservedModels).toContain(name)
-  }
-  expect(new Set(reservedModels).size).toBe(reservedModels.length)
   await store.close()
 })
 

@@ -11,7 +11,8 @@ import { SetAside } from './set-aside.js'
 /** How the work on a page ended. `'again'`: read again from where the checkpoint is. */
 export type Turn = 'done' | 'again' | 'aborted' | 'budget'
 
-export class Checkpoint {
+/** What the parts of the machine share about one run. */
+export class RunState {
   readonly name: string
   readonly run: RunProgress
   readonly random: () => number
@@ -122,8 +123,8 @@ export class Checkpoint {
   }
 
   /**
-   * The storage failed while something was pending, which is gone with that. Unless it was stored, up to `position` or up to `next`, the event
-   * that was applied then: only the stored state tells, not the error.
+   * The storage failed while something was pending. It is gone, unless the failed commit was stored after all, up to `position` or up to
+   * `next`: only the stored state tells, not the error.
    */
   *lost(what: StorageWork, error: unknown, position: number, next?: number): Steps<'again' | 'aborted'> {
     if (hasCode(error, 'leadership-lost')) throw error
