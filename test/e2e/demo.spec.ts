@@ -198,139 +198,133 @@ test('offline after the first load: a reload works and an own event is projected
   await context.setOffline(false)
 })
 
-test(
-  'a poison event is set aside, and its replay after the fix applies it once; where the projection stops instead, it can skip',
-  onOneStorage,
-  async ({ launch }) => {
-    const context = await launch()
-    const page = await openDesk(context)
-    await press(page, 'Send a poison event')
-    await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
-    await expect(page.locator('.dead-letters')).toContainText('TypeError')
-    await choose(page, 'TM 114')
-    await press(page, 'Report delay')
-    await expect(departure(page, 'TM 114')).toContainText('+25 min')
+test('a poison event is set aside, and its replay after the fix applies it once; where the projection stops instead, it can skip', async ({
+  launch,
+}) => {
+  const context = await launch()
+  const page = await openDesk(context)
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
+  await expect(page.locator('.dead-letters')).toContainText('TypeError')
+  await choose(page, 'TM 114')
+  await press(page, 'Report delay')
+  await expect(departure(page, 'TM 114')).toContainText('+25 min')
 
-    await press(page, 'Replay the event at 1')
-    await expect(notice(page)).toHaveText(/The handler threw again/)
-    await expect(page.locator('.dead-letters li')).toHaveCount(1)
-    await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
-    await page.setViewportSize({ width: 390, height: 844 })
-    await expectAccessible(page)
-    expect(
-      await page.evaluate(() => document.documentElement.scrollWidth),
-      'nothing sticks out of a phone',
-    ).toBeLessThanOrEqual(390)
+  await press(page, 'Replay the event at 1')
+  await expect(notice(page)).toHaveText(/The handler threw again/)
+  await expect(page.locator('.dead-letters li')).toHaveCount(1)
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  expect(
+    await page.evaluate(() => document.documentElement.scrollWidth),
+    'nothing sticks out of a phone',
+  ).toBeLessThanOrEqual(390)
 
-    await page.getByRole('switch', { name: 'Handler fixed' }).check()
-    await press(page, 'Replay the event at 1')
-    await expect(page.locator('.dead-letters li')).toHaveCount(0)
-    const nowhere = {
-      code: 'ZZZ',
-      landed: 1,
-      cancelled: 0,
-      measured: 1,
-      totalDelay: 40,
-      averageDelay: 40,
-      worstDelay: 40,
-    }
-    expect((await rowsOf(page)).airports).toContainEqual(nowhere)
-    // Folding everything again comes to the same: it was applied once.
-    await rebuild(page)
-    expect(await rowsOf(page)).toMatchObject({ position: 2, totals: [{ landed: 1, delay: 40 }] })
-    expect((await rowsOf(page)).airports).toContainEqual(nowhere)
+  await page.getByRole('switch', { name: 'Handler fixed' }).check()
+  await press(page, 'Replay the event at 1')
+  await expect(page.locator('.dead-letters li')).toHaveCount(0)
+  const nowhere = {
+    code: 'ZZZ',
+    landed: 1,
+    cancelled: 0,
+    measured: 1,
+    totalDelay: 40,
+    averageDelay: 40,
+    worstDelay: 40,
+  }
+  expect((await rowsOf(page)).airports).toContainEqual(nowhere)
+  // Folding everything again comes to the same: it was applied once.
+  await rebuild(page)
+  expect(await rowsOf(page)).toMatchObject({ position: 2, totals: [{ landed: 1, delay: 40 }] })
+  expect((await rowsOf(page)).airports).toContainEqual(nowhere)
 
-    await page.getByRole('switch', { name: 'Handler fixed' }).uncheck()
-    await page.getByText('Stop there').click()
-    await press(page, 'Send a poison event')
-    await expect(lead(page)).toHaveText('No tab leads: the projection stopped at an event.')
-    await expect(page.locator('.reason')).toContainText("stopped at position 3 (FlightLanded in 'landings-unknown')")
-    // A bar that is short of the end does not look full, and what to do is right under the words that say what is wrong.
-    const tide = page.getByRole('meter', { name: 'How far the board has read the log' })
-    await expect(tide).toHaveAttribute('data-failing', '')
-    const water = (await tide.locator('.water').boundingBox())!
-    const [bar, reason, skip] = await Promise.all(
-      [tide, page.locator('.reason'), page.getByRole('button', { name: 'Skip the event' })].map((part) =>
-        part.boundingBox(),
+  await page.getByRole('switch', { name: 'Handler fixed' }).uncheck()
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await expect(lead(page)).toHaveText('No tab leads: the projection stopped at an event.')
+  await expect(page.locator('.reason')).toContainText("stopped at position 3 (FlightLanded in 'landings-unknown')")
+  // A bar that is short of the end does not look full, and what to do is right under the words that say what is wrong.
+  const tide = page.getByRole('meter', { name: 'How far the board has read the log' })
+  await expect(tide).toHaveAttribute('data-failing', '')
+  const water = (await tide.locator('.water').boundingBox())!
+  const [bar, reason, skip] = await Promise.all(
+    [tide, page.locator('.reason'), page.getByRole('button', { name: 'Skip the event' })].map((part) =>
+      part.boundingBox(),
+    ),
+  )
+  expect(water.width).toBeLessThan(bar!.width - 5)
+  expect(skip!.y - (reason!.y + reason!.height)).toBeLessThan(40)
+  await press(page, 'Skip the event')
+  await expect(fact(page, 'Phase')).toHaveText('live')
+  await expect(fact(page, 'Position')).toHaveText('3')
+  await expect(tide).not.toHaveAttribute('data-failing', '')
+  expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
+})
+
+test('a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up', async ({
+  launch,
+}) => {
+  const context = await launch()
+  const page = await openDesk(context)
+  const other = await openDesk(context)
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await expect(fact(page, 'Phase')).toHaveText('faulted')
+  await press(page, 'Build version 2')
+  const again = page.getByRole('button', { name: 'Try again in the new version' })
+  for (const each of [page, other]) {
+    await expect(
+      each.getByText(
+        /Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/,
+      ),
+    ).toBeVisible()
+    await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  await again.click()
+  await expect(notice(page)).toHaveText(/Cannot read properties of null/)
+  await expect(again).toBeVisible()
+  await page.getByRole('button', { name: 'Give it up, the new version' }).click()
+  for (const each of [page, other]) {
+    await expect(each.getByRole('button', { name: 'Build version 2' })).not.toHaveAttribute('aria-disabled')
+    await expect(each.getByText('Every event is folded once more')).toBeVisible()
+  }
+  await press(page, 'Build version 2')
+  await page.getByRole('button', { name: 'Skip the event in the new version' }).click()
+  for (const each of [page, other]) {
+    await expect(fact(each, 'Version')).toHaveText('2')
+    await expect(fact(each, 'Phase')).toHaveText(/live|follows/)
+    await expect(fact(each, 'Behind')).toHaveText('0')
+  }
+  expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
+})
+
+test('an event that was skipped is left out by a version that is built later, by itself, and the page says so', async ({
+  launch,
+}) => {
+  const page = await openDesk(await launch())
+  await page.getByText('Stop there').click()
+  await press(page, 'Send a poison event')
+  await press(page, 'Skip the event')
+  await expect(fact(page, 'Phase')).toHaveText('live')
+  for (const version of [2, 3]) {
+    await press(page, `Build version ${version}`)
+    await expect(fact(page, 'Version')).toHaveText(String(version))
+    await expect(notice(page)).toHaveText(
+      new RegExp(
+        `The board now shows version ${version}\\..* It leaves out the event at 1 that an earlier version skipped\\.`,
       ),
     )
-    expect(water.width).toBeLessThan(bar!.width - 5)
-    expect(skip!.y - (reason!.y + reason!.height)).toBeLessThan(40)
-    await press(page, 'Skip the event')
     await expect(fact(page, 'Phase')).toHaveText('live')
-    await expect(fact(page, 'Position')).toHaveText('3')
-    await expect(tide).not.toHaveAttribute('data-failing', '')
-    expect((await rowsOf(page)).totals).toMatchObject([{ landed: 1 }])
-  },
-)
-
-test(
-  'a version that is built over an event at which the handler throws stops there beside the other one, and can skip, try again, or be given up',
-  onOneStorage,
-  async ({ launch }) => {
-    const context = await launch()
-    const page = await openDesk(context)
-    const other = await openDesk(context)
-    await page.getByText('Stop there').click()
-    await press(page, 'Send a poison event')
-    await expect(fact(page, 'Phase')).toHaveText('faulted')
-    await press(page, 'Build version 2')
-    const again = page.getByRole('button', { name: 'Try again in the new version' })
-    for (const each of [page, other]) {
-      await expect(
-        each.getByText(
-          /Version 2 is stuck, and the board still shows version 1\. Projection 'airport-board' stopped at position 1/,
-        ),
-      ).toBeVisible()
-      await expect(each.getByRole('button', { name: 'Skip the event in the new version' })).toBeVisible()
-    }
-    await page.setViewportSize({ width: 390, height: 844 })
-    await expectAccessible(page)
-    await again.click()
-    await expect(notice(page)).toHaveText(/Cannot read properties of null/)
-    await expect(again).toBeVisible()
-    await page.getByRole('button', { name: 'Give it up, the new version' }).click()
-    for (const each of [page, other]) {
-      await expect(each.getByRole('button', { name: 'Build version 2' })).not.toHaveAttribute('aria-disabled')
-      await expect(each.getByText('Every event is folded once more')).toBeVisible()
-    }
-    await press(page, 'Build version 2')
-    await page.getByRole('button', { name: 'Skip the event in the new version' }).click()
-    for (const each of [page, other]) {
-      await expect(fact(each, 'Version')).toHaveText('2')
-      await expect(fact(each, 'Phase')).toHaveText(/live|follows/)
-      await expect(fact(each, 'Behind')).toHaveText('0')
-    }
+    await expect(fact(page, 'Behind')).toHaveText('0')
     expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
-  },
-)
-
-test(
-  'an event that was skipped is left out by a version that is built later, by itself, and the page says so',
-  onOneStorage,
-  async ({ launch }) => {
-    const page = await openDesk(await launch())
-    await page.getByText('Stop there').click()
-    await press(page, 'Send a poison event')
-    await press(page, 'Skip the event')
-    await expect(fact(page, 'Phase')).toHaveText('live')
-    for (const version of [2, 3]) {
-      await press(page, `Build version ${version}`)
-      await expect(fact(page, 'Version')).toHaveText(String(version))
-      await expect(notice(page)).toHaveText(
-        new RegExp(
-          `The board now shows version ${version}\\..* It leaves out the event at 1 that an earlier version skipped\\.`,
-        ),
-      )
-      await expect(fact(page, 'Phase')).toHaveText('live')
-      await expect(fact(page, 'Behind')).toHaveText('0')
-      expect(await rowsOf(page)).toMatchObject({ position: 1, totals: [] })
-      await page.reload()
-      await deskReady(page)
-      await expect(fact(page, 'Version')).toHaveText(String(version))
-    }
-  },
-)
+    await page.reload()
+    await deskReady(page)
+    await expect(fact(page, 'Version')).toHaveText(String(version))
+  }
+})
 
 for (const { width, height } of [
   { width: 1440, height: 900 },
@@ -454,37 +448,35 @@ async function expectUncovered(page: Page, ...parts: Locator[]): Promise<void> {
   }).toPass({ timeout: 5_000 })
 }
 
-test(
-  'where the stream of a poison event is held, what follows waits behind it, and is replayed in its order',
-  onOneStorage,
-  async ({ launch }) => {
-    const page = await openDesk(await launch())
-    await page.getByText('Hold its stream').click()
-    await press(page, 'Send a poison event')
-    await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
-    await page.getByRole('switch', { name: 'Handler fixed' }).check()
-    await press(page, 'Send a poison event')
-    await expect(notice(page)).toHaveText(/An event of its stream is set aside, so it waits behind that one/)
-    const letters = page.locator('.dead-letters li')
-    await expect(letters).toHaveText([/at 1, tried once/, /at 2, not tried/])
-    await press(page, 'Replay the event at 2')
-    await expect(notice(page)).toHaveText(/waits for that of position 1/)
-    await page.setViewportSize({ width: 390, height: 844 })
-    await expectAccessible(page)
-    expect(
-      await page.evaluate(() => document.documentElement.scrollWidth),
-      'nothing sticks out of a phone',
-    ).toBeLessThanOrEqual(390)
-    await press(page, 'Replay the event at 1')
-    await expect(letters).toHaveCount(1)
-    await press(page, 'Replay the event at 2')
-    await expect(letters).toHaveCount(0)
-    // The stream is free again.
-    await press(page, 'Send a poison event')
-    await expect(notice(page)).toHaveText(/The handler coped with it/)
-    expect(await rowsOf(page)).toMatchObject({ position: 3, totals: [{ landed: 3 }] })
-  },
-)
+test('where the stream of a poison event is held, what follows waits behind it, and is replayed in its order', async ({
+  launch,
+}) => {
+  const page = await openDesk(await launch())
+  await page.getByText('Hold its stream').click()
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler threw at it, so it was set aside/)
+  await page.getByRole('switch', { name: 'Handler fixed' }).check()
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/An event of its stream is set aside, so it waits behind that one/)
+  const letters = page.locator('.dead-letters li')
+  await expect(letters).toHaveText([/at 1, tried once/, /at 2, not tried/])
+  await press(page, 'Replay the event at 2')
+  await expect(notice(page)).toHaveText(/waits for that of position 1/)
+  await page.setViewportSize({ width: 390, height: 844 })
+  await expectAccessible(page)
+  expect(
+    await page.evaluate(() => document.documentElement.scrollWidth),
+    'nothing sticks out of a phone',
+  ).toBeLessThanOrEqual(390)
+  await press(page, 'Replay the event at 1')
+  await expect(letters).toHaveCount(1)
+  await press(page, 'Replay the event at 2')
+  await expect(letters).toHaveCount(0)
+  // The stream is free again.
+  await press(page, 'Send a poison event')
+  await expect(notice(page)).toHaveText(/The handler coped with it/)
+  expect(await rowsOf(page)).toMatchObject({ position: 3, totals: [{ landed: 3 }] })
+})
 
 /** No finding of axe-core, by the rules of WCAG 2.2 at level AA and its own best practices. */
 async function expectAccessible(page: Page): Promise<void> {

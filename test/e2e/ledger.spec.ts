@@ -8,7 +8,7 @@ import { playRound } from '../ledger/round.js'
 import { acknowledgeEarly, blindTheFence, doubleEffect, leadBesideOthers, loseRecord } from '../ledger/sabotage.js'
 import { databases, Stage } from '../ledger/stage.js'
 import { enter, leave, write } from '../ledger/workload.js'
-import { expect, onOneStorage, test, type Engine } from '../support/e2e.js'
+import { expect, test, type Engine } from '../support/e2e.js'
 
 /** Rounds of the short run, which share a profile. */
 const rounds = 10
@@ -61,25 +61,20 @@ test.describe('honesty', () => {
     expect([...(await play(engine, baseURL, {}))]).toEqual([])
   })
 
-  test(
-    'H3: appends that are acknowledged early, and whose transaction is then aborted, are reported as lost',
-    onOneStorage,
-    async ({ engine, baseURL }) => {
-      expect([...(await play(engine, baseURL, { contexts: () => acknowledgeEarly }))]).toContain('lost')
-    },
-  )
+  test('H3: appends that are acknowledged early, and whose transaction is then aborted, are reported as lost', async ({
+    engine,
+    baseURL,
+  }) => {
+    expect([...(await play(engine, baseURL, { contexts: () => acknowledgeEarly }))]).toContain('lost')
+  })
 
-  test(
-    'I1, I2: a record that is deleted by hand is reported as lost, and as a hole',
-    onOneStorage,
-    async ({ engine, baseURL }) => {
-      expect([...(await play(engine, baseURL, { databases: loseRecord }))]).toEqual(
-        expect.arrayContaining(['lost', 'positions']),
-      )
-    },
-  )
+  test('I1, I2: a record that is deleted by hand is reported as lost, and as a hole', async ({ engine, baseURL }) => {
+    expect([...(await play(engine, baseURL, { databases: loseRecord }))]).toEqual(
+      expect.arrayContaining(['lost', 'positions']),
+    )
+  })
 
-  test('I4: an effect that is doubled by hand is reported', onOneStorage, async ({ engine, baseURL }) => {
+  test('I4: an effect that is doubled by hand is reported', async ({ engine, baseURL }) => {
     expect([...(await play(engine, baseURL, { databases: doubleEffect }))]).toContain('doubled effect')
   })
 
