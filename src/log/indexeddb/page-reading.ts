@@ -201,11 +201,13 @@ export class PageReading {
 
   /** Asks for records from a position on, and measures how long they take to arrive: the first look at a result is what makes it. */
   #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
+    // The browser keeps a request and its listeners for long, so this one does not hold the page: see `requested`.
+    const { sizes } = this.#source
     const request: IDBRequest<unknown[]> = commits.getAll(recordsFrom(from), count)
     request.addEventListener('success', () => {
       const start = systemClock.monotonic()
       const { length } = request.result
-      if (length > 0) this.#source.sizes.took(systemClock.monotonic() - start, length)
+      if (length > 0) sizes.took(systemClock.monotonic() - start, length)
     })
     return request
   }
