@@ -1,4 +1,4 @@
-/** Opening an event store on IndexedDB, and removing one. */
+/** Opening an event store, on IndexedDB or in memory, deleting one, and what other folders may know of an open store. */
 import { inProcessCoordinator } from '../locks/in-process.js'
 import { lockManager } from '../locks/in-use.js'
 import { webLocksCoordinator } from '../locks/web-locks.js'
@@ -17,7 +17,8 @@ import { isMissing } from '../platform/indexeddb.js'
 import { isThenable } from '../platform/promises.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import type { CheckpointStore, Coordinator } from '../ports.js'
-import { indexedDbCheckpoints, memoryCheckpoints } from './indexeddb/checkpoints.js'
+import { indexedDbCheckpoints } from './indexeddb/checkpoints.js'
+import { memoryCheckpoints } from './memory/memory-checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
 import { IndexedDbLog } from './indexeddb/indexeddb-log.js'
 import { MemoryLog } from './memory/memory-log.js'

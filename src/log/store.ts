@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
+import { disposable } from '../platform/disposable.js'
 import type { Clock } from '../platform/clock.js'
 import type { Signals } from '../platform/signals.js'
 import { soon } from '../platform/tasks.js'
@@ -97,7 +98,6 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       )
     return log.readPage<E>(request, options)
   }
-  // `Symbol.asyncDispose` is added below, if the engine has it.
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
     name: parts.name,
     append: (...given: readonly unknown[]) => core.append(given),
@@ -128,10 +128,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     },
     close: () => core.close(),
   }
-  const store = methods as EventStore<E>
-  // Some engines have no such symbol yet; `close` is always there.
-  if (typeof Symbol.asyncDispose === 'symbol')
-    Object.defineProperty(store, Symbol.asyncDispose, { value: () => store.close() })
+  const store = disposable<EventStore<E>>(methods, () => core.close())
   return {
     store,
     assertOpen,

@@ -147,7 +147,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     if (this.#fault?.position !== position || stored >= position) {
       throw new InvalidArgumentError(
         'position',
-        say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Look at its status again.`,
+        say`is ${position}, but the projection is at ${stored} and did not stop there in this context. Read its status again.`,
       )
     }
     await this.#checkpoints.save(this.name, position, { expected: stored })

@@ -5,7 +5,7 @@ import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'
 import type { Slices } from '../platform/slices.js'
 import type { RunContext } from './run-context.js'
 
-/** A page that is made longer holds no more characters of JSON than these and one page. */
+/** A page is made longer until it has this many characters of JSON, then by no further page. */
 const longPageCharacters = 4 * 1024 * 1024
 
 export class ReadAhead<E extends EventShape> {

@@ -1,4 +1,4 @@
-/** What the runner drives: a projector together with the place its checkpoint (and read model) lives in. */
+/** What the runner drives: a projector together with the place of its checkpoint (and read model); what an app answers to a failure. */
 import { hasCode, type EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'

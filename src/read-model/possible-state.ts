@@ -3,7 +3,7 @@ import { describe, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import { other, stampOf, type StateRow } from './state.js'
 
-/** A number that may still be raised: two that are no longer told apart would let a runner commit that was passed. */
+/** A whole number that can still be raised by one. At 2 ** 53 two epochs would look the same, and a late runner could commit. */
 export const isWhole = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < Number.MAX_SAFE_INTEGER
 
@@ -65,10 +65,10 @@ export function impossibleIn(row: unknown): string[] {
   const { skipped = [], position, shown, counts } = row as StateRow
   // A later event would be left out silently.
   if (wrong.length === 0 && skipped.some((each) => each > position))
-    wrong.push(say`The state says 'skipped' names events beyond its position, ${position}, which it cannot do.`)
+    wrong.push(say`'skipped' in the state names events beyond its position, ${position}.`)
   // A rebuild that makes the other slot the active one changes more than that.
   if (wrong.length === 0 && counts?.of === stampOf({ ...(row as StateRow), shown: other(shown) })) {
-    wrong.push(say`The state says 'shown' is ${shown}, and counts the rows of the other slot, which it cannot do.`)
+    wrong.push(say`The state says 'shown' is ${shown}, but its row counts are of the other slot.`)
   }
   return wrong
 }

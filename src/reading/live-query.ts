@@ -49,7 +49,7 @@ interface Run {
 export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> {
   let snapshot: LiveSnapshot<V> = loading
   const listeners = listenerSet()
-  /** What a run that was given up comes to is dropped. */
+  /** The current run. The result of a run that was given up is dropped. */
   let run: Run | undefined
   let again = false
   let ended = false

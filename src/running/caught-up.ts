@@ -64,7 +64,7 @@ export interface Waiting {
   readonly built?: boolean | undefined
 }
 
-/** What a status means to a caller who waits: it is there, or nothing will move it, or nothing yet. */
+/** What a status means to a caller that waits: the position is reached, or will never be, or neither yet. */
 function outcome(
   { name, built = false }: Waiting,
   status: ProjectionStatus,
@@ -116,7 +116,7 @@ export function waitUntilCaughtUp(
       else fail(new CaughtUpTimeoutError(wanted, position, head, timeout as number))
     }
     const cancel = timeout === undefined ? () => {} : startDeadline(clock, timeout, late)
-    // A caller that is no handler, and asks at such a moment, is served long before.
+    // A caller that only looked like a handler is resolved long before this.
     const unsuspect =
       caller === undefined ? () => {} : clock.schedule(stallTimeout, () => void (caller.ended || fail(itself())))
     signal?.addEventListener('abort', aborted, { once: true })

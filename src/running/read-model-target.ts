@@ -1,5 +1,5 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
-import { InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import {
   applied,
@@ -97,7 +97,7 @@ export function readModelTarget<E extends EventShape>(
       from = await storage
         .move(say`noting an event of`, (before) => ({ after: tried(key, before, was, position) }))
         .catch((error: unknown) => {
-          if ((error as { code?: string }).code === 'leadership-lost') alone = before
+          if (hasCode(error, 'leadership-lost')) alone = before
           throw error
         })
     },
@@ -181,7 +181,7 @@ async function replayLetter<E extends EventShape>(
       return { position: from.position, tables: [...work.pending.keys()] }
     } catch (error) {
       // The projection changed these rows in between.
-      if ((error as { code?: string }).code !== 'leadership-lost' || attempt >= maxReplays) throw error
+      if (!hasCode(error, 'leadership-lost') || attempt >= maxReplays) throw error
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Makes the status of a projection of the reports of its run and of the stored state. */
+/** Computes the status of a projection from the reports of its run and from the stored state. */
 import { messageOf } from '../errors.js'
 import { notice, say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'

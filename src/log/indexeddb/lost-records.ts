@@ -36,7 +36,7 @@ export async function readAround(
   }
 }
 
-/** The records at some keys, one by one. Of one that cannot be had, what the keys tell: where it is, how long, and `lost`. */
+/** The records at some keys, one by one. For one that cannot be read: what its keys tell (where it is, how many events it has), and `lost`. */
 export async function readOneByOne(
   connection: Connection,
   keys: readonly IDBValidKey[],

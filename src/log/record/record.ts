@@ -1,4 +1,4 @@
-/** The stored form of commits: what the decision record 0001 settled. */
+/** The stored form of commits: the layout of decision 0001. Their events as text or columns are in `record-text.ts`. */
 import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'

@@ -1,4 +1,5 @@
 /** Read models of earlier versions: what they left out by hand, and removing them once no context uses them. */
+import { hasCode } from '../../errors.js'
 import { deleteDB } from 'idb'
 import { databaseName } from '../../events/names.js'
 import { ifUnused, lockManager } from '../../locks/in-use.js'
@@ -52,7 +53,7 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
     )
   } catch (error) {
     // Only a newer build may open it.
-    if ((error as { code?: string }).code === 'unsupported-format') return undefined
+    if (hasCode(error, 'unsupported-format')) return undefined
     throw error
   }
 }

@@ -163,7 +163,7 @@ export function repack(
   rows: readonly unknown[],
   { first, isLast, changes }: PackChange,
 ): Iterable<NewPack> {
-  // Of what was not there a first pack is made.
+  // Without a pack so far, a first one is made.
   const begin = first ?? lowest
   const last = changes.at(-1)?.key
   const atEnd = isLast && (rows.length === 0 || compareKeys(keyIn(rows.at(-1), keyName), last) <= 0)
@@ -230,7 +230,7 @@ function* parts(rows: Iterable<unknown>, longest: number): Generator<unknown[], 
   if (part.length > 0) yield part
 }
 
-/** About how many bytes a row takes; no more than what fills a pack. What is no plain data has a pack of its own. */
+/** About how many bytes a row takes; no more than what fills a pack. A row that is not plain data gets a pack of its own. */
 export function weightOf(row: unknown): number {
   let weight = 0
   const add = (value: unknown): void => {

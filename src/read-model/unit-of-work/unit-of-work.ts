@@ -29,7 +29,7 @@ export class UnitOfWork<E extends EventShape> {
   /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #storageErrors = new WeakSet<object>()
-  /** Every row that was read of the storage, for one who asked for that. */
+  /** Every row that was read from the storage, if the caller asked for that. */
   readonly #read: RowRead[] | undefined
   #preparedMuch = false
   #wantsPreparing = false
