@@ -294,7 +294,7 @@ export class Connection {
  * @throws StorageBusyError if that takes longer than the deadline; it is then done when the last one closes
  */
 export async function deleteDatabase(name: string, label: string): Promise<void> {
-  const what = say`deleting ${label}`
+  const what = say`deleting a database: ${label}`
   try {
     assertAvailable(what)
     await withDeadline(

@@ -1,4 +1,5 @@
 /** Noticing the commits of a read model, by whichever context they are made. */
+import { hasCode } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
@@ -20,9 +21,18 @@ export function watchCommits(
   changed: (tables: readonly string[] | 'unknown') => void,
 ): () => void {
   let seen: string | undefined
+  let isLost = false
+  /** Queries that showed rows of a deleted store run again, so that they say so. */
+  const failed = (error: unknown) => {
+    if (!isLost && hasCode(error, 'storage-lost')) {
+      isLost = true
+      changed('unknown')
+    }
+    return seen ?? ''
+  }
   const checkForCommit = async () => {
     // If the first read fails, the next one is not the first: a commit in between would be missed.
-    const stamp = await storage.state().then(commitStampOf, () => seen ?? '')
+    const stamp = await storage.state().then(commitStampOf, failed)
     if (stamp === seen) return
     const first = seen === undefined
     seen = stamp

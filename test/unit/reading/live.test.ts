@@ -1,7 +1,15 @@
 // Live queries between commits, rebuilds and lost hints.
 import 'fake-indexeddb/auto'
 import { beforeEach, expect, test } from 'vitest'
-import { defineProjection, openReadModel, runProjection, startProjection, table } from 'tidemark'
+import {
+  defineProjection,
+  deleteEventStore,
+  openEventStore,
+  openReadModel,
+  runProjection,
+  startProjection,
+  table,
+} from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import {
   added,
@@ -238,4 +246,22 @@ test('a live query of a closed view can be subscribed to, and leaves nothing beh
   const unsubscribe = live.subscribe(() => {})
   expect(clock.pending).toBe(0)
   unsubscribe()
+})
+
+test('a live query over a store that another context deleted says so, and shows its rows no longer as ready', async () => {
+  const name = `deleted-${crypto.randomUUID()}`
+  const store = await openEventStore({ name, events })
+  await store.append({ stream: 's', events: [added('a')] })
+  await runProjection(store, model())
+  const view = await openReadModel(store, model(), { clock })
+  const live = view.live(({ rows }) => rows.getAll())
+  const unsubscribe = live.subscribe(() => {})
+  await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data.length === 1)
+  await deleteEventStore(name)
+  await clock.advance(slowPoll)
+  await shown(live, (snapshot) => snapshot.status === 'error')
+  expect(live.getSnapshot()).toMatchObject({ stale: true, error: { code: 'storage-lost' } })
+  unsubscribe()
+  await view.close()
+  await store.close()
 })
