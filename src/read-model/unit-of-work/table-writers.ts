@@ -33,7 +33,11 @@ class RowWriter implements TableWriter<unknown> {
     this.#event = event
   }
 
-  readonly get = async (key: RowKey): Promise<unknown> => handedOut(this.#known(key) ?? (await this.#load(key)))
+  readonly get = async (key: RowKey): Promise<unknown> => {
+    const entry = this.#known(key)
+    if (__DEV__ && entry !== undefined) await this.#takeAWhile()
+    return handedOut(entry ?? (await this.#load(key)))
+  }
 
   readonly put = (row: unknown): void => {
     this.#assertOpen()
@@ -42,6 +46,10 @@ class RowWriter implements TableWriter<unknown> {
 
   readonly update = async (key: RowKey, change: (row: unknown) => unknown): Promise<void> => {
     let entry = this.#known(key)
+    if (__DEV__ && entry !== undefined) {
+      await this.#takeAWhile()
+      entry = this.#table.known(key)
+    }
     if (entry === undefined) {
       entry = await this.#load(key)
       // Updates of one row in parallel: each starts from what the one before it left.
@@ -74,6 +82,16 @@ class RowWriter implements TableWriter<unknown> {
     } finally {
       event.loading -= 1
     }
+  }
+
+  /**
+   * In the development build a row that is known takes a while as well, so that a handler which does not wait for it fails at once, and
+   * not first after a reload, when its row has to be read.
+   */
+  async #takeAWhile(): Promise<void> {
+    this.#event.loading += 1
+    for (let turn = 0; turn < 8; turn += 1) await undefined
+    this.#event.loading -= 1
   }
 
   #assertKey(key: RowKey): void {
