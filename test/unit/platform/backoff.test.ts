@@ -21,6 +21,7 @@ test('after any number of retries it is a number: 0 stays 0, and the longest sta
   expect(pauseBefore(5_000, { delay: 0, maxDelay: 1_000 })).toBe(0)
   expect(pauseBefore(5_000, { delay: 1, maxDelay: 1_000 })).toBe(1_000)
   expect(pauseBefore(5_000, { delay: 1, maxDelay: Infinity })).toBe(Number.MAX_VALUE)
+  expect(pauseBefore(5_000, { delay: 2, maxDelay: Infinity, jitter: 1 }, 0)).toBe(0)
 })
 
 test('the defaults of commands and of projections', () => {
@@ -44,9 +45,9 @@ test.for([
   [{ maxRetries: -1 }, 'retry.maxRetries must be a whole number of at least 0.'],
   [{ maxRetries: 1.5 }, 'retry.maxRetries must be a whole number of at least 0.'],
   [{ maxRetries: NaN }, 'retry.maxRetries must be a whole number of at least 0.'],
-  [{ delay: -1 }, 'retry.delay must be a number of at least 0.'],
-  [{ delay: Infinity }, 'retry.delay must be a number of at least 0.'],
-  [{ delay: '1' }, 'retry.delay must be a number of at least 0.'],
+  [{ delay: -1 }, 'retry.delay must be a number of at least 0, and finite.'],
+  [{ delay: Infinity }, 'retry.delay must be a number of at least 0, and finite.'],
+  [{ delay: '1' }, 'retry.delay must be a number of at least 0, and finite.'],
   [{ multiplier: 0.5 }, 'retry.multiplier must be a number of at least 1.'],
   [{ maxDelay: NaN }, 'retry.maxDelay must be a number of at least 0.'],
   [{ jitter: 1.5 }, 'retry.jitter must be a number of at least 0 and at most 1.'],
