@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
 import type { ProjectionControls } from '../projection/target.js'
 import { waitsForItself, waitUntilCaughtUp } from './caught-up.js'
 import type { Joining } from './joining.js'
@@ -42,8 +43,8 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
   const itself = () => waitsForItself(name, 'rebuild', say`Pass { wait: false }.`)
   if (caller === true) throw itself()
   signal?.throwIfAborted()
-  const target = await joining.controls()
-  const wanted = wait ? await whereItWas(target, await of.head()) : 0
+  const target = await abortable(joining.controls(), signal)
+  const wanted = wait ? await abortable(whereItWas(target, of.head()), signal) : 0
   await target.rebuild()
   await of.again()
   if (!wait) return
@@ -66,8 +67,10 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
  * Where it has to come again: a plain projector goes back, and so does a read model that is deleted meanwhile. A checkpoint that is damaged, or
  * beyond the head, is what a rebuild repairs.
  */
-const whereItWas = (target: Pick<ProjectionControls, 'state'>, head: number): Promise<number> =>
-  target.state().then(
-    ({ position }) => Math.min(position, head),
-    () => head,
+async function whereItWas(target: Pick<ProjectionControls, 'state'>, head: Promise<number>): Promise<number> {
+  const position = target.state().then(
+    (state) => state.position,
+    () => Infinity,
   )
+  return Math.min(await head, await position)
+}

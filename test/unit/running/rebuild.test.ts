@@ -341,3 +341,21 @@ test('called again meanwhile it begins again, and both calls resolve when that i
   await view.close()
   await projection.stop()
 })
+
+test.for([0, 20])('its signal ends the wait also while the storage does not answer, after %d ms', async (ms) => {
+  const store = await memoryStore(1)
+  const answering = gate()
+  const { head } = store
+  const slow = async () => {
+    await answering.passed
+    return head()
+  }
+  const projection = startProjection({ ...store, head: slow }, model())
+  const controller = new AbortController()
+  const waiting = projection.rebuild({ signal: controller.signal })
+  setTimeout(() => controller.abort(new Error('enough')), ms)
+  await expect(waiting).rejects.toThrow('enough')
+  answering.open()
+  await projection.stop()
+  await store.close()
+})
