@@ -62,7 +62,7 @@ export function retryPolicy(options: RetryOptions | undefined, defaults: RetryPo
     if (typeof value !== 'number' || !(value >= least && value <= most) || (whole && value % 1 > 0)) {
       throw new InvalidArgumentError(
         `retry.${name}`,
-        say`must be a ${whole ? say`whole ` : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : name === 'delay' ? say`, and finite` : ''}.`,
+        say`must be a ${whole ? say`whole ` : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
       )
     }
     policy[name] = value

@@ -162,9 +162,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   replay(position: number): Promise<void> {
-    const underWay = this.#replays.get(position)
-    if (underWay !== undefined) return underWay
-    const replay = this.#replay(position).finally(() => this.#replays.delete(position))
+    const replay = this.#replays.get(position) ?? this.#replay(position).finally(() => this.#replays.delete(position))
     this.#replays.set(position, replay)
     return replay
   }

@@ -166,9 +166,12 @@ function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow):
 
 /** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
-  if (workingPosition(before) === workingPosition(from) && before.epoch === from.epoch) return
-  const [is, was] = [before, from].map((state) => say`${workingPosition(state)} in epoch ${state.epoch}`)
-  throw new LeadershipLostError(key, say`its checkpoint is ${is}, not ${was}.`)
+  const [is, was] = [workingPosition(before), workingPosition(from)]
+  if (is !== was || before.epoch !== from.epoch)
+    throw new LeadershipLostError(
+      key,
+      say`its checkpoint is ${is} in epoch ${before.epoch}, not ${was} in epoch ${from.epoch}.`,
+    )
 }
 
 /** Rows, dead letters and checkpoint move together. */

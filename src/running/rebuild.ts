@@ -67,10 +67,11 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
  * Where it has to come again: a plain projector goes back, and so does a read model that is deleted meanwhile. A checkpoint that is damaged, or
  * beyond the head, is what a rebuild repairs.
  */
-async function whereItWas(target: Pick<ProjectionControls, 'state'>, head: Promise<number>): Promise<number> {
-  const position = target.state().then(
-    (state) => state.position,
-    () => Infinity,
+const whereItWas = async (target: Pick<ProjectionControls, 'state'>, head: Promise<number>): Promise<number> =>
+  Math.min(
+    await head,
+    await target.state().then(
+      ({ position }) => position,
+      () => Infinity,
+    ),
   )
-  return Math.min(await head, await position)
-}
