@@ -19,7 +19,7 @@ export interface Backoff {
 export function pauseBefore(retry: number, backoff: Backoff, random = 0.5): number {
   const { delay, maxDelay, multiplier = 2, jitter = 0 } = backoff
   // A delay of 0 stays 0 also where the factor is Infinity.
-  const pause = Math.min(maxDelay, delay * Math.min(multiplier ** retry, Number.MAX_VALUE))
+  const pause = Math.min(maxDelay, delay * Math.min(multiplier ** retry, Number.MAX_VALUE), Number.MAX_VALUE)
   return Math.min(maxDelay, Math.round(pause * (1 + jitter * (2 * random - 1))))
 }
 
@@ -62,7 +62,7 @@ export function retryPolicy(options: RetryOptions | undefined, defaults: RetryPo
     if (typeof value !== 'number' || !(value >= least && value <= most) || (whole && value % 1 > 0)) {
       throw new InvalidArgumentError(
         `retry.${name}`,
-        say`must be a ${whole ? 'whole ' : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
+        say`must be a ${whole ? say`whole ` : ''}number of at least ${least}${name === 'jitter' ? say` and at most 1` : ''}.`,
       )
     }
     policy[name] = value

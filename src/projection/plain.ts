@@ -55,6 +55,8 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   #fault: StoredFault | undefined
   /** A rebuild was asked for since the run began. */
   #moved = false
+  /** Replays under way, by position: two calls at once apply an event once. */
+  readonly #replays = new Map<number, Promise<void>>()
 
   /** @throws InvalidArgumentError, InvalidNameError for what is not a projector */
   constructor(
@@ -159,7 +161,13 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     return (await this.#checkpoints.deadLetters?.(this.name, after, limit)) ?? []
   }
 
-  async replay(position: number): Promise<void> {
+  replay(position: number): Promise<void> {
+    const replay = this.#replays.get(position) ?? this.#replay(position).finally(() => this.#replays.delete(position))
+    this.#replays.set(position, replay)
+    return replay
+  }
+
+  async #replay(position: number): Promise<void> {
     if (this.#store === undefined)
       throw new InvalidArgumentError('deadLetter', say`cannot be replayed without an event store.`)
     const [letter] = await this.deadLetters(position - 1, 1)
@@ -171,6 +179,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   async discard(position: number): Promise<void> {
     await this.#checkpoints.removeDeadLetter?.(this.name, position)
+    this.#store?.changed()
   }
 
   caller(): true | Invocation | undefined {

@@ -97,7 +97,8 @@ export class WakeUp {
     const check = () => this.#check?.()
     this.#hints = new HeadHints(clock, ports.onHint !== undefined, check)
     this.#undo = [
-      (ports.onHint ?? ports.reader.subscribe)?.(this.#hints.hinted),
+      // A reader may be an instance of a class.
+      ports.onHint === undefined ? ports.reader.subscribe?.(this.#hints.hinted) : ports.onHint(this.#hints.hinted),
       ports.onControl?.(() => {
         this.#controlled = true
         check()

@@ -38,9 +38,11 @@ export function counted(
   for (const slot of [0, 1] as const) {
     const known = !clear.includes(slot) ? countsOf(before, slot) : countable ? {} : undefined
     if (known === undefined) continue
-    const counts: { [table: string]: number } = { ...known }
-    if (moved?.slot === slot) for (const [table, rows] of moved.added) counts[table] = countIn(counts, table) + rows
-    sides[slot] = counts
+    // No assignments to an object: a table may be called `__proto__` (H48).
+    const counts = new Map(Object.entries(known))
+    if (moved?.slot === slot)
+      for (const [table, rows] of moved.added) counts.set(table, (counts.get(table) ?? 0) + rows)
+    sides[slot] = Object.fromEntries(counts)
   }
   return (sides[0] ?? sides[1]) ? { ...state, counts: { of: stampOf(state), sides } } : state
 }

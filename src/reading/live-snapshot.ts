@@ -49,8 +49,9 @@ export function answered<V>(before: LiveSnapshot<V>, { data, position }: LiveAns
   return { status: 'ready', data: before.data as V, error: undefined, stale: false, position }
 }
 
-/** After a run that failed, and at the end of the source. */
+/** After a run that failed, and at the end of the source. The same error again says the same. */
 export function failed<V>(before: LiveSnapshot<V>, error: unknown): LiveSnapshot<V> {
+  if (before.status === 'error' && Object.is(before.error, error)) return before
   return { status: 'error', data: before.data, error, stale: before.status === 'ready' || before.stale }
 }
 

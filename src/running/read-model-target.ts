@@ -161,6 +161,7 @@ function controlsOf<E extends EventShape>(
     async discard(position) {
       await storage.removeDeadLetter(position)
       ports.committed((await storage.state()).position, [])
+      ports.changed()
     },
     close: () => storage.close(),
   }

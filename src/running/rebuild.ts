@@ -4,6 +4,8 @@ import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Clock } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
+import type { ProjectionControls } from '../projection/target.js'
 import { waitsForItself, waitUntilCaughtUp } from './caught-up.js'
 import type { Joining } from './joining.js'
 import type { StatusKeeper } from './status-keeper.js'
@@ -19,10 +21,11 @@ export interface RebuildOptions {
 /** What a rebuild needs. */
 export interface Rebuildable<E extends EventShape> {
   readonly name: string
-  readonly isReadModel: boolean
   readonly clock: Clock
   readonly status: Pick<StatusKeeper, 'getSnapshot' | 'subscribe'>
   readonly joining: Pick<Joining<E>, 'attached' | 'controls'>
+  /** The head of the log. */
+  head(): Promise<number>
   /** Looks at the stored state. */
   look(): Promise<void>
   /** Starts a run that a fault stopped, and looks at the stored state. */
@@ -40,9 +43,8 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
   const itself = () => waitsForItself(name, 'rebuild', say`Pass { wait: false }.`)
   if (caller === true) throw itself()
   signal?.throwIfAborted()
-  const target = await joining.controls()
-  // Readers of a read model see its old rows until the new ones are complete; a plain projector goes back, and has to come here again.
-  const wanted = wait && !of.isReadModel ? (await target.state()).position : 0
+  const target = await abortable(joining.controls(), signal)
+  const wanted = wait ? await abortable(whereItWas(target, of.head()), signal) : 0
   await target.rebuild()
   await of.again()
   if (!wait) return
@@ -60,3 +62,16 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
     )
   }
 }
+
+/**
+ * Where it has to come again: a plain projector goes back, and so does a read model that is deleted meanwhile. A checkpoint that is damaged, or
+ * beyond the head, is what a rebuild repairs.
+ */
+const whereItWas = async (target: Pick<ProjectionControls, 'state'>, head: Promise<number>): Promise<number> =>
+  Math.min(
+    await head,
+    await target.state().then(
+      ({ position }) => position,
+      () => Infinity,
+    ),
+  )

@@ -88,7 +88,11 @@ export async function runProjection<E extends EventShape, C>(
 function portsOf<E extends EventShape>(given: TidemarkStore<E> | ProjectionBackend<E>): ProjectionBackend<E> {
   const { checkpoints, coordinator } = given ?? {}
   const reader = (given as Partial<ProjectionBackend<E>>)?.reader ?? (given as EventReader<E>)
-  if (typeof reader?.readPage !== 'function' || checkpoints === undefined || coordinator === undefined)
+  if (
+    typeof reader?.readPage !== 'function' ||
+    typeof checkpoints?.save !== 'function' ||
+    typeof coordinator?.acquire !== 'function'
+  )
     throw new InvalidArgumentError(
       'store',
       say`must come from openEventStore, or be { reader, checkpoints, coordinator } for a plain projector.`,

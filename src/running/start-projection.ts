@@ -110,7 +110,7 @@ function started<E extends EventShape, C>(
     else stopping.addEventListener('abort', free, { once: true })
   })
   return handleOf({
-    ...{ name: projector.name, isReadModel: isDefinition(projector), clock, status, stopping, joining, wanted, look },
+    ...{ name: projector.name, clock, status, stopping, joining, wanted, look, head: () => store.head() },
     again() {
       restart()
       return look()

@@ -21,6 +21,7 @@ test('after any number of retries it is a number: 0 stays 0, and the longest sta
   expect(pauseBefore(5_000, { delay: 0, maxDelay: 1_000 })).toBe(0)
   expect(pauseBefore(5_000, { delay: 1, maxDelay: 1_000 })).toBe(1_000)
   expect(pauseBefore(5_000, { delay: 1, maxDelay: Infinity })).toBe(Number.MAX_VALUE)
+  expect(pauseBefore(5_000, { delay: 2, maxDelay: Infinity, jitter: 1 }, 0)).toBe(0)
 })
 
 test('the defaults of commands and of projections', () => {

@@ -1,8 +1,17 @@
 // Which names tables and models must not have.
+import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
-import { defineEvents, defineProjection, openReadModel, table, type ReservedTableName } from 'tidemark'
+import {
+  defineEvents,
+  defineProjection,
+  openReadModel,
+  runProjection,
+  table,
+  type ReservedTableName,
+  type Tables,
+} from 'tidemark'
 import { assertTableName } from '../../../src/read-model/reserved-names.js'
-import { memoryStore, model } from './support.js'
+import { added, events, indexedDbStore, memoryStore, model } from './support.js'
 
 const reserved: { readonly [N in ReservedTableName]: true } = {
   at: true,
@@ -37,6 +46,31 @@ describe('H48: a reserved name of a table is refused', () => {
   })
   test.for(['At', 'names', 'a$', 'tidemark', 'toString', '__proto__'])('and no other one: %s', (name) => {
     expect(() => assertTableName(name)).not.toThrow()
+  })
+})
+
+describe.for([
+  ['memory', memoryStore],
+  ['fake-indexeddb', indexedDbStore],
+] as const)('%s', ([, open]) => {
+  test.for(['__proto__', 'constructor', 'toString'])('H48: a table may be called %s', async (name) => {
+    const store = await open()
+    const tables: Tables = { [name]: table<{ id: number }>({ key: 'id' }) }
+    const definition = defineProjection(events, {
+      name: 'odd',
+      tables,
+      on: { Added: ({ position }, writers) => writers[name]?.put({ id: position }) },
+    })
+    // Two commits: the second one adds to the count of the first.
+    for (let run = 1; run <= 2; run += 1) {
+      await store.append('s', [added(), added()])
+      await runProjection(store, definition)
+    }
+    const view = await openReadModel(store, definition)
+    expect(await view.tables[name]?.count()).toBe(4)
+    expect(await view.tables[name]?.getAll()).toHaveLength(4)
+    await view.close()
+    await store.close()
   })
 })
 

@@ -25,6 +25,8 @@ test('after a rest an equal answer is fresh again, with the same data', () => {
 test('an error keeps the last data, which is stale; after it an equal answer keeps the data as well', () => {
   const error = failed(first, no)
   expect(error).toStrictEqual({ status: 'error', data: first.data, error: no, stale: true })
+  // A query that fails over and over with one error shows nothing new.
+  expect(failed(error, no)).toBe(error)
   expect(failed(error, 'again')).toStrictEqual({ status: 'error', data: first.data, error: 'again', stale: true })
   expect(rested(error)).toBe(error)
   const fresh = answered(error, { data: [1, 2], position: 9 })

@@ -1,7 +1,7 @@
 // What rebuild() waits for, whichever context does the work, and what ends the wait.
 import 'fake-indexeddb/auto'
 import { describe, expect, test } from 'vitest'
-import { openReadModel, startProjection } from 'tidemark'
+import { deleteReadModel, openReadModel, startProjection } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import {
   added,
@@ -91,6 +91,62 @@ describe.for([
     expect(projection.status.getSnapshot().deadLetterCount).toBe(1)
     await projection.rebuild()
     expect(projection.status.getSnapshot().deadLetterCount).toBe(1)
+    await projection.stop()
+    await store.close()
+  })
+
+  test('of a read model that is deleted meanwhile it resolves when the rows are there again', async () => {
+    const store = await open(5)
+    const [asked, held] = [gate(), gate()]
+    let holds = false
+    const definition = model({
+      handler: ({ position }) => {
+        if (!holds || position !== 3) return
+        asked.open()
+        return held.passed
+      },
+    })
+    const projection = startProjection(store, definition)
+    await projection.caughtUp(5)
+    holds = true
+    let complete = false
+    const rebuilt = projection.rebuild().then(() => (complete = true))
+    await asked.passed
+    await deleteReadModel(store, definition)
+    await shown(projection.status, ({ position, rebuilding }) => position === 0 && rebuilding === undefined)
+    held.open()
+    await rebuilt
+    expect(complete).toBe(true)
+    const view = await openReadModel(store, definition)
+    expect(await view.rows.get('a')).toMatchObject({ total: 5 })
+    await view.close()
+    await projection.stop()
+    await store.close()
+  })
+
+  test.for([100, -1])('of a plain projector it repairs a checkpoint that cannot be: %d', async (checkpoint) => {
+    const store = await open(3)
+    const seen: number[] = []
+    const { load } = store.checkpoints
+    let isDamaged = checkpoint < 0
+    if (!isDamaged) await store.checkpoints.save('plain', checkpoint)
+    const checkpoints = {
+      ...store.checkpoints,
+      load: async (name: string) => (isDamaged ? checkpoint : load(name)),
+      save: async (...given: Parameters<typeof store.checkpoints.save>) => {
+        isDamaged = false
+        await store.checkpoints.save(...given)
+      },
+    }
+    const projection = startProjection(
+      { ...store, checkpoints },
+      plain(({ position }) => void seen.push(position)),
+    )
+    const { lastError } = await shown(projection.status, (status) => status.lastError !== undefined)
+    expect(lastError).toMatchObject({ message: expect.stringMatching(/rebuild/i) })
+    await projection.rebuild()
+    expect(seen).toEqual([1, 2, 3])
+    expect(projection.status.getSnapshot()).toMatchObject({ phase: 'live', position: 3 })
     await projection.stop()
     await store.close()
   })
@@ -284,4 +340,22 @@ test('called again meanwhile it begins again, and both calls resolve when that i
   expect(await view.rows.get('a')).toEqual({ name: 'a', total: 3, seen: [1, 2, 3] })
   await view.close()
   await projection.stop()
+})
+
+test.for([0, 20])('its signal ends the wait also while the storage does not answer, after %d ms', async (ms) => {
+  const store = await memoryStore(1)
+  const answering = gate()
+  const { head } = store
+  const slow = async () => {
+    await answering.passed
+    return head()
+  }
+  const projection = startProjection({ ...store, head: slow }, model())
+  const controller = new AbortController()
+  const waiting = projection.rebuild({ signal: controller.signal })
+  setTimeout(() => controller.abort(new Error('enough')), ms)
+  await expect(waiting).rejects.toThrow('enough')
+  answering.open()
+  await projection.stop()
+  await store.close()
 })

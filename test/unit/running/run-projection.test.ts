@@ -1,6 +1,6 @@
 // What runProjection takes: a store, or the three ports.
 import { describe, expect, test } from 'vitest'
-import { runProjection, startProjection } from 'tidemark'
+import { runProjection, startProjection, type EventReader, type PageRequest } from 'tidemark'
 import { faulty } from 'tidemark/testing'
 import { fakeBackend } from '../projection/fake-backend.js'
 import { memoryStore, model } from '../read-model/support.js'
@@ -29,6 +29,33 @@ describe('a backend of three ports', () => {
     guard?.release()
     expect(await runProjection(backend, counting().projector)).toMatchObject({ reason: 'caught-up' })
   })
+
+  test('may have a reader that is an instance of a class', async () => {
+    const { reader, ...ports } = fakeBackend()
+    class Reader implements EventReader {
+      readonly #reader = reader
+      readPage(request: PageRequest) {
+        return this.#reader.readPage(request)
+      }
+      subscribe(listener: (head: number) => void) {
+        return this.#reader.subscribe?.(listener) ?? (() => {})
+      }
+    }
+    ports.append(2)
+    expect(await runProjection({ ...ports, reader: new Reader() }, counting().projector)).toMatchObject({ applied: 2 })
+  })
+
+  test.for(['checkpoints', 'coordinator'])(
+    'is refused before anything is done if %s are not what they should be',
+    async (part) => {
+      for (const value of [null, undefined, {}])
+        await expect(
+          runProjection({ ...fakeBackend(), [part]: value } as never, counting().projector),
+        ).rejects.toMatchObject({
+          code: 'invalid-argument',
+        })
+    },
+  )
 
   test('runs no read model, and says what does', async () => {
     await expect(runProjection(fakeBackend() as never, model())).rejects.toMatchObject({

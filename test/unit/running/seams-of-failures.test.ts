@@ -199,6 +199,31 @@ describe.for([
     await store.close()
   })
 
+  test.for(['a read model', 'a plain projector'])(
+    'a letter of %s that is discarded is not counted any more',
+    async (kind) => {
+      // No time passes, so nothing is looked at now and then.
+      const clock = virtualClock()
+      const store = await open(2)
+      const handler = ({ position }: { position: number }) => position === 1 && poison()
+      const onFailure = () => 'park' as const
+      const projection =
+        kind === 'a read model'
+          ? startProjection(store, model({ handler, onFailure }), { clock })
+          : startProjection(
+              store,
+              plain((event) => void handler(event), onFailure),
+              { clock },
+            )
+      await projection.caughtUp(2)
+      await shown(projection.status, ({ deadLetterCount }) => deadLetterCount === 1)
+      for (const letter of await lettersOf(projection)) await letter.discard()
+      await shown(projection.status, ({ deadLetterCount }) => deadLetterCount === 0)
+      await projection.stop()
+      await store.close()
+    },
+  )
+
   test('N20: letters of one row may be replayed side by side', async () => {
     const store = await open(30)
     let broken = true

@@ -104,6 +104,15 @@ describe('a plain projector', () => {
     await clock.runUntil(projection.stop())
   })
 
+  test('applies a letter once where replay() is called twice at the same time', async () => {
+    const { clock, projection, seen, mend } = await withLetter()
+    mend()
+    const [letter] = await lettersOf(projection)
+    await Promise.all([letter?.replay(), letter?.replay()])
+    expect(seen).toEqual([1, 3, 2])
+    await clock.runUntil(projection.stop())
+  })
+
   test('forgets its letters when it is rebuilt', async () => {
     const { clock, projection, seen, mend } = await withLetter()
     expect(await lettersOf(projection)).toHaveLength(1)
