@@ -70,7 +70,7 @@ export class TidemarkError extends Error {
   declare readonly outcome?: WriteOutcome
 
   constructor(code: TidemarkErrorCode, message: string, options: TidemarkErrorOptions = {}) {
-    super(messageFor(code, message), 'cause' in options ? { cause: options.cause } : undefined)
+    super(messageFor(code, message), options.cause === undefined ? undefined : { cause: options.cause })
     // Not the name of the class, which a minifier shortens.
     this.name = `${code.replace(/(^|-)./g, (begin) => begin.slice(-1).toUpperCase())}Error`
     this.code = code
@@ -142,7 +142,7 @@ export class InvalidEventError extends TidemarkError {
   constructor(path: string, problem: string, options: { cause?: unknown; issues?: readonly unknown[] } = {}) {
     super('invalid-event', say`${path === '' ? say`The event` : path} ${problem}`, {
       outcome: 'not-written',
-      ...('cause' in options ? { cause: options.cause } : {}),
+      cause: options.cause,
     })
     this.path = path
     if (options.issues !== undefined) this.issues = options.issues

@@ -66,7 +66,12 @@ export interface CreatedStore<E extends EventShape> {
 const appendNames = ['durability', 'condition', 'signal']
 
 function assertAppendOptions(options: AppendOptions, isShort: boolean): void {
-  onlyKnown(options, isShort ? ['expectedVersion', ...appendNames] : appendNames)
+  onlyKnown(options, ['expectedVersion', ...appendNames])
+  if (!isShort && (options as StreamAppendOptions).expectedVersion !== undefined)
+    throw new InvalidArgumentError(
+      'options.expectedVersion',
+      say`belongs in each write, or to append(stream, events, options).`,
+    )
   if (options.durability !== undefined) assertDurability(options.durability)
   assertSignal(options.signal)
 }

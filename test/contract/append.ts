@@ -600,7 +600,9 @@ export function appendContract(name: string, open: Open): void {
           await expect(store.append('a', [], { expectedVersion })).rejects.toMatchObject(conflict)
         }
         await store.append('a', added(2), { expectedVersion: 1 })
-        expect(await values(store)).toEqual([1, 2])
+        // Without `exactOptionalPropertyTypes` this compiles, and says nothing.
+        await store.append({ stream: 'b', events: [added(1)] }, { expectedVersion: undefined } as object)
+        expect(await values(store)).toEqual([1, 2, 1])
       })
 
       on('a condition looks at the whole log unless it says after which position', async (store) => {

@@ -289,8 +289,8 @@ export default [
   {
     id: 'view-8',
     file: 'src/reading/commits.ts',
-    find: "commitStampOf, () => seen ?? '')",
-    replace: 'commitStampOf, () => seen)',
+    find: "return seen ?? ''",
+    replace: 'return seen as string',
     tests: ['test/unit/reading/live-leaks.test.ts'],
     breaks: 'what happened before the first look that succeeds is missed',
   },
