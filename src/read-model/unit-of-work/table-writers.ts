@@ -90,7 +90,7 @@ class RowWriter implements TableWriter<unknown> {
    */
   async #takeAWhile(): Promise<void> {
     this.#event.loading += 1
-    for (let turn = 0; turn < 8; turn += 1) await undefined
+    for (let turn = 0; turn < 8; turn += 1) await Promise.resolve()
     this.#event.loading -= 1
   }
 
