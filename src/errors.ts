@@ -1,14 +1,15 @@
 /**
- * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what is wrong and what to do. The message
- * ends with the address of the page that explains the code. In the production build it has the code and the values instead of sentences.
+ * Every error that tidemark throws. Each has a stable `code` for programs and a `message` that says what is wrong and
+ * what to do. The message ends with the address of the page that explains the code. In the production build it has the
+ * code and the values instead of sentences.
  *
  * Properties are declared and not defined, so that a property without a value is absent instead of being `undefined`.
  */
 import { messageFor, say } from './messages.js'
 
 /**
- * Whether a failed write is in the store. `'not-written'`: it is not. `'unknown'`: it may be, so append the same events with the same ids
- * again; what is stored already is not stored twice.
+ * Whether a failed write is in the store. `'not-written'`: it is not. `'unknown'`: it may be, so append the same events
+ * with the same ids again; what is stored already is not stored twice.
  */
 export type WriteOutcome = 'not-written' | 'unknown'
 
@@ -79,8 +80,8 @@ export class TidemarkError extends Error {
 }
 
 /**
- * Whether an error has one of these codes. `instanceof` does not work if a page has two copies of this package: an error of one copy is not
- * an instance of a class of the other.
+ * Whether an error has one of these codes. `instanceof` does not work if a page has two copies of this package: an
+ * error of one copy is not an instance of a class of the other.
  */
 export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]): error is TidemarkError {
   return codes.includes((error as { code?: TidemarkErrorCode } | null | undefined)?.code as TidemarkErrorCode)
@@ -90,12 +91,14 @@ export function hasCode(error: unknown, ...codes: readonly TidemarkErrorCode[]):
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
- * The version that an append expects of a stream: the number of its events so far, or `'no-stream'` (without events), `'stream-exists'` (with
- * at least one), `'any'` (not checked).
+ * The version that an append expects of a stream: the number of its events so far, or `'no-stream'` (without events),
+ * `'stream-exists'` (with at least one), `'any'` (not checked).
  */
 export type ExpectedVersion = number | 'any' | 'no-stream' | 'stream-exists'
 
-/** The stream is not at the version that the append expected, because another append came first. Nothing was written. */
+/**
+ * The stream is not at the version that the append expected, because another append came first. Nothing was written.
+ */
 export class VersionConflictError extends TidemarkError {
   declare readonly stream: string
   declare readonly expected: ExpectedVersion
@@ -132,7 +135,10 @@ export class ConditionFailedError extends TidemarkError {
   }
 }
 
-/** An event that cannot be stored, or does not fit its schema. It was refused before any transaction; nothing was written. */
+/**
+ * An event that cannot be stored, or does not fit its schema. It was refused before any transaction; nothing was
+ * written.
+ */
 export class InvalidEventError extends TidemarkError {
   /** Where the problem is, such as `events[2].data.when`. */
   declare readonly path: string
@@ -156,7 +162,10 @@ export class InvalidNameError extends TidemarkError {
   }
 }
 
-/** An argument or option of the wrong type, or outside its range, such as a negative limit. It was refused before anything was done. */
+/**
+ * An argument or option of the wrong type, or outside its range, such as a negative limit. It was refused before
+ * anything was done.
+ */
 export class InvalidArgumentError extends TidemarkError {
   constructor(argument: string, problem: string) {
     super('invalid-argument', say`${argument} ${problem}`, { outcome: 'not-written' })
@@ -164,8 +173,8 @@ export class InvalidArgumentError extends TidemarkError {
 }
 
 /**
- * A line of an import that is damaged, or does not follow what is in the log. Every whole commit before the line is stored. The same import
- * can be repeated once it is fixed.
+ * A line of an import that is damaged, or does not follow what is in the log. Every whole commit before the line is
+ * stored. The same import can be repeated once it is fixed.
  */
 export class InvalidImportError extends TidemarkError {
   /** The number of the line in the source, from 1. */
@@ -181,8 +190,9 @@ export class InvalidImportError extends TidemarkError {
 export class EventUnreadableError extends TidemarkError {
   declare readonly position: number
   /**
-   * Present if a newer build of the app wrote the event, in a version of its type that this build does not know. Projections stop before it,
-   * whatever `onFailure` says, and a tab of the newer build continues: an old tab that skipped the event would leave it out for all tabs.
+   * Present if a newer build of the app wrote the event, in a version of its type that this build does not know.
+   * Projections stop before it, whatever `onFailure` says, and a tab of the newer build continues: an old tab that
+   * skipped the event would leave it out for all tabs.
    */
   declare readonly newer?: true
 
@@ -194,8 +204,8 @@ export class EventUnreadableError extends TidemarkError {
 }
 
 /**
- * An event whose handler crashed the page or worker several times in a row. It is not applied again. `onFailure` decides as for any other
- * failure, except that `'retry'` counts as `'fatal'`.
+ * An event whose handler crashed the page or worker several times in a row. It is not applied again. `onFailure`
+ * decides as for any other failure, except that `'retry'` counts as `'fatal'`.
  */
 export class PoisonEventError extends TidemarkError {
   declare readonly position: number
@@ -222,7 +232,9 @@ export class StreamBlockedError extends TidemarkError {
   }
 }
 
-/** What is stored contradicts itself, such as a log with missing positions, or a checkpoint beyond the end of the log. */
+/**
+ * What is stored contradicts itself, such as a log with missing positions, or a checkpoint beyond the end of the log.
+ */
 export class LogInconsistentError extends TidemarkError {
   declare readonly position: number
 
@@ -232,7 +244,10 @@ export class LogInconsistentError extends TidemarkError {
   }
 }
 
-/** A projection stopped: an event failed for good, retries ran out, or the storage failed too often. `cause` is the reason. */
+/**
+ * A projection stopped: an event failed for good, retries ran out, or the storage failed too often. `cause` is the
+ * reason.
+ */
 export class ProjectionFailedError extends TidemarkError {
   /** The name of the projection or projector. */
   declare readonly projector: string
@@ -269,8 +284,8 @@ export class ProjectionFailedError extends TidemarkError {
 }
 
 /**
- * The definition of a projection is not the one that its rows were built with, or another definition of that name is in use in this page
- * or worker. Raise `version`, or rename one of the two.
+ * The definition of a projection is not the one that its rows were built with, or another definition of that name is in
+ * use in this page or worker. Raise `version`, or rename one of the two.
  */
 export class DefinitionChangedError extends ProjectionFailedError {
   constructor(projector: string, message: string) {
@@ -401,7 +416,9 @@ export class UndeclaredStreamError extends TidemarkError {
   }
 }
 
-/** The `discover` of a command named more than 1,000 streams in addition to those in its `streams`. Nothing was written. */
+/**
+ * The `discover` of a command named more than 1,000 streams in addition to those in its `streams`. Nothing was written.
+ */
 export class TooManyStreamsError extends TidemarkError {
   constructor(most: number, command?: string) {
     super(
@@ -426,7 +443,10 @@ export class StorageFullError extends TidemarkError {
   }
 }
 
-/** The store was deleted, cleared or replaced while this instance had it open. The instance does not work any more; open the store again. */
+/**
+ * The store was deleted, cleared or replaced while this instance had it open. The instance does not work any more; open
+ * the store again.
+ */
 export class StorageLostError extends TidemarkError {
   constructor(message: string, options: TidemarkErrorOptions = {}) {
     super('storage-lost', message, options)
@@ -434,8 +454,8 @@ export class StorageLostError extends TidemarkError {
 }
 
 /**
- * IndexedDB is missing or forbidden here: it is switched off, or the page has no origin of its own, such as a sandboxed frame.
- * `tidemark/memory` works everywhere, for data that need not last; tidemark does not switch to it by itself.
+ * IndexedDB is missing or forbidden here: it is switched off, or the page has no origin of its own, such as a sandboxed
+ * frame. `tidemark/memory` works everywhere, for data that need not last; tidemark does not switch to it by itself.
  */
 export class StorageUnavailableError extends TidemarkError {
   constructor(what: string, options: TidemarkErrorOptions = {}) {
@@ -448,8 +468,8 @@ export class StorageUnavailableError extends TidemarkError {
 }
 
 /**
- * A part of the database is missing or damaged. The database is left as it is, so that its data can still be rescued. If there is an export,
- * call `deleteEventStore` and import the export.
+ * A part of the database is missing or damaged. The database is left as it is, so that its data can still be rescued.
+ * If there is an export, call `deleteEventStore` and import the export.
  */
 export class StorageDamagedError extends TidemarkError {
   constructor(message: string, options: { cause?: unknown } = {}) {

@@ -22,7 +22,10 @@ export interface SaveOptions {
   readonly expected?: number
   /** Dead letters to keep, together with the position. A store that cannot keep them ignores them. @default none */
   readonly deadLetters?: readonly DeadLetterRecord[]
-  /** Remove the dead letters that were kept before, together with the position: their events come again. @default false */
+  /**
+   * Remove the dead letters that were kept before, together with the position: their events come again.
+   * @default false
+   */
   readonly dropDeadLetters?: boolean
 }
 
@@ -36,7 +39,10 @@ export interface CheckpointStore {
    * @throws LeadershipLostError if the stored position is not the `expected` one
    */
   save(name: string, position: number, options?: SaveOptions): Promise<void>
-  /** Dead letters after a position, in order, at most `limit` of them. A store without this method keeps none: parking is then reported and forgotten. */
+  /**
+   * Dead letters after a position, in order, at most `limit` of them. A store without this method keeps none: parking
+   * is then reported and forgotten.
+   */
   deadLetters?(name: string, after: number, limit: number): Promise<readonly DeadLetterRecord[]>
   /** How many dead letters are kept. */
   countDeadLetters?(name: string): Promise<number>
@@ -52,7 +58,10 @@ export interface Guard {
   release(): void
 }
 
-/** Which context may run a projection. Leadership saves work; what makes a read model correct is the fencing check of each commit. */
+/**
+ * Which context may run a projection. Leadership saves work; what makes a read model correct is the fencing check of
+ * each commit.
+ */
 export interface Coordinator {
   /** Resolves with a guard, or immediately with nothing if another context holds the name. */
   tryAcquire(name: string): Promise<Guard | undefined | null>

@@ -41,8 +41,8 @@ export type Decision<E extends EventShape = EventShape> = readonly (CommandEvent
 export type ReasonOf<D> = [Extract<D, Refusal>] extends [never] ? unknown : Extract<D, Refusal>['reason']
 
 /**
- * A decision on the current state of some streams. What it reads is its consistency boundary: it is carried out only if none of these
- * streams, with or without new events, changed meanwhile.
+ * A decision on the current state of some streams. What it reads is its consistency boundary: it is carried out only if
+ * none of these streams, with or without new events, changed meanwhile.
  *
  * `Next` is for inference: what `evolve` returns, with its literals. Leave it out.
  *
@@ -54,13 +54,20 @@ export interface Command<E extends EventShape, S, D extends Decision<E> = Decisi
   /** The streams that are read first, in this order: at least one, none twice. */
   readonly streams: readonly string[]
   /**
-   * The state before any event. Each attempt gets a copy of its own, so `evolve` may change it in place. Instances of classes and
-   * functions in it are not copied. If `evolve` changes those, or if the state is large, pass a function that makes the state.
+   * The state before any event. Each attempt gets a copy of its own, so `evolve` may change it in place. Instances of
+   * classes and functions in it are not copied. If `evolve` changes those, or if the state is large, pass a function
+   * that makes the state.
    */
   readonly initial: S | (() => S)
-  /** Folds one event into the state. It sees every event of its streams: return the state unchanged for those it does not know. Synchronous. */
+  /**
+   * Folds one event into the state. It sees every event of its streams: return the state unchanged for those it does
+   * not know. Synchronous.
+   */
   readonly evolve: (state: S, event: RecordedEvent<E>) => NoInfer<S> | Next
-  /** More streams to read, known from the state so far: at most 1,000. Called after each stream; streams that were already read do not count. */
+  /**
+   * More streams to read, known from the state so far: at most 1,000. Called after each stream; streams that were
+   * already read do not count.
+   */
   readonly discover?: (state: NoInfer<S>) => readonly string[]
   /** New events, possibly none, or {@link refuse}. Events may go only to streams that were read. Synchronous. */
   readonly decide: (state: NoInfer<S>) => D
@@ -69,7 +76,9 @@ export interface Command<E extends EventShape, S, D extends Decision<E> = Decisi
 /** The events in a decision. */
 export type DecidedBy<D> = Extract<Exclude<D, Refusal>, readonly unknown[]>[number]
 
-/** `unknown` if a command that is typed by `Own` fits a store of `Store`, otherwise a text that says why it does not. */
+/**
+ * `unknown` if a command that is typed by `Own` fits a store of `Store`, otherwise a text that says why it does not.
+ */
 export type FitsCommand<Store extends EventShape, Own extends EventShape, D> = [DecidedBy<D>] extends [
   CommandEvent<Store> | DecidedEvent<Store>,
 ]

@@ -17,7 +17,8 @@ import type { Command, Decision } from './command.js'
  * }))
  * await execute(store, withdraw('account-7', 30))
  */
-// One signature, not two: the compiler would type a function within the command by the first, before it tries the second.
+// One signature, not two: the compiler would type a function within the command by the first, before it tries the
+// second.
 export function defineCommand<
   E extends EventShape,
   S,

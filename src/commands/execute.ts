@@ -31,13 +31,14 @@ export interface ExecuteOptions {
 }
 
 /**
- * Reads the command's streams, lets it decide, and appends its events if no other append changed one of these streams meanwhile;
- * otherwise starts again. Every attempt reads the streams from their start: there are no snapshots yet.
+ * Reads the command's streams, lets it decide, and appends its events if no other append changed one of these streams
+ * meanwhile; otherwise starts again. Every attempt reads the streams from their start: there are no snapshots yet.
  *
  * @throws CommandConflictError if the last retry met a conflict too
  * @throws UndeclaredStreamError if an event is for a stream that was not read
  * @throws TooManyStreamsError if `discover` names more than 1,000 streams
- * @throws InvalidArgumentError if a function of the command returns a promise or a wrong value, and for an unknown option
+ * @throws InvalidArgumentError if a function of the command returns a promise or a wrong value, and for an unknown
+ * option
  * @throws InvalidEventError if a decided event cannot be stored
  * @throws everything else that the store or the command's own functions throw, without a retry
  */

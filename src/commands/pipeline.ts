@@ -1,6 +1,6 @@
 /**
- * The steps of executing a command, as data: a generator that yields effects and is resumed with their results. It performs no I/O
- * and never waits, so every order of events can be tested step by step.
+ * The steps of executing a command, as data: a generator that yields effects and is resumed with their results. It
+ * performs no I/O and never waits, so every order of events can be tested step by step.
  */
 import {
   hasCode,

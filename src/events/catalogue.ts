@@ -29,16 +29,17 @@ export interface StoredData {
 }
 
 /** Turns data of one version into data of the next. Synchronous; must not change its argument. */
-// Declared as a method because methods compare their parameters both ways: so the app may annotate the type that it knows was stored.
+// Declared as a method because methods compare their parameters both ways: so the app may annotate the type that it
+// knows was stored.
 export type Upcast = { upcast(data: StoredData): unknown }['upcast']
 
 /** One event type. */
 export interface EventDefinition {
   /**
-   * Checks `data`. A creator takes the input of the schema, runs the schema once and creates an event from its output, which is stored.
-   * The data of a plain event is stored data, so it has the type of the output. The schema checks it and may tidy it (defaults,
-   * trimmed strings, keys left out), if checking the result again changes nothing more. A schema that changes its own output, such as
-   * euros into cents, is for creators only. @default any JSON is accepted
+   * Checks `data`. A creator takes the input of the schema, runs the schema once and creates an event from its output,
+   * which is stored. The data of a plain event is stored data, so it has the type of the output. The schema checks it
+   * and may tidy it (defaults, trimmed strings, keys left out), if checking the result again changes nothing more. A
+   * schema that changes its own output, such as euros into cents, is for creators only. @default any JSON is accepted
    */
   readonly schema?: StandardSchema<unknown, unknown>
   /** The version of this type's data. Raise it when the shape of the data changes. @default 1 */
@@ -57,8 +58,8 @@ declare const makes: unique symbol
 declare const knows: unique symbol
 
 /**
- * The event types of an app, as `defineEvents` returns them. `E` is the union of its events. `Known` says whether the types are
- * known at run time; they are if they have definitions.
+ * The event types of an app, as `defineEvents` returns them. `E` is the union of its events. `Known` says whether the
+ * types are known at run time; they are if they have definitions.
  */
 export interface EventCatalogue<E extends EventShape = EventShape, Known extends boolean = boolean> {
   /** Exists for the compiler only: it carries the type. */
@@ -97,8 +98,9 @@ interface Carried<E extends EventShape, Known extends boolean> {
 }
 
 /**
- * Creates an event that is ready to append, with an id. Appending it again is safe, also as a copy that was posted to a worker or kept
- * as JSON over a reload. Takes the input of the type's schema and runs the schema once; `data` of the event is the output.
+ * Creates an event that is ready to append, with an id. Appending it again is safe, also as a copy that was posted to a
+ * worker or kept as JSON over a reload. Takes the input of the type's schema and runs the schema once; `data` of the
+ * event is the output.
  *
  * @throws InvalidEventError if the data does not fit
  * @throws InvalidArgumentError for an unknown option
@@ -136,8 +138,8 @@ export type EventCreators<E extends EventShape> = {
 }
 
 /**
- * The data of one type of events. Three spellings of one type, because the compiler treats each as different while `T` is a parameter:
- * `EventOfType<E, T>['data']`, `Extract<E, { type: T }>['data']`, and a lookup by type.
+ * The data of one type of events. Three spellings of one type, because the compiler treats each as different while `T`
+ * is a parameter: `EventOfType<E, T>['data']`, `Extract<E, { type: T }>['data']`, and a lookup by type.
  */
 export type DataOfType<E extends EventShape, T extends string | symbol> =
   | (E extends EventShape ? EventOfType<E, T>['data'] | Extract<E, { type: T }>['data'] : never)
@@ -197,7 +199,8 @@ export function defineEvents<E extends EventShape>(
 /**
  * Declares the events of an app with their schemas and versions.
  *
- * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for an unknown property
+ * @throws InvalidArgumentError for a version that is not 1, 2, 3 …, for a missing or superfluous upcaster, and for an
+ * unknown property
  *
  * @example
  * const events = defineEvents({
@@ -413,7 +416,8 @@ function creatorOf(
     const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
     const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
-    // `append` checks the event again, unless the schema would change or refuse its own output: such an event carries a mark.
+    // `append` checks the event again, unless the schema would change or refuse its own output: such an event carries a
+    // mark.
     return validate === undefined || keeps(validate, data, given, value, 'data') === true
       ? event
       : { ...event, checked: markOf(type, version, text) }

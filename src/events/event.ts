@@ -17,8 +17,9 @@ export type NewEvent<E extends EventShape> = E & {
   /** Information about the event that is not part of the fact itself, such as the user or a trace id. JSON. */
   readonly meta?: unknown
   /**
-   * Set by a creator whose schema changes its own output, such as euros into cents: `append` then stores `data` without running the schema
-   * again. Copies of the event keep it. It fits this `data` and version of the type only, and is not stored.
+   * Set by a creator whose schema changes its own output, such as euros into cents: `append` then stores `data` without
+   * running the schema again. Copies of the event keep it. It fits this `data` and version of the type only, and is not
+   * stored.
    */
   readonly checked?: string | undefined
 }

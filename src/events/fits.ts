@@ -1,11 +1,17 @@
-/** Which readers fit a store, for the compiler: a projection or a command may be typed by fewer events than the store holds. */
+/**
+ * Which readers fit a store, for the compiler: a projection or a command may be typed by fewer events than the store
+ * holds.
+ */
 import type { EventOfType } from './catalogue.js'
 import type { EventShape } from './event.js'
 
 /** Which events a projection receives: those of the types it is written for, or every event of the log. */
 export type Reads = 'own types' | 'every event'
 
-/** The types of events that both `Own` and the store have, if the store's event lacks something that the reader's type has. */
+/**
+ * The types of events that both `Own` and the store have, if the store's event lacks something that the reader's type
+ * has.
+ */
 type Misfits<Store extends EventShape, Own extends EventShape> = Own extends EventShape
   ? Own['type'] & Store['type'] extends infer N extends string
     ? N extends string
@@ -17,9 +23,9 @@ type Misfits<Store extends EventShape, Own extends EventShape> = Own extends Eve
   : never
 
 /**
- * `unknown` if a reader that is typed by `Own` fits a store of `Store`, otherwise a text that says why it does not. For each type of
- * event that both have, the store's event must be assignable to the reader's. A reader of every event must know every event of the
- * store. A store that was opened without a catalogue fits every reader.
+ * `unknown` if a reader that is typed by `Own` fits a store of `Store`, otherwise a text that says why it does not. For
+ * each type of event that both have, the store's event must be assignable to the reader's. A reader of every event must
+ * know every event of the store. A store that was opened without a catalogue fits every reader.
  */
 export type FitsStore<
   Store extends EventShape,

@@ -2,8 +2,8 @@
 import { isPlainPrototype } from './json.js'
 
 /**
- * A deep copy of plain objects, arrays, Maps, Sets, Dates and typed arrays. Functions and instances of classes, with everything in
- * them, are kept as they are, because a copy would lose something.
+ * A deep copy of plain objects, arrays, Maps, Sets, Dates and typed arrays. Functions and instances of classes, with
+ * everything in them, are kept as they are, because a copy would lose something.
  */
 export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T {
   if (typeof value !== 'object' || value === null) return value

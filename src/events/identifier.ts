@@ -20,7 +20,8 @@ let sequence = 0
  * The last 32 bits are random in every id, so that contexts with the same time and counter do not make the same id.
  */
 export function createId(now: number): string {
-  // The time of a clock that returns nonsense (H52) counts as earlier. Otherwise all later ids would stay at the largest time.
+  // The time of a clock that returns nonsense (H52) counts as earlier. Otherwise all later ids would stay at the
+  // largest time.
   const time = typeof now === 'number' && now <= latest ? Math.trunc(now) : -1
   if (time > lastTime || lastTime < 0) {
     lastTime = Math.max(time, 0)
@@ -89,7 +90,10 @@ function seed(): number {
   return (randomWord() >>> 23) * 2 ** 32 + randomWord()
 }
 
-/** Random words in stock, because requesting each from the system takes longer than everything else here. Filled at the first use, not at import. */
+/**
+ * Random words in stock, because requesting each from the system takes longer than everything else here. Filled at the
+ * first use, not at import.
+ */
 const pool = new Uint32Array(128)
 let used = pool.length
 

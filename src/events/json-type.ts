@@ -16,7 +16,10 @@ type Json<T, Absent = never> = unknown extends T
         : // JSON leaves out a property that is undefined. Keys that are symbols are how types are branded: no value has them.
           { [K in keyof T]: K extends symbol ? T[K] : Json<T[K], undefined> }
 
-/** A mapped tuple would be resolved immediately, which never ends for types that contain themselves; a list is resolved when it is needed. */
+/**
+ * A mapped tuple would be resolved immediately, which never ends for types that contain themselves; a list is resolved
+ * when it is needed.
+ */
 type ItemOf<T extends readonly unknown[]> = number extends T['length'] ? T[number] : Required<T>[number]
 
 /** An item of a tuple that may be missing reads as undefined. */

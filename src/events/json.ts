@@ -9,10 +9,10 @@ const deepest = 1000
 /**
  * The value as JSON text, after checking that JSON keeps all of it.
  *
- * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called.
- * A property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key, is not part of
- * the data and is left out too: state libraries keep their own properties there. An enumerable symbol is refused, and so is
- * `Symbol.toStringTag`, which distinguishes `Math` and modules from plain objects.
+ * The text is what `JSON.stringify` makes of it, but no `toJSON` that a library put on a prototype is called. A
+ * property that is undefined is left out, `-0` becomes 0. What is not enumerable, with a string or a symbol as its key,
+ * is not part of the data and is left out too: state libraries keep their own properties there. An enumerable symbol is
+ * refused, and so is `Symbol.toStringTag`, which distinguishes `Math` and modules from plain objects.
  *
  * @param path how messages call the value, such as `events[2].data`
  * @throws InvalidEventError with the path of the property, for everything that is not a JSON value
@@ -60,9 +60,13 @@ export function isPlainPrototype(prototype: object | null): boolean {
   )
 }
 
-/** The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link write} checks more closely. */
+/**
+ * The text by `JSON.stringify` for ordinary data, in half the time; undefined for everything else, which {@link write}
+ * checks more closely.
+ */
 function quickText(value: unknown): string | undefined {
-  // Lists inherit from `Object.prototype`, too. `JSON.stringify` never asks a string, a number or a boolean for a `toJSON`.
+  // Lists inherit from `Object.prototype`, too. `JSON.stringify` never asks a string, a number or a boolean for a
+  // `toJSON`.
   if ('toJSON' in Array.prototype) return undefined
   try {
     // A proxy may return anything here: the result is JSON text, or undefined.
@@ -72,7 +76,10 @@ function quickText(value: unknown): string | undefined {
   }
 }
 
-/** Whether this is plain data of this realm that JSON keeps. Also false if there are many objects, which covers deep data and cycles. */
+/**
+ * Whether this is plain data of this realm that JSON keeps. Also false if there are many objects, which covers deep
+ * data and cycles.
+ */
 function isOrdinary(value: unknown, left: { objects: number }): boolean {
   if (typeof value !== 'object')
     return (
@@ -87,7 +94,8 @@ function isOrdinary(value: unknown, left: { objects: number }): boolean {
   )
     return false
   const keys = Object.keys(value)
-  // Names come after indexes: if the number of keys is the length and the last key is an index, there are neither holes nor names.
+  // Names come after indexes: if the number of keys is the length and the last key is an index, there are neither holes
+  // nor names.
   if (isArray && (keys.length !== value.length || (keys.at(-1) ?? '-1') !== `${keys.length - 1}`)) return false
   for (const key of keys) {
     const { value: property, get, set } = Object.getOwnPropertyDescriptor(value, key) as PropertyDescriptor

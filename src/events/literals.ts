@@ -4,8 +4,8 @@
 export type Literal = string | number | boolean | bigint
 
 /**
- * Any value, inferred with its literals and tuples: `{ status: 'open' }` stays that, and is not widened to `{ status: string }` before
- * the compiler knows the type that it must fit.
+ * Any value, inferred with its literals and tuples: `{ status: 'open' }` stays that, and is not widened to `{ status:
+ * string }` before the compiler knows the type that it must fit.
  */
 export type Literals<L extends Literal = Literal> =
   | L

@@ -1,4 +1,7 @@
-/** Which values may be names and ids. The functions for names return the name as it is stored, or throw `InvalidNameError`. */
+/**
+ * Which values may be names and ids. The functions for names return the name as it is stored, or throw
+ * `InvalidNameError`.
+ */
 import { InvalidEventError, InvalidNameError } from '../errors.js'
 import { say } from '../messages.js'
 

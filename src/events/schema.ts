@@ -57,8 +57,9 @@ export function runSchema(validate: Validate, value: unknown, path: string, plai
 }
 
 /**
- * Checks the data of a plain event, which is stored data. A schema may tidy it (defaults, trimmed strings, keys left out). Its result
- * must not change when it is checked again; otherwise the data could have passed through the schema before.
+ * Checks the data of a plain event, which is stored data. A schema may tidy it (defaults, trimmed strings, keys left
+ * out). Its result must not change when it is checked again; otherwise the data could have passed through the schema
+ * before.
  *
  * @returns the tidied data; a promise if the schema is asynchronous
  */
@@ -78,8 +79,8 @@ export function storedData(validate: Validate, type: string, data: unknown, path
 }
 
 /**
- * Whether a schema returns its own output unchanged. If the output is a copy of the input, it does; otherwise the schema is run again.
- * A promise if the schema is asynchronous.
+ * Whether a schema returns its own output unchanged. If the output is a copy of the input, it does; otherwise the
+ * schema is run again. A promise if the schema is asynchronous.
  *
  * @param given what {@link textBefore} returned for the input, which the schema may have changed in place
  * @throws InvalidEventError if the output is not JSON
@@ -112,7 +113,10 @@ export function keeps(
   }
 }
 
-/** The text of a value before its schema runs, to see whether the schema changes it; undefined for primitives, and for a value without a text. */
+/**
+ * The text of a value before its schema runs, to see whether the schema changes it; undefined for primitives, and for a
+ * value without a text.
+ */
 export function textBefore(value: unknown): string | undefined {
   if (typeof value !== 'object') return undefined
   try {
@@ -124,8 +128,8 @@ export function textBefore(value: unknown): string | undefined {
 }
 
 /**
- * The mark of an event whose creator ran the schema: of this type, in this version, with this data as the result. Apps keep such events
- * over reloads, so this function must always return the same text for the same event.
+ * The mark of an event whose creator ran the schema: of this type, in this version, with this data as the result. Apps
+ * keep such events over reloads, so this function must always return the same text for the same event.
  */
 export function markOf(type: string, version: number, text: string): string {
   const all = `${type}\n${text}`

@@ -1,4 +1,7 @@
-/** Leadership within one JavaScript realm: first come, first served. For the memory backend, and for contexts without Web Locks. */
+/**
+ * Leadership within one JavaScript realm: first come, first served. For the memory backend, and for contexts without
+ * Web Locks.
+ */
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import type { Coordinator, Guard } from '../ports.js'
 

@@ -6,9 +6,10 @@ import type { PageLifecycle } from '../platform/page-lifecycle.js'
 export const lockManager = (): LockManager | undefined => feature(({ navigator }) => navigator.locks)
 
 /**
- * Requests a shared lock, and holds it until the returned function is called. No caller waits for the lock: a database that is deleted
- * before the lock is held is created again, as is one that was deleted under a frozen page. A page that goes away releases the lock,
- * because a held lock keeps pages out of the back/forward cache, and requests it again when it comes back.
+ * Requests a shared lock, and holds it until the returned function is called. No caller waits for the lock: a database
+ * that is deleted before the lock is held is created again, as is one that was deleted under a frozen page. A page that
+ * goes away releases the lock, because a held lock keeps pages out of the back/forward cache, and requests it again
+ * when it comes back.
  */
 export function holdInUse(
   locks: LockManager | undefined,

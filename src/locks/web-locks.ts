@@ -1,4 +1,7 @@
-/** Leadership across tabs and workers of one origin, by Web Locks. It only saves work: correctness depends on the commit alone. */
+/**
+ * Leadership across tabs and workers of one origin, by Web Locks. It only saves work: correctness depends on the commit
+ * alone.
+ */
 import type { Coordinator, Guard } from '../ports.js'
 import { acquireOptions } from './in-process.js'
 

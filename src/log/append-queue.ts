@@ -1,4 +1,7 @@
-/** The order of appends: one after the other, each in the place of its call, or of the moment when the app's code has done its part. */
+/**
+ * The order of appends: one after the other, each in the place of its call, or of the moment when the app's code has
+ * done its part.
+ */
 import type { ClosedError } from '../errors.js'
 import { abortable } from '../platform/promises.js'
 import type { AppendOptions, AppendResult } from './event-store.js'
@@ -18,7 +21,10 @@ export class AppendQueue {
     this.#store = store
   }
 
-  /** Takes the next place. An append that prepares in slices keeps it; one that waits for the app's code leaves it to the others meanwhile. */
+  /**
+   * Takes the next place. An append that prepares in slices keeps it; one that waits for the app's code leaves it to
+   * the others meanwhile.
+   */
   append(preparing: Append | Promise<Append>, options: AppendOptions): Promise<AppendResult> {
     const placed = (outcome: AppendResult | LateAppend) =>
       'late' in outcome ? this.#appendLate(outcome, options) : outcome
@@ -44,7 +50,8 @@ export class AppendQueue {
       signal?.throwIfAborted()
       return this.#store(prepared, options)
     })
-    // The queue continues after a failure, which rejects `turn` for the caller. One that was aborted while it waited lets no other pass.
+    // The queue continues after a failure, which rejects `turn` for the caller. One that was aborted while it waited
+    // lets no other pass.
     this.#last = turn.catch(() => before)
     return turn
   }

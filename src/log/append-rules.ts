@@ -1,6 +1,7 @@
 /**
- * What an append must meet: given ids are unique, or those of the same events; the expected versions; the condition. Each backend asks
- * {@link decideAppend} inside the transaction that stores the append, so that no other append can come between the answer and the write.
+ * What an append must meet: given ids are unique, or those of the same events; the expected versions; the condition.
+ * Each backend asks {@link decideAppend} inside the transaction that stores the append, so that no other append can
+ * come between the answer and the write.
  */
 import { ConditionFailedError, InvalidEventError, VersionConflictError, type ExpectedVersion } from '../errors.js'
 import { say } from '../messages.js'
@@ -26,7 +27,8 @@ export interface LogState {
 }
 
 /**
- * Returns what is to be stored, or the result of an append that stores nothing: one that was made before, or one without events.
+ * Returns what is to be stored, or the result of an append that stores nothing: one that was made before, or one
+ * without events.
  *
  * @throws InvalidEventError if an id belongs to another event, or only some of the events are in the log
  * @throws VersionConflictError, ConditionFailedError
@@ -74,9 +76,9 @@ export function versionsOf(expected: PreparedAppend['expected'], versionOf: Vers
 }
 
 /**
- * Refuses an append that gives the id of a stored event to another event, which would be lost without an error. Stream and type are
- * compared, and `data` if it is stored as it was given and in the same version of its type. The order of properties does not count, and
- * `meta` is not compared: a second try may carry another trace.
+ * Refuses an append that gives the id of a stored event to another event, which would be lost without an error. Stream
+ * and type are compared, and `data` if it is stored as it was given and in the same version of its type. The order of
+ * properties does not count, and `meta` is not compared: a second try may carry another trace.
  */
 function assertSameEvents(append: PreparedAppend, { known, isPlain }: LogState): void {
   if (known.size === 0) return
@@ -98,7 +100,10 @@ function difference(event: EventText, stored: StoredEvent, isPlain: boolean): st
   return isSameJson(stored.data, JSON.parse(event.data)) ? undefined : say`holds other data`
 }
 
-/** The result that an append had when it was made before. @throws InvalidEventError if the log holds only some of its events */
+/**
+ * The result that an append had when it was made before.
+ * @throws InvalidEventError if the log holds only some of its events
+ */
 function firstResult(append: PreparedAppend, { known, versionOf }: LogState): AppendResult {
   const { events, expected } = append
   const hits = events.map(({ id }) => known.get(id))

@@ -6,7 +6,10 @@ import { rowText, weightOf, type EventText } from './record/record-text.js'
 
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */
 export interface Codec {
-  /** Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are encoded. */
+  /**
+   * Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are
+   * encoded.
+   */
   encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
   /** The inverse, so never `undefined`. May be asynchronous; a read that waits for it ends with its `signal`. */
   decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown

@@ -21,11 +21,14 @@ export type Durability = 'strict' | 'relaxed'
 export interface AppendOptions<E extends EventShape = EventShape> {
   /** @default the store's, which is 'strict' */
   readonly durability?: Durability
-  /** Refuse with `ConditionFailedError` if an event that matches `failIfEventsMatch` is after position `after`, 0 by default. */
+  /**
+   * Refuse with `ConditionFailedError` if an event that matches `failIfEventsMatch` is after position `after`, 0 by
+   * default.
+   */
   readonly condition?: { readonly failIfEventsMatch: EventFilter<E>; readonly after?: number }
   /**
-   * Aborts while nothing was handed to the storage, also the wait for an asynchronous schema or codec; after that the append settles by what
-   * really happened.
+   * Aborts while nothing was handed to the storage, also the wait for an asynchronous schema or codec; after that the
+   * append settles by what really happened.
    */
   readonly signal?: AbortSignal | undefined
 }
@@ -114,18 +117,20 @@ export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadO
 export interface EventStore<E extends EventShape = EventShape> extends EventReader<E> {
   readonly name: string
   /**
-   * Stores events, all or nothing over all streams, and resolves once they are committed. Appends are stored in the order of their calls; one
-   * that waits for a schema or a codec takes its place when that is done.
+   * Stores events, all or nothing over all streams, and resolves once they are committed. Appends are stored in the
+   * order of their calls; one that waits for a schema or a codec takes its place when that is done.
    *
-   * Takes events of creators, and plain ones (`{ type, data }`), whose data is data as it is stored: a schema checks it, and must not
-   * change its own output.
+   * Takes events of creators, and plain ones (`{ type, data }`), whose data is data as it is stored: a schema checks
+   * it, and must not change its own output.
    *
-   * Reads what it is given before it returns, but for the `data` behind the first 1,024 events or 256 Ki characters: leave that alone until it
-   * resolves. Ids that are in the log already are those of the same events (see `duplicate`), or the append is refused.
+   * Reads what it is given before it returns, but for the `data` behind the first 1,024 events or 256 Ki characters:
+   * leave that alone until it resolves. Ids that are in the log already are those of the same events (see `duplicate`),
+   * or the append is refused.
    *
    * @throws InvalidArgumentError for an unknown option, and where the clock does not return a time: nothing was written
    * @throws VersionConflictError, ConditionFailedError, InvalidEventError, InvalidNameError: nothing was written
-   * @throws LogInconsistentError if the last record of the log was edited or damaged, so that no position comes next: nothing was written
+   * @throws LogInconsistentError if the last record of the log was edited or damaged, so that no position comes next:
+   * nothing was written
    * @throws StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: see `outcome`
    */
   append(
@@ -148,7 +153,8 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   /**
    * The events of one stream in version order; none for an unknown stream.
    *
-   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. The events before it come first
+   * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. The
+   * events before it come first
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
   /** The events of the log in position order, up to the head as it is when the end is reached. */
@@ -171,9 +177,9 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
   /** Calls back with the head after appends of any tab. A hint, coalesced; never a reason not to read. */
   subscribe(listener: (head: number) => void): () => void
   /**
-   * Waits for appends under way, then frees everything; appends that wait for a schema or a codec are rejected with a `ClosedError`. May be
-   * called twice. Stop projections and close read models first: a projection that still runs is faulted when it next reads, and says
-   * that the store was closed.
+   * Waits for appends under way, then frees everything; appends that wait for a schema or a codec are rejected with a
+   * `ClosedError`. May be called twice. Stop projections and close read models first: a projection that still runs is
+   * faulted when it next reads, and says that the store was closed.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -1,4 +1,6 @@
-/** Turns hints, which any script of the origin may send, into calls that are true: the head, whenever it really moved. */
+/**
+ * Turns hints, which any script of the origin may send, into calls that are true: the head, whenever it really moved.
+ */
 import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
 
@@ -15,8 +17,8 @@ export interface HeadWatch {
 }
 
 /**
- * A hint is checked once per burst, and only if there are listeners. So no hint, however large, hides the ones after it,
- * and no flood of them makes more than one read at a time, or one a second once it was caught lying.
+ * A hint is checked once per burst, and only if there are listeners. So no hint, however large, hides the ones after
+ * it, and no flood of them makes more than one read at a time, or one a second once it was caught lying.
  *
  * @param readHead returns the head of the log
  */

@@ -1,9 +1,9 @@
 /** Iterating over events that come in pages. */
 
 /**
- * One promise for each event, where a generator takes three: that is four microseconds an event in Firefox, as much as reading it.
- * Like a generator it goes through its pages once, serves calls that do not wait for each other in order, and ends for good
- * when it fails, or when the caller ends the loop.
+ * One promise for each event, where a generator takes three: that is four microseconds an event in Firefox, as much as
+ * reading it. Like a generator it goes through its pages once, serves calls that do not wait for each other in order,
+ * and ends for good when it fails, or when the caller ends the loop.
  */
 export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
   readonly #pages: AsyncGenerator<readonly T[], void, undefined>

@@ -1,4 +1,6 @@
-/** Opening an event store, on IndexedDB or in memory, deleting one, and what other folders may know of an open store. */
+/**
+ * Opening an event store, on IndexedDB or in memory, deleting one, and what other folders may know of an open store.
+ */
 import { inProcessCoordinator } from '../locks/in-process.js'
 import { lockManager } from '../locks/in-use.js'
 import { webLocksCoordinator } from '../locks/web-locks.js'
@@ -40,8 +42,8 @@ export interface EventStoreOptions<E extends EventShape> {
   /** The largest event, in characters of JSON. @default 1048576 */
   readonly maxEventCharacters?: number
   /**
-   * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What it throws is
-   * reported as an error of the page. @default none; projections report the same
+   * Called when everything that this site stored is in danger, and when it no longer is: a full disk, in Chromium. What
+   * it throws is reported as an error of the page. @default none; projections report the same
    */
   readonly onReport?: (report: StorageReport) => void
 }
@@ -87,7 +89,10 @@ interface CommonInternals {
   assertOpen(): void
 }
 
-/** The lock of compaction, which changes how events lie in records, and of readers that must not see an event twice. No projector has an empty name. */
+/**
+ * The lock of compaction, which changes how events lie in records, and of readers that must not see an event twice. No
+ * projector has an empty name.
+ */
 export const recordsLock = ''
 
 /** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
@@ -100,7 +105,9 @@ export const internalsOf = (store: unknown): StoreInternals | undefined =>
 /** Whether a backend is a store of `openEventStore`, or a copy of one. */
 export const isTidemarkStore = (store: unknown): store is TidemarkStore => internalsOf(store) !== undefined
 
-/** @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one */
+/**
+ * @throws InvalidArgumentError for anything that is not a store of `openEventStore` of this package, or a copy of one
+ */
 export function storeInternals(store: object): StoreInternals {
   const found = internalsOf(store)
   if (found === undefined)
@@ -158,7 +165,10 @@ function withPorts<E extends EventShape>(
   })
 }
 
-/** One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they would with them. */
+/**
+ * One coordinator per store name for the realms without Web Locks, so that two instances of a store compete as they
+ * would with them.
+ */
 const fallbackCoordinators = new Map<string, Coordinator>()
 
 function coordinatorFor(name: string): Coordinator {
@@ -172,12 +182,13 @@ function coordinatorFor(name: string): Coordinator {
 /**
  * Opens the event store of that name in IndexedDB, and creates it if there is none.
  *
- * May be called where a module is loaded, also on a server: where there is no IndexedDB at all the promise rejects, but its rejection
- * does not count as unhandled while no one awaits it.
+ * May be called where a module is loaded, also on a server: where there is no IndexedDB at all the promise rejects, but
+ * its rejection does not count as unhandled while no one awaits it.
  *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened
  * @throws StorageUnavailableError if there is no IndexedDB here, or it is forbidden
- * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the browser fails to
+ * @throws StorageBusyError if the database does not open within 30 s; StorageFailedError, StorageFullError if the
+ * browser fails to
  * @throws StorageDamagedError if something of it is missing; UnsupportedFormatError if a newer tidemark wrote it
  */
 export function openEventStore<E extends EventShape = EventShape>(
@@ -261,7 +272,8 @@ export async function openMemoryEventStore<E extends EventShape>(
 }
 
 /**
- * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with `StorageLostError`.
+ * Deletes the event store of that name with everything in it, its read models included. Open instances of it end with
+ * `StorageLostError`.
  *
  * @throws StorageBusyError if another tab keeps it open for 30 s; StorageFailedError if the browser could not delete it
  */

@@ -6,8 +6,9 @@ export interface StoreOperations {
   /** What the browser says of the storage of this origin; for a store in memory nothing. Never rejects. */
   usage(): Promise<StorageUsage>
   /**
-   * Asks the browser not to evict this origin when the device is full. It may ask the user. Nothing protects from the user
-   * clearing the site, and Safari deletes what a site stored after seven days of use without a visit. Never rejects.
+   * Asks the browser not to evict this origin when the device is full. It may ask the user. Nothing protects from the
+   * user clearing the site, and Safari deletes what a site stored after seven days of use without a visit. Never
+   * rejects.
    */
   persist(): Promise<PersistenceResult>
 }

@@ -48,8 +48,8 @@ export class PageScan {
   }
 
   /**
-   * Takes what the page needs of a record. Events that cannot be decoded are part of every page, as it is not known whether the filter
-   * matches them.
+   * Takes what the page needs of a record. Events that cannot be decoded are part of every page, as it is not known
+   * whether the filter matches them.
    *
    * @throws LogInconsistentError if positions are missing before the record
    */

@@ -10,21 +10,23 @@ import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
 import { RecordsAhead } from './records-ahead.js'
 
-/** How this package's own callers read a page. The second argument of `readPage`, which its public type does not have. */
+/**
+ * How this package's own callers read a page. The second argument of `readPage`, which its public type does not have.
+ */
 export interface PageOptions {
   /**
-   * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'` leaves
-   * the stored event in its place and lists the error in `unreadable`. @default 'throw'
+   * `'throw'` ends the page before the first unreadable event, and throws if there is none before it. `'collect'`
+   * leaves the stored event in its place and lists the error in `unreadable`. @default 'throw'
    */
   readonly unreadable?: 'throw' | 'collect'
   /**
-   * The page may come from what this instance appended last, without asking the storage. Its `head` then leaves out what others
-   * appended in this moment: for callers that read the next page in any case. @default false
+   * The page may come from what this instance appended last, without asking the storage. Its `head` then leaves out
+   * what others appended in this moment: for callers that read the next page in any case. @default false
    */
   readonly own?: boolean
   /**
-   * For a caller that reads page after page, and keeps this between them. A page then ends after half a slice of time, with fewer events than
-   * `limit`, and its `head` is as it was when its records were read, unless the page reaches it.
+   * For a caller that reads page after page, and keeps this between them. A page then ends after half a slice of time,
+   * with fewer events than `limit`, and its `head` is as it was when its records were read, unless the page reaches it.
    */
   readonly ahead?: RecordsAhead
 }
@@ -101,7 +103,10 @@ export async function finishPage<E extends EventShape>(
   return unreadable.length === 0 ? { events, scannedTo, head } : { events, scannedTo, head, unreadable }
 }
 
-/** How many events the first page of {@link readPages} holds at most, and a later one. A caller that stops early has not paid for much. */
+/**
+ * How many events the first page of {@link readPages} holds at most, and a later one. A caller that stops early has not
+ * paid for much.
+ */
 const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */

@@ -37,7 +37,10 @@ interface LateEvent {
   readonly isEncoded: boolean
 }
 
-/** This much of an append is read synchronously, however long that takes: a caller that appends less may reuse its objects immediately. */
+/**
+ * This much of an append is read synchronously, however long that takes: a caller that appends less may reuse its
+ * objects immediately.
+ */
 const readAtOnce = { events: 1024, characters: 256 * 1024 }
 /** The clock is asked each time this many characters were encoded, with at least 256 counted per event. */
 const stride = 8 * 1024
@@ -57,11 +60,11 @@ const nothingYet: EventText = {
 }
 
 /**
- * Checks and encodes. Returns a promise if the append is so large that the page may respond in between, and a {@link LateAppend} if
- * the app's schemas or codec are asynchronous.
+ * Checks and encodes. Returns a promise if the append is so large that the page may respond in between, and a {@link
+ * LateAppend} if the app's schemas or codec are asynchronous.
  *
- * `data` is read before it returns, up to `readAtOnce`. Each event is checked and encoded in one go, so that what is stored is what was
- * checked, whatever the caller does to its objects meanwhile.
+ * `data` is read before it returns, up to `readAtOnce`. Each event is checked and encoded in one go, so that what is
+ * stored is what was checked, whatever the caller does to its objects meanwhile.
  */
 export function prepareAppend(
   append: GivenAppend,

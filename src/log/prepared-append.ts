@@ -1,4 +1,6 @@
-/** An append that was checked and encoded, as it is handed to a backend. Nothing in it belongs to the caller any more. */
+/**
+ * An append that was checked and encoded, as it is handed to a backend. Nothing in it belongs to the caller any more.
+ */
 import type { ExpectedVersion } from '../errors.js'
 import type { CompiledFilter } from './filter.js'
 import type { EventText, StoredEvent } from './record/record-text.js'
@@ -18,7 +20,8 @@ export interface PreparedAppend {
     /** Indexes in `events` at which a commit begins. */
     readonly starts: ReadonlySet<number>
     /**
-     * The append without the events that the log already holds; the append itself if the log holds all of them, which makes it a duplicate.
+     * The append without the events that the log already holds; the append itself if the log holds all of them, which
+     * makes it a duplicate.
      *
      * @throws InvalidImportError if the rest does not follow what is in the log
      */

@@ -1,4 +1,7 @@
-/** Reading what `append` was given. Each property of lists, writes and events is read once, here: what is done with it later cannot change it. */
+/**
+ * Reading what `append` was given. Each property of lists, writes and events is read once, here: what is done with it
+ * later cannot change it.
+ */
 import { InvalidArgumentError, InvalidEventError, type ExpectedVersion } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'

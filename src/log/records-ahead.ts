@@ -1,4 +1,7 @@
-/** Records that were read before their turn. They are not decoded before it: a text is cheap to keep, its events are not. */
+/**
+ * Records that were read before their turn. They are not decoded before it: a text is cheap to keep, its events are
+ * not.
+ */
 import { Slices } from '../platform/slices.js'
 import { endOf, type CommitRecord } from './record/record.js'
 

@@ -1,4 +1,6 @@
-/** What reading one stream has found so far. Takes its records in order, and counts its versions; reads nothing itself. */
+/**
+ * What reading one stream has found so far. Takes its records in order, and counts its versions; reads nothing itself.
+ */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
 import type { FoundEvents } from './pages.js'
@@ -23,7 +25,9 @@ export class StreamScan {
     this.#next = after + 1
   }
 
-  /** Takes what a record holds of the stream. Returns the error of a record that was edited, with which the stream ends. */
+  /**
+   * Takes what a record holds of the stream. Returns the error of a record that was edited, with which the stream ends.
+   */
   takeRecord(record: CommitRecord): Error | undefined {
     assertPlaced(record)
     const { stream, after } = this

@@ -177,7 +177,10 @@ export class LogAudit {
     })
   }
 
-  /** Checks the events against each other and against what their record says about them. False if one of them is not an event. */
+  /**
+   * Checks the events against each other and against what their record says about them. False if one of them is not an
+   * event.
+   */
   #inside(at: number, events: readonly unknown[], said: { heads: unknown; ids: unknown }): boolean {
     let sound = true
     const heads = new Map<string, number>()

@@ -1,4 +1,6 @@
-/** Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost. */
+/**
+ * Compaction: small commits share a record, so that the log is read faster and takes less room. Nothing of it is lost.
+ */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
@@ -14,8 +16,8 @@ import { eventsText, type EventText, type StoredEvent } from '../log/record/reco
 /** What `compactEvents` takes. */
 export interface CompactOptions extends ReadOptions {
   /**
-   * How many events one record holds at most, 2 to 256. More make it faster to read the whole log, and slower to read one stream
-   * that is mixed with others: all of a record is decoded to read one event of it. @default 16
+   * How many events one record holds at most, 2 to 256. More make it faster to read the whole log, and slower to read
+   * one stream that is mixed with others: all of a record is decoded to read one event of it. @default 16
    */
   readonly eventsPerRecord?: number
 }
@@ -37,19 +39,23 @@ const mostRecords = 512
 const mostCharacters = 2 * 1024 * 1024
 
 /**
- * Joins small commits that stand next to each other into records of up to `eventsPerRecord` events. Each commit is a record when it is
- * appended, so a log of single events is read several times as fast afterwards: by projections that are built anew, exports and
- * verification. Events, positions, versions and ids stay what they are; so do conflicts and the recognition of repeated ids.
+ * Joins small commits that stand next to each other into records of up to `eventsPerRecord` events. Each commit is a
+ * record when it is appended, so a log of single events is read several times as fast afterwards: by projections that
+ * are built anew, exports and verification. Events, positions, versions and ids stay what they are; so do conflicts and
+ * the recognition of repeated ids.
  *
- * For idle moments, such as `requestIdleCallback` after start or a service worker's `periodicsync`. It works in small transactions,
- * between which others append and read; aborted or killed in the middle it leaves a log that is whole, and the next one goes on.
- * Several at once do no harm. What does not fill a record yet stays as it is at the end of the log. Records that are damaged, or that a
- * newer version of this app stored, are left alone. In memory there is nothing to do.
+ * For idle moments, such as `requestIdleCallback` after start or a service worker's `periodicsync`. It works in small
+ * transactions, between which others append and read; aborted or killed in the middle it leaves a log that is whole,
+ * and the next one goes on. Several at once do no harm. What does not fill a record yet stays as it is at the end of
+ * the log. Records that are damaged, or that a newer version of this app stored, are left alone. In memory there is
+ * nothing to do.
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for options that are wrong or misspelt
- * @throws ClosedError, StorageLostError, StorageFailedError, StorageFullError and their like; the log is whole all the same
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for options that are wrong or
+ * misspelt
+ * @throws ClosedError, StorageLostError, StorageFailedError, StorageFullError and their like; the log is whole all the
+ * same
  *
  * @example
  * requestIdleCallback(() => void compactEvents(store).catch(report))

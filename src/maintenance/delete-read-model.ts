@@ -10,15 +10,17 @@ import { memoryReadModels } from '../running/shared-storage.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 
 /**
- * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that cannot be folded
- * again: the next `runProjection`, `startProjection` or `openReadModel` begins with no rows. For when storage runs short
- * (`StorageFullError`), and for read models that an app no longer needs.
+ * Deletes what is stored of a read model: rows, checkpoint and dead letters. The log stays, so nothing is lost that
+ * cannot be folded again: the next `runProjection`, `startProjection` or `openReadModel` begins with no rows. For when
+ * storage runs short (`StorageFullError`), and for read models that an app no longer needs.
  *
- * A projection that runs, in any tab, immediately begins again: call its `stop()` first if the space shall stay free. What was set by hand
- * is deleted with the rows: waiting dead letters, skipped events, and that the projection was paused.
+ * A projection that runs, in any tab, immediately begins again: call its `stop()` first if the space shall stay free.
+ * What was set by hand is deleted with the rows: waiting dead letters, skipped events, and that the projection was
+ * paused.
  *
  * @throws InvalidArgumentError for what `defineProjection` did not make
- * @throws StorageBusyError if another tab keeps it open for 30 s: it is then deleted once that tab closes it, or is closed
+ * @throws StorageBusyError if another tab keeps it open for 30 s: it is then deleted once that tab closes it, or is
+ * closed
  * @throws StorageLostError, ClosedError where the store is gone or closed
  */
 export async function deleteReadModel<E extends EventShape, T extends Tables>(

@@ -17,7 +17,10 @@ export const exportFormat = 1
 export interface ExportOptions extends ReadOptions {
   /** Only events after this position: what came since an earlier export. @default 0 */
   readonly after?: number
-  /** Only events up to this position, not before `after`, such as those before one that is damaged. @default the head as it is at the start */
+  /**
+   * Only events up to this position, not before `after`, such as those before one that is damaged.
+   * @default the head as it is at the start
+   */
   readonly upTo?: number
 }
 
@@ -31,7 +34,10 @@ export interface ExportHeader {
   readonly after: number
   /** … up to this one, so that an import notices a file that was cut off. */
   readonly head: number
-  /** The event at `after`: an import makes sure that it is there, so that parts are imported in order. Missing where it cannot be read. */
+  /**
+   * The event at `after`: an import makes sure that it is there, so that parts are imported in order. Missing where it
+   * cannot be read.
+   */
   readonly previous?: { readonly id: string; readonly stream: string }
 }
 
@@ -45,19 +51,20 @@ export interface ExportedEvent extends Omit<StoredEvent, 'position'> {
 }
 
 /**
- * The log as newline-delimited JSON: a header, then one line per event, in order. Each chunk is one whole line, with its line
- * feed. Events are as they are stored: not upcast, and with a codec still encoded, so that its keys must be kept elsewhere.
- * Checkpoints and read models are not part of it. `importEvents` reads it.
+ * The log as newline-delimited JSON: a header, then one line per event, in order. Each chunk is one whole line, with
+ * its line feed. Events are as they are stored: not upcast, and with a codec still encoded, so that its keys must be
+ * kept elsewhere. Checkpoints and read models are not part of it. `importEvents` reads it.
  *
  * @param store of `openEventStore`, or a copy of one
- * @param options positions in the log, and a `signal` that ends it with its reason
- * Parts of a log (`{ upTo: 100 }`, later `{ after: 100 }`) are imported one after the other. With `after` at the head the part is empty,
- * and is valid.
+ * @param options positions in the log, and a `signal` that ends it with its reason Parts of a log (`{ upTo: 100 }`,
+ * later `{ after: 100 }`) are imported one after the other. With `after` at the head the part is empty, and is valid.
  *
- * @throws InvalidArgumentError, ClosedError synchronously: for a store of another kind, for unknown options, for `after` above `upTo`, and for a store that was closed
- * @throws InvalidArgumentError, LogInconsistentError before the first line, for `after` and `upTo` above the head: it is not the log that they are of
- * @throws EventUnreadableError, LogInconsistentError while it is read, at the first event that cannot be read, or is not there: an export
- * is never silently incomplete. `upTo` exports what stands before it.
+ * @throws InvalidArgumentError, ClosedError synchronously: for a store of another kind, for unknown options, for
+ * `after` above `upTo`, and for a store that was closed
+ * @throws InvalidArgumentError, LogInconsistentError before the first line, for `after` and `upTo` above the head: it
+ * is not the log that they are of
+ * @throws EventUnreadableError, LogInconsistentError while it is read, at the first event that cannot be read, or is
+ * not there: an export is never silently incomplete. `upTo` exports what stands before it.
  *
  * @example
  * const lines: string[] = []

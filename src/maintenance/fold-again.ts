@@ -14,7 +14,10 @@ import type { RowChanges, StateRow } from '../read-model/state.js'
 import { readModelTarget } from '../running/read-model-target.js'
 import type { Findings } from './read-model-defects.js'
 
-/** How many retries a policy may ask for before an event counts as failing for good; they follow each other without a pause. */
+/**
+ * How many retries a policy may ask for before an event counts as failing for good; they follow each other without a
+ * pause.
+ */
 const maxRetries = 20
 
 /** Folds what the stored rows were folded from. */

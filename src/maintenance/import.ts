@@ -36,26 +36,30 @@ export interface ImportResult extends ImportProgress {
 }
 
 /**
- * Appends the events of an export, in their order, with their ids, times, `meta` and the schema versions they were stored
- * with. Neither schemas nor the codec are asked: they were when the events were recorded. Events of one commit are
- * stored together.
+ * Appends the events of an export, in their order, with their ids, times, `meta` and the schema versions they were
+ * stored with. Neither schemas nor the codec are asked: they were when the events were recorded. Events of one commit
+ * are stored together.
  *
- * Events whose ids are in the log are skipped, so an import that was broken off, or a part that was imported before, is simply imported
- * again. In an empty log every event gets the position and version it had; in another one, the next ones.
+ * Events whose ids are in the log are skipped, so an import that was broken off, or a part that was imported before, is
+ * simply imported again. In an empty log every event gets the position and version it had; in another one, the next
+ * ones.
  *
  * What the source says of itself is checked:
- * - A part (`exportEvents(store, { after })`) goes into a log that has what comes before it. Out of order, or with a part in between
- *   missing, it is refused with the positions that are missing, and nothing of it is stored. Parts may overlap.
- * - The events of a stream keep their order. A log that has other streams, or events of its own at the end of these, takes an export;
- *   one that has an event already but not those of its stream that come before it refuses it.
+ * - A part (`exportEvents(store, { after })`) goes into a log that has what comes before it. Out of order, or with a
+ * part in between missing, it is refused with the positions that are missing, and nothing of it is stored. Parts may
+ * overlap.
+ * - The events of a stream keep their order. A log that has other streams, or events of its own at the end of these,
+ * takes an export; one that has an event already but not those of its stream that come before it refuses it.
  * - An id that is in the log in another stream, or twice in the source with other content, is refused.
  * - What the log refuses takes the other events of its transaction along; transactions before it stay.
  * - A source that ends before its last event was cut off.
  *
  * @param source is closed if it is not read to its end
- * @param options `signal` ends it with the signal's reason, also while the source is silent; transactions that were committed stay
- * @throws InvalidImportError with the line that is refused, damaged or missing, or at which the source failed (then the failure is the
- * `cause`). Every whole commit before a damaged line is stored. Run again with a source that is whole, it stores the rest.
+ * @param options `signal` ends it with the signal's reason, also while the source is silent; transactions that were
+ * committed stay
+ * @throws InvalidImportError with the line that is refused, damaged or missing, or at which the source failed (then the
+ * failure is the `cause`). Every whole commit before a damaged line is stored. Run again with a source that is whole,
+ * it stores the rest.
  * @throws UnsupportedFormatError for an export of a newer tidemark
  *
  * @example

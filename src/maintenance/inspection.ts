@@ -12,7 +12,9 @@ export function inspectionOf(name: string, parts: StoreInternals): LogInspection
     : indexedDbInspection(parts.connection, name, parts.logId)
 }
 
-/** A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map. */
+/**
+ * A log in memory: its records, of one commit each, and the checkpoints beside it. Ids are kept apart by its own map.
+ */
 function memoryInspection(log: Pick<MemoryLog, 'records'>, checkpoints: ReadonlyMap<string, number>): LogInspection {
   return {
     async page(after, limit) {

@@ -4,8 +4,8 @@ import { say } from '../messages.js'
 import { abortable } from '../platform/promises.js'
 
 /**
- * What an import reads: a whole text or file, its bytes, a list of lines, or a stream of text or UTF-8 bytes cut anywhere. A byte-order
- * mark at the beginning, Windows line ends and a last line without a line feed are accepted.
+ * What an import reads: a whole text or file, its bytes, a list of lines, or a stream of text or UTF-8 bytes cut
+ * anywhere. A byte-order mark at the beginning, Windows line ends and a last line without a line feed are accepted.
  */
 export type LineSource =
   | string
@@ -34,7 +34,8 @@ interface Pieces {
 /**
  * The lines without their line feeds. Empty ones come too, so that lines can be counted.
  *
- * @throws InvalidImportError for a line that cannot be read, or where the source fails, which is the `cause`; every line before it came
+ * @throws InvalidImportError for a line that cannot be read, or where the source fails, which is the `cause`; every
+ * line before it came
  * @throws the reason of `signal`, also while the source is silent
  */
 export async function* linesOf(source: LineSource, signal?: AbortSignal): AsyncGenerator<string, void, undefined> {

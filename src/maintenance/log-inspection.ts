@@ -4,7 +4,10 @@ import type { StoredBeside } from './audit.js'
 
 /** The log as it is stored, for looking at. */
 export interface LogInspection {
-  /** Records in the order of keys, after a key, or from the first if that is undefined. With the last ones also what stands beside them, of the same moment. */
+  /**
+   * Records in the order of keys, after a key, or from the first if that is undefined. With the last ones also what
+   * stands beside them, of the same moment.
+   */
   page(after: unknown, limit: number): Promise<{ readonly records: readonly unknown[]; readonly beside?: StoredBeside }>
   /** Keys of the index `ids` under which more than one record stands, a bounded number at a time. */
   sharedIdKeys(): AsyncIterable<readonly SharedIdKey[]>

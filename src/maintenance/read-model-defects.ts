@@ -13,7 +13,10 @@ export type ReadModelDefectKind =
   | 'log'
   /** The checkpoint lies beyond the head of the log. */
   | 'checkpoint'
-  /** A dead letter is malformed, or names an event that the projection has not reached; or there are more or fewer of them than the state says. */
+  /**
+   * A dead letter is malformed, or names an event that the projection has not reached; or there are more or fewer of
+   * them than the state says.
+   */
   | 'letter'
   /** The projection went past an event that fails for good now, although it was neither parked nor skipped. */
   | 'event'

@@ -31,17 +31,18 @@ export interface ReadModelVerificationResult {
 }
 
 /**
- * Compares a read model with its log: folds the events up to the stored checkpoint once more, in memory, and names each row,
- * dead letter and entry of the state that is not as it should be. Changes nothing that is stored, neither does it take part in
- * leadership: the projection may run on meanwhile, as everything that is stored is read in one transaction. A projection that
- * never ran has no rows, and nothing wrong with them. What is wrong goes away with `ProjectionHandle.rebuild`.
+ * Compares a read model with its log: folds the events up to the stored checkpoint once more, in memory, and names each
+ * row, dead letter and entry of the state that is not as it should be. Changes nothing that is stored, neither does it
+ * take part in leadership: the projection may run on meanwhile, as everything that is stored is read in one
+ * transaction. A projection that never ran has no rows, and nothing wrong with them. What is wrong goes away with
+ * `ProjectionHandle.rebuild`.
  *
- * The rows that are stored and those that are folded are in memory together until it is done. Handlers are called again for
- * every event, and `onFailure` for those that fail.
+ * The rows that are stored and those that are folded are in memory together until it is done. Handlers are called again
+ * for every event, and `onFailure` for those that fail.
  *
- * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold as well, and
- * those that were so in an earlier version where they fail; one that fails now under the policy `'skip'` or `'park'` is taken for
- * one that failed then. So a model differs without having been edited if its handlers
+ * Events whose dead letters wait and those that were left out with `skip` (the last thousand) are left out of the fold
+ * as well, and those that were so in an earlier version where they fail; one that fails now under the policy `'skip'`
+ * or `'park'` is taken for one that failed then. So a model differs without having been edited if its handlers
  * - are not deterministic: they use the time, chance, or something that they fetch;
  * - were changed since, and `version` was not raised;
  * - depend on the order of events, and a dead letter was replayed after later events;

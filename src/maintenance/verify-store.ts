@@ -24,14 +24,15 @@ export interface VerificationResult {
 
 /**
  * Reads the whole log once, in bounded pages, and names what does not fit: holes, records that were edited or cannot be
- * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing. What is appended
- * meanwhile is looked at too; `compactEvents` waits.
+ * read, streams whose versions jump, ids that stand twice, checkpoints beyond the head. Changes nothing. What is
+ * appended meanwhile is looked at too; `compactEvents` waits.
  *
  * It finds accidents and clumsy edits. Any code of this origin can change a log so that nothing shows.
  *
  * @param store of `openEventStore`, or a copy of one
  * @param options `signal` ends it: it rejects with the signal's reason
- * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for misspelt options; ClosedError, StorageLostError where it is closed or gone
+ * @throws InvalidArgumentError if `store` was not opened with `openEventStore`, and for misspelt options; ClosedError,
+ * StorageLostError where it is closed or gone
  *
  * @example
  * const { ok, defects } = await verifyEventStore(store)

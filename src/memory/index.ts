@@ -5,7 +5,9 @@ import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 
 export type { EventStoreOptions, TidemarkStore }
 
-/** Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it. */
+/**
+ * Opens an event store in memory: for Node, edge runtimes and tests. Nothing survives; other tabs see nothing of it.
+ */
 export function openEventStore<E extends EventShape = EventShape>(
   options: EventStoreOptions<E>,
 ): Promise<TidemarkStore<E>> {

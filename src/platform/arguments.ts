@@ -3,8 +3,9 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 
 /**
- * Refuses an option bag that holds anything else than the named options: a misspelt one would otherwise be ignored, and so widen what it
- * should narrow. Without a bag there is nothing to check. What is not enumerable does not count: state libraries keep their own notes there.
+ * Refuses an option bag that holds anything else than the named options: a misspelt one would otherwise be ignored, and
+ * so widen what it should narrow. Without a bag there is nothing to check. What is not enumerable does not count: state
+ * libraries keep their own notes there.
  *
  * @param what how the message calls the bag
  * @throws InvalidArgumentError that names the unknown option, and those that there are

@@ -23,7 +23,10 @@ export function pauseBefore(retry: number, backoff: Backoff, random = 0.5): numb
   return Math.min(maxDelay, Math.round(pause * (1 + jitter * (2 * random - 1))))
 }
 
-/** How often, and after which pauses, something that failed is tried again. For a retry at a fixed pace: `multiplier: 1, jitter: 0`. */
+/**
+ * How often, and after which pauses, something that failed is tried again. For a retry at a fixed pace: `multiplier: 1,
+ * jitter: 0`.
+ */
 export interface RetryOptions {
   /** Retries after the first attempt; 0 for none. @default 4 for commands, 3 for events of a projection */
   readonly maxRetries?: number
@@ -33,7 +36,10 @@ export interface RetryOptions {
   readonly multiplier?: number
   /** The longest pause, in ms. @default 5000 */
   readonly maxDelay?: number
-  /** The share of a pause that is added or taken at random, from 0 to 1, so that contenders drift apart. @default 0.2 for commands, 0.1 for projections */
+  /**
+   * The share of a pause that is added or taken at random, from 0 to 1, so that contenders drift apart.
+   * @default 0.2 for commands, 0.1 for projections
+   */
   readonly jitter?: number
 }
 

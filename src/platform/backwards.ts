@@ -31,7 +31,10 @@ export function readBackwards(
   )
 }
 
-/** The last record of a span. A cursor would do, but Firefox reads 64 records ahead for one, whatever they weigh (docs/decisions/0005). */
+/**
+ * The last record of a span. A cursor would do, but Firefox reads 64 records ahead for one, whatever they weigh
+ * (docs/decisions/0005).
+ */
 export function lastRecord(source: IDBObjectStore | IDBIndex, span: IDBKeyRange | null = null): Promise<unknown> {
   return optional(readBackwards(source, span, 1).then(([record]) => record))
 }

@@ -43,7 +43,8 @@ const latestTime = 8.64e15
 /**
  * The wall clock in whole ms, for what is stored. Parts of a ms are cut off.
  *
- * @throws InvalidArgumentError where the clock returns anything else than a time, such as a `Date.now` that a test replaced
+ * @throws InvalidArgumentError where the clock returns anything else than a time, such as a `Date.now` that a test
+ * replaced
  */
 export function wallTime(clock: Pick<Clock, 'now'>): number {
   const now: unknown = clock.now()
@@ -58,7 +59,10 @@ export function wallTime(clock: Pick<Clock, 'now'>): number {
   return Math.trunc(now) + 0
 }
 
-/** The wall clock for reports and stored failures, which must not fail because of their time: 0 where the clock returns no number. */
+/**
+ * The wall clock for reports and stored failures, which must not fail because of their time: 0 where the clock returns
+ * no number.
+ */
 export function timeTold(clock: Pick<Clock, 'now'>): number {
   const now = clock.now()
   return Number.isFinite(now) ? now : 0

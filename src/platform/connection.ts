@@ -35,9 +35,9 @@ export interface ConnectionOptions {
   /** Called once when the database was deleted or replaced under this connection. */
   lost?(): void
   /**
-   * For what can be made again from elsewhere: resolves if it may. A database that was deleted is then made again, and one that
-   * `verify` finds damaged deleted first; and a page that goes away closes it, so that no other tab waits for a frozen one.
-   * Without it nothing is ever made twice, nor deleted.
+   * For what can be made again from elsewhere: resolves if it may. A database that was deleted is then made again, and
+   * one that `verify` finds damaged deleted first; and a page that goes away closes it, so that no other tab waits for
+   * a frozen one. Without it nothing is ever made twice, nor deleted.
    */
   remake?(): Promise<unknown>
   /** @default the clock of this context */
@@ -78,8 +78,8 @@ export class Connection {
   }
 
   /**
-   * Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries at
-   * most. One that needs several turns is rolled back when the page freezes, and run again when it is back.
+   * Runs a transaction, on a fresh handle if the old one turns out to be dead before anything was started; three tries
+   * at most. One that needs several turns is rolled back when the page freezes, and run again when it is back.
    */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
@@ -106,7 +106,8 @@ export class Connection {
           this.#drop(database)
           this.#tries.failed(named)
         }
-        // Its connection went away before anything was asked to be stored: a fresh handle can do it, or tells that all is gone.
+        // Its connection went away before anything was asked to be stored: a fresh handle can do it, or tells that all
+        // is gone.
         const unstarted = ran && error.outcome !== 'unknown' && isAbortError(error.cause)
         if ((ran && !unstarted) || !dead || attempt >= 3) throw named
       } finally {

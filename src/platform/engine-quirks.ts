@@ -1,4 +1,7 @@
-/** In what the engines differ, as questions that the rest of the code asks. What was seen of each engine: docs/engines.md. */
+/**
+ * In what the engines differ, as questions that the rest of the code asks. What was seen of each engine:
+ * docs/engines.md.
+ */
 import { feature } from './features.js'
 
 const agent = (): string => feature(({ navigator }) => navigator.userAgent) ?? ''
@@ -7,9 +10,10 @@ const agent = (): string => feature(({ navigator }) => navigator.userAgent) ?? '
 export const inChromium = (): boolean => agent().includes('Chrome/')
 
 /**
- * Whether this is a worker of WebKit. If one is terminated, WebKit may leave its transactions open for good, and all that need their
- * stores wait for them, also after the page has gone: those whose `commit()` was called before their requests had succeeded, and any of
- * several that were under way in parallel. WebKit is known by its name, since nothing else about it shows this. Chromium has both names.
+ * Whether this is a worker of WebKit. If one is terminated, WebKit may leave its transactions open for good, and all
+ * that need their stores wait for them, also after the page has gone: those whose `commit()` was called before their
+ * requests had succeeded, and any of several that were under way in parallel. WebKit is known by its name, since
+ * nothing else about it shows this. Chromium has both names.
  */
 export const isWorkerOfWebKit = (): boolean =>
   feature(({ document }) => document) === undefined && agent().includes('AppleWebKit/') && !inChromium()
@@ -18,8 +22,9 @@ export const isWorkerOfWebKit = (): boolean =>
 export const mayCommitEarly = (): boolean => !isWorkerOfWebKit()
 
 /**
- * Whether a request that fails after `commit()` still takes the transaction back, as the standard has it. Firefox stores the rest and
- * completes. Only Chromium has the property that is asked for; elsewhere the results of the requests are waited for.
+ * Whether a request that fails after `commit()` still takes the transaction back, as the standard has it. Firefox
+ * stores the rest and completes. Only Chromium has the property that is asked for; elsewhere the results of the
+ * requests are waited for.
  */
 export const takesBackCommitted = (): boolean => feature(({ navigator }) => 'userAgentData' in navigator) === true
 

@@ -1,10 +1,11 @@
 /**
- * Chromium on LevelDB loses an origin after a write that failed, unless its log file is begun again in time: see docs/engines.md.
+ * Chromium on LevelDB loses an origin after a write that failed, unless its log file is begun again in time: see
+ * docs/engines.md.
  *
- * The failed write leaves half a record at the end of the log file, and LevelDB writes on behind it. When it reads the file at the next
- * start of the browser, that is damage in the middle of a file, and Chromium deletes all databases of the origin. Deleting a database makes
- * Chromium compact, for which LevelDB stores what it has in memory elsewhere and begins a new log file. So that is done here, as soon as
- * writes work again.
+ * The failed write leaves half a record at the end of the log file, and LevelDB writes on behind it. When it reads the
+ * file at the next start of the browser, that is damage in the middle of a file, and Chromium deletes all databases of
+ * the origin. Deleting a database makes Chromium compact, for which LevelDB stores what it has in memory elsewhere and
+ * begins a new log file. So that is done here, as soon as writes work again.
  */
 import { deleteDB, openDB } from 'idb'
 import { notice, say } from '../messages.js'
@@ -19,7 +20,10 @@ import { tell } from './tasks.js'
 
 /** What a store reports of the storage that it is in. */
 export type StorageOccurrence =
-  /** A write failed in a way after which the browser may lose everything of this origin when it is closed; see `message`. Repairing that is tried until it succeeds. */
+  /**
+   * A write failed in a way after which the browser may lose everything of this origin when it is closed; see
+   * `message`. Repairing that is tried until it succeeds.
+   */
   | { readonly type: 'storage-healing'; readonly message: string; readonly error?: unknown }
   /** That danger is over: what was acknowledged is safe again. */
   | { readonly type: 'storage-healed' }
@@ -33,9 +37,15 @@ export type StorageReport = StorageOccurrence & {
 /** What is at risk, and what to do. */
 export const danger = say`Chromium may lose all data of this site when the browser is closed: keep it open until storage-healed is reported, free space on the device, or export the events now.`
 
-/** The database that is made and deleted, the lock of those who do, and the key that a reloaded page finds. No store has an empty name. */
+/**
+ * The database that is made and deleted, the lock of those who do, and the key that a reloaded page finds. No store has
+ * an empty name.
+ */
 const scratch = 'tidemark::healing'
-/** The compaction is not waited for by the deletion. It has ended when the later ones succeed: a failed one fails every write after it. */
+/**
+ * The compaction is not waited for by the deletion. It has ended when the later ones succeed: a failed one fails every
+ * write after it.
+ */
 const rounds = 3
 /** After each round, ms. */
 const settling = 400
@@ -45,7 +55,10 @@ const hearing = 100
 const pauses = { delay: 1_000, maxDelay: 30_000 }
 /** Between two tries that follow writes that work, ms. */
 const spacing = 250
-/** A page says that a write failed, and the connections of this one closed so little before that it was the same failure, ms. */
+/**
+ * A page says that a write failed, and the connections of this one closed so little before that it was the same
+ * failure, ms.
+ */
 const related = 10_000
 /** One request of the storage may take so long, ms. */
 const deadline = 30_000

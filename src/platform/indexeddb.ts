@@ -21,7 +21,10 @@ export const storageDeadline = 30_000
 /** How long after its connection was closed a transaction may still say how it ended, in ms. */
 const lastWord = 250
 
-/** The named error for what IndexedDB threw. tidemark's own errors pass through. A write, which has an outcome, may have left damage that is repaired then. */
+/**
+ * The named error for what IndexedDB threw. tidemark's own errors pass through. A write, which has an outcome, may have
+ * left damage that is repaired then.
+ */
 export function storageError(error: unknown, what: string, outcome?: WriteOutcome): TidemarkError {
   if (error instanceof TidemarkError) return error
   const name = error instanceof Error || error instanceof DOMException ? error.name : ''
@@ -79,9 +82,9 @@ function deferred<T>(): { readonly answer: Promise<T>; readonly settling: Settli
 /**
  * A request as a promise. Its error is also seen by the transaction, which decides: so it need not be awaited.
  *
- * Requests and transactions are objects of the browser, and what they and their listeners hold outlives every quick collection of
- * garbage, also when they are done and forgotten: it is copied twice, and waits for a long one. So the listeners keep no way to the
- * promise.
+ * Requests and transactions are objects of the browser, and what they and their listeners hold outlives every quick
+ * collection of garbage, also when they are done and forgotten: it is copied twice, and waits for a long one. So the
+ * listeners keep no way to the promise.
  */
 export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => result): Promise<T> {
   const { answer, settling } = deferred<T>()
@@ -101,11 +104,12 @@ export function requested<T>(request: IDBRequest<T>, taken = (result: T): T => r
 export const requestedAll = <T>(request: IDBRequest<T[]>): Promise<T[]> => requested(request, (all) => all.splice(0))
 
 /**
- * Ends a transaction with an explicit commit after its writes, in the order they were made: immediately in Chromium, elsewhere when they
- * have succeeded.
+ * Ends a transaction with an explicit commit after its writes, in the order they were made: immediately in Chromium,
+ * elsewhere when they have succeeded.
  *
- * Firefox only reacts to a failure of the last request after `commit()`, and if that was called in a callback of the transaction, not even that.
- * So there `commit()` in the same turn is for the only request of a transaction, made in the turn that began it.
+ * Firefox only reacts to a failure of the last request after `commit()`, and if that was called in a callback of the
+ * transaction, not even that. So there `commit()` in the same turn is for the only request of a transaction, made in
+ * the turn that began it.
  */
 export async function commitWritten(transaction: IDBTransaction, writes: readonly IDBRequest[]): Promise<void> {
   const last = writes.at(-1)
@@ -129,11 +133,14 @@ export interface TransactOptions {
   readonly durability?: 'strict' | 'relaxed' | undefined
   /** For messages: "appending to 'flights'". */
   readonly what: string
-  /** Errors say what became of a write, also where the mode is 'readonly' because there is nothing to store. @default that the mode is 'readwrite' */
+  /**
+   * Errors say what became of a write, also where the mode is 'readonly' because there is nothing to store.
+   * @default that the mode is 'readwrite'
+   */
   readonly isWrite?: boolean
   /**
-   * `'one'`: `work` asks everything before it first waits. The transaction then ends by itself, without another word of this
-   * page, and so cannot be left open by one that freezes, which would keep every other tab from writing.
+   * `'one'`: `work` asks everything before it first waits. The transaction then ends by itself, without another word of
+   * this page, and so cannot be left open by one that freezes, which would keep every other tab from writing.
    * @default 'one' for reading, 'several' for writing
    */
   readonly turns?: 'one' | 'several'
@@ -144,7 +151,10 @@ export interface TransactOptions {
 /** Whether the engine only says that a transaction ended before its work did. */
 export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === 'AbortError'
 
-/** The outcome that an error of this transaction tells: none of a read, and never 'unknown' where nothing could be stored. */
+/**
+ * The outcome that an error of this transaction tells: none of a read, and never 'unknown' where nothing could be
+ * stored.
+ */
 export function reportedOutcome(options: TransactOptions, outcome: WriteOutcome): WriteOutcome | undefined {
   if (options.mode === 'readwrite') return outcome
   return options.isWrite === true ? 'not-written' : undefined
@@ -159,8 +169,9 @@ let last: Promise<void> = Promise.resolve()
 
 /**
  * Runs one transaction and settles with its real end: the value of `work` after `complete`, or an error after `abort`.
- * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this transaction
- * only, and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at a time.
+ * If `work` throws, everything is rolled back and its error is the result. `work` may await requests of this
+ * transaction only, and `commit()` is the last thing that it does. In workers of WebKit one transaction is under way at
+ * a time.
  */
 export function transact<T>(
   database: IDBDatabase,
@@ -203,7 +214,9 @@ function settled<T>(
   return end.answer
 }
 
-/** How a transaction ends. Both the last word of the storage and that of the work are needed; they come in either order. */
+/**
+ * How a transaction ends. Both the last word of the storage and that of the work are needed; they come in either order.
+ */
 interface TransactionEnd<T> {
   readonly answer: Promise<T>
   /** The work is done. */
@@ -240,7 +253,8 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
     fail(known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'), outcome)
   }
   const stopWatching = watchSilence(database, transaction, options, aborted, fail)
-  // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError (H4).
+  // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError
+  // (H4).
   transaction.onerror = (event) => {
     const error = (event.target as IDBRequest | null)?.error ?? undefined
     // This one only says that the transaction went first. If its connection did, the commit may be done (H17).
@@ -263,9 +277,11 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
       finish()
     },
     failed(error) {
-      // A failed request rejects the work as well, and so does one that was pending at an abort; the abort carries the better error.
+      // A failed request rejects the work as well, and so does one that was pending at an abort; the abort carries the
+      // better error.
       if (requestError === undefined && !isAbortError(error)) workError = { error }
-      // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does nothing (H16).
+      // Chromium completes a transaction of one turn before it finds that a value is lost, and its `abort()` then does
+      // nothing (H16).
       if (completed) return fail(error, 'unknown')
       try {
         transaction.abort()
@@ -276,7 +292,10 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
   }
 }
 
-/** Ends a transaction of which the storage says nothing more: after a deadline, or because its connection was closed. Returns how to stop that. */
+/**
+ * Ends a transaction of which the storage says nothing more: after a deadline, or because its connection was closed.
+ * Returns how to stop that.
+ */
 function watchSilence(
   database: IDBDatabase,
   transaction: IDBTransaction,

@@ -5,13 +5,19 @@ import { sleep, type Clock } from './clock.js'
 
 /** One operation tries this often, each time with a new request, because the result of an old one never changes. */
 const triesAtOnce = 3
-/** The pause before the second try, in ms, and the longer one before the third; random by half, so that tabs do not try in step. */
+/**
+ * The pause before the second try, in ms, and the longer one before the third; random by half, so that tabs do not try
+ * in step.
+ */
 const pauses = { delay: 50, maxDelay: 1_000, multiplier: 4, jitter: 0.5 }
 /** This many tries in a row may fail, of all callers together … */
 const mostTries = 9
 /** … and one more after each of these spans, in ms: at most 29 in ten minutes. */
 const tryAgainEvery = 30_000
-/** A call of the app is a try of its own, but not sooner than this after the one before, in ms: a loop of appends must not make a storm. */
+/**
+ * A call of the app is a try of its own, but not sooner than this after the one before, in ms: a loop of appends must
+ * not make a storm.
+ */
 const urgentEvery = 250
 
 /** Failures that were seen to pass: a lost server process, a busy backing store, a full disk, an upgrade under way. */

@@ -1,4 +1,6 @@
-/** Whether this context can be relied on to keep running: pages get hidden, frozen and put into the back/forward cache. */
+/**
+ * Whether this context can be relied on to keep running: pages get hidden, frozen and put into the back/forward cache.
+ */
 
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
@@ -16,8 +18,8 @@ export interface PageLifecycle {
 let shared: { readonly of: Document; readonly lifecycle: PageLifecycle } | undefined
 
 /**
- * The lifecycle of this page, the same for all who ask; `undefined` in workers and in Node, which are neither shown nor hidden.
- * Hidden is not leaving: a hidden page keeps running.
+ * The lifecycle of this page, the same for all who ask; `undefined` in workers and in Node, which are neither shown nor
+ * hidden. Hidden is not leaving: a hidden page keeps running.
  */
 export function pageLifecycle(): PageLifecycle | undefined {
   const page = feature(({ document }) => document)

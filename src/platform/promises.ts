@@ -19,8 +19,8 @@ export function optional<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * What the promise settles with, or the reason of the first signal that aborts. The promise may then settle as it likes: its rejection is
- * no unhandled one. Leaves no listener behind.
+ * What the promise settles with, or the reason of the first signal that aborts. The promise may then settle as it
+ * likes: its rejection is no unhandled one. Leaves no listener behind.
  */
 export function abortable<T>(
   promise: PromiseLike<T>,

@@ -3,8 +3,8 @@ export class RecentMap<K, V> {
   readonly #most: number
   readonly #entries = new Map<K, V>()
   /**
-   * Is before the oldest entry, since it continues where it was and all entries before that are gone. A new iterator would pass by
-   * what was deleted each time, thousands of places where the map is large.
+   * Is before the oldest entry, since it continues where it was and all entries before that are gone. A new iterator
+   * would pass by what was deleted each time, thousands of places where the map is large.
    */
   readonly #oldest = this.#entries.keys()
 

@@ -60,8 +60,9 @@ export function parseHint(message: unknown): Hint | undefined {
 }
 
 /**
- * Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a sixth of its
- * time. Each time that something waited twice as long, up to a frame; no user can see that other tabs are notified less often than that.
+ * Between two messages that say the same of newer heads and commits, in ms: telling others of each append would take a
+ * sixth of its time. Each time that something waited twice as long, up to a frame; no user can see that other tabs are
+ * notified less often than that.
  */
 const spacing = [4, 16] as const
 
@@ -92,7 +93,10 @@ export function openSignals(channelName?: string): Signals {
   }
 }
 
-/** Posts to other contexts: the first hint in the next task, what follows immediately is merged with hints that say the same. */
+/**
+ * Posts to other contexts: the first hint in the next task, what follows immediately is merged with hints that say the
+ * same.
+ */
 function outbox(channel: BroadcastChannel) {
   let waiting = new Map<string, Hint>()
   let timer: ReturnType<typeof setTimeout> | undefined

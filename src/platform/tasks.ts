@@ -9,7 +9,10 @@ export function soon(work: () => void): void {
   void Promise.resolve().then(work)
 }
 
-/** Resolves in a later task: the page responds to input and paints first. Not a timer, so that a hidden page is not throttled. */
+/**
+ * Resolves in a later task: the page responds to input and paints first. Not a timer, so that a hidden page is not
+ * throttled.
+ */
 export function nextTask(): Promise<void> {
   const scheduler = feature((here) => (here as { scheduler?: { yield?: () => Promise<void> } }).scheduler)
   if (typeof scheduler?.yield === 'function') return scheduler.yield()

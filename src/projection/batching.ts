@@ -3,12 +3,18 @@ import type { Settings } from './config.js'
 
 /** How many events one read asks for. */
 export const pageSize = 4096
-/** … and how many are read at a time where that saves reading rows. The work on a table remembers as many rows, whatever is committed meanwhile. */
+/**
+ * … and how many are read at a time where that saves reading rows. The work on a table remembers as many rows, whatever
+ * is committed meanwhile.
+ */
 export const longPageSize = 2 * pageSize
 
 /** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
 export interface RunProgress {
-  /** Its work was lost because the state was changed from outside: commit as soon as anything is done, so that something is stored. */
+  /**
+   * Its work was lost because the state was changed from outside: commit as soon as anything is done, so that something
+   * is stored.
+   */
   commitSoon: boolean
   position: number
   applied: number
@@ -40,7 +46,9 @@ export class Batch {
   #counts: Counts = { applied: 0, skipped: 0, parked: 0 }
   #characters = 0
   #since = 0
-  /** The longest time between two commits, ms. Grows with slow commits, which are to take a tenth of the time at most. */
+  /**
+   * The longest time between two commits, ms. Grows with slow commits, which are to take a tenth of the time at most.
+   */
   #time: number
   /** Events came in during the last commit, and took this many ms. */
   #burst: number | undefined
@@ -96,7 +104,10 @@ export class Batch {
     this.#since = now
   }
 
-  /** A page was read. `isFirst`: of this batch, whose time begins with its first work and not with the commit before a long idle time. */
+  /**
+   * A page was read. `isFirst`: of this batch, whose time begins with its first work and not with the commit before a
+   * long idle time.
+   */
   read(characters: number, now: number, isFirst: boolean): void {
     if (isFirst) this.#since = now
     this.#characters += characters
@@ -119,8 +130,9 @@ export class Batch {
   }
 
   /**
-   * How long to wait for events that go into the same commit; nothing where no burst is on, or where commits take less than a tenth of the
-   * time already. No longer than a commit takes: so the last event of a burst is stored within twice that time.
+   * How long to wait for events that go into the same commit; nothing where no burst is on, or where commits take less
+   * than a tenth of the time already. No longer than a commit takes: so the last event of a burst is stored within
+   * twice that time.
    */
   burstPause(now: number): number | undefined {
     const took = this.#burst

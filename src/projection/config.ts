@@ -8,11 +8,17 @@ import type { ProjectionReport } from './report.js'
 
 /** How a projection is run. Times are in ms. */
 export interface ProjectionOptions {
-  /** `'batch'` ends at the head seen at its start; `'continuous'` when `signal` aborts. @default 'batch' ('continuous' for `startProjection`) */
+  /**
+   * `'batch'` ends at the head seen at its start; `'continuous'` when `signal` aborts.
+   * @default 'batch' ('continuous' for `startProjection`)
+   */
   readonly mode?: 'batch' | 'continuous'
   /** Stops the run at the next safe point; what was applied is stored first. */
   readonly signal?: AbortSignal | undefined
-  /** What to do while another context leads. @default 'try' in batch mode (`AlreadyRunningError` if held), 'wait' in continuous mode */
+  /**
+   * What to do while another context leads.
+   * @default 'try' in batch mode (`AlreadyRunningError` if held), 'wait' in continuous mode
+   */
   readonly leadership?: 'try' | 'wait'
   readonly poll?: {
     /** Pause after a page that had events, ms; no pause while catching up. @default 0 */
@@ -21,10 +27,16 @@ export interface ProjectionOptions {
     readonly emptyBackoff?: number
     /** First pause after a failed read or commit, ms; doubles up to 30 s. @default 100 */
     readonly failureBackoff?: number
-    /** Failures in a row that are tolerated; the next one ends the run. @default 5 in batch mode, no limit in continuous mode */
+    /**
+     * Failures in a row that are tolerated; the next one ends the run.
+     * @default 5 in batch mode, no limit in continuous mode
+     */
     readonly maxConsecutiveFailures?: number
   }
-  /** Retries of an event that failed. @default { maxRetries: 3, delay: 100, multiplier: 2, maxDelay: 5000, jitter: 0.1 } */
+  /**
+   * Retries of an event that failed.
+   * @default { maxRetries: 3, delay: 100, multiplier: 2, maxDelay: 5000, jitter: 0.1 }
+   */
   readonly retry?: RetryOptions
   /** While catching up, commit as soon as one of these limits is reached; when caught up, commit immediately. */
   readonly batch?: {
@@ -41,13 +53,19 @@ export interface ProjectionOptions {
     readonly maxTime?: number
     readonly maxEvents?: number
   }
-  /** Called with everything that happens. An error that it throws is reported to the console and changes nothing. @default none */
+  /**
+   * Called with everything that happens. An error that it throws is reported to the console and changes nothing.
+   * @default none
+   */
   readonly onReport?: (report: ProjectionReport) => void
   /** Time and randomness, for tests: see `virtualClock` of `tidemark/testing`. @default this context's clock */
   readonly clock?: Clock
 }
 
-/** How a plain projector is run. A read model has neither option: its handlers get the tables, and its checkpoint is stored with the rows. */
+/**
+ * How a plain projector is run. A read model has neither option: its handlers get the tables, and its checkpoint is
+ * stored with the rows.
+ */
 export interface ProjectorOptions<C = unknown> extends ProjectionOptions {
   /** Passed to every `apply`; a function is called once per run. @default undefined */
   readonly context?: C | (() => C)

@@ -17,7 +17,10 @@ export interface Page {
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
-/** Why the run waits. `'failed'`: the storage failed. `'retrying'`: an event failed. `'burst'`: more events are likely to follow soon, and go into the same commit. */
+/**
+ * Why the run waits. `'failed'`: the storage failed. `'retrying'`: an event failed. `'burst'`: more events are likely
+ * to follow soon, and go into the same commit.
+ */
 export type Rest = 'idle' | 'paused' | 'failed' | 'retrying' | 'burst'
 
 /** What the machine asks of its shell. */
@@ -50,8 +53,8 @@ export type Effect =
   /** Read what is stored, without taking over. */
   | { readonly kind: 'read-state' }
   /**
-   * An abort and a control end every sleep early. An append ends `'idle'` and `'burst'`, a caller that waits for the rows ends `'burst'`,
-   * and a call of the app ends `'failed'`.
+   * An abort and a control end every sleep early. An append ends `'idle'` and `'burst'`, a caller that waits for the
+   * rows ends `'burst'`, and a call of the app ends `'failed'`.
    */
   | { readonly kind: 'sleep'; readonly ms: number; readonly why: Rest }
   | { readonly kind: 'report'; readonly occurrence: ProjectionOccurrence }
@@ -60,7 +63,10 @@ export type Effect =
 
 /** What the machine is resumed with after each effect. */
 export interface EffectResults {
-  /** `rebuilding`: a commit at the head shows readers the rows that are being built. `blocked`: streams whose events are parked without being tried. */
+  /**
+   * `rebuilding`: a commit at the head shows readers the rows that are being built. `blocked`: streams whose events are
+   * parked without being tried.
+   */
   'load-checkpoint': Outcome<
     {
       readonly position: number

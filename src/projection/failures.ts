@@ -15,7 +15,9 @@ export const isFinal = (error: unknown): boolean =>
 /** What of the storage failed. */
 export type StorageWork = 'loading' | 'reading' | 'storing'
 
-/** Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works. */
+/**
+ * Failures of the storage in a row. Each kind by itself, because a read that works does not show that storing works.
+ */
 export class StorageFailures {
   readonly #name: string
   readonly #settings: Settings
@@ -77,7 +79,10 @@ export class Retries {
     return this.#position === position ? this.#count : 0
   }
 
-  /** The pause before the next try of an event; nothing if there is none. An event that ended two runs is not tried again. */
+  /**
+   * The pause before the next try of an event; nothing if there is none. An event that ended two runs is not tried
+   * again.
+   */
   next(position: number, error: unknown, random: number): number | undefined {
     const { retry } = this.#settings
     const count = this.of(position)

@@ -27,7 +27,10 @@ export function whenHere(lifecycle: PageLifecycle | undefined, signal: AbortSign
   })
 }
 
-/** Ends the attempt when the page goes away, or when it is hidden and a visible page would lead. Returns how to stop that. */
+/**
+ * Ends the attempt when the page goes away, or when it is hidden and a visible page would lead. Returns how to stop
+ * that.
+ */
 export function followPage(
   {
     lifecycle,

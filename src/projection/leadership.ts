@@ -1,4 +1,7 @@
-/** Who runs a projection: the context that has the lock, one that works without it because the leader makes no progress, or one that a page handed over to. */
+/**
+ * Who runs a projection: the context that has the lock, one that works without it because the leader makes no progress,
+ * or one that a page handed over to.
+ */
 import { hasCode, AlreadyRunningError, LeadershipLostError, ProjectionFailedError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
@@ -20,7 +23,10 @@ import { workingPosition, type FaultOutcome, type ProjectionTarget } from './tar
 
 /** How long after an abort a handler may keep the lock, ms. */
 export const stopGrace = 2_000
-/** Leadership is handed over to a visible page at most once in this time, ms: a page that only says it would lead must not stop the work. */
+/**
+ * Leadership is handed over to a visible page at most once in this time, ms: a page that only says it would lead must
+ * not stop the work.
+ */
 const handOverPause = 5_000
 /** Losses in a row, without a commit between them, after which a run gives up. */
 const maxLosses = 20
@@ -122,7 +128,8 @@ class Drive<E extends EventShape> {
   async #attempt(): Promise<ProjectionResult | undefined> {
     const { lifecycle } = this.#backend
     const { clock } = this.#settings
-    // One controller per attempt, ended with it: no listener stays on the signal of the caller, which may live long (H75).
+    // One controller per attempt, ended with it: no listener stays on the signal of the caller, which may live long
+    // (H75).
     const attempt = new AbortController()
     const { signal } = attempt
     const claim = (this.#claim = new Claim(this.#backend.coordinator, this.#target, attempt))
@@ -163,8 +170,8 @@ class Drive<E extends EventShape> {
   }
 
   /**
-   * Waits for the lock, or until its holder makes no progress. A lock may be held by a page that is frozen. The fencing check of the commit makes
-   * it safe to work without the lock, so no lock is ever stolen.
+   * Waits for the lock, or until its holder makes no progress. A lock may be held by a page that is frozen. The fencing
+   * check of the commit makes it safe to work without the lock, so no lock is ever stolen.
    */
   async #wait(claim: Claim, signal: AbortSignal): Promise<void> {
     if (this.#settings.leadership === 'try') throw new AlreadyRunningError(this.#target.name)
@@ -181,7 +188,10 @@ class Drive<E extends EventShape> {
     if (!won) this.#contests += 1
   }
 
-  /** Runs the machine, and again with the lock kept where the state was changed by this context: by a replay, a skip or a rebuild. Returns nothing where only a rebuild was given up. */
+  /**
+   * Runs the machine, and again with the lock kept where the state was changed by this context: by a replay, a skip or
+   * a rebuild. Returns nothing where only a rebuild was given up.
+   */
   async #lead(signal: AbortSignal): Promise<ProjectionResult | undefined> {
     const { target, owner, run } = this.#context
     for (;;) {

@@ -1,7 +1,8 @@
 /**
- * The rules of a run, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads no clock and never
- * sleeps, so every rule can be tested by stepping it. Its parts decide alone: when to commit (`batching.ts`), what a failure means
- * (`failures.ts`), which events are set aside (`set-aside.ts`), and which event ends the runs that apply it (`poison-events.ts`).
+ * The rules of a run, as a pure machine: it yields effects and is resumed with their results. It does no I/O, reads no
+ * clock and never sleeps, so every rule can be tested by stepping it. Its parts decide alone: when to commit
+ * (`batching.ts`), what a failure means (`failures.ts`), which events are set aside (`set-aside.ts`), and which event
+ * ends the runs that apply it (`poison-events.ts`).
  */
 import { pauseBefore } from '../platform/backoff.js'
 import { longPageSize, pageSize, type RunProgress } from './batching.js'

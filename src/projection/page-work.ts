@@ -1,4 +1,7 @@
-/** Applies the events of one page, and does what is to be done with those that fail or are set aside. Pure: effects are yielded. */
+/**
+ * Applies the events of one page, and does what is to be done with those that fail or are set aside. Pure: effects are
+ * yielded.
+ */
 import { PoisonEventError, StreamBlockedError } from '../errors.js'
 import type { RecordedEvent } from '../events/event.js'
 import type { Counts } from './batching.js'

@@ -1,4 +1,7 @@
-/** A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a crash. */
+/**
+ * A plain projector as a target: its checkpoint is saved after its events, so an event may be applied again after a
+ * crash.
+ */
 import { describe, InvalidArgumentError, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
@@ -33,8 +36,8 @@ export interface PlainPorts<E extends EventShape> {
 }
 
 /**
- * A plain projector as what the runner drives, and what an app may ask of it. Dead letters go to the checkpoint store if it can keep them.
- * Only this target knows of a pause and of a fault: a checkpoint store has no place for them.
+ * A plain projector as what the runner drives, and what an app may ask of it. Dead letters go to the checkpoint store
+ * if it can keep them. Only this target knows of a pause and of a fault: a checkpoint store has no place for them.
  */
 export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>, ProjectionControls {
   readonly name: string

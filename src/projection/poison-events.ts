@@ -1,6 +1,6 @@
 /**
- * Which event ends the runs that apply it, before any error can be caught: an endless loop, or more memory than there is. A run learns
- * from what the runs before it left in the state. Pure.
+ * Which event ends the runs that apply it, before any error can be caught: an endless loop, or more memory than there
+ * is. A run learns from what the runs before it left in the state. Pure.
  */
 import type { ProjectionState } from './target.js'
 
@@ -53,7 +53,10 @@ export class PoisonEvents {
     this.#noted = position
   }
 
-  /** The run is about to wait, and may be stopped or killed meanwhile, which is not the fault of the event. Returns whether its note has to be removed. */
+  /**
+   * The run is about to wait, and may be stopped or killed meanwhile, which is not the fault of the event. Returns
+   * whether its note has to be removed.
+   */
   takeNoteBack(): boolean {
     const had = this.#noted !== 0
     this.#noted = 0

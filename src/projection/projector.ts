@@ -4,7 +4,10 @@ import type { EventFilter, EventReader } from '../log/event-store.js'
 import type { CheckpointStore, Coordinator } from '../ports.js'
 import type { FailureContext, FailureStrategy } from './target.js'
 
-/** Any object that folds events somewhere. Its checkpoint is saved after its events, so an event may be applied again after a crash. */
+/**
+ * Any object that folds events somewhere. Its checkpoint is saved after its events, so an event may be applied again
+ * after a crash.
+ */
 export interface Projector<E extends EventShape = EventShape, C = unknown> {
   /** The name of its checkpoint and of its lock. */
   readonly name: string
@@ -12,7 +15,11 @@ export interface Projector<E extends EventShape = EventShape, C = unknown> {
   readonly filter?: EventFilter<E>
   /** May be asynchronous; events come one after the other, in the order of the log. */
   apply(event: RecordedEvent<E>, context: C): void | Promise<void>
-  /** Decides at every failure of an event, except for one that a newer build wrote (`EventUnreadableError.newer`): that is fatal. @default 'fatal' */
+  /**
+   * Decides at every failure of an event, except for one that a newer build wrote (`EventUnreadableError.newer`): that
+   * is fatal.
+   * @default 'fatal'
+   */
   onFailure?(failure: FailureContext<E>): FailureStrategy | Promise<FailureStrategy>
 }
 

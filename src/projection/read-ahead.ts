@@ -1,4 +1,7 @@
-/** Reads pages, and the next page while one is applied and committed: its records, or all of it. Holds two pages at most. */
+/**
+ * Reads pages, and the next page while one is applied and committed: its records, or all of it. Holds two pages at
+ * most.
+ */
 import type { EventShape } from '../events/event.js'
 import { RecordsAhead } from '../log/records-ahead.js'
 import type { CollectedPage, PageOptions, ReadPage } from '../log/pages.js'

@@ -19,7 +19,9 @@ export type ProjectionReport = {
 } & (
   | /** Another context leads; this one waits in line and watches its progress. */
     { readonly type: 'waiting' }
-  /** This context leads from here on: with the lock or, `withoutLock`, in parallel with a leader that made no progress. */
+  /**
+   * This context leads from here on: with the lock or, `withoutLock`, in parallel with a leader that made no progress.
+   */
   | { readonly type: 'leading'; readonly withoutLock: boolean }
   /** The checkpoint was loaded. `rebuilding`: rows are built again, while readers see the old ones. */
   | { readonly type: 'loaded'; readonly position: number; readonly paused: boolean; readonly rebuilding: boolean }
@@ -30,7 +32,10 @@ export type ProjectionReport = {
       readonly head: number
       readonly duration: number
     }
-  /** Rows, dead letters and checkpoint are stored. `events` counts those applied since the commit before; `deadLetterCount` all that are kept, for read models. */
+  /**
+   * Rows, dead letters and checkpoint are stored. `events` counts those applied since the commit before;
+   * `deadLetterCount` all that are kept, for read models.
+   */
   | {
       readonly type: 'committed'
       readonly position: number
@@ -46,7 +51,10 @@ export type ProjectionReport = {
       readonly retryCount: number
       readonly delay: number
     } & ReportedEvent)
-  /** Without an error and with 0 attempts: `skip()` left the event out before, and so does a rebuild. After `skip()` in an earlier version: with the error, and without asking `onFailure`. */
+  /**
+   * Without an error and with 0 attempts: `skip()` left the event out before, and so does a rebuild. After `skip()` in
+   * an earlier version: with the error, and without asking `onFailure`.
+   */
   | ({ readonly type: 'skipped'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   | ({ readonly type: 'parked'; readonly error: unknown; readonly attempts: number } & ReportedEvent)
   /** Reading or storing failed and is tried again after `delay`. */

@@ -20,7 +20,10 @@ export interface RunnerPorts<E extends EventShape> {
   readonly onHint?: ((listener: (head: number) => void) => () => void) | undefined
   /** Positions whose rows a caller waits for. */
   readonly onWanted?: ((listener: (position: number) => void) => () => void) | undefined
-  /** Rejects unless the storage can be used, after as many tries as the options say. @default the storage is not known to fail */
+  /**
+   * Rejects unless the storage can be used, after as many tries as the options say.
+   * @default the storage is not known to fail
+   */
   readonly reopen?: ((how: OpenOptions) => Promise<unknown>) | undefined
   /** The app calls: a run that waits after a failure of the storage tries again immediately. */
   readonly onRetryNow?: ((listener: () => void) => () => void) | undefined

@@ -1,4 +1,7 @@
-/** Where a run is: loads the checkpoint, commits, and recovers after a failure of the storage. Pure: effects are yielded. */
+/**
+ * Where a run is: loads the checkpoint, commits, and recovers after a failure of the storage. Pure: effects are
+ * yielded.
+ */
 import { hasCode, LogInconsistentError, ProjectionFailedError } from '../errors.js'
 import { say } from '../messages.js'
 import { Batch, type RunProgress } from './batching.js'
@@ -123,8 +126,8 @@ export class RunState {
   }
 
   /**
-   * The storage failed while something was pending. It is gone, unless the failed commit was stored after all, up to `position` or up to
-   * `next`: only the stored state tells, not the error.
+   * The storage failed while something was pending. It is gone, unless the failed commit was stored after all, up to
+   * `position` or up to `next`: only the stored state tells, not the error.
    */
   *lost(what: StorageWork, error: unknown, position: number, next?: number): Steps<'again' | 'aborted'> {
     if (hasCode(error, 'leadership-lost')) throw error

@@ -55,7 +55,10 @@ class Shell<E extends EventShape> implements Performer {
   readonly #slices: Slices
   readonly #waker: WakeUp
   readonly #reads: ReadAhead<E>
-  /** The machine pauses between its tries, and those of the storage would multiply with them. A batch does not pause before its first. */
+  /**
+   * The machine pauses between its tries, and those of the storage would multiply with them. A batch does not pause
+   * before its first.
+   */
   readonly #how: OpenOptions
   /** What this run knows of the stored state. */
   #known = { epoch: 0, rebuilding: false }
@@ -132,7 +135,8 @@ class Shell<E extends EventShape> implements Performer {
         )
       }
       this.#waker.sawHead(head, scannedTo >= head)
-      // Where events are applied alone, a `key` function may be what ends the run, and it is not that event's turn yet (N19).
+      // Where events are applied alone, a `key` function may be what ends the run, and it is not that event's turn yet
+      // (N19).
       this.#prepared = most > 0
       if (this.#prepared) await target.prepare?.(events)
       this.#waker.failing = false

@@ -27,12 +27,18 @@ export class SetAside {
     this.#blocked.add(stream)
   }
 
-  /** An event that failed is left out without asking: that was decided in an earlier version. Not where a newer build can apply it. */
+  /**
+   * An event that failed is left out without asking: that was decided in an earlier version. Not where a newer build
+   * can apply it.
+   */
   leavesOut(position: number, error: unknown): boolean {
     return this.#carried.has(position) && !isForNewerBuilds(error)
   }
 
-  /** Where a run of events that are applied one after the other ends; it begins at `from`. `broken`: positions that cannot be read. */
+  /**
+   * Where a run of events that are applied one after the other ends; it begins at `from`. `broken`: positions that
+   * cannot be read.
+   */
   runFrom(events: readonly RecordedEvent[], from: number, count: number, broken: ReadonlyMap<number, unknown>): number {
     if (this.#blocked.size + this.#skipped.size + broken.size === 0) return count
     let to = from

@@ -1,4 +1,7 @@
-/** Tells whether the code that asks was called by a handler: a handler that waits for its own projection would wait for ever. */
+/**
+ * Tells whether the code that asks was called by a handler: a handler that waits for its own projection would wait for
+ * ever.
+ */
 import { nextTask } from '../platform/tasks.js'
 
 /** One call of a handler. */
@@ -7,8 +10,8 @@ export interface Invocation {
 }
 
 /**
- * Knows when a handler is at work. No engine tells who called across an `await` yet, so after its first one a caller can only
- * be suspected: until the next task mostly the handler's own continuations run, but not only they.
+ * Knows when a handler is at work. No engine tells who called across an `await` yet, so after its first one a caller
+ * can only be suspected: until the next task mostly the handler's own continuations run, but not only they.
  */
 export interface StackGuard {
   /** Calls a handler. Call `leave` when it has ended. */

@@ -6,16 +6,22 @@ import { sleep } from '../platform/clock.js'
 import type { RunContext } from './run-context.js'
 import { workingPosition } from './target.js'
 
-/** A follower works without the lock if the projection was behind the log, and neither checkpoint nor epoch moved, for this time, ms. */
+/**
+ * A follower works without the lock if the projection was behind the log, and neither checkpoint nor epoch moved, for
+ * this time, ms.
+ */
 export const stallTimeout = 5_000
 
 /**
- * How long a follower waits before that, ms. Twice as long after each contest in which nothing was committed: otherwise two slow contexts
- * would alternate, and neither would ever commit.
+ * How long a follower waits before that, ms. Twice as long after each contest in which nothing was committed: otherwise
+ * two slow contexts would alternate, and neither would ever commit.
  */
 export const patience = (contests: number): number => pauseBefore(contests, { delay: stallTimeout, maxDelay: 300_000 })
 
-/** Resolves once the projection was behind, and neither its checkpoint nor its epoch moved, for `span` ms; also when aborted. */
+/**
+ * Resolves once the projection was behind, and neither its checkpoint nor its epoch moved, for `span` ms; also when
+ * aborted.
+ */
 export async function stalled<E extends EventShape>(
   { target, ports, settings: { clock } }: RunContext<E>,
   span: number,
@@ -37,7 +43,8 @@ export async function stalled<E extends EventShape>(
     const [after, page] = await Promise.all([state(), head.catch(() => undefined)])
     // A read that fails says nothing about the leader.
     if (before === undefined || after === undefined || page === undefined) continue
-    // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers are slow (H58).
+    // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers
+    // are slow (H58).
     late = clock.monotonic() - since > 4 * span ? late + 1 : 0
     const moved = workingPosition(after) !== workingPosition(before) || after.epoch !== before.epoch
     const behind = page.head > after.position || after.rebuild !== undefined

@@ -1,4 +1,7 @@
-/** What the runner drives: a projector together with the place of its checkpoint (and read model); what an app answers to a failure. */
+/**
+ * What the runner drives: a projector together with the place of its checkpoint (and read model); what an app answers
+ * to a failure.
+ */
 import { hasCode, type EventUnreadableError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventFilter } from '../log/event-store.js'
@@ -11,8 +14,9 @@ export type { DeadLetterRecord }
 export type FailureStrategy = 'fatal' | 'skip' | 'retry' | 'park'
 
 /**
- * The same for a read model. `'park-stream'` parks the event and blocks its stream: later events of that stream are parked too, without being
- * tried, until all of its dead letters were replayed, in their order, or discarded. Other streams continue.
+ * The same for a read model. `'park-stream'` parks the event and blocks its stream: later events of that stream are
+ * parked too, without being tried, until all of its dead letters were replayed, in their order, or discarded. Other
+ * streams continue.
  */
 export type ReadModelFailureStrategy = FailureStrategy | 'park-stream'
 
@@ -58,20 +62,29 @@ export interface ProjectionState {
   readonly rebuild?: { readonly position: number; readonly letters: number; readonly holds?: true }
   /** Why the last rebuild was given up; the rows that were there before it stayed. */
   readonly rebuildFault?: StoredFault
-  /** How often in a row, at least, a run from this position ended silently and without a commit; gone once the projection has caught up. */
+  /**
+   * How often in a row, at least, a run from this position ended silently and without a commit; gone once the
+   * projection has caught up.
+   */
   readonly unclean?: { readonly position: number; readonly ends: number }
   /** The event that was applied alone because of that, and in how many runs; gone once it is passed. */
   readonly trying?: { readonly position: number; readonly runs: number }
   /** Events that were left out by hand: a rebuild leaves them out as well. */
   readonly skipped?: readonly number[]
-  /** Events that were left out by hand in earlier versions: tried here, and left out if they fail. Absent until a run has looked for them. */
+  /**
+   * Events that were left out by hand in earlier versions: tried here, and left out if they fail. Absent until a run
+   * has looked for them.
+   */
   readonly carried?: readonly number[]
 }
 
 /** How far the runner has come: during a rebuild, not the position of the rows that readers see. */
 export const workingPosition = (state: ProjectionState): number => state.rebuild?.position ?? state.position
 
-/** An event whose handler waits. The caller awaits `done`, and calls `ended` or `failed`: each further promise would cost a turn of the microtask queue. */
+/**
+ * An event whose handler waits. The caller awaits `done`, and calls `ended` or `failed`: each further promise would
+ * cost a turn of the microtask queue.
+ */
 export interface Applying {
   readonly done: Promise<void>
   /** `done` was fulfilled. Throws if the event failed nevertheless. */
@@ -119,14 +132,19 @@ export interface CommitResult {
   readonly deadLetterCount?: number
 }
 
-/** The runner's side of a projection. One runner at a time uses one target; targets of other contexts compete by commit. */
+/**
+ * The runner's side of a projection. One runner at a time uses one target; targets of other contexts compete by commit.
+ */
 export interface ProjectionTarget<E extends EventShape = EventShape> {
   readonly name: string
   /** Checkpoint key and lock name: `name` for plain projectors, `name@version` for read models. */
   readonly key: string
   readonly filter: EventFilter<E>
   onFailure(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
-  /** Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and resolves with the state; see {@link workingPosition}. */
+  /**
+   * Takes over, unless `signal` aborts first: raises the epoch, drops every cached row, and resolves with the state;
+   * see {@link workingPosition}.
+   */
   begin(owner: string, signal?: AbortSignal): Promise<ProjectionState>
   /** Streams that are blocked by dead letters, as `begin` found them. */
   readonly blockedStreams?: ReadonlySet<string> | undefined
@@ -136,13 +154,16 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   readonly preparesMuch?: boolean
   /** A commit made what was prepared incomplete for the rest of the page. */
   readonly wantsPreparing?: boolean
-  /** Applies one event on top of what is pending. Throws what the handler threw, synchronously or later; the event's own writes are then gone. */
+  /**
+   * Applies one event on top of what is pending. Throws what the handler threw, synchronously or later; the event's own
+   * writes are then gone.
+   */
   apply(event: RecordedEvent<E>): void | Applying
   /** Whether an error that `apply` threw is the storage's and not the handler's: then the event is not to blame. */
   isStorageFailure?(error: unknown): boolean
   /**
-   * Stores, for the run that follows if this one ends silently, that the event at a position is applied next, alone. Without a position:
-   * removes that note.
+   * Stores, for the run that follows if this one ends silently, that the event at a position is applied next, alone.
+   * Without a position: removes that note.
    *
    * @throws LeadershipLostError as `commit`
    */
@@ -150,9 +171,9 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   /** Adds a dead letter to what is pending. */
   park(letter: DeadLetterRecord): void
   /**
-   * Stores everything pending, with the new checkpoint, if the stored checkpoint and epoch are still those of this target.
-   * `caughtUp` says that `position` is the head: a rebuild is then complete and takes the place of the old rows. `ends` is kept as
-   * {@link ProjectionState.unclean}.
+   * Stores everything pending, with the new checkpoint, if the stored checkpoint and epoch are still those of this
+   * target. `caughtUp` says that `position` is the head: a rebuild is then complete and takes the place of the old
+   * rows. `ends` is kept as {@link ProjectionState.unclean}.
    *
    * @throws LeadershipLostError if they are not; nothing is stored then
    */
@@ -182,7 +203,10 @@ export interface ProjectionControls {
   skip(position: number): Promise<void>
   /** Dead letters after a position, in order. */
   deadLetters(after: number, limit: number): Promise<readonly DeadLetterRecord[]>
-  /** Applies a parked event again and removes its dead letter: a read model in one transaction, a plain projector one after the other. */
+  /**
+   * Applies a parked event again and removes its dead letter: a read model in one transaction, a plain projector one
+   * after the other.
+   */
   replay(position: number): Promise<void>
   discard(position: number): Promise<void>
   /** Whether a handler of this projection asks, which must not wait for it; see `StackGuard`. */

@@ -1,4 +1,7 @@
-/** The sleeps of a run, and what ends them early: an abort, a control, an append, a caller that waits for rows, a call of the app. */
+/**
+ * The sleeps of a run, and what ends them early: an abort, a control, an append, a caller that waits for rows, a call
+ * of the app.
+ */
 import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import type { EffectResults, Rest } from './effects.js'
@@ -13,8 +16,8 @@ type Sources = Omit<RunnerPorts<EventShape>, 'reader' | 'reopen'> & { readonly r
 const retryNowPause = 100
 
 /**
- * What hints say about the head. After a hint that was not true, hints are ignored for a while, so that a flood of them cannot make a run read
- * all the time. The run itself reads the head.
+ * What hints say about the head. After a hint that was not true, hints are ignored for a while, so that a flood of them
+ * cannot make a run read all the time. The run itself reads the head.
  */
 class HeadHints {
   readonly #clock: Clock
@@ -132,7 +135,10 @@ export class WakeUp {
     this.#hints.saw(head, isThere)
   }
 
-  /** Rows up to `position` are stored. Returns whether more was appended meanwhile, and may wait for the next commit: not in a hidden page, whose timers come late. */
+  /**
+   * Rows up to `position` are stored. Returns whether more was appended meanwhile, and may wait for the next commit:
+   * not in a hidden page, whose timers come late.
+   */
   inBurst(position: number): boolean {
     this.#stored = position
     return this.#hints.appended && this.#wanted <= position && this.#ports.lifecycle?.presence() !== 'hidden'

@@ -27,8 +27,9 @@ export interface LetterFound {
 }
 
 /**
- * The state once a dead letter is removed. `from`: because its event was applied after all, to rows that were read in that state; the
- * checkpoint may have moved since. Raises the epoch where rows change or a stream is freed, so that the leader reads them again.
+ * The state once a dead letter is removed. `from`: because its event was applied after all, to rows that were read in
+ * that state; the checkpoint may have moved since. Raises the epoch where rows change or a stream is freed, so that the
+ * leader reads them again.
  */
 export function letterRemoved(key: string, before: StateRow, found: LetterFound, from?: StateRow): StateRow {
   const { letter } = found

@@ -22,16 +22,17 @@ export interface TableDefinition<Row = Record<string, unknown>> {
   /** The property that is the key; a string, a finite number or a Date in every row. */
   readonly key: string
   /**
-   * Index name to the property it sorts by, or to several of them: strings, numbers, Dates or bytes. A row that lacks one of the properties is not in
-   * the index. A boolean, `null` or an object leaves the row out as well, and a list is found only as a whole: both are warned of in the console, once for
-   * each index. Every row is then a record of its own; without an index up to 64 neighbours share one, which makes commits of many rows several times as
-   * fast. @default none
+   * Index name to the property it sorts by, or to several of them: strings, numbers, Dates or bytes. A row that lacks
+   * one of the properties is not in the index. A boolean, `null` or an object leaves the row out as well, and a list is
+   * found only as a whole: both are warned of in the console, once for each index. Every row is then a record of its
+   * own; without an index up to 64 neighbours share one, which makes commits of many rows several times as fast.
+   * @default none
    */
   readonly indexes?: IndexPaths
   /**
-   * Checks every row that is put, and gives it its type: a row that is put is of the type of the schema's output. It may tidy the row
-   * (defaults, trimmed strings, keys left out), which is stored as it returns it, but must leave its own output as it is, because rows that
-   * were read are put again. Must be synchronous. @default anything is accepted
+   * Checks every row that is put, and gives it its type: a row that is put is of the type of the schema's output. It
+   * may tidy the row (defaults, trimmed strings, keys left out), which is stored as it returns it, but must leave its
+   * own output as it is, because rows that were read are put again. Must be synchronous. @default anything is accepted
    */
   readonly schema?: StandardSchema<unknown, Row>
   readonly [rowType]?: Row
@@ -68,10 +69,12 @@ export interface TableSpec<Row, Indexes> {
 }
 
 /**
- * Gives a table the type of its rows: `table<Airport>()({ key: 'code', indexes: { byDelay: 'delay' } })`, or, where there are no indexes,
- * `table<Airport>({ key: 'code' })`. A table with a `schema` needs neither: that says what its rows are.
+ * Gives a table the type of its rows: `table<Airport>()({ key: 'code', indexes: { byDelay: 'delay' } })`, or, where
+ * there are no indexes, `table<Airport>({ key: 'code' })`. A table with a `schema` needs neither: that says what its
+ * rows are.
  */
-// Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the names of the indexes.
+// Two calls, because TypeScript infers all type parameters of a call or none: one gives the rows, the other finds the
+// names of the indexes.
 export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes> = {}>(
   definition: TableSpec<Row, Indexes>,
 ) => TypedTable<Row, Indexes extends infer Known ? Known : never>
@@ -102,7 +105,8 @@ export interface TableWriter<Row> {
   /**
    * Stores a copy of the row: it may be changed afterwards.
    *
-   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses or would change each time it is put, and one that cannot be stored, with the path of what is wrong in it
+   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses or would change
+   * each time it is put, and one that cannot be stored, with the path of what is wrong in it
    */
   put(row: Row): void
   /** Puts what `change` makes of the row; deletes it if that is `null`. */
@@ -122,7 +126,10 @@ export type Handlers<E extends EventShape, T extends Tables> = {
 export interface TableFold<E extends EventShape, Row, Next = Row | null> {
   /** The key of the row that an event touches; `undefined` if it touches none. */
   key(event: RecordedEvent<E>): RowKey | undefined
-  /** What becomes of the row (`undefined` if there is none yet). `null` deletes it; the same row back changes nothing. Must not wait. */
+  /**
+   * What becomes of the row (`undefined` if there is none yet). `null` deletes it; the same row back changes nothing.
+   * Must not wait.
+   */
   evolve(row: Row | undefined, event: RecordedEvent<E>): Next
 }
 
@@ -145,20 +152,24 @@ export interface ProjectionSpec<
   Next extends { readonly [N in keyof T]: unknown } = NextRows<T>,
 > {
   readonly name: string
-  /** Raise it when the tables, the handlers, the fold or the filter change: it is built next to the old one. @default 1 */
+  /**
+   * Raise it when the tables, the handlers, the fold or the filter change: it is built next to the old one.
+   * @default 1
+   */
   readonly version?: number
   readonly tables: T
   readonly on?: Handlers<E, T>
   /** By table. */
   readonly fold?: TableFolds<E, T, Next>
   /**
-   * Further narrows which events are read. @default the types of `on`; if there is a `fold`, every type that the catalogue has
-   * definitions of, or every event where it has none
+   * Further narrows which events are read. @default the types of `on`; if there is a `fold`, every type that the
+   * catalogue has definitions of, or every event where it has none
    */
   readonly filter?: EventFilter<E>
   /**
-   * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'` is the answer. Not asked about
-   * events that a newer build wrote (`EventUnreadableError.newer`): those stop the projection here, and a tab with that build continues. @default 'fatal'
+   * Asked at every failure. Where later events of a stream make no sense without the one that failed, `'park-stream'`
+   * is the answer. Not asked about events that a newer build wrote (`EventUnreadableError.newer`): those stop the
+   * projection here, and a tab with that build continues. @default 'fatal'
    */
   onFailure?(failure: FailureContext<E>): ReadModelFailureStrategy | Promise<ReadModelFailureStrategy>
 }
@@ -170,7 +181,10 @@ export interface Projection<E extends EventShape = EventShape, T extends Tables 
   readonly version: number
   readonly tables: T
   readonly filter: EventFilter<E>
-  /** There is a `fold`, and no types were named: `filter` names those of the catalogue, if it has definitions. A catalogue may grow under one version. */
+  /**
+   * There is a `fold`, and no types were named: `filter` names those of the catalogue, if it has definitions. A
+   * catalogue may grow under one version.
+   */
   readonly readsAll?: true
   readonly on: Handlers<E, T>
   readonly fold: TableFolds<E, T>

@@ -1,4 +1,7 @@
-/** What earlier versions of a projection left out by hand, which the next version leaves out as well where it fails. Pure. */
+/**
+ * What earlier versions of a projection left out by hand, which the next version leaves out as well where it fails.
+ * Pure.
+ */
 import { impossibleIn } from './possible-state.js'
 import type { StateRow } from './state.js'
 
@@ -15,7 +18,10 @@ export function earlierVersions(names: readonly string[], prefix: string, versio
 export const looksBack = ({ carried, fault }: StateRow, version: number): boolean =>
   version > 1 && (carried === undefined || fault !== undefined)
 
-/** Adds what an earlier version left out by hand. All of them are read: one may continue to run, and leave out more, after the next one has read it. */
+/**
+ * Adds what an earlier version left out by hand. All of them are read: one may continue to run, and leave out more,
+ * after the next one has read it.
+ */
 export function addLeftOut(found: Set<number>, state: StateRow | undefined, log: string): void {
   if (state?.log === log && impossibleIn(state).length === 0)
     for (const position of [...(state.carried ?? []), ...(state.skipped ?? [])]) found.add(position)

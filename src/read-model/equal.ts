@@ -2,15 +2,15 @@
 import { bytesOf, tagOf } from './kinds.js'
 
 /**
- * Equal in every part, maps, sets and bytes included. What cannot be looked into, such as an object with a class of its own, a Blob or a
- * CryptoKey, equals only itself.
+ * Equal in every part, maps, sets and bytes included. What cannot be looked into, such as an object with a class of its
+ * own, a Blob or a CryptoKey, equals only itself.
  */
 export const equal = (left: unknown, right: unknown): boolean => compared(left, right, false)
 
 /**
- * The same once they are stored, in every part that structured clone keeps: of an instance of a class what a plain object has, of an Error
- * name and message. Of a Blob or a File only size and type are looked at, and what cannot be looked into at all, such as a CryptoKey, is the
- * same as any other of its kind.
+ * The same once they are stored, in every part that structured clone keeps: of an instance of a class what a plain
+ * object has, of an Error name and message. Of a Blob or a File only size and type are looked at, and what cannot be
+ * looked into at all, such as a CryptoKey, is the same as any other of its kind.
  */
 export const sameStored = (left: unknown, right: unknown): boolean => compared(left, right, true)
 

@@ -16,7 +16,10 @@ export function fingerprintOf({ tables }: Projection): string {
 export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): boolean =>
   Object.keys(indexes).length === 0
 
-/** What is stored if tables may be packed. A tidemark that does not know packs takes it for other tables, and refuses to open them. */
+/**
+ * What is stored if tables may be packed. A tidemark that does not know packs takes it for other tables, and refuses to
+ * open them.
+ */
 export const storedFingerprintOf = (definition: Projection): string =>
   `${Object.values(definition.tables).some(mayBePacked) ? 'packed ' : ''}${fingerprintOf(definition)}`
 
@@ -25,8 +28,9 @@ export const isFingerprintOf = (definition: Projection, stored: string): boolean
   stored === fingerprintOf(definition) || stored === storedFingerprintOf(definition)
 
 /**
- * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through. Earlier events of a
- * type that is added later would never be seen. The order in which types are named does not matter, nor that one is named twice.
+ * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through.
+ * Earlier events of a type that is added later would never be seen. The order in which types are named does not matter,
+ * nor that one is named twice.
  */
 export function handledBy({ filter: { types, streamPrefix, streamPattern }, on, fold, readsAll }: Projection): string {
   const sorted = (names: readonly string[]) => [...new Set(names)].sort()

@@ -28,7 +28,10 @@ type Opaque =
 
 type IsAny<T> = 0 extends 1 & T ? true : false
 
-/** The type at a path, in a list of one; what some rows lack does not count. Only plain objects lead further, and `null` does not. */
+/**
+ * The type at a path, in a list of one; what some rows lack does not count. Only plain objects lead further, and `null`
+ * does not.
+ */
 type At<Row, Path extends string> =
   IsAny<Row> extends true
     ? // oxlint-disable-next-line typescript/no-explicit-any -- whatever a row that may be anything has there
@@ -81,8 +84,9 @@ type CheckedList<Row, Paths> = { readonly [K in keyof Paths]: Checked<Row, Paths
 export type IndexPaths = { readonly [index: string]: string | readonly string[] }
 
 /**
- * `Indexes` where each path leads, through objects, to a string, a number, a Date or bytes, and else what is wrong. What some rows lack
- * makes a sparse index: those rows are not in it. What may be `null` or a boolean is refused, since IndexedDB leaves such rows out.
+ * `Indexes` where each path leads, through objects, to a string, a number, a Date or bytes, and else what is wrong.
+ * What some rows lack makes a sparse index: those rows are not in it. What may be `null` or a boolean is refused, since
+ * IndexedDB leaves such rows out.
  */
 export type CheckedIndexes<Row, Indexes> = {
   readonly [N in keyof Indexes]: Indexes[N] extends string

@@ -1,4 +1,6 @@
-/** Warns once of each index that leaves out rows which its app may look for in it. Used by the development build only. */
+/**
+ * Warns once of each index that leaves out rows which its app may look for in it. Used by the development build only.
+ */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
 import { atKeyPath, isIndexKey } from './keys.js'

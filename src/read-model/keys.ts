@@ -12,8 +12,9 @@ export type RowKey = string | number | Date
 export type IndexKey = string | number | Date | ArrayBuffer | ArrayBufferView | readonly IndexKey[]
 
 /**
- * A span of keys, as an `IDBKeyRange` has it. A bound is a string, a number, a Date, bytes (an ArrayBuffer or a view of one) or a list of
- * those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in the span.
+ * A span of keys, as an `IDBKeyRange` has it. A bound is a string, a number, a Date, bytes (an ArrayBuffer or a view of
+ * one) or a list of those, and belongs to the span unless it is open. Where `lower` comes after `upper` no key is in
+ * the span.
  */
 export interface KeyRange {
   readonly lower?: unknown
@@ -38,7 +39,10 @@ export function assertKey(key: unknown, what: string): asserts key is RowKey {
     throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
-/** The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it is one. */
+/**
+ * The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it
+ * is one.
+ */
 function rank(key: unknown): number {
   if (typeof key === 'string') return 3
   if (typeof key === 'number') return Number.isNaN(key) ? 0 : 1

@@ -3,7 +3,10 @@ import { describe, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import { other, stampOf, type StateRow } from './state.js'
 
-/** A whole number that can still be raised by one. At 2 ** 53 two epochs would look the same, and a late runner could commit. */
+/**
+ * A whole number that can still be raised by one. At 2 ** 53 two epochs would look the same, and a late runner could
+ * commit.
+ */
 export const isWhole = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < Number.MAX_SAFE_INTEGER
 
@@ -73,7 +76,10 @@ export function impossibleIn(row: unknown): string[] {
   return wrong
 }
 
-/** @throws LogInconsistentError for a state that no build of this format stored: nothing that follows from it would be true */
+/**
+ * @throws LogInconsistentError for a state that no build of this format stored: nothing that follows from it would be
+ * true
+ */
 export function assertPossible(key: string, row: StateRow): StateRow {
   const [problem] = impossibleIn(row)
   if (problem === undefined) return row

@@ -3,15 +3,17 @@ import { InvalidNameError } from '../errors.js'
 import { tableName } from '../events/names.js'
 import { say } from '../messages.js'
 
-/** Members of a view and of a model, present and future ones, and `then`, which would make `await view` call a table. */
+/**
+ * Members of a view and of a model, present and future ones, and `then`, which would make `await view` call a table.
+ */
 const reservedTables = [
   ...(['at', 'caughtUp', 'close', 'confirmed', 'deadLetters', 'definition', 'live', 'name', 'pause'] as const),
   ...(['position', 'ready', 'rebuild', 'resume', 'skip', 'status', 'stop', 'tables', 'then', 'verify'] as const),
 ] as const
 
 /**
- * Names that a table must not have: a view has its tables as properties, next to members of these names. Names that begin with `$` or
- * `tidemark:` are reserved as well.
+ * Names that a table must not have: a view has its tables as properties, next to members of these names. Names that
+ * begin with `$` or `tidemark:` are reserved as well.
  */
 export type ReservedTableName = (typeof reservedTables)[number]
 

@@ -1,4 +1,7 @@
-/** How many rows the packed tables have: part of the state and kept by every commit, so that counting reads no rows. Pure. */
+/**
+ * How many rows the packed tables have: part of the state and kept by every commit, so that counting reads no rows.
+ * Pure.
+ */
 import { stampOf, type Slot, type StateRow, type TableCounts, type Transition } from './state.js'
 
 /** Nothing if they were edited and cannot be counts. */

@@ -1,6 +1,6 @@
 /**
- * What is stored about a read model, and how it may change: pure, so that the rules of exactly-once are the same on every
- * backend. A backend calls these inside its transaction, with the state as it is there.
+ * What is stored about a read model, and how it may change: pure, so that the rules of exactly-once are the same on
+ * every backend. A backend calls these inside its transaction, with the state as it is there.
  */
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { say } from '../messages.js'
@@ -24,7 +24,10 @@ export interface StateRow extends ProjectionState {
   readonly log: string
   /** The tables as declared when the database was made. */
   readonly fingerprint: string
-  /** Which events are handled; absent where a build that did not store it made the database, until the next run. See `handledBy`. */
+  /**
+   * Which events are handled; absent where a build that did not store it made the database, until the next run. See
+   * `handledBy`.
+   */
   readonly handles?: string
   /** The slot that readers see. */
   readonly shown: Slot
@@ -37,15 +40,17 @@ export type TableCounts = { readonly [table: string]: number }
 
 /** How many rows the packed tables have, so that counting reads no rows. */
 export interface RowCounts {
-  /** The version stamp of the state that this is true of: a tidemark that does not know of counts commits without them. */
+  /**
+   * The version stamp of the state that this is true of: a tidemark that does not know of counts commits without them.
+   */
   readonly of: string
   /** A slot is missing if its rows were not counted from the first one on. */
   readonly sides: { readonly [S in Slot]?: TableCounts }
 }
 
 /**
- * The version stamp of a state: as long as it is the same, so are the rows. Stored with the counts, so its form stays. `both` includes
- * what a rebuild does behind the rows that readers see.
+ * The version stamp of a state: as long as it is the same, so are the rows. Stored with the counts, so its form stays.
+ * `both` includes what a rebuild does behind the rows that readers see.
  */
 export const stampOf = ({ epoch, position, rebuild, shown }: StateRow, both = true): string =>
   `${epoch}:${position}:${(both ? rebuild?.position : undefined) ?? ''}:${shown}`
@@ -61,7 +66,9 @@ export type RowChanges = ReadonlyMap<string, ReadonlyMap<MapKey, { readonly key:
 
 /** What one commit stores. */
 export interface Commit {
-  /** The state that the runner began with, or that its last commit left: the commit is refused if it is not so any more. */
+  /**
+   * The state that the runner began with, or that its last commit left: the commit is refused if it is not so any more.
+   */
   readonly from: StateRow
   readonly position: number
   /** `position` is the head: a rebuild is complete. */
@@ -114,8 +121,8 @@ export interface TakeOver {
 }
 
 /**
- * A runner begins, and retries the event that stopped the one before it. Rows of another log, or from beyond the head, are deleted and
- * built again from the first event.
+ * A runner begins, and retries the event that stopped the one before it. Rows of another log, or from beyond the head,
+ * are deleted and built again from the first event.
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
   const { owner, seen, head, signal, handles = before.handles, carried } = how
@@ -164,7 +171,10 @@ function unsuspected({ unclean: _unclean, trying: _trying, ...rest }: StateRow):
   return rest
 }
 
-/** @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once argument */
+/**
+ * @throws LeadershipLostError if another run moved the checkpoint or raised the epoch: this is the whole exactly-once
+ * argument
+ */
 function assertFence(key: string, before: StateRow, from: StateRow): void {
   const [is, was] = [workingPosition(before), workingPosition(from)]
   if (is !== was || before.epoch !== from.epoch)
@@ -216,7 +226,10 @@ export function rebuildStarted(before: StateRow): Transition {
   }
 }
 
-/** Records why a run stopped that survived the event `survived`. A rebuild is given up, and the rows from before it stay. */
+/**
+ * Records why a run stopped that survived the event `survived`. A rebuild is given up, and the rows from before it
+ * stay.
+ */
 export function faulted(before: StateRow, from: StateRow, fault: StoredFault, survived?: number): Transition {
   // A rebuild began, or another run took over: this fault is outdated.
   if (before.epoch !== from.epoch) return { after: before, clear: [] }

@@ -9,7 +9,10 @@ import type { Commit, Slot, StateRow, Transition } from './state.js'
 export interface QueryOptions<Index extends string = string> {
   /** @default the key of the table */
   readonly index?: Index
-  /** A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused. @default every row */
+  /**
+   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
+   * @default every row
+   */
   readonly range?: KeyRange | IndexKey
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
@@ -70,7 +73,9 @@ export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => (
   lastKey: (table) => storage.lastKey(slot, table),
 })
 
-/** The rows, dead letters and state of one projection version. Every method that changes something is one transaction. */
+/**
+ * The rows, dead letters and state of one projection version. Every method that changes something is one transaction.
+ */
 export interface ReadModelStorage {
   /** The id of the log that its rows are folded from. */
   readonly log: string
@@ -79,8 +84,9 @@ export interface ReadModelStorage {
   close(): void
   state(): Promise<StateRow>
   /**
-   * Stores the state that `change`, a rule of `state.ts`, makes of the stored one, and empties the slots that it names. Rejects with what
-   * `change` throws, and stores nothing then. `change` may be called more than once. `what` is for messages: 'pausing'.
+   * Stores the state that `change`, a rule of `state.ts`, makes of the stored one, and empties the slots that it names.
+   * Rejects with what `change` throws, and stores nothing then. `change` may be called more than once. `what` is for
+   * messages: 'pausing'.
    */
   move(what: string, change: (before: StateRow) => Transition): Promise<StateRow>
   /** Stores rows, dead letters and the checkpoint together: see `committed`. */

@@ -12,7 +12,10 @@ const slowPoll = 5_000
 /** Rows that were read under one stamp belong together. */
 export const commitStampOf = (state: StateRow): string => stampOf(state, false)
 
-/** Calls back for each commit: by hints, and every few seconds by reading the state, as hints may be lost. Returns how to stop that. */
+/**
+ * Calls back for each commit: by hints, and every few seconds by reading the state, as hints may be lost. Returns how
+ * to stop that.
+ */
 export function watchCommits(
   key: string,
   storage: Pick<ReadModelStorage, 'state'>,

@@ -20,13 +20,13 @@ import { liveQuery, type LiveQuery } from './live-query.js'
 /** What `liveProjection` folds. */
 export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
   /**
-   * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold which changes it in
-   * place does not change the app's own object.
+   * The state before the first event. It is copied, except for instances of classes and functions in it, so that a fold
+   * which changes it in place does not change the app's own object.
    */
   readonly initial: S
   /**
-   * By event type: returns the next state, synchronously. Return a new object if something changes: a state that is changed in place works, too,
-   * but is copied each time it is shown.
+   * By event type: returns the next state, synchronously. Return a new object if something changes: a state that is
+   * changed in place works, too, but is copied each time it is shown.
    */
   readonly on: { readonly [N in E['type']]?: (state: S, event: RecordedEvent<EventOfType<E, N>>) => NoInfer<S> | Next }
   /** Further narrows which events are read. @default the types of `on` */
@@ -40,11 +40,13 @@ const pageSize = 4096
 const slowPoll = 5_000
 
 /**
- * Folds the log into a value that follows it, in the memory of this context: nothing is stored, and every context folds for itself. Begins
- * with the first subscriber, rests without one, and continues from where it was. If a fold throws, the snapshot is an `'error'`, and the event
- * is tried again as the run of any live query. Of a closed store the snapshot is an `'error'` with a ClosedError and the last value.
+ * Folds the log into a value that follows it, in the memory of this context: nothing is stored, and every context folds
+ * for itself. Begins with the first subscriber, rests without one, and continues from where it was. If a fold throws,
+ * the snapshot is an `'error'`, and the event is tried again as the run of any live query. Of a closed store the
+ * snapshot is an `'error'` with a ClosedError and the last value.
  *
- * @throws InvalidArgumentError, InvalidNameError for an unknown option, a fold that is not a function, and an invalid filter
+ * @throws InvalidArgumentError, InvalidNameError for an unknown option, a fold that is not a function, and an invalid
+ * filter
  *
  * @example
  * const total = liveProjection(store, { initial: 0, on: { FlightLanded: (sum, event) => sum + event.data.delay } })
@@ -79,7 +81,10 @@ export function liveProjection<E extends EventShape, S>(
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
   let state = freshCopy(specification.initial)
-  /** What is shown, and the state it is of. Never the same object if folds change their state in place: it would change under its readers. */
+  /**
+   * What is shown, and the state it is of. Never the same object if folds change their state in place: it would change
+   * under its readers.
+   */
   let data = specification.initial
   let valueOf = state
   let isOld = false

@@ -7,11 +7,11 @@ import { listenerSet } from '../platform/listeners.js'
 import { answered, failed, loading, rested, type LiveAnswer, type LiveSnapshot } from './live-snapshot.js'
 
 /**
- * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each method works detached. Runs while it has a
- * subscriber, and rests otherwise.
+ * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each method works detached.
+ * Runs while it has a subscriber, and rests otherwise.
  *
- * A run that fails is made again at the next change, for each new subscriber, and after 5 s, 10 s, … 60 s. One that did not settle
- * within 30 s counts as failed (`QueryTimeoutError`), and its late result is dropped.
+ * A run that fails is made again at the next change, for each new subscriber, and after 5 s, 10 s, … 60 s. One that did
+ * not settle within 30 s counts as failed (`QueryTimeoutError`), and its late result is dropped.
  *
  * @example
  * const stop = live.subscribe(() => render(live.getSnapshot()))
@@ -21,15 +21,23 @@ export interface LiveQuery<V> {
   subscribe(listener: () => void): () => void
   /** The same object as long as it says the same. */
   getSnapshot(): LiveSnapshot<V>
-  /** For rendering on a server, and for the first render over its HTML: always the same snapshot, which is `'loading'`. */
+  /**
+   * For rendering on a server, and for the first render over its HTML: always the same snapshot, which is `'loading'`.
+   */
   getServerSnapshot(): LiveSnapshot<V>
 }
 
 /** Where a live value comes from. */
 export interface LiveSource<V> {
-  /** Resolves with nothing if what was read does not belong together. Each call of `progress` puts off the end of its time. */
+  /**
+   * Resolves with nothing if what was read does not belong together. Each call of `progress` puts off the end of its
+   * time.
+   */
   evaluate(progress: () => void): Promise<LiveAnswer<V> | undefined>
-  /** Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. Returns how to stop that. */
+  /**
+   * Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. Returns how
+   * to stop that.
+   */
   watch(changed: () => void, ended: () => void): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown

@@ -2,15 +2,16 @@
 import { equal } from '../read-model/equal.js'
 
 /**
- * What a live query shows. Every member has `data`, `error` and `stale`, so that they may be destructured before `status` is compared.
+ * What a live query shows. Every member has `data`, `error` and `stale`, so that they may be destructured before
+ * `status` is compared.
  *
  * - `'loading'`: nothing was read yet
  * - `'ready'`: `data` is the answer
- * - `'error'`: the query failed; `data` is the last answer, if there was one. It runs again by itself, unless `error` is a ClosedError: the view
- *   or the store was closed
+ * - `'error'`: the query failed; `data` is the last answer, if there was one. It runs again by itself, unless `error`
+ * is a ClosedError: the view or the store was closed
  *
- * `stale` says that `data` may be out of date: it was read before the query rested, or before it failed or its view was closed. While a query
- * that has subscribers runs again after a change, it is not stale.
+ * `stale` says that `data` may be out of date: it was read before the query rested, or before it failed or its view was
+ * closed. While a query that has subscribers runs again after a change, it is not stale.
  *
  * @example
  * const { status, data, error, stale } = live.getSnapshot()
@@ -42,7 +43,9 @@ export const loading: LiveSnapshot<never> = Object.freeze({
   stale: false,
 })
 
-/** After a run that succeeded. Equal data stays the same object, and a snapshot that says the same stays the same one. */
+/**
+ * After a run that succeeded. Equal data stays the same object, and a snapshot that says the same stays the same one.
+ */
 export function answered<V>(before: LiveSnapshot<V>, { data, position }: LiveAnswer<V>): LiveSnapshot<V> {
   if (!equal(before.data, data)) return { status: 'ready', data, error: undefined, stale: false, position }
   if (before.status === 'ready') return before.stale ? { ...before, stale: false } : before

@@ -1,4 +1,7 @@
-/** One query over the tables of a read model, as the source of a live query: everything that one answer holds belongs to one commit. */
+/**
+ * One query over the tables of a read model, as the source of a live query: everything that one answer holds belongs to
+ * one commit.
+ */
 import type { Tables } from '../read-model/define.js'
 import { equal } from '../read-model/equal.js'
 import type { Answer, Query, ReadModelStorage, TableQuery } from '../read-model/storage.js'

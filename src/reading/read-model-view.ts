@@ -27,11 +27,12 @@ export interface ReadModelView<T extends Tables> {
    */
   readonly tables: TableReaders<T>
   /**
-   * A query that runs now, and after every commit that touched a table it read, in any context. Everything that one run reads belongs to one
-   * commit: if commits came between its reads, it runs again, and until that succeeds the answer before stays. Once the view is closed, its
-   * snapshot is an `'error'` with a ClosedError and the last answer.
+   * A query that runs now, and after every commit that touched a table it read, in any context. Everything that one run
+   * reads belongs to one commit: if commits came between its reads, it runs again, and until that succeeds the answer
+   * before stays. Once the view is closed, its snapshot is an `'error'` with a ClosedError and the last answer.
    *
-   * @param query reads the tables that it is given; what it returns should be plain data, so that equal results can be recognised
+   * @param query reads the tables that it is given; what it returns should be plain data, so that equal results can be
+   * recognised
    *
    * @example
    * const largest = view.live(({ baskets }) => baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 }))
@@ -55,11 +56,12 @@ export interface ReadModelOptions {
 }
 
 /**
- * Opens the read model of a projection for reading. Any context may run the projection, and the rows need not be complete: see `position`.
+ * Opens the read model of a projection for reading. Any context may run the projection, and the rows need not be
+ * complete: see `position`.
  *
  * @throws InvalidArgumentError for what `defineProjection` did not make, and for an unknown option
  * @throws DefinitionChangedError if its tables, event types or filter were declared differently under the same version,
- *   or another definition of its name and version is in use in this context
+ * or another definition of its name and version is in use in this context
  *
  * @example
  * const view = await openReadModel(store, basket)

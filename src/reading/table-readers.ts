@@ -17,7 +17,8 @@ export interface TableReader<Row, Index extends string = string> {
   /**
    * Rows in the order of the key, or of `index`.
    *
-   * @throws InvalidArgumentError for an unknown option, an index that is not declared, and a range or limit that makes no sense
+   * @throws InvalidArgumentError for an unknown option, an index that is not declared, and a range or limit that makes
+   * no sense
    *
    * @example
    * const largest = await view.baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 })

@@ -13,7 +13,8 @@ export interface CaughtUpOptions {
   /** Ends the wait with the signal's reason. @default none */
   readonly signal?: AbortSignal | undefined
   /**
-   * The longest wait, in ms. It begins when a page that is being prerendered is activated, and once more after the page slept.
+   * The longest wait, in ms. It begins when a page that is being prerendered is activated, and once more after the page
+   * slept.
    * @default no limit
    */
   readonly timeout?: number

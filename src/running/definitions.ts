@@ -1,4 +1,7 @@
-/** Which definitions are in use in this context: two under one name would share rows, and only one of them would write those. */
+/**
+ * Which definitions are in use in this context: two under one name would share rows, and only one of them would write
+ * those.
+ */
 import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { databaseName } from '../events/names.js'
@@ -77,8 +80,8 @@ function assertSame(key: string, name: string, before: object, definition: Proje
 }
 
 /**
- * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter and the text of its
- * functions are the same: a module may be evaluated twice.
+ * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
+ * and the text of its functions are the same: a module may be evaluated twice.
  *
  * @throws DefinitionChangedError if another definition is in use under that name
  */

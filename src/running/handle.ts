@@ -22,11 +22,12 @@ import type { ProjectionStatus, StatusStore } from './status.js'
 /** An event that was parked, and what can be done about it. */
 export interface DeadLetter extends DeadLetterRecord {
   /**
-   * Applies the event again and removes the dead letter; the checkpoint stays. For a read model that is one transaction. A plain projector
-   * applies the event first, so it may see the event once more if the page ends in between.
+   * Applies the event again and removes the dead letter; the checkpoint stays. For a read model that is one
+   * transaction. A plain projector applies the event first, so it may see the event once more if the page ends in
+   * between.
    *
-   * @throws InvalidArgumentError if it was replayed or discarded already, or if an earlier dead letter of the same stream has to be
-   *   replayed first
+   * @throws InvalidArgumentError if it was replayed or discarded already, or if an earlier dead letter of the same
+   * stream has to be replayed first
    * @throws what the handler throws; the dead letter stays then
    */
   replay(): Promise<void>
@@ -51,20 +52,20 @@ export interface ProjectionHandle {
    * @throws ProjectionFailedError or the error itself, without delay, if the projection is paused or faulted
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
    * @throws ClosedError if the projection is stopped in this context
-   * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: immediately if it calls
-   *   before its first `await`, otherwise after five seconds in which it did not end
+   * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: immediately
+   * if it calls before its first `await`, otherwise after five seconds in which it did not end
    */
   caughtUp(position: number, options?: CaughtUpOptions): Promise<CaughtUpResult>
   /**
-   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed. Of a plain projector it is
-   * not stored: there it holds for this handle.
+   * Stops the work in every context after the next commit. Stored: it stays paused when every tab was closed. Of a
+   * plain projector it is not stored: there it holds for this handle.
    */
   pause(): Promise<void>
   /** Continues after `pause`, and after a fault. */
   resume(): Promise<void>
   /**
-   * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later `version` tries it, and leaves
-   * it out if it fails.
+   * Leaves out the event that the projection stopped at, and continues. Rebuilds leave it out as well; a later
+   * `version` tries it, and leaves it out if it fails.
    *
    * @throws InvalidArgumentError if the projection has not stopped at that event, or not any more
    */
@@ -77,18 +78,23 @@ export interface ProjectionHandle {
    */
   deadLetters(): AsyncIterable<DeadLetter>
   /**
-   * Folds everything again from the first event; `status.rebuilding` shows how far that is. Readers keep the rows that are there until the
-   * new ones are complete. Resolves when they are: of a plain projector, when it is where it was. The work is that of the leader, and stored:
-   * if that context ends, the next leader completes it. If `rebuild` is called again meanwhile, in any context, it begins again, and both calls
-   * resolve when that is complete.
+   * Folds everything again from the first event; `status.rebuilding` shows how far that is. Readers keep the rows that
+   * are there until the new ones are complete. Resolves when they are: of a plain projector, when it is where it was.
+   * The work is that of the leader, and stored: if that context ends, the next leader completes it. If `rebuild` is
+   * called again meanwhile, in any context, it begins again, and both calls resolve when that is complete.
    *
    * @throws ProjectionFailedError if the rebuild was given up because an event failed; the rows from before it stay
    * @throws ProjectionFailedError if the projection is paused; the rebuild continues after `resume`
-   * @throws ClosedError if the projection is stopped in this context; the rebuild continues in the context that leads next
-   * @throws InvalidArgumentError when called by a handler of this projection without `{ wait: false }`, as for `caughtUp`
+   * @throws ClosedError if the projection is stopped in this context; the rebuild continues in the context that leads
+   * next
+   * @throws InvalidArgumentError when called by a handler of this projection without `{ wait: false }`, as for
+   * `caughtUp`
    */
   rebuild(options?: RebuildOptions): Promise<void>
-  /** Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is waited for two seconds. */
+  /**
+   * Ends the work in this context and frees everything. What was applied is stored first; a handler that hangs is
+   * waited for two seconds.
+   */
   stop(): Promise<void>
   /** The same as `stop`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>

@@ -11,7 +11,9 @@ export class Joining<E extends EventShape> {
   #latest: Promise<Attached<E>>
   /** Absent until it was joined once. */
   attached: Attached<E> | undefined
-  /** The last try failed: the storage did, or another definition of that name is in use. A call of the app tries again. */
+  /**
+   * The last try failed: the storage did, or another definition of that name is in use. A call of the app tries again.
+   */
   failed = false
 
   /** @param done called after each try that succeeded: a run that waits because joining failed can continue */

@@ -32,7 +32,10 @@ export interface Rebuildable<E extends EventShape> {
   again(): Promise<void>
 }
 
-/** See `ProjectionHandle.rebuild`. Whichever context leads does the work, so this one follows the status and the stored state. */
+/**
+ * See `ProjectionHandle.rebuild`. Whichever context leads does the work, so this one follows the status and the stored
+ * state.
+ */
 export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options: RebuildOptions): Promise<void> {
   onlyKnown(options, ['wait', 'signal'])
   const { wait = true, signal } = options
@@ -64,8 +67,8 @@ export async function rebuild<E extends EventShape>(of: Rebuildable<E>, options:
 }
 
 /**
- * Where it has to come again: a plain projector goes back, and so does a read model that is deleted meanwhile. A checkpoint that is damaged, or
- * beyond the head, is what a rebuild repairs.
+ * Where it has to come again: a plain projector goes back, and so does a read model that is deleted meanwhile. A
+ * checkpoint that is damaged, or beyond the head, is what a rebuild repairs.
  */
 const whereItWas = async (target: Pick<ProjectionControls, 'state'>, head: Promise<number>): Promise<number> =>
   Math.min(

@@ -27,12 +27,13 @@ export function newOwner(): string {
 /**
  * Runs a projection: in batch mode up to the head seen at the start, in continuous mode until `signal` aborts.
  *
- * @param store what `openEventStore` resolved with; for a plain projector also any `{ reader, checkpoints, coordinator }`
+ * @param store what `openEventStore` resolved with; for a plain projector also any `{ reader, checkpoints, coordinator
+ * }`
  * @param projector what `defineProjection` returned, or any object with `name` and `apply`
  * @param options of a plain projector also `context` and `checkpoint`
  * @throws InvalidArgumentError for an unknown option or a value outside its range, before anything is done
  * @throws DefinitionChangedError if another definition of its name and version is in use in this context, or made the
- *   read model
+ * read model
  * @throws AlreadyRunningError if another context runs it and `leadership` is 'try'
  * @throws ProjectionFailedError if an event failed for good or the storage failed too often; `cause` is the reason
  * @throws LeadershipLostError if another runner moved the checkpoint; nothing of the last commit is stored then

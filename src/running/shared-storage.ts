@@ -13,7 +13,10 @@ import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 
-/** The read models of a store in memory. The store brings their code along, so that bundles without such a store do not contain it. */
+/**
+ * The read models of a store in memory. The store brings their code along, so that bundles without such a store do not
+ * contain it.
+ */
 export const memoryReadModels = (parts: StoreInternals & { readonly medium: 'memory' }): MemoryReadModels =>
   parts.readModels as MemoryReadModels
 

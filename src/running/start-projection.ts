@@ -20,8 +20,8 @@ import { StatusWatch } from './status-watch.js'
 import { supervise } from './supervise.js'
 
 /**
- * Starts a projection and returns its handle synchronously. If another definition of its name and version is in use in this context, or its
- * read model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
+ * Starts a projection and returns its handle synchronously. If another definition of its name and version is in use in
+ * this context, or its read model was made by one, it is faulted: `status.lastError` is a DefinitionChangedError.
  *
  * @param options as for `runProjection`, but `mode` is 'continuous' unless it says otherwise
  * @throws InvalidArgumentError for an unknown option, and for a value outside its range

@@ -76,7 +76,10 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (change !== undefined) this.set(change)
   }
 
-  /** Takes in the stored state, which other contexts change as well. `late`: the run in this context reported meanwhile what it has stored. */
+  /**
+   * Takes in the stored state, which other contexts change as well. `late`: the run in this context reported meanwhile
+   * what it has stored.
+   */
   stored(state: ProjectionState, head: number, late = false): void {
     const { owner, rebuildFault, rebuild } = state
     if (late) return this.set({ head, owner, rebuildFault })
@@ -131,7 +134,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     switch (report.type) {
       case 'waiting':
         return { phase: 'standby', leader: false, message: undefined }
-      // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the message.
+      // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the
+      // message.
       case 'leading':
         return { leader: true, phase: 'starting', message: phase === 'starting' ? message : undefined }
       case 'loaded':

@@ -34,8 +34,8 @@ export class StatusWatch<E extends EventShape> {
 
   /**
    * @param attached returns nothing until the projection is joined to its store
-   * @param recovered called when the fault that stopped the run here is gone: the event was skipped, a rebuild began, the rows were deleted, or
-   *   another context passed it
+   * @param recovered called when the fault that stopped the run here is gone: the event was skipped, a rebuild began,
+   * the rows were deleted, or another context passed it
    */
   constructor(
     store: TidemarkStore<E>,
@@ -53,7 +53,9 @@ export class StatusWatch<E extends EventShape> {
     this.#recovered = recovered
   }
 
-  /** Looks at the stored state. Resolves after a look that began after the call; one at a time, however many hints come. */
+  /**
+   * Looks at the stored state. Resolves after a look that began after the call; one at a time, however many hints come.
+   */
   readonly look = singleFlight(() => this.#look())
 
   /** A run of this context stopped with a fault. */

@@ -45,7 +45,10 @@ export interface ProjectionStatus {
   readonly rebuildFault?: StoredFault
   /** The last failure of an event or of the storage, until the projection moves on. */
   readonly lastError?: unknown
-  /** Why everything that this site stored is in danger, and what to do, in words; absent while it is not. See `StorageReport`. */
+  /**
+   * Why everything that this site stored is in danger, and what to do, in words; absent while it is not. See
+   * `StorageReport`.
+   */
   readonly atRisk?: string
 }
 
@@ -58,7 +61,10 @@ export interface ProjectionStatus {
 export interface StatusStore<S> {
   /** The value now: the same object as long as nothing in it changed. */
   getSnapshot(): S
-  /** For rendering on a server, and for the first render over its HTML: always the same value, in which nothing is known yet. */
+  /**
+   * For rendering on a server, and for the first render over its HTML: always the same value, in which nothing is known
+   * yet.
+   */
   getServerSnapshot(): S
   /** Calls back after every change. Returns how to stop that. */
   subscribe(listener: () => void): () => void

@@ -1,4 +1,7 @@
-/** Runs a projection until it is stopped: again after a fault that was dealt with, and after a failure to join it to its store. */
+/**
+ * Runs a projection until it is stopped: again after a fault that was dealt with, and after a failure to join it to its
+ * store.
+ */
 import { hasCode, messageOf } from '../errors.js'
 import { notice, say } from '../messages.js'
 import type { EventShape } from '../events/event.js'

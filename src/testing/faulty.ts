@@ -38,9 +38,16 @@ export interface ScriptedFault {
 
 /** Which calls of a store `faulty` lets fail: at random, by a list, or both. */
 export interface FaultOptions {
-  /** The same seed fails the same calls, whatever runs in between. @default a new one each time; `faults.seed` and every message name it */
+  /**
+   * The same seed fails the same calls, whatever runs in between.
+   * @default a new one each time; `faults.seed` and every message name it
+   */
   readonly seed?: number
-  /** How likely a call fails, from 0 to 1. A number alone is for 'before'. `conflict` is for appends that expect a version. @default 0 */
+  /**
+   * How likely a call fails, from 0 to 1. A number alone is for 'before'. `conflict` is for appends that expect a
+   * version.
+   * @default 0
+   */
   readonly probabilities?: { readonly [C in FaultyCall]?: number | { readonly [S in FaultSide]?: number } } & {
     readonly conflict?: number
   }
@@ -74,9 +81,11 @@ type Call = (...args: never[]) => unknown
 const partNames = ['reader', 'checkpoints', 'coordinator']
 
 /**
- * The same backend with faults on its way. What it is not asked to disturb passes through; the backend itself is not changed.
+ * The same backend with faults on its way. What it is not asked to disturb passes through; the backend itself is not
+ * changed.
  *
- * Read models (`defineProjection`) commit past these ports: of such a projection, reading and leadership can be disturbed.
+ * Read models (`defineProjection`) commit past these ports: of such a projection, reading and leadership can be
+ * disturbed.
  *
  * @example
  * const store = faulty(await openEventStore({ name: 'test' }), { failures: [{ call: 'append', at: 2, side: 'after' }] })
@@ -184,7 +193,9 @@ function expectationsOf([first, , options]: readonly unknown[]): readonly Omit<S
   return Array.isArray(first) ? first : [first as StreamWrite]
 }
 
-/** The same object with some properties exchanged, also if it is an instance of a class with private fields, or frozen. */
+/**
+ * The same object with some properties exchanged, also if it is an instance of a class with private fields, or frozen.
+ */
 function exchanged(original: object, others: { readonly [name: string]: unknown }): object {
   const bound = new Map<PropertyKey, unknown>()
   const get = (name: PropertyKey) => {

@@ -1,4 +1,7 @@
-/** `tidemark/testing`: contract suites for backends, given-when-then, time and faults under control. Needs no test runner. */
+/**
+ * `tidemark/testing`: contract suites for backends, given-when-then, time and faults under control. Needs no test
+ * runner.
+ */
 
 // What every backend must do
 export type { ContractCase } from './contract/assert.js'

@@ -1,4 +1,7 @@
-/** Given events, when a command or a projection runs, then this came of it: tests that read as sentences, under any test runner. */
+/**
+ * Given events, when a command or a projection runs, then this came of it: tests that read as sentences, under any test
+ * runner.
+ */
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf } from '../commands/command.js'
 import { execute } from '../commands/execute.js'
 import type { EventCatalogue } from '../events/catalogue.js'

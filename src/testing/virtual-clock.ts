@@ -5,13 +5,13 @@ import { realTimeout } from '../platform/tasks.js'
 import { seededRandom } from './random.js'
 
 /**
- * A clock under the control of a test, for the `clock` option of `runProjection`, `startProjection` and `execute`: hours of
- * retries and pauses take no time, and no timed assertion can flicker.
+ * A clock under the control of a test, for the `clock` option of `runProjection`, `startProjection` and `execute`:
+ * hours of retries and pauses take no time, and no timed assertion can flicker.
  */
 export interface VirtualClock extends Clock {
   /**
-   * Lets `ms` pass. Runs every timer that falls due on the way, in the order of their times (those of the same time in the
-   * order in which they were made), and after each gives promises three turns of the event loop to settle.
+   * Lets `ms` pass. Runs every timer that falls due on the way, in the order of their times (those of the same time in
+   * the order in which they were made), and after each gives promises three turns of the event loop to settle.
    */
   advance(ms: number): Promise<void>
   /**

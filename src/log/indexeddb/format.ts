@@ -4,8 +4,8 @@ import { say } from '../../messages.js'
 import { indexNames } from '../../platform/indexeddb.js'
 
 /**
- * What this build writes, and the newest that it understands. 1: events follow each other in a record. 2: they may be in
- * columns, and a log of format 1 becomes one when it is written to.
+ * What this build writes, and the newest that it understands. 1: events follow each other in a record. 2: they may be
+ * in columns, and a log of format 1 becomes one when it is written to.
  */
 export const format = 2
 
@@ -46,7 +46,9 @@ export function assertWhole(database: IDBDatabase, store: string): void {
   }
 }
 
-/** @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row was edited or damaged */
+/**
+ * @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row was edited or damaged
+ */
 export function assertSupported(meta: LogMeta, store: string): void {
   const { minReader, minWriter, incarnation } = meta
   if (
@@ -66,7 +68,10 @@ export function assertSupported(meta: LogMeta, store: string): void {
   }
 }
 
-/** Keeps older builds away from what this one is about to write in a transaction. What only reads leaves the log to them. */
+/**
+ * Keeps older builds away from what this one is about to write in a transaction. What only reads leaves the log to
+ * them.
+ */
 export function raiseFormat(transaction: IDBTransaction, meta: LogMeta): void {
   if (meta.minReader >= format && meta.minWriter >= format) return
   const atLeast = (given: number) => Math.max(given, format)

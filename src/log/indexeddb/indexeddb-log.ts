@@ -1,4 +1,7 @@
-/** The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and writes it. */
+/**
+ * The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and
+ * writes it.
+ */
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'

@@ -52,9 +52,9 @@ export class LogWriter {
   }
 
   /**
-   * A hint says that the log reaches so far. Returns whether the writer acts on it: the next append then looks before it writes, and what the
-   * writer remembers is forgotten only if the head did move. If it did not, hints are ignored for a while: the unique keys refuse a
-   * writer that is late.
+   * A hint says that the log reaches so far. Returns whether the writer acts on it: the next append then looks before
+   * it writes, and what the writer remembers is forgotten only if the head did move. If it did not, hints are ignored
+   * for a while: the unique keys refuse a writer that is late.
    */
   headMoved(head: number): boolean {
     if (this.#about.clock.monotonic() < this.#deafUntil) return false
@@ -98,7 +98,9 @@ export class LogWriter {
     )
   }
 
-  /** Reads and writes in one write transaction. No other context can move the head inside it, so this always decides. */
+  /**
+   * Reads and writes in one write transaction. No other context can move the head inside it, so this always decides.
+   */
   async #decideAndWrite(prepared: PreparedAppend, durability: Durability): Promise<AppendResult> {
     const remembered = this.#view
     this.#view = undefined

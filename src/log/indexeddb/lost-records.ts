@@ -1,6 +1,6 @@
 /**
- * Records whose values the browser lost: Chromium keeps large ones in files of their own, which power cuts and disk cleaners
- * remove. A read of several records fails as a whole then, so they are read one by one.
+ * Records whose values the browser lost: Chromium keeps large ones in files of their own, which power cuts and disk
+ * cleaners remove. A read of several records fails as a whole then, so they are read one by one.
  */
 import { TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
@@ -36,7 +36,10 @@ export async function readAround(
   }
 }
 
-/** The records at some keys, one by one. For one that cannot be read: what its keys tell (where it is, how many events it has), and `lost`. */
+/**
+ * The records at some keys, one by one. For one that cannot be read: what its keys tell (where it is, how many events
+ * it has), and `lost`.
+ */
 export async function readOneByOne(
   connection: Connection,
   keys: readonly IDBValidKey[],

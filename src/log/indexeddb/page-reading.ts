@@ -1,4 +1,7 @@
-/** One page of the log on its way: asks for records, a request ahead of the one that is decoded, until the page is full or the log ends. */
+/**
+ * One page of the log on its way: asks for records, a request ahead of the one that is decoded, until the page is full
+ * or the log ends.
+ */
 import { LogInconsistentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import { systemClock } from '../../platform/clock.js'
@@ -124,7 +127,10 @@ export class PageReading {
     }
   }
 
-  /** Asks for what the page needs in addition to the records that are here, so that the next ones are read while these are decoded. */
+  /**
+   * Asks for what the page needs in addition to the records that are here, so that the next ones are read while these
+   * are decoded.
+   */
   #askAhead(): void {
     const scan = this.#scan
     const ahead = this.#ahead
@@ -170,8 +176,8 @@ export class PageReading {
   }
 
   /**
-   * Whether the records begin where they should, or no record can be found that does. If not, the next request begins elsewhere: compaction
-   * may have put the next events into a record that begins before them.
+   * Whether the records begin where they should, or no record can be found that does. If not, the next request begins
+   * elsewhere: compaction may have put the next events into a record that begins before them.
    */
   async #beginsRight(records: readonly CommitRecord[]): Promise<boolean> {
     if ((records[0]?.at ?? Infinity) <= this.#from || this.#searches === 0) return true
@@ -199,7 +205,10 @@ export class PageReading {
     return endOf(await readLastOne(this.#source.connection, this.#source.what))
   }
 
-  /** Asks for records from a position on, and measures how long they take to arrive: the first look at a result is what makes it. */
+  /**
+   * Asks for records from a position on, and measures how long they take to arrive: the first look at a result is what
+   * makes it.
+   */
   #ask(commits: IDBObjectStore, from: number, count: number): IDBRequest<unknown[]> {
     // The browser keeps a request and its listeners for long, so this one does not hold the page: see `requested`.
     const { sizes } = this.#source

@@ -7,8 +7,8 @@ import { optional } from '../../platform/promises.js'
 import { assertPlaced, endOf, type CommitRecord } from '../record/record.js'
 
 /**
- * Reads records in a transaction of its own. With `turns` 'one' it ends without this page, and so cannot be left open by one that freezes.
- * The log only grows, so nothing is lost between two reads.
+ * Reads records in a transaction of its own. With `turns` 'one' it ends without this page, and so cannot be left open
+ * by one that freezes. The log only grows, so nothing is lost between two reads.
  */
 export const readCommits = <T>(
   connection: Connection,

@@ -75,7 +75,10 @@ export function assertVersion(stream: string, version: number, head: number): vo
 /** Every id of the millisecond that a key of the index `ids` names counts as known. */
 const endOfKey = (key: unknown): string => (key === undefined ? '' : `${String(key)}~`)
 
-/** The events of the log that have given ids of an append, if they may be there, and around the first of them where no id is. */
+/**
+ * The events of the log that have given ids of an append, if they may be there, and around the first of them where no
+ * id is.
+ */
 async function findIds(
   commits: IDBObjectStore,
   append: PreparedAppend,

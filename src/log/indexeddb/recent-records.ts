@@ -1,10 +1,15 @@
-/** What an instance remembers of the records that it read and appended last. Records never change, so it is true for ever. */
+/**
+ * What an instance remembers of the records that it read and appended last. Records never change, so it is true for
+ * ever.
+ */
 import { RecentMap } from '../../platform/recent-map.js'
 import { endOf, type CommitRecord } from '../record/record.js'
 
 /** How many record boundaries are remembered, so that the next page needs no search for its first record. */
 const maxBoundaries = 64
-/** How many own records are remembered for those in this context who follow them, and about how many characters of them. */
+/**
+ * How many own records are remembered for those in this context who follow them, and about how many characters of them.
+ */
 const maxTailRecords = 64
 const maxTailCharacters = 256 * 1024
 

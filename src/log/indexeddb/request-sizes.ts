@@ -1,4 +1,7 @@
-/** How many records one request asks for: by how large the last ones were, and how long they took to arrive. Reads nothing itself. */
+/**
+ * How many records one request asks for: by how large the last ones were, and how long they took to arrive. Reads
+ * nothing itself.
+ */
 import { endOf, sizeOf, type CommitRecord } from '../record/record.js'
 
 /** What one request reads, at most, in characters of JSON and in records. */

@@ -6,9 +6,9 @@ import { requested } from '../../platform/indexeddb.js'
 import type { LogMeta } from './format.js'
 
 /**
- * The log's own row; rejects unless the storage still works. WebKit may return nothing for a read, instead of failing, while a page goes
- * away. So before "there is nothing" is accepted, the log's own row is asked for, in the same transaction (which must
- * include `meta`) or after it: that row always exists.
+ * The log's own row; rejects unless the storage still works. WebKit may return nothing for a read, instead of failing,
+ * while a page goes away. So before "there is nothing" is accepted, the log's own row is asked for, in the same
+ * transaction (which must include `meta`) or after it: that row always exists.
  *
  * @throws StorageFailedError if it is not
  */

@@ -1,4 +1,7 @@
-/** What a writer remembers of the log, so that it need not read before it writes. Only a transaction decides whether that still holds. */
+/**
+ * What a writer remembers of the log, so that it need not read before it writes. Only a transaction decides whether
+ * that still holds.
+ */
 import { RecentMap } from '../../platform/recent-map.js'
 import { findConflict } from '../append-rules.js'
 import type { PreparedAppend } from '../prepared-append.js'

@@ -1,4 +1,6 @@
-/** The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
+/**
+ * The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process.
+ */
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
@@ -32,7 +34,10 @@ export class MemoryLog {
     this.#context = context
   }
 
-  /** Calls must not overlap: the store queues them. Pauses between many events, so that the page can respond; readers see all of them together. */
+  /**
+   * Calls must not overlap: the store queues them. Pauses between many events, so that the page can respond; readers
+   * see all of them together.
+   */
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
     const slices = new Slices()
     const head = this.#events.length

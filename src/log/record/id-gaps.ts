@@ -10,8 +10,8 @@ export interface IdGap {
 }
 
 /**
- * How many are kept: before and behind what a clock that was ahead has made, for several such clocks. The widest, since new ids fall into
- * those, and what is between two ids of one moment is not worth a place.
+ * How many are kept: before and behind what a clock that was ahead has made, for several such clocks. The widest, since
+ * new ids fall into those, and what is between two ids of one moment is not worth a place.
  */
 const mostGaps = 4
 

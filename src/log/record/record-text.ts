@@ -1,4 +1,6 @@
-/** How a record holds its events as text: a few follow each other, more of them are in columns (docs/decisions/0008). */
+/**
+ * How a record holds its events as text: a few follow each other, more of them are in columns (docs/decisions/0008).
+ */
 
 /** An event as a record holds it. */
 export interface StoredEvent {
@@ -108,8 +110,8 @@ interface Columns {
 }
 
 /**
- * The events of a record that begins at a position; nothing if the text is JSON, but holds something else. Single events may be
- * anything.
+ * The events of a record that begins at a position; nothing if the text is JSON, but holds something else. Single
+ * events may be anything.
  *
  * @throws SyntaxError if it is no JSON
  */
@@ -141,7 +143,8 @@ function fromColumns(parsed: unknown, at: number): StoredEvent[] | undefined {
     const where = streams[stream[index] as number]
     if (name === undefined || where === undefined) return undefined
     const when = typeof time === 'number' ? time : (time[index] as number)
-    // Written out twice: an object that is made with all of its properties is smaller, and its kin look the same to the engine.
+    // Written out twice: an object that is made with all of its properties is smaller, and its kin look the same to the
+    // engine.
     const event: StoredEvent =
       meta === undefined || !Object.hasOwn(meta, index)
         ? {

@@ -30,7 +30,10 @@ export interface CommitRecord {
   readonly ids: readonly string[]
   /** The events as JSON; see `record-text.ts`. */
   readonly events: string
-  /** How the events are stored: missing means that they follow each other. Every other way is named, so that older builds do not misread it. */
+  /**
+   * How the events are stored: missing means that they follow each other. Every other way is named, so that older
+   * builds do not misread it.
+   */
   readonly format?: number
   /** Never stored: why the browser does not give this record back, which then holds nothing. */
   readonly lost?: string
@@ -49,7 +52,9 @@ const maxRowEvents = 256
 /** … and about this many characters of `data` and `meta`. */
 const maxRecordCharacters = 256 * 1024
 
-/** Whether a commit may continue in a second record: records are cut only where the next event does not fit any more. */
+/**
+ * Whether a commit may continue in a second record: records are cut only where the next event does not fit any more.
+ */
 export function mayBeCut(before: Pick<CommitRecord, 'n' | 'events' | 'format'>, next: string): boolean {
   return (
     before.n >= (before.format === columnsFormat ? maxRecordEvents : maxRowEvents) ||
@@ -69,8 +74,8 @@ export function idKey(id: string): string {
 }
 
 /**
- * Makes the records of an append that begins at a position, one by one: the storage has something to do meanwhile. `versionOf` is asked
- * for the versions before it. Returns those after it.
+ * Makes the records of an append that begins at a position, one by one: the storage has something to do meanwhile.
+ * `versionOf` is asked for the versions before it. Returns those after it.
  */
 export function* encodeRecords(
   prepared: PreparedAppend,

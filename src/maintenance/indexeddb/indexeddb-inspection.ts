@@ -98,7 +98,10 @@ async function besideOf(transaction: IDBTransaction, logId: string): Promise<Sto
   return { meta: { row, logId }, indexes: { heads, commits, ids }, checkpoints }
 }
 
-/** Keys of UUIDs that several records share. Other ids have a key each, so that one shared by records is a duplicate as well. */
+/**
+ * Keys of UUIDs that several records share. Other ids have a key each, so that one shared by records is a duplicate as
+ * well.
+ */
 function walk(
   index: IDBIndex,
   after: IDBValidKey | undefined,

@@ -7,8 +7,8 @@ import { assertAnswering } from '../../log/indexeddb/sentinel.js'
 import type { CommitRecord } from '../../log/record/record.js'
 
 /**
- * Replaces each group of neighbours by one record, in one transaction, so that readers see them as they were or as they are. Returns false,
- * and changes nothing, if they are not what was read any more.
+ * Replaces each group of neighbours by one record, in one transaction, so that readers see them as they were or as they
+ * are. Returns false, and changes nothing, if they are not what was read any more.
  */
 export async function replaceRecords(
   connection: Connection,

@@ -50,7 +50,8 @@ export class ReadModelDatabase {
 
   async state(transaction: IDBTransaction): Promise<StateRow> {
     const row = (await requested(transaction.objectStore(stateStore).get('state'))) as StateRow | undefined
-    // A missing state means neither "from the beginning" nor "lost": some engines return nothing for reads while a page goes away (H25).
+    // A missing state means neither "from the beginning" nor "lost": some engines return nothing for reads while a page
+    // goes away (H25).
     if (row === undefined)
       throw new StorageFailedError(
         say`The read model '${this.key}' does not show its state: this page is being closed, or the read model was damaged. Retry; if it happens again, raise 'version'.`,

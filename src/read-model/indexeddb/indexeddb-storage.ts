@@ -91,8 +91,8 @@ export class IndexedDbStorage implements ReadModelStorage {
         await put(new Slices())
         return this.#finish(transaction, before, transition, { slot, added: writes.added() })
       }
-      // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes everything back
-      // if another run was there: nothing commits before. What fits in a turn waits for no request.
+      // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes
+      // everything back if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
       const moved = { slot, added: writes.added() }
       const after = counted(from, expected, false, moved)

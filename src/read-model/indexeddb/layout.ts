@@ -5,7 +5,10 @@ import type { Slot } from '../state.js'
 import { say } from '../../messages.js'
 
 export const stateStore = 'tidemark:state'
-/** The object stores of both slots are made with the database, so that it never needs an upgrade, which an old tab could block. */
+/**
+ * The object stores of both slots are made with the database, so that it never needs an upgrade, which an old tab could
+ * block.
+ */
 export const rowStore = (slot: Slot, table: string): string => (slot === 0 ? table : `tidemark:other:${table}`)
 export const letterStore = (slot: Slot): string => (slot === 0 ? 'tidemark:letters' : 'tidemark:other-letters')
 export const slots: readonly Slot[] = [0, 1]

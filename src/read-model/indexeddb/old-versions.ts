@@ -29,7 +29,10 @@ async function databasesBefore(
   return earlierVersions(names, prefix, version).map((database) => [database, database.slice(prefix.length)])
 }
 
-/** What earlier versions of a projection left out by hand, as far as their databases still exist. Rejects if one cannot be read. */
+/**
+ * What earlier versions of a projection left out by hand, as far as their databases still exist. Rejects if one cannot
+ * be read.
+ */
 export async function leftOutBefore(store: string, definition: Version, log: string): Promise<readonly number[]> {
   const found = new Set<number>()
   for (const [database, version] of await databasesBefore(store, definition)) {
@@ -59,8 +62,9 @@ async function stateOf(name: string, label: string): Promise<StateRow | undefine
 }
 
 /**
- * Deletes the databases of lower versions of a projection that no tab or worker has open. Rows can always be folded again, so
- * one that cannot be deleted is left for another time. Without Web Locks it is not known what is in use, and nothing is removed.
+ * Deletes the databases of lower versions of a projection that no tab or worker has open. Rows can always be folded
+ * again, so one that cannot be deleted is left for another time. Without Web Locks it is not known what is in use, and
+ * nothing is removed.
  */
 export async function removeOldVersions(store: string, { name, version }: Version): Promise<void> {
   const locks = lockManager()

@@ -30,9 +30,9 @@ export const readPacks = async (store: IDBObjectStore): Promise<TablePacks> =>
   new TablePacks((await requested(store.getAllKeys())) as RowKey[])
 
 /**
- * Calls `each` with the rows of packs, those that are remembered first and the others as they come, so that not all of them need be held;
- * and with some that lie between. Asks in one turn and remembers nothing. Returns false if packs are not where they were: what `each`
- * got then means nothing.
+ * Calls `each` with the rows of packs, those that are remembered first and the others as they come, so that not all of
+ * them need be held; and with some that lie between. Asks in one turn and remembers nothing. Returns false if packs are
+ * not where they were: what `each` got then means nothing.
  */
 export async function readRows(
   store: IDBObjectStore,

@@ -34,7 +34,9 @@ export class PackWrites implements TableWrites {
   /** The packs to change, if they are known and the changes are few. */
   readonly #planned: readonly PackChange[] | undefined
   readonly #stored: Stored[] = []
-  /** The rows of this many more packs are remembered, of all others only the places: a table may be larger than memory. */
+  /**
+   * The rows of this many more packs are remembered, of all others only the places: a table may be larger than memory.
+   */
   #space = maxRemembered
   added = 0
 

@@ -10,7 +10,10 @@ import { PackWrites } from './pack-writes.js'
 import { keyIn, maxRemembered, rowIn, rowsPerPack, type RowChange, type TablePacks } from './packs.js'
 import type { Found, TableLayout, TableWrites } from './table-layout.js'
 
-/** The most packs read by one request, if not all rows are wanted together: its result is taken out in one task of the page. */
+/**
+ * The most packs read by one request, if not all rows are wanted together: its result is taken out in one task of the
+ * page.
+ */
 const packsPerAnswer = 256
 /** How many rows a pack has at least, as a guess: most are half full. */
 const rowsExpected = rowsPerPack / 2
@@ -113,7 +116,10 @@ export class PackedTable implements TableLayout {
     return rows.filter((row) => inRange(keyIn(row, this.#keyName), range))
   }
 
-  /** The rows of the packs of a range: the one that its lower end belongs to, and those that begin after that, `most` of them. */
+  /**
+   * The rows of the packs of a range: the one that its lower end belongs to, and those that begin after that, `most` of
+   * them.
+   */
   async #packsOf({ lower, upper, upperOpen = false }: KeyRange, most?: number, after = false) {
     const isOne = lower !== undefined && upper !== undefined && compareKeys(lower, upper) === 0
     const [first, rest] = await Promise.all([
@@ -144,7 +150,10 @@ export class PackedTable implements TableLayout {
     return count
   }
 
-  /** Calls `take` with the rows of a range in order, those of a few packs at a time, until it wants no more. In several turns. */
+  /**
+   * Calls `take` with the rows of a range in order, those of a few packs at a time, until it wants no more. In several
+   * turns.
+   */
   async #inOrder(range: KeyRange, packs: number, take: (rows: readonly unknown[]) => boolean): Promise<void> {
     const { upper } = range
     let rest: KeyRange | undefined

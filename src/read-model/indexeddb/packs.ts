@@ -1,6 +1,7 @@
 /**
- * Packs: neighbouring rows of a table in one record, since a record costs the same with one row or with sixty. Each is stored under the
- * first key that may be in it, and reaches to that of the next. Pure; how they are stored is in `packed-table.ts`.
+ * Packs: neighbouring rows of a table in one record, since a record costs the same with one row or with sixty. Each is
+ * stored under the first key that may be in it, and reaches to that of the next. Pure; how they are stored is in
+ * `packed-table.ts`.
  */
 import { RecentMap } from '../../platform/recent-map.js'
 import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
@@ -157,7 +158,10 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
   return row !== undefined && compareKeys(keyIn(row, keyName), key) === 0 ? row : undefined
 }
 
-/** Makes the changes to the rows of a pack. Returns the packs that replace it, none if no row is left; if there are many changes, they are made one at a time. */
+/**
+ * Makes the changes to the rows of a pack. Returns the packs that replace it, none if no row is left; if there are many
+ * changes, they are made one at a time.
+ */
 export function repack(
   keyName: string,
   rows: readonly unknown[],
@@ -202,8 +206,8 @@ function* packed(
 }
 
 /**
- * Parts that are neither too long nor too heavy. If rows are only added at the end, no space is left between. `lightly`: what
- * is new is so light that it need not be weighed with the rest.
+ * Parts that are neither too long nor too heavy. If rows are only added at the end, no space is left between.
+ * `lightly`: what is new is so light that it need not be weighed with the rest.
  */
 function cut(rows: readonly unknown[], atEnd: boolean, lightly: boolean): (readonly unknown[])[] {
   if (rows.length === 0) return []
@@ -230,7 +234,10 @@ function* parts(rows: Iterable<unknown>, longest: number): Generator<unknown[], 
   if (part.length > 0) yield part
 }
 
-/** About how many bytes a row takes; no more than what fills a pack. A row that is not plain data gets a pack of its own. */
+/**
+ * About how many bytes a row takes; no more than what fills a pack. A row that is not plain data gets a pack of its
+ * own.
+ */
 export function weightOf(row: unknown): number {
   let weight = 0
   const add = (value: unknown): void => {

@@ -57,7 +57,9 @@ export async function lettersAfter(
   return values as DeadLetterRecord[]
 }
 
-/** A cursor needs this page for every record, a limit counts rows and not packs, and rows of packs are counted in parts. */
+/**
+ * A cursor needs this page for every record, a limit counts rows and not packs, and rows of packs are counted in parts.
+ */
 function needsSeveralTurns(query: Query, isPackable: boolean, counting: boolean): boolean {
   if (query.kind === 'get') return false
   const { direction, limit = Infinity, range = {} } = query.options
@@ -65,7 +67,10 @@ function needsSeveralTurns(query: Query, isPackable: boolean, counting: boolean)
   return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && isPackable)
 }
 
-/** Asks in one turn with the state; once more only if a rebuild was completed since the last time. `fixed`: whatever readers see. */
+/**
+ * Asks in one turn with the state; once more only if a rebuild was completed since the last time. `fixed`: whatever
+ * readers see.
+ */
 async function shownRows(
   database: ReadModelDatabase,
   what: string,

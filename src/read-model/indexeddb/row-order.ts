@@ -1,4 +1,7 @@
-/** The rows of a commit in the order of their keys, also where there are so many that sorting them in one go would be a long task. */
+/**
+ * The rows of a commit in the order of their keys, also where there are so many that sorting them in one go would be a
+ * long task.
+ */
 import type { Slices } from '../../platform/slices.js'
 import { compareKeys } from '../keys.js'
 import type { RowChange } from './packs.js'

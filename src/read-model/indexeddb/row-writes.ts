@@ -5,7 +5,10 @@ import type { RowChange, TablePacks } from './packs.js'
 import { inKeyOrder } from './row-order.js'
 import type { TableLayout, TableWrites } from './table-layout.js'
 
-/** How many rows are handed to the storage in one turn at most: each takes as much of the main thread as folding some ten events. */
+/**
+ * How many rows are handed to the storage in one turn at most: each takes as much of the main thread as folding some
+ * ten events.
+ */
 const rowsPerTurn = 128
 
 /** Changes of rows by table, each in the order of their keys. */
@@ -32,7 +35,10 @@ export class RowWrites {
     this.#tables = [...changes].map(([table, rows]) => [table, layout(table).writes(rows, remembered.get(table))])
   }
 
-  /** Whether all of it can be handed over in the turn that begins the transaction: nothing has to be read first, and it is not too much. */
+  /**
+   * Whether all of it can be handed over in the turn that begins the transaction: nothing has to be read first, and it
+   * is not too much.
+   */
   fitsInTurn(others: number): boolean {
     return this.#tables.reduce((sum, [, { effort }]) => sum + effort, others) <= rowsPerTurn
   }

@@ -1,4 +1,7 @@
-/** A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process. */
+/**
+ * A read model in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the
+ * process.
+ */
 import { ClosedError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { DeadLetterRecord } from '../../projection/target.js'

@@ -37,7 +37,10 @@ export class RowCache {
     if (this.#entries.set(mapKey, entry)) this.#complete = false
   }
 
-  /** Takes in what was committed. Whatever that is, the rows that were used last stay, since they may have been read for events to come. */
+  /**
+   * Takes in what was committed. Whatever that is, the rows that were used last stay, since they may have been read for
+   * events to come.
+   */
   setAll(entries: ReadonlyMap<MapKey, Entry>): void {
     let tooMany = entries.size - maxCachedRows / 2
     for (const [mapKey, entry] of entries) {

@@ -7,8 +7,9 @@ import { isRefusedPromise } from '../../platform/promises.js'
 import { sameStored } from '../equal.js'
 
 /**
- * Returns a function that makes of a row what is stored. The schema must leave that as it is, because a row that was read is put again.
- * That function throws an InvalidArgumentError for a promise, for a row that the schema refuses, and for a schema that changes its own output.
+ * Returns a function that makes of a row what is stored. The schema must leave that as it is, because a row that was
+ * read is put again. That function throws an InvalidArgumentError for a promise, for a row that the schema refuses, and
+ * for a schema that changes its own output.
  */
 export function rowCheck(table: string, schema: StandardSchema | undefined): (row: unknown) => unknown {
   const aRow = say`A row of '${table}'`

@@ -13,8 +13,8 @@ export interface Entry {
 }
 
 /**
- * Objects within rows that are ours and frozen, and whether something in them can be changed all the same. Rows themselves are not
- * remembered: most hold no objects, and a weak map of every row would cost more than looking at it.
+ * Objects within rows that are ours and frozen, and whether something in them can be changed all the same. Rows
+ * themselves are not remembered: most hold no objects, and a weak map of every row would cost more than looking at it.
  */
 const sealed = new WeakMap<object, boolean>()
 
@@ -44,7 +44,10 @@ function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
   return undefined
 }
 
-/** How deep a row may be nested, as the data of an event. Far below where engines run out of stack, also where they store it. */
+/**
+ * How deep a row may be nested, as the data of an event. Far below where engines run out of stack, also where they
+ * store it.
+ */
 const deepest = 1000
 
 /** A walk through a row. */
@@ -66,7 +69,8 @@ const refuse = (walk: Walk, key: string, problem: string): never => {
 
 /** Freezes a plain object or list in depth, or a copy of it. */
 function seal(value: object, walk: Walk, isPart: boolean): object {
-  // `Object.assign`, since an object made by spreading takes several times as long to freeze; but it loses a property of this name.
+  // `Object.assign`, since an object made by spreading takes several times as long to freeze; but it loses a property
+  // of this name.
   const own = (
     !walk.copies
       ? value
@@ -146,7 +150,8 @@ function entryOf(key: RowKey, row: object, table: string, copies: boolean): Entr
 }
 
 /**
- * A row that the app put, as the cache may keep it: a copy, so that the app may change its own. What is ours already is not copied again.
+ * A row that the app put, as the cache may keep it: a copy, so that the app may change its own. What is ours already is
+ * not copied again.
  *
  * @throws InvalidArgumentError for what cannot be stored, with its path
  */

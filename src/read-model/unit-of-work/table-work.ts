@@ -1,4 +1,7 @@
-/** One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work wrote. */
+/**
+ * One table under the hands of a runner: the rows it remembers, what is to be committed, and what the event at work
+ * wrote.
+ */
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { StandardSchema } from '../../events/catalogue.js'
@@ -10,7 +13,9 @@ import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
 
-/** After this many single reads of a table all of it is read, if it is not too large: a request costs more than a row. */
+/**
+ * After this many single reads of a table all of it is read, if it is not too large: a request costs more than a row.
+ */
 export const readsBeforeWhole = 16
 
 /** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
@@ -49,7 +54,10 @@ export class TableWork {
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
   #whole: Promise<void> | undefined
-  /** No key in the table comes after this one, if `#endIsKnown`: rows of new keys in ascending order need no reading, however many there are. */
+  /**
+   * No key in the table comes after this one, if `#endIsKnown`: rows of new keys in ascending order need no reading,
+   * however many there are.
+   */
   #last: RowKey | undefined
   #endIsKnown: boolean
   /** How often rows were committed: what was read before is old. */
@@ -104,7 +112,8 @@ export class TableWork {
     }
     const commits = this.#commits
     const [row] = await this.#source.rows(this.#name, [key])
-    // A write or another read of the same row may have come first; if the handler did not wait for this read, also a commit.
+    // A write or another read of the same row may have come first; if the handler did not wait for this read, also a
+    // commit.
     return this.known(key) ?? (this.#commits === commits ? this.#remember(key, row) : this.load(key))
   }
 
@@ -124,7 +133,9 @@ export class TableWork {
     }
   }
 
-  /** Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first. */
+  /**
+   * Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first.
+   */
   needs(key: RowKey): boolean {
     const mapKey = mapKeyOf(key)
     const pending = this.#pending.get(mapKey)
@@ -134,7 +145,8 @@ export class TableWork {
 
   /**
    * @param expected the key of the row that is updated
-   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that cannot be stored
+   * @throws InvalidArgumentError for a row without a proper key, one that the table's schema refuses, and one that
+   * cannot be stored
    */
   put(row: unknown, expected?: RowKey): void {
     if (row === undefined && expected !== undefined)

@@ -85,8 +85,8 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   /**
-   * In the development build a row that is known takes a while as well, so that a handler which does not wait for it fails immediately, and
-   * not first after a reload, when its row has to be read.
+   * In the development build a row that is known takes a while as well, so that a handler which does not wait for it
+   * fails immediately, and not first after a reload, when its row has to be read.
    */
   async #takeAWhile(): Promise<void> {
     this.#event.loading += 1

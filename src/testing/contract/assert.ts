@@ -18,7 +18,10 @@ export function equal(actual: unknown, expected: unknown, what: string): void {
   if (!same(actual, expected)) throw new Error(`Expected ${what} to be ${show(expected)}, not ${show(actual)}`)
 }
 
-/** Fails unless the promise rejects with an error of one of the codes (or names, for platform errors); returns the error. */
+/**
+ * Fails unless the promise rejects with an error of one of the codes (or names, for platform errors); returns the
+ * error.
+ */
 export async function rejects(
   work: () => unknown,
   codes: string | readonly string[],
