@@ -7,8 +7,25 @@ import { say } from '../messages.js'
  * Members of a view and of a model, present and future ones, and `then`, which would make `await view` call a table.
  */
 const reservedTables = [
-  ...(['at', 'caughtUp', 'close', 'confirmed', 'deadLetters', 'definition', 'live', 'name', 'pause'] as const),
-  ...(['position', 'ready', 'rebuild', 'resume', 'skip', 'status', 'stop', 'tables', 'then', 'verify'] as const),
+  'at',
+  'caughtUp',
+  'close',
+  'confirmed',
+  'deadLetters',
+  'definition',
+  'live',
+  'name',
+  'pause',
+  'position',
+  'ready',
+  'rebuild',
+  'resume',
+  'skip',
+  'status',
+  'stop',
+  'tables',
+  'then',
+  'verify',
 ] as const
 
 /**

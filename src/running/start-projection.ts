@@ -91,7 +91,13 @@ function started<E extends EventShape, C>(
   }
   const own = { ...options, signal: stopping }
   const running = supervise<E>({
-    ...{ status, clock, stopping, joining, watch, restarts, failureBackoff },
+    status,
+    clock,
+    stopping,
+    joining,
+    watch,
+    restarts,
+    failureBackoff,
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
       driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report }),
@@ -110,7 +116,14 @@ function started<E extends EventShape, C>(
     else stopping.addEventListener('abort', free, { once: true })
   })
   return handleOf({
-    ...{ name: projector.name, clock, status, stopping, joining, wanted, look, head: () => store.head() },
+    name: projector.name,
+    clock,
+    status,
+    stopping,
+    joining,
+    wanted,
+    look,
+    head: () => store.head(),
     again() {
       restart()
       return look()
