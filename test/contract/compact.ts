@@ -250,7 +250,7 @@ export function compactContract(): void {
       const [fresh, stale] = [await open(name), await open(name)]
       await singles(fresh, 10)
       await stale.append({ stream: 'mine', events: [added(0)] })
-      // Nobody hears anybody.
+      // No hint arrives.
       const post = vi.spyOn(BroadcastChannel.prototype, 'postMessage').mockImplementation(() => {})
       await singles(fresh, 21)
       await compactEvents(fresh)
@@ -263,7 +263,8 @@ export function compactContract(): void {
       await expect(stale.append({ stream: 's-1', expectedVersion: 1, events: [added(99)] })).rejects.toMatchObject({
         code: 'version-conflict',
       })
-      expect(post).toHaveBeenCalled()
+      // Hints are posted a few milliseconds late, and timers may be slow.
+      await expect.poll(() => post.mock.calls.length).toBeGreaterThan(0)
       await assertSound(fresh)
     })
 
