@@ -41,7 +41,7 @@ const mostCharacters = 2 * 1024 * 1024
 /**
  * Joins small commits that stand next to each other into records of up to `eventsPerRecord` events. Each commit is a
  * record when it is appended, so a log of single events is read several times as fast afterwards: by projections that
- * are built anew, exports and verification. Events, positions, versions and ids stay what they are; so do conflicts and
+ * are rebuilt, exports and verification. Events, positions, versions and ids stay what they are; so do conflicts and
  * the recognition of repeated ids.
  *
  * For idle moments, such as `requestIdleCallback` after start or a service worker's `periodicsync`. It works in small

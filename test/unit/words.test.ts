@@ -5,8 +5,8 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
   'src/log': 10,
-  'src/maintenance': 30,
-  'src/projection': 5,
+  'src/maintenance': 29,
+  'src/projection': 2,
   'src/read-model': 3,
   'src/running': 1,
 }

@@ -49,10 +49,10 @@ const askedAtOnce = 256
 
 /** Asks for each. Between many of them it waits for the storage, so that the page can respond. */
 async function askEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
-  const answers: R[] = []
+  const results: R[] = []
   for (let from = 0; from < items.length; from += askedAtOnce)
-    for (const answer of await Promise.all(items.slice(from, from + askedAtOnce).map(ask))) answers.push(answer)
-  return answers
+    for (const result of await Promise.all(items.slice(from, from + askedAtOnce).map(ask))) results.push(result)
+  return results
 }
 
 /** @throws LogInconsistentError if the last position would be the last whole number: a record was edited */
