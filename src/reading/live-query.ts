@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
 import { listenerSet } from '../platform/listeners.js'
 import { answered, failed, loading, rested, type LiveAnswer, type LiveSnapshot } from './live-snapshot.js'
+import { Replies } from './replies.js'
 
 /**
  * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each method works detached.
@@ -25,6 +26,14 @@ export interface LiveQuery<V> {
    * For rendering on a server, and for the first render over its HTML: always the same snapshot, which is `'loading'`.
    */
   getServerSnapshot(): LiveSnapshot<V>
+  /**
+   * Resolves with the answer; runs the query for it if nobody subscribed. The same promise until the next change, or,
+   * without a subscriber, for 30 s. Rejects with the error of a run that failed, and the next call tries again at once.
+   *
+   * @example
+   * const rows = await view.baskets.live({ limit: 10 }).ready()
+   */
+  ready(): Promise<V>
 }
 
 /** Where a live value comes from. */
@@ -41,6 +50,10 @@ export interface LiveSource<V> {
   watch(changed: () => void, ended: () => void): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown
+  /** The run under way may not know of what happened before now. */
+  isLate?(): boolean
+  /** Called when it rests. */
+  rested?(): void
 }
 
 /** Before a failed run is made again, ms. */
@@ -63,6 +76,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   let ended = false
   let stop: (() => void) | undefined
   let cancelDeadline = () => {}
+  const replies = new Replies<V>(clock, () => restIfUnused())
   const retry = retries(clock, () => {
     if (run === undefined) evaluate()
   })
@@ -72,12 +86,19 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     snapshot = next
     listeners.tell()
   }
+  const isUnused = () => listeners.size === 0 && !replies.isAwaited
   const rest = () => {
     stop?.()
     stop = undefined
     cancelDeadline()
     retry.calm()
     snapshot = rested(snapshot)
+    source.rested?.()
+  }
+  const restIfUnused = () => {
+    if (stop === undefined || !isUnused() || replies.isHeld) return
+    replies.drop()
+    rest()
   }
   /** Shows that the source ended, if it did. */
   const end = (): boolean => {
@@ -86,6 +107,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     ended = true
     rest()
     set(failed(snapshot, error))
+    replies.drop(snapshot)
     return true
   }
   const finish = (mine: Run, next: LiveSnapshot<V> | undefined) => {
@@ -95,8 +117,12 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (stop === undefined || end()) return
     if (next?.status === 'ready') retry.calm()
     else retry.later()
-    if (next !== undefined) set(next)
-    if (again) evaluate()
+    set(next ?? rested(snapshot))
+    if (next !== undefined) replies.end(next, again)
+    // Nobody looks, and the next call is a new try.
+    if (next?.status === 'error' && listeners.size === 0) replies.release()
+    restIfUnused()
+    if (again && stop !== undefined) changed()
   }
   const limit = (mine: Run) => {
     cancelDeadline = runDeadline(clock, mine, () => finish(mine, failed(snapshot, new QueryTimeoutError(runTimeout))))
@@ -105,6 +131,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     again = true
     if (stop === undefined || run !== undefined) return
     again = false
+    replies.begin()
     const mine = (run = { since: clock.monotonic() })
     limit(mine)
     source
@@ -114,28 +141,47 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
         (error: unknown) => finish(mine, failed(snapshot, error)),
       )
   }
-  const subscribe = (listener: () => void) => {
+  const changed = () => {
+    // Nobody looks: it runs again when somebody asks.
+    if (isUnused()) replies.release()
+    else evaluate()
+    restIfUnused()
+  }
+  /** Follows the source, and runs unless there is an answer that is true or on its way. */
+  const start = (): boolean => {
     if (stop !== undefined) {
-      if (run === undefined && snapshot.status !== 'ready') evaluate()
+      if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()
     } else if (!end()) {
-      stop = source.watch(evaluate, end)
+      stop = source.watch(changed, end)
       // One that was under way before the rest.
       if (run !== undefined) limit(run)
       evaluate()
     }
-    const remove = listeners.add(listener)
-    return () => {
-      if (remove() && listeners.size === 0) rest()
-    }
+    return !ended
+  }
+  const ready = (): Promise<V> => {
+    if (!start()) return replies.current(snapshot)
+    replies.hold()
+    if (run === undefined) return replies.current(snapshot)
+    return again || source.isLate?.() === true ? replies.next() : replies.current()
   }
   return {
-    subscribe,
+    subscribe(listener) {
+      start()
+      const remove = listeners.add(listener)
+      return () => {
+        if (!remove() || listeners.size > 0) return
+        replies.release()
+        restIfUnused()
+      }
+    },
     getSnapshot() {
       // With subscribers, the source reports its end.
       if (stop === undefined) end()
       return snapshot
     },
     getServerSnapshot: () => loading,
+    ready,
   }
 }
 

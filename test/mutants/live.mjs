@@ -83,7 +83,7 @@ export default [
   {
     id: 'live-9',
     file: 'src/reading/live-query.ts',
-    find: "if (run === undefined && snapshot.status !== 'ready') evaluate()",
+    find: "if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()",
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a new subscriber of a failed query waits',
@@ -91,15 +91,15 @@ export default [
   {
     id: 'live-10',
     file: 'src/reading/live-query.ts',
-    find: 'run === undefined && snapshot.status',
-    replace: 'snapshot.status',
+    find: 'run === undefined && (snapshot.status',
+    replace: '(snapshot.status',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'each subscriber that comes during a run makes one more',
   },
   {
     id: 'live-11',
     file: 'src/reading/live-query.ts',
-    find: "run === undefined && snapshot.status !== 'ready'",
+    find: "run === undefined && (snapshot.status !== 'ready' || snapshot.stale)",
     replace: 'run === undefined',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'each subscriber of a ready query runs it',
@@ -131,7 +131,7 @@ export default [
   {
     id: 'live-15',
     file: 'src/reading/live-query.ts',
-    find: '    if (again) evaluate()\n',
+    find: '    if (again && stop !== undefined) changed()\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a change during a run is lost',
@@ -147,8 +147,8 @@ export default [
   {
     id: 'live-17',
     file: 'src/reading/live-query.ts',
-    find: '    again = false\n    const mine',
-    replace: '    const mine',
+    find: '    again = false\n    replies.begin()',
+    replace: '    replies.begin()',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run follows every run, for ever',
   },
@@ -191,8 +191,8 @@ export default [
   {
     id: 'live-22',
     file: 'src/reading/live-query.ts',
-    find: 'if (remove() && listeners.size === 0) rest()',
-    replace: 'remove()\n        rest()',
+    find: 'const isUnused = () => listeners.size === 0 && ',
+    replace: 'const isUnused = () => ',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'the first unsubscribe ends it for all',
   },
