@@ -37,9 +37,8 @@ export type Join = (before: unknown, after: unknown) => unknown
 /** Hints of one store, from this context and from others. */
 export interface Signals {
   /**
-   * Notifies all contexts, the listeners of this instance included. Never throws. `join` says what others are told of
-   * the changes of a commit, given those of the commits before it that they are told of in the same message. @default
-   * `'unknown'`
+   * Notifies all contexts, the listeners of this instance included. Never throws. `join` returns which changes of a
+   * commit are posted to other contexts, given those of the commits before it in the same message. @default `'unknown'`
    */
   post(hint: Hint, join?: Join): void
   listen(listener: (hint: Hint) => void): () => void
@@ -152,8 +151,8 @@ function outbox(channel: BroadcastChannel) {
 }
 
 /**
- * Two commits of one read model as one. If something that is not known came between them, nothing is said of where that
- * began: a reader that knew the first beginning must not believe that it was told everything.
+ * Two commits of one read model as one. If something unknown came between them, the hint does not say where it begins:
+ * a reader that knows the first beginning must not conclude that it knows everything.
  */
 function merged(before: Hint | undefined, after: Hint & { readonly kind: 'committed' }, join: Join): Hint {
   if (before?.kind !== 'committed') return { ...after, changes: join(undefined, after.changes) }

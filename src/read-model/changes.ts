@@ -26,13 +26,13 @@ export type Changes = ReadonlyMap<string, TableChanges> | 'unknown'
 
 /** How many rows are named within one context … */
 const rowsHere = 1024
-/** … and how many in what other contexts are told: each costs them and this one a copy. */
+/** … and how many in a message to other contexts: each costs them and this one a copy. */
 const rowsElsewhere = 64
 /** Index keys for each row that may be named, on average: an index may have one for each entry of a list. */
 const keysForEach = 16
 /** The longest key that is named, in characters, bytes and parts together. */
 const longestKey = 1000
-/** Tables in what others tell. */
+/** Tables in a message. */
 const mostTables = 1000
 
 /** What was made here need not be checked. */
@@ -119,7 +119,7 @@ function sizeOf(key: unknown, depth = 0): number {
 
 /**
  * What one commit and the next one changed, together; of a row that both changed, what the later one made of it. As
- * much as other contexts are told.
+ * much as fits in a message to other contexts.
  */
 export function joined(before: Changes | undefined, after: Changes): Changes {
   if (before === 'unknown' || after === 'unknown') return 'unknown'
@@ -142,29 +142,28 @@ function joinedRows(before: TableChanges, after: TableChanges): TableChanges {
 }
 
 /**
- * Changes as another context told them: any script of the origin can. Whatever is wrong with them makes them
- * `'unknown'`.
+ * Changes as they arrived: any script of the origin can post some. If anything is wrong with them they are `'unknown'`.
  */
-export function checkedChanges(told: unknown): Changes {
-  if (!isMap(told)) return 'unknown'
-  if (ours.has(told)) return told as Changes
-  if (told.size > mostTables) return 'unknown'
+export function checkedChanges(posted: unknown): Changes {
+  if (!isMap(posted)) return 'unknown'
+  if (ours.has(posted)) return posted as Changes
+  if (posted.size > mostTables) return 'unknown'
   const budget = new Budget(rowsElsewhere)
-  for (const [table, rows] of told) {
+  for (const [table, rows] of posted) {
     if (typeof table !== 'string') return 'unknown'
     if (rows === 'unknown') continue
     if (!Array.isArray(rows) || rows.length > budget.rows || !rows.every(isRowChange) || !budget.take(rows))
       return 'unknown'
   }
-  return told as Changes
+  return posted as Changes
 }
 
-const isMap = (told: unknown): told is Map<unknown, unknown> =>
-  typeof told === 'object' && told !== null && tagOf(told) === '[object Map]'
+const isMap = (posted: unknown): posted is Map<unknown, unknown> =>
+  typeof posted === 'object' && posted !== null && tagOf(posted) === '[object Map]'
 
-function isRowChange(told: unknown): told is RowChange {
-  if (typeof told !== 'object' || told === null) return false
-  const { key, keys } = told as { readonly key?: unknown; readonly keys?: unknown }
+function isRowChange(posted: unknown): posted is RowChange {
+  if (typeof posted !== 'object' || posted === null) return false
+  const { key, keys } = posted as { readonly key?: unknown; readonly keys?: unknown }
   if (!isRowKey(key) || sizeOf(key) > longestKey) return false
   if (keys === undefined) return true
   if (!isMap(keys)) return false

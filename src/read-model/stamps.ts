@@ -31,6 +31,7 @@ export const isDrawn = (stamp: string): boolean => stamp !== '' && !stamp.includ
 /** The stamp as hints name it; empty where there is none. */
 export const stampIn = (state: StateRow): string => (isTrue(state) ? (state.stamp?.id ?? '') : '')
 
+// (N47)
 /**
  * The state after a transition, with its stamp: `drawn` if readers see something else. A read model that has none yet
  * gets one with the first change that they see.

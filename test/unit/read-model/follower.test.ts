@@ -23,7 +23,7 @@ function started(stamp = 'a', revision = 1) {
   return mine
 }
 
-describe('takes a hint', () => {
+describe('N48: takes a hint', () => {
   test('that begins where it is, and is there afterwards', () => {
     const mine = started()
     expect(mine.take(hint('a', 'b', 2))).toEqual(one)
@@ -73,7 +73,7 @@ describe('takes a hint', () => {
   })
 })
 
-describe('a look', () => {
+describe('N48: a look', () => {
   test('that hints overtook finds nothing new', () => {
     const mine = started()
     const found = mine.look()
