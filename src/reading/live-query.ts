@@ -3,7 +3,7 @@ import { QueryTimeoutError } from '../errors.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
-import { listenerSet } from '../platform/listeners.js'
+import { listenerSet, type Listeners } from '../platform/listeners.js'
 import { answered, failed, loading, rested, type LiveAnswer, type LiveSnapshot } from './live-snapshot.js'
 import { Replies } from './replies.js'
 
@@ -27,8 +27,8 @@ export interface LiveQuery<V> {
    */
   getServerSnapshot(): LiveSnapshot<V>
   /**
-   * Resolves with the answer; runs the query for it if nobody subscribed. The same promise until the next change, or,
-   * without a subscriber, for 30 s. Rejects with the error of a run that failed, and the next call tries again at once.
+   * Resolves with the answer; runs the query for it if it has no subscriber. The same promise until the next change, or,
+   * without a subscriber, for 30 s. Rejects with the error of a run that failed, and the next call immediately tries again.
    *
    * @example
    * const rows = await view.baskets.live({ limit: 10 }).ready()
@@ -77,10 +77,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   let stop: (() => void) | undefined
   let cancelDeadline = () => {}
   const replies = new Replies<V>(clock, () => restIfUnused())
-  const retry = retries(clock, () => {
-    if (run === undefined) evaluate()
-  })
-
+  const retry = retries(clock, () => run ?? evaluate())
   const set = (next: LiveSnapshot<V>) => {
     if (next === snapshot) return
     snapshot = next
@@ -100,8 +97,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     replies.drop()
     rest()
   }
-  /** Shows that the source ended, if it did. */
-  const end = (): boolean => {
+  const end = () => {
     const error = source.end()
     if (error === undefined || ended) return ended
     ended = true
@@ -119,13 +115,11 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     else retry.later()
     set(next ?? rested(snapshot))
     if (next !== undefined) replies.end(next, again)
-    // Nobody looks, and the next call is a new try.
-    if (next?.status === 'error' && listeners.size === 0) replies.release()
     restIfUnused()
     if (again && stop !== undefined) changed()
   }
   const limit = (mine: Run) => {
-    cancelDeadline = runDeadline(clock, mine, () => finish(mine, failed(snapshot, new QueryTimeoutError(runTimeout))))
+    cancelDeadline = runDeadline(clock, mine, (error) => finish(mine, failed(snapshot, error)))
   }
   const evaluate = () => {
     again = true
@@ -142,7 +136,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
       )
   }
   const changed = () => {
-    // Nobody looks: it runs again when somebody asks.
+    // Unused: it runs again with its next use.
     if (isUnused()) replies.release()
     else evaluate()
     restIfUnused()
@@ -159,34 +153,63 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     }
     return !ended
   }
-  const ready = (): Promise<V> => {
-    if (!start()) return replies.current(snapshot)
-    replies.hold()
-    if (run === undefined) return replies.current(snapshot)
-    return again || source.isLate?.() === true ? replies.next() : replies.current()
-  }
-  return {
-    subscribe(listener) {
-      start()
-      const remove = listeners.add(listener)
-      return () => {
-        if (!remove() || listeners.size > 0) return
-        replies.release()
-        restIfUnused()
-      }
-    },
-    getSnapshot() {
+  return methods({
+    listeners,
+    replies,
+    start,
+    restIfUnused,
+    shown() {
       // With subscribers, the source reports its end.
       if (stop === undefined) end()
       return snapshot
     },
-    getServerSnapshot: () => loading,
-    ready,
-  }
+    isRunning: () => run !== undefined,
+    isLate: () => again || source.isLate?.() === true,
+  })
 }
 
+/** What the methods of a live query work with. */
+interface Inside<V> {
+  readonly listeners: Listeners<[]>
+  readonly replies: Replies<V>
+  start(): boolean
+  restIfUnused(): void
+  shown(): LiveSnapshot<V>
+  isRunning(): boolean
+  /** The run under way does not know of everything that happened. */
+  isLate(): boolean
+}
+
+const methods = <V>({
+  listeners,
+  replies,
+  start,
+  restIfUnused,
+  shown,
+  isRunning,
+  isLate,
+}: Inside<V>): LiveQuery<V> => ({
+  subscribe(listener) {
+    start()
+    const remove = listeners.add(listener)
+    return () => {
+      if (!remove() || listeners.size > 0) return
+      replies.release()
+      restIfUnused()
+    }
+  },
+  getSnapshot: shown,
+  getServerSnapshot: () => loading,
+  ready() {
+    if (!start()) return replies.current(shown())
+    replies.hold()
+    if (!isRunning()) return replies.current(shown())
+    return isLate() ? replies.next() : replies.current()
+  },
+})
+
 /** Runs again after pauses that grow, until it is calm. */
-function retries(clock: Clock, again: () => void): { later(): void; calm(): void } {
+function retries(clock: Clock, again: () => unknown): { later(): void; calm(): void } {
   let failures = 0
   let cancel: (() => void) | undefined
   return {
@@ -207,13 +230,13 @@ function retries(clock: Clock, again: () => void): { later(): void; calm(): void
 }
 
 /** Calls back once a run made no progress for its time. Returns how to stop that. */
-function runDeadline(clock: Clock, run: Run, giveUp: () => void): () => void {
+function runDeadline(clock: Clock, run: Run, giveUp: (error: Error) => void): () => void {
   let cancel = () => {}
   const begin = () => {
     const { since } = run
     cancel = startDeadline(clock, since + runTimeout - clock.monotonic(), () => {
       if (run.since > since) begin()
-      else giveUp()
+      else giveUp(new QueryTimeoutError(runTimeout))
     })
   }
   begin()

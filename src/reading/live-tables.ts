@@ -10,14 +10,14 @@ import { questions, type CountOptions, type TableReader, type TableReaders } fro
  * A table of a view. Equal options return the same live query, as long as it is used: while it has subscribers, for 30 s
  * after that, and while the app holds it. So it may be made where it is shown, in every render.
  *
- * The answers of live queries share what did not change with the answers before, so they must not be changed. The
- * development build freezes them.
+ * What a live query shows shares with what it showed before the parts that are the same, so it must not be changed. The
+ * development build freezes it.
  */
 export interface LiveTable<Row, Index extends string = string> extends TableReader<Row, Index> {
   /**
    * The rows that `getAll` returns, kept up to date.
    *
-   * @throws InvalidArgumentError as `getAll`, but at once
+   * @throws InvalidArgumentError as `getAll`, but immediately
    *
    * @example
    * const largest = view.baskets.live({ index: 'byTotal', direction: 'prev', limit: 10 })
@@ -25,7 +25,7 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
   live(options?: QueryOptions<Index>): LiveQuery<readonly Readonly<Row>[]>
   /** The row of a key, kept up to date. @throws InvalidArgumentError for what cannot be a key */
   liveRow(key: RowKey): LiveQuery<Readonly<Row> | undefined>
-  /** How many rows there are, kept up to date. @throws InvalidArgumentError as `count`, but at once */
+  /** How many rows there are, kept up to date. @throws InvalidArgumentError as `count`, but immediately */
   liveCount(options?: CountOptions<Index>): LiveQuery<number>
 }
 

@@ -21,7 +21,7 @@ export class Memo<Q extends object> {
   /** The one that was used last is the last one. */
   readonly #held = new Map<string, Held<Q>>()
   #cancel: (() => void) | undefined
-  /** When so many are known, those that are gone are removed. */
+  /** Those that are gone are removed once more than that are known. */
   #sweepAt = 2 * mostHeld
   #closed = false
 

@@ -62,13 +62,14 @@ export class Replies<V> {
     return (this.#next ??= replyLater<V>()).promise
   }
 
-  /** A run begins: what was answered is out of date. */
+  /** A run begins: the promise of the one before is over. */
   begin(): void {
     if (this.#current?.isSettled === true) this.#current = undefined
   }
 
   /** A run ended with this. After an error the next call is a new try. `again`: another run follows immediately. */
   end(snapshot: LiveSnapshot<V>, again: boolean): void {
+    if (snapshot.status === 'error') this.release()
     const [current, next] = [this.#current, this.#next]
     this.#next = undefined
     current?.settle(snapshot)
@@ -76,7 +77,7 @@ export class Replies<V> {
     this.#current = again ? next : snapshot.status === 'error' ? undefined : (next ?? current)
   }
 
-  /** Ends all of it; what waits is told this. */
+  /** Ends all of it; promises that wait settle with `snapshot`. */
   drop(snapshot?: LiveSnapshot<V>): void {
     this.release()
     const replies = [this.#current, this.#next]

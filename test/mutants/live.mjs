@@ -115,8 +115,8 @@ export default [
   {
     id: 'live-13',
     file: 'src/reading/live-query.ts',
-    find: 'if (run.since > since) begin()\n      else giveUp()',
-    replace: 'giveUp()',
+    find: 'if (run.since > since) begin()\n      else giveUp(',
+    replace: 'giveUp(',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run that gets on is given up all the same',
   },
