@@ -200,7 +200,7 @@ function settled<T>(
   })
   const turns = options.turns ?? (options.mode === 'readonly' ? 'one' : 'several')
   if (turns === 'several') opened?.(transaction)
-  const end = watchEnd<T>(database, transaction, options)
+  // What ends it is heard of in a later task. So the storage has its work first, and does it meanwhile.
   const working = begun(work, transaction)
   // Without it the transaction ends by itself after its last request.
   if (turns === 'one' && mayCommitEarly()) {
@@ -210,6 +210,7 @@ function settled<T>(
       // It has failed already, and `working` says how.
     }
   }
+  const end = watchEnd<T>(database, transaction, options)
   working.then(end.worked, end.failed)
   return end.answer
 }
