@@ -54,7 +54,7 @@ export class AppendQueue {
     // as for encoding the event.
     const turn =
       this.#placed === 0 && isPrepared(preparing)
-        ? this.#store(preparing, options)
+        ? (signal?.throwIfAborted(), this.#store(preparing, options))
         : (signal == null ? before : abortable(before, signal)).then(async () => {
             const prepared = await preparing
             if ('late' in prepared) return prepared as Extract<A, LateAppend>

@@ -8,8 +8,8 @@ import { readWrites } from '../../../src/log/read-writes.js'
 import { encodeRecords, type CommitRecord } from '../../../src/log/record/record.js'
 import { systemClock } from '../../../src/platform/clock.js'
 import { Connection } from '../../../src/platform/connection.js'
-import { commitWritten, transact } from '../../../src/platform/indexeddb.js'
-import { deposit, deposits, streamCount } from '../../cases/workload.js'
+import { transact } from '../../../src/platform/indexeddb.js'
+import { deposit, streamCount } from '../../cases/workload.js'
 import { committed, openDatabase, writing } from '../../raw/database.js'
 import { recordPerCommit, writerOf } from '../../raw/layouts.js'
 
@@ -18,7 +18,11 @@ type Append = (n: number) => Promise<unknown>
 const context = { catalogue: anyEvents, codec: undefined, clock: systemClock, maxEventCharacters: 1024 * 1024 }
 const prepare = (n: number, version: number) => {
   const { stream, type, data } = deposit(n)
-  return prepareAppend(readWrites([{ stream, expectedVersion: version, events: [{ type, data }] }]), {}, context) as never
+  return prepareAppend(
+    readWrites([{ stream, expectedVersion: version, events: [{ type, data }] }]),
+    {},
+    context,
+  ) as never
 }
 
 function create(indexes: readonly string[]) {
@@ -191,8 +195,6 @@ const steps: Record<string, (name: string) => Promise<Append>> = {
     }
   },
 }
-void commitWritten, deposits
-
 Object.assign(window, {
   bench: true,
   async experiment({ rounds = 40, each = 50, only = '' }) {

@@ -39,12 +39,20 @@ const limit = setTimeout(closeAll, limitMs)
 try {
   const url = `http://127.0.0.1:${server.httpServer.address().port}/`
   const browser = await openBrowser({ engine, url, profile: profile.path })
-  const times = await browser.page.evaluate((options) => window.experiment(options), { rounds: Number(rounds), only: process.argv[4] ?? "" })
-  console.log(`## ${browser.version}\n\n| step | ms, median | quartiles | speed, of the first |\n| --- | ---: | ---: | ---: |`)
+  const times = await browser.page.evaluate((options) => window.experiment(options), {
+    rounds: Number(rounds),
+    only: process.argv[4] ?? '',
+  })
+  console.log(
+    `## ${browser.version}\n\n| step | ms, median | quartiles | speed, of the first |\n| --- | ---: | ---: | ---: |`,
+  )
   const at = (all, share) => all.toSorted((one, other) => one - other)[Math.floor(all.length * share)]
   const [first] = Object.values(times)
   for (const [name, all] of Object.entries(times)) {
-    const ratio = at(first.map((time, round) => time / all[round]), 0.5)
+    const ratio = at(
+      first.map((time, round) => time / all[round]),
+      0.5,
+    )
     console.log(
       `| ${name} | ${at(all, 0.5).toFixed(3)} | ${at(all, 0.25).toFixed(3)} to ${at(all, 0.75).toFixed(3)} | ${ratio.toFixed(2)} |`,
     )
