@@ -1,5 +1,5 @@
 // node bench/experiments/append/run.mjs [engine] [rounds]
-// What a single append costs, in steps from IndexedDB by hand to the library, by turns in one page. Prints Markdown.
+// What a single append costs, in steps from IndexedDB by hand to the library, alternately in one page. Prints Markdown.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
