@@ -3,10 +3,11 @@ import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
 import type { IndexKey, KeyRange, RowKey } from './keys.js'
+import type { Selection } from './selection.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
 
 /** Which rows, and in what order. */
-export interface QueryOptions<Index extends string = string> {
+export interface QueryOptions<Index extends string = string, Row = unknown> {
   /** @default the key of the table */
   readonly index?: Index
   /**
@@ -14,26 +15,27 @@ export interface QueryOptions<Index extends string = string> {
    * @default every row
    */
   readonly range?: KeyRange | IndexKey
+  /**
+   * Several of those, instead of `range`: the rows of all of them, each once, in one order and at one moment. An empty
+   * list selects no row.
+   */
+  readonly ranges?: readonly (KeyRange | IndexKey)[]
   /** @default 'next' */
   readonly direction?: 'next' | 'prev'
   /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
   readonly limit?: number
-}
-
-/** The same, checked. */
-export interface Selection {
-  readonly index?: string | undefined
-  /** @default every key */
-  readonly range?: KeyRange
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev' | undefined
-  /** Below 2 ** 32, or `Infinity`. @default Infinity */
-  readonly limit?: number
+  /**
+   * Only rows that come behind this one, in the order of `index` and, among equal ones, of the key: the last row of the
+   * page before, or as much of it as has its key and the properties of the index. The row itself may be gone meanwhile.
+   * @default from the first one on
+   */
+  readonly after?: Partial<Row>
 }
 
 /** A question to a table that readers see. */
 export type Query =
   | { readonly kind: 'get'; readonly key: RowKey }
+  | { readonly kind: 'many'; readonly keys: readonly RowKey[] }
   | { readonly kind: 'all'; readonly options: Selection }
   | { readonly kind: 'count'; readonly options: Selection }
 
