@@ -96,7 +96,7 @@ export {
   type TableWriters,
   type TypedTable,
 } from './read-model/define.js'
-export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
+export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { ReservedTableName } from './read-model/reserved-names.js'
 export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
