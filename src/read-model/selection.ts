@@ -4,9 +4,43 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { keysIn } from './index-keys.js'
 import type { IndexPaths } from './index-paths.js'
-import { checkedRange, compareKeys, copyOfKey, inRange, isEmptyRange, type KeyRange, type RowKey } from './keys.js'
+import {
+  checkedRange,
+  compareKeys,
+  copyOfKey,
+  inRange,
+  isEmptyRange,
+  type IndexKey,
+  type KeyRange,
+  type RowKey,
+} from './keys.js'
 import { keyOfRow } from './row-key.js'
-import type { QueryOptions } from './storage.js'
+
+/** Which rows, and in what order. */
+export interface QueryOptions<Index extends string = string, Row = unknown> {
+  /** @default the key of the table */
+  readonly index?: Index
+  /**
+   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
+   * @default every row
+   */
+  readonly range?: KeyRange | IndexKey
+  /**
+   * Several of those, instead of `range`: the rows of all of them, each once, in one order and at one moment. An empty
+   * list selects no row.
+   */
+  readonly ranges?: readonly (KeyRange | IndexKey)[]
+  /** @default 'next' */
+  readonly direction?: 'next' | 'prev'
+  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
+  readonly limit?: number
+  /**
+   * Only rows that come behind this one, in the order of `index` and, among equal ones, of the key: the last row of the
+   * page before, or as much of it as has its key and the properties of the index. The row itself may be gone meanwhile.
+   * @default from the first one on
+   */
+  readonly after?: Partial<Row>
+}
 
 /** Where a row is in an index: under which key, and its own key. */
 export interface Place {

@@ -2,35 +2,9 @@
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
-import type { IndexKey, KeyRange, RowKey } from './keys.js'
+import type { RowKey } from './keys.js'
 import type { Selection } from './selection.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
-
-/** Which rows, and in what order. */
-export interface QueryOptions<Index extends string = string, Row = unknown> {
-  /** @default the key of the table */
-  readonly index?: Index
-  /**
-   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
-   * @default every row
-   */
-  readonly range?: KeyRange | IndexKey
-  /**
-   * Several of those, instead of `range`: the rows of all of them, each once, in one order and at one moment. An empty
-   * list selects no row.
-   */
-  readonly ranges?: readonly (KeyRange | IndexKey)[]
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev'
-  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
-  readonly limit?: number
-  /**
-   * Only rows that come behind this one, in the order of `index` and, among equal ones, of the key: the last row of the
-   * page before, or as much of it as has its key and the properties of the index. The row itself may be gone meanwhile.
-   * @default from the first one on
-   */
-  readonly after?: Partial<Row>
-}
 
 /** A question to a table that readers see. */
 export type Query =

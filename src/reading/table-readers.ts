@@ -2,8 +2,8 @@
 import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
 import { say } from '../messages.js'
 import { checkedKey, checkedKeys, type RowKey } from '../read-model/keys.js'
-import { checkedSelection } from '../read-model/selection.js'
-import type { Answer, Query, QueryOptions } from '../read-model/storage.js'
+import { checkedSelection, type QueryOptions } from '../read-model/selection.js'
+import type { Answer, Query } from '../read-model/storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies. */
 export interface TableReader<Row, Index extends string = string> {
