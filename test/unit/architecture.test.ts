@@ -39,6 +39,7 @@ const packages = new Set(['idb'])
 /** What the entry of a binding imports: its framework, which the app has. */
 const frameworks: Readonly<Record<string, readonly string[]>> = {
   'bindings/react.ts': ['react'],
+  'bindings/signals.ts': ['@preact/signals-core'],
 }
 
 const files = existsSync(root)
