@@ -13,9 +13,11 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
+  'tidemark/signals': 'src/bindings/signals.ts',
+  'tidemark/lit': 'src/bindings/lit.ts',
 }
 /** Of the app: what a binding costs is measured without its framework. */
-const frameworks = ['react']
+const frameworks = ['react', '@preact/signals-core']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
@@ -97,6 +99,13 @@ export const budgets = [
     names: 'liveProjection',
     budget: kib(4.4),
     without: ['src/projection/', ...commands, 'node_modules/'],
+  },
+  {
+    title: 'toObservable',
+    entry: 'tidemark',
+    names: 'toObservable',
+    budget: kib(0.3),
+    without: [...projection.filter((folder) => folder !== 'src/reading/'), ...commands, 'src/log/', 'node_modules/'],
   },
   {
     title: 'verifyEventStore',
