@@ -8,11 +8,10 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
-import type { Signals } from '../platform/signals.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
-import { watchCommits } from './commits.js'
+import { engineOf, type QueryEngine } from './engine.js'
 import { identityOf } from './identity.js'
 import { KeyTexts } from './key-texts.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
@@ -113,7 +112,7 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
   const { signals } = storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
   const key = projectionKey(definition)
-  const { storage } = await openStorage(store, definition as unknown as Projection<E>)
+  const { storage, lookout } = await openStorage(store, definition as unknown as Projection<E>)
   try {
     // The app asks: one try immediately, whatever failed before.
     await storage.open({ urgent: true })
@@ -121,41 +120,28 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
     storage.close()
     throw error
   }
-  return view(definition.tables, key, storage, signals, clock)
+  return view(definition.tables, key, storage, engineOf(key, lookout(clock), signals, clock))
 }
 
-function view<T extends Tables>(
-  tables: T,
-  key: string,
-  storage: ReadModelStorage,
-  signals: Signals,
-  clock: Clock,
-): ReadModel<T> {
+function view<T extends Tables>(tables: T, key: string, storage: ReadModelStorage, engine: QueryEngine): ReadModel<T> {
   let closed = false
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
   const ports: QueryPorts = {
-    storage,
+    engine,
     async ask(table: string, query: Query) {
       if (closed) throw closedError()
-      const { values, state } = await storage.queries([{ table, query }])
+      const { values, state } = await engine.ask([{ table, query }])
       return { value: values[0], state }
     },
     end: () => (closed ? closedError() : undefined),
-    watch(changed, ended) {
-      const stop = watchCommits(key, storage, signals, clock, changed)
-      const remove = watching.add(ended)
-      return () => {
-        remove()
-        stop()
-      }
-    },
+    onEnd: watching.add,
   }
   const texts = __DEV__ ? new KeyTexts(key) : undefined
-  const known = new Memo<LiveQuery<unknown>>(clock)
+  const known = new Memo<LiveQuery<unknown>>(engine.clock)
   const made = <V>(query: ModelQuery<T, V>, rested?: () => void): LiveQuery<V> =>
-    liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, clock)
+    liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, engine.clock)
   const memoised = <V>(identity: string, query: ModelQuery<T, V>): LiveQuery<V> =>
     known.get(identity, (used) => made(query, used)) as LiveQuery<V>
   const readable = liveTables(tables, readers(tables, ports.ask), memoised)
@@ -165,7 +151,7 @@ function view<T extends Tables>(
     known.close()
     storage.close()
   }
-  return disposable<ReadModel<T>>(
+  const model = disposable<ReadModel<T>>(
     {
       ...readable,
       tables: readable,
@@ -183,4 +169,15 @@ function view<T extends Tables>(
     } as unknown as Omit<ReadModel<T>, typeof Symbol.asyncDispose>,
     close,
   )
+  engines.set(model, engine)
+  return model
 }
+
+/** The engines of views. */
+const engines = new WeakMap<object, QueryEngine>()
+
+/**
+ * Resolves once the live queries of a view that have subscribers show every commit up to a position, as far as that is
+ * stored. Never rejects.
+ */
+export const published = async (view: object, position: number): Promise<void> => engines.get(view)?.published(position)

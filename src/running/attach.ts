@@ -5,6 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import type { Listeners } from '../platform/listeners.js'
+import type { Clock } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { ProjectorOptions } from '../projection/config.js'
@@ -12,10 +13,11 @@ import type { LeadershipHints } from '../projection/hand-over.js'
 import type { Backend } from '../projection/leadership.js'
 import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
-import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import type { ProjectionControls, ProjectionState, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import { useDefinition } from './definitions.js'
+import { modelLookout, type Lookout } from './model-lookout.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
 
@@ -23,6 +25,8 @@ import { openStorage } from './shared-storage.js'
 export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
+  /** Calls back with each look at the stored state by the clock. */
+  watch(clock: Clock): Lookout<ProjectionState>
   /** The app calls: runs of this context that wait after a failure of the storage try again immediately. */
   retryNow(): void
 }
@@ -47,7 +51,7 @@ async function attachModel<E extends EventShape>(
   store: TidemarkStore<E>,
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
-  const { storage, waiting } = await openStorage(store, definition)
+  const { storage, waiting, lookout } = await openStorage(store, definition)
   const { signals } = storeInternals(store)
   const target = readModelTarget(definition, storage, {
     head: () => store.head(),
@@ -57,7 +61,13 @@ async function attachModel<E extends EventShape>(
       if (hint !== undefined) signals.post(hint, joinChanges)
     },
   })
-  return attached(store, target, waiting, (how) => storage.open(how))
+  return attached(
+    store,
+    target,
+    waiting,
+    (clock) => lookout(clock).watch,
+    (how) => storage.open(how),
+  )
 }
 
 /** Throws synchronously for what is not a projector. */
@@ -78,7 +88,7 @@ function attachPlain<E extends EventShape, C>(
     const definition = projector as unknown as Projector<never>
     const { waiting, release } = useDefinition(store.name, storeInternals(store), definition)
     close = release
-    return attached(store, target, waiting)
+    return attached(store, target, waiting, (clock) => modelLookout(() => target.state(), clock))
   }
   return join()
 }
@@ -100,6 +110,7 @@ function attached<E extends EventShape>(
   store: TidemarkStore<E>,
   target: Attached<E>['target'],
   waiting: Listeners<[]>,
+  watch: Attached<E>['watch'],
   openRows?: (how: OpenOptions) => Promise<unknown>,
 ): Attached<E> {
   const parts = storeInternals(store)
@@ -129,7 +140,7 @@ function attached<E extends EventShape>(
     reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
     onRetryNow: waiting.add,
   }
-  return { target, backend, retryNow: waiting.tell }
+  return { target, backend, watch, retryNow: waiting.tell }
 }
 
 /** Finds one event. The result rejects with InvalidArgumentError if it is not in the log. */
