@@ -165,6 +165,18 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     })
     return exchanged(target, { ...wrappersOf(target), ...Object.fromEntries(parts), ...more })
   }
+  const disturbedLoop = (
+    call: 'readStream' | 'readPage',
+    subject: string,
+    loop: () => AsyncIterable<unknown> | undefined,
+  ) => {
+    const at = next(call)
+    return (async function* () {
+      failAt(call, at, 'before', subject)
+      yield* loop() ?? []
+      failAt(call, at, 'after', subject)
+    })()
+  }
   const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
     readPage: around(target, 'readPage'),
     append: around(target, 'append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
@@ -172,16 +184,15 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     save: around(target, 'save'),
     tryAcquire: around(target, 'tryAcquire', undefined, giveBack),
     acquire: around(target, 'acquire', undefined, giveBack),
-    readStream: (stream: string, ...rest: never[]) => {
-      const at = next('readStream')
-      return (async function* () {
-        failAt('readStream', at, 'before', ` '${stream}'`)
-        yield* target.readStream?.(stream, ...rest) ?? []
-        failAt('readStream', at, 'after', ` '${stream}'`)
-      })()
-    },
+    readStream: (stream: string, ...rest: never[]) =>
+      disturbedLoop('readStream', ` '${stream}'`, () => target.readStream?.(stream, ...rest)),
     read: (...[readOptions]: [ReadAllOptions?]) =>
-      new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, readOptions), readOptions?.signal),
+      readOptions?.direction === 'backwards'
+        ? disturbedLoop('readPage', '', () => target.read?.(readOptions))
+        : new EventIterator(
+            readPages(around(target, 'readPage') as unknown as ReadPage, readOptions),
+            readOptions?.signal,
+          ),
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }
