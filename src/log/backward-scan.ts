@@ -1,164 +1,119 @@
 /** What reading backwards has found so far. Takes records from the last one on; reads nothing itself. */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
-import type { ReadAllOptions, ReadStreamOptions } from './event-store.js'
+import type { ReadAllOptions } from './event-store.js'
 import { compileFilter, type CompiledFilter } from './filter.js'
 import type { FoundEvents } from './pages.js'
 import type { StoredEvent } from './record/record-text.js'
 import { assertPlaced, decodeRecord, editedError, endOf, holeError, type CommitRecord } from './record/record.js'
 
 /** How many events a request looks for at most, at first and later. A caller that stops early has not paid for much. */
-const wanted = [1024, 4096] as const
+const most = [1024, 4096] as const
 
-/** A scan of the log, or of one stream. */
-export abstract class BackwardScan {
-  /** In a log positions, in a stream versions: only what is after this is wanted, … */
+/** Of the log, or of one stream: places are positions, or versions. */
+export class BackwardScan {
+  readonly stream: string | undefined
+  readonly #filter: CompiledFilter
+  /** Only what is after this place is wanted, … */
   readonly after: number
-  /** … and before this, which moves down with what was looked at. */
+  /** … and before this one, which moves down with what was looked at. */
   before: number
   /** How many more events are wanted. */
-  left: number
-  /** Whether a record was taken: until then it is not known whether `before` is within the log, or the stream. */
+  #left: number
+  /** Whether a record was taken: until then `before` may be behind the end. */
   begun = false
-  #found: StoredEvent[] = []
-  #broken = new Map<number, string>()
+  #scanned = 0
+  #matched = 0
+  /** Of the event that was taken last. */
+  #position = 0
+  #taken: { found: StoredEvent[]; broken: Map<number, string> } = { found: [], broken: new Map() }
 
-  constructor({ after = 0, before = Infinity, limit = Infinity }: ReadStreamOptions) {
+  constructor({ after = 0, before = Infinity, limit = Infinity, filter = {} }: ReadAllOptions, stream?: string) {
+    this.stream = stream
     this.after = after
     this.before = before
-    this.left = limit
+    this.#left = limit
+    this.#filter = compileFilter(filter)
   }
 
   get isDone(): boolean {
-    return this.left === 0 || this.before <= this.after + 1
+    return this.#left === 0 || this.before <= this.after + 1
   }
 
-  /** How many events the next request should look at. */
+  /** How many events the next request should look at; by the share that was wanted so far. */
   get wanted(): number {
-    return Math.min(this.left / this.share, this.before - 1 - this.after, wanted[this.begun ? 1 : 0])
-  }
-
-  /** The share of the events looked at that are wanted: never 0. */
-  abstract get share(): number
-
-  /** Takes what a record holds. Returns the error of what was edited or is missing, with which the reading ends. */
-  abstract takeRecord(record: CommitRecord): Error | undefined
-
-  /** Nothing comes before what was taken. Returns the error of what is missing. */
-  abstract ended(): Error | undefined
-
-  /** Hands over what was found since the last call. */
-  take(): FoundEvents {
-    const taken = { found: this.#found, broken: this.#broken }
-    this.#found = []
-    this.#broken = new Map()
-    return taken
-  }
-
-  protected found(event: StoredEvent, problem?: string): void {
-    if (problem !== undefined) this.#broken.set(event.position, problem)
-    this.#found.push(event)
-    this.left -= 1
-  }
-}
-
-export class LogBackwards extends BackwardScan {
-  readonly #filter: CompiledFilter
-  /** The record that comes next is the last one of the log: `before` may be beyond it. */
-  isLast: boolean
-  #scanned = 0
-  #matched = 0
-
-  constructor(options: ReadAllOptions) {
-    super(options)
-    this.#filter = compileFilter(options.filter ?? {})
-    this.isLast = this.before === Infinity
-  }
-
-  get share(): number {
-    return this.#scanned === 0 ? 1 : Math.max(this.#matched, 1) / this.#scanned
+    const share = this.#scanned === 0 ? 1 : Math.max(this.#matched, 1) / this.#scanned
+    return Math.min(this.#left / share, this.before - 1 - this.after, most[this.begun ? 1 : 0])
   }
 
   takeEvent(event: StoredEvent, problem?: string): void {
-    this.before = event.position
+    const { found, broken } = this.#taken
+    this.before = this.#placeOf(event)
+    this.#position = event.position
     this.#scanned += 1
     // Whether the filter matches what cannot be decoded is not known.
-    if (problem === undefined && !this.#filter.all && !this.#filter.matches(event)) return
+    if (problem !== undefined) broken.set(event.position, problem)
+    else if (!this.#filter.all && !this.#filter.matches(event)) return
     this.#matched += 1
-    this.found(event, problem)
+    this.#left -= 1
+    found.push(event)
   }
 
-  takeRecord(record: CommitRecord): Error | undefined {
-    assertPlaced(record)
-    this.begun = true
-    const next = endOf(record) + 1
-    if (this.isLast) this.before = Math.min(this.before, next)
-    this.isLast = false
-    if (next < this.before) return holeError(next, this.before - 1)
-    const { events, problem } = decodeRecord(record)
-    for (const event of events.reverse()) {
-      if (event.position >= this.before) continue
-      if (this.isDone) break
-      this.takeEvent(event, problem)
-    }
-    return undefined
-  }
-
-  ended(): Error | undefined {
-    return this.begun ? holeError(1, this.before - 1) : undefined
-  }
-}
-
-export class StreamBackwards extends BackwardScan {
-  readonly stream: string
-  /** Of the event that was taken last. */
-  #position = 0
-
-  constructor(stream: string, options: ReadStreamOptions) {
-    super(options)
-    this.stream = stream
-  }
-
-  get share(): number {
-    return 1
-  }
-
+  /** Takes what a record holds. Returns the error of what was edited or is missing, with which the reading ends. */
   takeRecord(record: CommitRecord): Error | undefined {
     assertPlaced(record)
     const { stream } = this
     const { events, problem } = decodeRecord(record)
-    if (problem !== undefined) {
+    if (stream !== undefined && problem !== undefined) {
       // Which of them are in the stream is not known, and none of them can be read.
-      this.found(events.at(-1) as StoredEvent, problem)
+      this.takeEvent(events.at(-1) as StoredEvent, problem)
       return undefined
     }
     // What was edited may be anything.
-    const [, last] = record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream) ?? []
-    if (!Number.isSafeInteger(last))
-      return editedError(record.at, say`A record says that stream '${stream}' is at version ${describe(last)}`)
-    if (!this.begun) this.before = Math.min(this.before, (last as number) + 1)
+    const end: unknown =
+      stream === undefined
+        ? endOf(record)
+        : record.heads.find((head: CommitRecord['heads'][number] | null) => head?.[0] === stream)?.[1]
+    if (!Number.isSafeInteger(end))
+      return editedError(record.at, say`A record says that stream '${stream}' is at version ${describe(end)}`)
+    if (!this.begun) this.before = Math.min(this.before, (end as number) + 1)
     this.begun = true
     const { before } = this
     for (const event of events.reverse()) {
-      if (event.stream !== stream || event.version >= before) continue
+      const place = this.#placeOf(event)
+      if (place >= before || (stream !== undefined && event.stream !== stream)) continue
       if (this.isDone) break
-      if (event.version !== this.before - 1)
-        return this.#missing(event.position, say`version ${describe(event.version)}`)
-      this.before = event.version
-      this.#position = event.position
-      this.found(event)
+      if (place !== this.before - 1) return this.#missing(event.position)
+      this.takeEvent(event, problem)
     }
-    return this.before < before || this.isDone ? undefined : this.#missing(record.at, say`nothing`)
+    // A record of a stream was asked for because it says that it holds a version.
+    return stream === undefined || this.before < before || this.isDone ? undefined : this.#missing(record.at)
   }
 
+  /** Nothing comes before what was taken. Returns the error of what is missing. */
   ended(): Error | undefined {
-    return this.begun ? this.#missing(this.#position, say`nothing more`) : undefined
+    return this.begun ? this.#missing(this.stream === undefined ? 0 : this.#position) : undefined
   }
 
-  #missing(position: number, there: string): Error {
-    return editedError(
-      position,
-      say`Stream '${this.stream}' has ${there} at position ${position}, where version ${this.before - 1} is expected`,
-    )
+  /** Hands over what was found since the last call. */
+  take(): FoundEvents {
+    const taken = this.#taken
+    this.#taken = { found: [], broken: new Map() }
+    return taken
+  }
+
+  #placeOf({ position, version }: StoredEvent): number {
+    return this.stream === undefined ? position : version
+  }
+
+  /** @param position of what is there instead */
+  #missing(position: number): Error {
+    const { stream, before } = this
+    return stream === undefined
+      ? holeError(position + 1, before - 1)
+      : editedError(
+          position,
+          say`Stream '${stream}' lacks version ${before - 1}, which position ${position} should hold`,
+        )
   }
 }

@@ -4,86 +4,40 @@ import { readBackwards } from '../../platform/backwards.js'
 import { readsBackwards } from '../../platform/engine-quirks.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { Slices } from '../../platform/slices.js'
-import type { BackwardScan, LogBackwards, StreamBackwards } from '../backward-scan.js'
+import type { BackwardScan } from '../backward-scan.js'
 import { finishStream, type Decoding, type EventPages } from '../pages.js'
 import type { CommitRecord } from '../record/record.js'
 import { mayBeLoss, readOneByOne } from './lost-records.js'
 import type { PageSource } from './page-reading.js'
-import { firstKey, readCommits, streamRange } from './queries.js'
-import type { RequestSizes } from './request-sizes.js'
+import { readCommits, streamRange } from './queries.js'
 import { assertAnswering } from './sentinel.js'
 
-/** Asks for the records that come next, the last one first. */
-export interface BackwardPlan {
-  readonly scan: BackwardScan
-  /** How many records to ask for. */
-  count(): number
-  arrived(records: readonly CommitRecord[]): void
-  /** Some of them, before it first waits. */
-  records(commits: IDBObjectStore, count: number): Promise<unknown[]>
-  /** The key of the first one, if there is one. */
-  key(commits: IDBObjectStore): Promise<IDBValidKey | undefined>
+interface Ask {
+  readonly range: IDBKeyRange | null
+  /** The first records of the range, instead of the last ones. */
+  readonly forwards?: boolean
+  readonly count: number
 }
 
-/** The key of a record: of the last one in a range, or the first one. */
-const keyIn = (
-  source: IDBObjectStore | IDBIndex,
-  range: IDBKeyRange | null,
-  direction: IDBCursorDirection = 'prev',
-): Promise<IDBValidKey | undefined> =>
-  requested(source.openKeyCursor(range, direction)).then((cursor) => cursor?.primaryKey)
-
-/** Compaction may have put what comes next into a record that holds more: its key is still the last one below. */
-const below = (before: number): IDBKeyRange | null =>
-  before === Infinity ? null : IDBKeyRange.upperBound(before, true)
-
-/** Of the whole log. */
-export const logPlan = (scan: LogBackwards, sizes: RequestSizes): BackwardPlan => {
-  /** Whether the log ends before the bound that was given. */
-  const later = async (commits: IDBObjectStore) => {
-    if (!scan.begun && scan.before !== Infinity)
-      scan.isLast = (await firstKey(commits, IDBKeyRange.lowerBound(scan.before))) === undefined
+/**
+ * Asks for the records that come next. The log: those that begin below. A record that compaction joined may hold more
+ * than is missing, and begins there all the same. A stream: the index has each record under the last version that it
+ * holds, so what comes next may be in one that ends later.
+ */
+function asksOf({ stream, begun, before, after }: BackwardScan, count: number): Ask[] {
+  const bounded = before !== Infinity
+  if (stream === undefined) {
+    const below = { range: bounded ? IDBKeyRange.upperBound(before, true) : null, count }
+    // Whether the log ends before the bound that was given.
+    return bounded && !begun ? [{ range: IDBKeyRange.lowerBound(before), forwards: true, count: 1 }, below] : [below]
   }
-  return {
-    scan,
-    count: () => sizes.recordsFor(scan.wanted),
-    arrived: (records) => sizes.arrived([...records].reverse()),
-    records: (commits, count) =>
-      Promise.all([readBackwards(commits, below(scan.before), count), later(commits)]).then(([records]) => records),
-    key: (commits) => Promise.all([keyIn(commits, below(scan.before)), later(commits)]).then(([key]) => key),
-  }
-}
-
-/** Of one stream: the index has each record under the last version that it holds. */
-export const streamPlan = (scan: StreamBackwards, sizes: RequestSizes): BackwardPlan => {
-  const { stream, after } = scan
-  return {
-    scan,
-    // Each holds at least one event of the stream.
-    count: () => Math.min(sizes.ofStream, scan.wanted),
-    arrived: (records) => sizes.streamArrived(records),
-    async records(commits, count) {
-      const heads = commits.index('heads')
-      const { before } = scan
-      if (before === Infinity) return readBackwards(heads, streamRange(stream, after + 1), count)
-      // The one that holds the version before, which may end with a later one; and those that end earlier, which are all
-      // if the stream has fewer versions.
-      const others = scan.begun ? count - 1 : count
-      const [holder, earlier] = await Promise.all([
-        requestedAll(heads.getAll(streamRange(stream, before - 1), 1)),
-        others > 0 && after + 2 < before
-          ? readBackwards(heads, IDBKeyRange.bound([stream, after + 1], [stream, before - 1], false, true), others)
-          : [],
-      ])
-      return [...holder, ...earlier]
-    },
-    async key(commits) {
-      const heads = commits.index('heads')
-      const { before } = scan
-      const holder = before === Infinity ? undefined : await keyIn(heads, streamRange(stream, before - 1), 'next')
-      return holder ?? keyIn(heads, streamRange(stream, after + 1))
-    },
-  }
+  if (!bounded) return [{ range: streamRange(stream, after + 1), count }]
+  const holder = { range: streamRange(stream, before - 1), forwards: true, count: 1 }
+  // All of them, if the stream ends before the bound.
+  const others = begun ? count - 1 : count
+  return others > 0 && after + 2 < before
+    ? [holder, { range: IDBKeyRange.bound([stream, after + 1], [stream, before - 1], false, true), count: others }]
+    : [holder]
 }
 
 /** What is no record any more ends the reading as well, behind what comes before it. */
@@ -98,44 +52,68 @@ function taken(scan: BackwardScan, record: CommitRecord): unknown {
 /** In pages. */
 export async function* backwards<E extends EventShape>(
   { connection, what, sizes }: PageSource,
-  plan: (sizes: RequestSizes) => BackwardPlan,
+  begin: () => BackwardScan,
   decoding: Decoding,
   signal: AbortSignal | undefined,
 ): EventPages<E> {
-  const { scan, count, arrived, records, key } = plan(sizes)
+  const scan = begin()
+  const isLog = scan.stream === undefined
   const slices = new Slices()
-  const pending = () => finishStream<E>(scan.take(), decoding, signal)
-  const ask = async (most: number) => {
+  const ask = async (): Promise<readonly CommitRecord[]> => {
+    const { wanted } = scan
+    // Each record of a stream holds at least one event of it.
+    const count = isLog ? sizes.recordsFor(wanted) : Math.min(sizes.ofStream, wanted)
+    const asks = asksOf(scan, count)
+    const sourceOf = (commits: IDBObjectStore) => (isLog ? commits : commits.index('heads'))
     try {
-      // A cursor waits for its records one by one.
-      const turns = most === 1 || readsBackwards() ? 'one' : 'several'
-      return (await readCommits(connection, what, (commits) => records(commits, most), turns)) as CommitRecord[]
+      const records = await readCommits(
+        connection,
+        what,
+        (commits) => {
+          const source = sourceOf(commits)
+          return Promise.all(
+            asks.map(({ range, forwards, count }) =>
+              forwards === true ? requestedAll(source.getAll(range, count)) : readBackwards(source, range, count),
+            ),
+          )
+        },
+        // A cursor waits for its records one by one.
+        count === 1 || readsBackwards() ? 'one' : 'several',
+      )
+      return records.flat() as CommitRecord[]
     } catch (error) {
       if (!mayBeLoss(error)) throw error
-      const next = await readCommits(connection, what, key, 'several')
-      return readOneByOne(connection, next === undefined ? [] : [next], what)
+      const keyOf = async (commits: IDBObjectStore) => {
+        for (const { range, forwards } of asks) {
+          const cursor = await requested(sourceOf(commits).openKeyCursor(range, forwards === true ? 'next' : 'prev'))
+          if (cursor !== null) return [cursor.primaryKey]
+        }
+        return []
+      }
+      return readOneByOne(connection, await readCommits(connection, what, keyOf, 'several'), what)
     }
   }
   while (!scan.isDone) {
     signal?.throwIfAborted()
-    const found = await ask(count())
-    if (found.length === 0) {
+    const records = await ask()
+    if (records.length === 0) {
       await assertAnswering(connection)
       const problem = scan.ended()
       if (problem !== undefined) throw problem
       return
     }
     slices.began()
-    for (const record of found) {
+    for (const record of records) {
       const problem = taken(scan, record)
-      if (problem === undefined && !slices.isOver && !scan.isDone && record !== found.at(-1)) continue
+      if (problem === undefined && !slices.isOver && !scan.isDone && record !== records.at(-1)) continue
       // What comes before the damage comes first.
-      yield* pending()
+      yield* finishStream<E>(scan.take(), decoding, signal)
       if (problem !== undefined) throw problem
       if (scan.isDone) return
       await slices.turn()
     }
     // Now it is known that they are what they should be.
-    arrived(found)
+    if (isLog) sizes.arrived([...records].reverse())
+    else sizes.streamArrived(records)
   }
 }

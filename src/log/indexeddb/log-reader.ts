@@ -8,7 +8,7 @@ import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { Slices } from '../../platform/slices.js'
 import type { Codec } from '../encode.js'
-import { LogBackwards, StreamBackwards } from '../backward-scan.js'
+import { BackwardScan } from '../backward-scan.js'
 import type { PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
@@ -16,7 +16,7 @@ import { PageScan } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
 import { StreamScan } from '../stream-scan.js'
-import { backwards, logPlan, streamPlan } from './backward-reading.js'
+import { backwards } from './backward-reading.js'
 import { isLoss, readAround } from './lost-records.js'
 import { PageReading, readLastOne, type PageSource } from './page-reading.js'
 import { headOf, readCommits, streamHead, streamRange } from './queries.js'
@@ -63,15 +63,15 @@ export class LogReader {
     return options.unreadable === 'collect' ? { ...page, characters: scan.characters } : page
   }
 
-  /** The events of the log from the last one on, in pages. */
-  readBackwards<E extends EventShape>(options: ReadAllOptions): EventPages<E> {
-    return backwards<E>(this.#source, (sizes) => logPlan(new LogBackwards(options), sizes), this.#about, options.signal)
+  readBackwards<E extends EventShape>(options: ReadAllOptions, stream?: string): EventPages<E> {
+    const scan = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
+    return backwards<E>(this.#source, scan, this.#about, options.signal)
   }
 
-  readStream<E extends EventShape>(name: string, options: ReadStreamOptions = {}): EventPages<E> {
-    if (options.direction !== 'backwards') return this.#streamForwards(name, options)
-    const scan = () => new StreamBackwards(streamName(name), options)
-    return backwards<E>(this.#source, (sizes) => streamPlan(scan(), sizes), this.#about, options.signal)
+  readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
+    return options.direction === 'backwards'
+      ? this.readBackwards(options, stream)
+      : this.#streamForwards(stream, options)
   }
 
   async *#streamForwards<E extends EventShape>(

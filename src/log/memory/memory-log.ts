@@ -8,7 +8,7 @@ import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
-import { LogBackwards } from '../backward-scan.js'
+import { BackwardScan } from '../backward-scan.js'
 import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
@@ -122,7 +122,7 @@ export class MemoryLog {
   /** The events of the log from the last one on, in pages. */
   async *readBackwards<E extends EventShape>(options: ReadAllOptions): EventPages<E> {
     const slices = new Slices()
-    const scan = new LogBackwards(options)
+    const scan = new BackwardScan(options)
     scan.before = Math.min(scan.before, this.#events.length + 1)
     while (!scan.isDone) {
       const { before, wanted } = scan

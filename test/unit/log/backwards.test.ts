@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openEventStore, type ReadAllOptions, type RecordedEvent, type TidemarkStore } from 'tidemark'
-import { LogBackwards, StreamBackwards } from '../../../src/log/backward-scan.js'
+import { BackwardScan } from '../../../src/log/backward-scan.js'
 import type { CommitRecord } from '../../../src/log/record/record.js'
 
 afterEach(() => vi.restoreAllMocks())
@@ -76,7 +76,7 @@ const cases: [string, (store: TidemarkStore) => AsyncIterable<RecordedEvent>, nu
     'the event before a position',
     (store) => store.read({ direction: 'backwards', before: 1001, limit: 1 }),
     [1000],
-    { transactions: 1, requests: 2, records: 1 },
+    { transactions: 1, requests: 2, records: 2 },
   ],
   [
     'the last five of a stream',
@@ -145,7 +145,7 @@ const placesOf = ({ found }: { found: readonly { position: number }[] }) => foun
 
 describe('what is found, without a storage', () => {
   test('of a record that holds more than is missing, only what is missing is taken: compaction joined it', () => {
-    const scan = new LogBackwards({})
+    const scan = new BackwardScan({})
     scan.takeRecord(record(5, ['A', 'B']))
     expect(placesOf(scan.take())).toEqual([6, 5])
     expect(scan.takeRecord(record(3, ['A', 'B', 'A', 'B']))).toBeUndefined()
@@ -156,7 +156,7 @@ describe('what is found, without a storage', () => {
   })
 
   test('a hole between records is an error that names it, and keeps what comes first', () => {
-    const scan = new LogBackwards({})
+    const scan = new BackwardScan({})
     scan.takeRecord(record(5, ['A']))
     expect(scan.takeRecord(record(2, ['A']))).toMatchObject({ code: 'log-inconsistent', position: 3 })
     expect(placesOf(scan.take())).toEqual([5])
@@ -164,13 +164,13 @@ describe('what is found, without a storage', () => {
   })
 
   test('what cannot be decoded is part of what is found, whatever is filtered', () => {
-    const scan = new LogBackwards({ filter: { types: ['Z'] } })
+    const scan = new BackwardScan({ filter: { types: ['Z'] } })
     scan.takeRecord(record(1, ['B', 'B'], { events: 'no JSON' }))
     expect([...scan.take().broken.keys()]).toEqual([2, 1])
   })
 
   test('a rare type lets later requests look at more, up to 4,096 events', () => {
-    const scan = new LogBackwards({ limit: 10, filter: { types: ['A'] } })
+    const scan = new BackwardScan({ limit: 10, filter: { types: ['A'] } })
     expect(scan.wanted).toBe(10)
     scan.takeRecord(record(10_001, ['B', 'A', 'B', 'B']))
     expect(scan.wanted).toBe(36)
@@ -184,7 +184,7 @@ describe('what is found, without a storage', () => {
   })
 
   test('a stream counts its versions down, also within a record, and from a bound', () => {
-    const scan = new StreamBackwards('s', { before: 4 })
+    const scan = new BackwardScan({ before: 4 }, 's')
     expect(scan.takeRecord(record(2, ['A', 'B', 'C', 'D']))).toBeUndefined()
     expect(placesOf(scan.take())).toEqual([3, 2])
     expect(scan.takeRecord(record(1, ['A'], { heads: [['s', 2]] }))).toBeUndefined()
@@ -192,9 +192,9 @@ describe('what is found, without a storage', () => {
   })
 
   test('a record that holds less of the stream than it says is an error', () => {
-    const scan = new StreamBackwards('s', {})
+    const scan = new BackwardScan({}, 's')
     expect(scan.takeRecord(record(2, ['A', 'B'], { heads: [['s', 9]] }))).toMatchObject({ code: 'log-inconsistent' })
-    const other = new StreamBackwards('t', {})
+    const other = new BackwardScan({}, 't')
     expect(other.takeRecord(record(2, ['A'], { heads: [['t', 2]] }))).toMatchObject({
       code: 'log-inconsistent',
       position: 2,
