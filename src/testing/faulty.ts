@@ -165,17 +165,9 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     })
     return exchanged(target, { ...wrappersOf(target), ...Object.fromEntries(parts), ...more })
   }
-  const disturbedLoop = (
-    call: 'readStream' | 'readPage',
-    subject: string,
-    loop: () => AsyncIterable<unknown> | undefined,
-  ) => {
+  const looped = (call: FaultyCall, subject: string, loop: () => AsyncIterable<unknown> | undefined) => {
     const at = next(call)
-    return (async function* () {
-      failAt(call, at, 'before', subject)
-      yield* loop() ?? []
-      failAt(call, at, 'after', subject)
-    })()
+    return between((side) => failAt(call, at, side, subject), loop)
   }
   const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
     readPage: around(target, 'readPage'),
@@ -185,17 +177,21 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     tryAcquire: around(target, 'tryAcquire', undefined, giveBack),
     acquire: around(target, 'acquire', undefined, giveBack),
     readStream: (stream: string, ...rest: never[]) =>
-      disturbedLoop('readStream', ` '${stream}'`, () => target.readStream?.(stream, ...rest)),
-    read: (...[readOptions]: [ReadAllOptions?]) =>
-      readOptions?.direction === 'backwards'
-        ? disturbedLoop('readPage', '', () => target.read?.(readOptions))
-        : new EventIterator(
-            readPages(around(target, 'readPage') as unknown as ReadPage, readOptions),
-            readOptions?.signal,
-          ),
+      looped('readStream', ` '${stream}'`, () => target.readStream?.(stream, ...rest)),
+    read: (...[given]: [ReadAllOptions?]) =>
+      given?.direction === 'backwards'
+        ? looped('readPage', '', () => target.read?.(given))
+        : new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, given), given?.signal),
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }
+}
+
+/** A loop that may fail before its first step, and after its last one. */
+async function* between<T>(fail: (side: FaultSide) => void, loop: () => AsyncIterable<T> | undefined) {
+  fail('before')
+  yield* loop() ?? []
+  fail('after')
 }
 
 /** What an append expects of its streams, in either form of its arguments. */
