@@ -13,8 +13,10 @@ import { flushSync } from 'react-dom'
 import { createRoot, hydrateRoot, type Root } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { LiveQuery, StatusStore } from 'tidemark'
+import { openEventStore, type LiveQuery, type StatusStore } from 'tidemark'
+import { openEventStore as openInMemory } from 'tidemark/memory'
 import { useLiveQuery, useLiveSuspenseQuery, useStatus } from 'tidemark/react'
+import { realStore } from './contract.js'
 import { fakeQuery, type FakeQuery } from './fake-query.js'
 import { container, flush } from './react-driver.js'
 
@@ -185,6 +187,31 @@ describe.for([
     await expect.poll(text).toBe('"other"')
     await expect.poll(() => [one.subscribers, other.subscribers]).toEqual([0, 1])
   })
+})
+
+test.for([
+  ['IndexedDB', openEventStore],
+  ['memory', openInMemory],
+] as const)('a query of a table may be made in every render, also in one that waits: %s', async ([, open]) => {
+  const { view, change, close } = await realStore(open)
+  await change([1, 'one'], [2, 'two'])
+  let renders = 0
+  function Rows() {
+    renders += 1
+    const rows = useLiveSuspenseQuery(view.tasks.live({ index: 'byText', direction: 'prev' }))
+    const first = useLiveSuspenseQuery(view.tasks.liveRow(1))
+    return [...rows.map(({ text }) => text), first?.text, useLiveQuery(view.tasks.liveCount()).data].join()
+  }
+  const { text, root } = await show(createElement(Suspense, { fallback: 'waiting' }, createElement(Rows)))
+  expect(text()).toBe('waiting')
+  await expect.poll(text).toBe('two,one,one,2')
+  await change([3, 'zoo'])
+  await expect.poll(text).toBe('zoo,two,one,one,3')
+  await change([1, 'a'])
+  await expect.poll(text).toBe('zoo,two,a,a,3')
+  expect(renders).toBeLessThan(20)
+  flushSync(() => root.render(null))
+  await close()
 })
 
 function Row({ query }: { readonly query: LiveQuery<number | undefined> }): ReactNode {
