@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
+import { compiled } from './test/bindings/compiled.js'
 import { bundled, engineVersion, storageOnDisk } from './test/engines/commands.js'
 import { engines } from './test/engines/index.js'
 import { onEngine } from './test/engines/provider.js'
@@ -115,6 +116,7 @@ export default defineConfig({
             enabled: true,
             headless: true,
             screenshotFailures: false,
+            commands: { compiled },
             instances: engines
               .filter(({ name }) => name !== 'chromium-sqlite' && whyMissing(name) === undefined)
               .map((engine) => ({

@@ -13,9 +13,12 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
+  'tidemark/vue': 'src/bindings/vue.ts',
+  'tidemark/svelte': 'src/bindings/svelte.ts',
+  'tidemark/solid': 'src/bindings/solid.ts',
 }
 /** Of the app: what a binding costs is measured without its framework. */
-const frameworks = ['react']
+const frameworks = ['react', 'vue', 'svelte', 'solid-js']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
