@@ -15,6 +15,8 @@ const entries = {
   'tidemark/vue': 'bindings/vue',
   'tidemark/svelte': 'bindings/svelte',
   'tidemark/solid': 'bindings/solid',
+  'tidemark/signals': 'bindings/signals',
+  'tidemark/lit': 'bindings/lit',
 }
 
 /**

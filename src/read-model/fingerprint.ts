@@ -2,14 +2,28 @@
 import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { projectionKey, type Projection } from './define.js'
+import { indexOptions } from './index-keys.js'
+import type { IndexDefinition } from './index-paths.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
 export function fingerprintOf({ tables }: Projection): string {
   return JSON.stringify(
     Object.entries(tables)
-      .map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()])
+      .map(([name, { key, indexes = {} }]) => [
+        name,
+        key,
+        Object.entries(indexes)
+          .map(([index, declared]) => [index, fingerprintOfIndex(declared)])
+          .sort(),
+      ])
       .sort(),
   )
+}
+
+/** A plain index is the path alone, as it was before there were others. */
+function fingerprintOfIndex(declared: IndexDefinition): unknown {
+  const { path, multiEntry = false, unique = false } = indexOptions(declared)
+  return multiEntry || unique ? { path, ...(multiEntry && { multiEntry }), ...(unique && { unique }) } : path
 }
 
 /** An index finds records: a row that is to be found by one has a record of its own. */
@@ -23,9 +37,23 @@ export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): bo
 export const storedFingerprintOf = (definition: Projection): string =>
   `${Object.values(definition.tables).some(mayBePacked) ? 'packed ' : ''}${fingerprintOf(definition)}`
 
-/** Whether rows were made with these tables, packed or not: read models that are older than packs stay as they are. */
-export const isFingerprintOf = (definition: Projection, stored: string): boolean =>
-  stored === fingerprintOf(definition) || stored === storedFingerprintOf(definition)
+const stampedPrefix = 'stamped '
+
+/**
+ * What is stored with a stamp. A tidemark that does not know of stamps takes it for other tables, and refuses: it would
+ * change rows under the same stamp.
+ */
+export const stampedFingerprint = (stored: string): string =>
+  stored === '' || stored.startsWith(stampedPrefix) ? stored : stampedPrefix + stored
+
+/**
+ * Whether rows were made with these tables, packed or not, with a stamp or not: read models that are older than packs
+ * stay as they are.
+ */
+export function isFingerprintOf(definition: Projection, stored: string): boolean {
+  const plain = stored.startsWith(stampedPrefix) ? stored.slice(stampedPrefix.length) : stored
+  return plain === fingerprintOf(definition) || plain === storedFingerprintOf(definition)
+}
 
 /**
  * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through.

@@ -2,38 +2,14 @@
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
-import type { IndexKey, KeyRange, RowKey } from './keys.js'
+import type { RowKey } from './keys.js'
+import type { Selection } from './selection.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
-
-/** Which rows, and in what order. */
-export interface QueryOptions<Index extends string = string> {
-  /** @default the key of the table */
-  readonly index?: Index
-  /**
-   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
-   * @default every row
-   */
-  readonly range?: KeyRange | IndexKey
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev'
-  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
-  readonly limit?: number
-}
-
-/** The same, checked. */
-export interface Selection {
-  readonly index?: string | undefined
-  /** @default every key */
-  readonly range?: KeyRange
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev' | undefined
-  /** Below 2 ** 32, or `Infinity`. @default Infinity */
-  readonly limit?: number
-}
 
 /** A question to a table that readers see. */
 export type Query =
   | { readonly kind: 'get'; readonly key: RowKey }
+  | { readonly kind: 'many'; readonly keys: readonly RowKey[] }
   | { readonly kind: 'all'; readonly options: Selection }
   | { readonly kind: 'count'; readonly options: Selection }
 
@@ -54,6 +30,12 @@ export interface Answers {
 export interface Answer {
   readonly value: unknown
   readonly state: StateRow
+}
+
+/** What a transaction made of the state. */
+export interface Moved {
+  readonly before: StateRow
+  readonly after: StateRow
 }
 
 /** The rows of tables as a run reads them, without knowing which slot they are on. */
@@ -88,11 +70,11 @@ export interface ReadModelStorage {
    * Rejects with what `change` throws, and stores nothing then. `change` may be called more than once. `what` is for
    * messages: 'pausing'.
    */
-  move(what: string, change: (before: StateRow) => Transition): Promise<StateRow>
+  move(what: string, change: (before: StateRow) => Transition): Promise<Moved>
   /** Stores rows, dead letters and the checkpoint together: see `committed`. */
-  commit(change: Commit): Promise<StateRow>
+  commit(change: Commit): Promise<Moved>
   /** Removes a dead letter that readers see: see `letterRemoved`. */
-  removeDeadLetter(position: number, replay?: Replay): Promise<void>
+  removeDeadLetter(position: number, replay?: Replay): Promise<Moved>
   /** The events that earlier versions left out by hand. Rejects if one of them cannot be read. */
   leftOutBefore(): Promise<readonly number[]>
   /** See {@link RowSource}. */

@@ -13,6 +13,7 @@ import type { Backend } from '../projection/leadership.js'
 import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import { useDefinition } from './definitions.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
@@ -47,7 +48,15 @@ async function attachModel<E extends EventShape>(
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
-  const target = readModelTarget(definition, storage, { head: () => store.head(), ...portsOf(store, () => key) })
+  const { signals } = storeInternals(store)
+  const target = readModelTarget(definition, storage, {
+    head: () => store.head(),
+    ...portsOf(store, () => key),
+    committed(moved, changes) {
+      const hint = committedHint(key, moved, changes)
+      if (hint !== undefined) signals.post(hint, joinChanges)
+    },
+  })
   return attached(store, target, waiting, (how) => storage.open(how))
 }
 
@@ -58,7 +67,12 @@ function attachPlain<E extends EventShape, C>(
   options: ProjectorOptions<C>,
 ): Promise<Attached<E>> {
   let close = () => {}
-  const ports = { ...portsOf(store, () => target.key), close: () => close() }
+  const { signals } = storeInternals(store)
+  const ports = {
+    ...portsOf(store, () => target.key),
+    committed: (position: number) => signals.post(unknownCommit(target.key, position)),
+    close: () => close(),
+  }
   const target: Attached<E>['target'] = new PlainTarget(projector, store.checkpoints, options, ports)
   const join = async () => {
     const definition = projector as unknown as Projector<never>
@@ -69,15 +83,14 @@ function attachPlain<E extends EventShape, C>(
   return join()
 }
 
-/** What every target needs of its store. Each commit and each change of the state is posted to the other contexts. */
+/** What every target needs of its store. Each change of the state is posted to the other contexts. */
 function portsOf<E extends EventShape>(
   store: TidemarkStore<E>,
   key: () => string,
-): Pick<TargetPorts<E>, 'event' | 'changed'> & { committed(position: number, tables?: readonly string[]): void } {
+): Pick<TargetPorts<E>, 'event' | 'changed'> {
   const { signals } = storeInternals(store)
   return {
     event: eventFinder(store),
-    committed: (position, tables = []) => signals.post({ kind: 'committed', projection: key(), position, tables }),
     changed: () => signals.post({ kind: 'control', projection: key() }),
   }
 }

@@ -3,15 +3,17 @@
  * process.
  */
 import { ClosedError } from '../../errors.js'
+import { randomId } from '../../events/identifier.js'
 import { say } from '../../messages.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
-import { atKeyPath, compareKeys, inRange, isIndexKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { addLeftOut, earlierVersions } from '../earlier-versions.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
 import { assertPossible } from '../possible-state.js'
+import { select, type Selectable } from '../selection.js'
 import {
   committed,
   emptyState,
@@ -22,7 +24,8 @@ import {
   type StateRow,
   type Transition,
 } from '../state.js'
-import type { Answers, Query, ReadModelStorage, TableQuery } from '../storage.js'
+import { stamped } from '../stamps.js'
+import type { Answers, Moved, Query, ReadModelStorage, TableQuery } from '../storage.js'
 
 type Table = Map<MapKey, { readonly key: RowKey; readonly row: unknown }>
 interface SlotRows {
@@ -62,9 +65,10 @@ export class MemoryReadModels {
   empty(key: string): void {
     const database = this.#databases.get(key)
     if (database === undefined) return
-    const { log, epoch } = database.state
+    const { state } = database
     // The definition that opens it next may be another one.
-    database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
+    const after = { ...emptyState(state.log, ''), epoch: state.epoch + 1 }
+    database.state = stamped(state, { after, shows: true }, randomId())
     for (const { tables, letters } of database.slots) {
       tables.clear()
       letters.clear()
@@ -94,8 +98,11 @@ class MemoryStorage implements ReadModelStorage {
     this.#definition = definition
     this.#key = projectionKey(definition)
     let database = databases.get(this.#key)
-    if (database === undefined)
-      databases.set(this.#key, (database = { state: emptyState(log, ''), slots: [emptySlot(), emptySlot()] }))
+    if (database === undefined) {
+      const first = emptyState(log, '')
+      const state = stamped(first, { after: first, shows: true }, randomId())
+      databases.set(this.#key, (database = { state, slots: [emptySlot(), emptySlot()] }))
+    }
     this.#database = database
     this.#own()
     assertSameDefinition(definition, this.#state)
@@ -111,12 +118,12 @@ class MemoryStorage implements ReadModelStorage {
     return this.#state
   }
 
-  async move(_what: string, change: (before: StateRow) => Transition): Promise<StateRow> {
+  async move(_what: string, change: (before: StateRow) => Transition): Promise<Moved> {
     this.#own()
     return this.#finish(change(this.#state))
   }
 
-  async commit(change: Commit): Promise<StateRow> {
+  async commit(change: Commit): Promise<Moved> {
     const transition = committed(this.#key, this.#state, change)
     const slot = workingSlot(change.from)
     this.#put(slot, change.rows)
@@ -124,7 +131,7 @@ class MemoryStorage implements ReadModelStorage {
     return this.#finish(transition)
   }
 
-  async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
+  async removeDeadLetter(position: number, replay?: Replay): Promise<Moved> {
     const before = this.#state
     const { letters } = this.#database.slots[before.shown]
     const found = {
@@ -137,7 +144,7 @@ class MemoryStorage implements ReadModelStorage {
     const after = letterRemoved(this.#key, before, found, replay?.from)
     if (replay !== undefined) this.#put(before.shown, replay.rows)
     letters.delete(position)
-    this.#finish({ after })
+    return this.#finish({ after, shows: replay !== undefined })
   }
 
   async leftOutBefore(): Promise<readonly number[]> {
@@ -194,18 +201,9 @@ class MemoryStorage implements ReadModelStorage {
 
   #query(slot: Slot, table: string, query: Query): unknown {
     if (query.kind === 'get') return this.#row(slot, table, query.key)
-    const rows = this.#table(slot, table)
-    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
-    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
-      return rows.size
-    const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
-    const found = [...rows.values()]
-      .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
-      .filter(({ at }) => isIndexKey(at) && inRange(at, range))
-    if (query.kind === 'count') return found.length
-    found.sort((left, right) => compareKeys(left.at, right.at) || compareKeys(left.key, right.key))
-    if (direction === 'prev') found.reverse()
-    return found.slice(0, limit).map(({ row }) => row)
+    if (query.kind === 'many') return query.keys.map((key) => this.#row(slot, table, key))
+    const found = select(query.options, this.#definition.tables[table] as Selectable, this.#table(slot, table).values())
+    return query.kind === 'count' ? found.length : found.map(({ row }) => row)
   }
 
   #table(slot: Slot, name: string): Table {
@@ -229,12 +227,14 @@ class MemoryStorage implements ReadModelStorage {
     }
   }
 
-  #finish({ after, clear = [] }: Transition): StateRow {
-    for (const slot of clear) {
+  #finish(transition: Transition): Moved {
+    for (const slot of transition.clear ?? []) {
       this.#database.slots[slot].tables.clear()
       this.#database.slots[slot].letters.clear()
     }
+    const before = this.#database.state
+    const after = stamped(before, transition, randomId())
     this.#database.state = after
-    return after
+    return { before, after }
   }
 }
