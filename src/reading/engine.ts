@@ -24,7 +24,7 @@ export interface News {
 /** A query that is followed. */
 export interface Followed {
   notice(news: News): void
-  /** Resolves once what it was told is shown; nothing if that is so. */
+  /** Resolves once it shows what it noticed; nothing if it does already. */
   published(): Promise<unknown> | undefined
 }
 

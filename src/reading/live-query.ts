@@ -45,7 +45,7 @@ export interface LiveSource<V> {
   evaluate(progress: () => void): Promise<LiveAnswer<V> | undefined>
   /**
    * Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. `published`
-   * resolves once what was told is shown; nothing if that is so. Returns how to stop that.
+   * resolves once every change before its call is shown; nothing if it is already. Returns how to stop that.
    */
   watch(changed: () => void, ended: () => void, published: () => Promise<unknown> | undefined): () => void
   /** Why there will never be another answer, if so. */
