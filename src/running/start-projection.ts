@@ -5,6 +5,7 @@ import { say } from '../messages.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
+import { abortable } from '../platform/promises.js'
 import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
@@ -66,12 +67,20 @@ export function startProjection<E extends EventShape, C>(
   return started(store, projector, options, settle(options, 'continuous', !isDefinition(projector)))
 }
 
+/** The handle of a read model that this context does not run. */
+export const followProjection = <E extends EventShape>(
+  store: TidemarkStore<E>,
+  projection: Projection<E>,
+  options: Pick<ProjectionOptions, 'clock'>,
+): ProjectionHandle => started(store, projection, options, settle(options, 'continuous', false), false)
+
 /** Puts the parts of a running projection together. */
 function started<E extends EventShape, C>(
   store: TidemarkStore<E>,
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
+  runs = true,
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -100,7 +109,9 @@ function started<E extends EventShape, C>(
     failureBackoff,
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
-      driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report }),
+      runs
+        ? driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report })
+        : followed(status, stopping),
   })
   /** Releases everything, even if a handler hangs. */
   const free = () => {
@@ -138,6 +149,12 @@ function started<E extends EventShape, C>(
       free()
     },
   })
+}
+
+/** Another context may run it. Ends when this one stops following. */
+function followed(status: StatusKeeper, stopping: AbortSignal): Promise<never> {
+  status.set({ phase: 'standby' })
+  return abortable(new Promise<never>(() => {}), stopping)
 }
 
 /** Aborts with the signal of the app. Returns how to stop that. */
