@@ -20,6 +20,7 @@ import type {
   StreamWrite,
 } from './event-store.js'
 import { AppendQueue } from './append-queue.js'
+import { appendedAgain } from './appended-again.js'
 import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
@@ -150,12 +151,14 @@ class StoreCore {
   readonly queue: AppendQueue
   readonly watch: HeadWatch
   readonly #stopListening: () => void
+  readonly #appendedAgain: ReturnType<typeof appendedAgain> | undefined
   #closing: Promise<void> | undefined
 
   constructor(parts: StoreParts) {
     const { log, signals } = (this.#parts = parts)
     this.queue = new AppendQueue((prepared, options) => this.#store(prepared, options))
     this.watch = headWatch(parts.clock, () => log.head())
+    if (__DEV__) this.#appendedAgain = appendedAgain(this.#parts.name)
     this.#stopListening = signals.listen((hint) => {
       if (hint.kind === 'head') this.watch.hinted(hint.head)
     })
@@ -175,7 +178,9 @@ class StoreCore {
       ? readStreamAppend(given[0] as string, given[1], options.expectedVersion)
       : readWrites(given[0] as StreamWrite)
     // Awaited, which settles sooner than a promise that is returned.
-    return await this.queue.append(prepareAppend(append, options, this.#parts), options)
+    const result = await this.queue.append(prepareAppend(append, options, this.#parts), options)
+    if (__DEV__) this.#appendedAgain?.(given, result)
+    return result
   }
 
   close(): Promise<void> {

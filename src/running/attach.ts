@@ -14,7 +14,9 @@ import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
+import type { RunningCode } from '../read-model/code.js'
 import { useDefinition } from './definitions.js'
+import { newestCode } from './newest-code.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
 
@@ -24,6 +26,13 @@ export interface Attached<E extends EventShape> {
   readonly backend: Backend<E>
   /** The app calls: runs of this context that wait after a failure of the storage try again immediately. */
   retryNow(): void
+}
+
+/** The code of an app that is being developed. */
+export interface HotCode {
+  readonly code: RunningCode
+  /** Newer code is open. */
+  outdated(): void
 }
 
 /**
@@ -36,19 +45,25 @@ export function attach<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   store: TidemarkStore<E>,
   options: ProjectorOptions<C>,
+  hot?: HotCode,
 ): Promise<Attached<E>> {
-  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store)
+  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store, hot)
   return attachPlain(projector as Projector<E, C>, store, options)
 }
 
 async function attachModel<E extends EventShape>(
   definition: Projection<E>,
   store: TidemarkStore<E>,
+  hot?: HotCode,
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
-  const target = readModelTarget(definition, storage, { head: () => store.head(), ...portsOf(store, () => key) })
-  return attached(store, target, waiting, (how) => storage.open(how))
+  const ports = { head: () => store.head(), ...portsOf(store, () => key) }
+  const target = readModelTarget(definition, storage, ports)
+  const joined = attached(store, target, waiting, (how) => storage.open(how))
+  if (hot === undefined) return joined
+  const mayLead = newestCode(hot.code, { ...ports, storage, outdated: hot.outdated })
+  return { ...joined, backend: { ...joined.backend, mayLead } }
 }
 
 /** Throws synchronously for what is not a projector. */

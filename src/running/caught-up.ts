@@ -76,7 +76,10 @@ function outcome(
   if (phase === 'faulted') return { error: lastError }
   if (phase === 'stopped') return { error: new ClosedError(say`Projection '${name}'`) }
   if (phase !== 'paused' && phase !== 'not-running') return undefined
-  const message = phase === 'not-running' ? why : say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
+  const message =
+    phase === 'not-running'
+      ? why
+      : say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
   return { error: new ProjectionFailedError(message, { projector: name, attempts: 0, position }, undefined) }
 }
 

@@ -10,6 +10,7 @@ import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } 
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
+import type { RunningCode } from '../read-model/code.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
 import { attach } from './attach.js'
@@ -67,12 +68,21 @@ export function startProjection<E extends EventShape, C>(
   return started(store, projector, options, settle(options, 'continuous', !isDefinition(projector)))
 }
 
-/** The handle of a read model that this context does not run. */
-export const followProjection = <E extends EventShape>(
+/** As `startProjection`, for the models of an app. */
+export const startModel = <E extends EventShape>(
   store: TidemarkStore<E>,
   projection: Projection<E>,
   options: Pick<ProjectionOptions, 'clock'>,
-): ProjectionHandle => started(store, projection, options, settle(options, 'continuous', false), false)
+  how: ModelRun,
+): ProjectionHandle => started(store, projection, options, settle(options, 'continuous', false), how)
+
+/** How a model of an app is run. */
+export interface ModelRun {
+  /** Otherwise the handle only follows what other contexts do. */
+  readonly runs: boolean
+  /** While the app is developed. */
+  readonly code?: RunningCode | undefined
+}
 
 /** Puts the parts of a running projection together. */
 function started<E extends EventShape, C>(
@@ -80,7 +90,7 @@ function started<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
-  runs = true,
+  { runs, code }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -89,7 +99,8 @@ function started<E extends EventShape, C>(
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
-  const joining = new Joining<E>(() => attach(projector, store, options), stopping, restart)
+  const hot = code && { code, outdated: () => status.outdated() }
+  const joining = new Joining<E>(() => attach(projector, store, options, hot), stopping, restart)
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()

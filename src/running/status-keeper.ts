@@ -15,7 +15,8 @@ import type { ProjectionStatus, StatusStore } from './status.js'
 /** What becomes different. `undefined` removes an entry. */
 export type StatusChange = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
 
-const nothingKnown: ProjectionStatus = Object.freeze({
+/** Before the first look. */
+export const nothingKnown: ProjectionStatus = Object.freeze({
   phase: 'starting',
   position: 0,
   head: 0,
@@ -36,6 +37,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   readonly #progress: Progress
   readonly #listeners = listenerSet()
   #status = nothingKnown
+  /** Why this context does not take over, if it does not. */
+  #standbyMessage: string | undefined
 
   constructor(clock: Clock) {
     this.#progress = new Progress(clock)
@@ -63,6 +66,12 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     for (const key of keys) if (change[key] === undefined) delete next[key]
     this.#status = next as unknown as ProjectionStatus
     this.#listeners.tell()
+  }
+
+  /** Newer code of the app is open, so this context does not lead. */
+  outdated(): void {
+    this.#standbyMessage = notice('outdated', say`Reload: newer code is open.`)
+    this.set({ phase: 'standby', leader: false, rate: 0, message: this.#standbyMessage })
   }
 
   /** Takes in what happened to the storage of this origin. */
@@ -98,7 +107,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return
     if (state.paused) return this.set(paused())
     if (this.#status.phase === 'paused')
-      this.set({ phase: this.#status.leader ? 'live' : 'standby', message: undefined })
+      this.set({ phase: this.#status.leader ? 'live' : 'standby', message: this.#standbyMessage })
     this.#judge(state, head, isRun)
   }
 
@@ -123,7 +132,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
       const still = isRun ? 'stalled' : 'not-running'
       this.set({ ...passed, phase: still, rate: 0, message: notice(still, this.#whyStill(state, isRun)) })
     } else if (phase === 'stalled' || phase === 'not-running' || phase === 'standby')
-      this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: undefined })
+      this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: this.#standbyMessage })
   }
 
   #whyStill(state: ProjectionState, isRun: boolean): string {
@@ -152,7 +161,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const { phase, message } = this.#status
     switch (report.type) {
       case 'waiting':
-        return { phase: 'standby', leader: false, message: undefined }
+        return { phase: 'standby', leader: false, message: this.#standbyMessage }
       // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the
       // message.
       case 'leading':
