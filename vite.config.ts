@@ -16,6 +16,7 @@ export const alias = [
   { find: /^tidemark$/, replacement: source('index.ts') },
   { find: /^tidemark\/memory$/, replacement: source('memory/index.ts') },
   { find: /^tidemark\/testing$/, replacement: source('testing/index.ts') },
+  { find: /^tidemark\/(\w+)$/, replacement: source('bindings/$1.ts') },
 ]
 
 // Of a suite that runs at the same time as others: two of Vite's must not write into one folder.
@@ -98,6 +99,28 @@ export default defineConfig({
                 name: engine.name,
                 provider: onEngine(engine),
                 provide: { storage: engine.storage },
+              })),
+          },
+        },
+      },
+      {
+        // Each binding with its framework, on one engine of each kind.
+        extends: true,
+        oxc: { target: 'es2022' },
+        optimizeDeps: { include: ['react', 'react-dom', 'react-dom/client', 'react-dom/server'] },
+        test: {
+          name: 'bindings',
+          include: ['test/bindings/*.test.ts'],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            instances: engines
+              .filter(({ name }) => name !== 'chromium-sqlite' && whyMissing(name) === undefined)
+              .map((engine) => ({
+                browser: engine.browser,
+                name: `${engine.name}-bindings`,
+                provider: onEngine(engine),
               })),
           },
         },

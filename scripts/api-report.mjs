@@ -7,7 +7,12 @@ import process from 'node:process'
 import { root, tool } from './run-tool.mjs'
 
 const ts = createRequire(import.meta.url)('typescript54')
-const entries = { tidemark: 'index', 'tidemark/memory': 'memory/index', 'tidemark/testing': 'testing/index' }
+const entries = {
+  tidemark: 'index',
+  'tidemark/memory': 'memory/index',
+  'tidemark/testing': 'testing/index',
+  'tidemark/react': 'bindings/react',
+}
 
 /**
  * @typedef {object} ApiReport

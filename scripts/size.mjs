@@ -12,7 +12,10 @@ const entries = {
   tidemark: 'src/index.ts',
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
+  'tidemark/react': 'src/bindings/react.ts',
 }
+/** Of the app: what a binding costs is measured without its framework. */
+const frameworks = ['react']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
@@ -30,7 +33,8 @@ const core = 'openEventStore, defineEvents, defineProjection, startProjection, o
 /**
  * `names`: what is imported, `*` for everything. `budget`: bytes after brotli that it may not grow over; lower it when the
  * code got smaller. `aim`: what the project wants. `without`: folders and files of which nothing may be in the bundle, `but` these files.
- * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[], but?: readonly string[] }[]}
+ * `only`: the folder that all of it has to come from.
+ * @type {readonly { title: string, entry: keyof typeof entries, names: string, budget: number, aim?: number, without?: readonly string[], but?: readonly string[], only?: string }[]}
  */
 export const budgets = [
   {
@@ -134,17 +138,22 @@ export const budgets = [
     budget: kib(0.2),
     without: [...projection, 'src/log/', 'node_modules/'],
   },
+  ...Object.keys(entries)
+    .filter((entry) => entries[entry].startsWith('src/bindings/'))
+    .map((entry) => ({ title: `everything of ${entry}`, entry, names: '*', budget: kib(1), only: 'src/bindings/' })),
 ]
 
 /** Bundles one import of {@link budgets}. `foreign` names the files that may not be in it and are. */
-export async function measureSize({ entry, names, without = [], but = [] }) {
+export async function measureSize({ entry, names, without = [], but = [], only = '' }) {
   const { code, modules } = await bundle(
     names === '*' ? `export * from '${entry}'` : `export { ${names} } from '${entry}'`,
   )
   return {
     bytes: compressed(code),
     minified: Buffer.byteLength(code),
-    foreign: modules.filter((path) => without.some((folder) => path.startsWith(folder)) && !but.includes(path)),
+    foreign: modules.filter(
+      (path) => !path.startsWith(only) || (without.some((folder) => path.startsWith(folder)) && !but.includes(path)),
+    ),
   }
 }
 
@@ -173,7 +182,12 @@ export async function bundle(source, kind = 'production') {
       write: false,
       target: 'es2022',
       modulePreload: false,
-      rollupOptions: { input: 'size-entry', preserveEntrySignatures: 'strict', output: { format: 'es' } },
+      rollupOptions: {
+        input: 'size-entry',
+        external: (asked) => frameworks.some((name) => asked === name || asked.startsWith(`${name}/`)),
+        preserveEntrySignatures: 'strict',
+        output: { format: 'es' },
+      },
     },
   })
   const chunks = output.filter(({ type }) => type === 'chunk')

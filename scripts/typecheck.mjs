@@ -29,14 +29,19 @@ function compile(compiler, args, title) {
 /** A configuration of an app that uses what is published, and nothing of the sources. */
 function appConfig(exactOptionalPropertyTypes) {
   const file = join(cache, `exact-optional-${exactOptionalPropertyTypes}.json`)
-  const entry = (name) => [`./dist/${name}index.d.ts`]
+  const entry = (name) => [`./dist/${name}.d.ts`]
   writeFileSync(
     file,
     JSON.stringify({
       extends: '../../tsconfig.json',
       compilerOptions: {
         exactOptionalPropertyTypes,
-        paths: { tidemark: entry(''), 'tidemark/memory': entry('memory/'), 'tidemark/testing': entry('testing/') },
+        paths: {
+          tidemark: entry('index'),
+          'tidemark/memory': entry('memory/index'),
+          'tidemark/testing': entry('testing/index'),
+          'tidemark/*': entry('bindings/*'),
+        },
       },
       include: ['../../test/types'],
     }),

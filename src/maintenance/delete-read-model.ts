@@ -7,6 +7,7 @@ import { databaseName } from '../events/names.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { deleteDatabase } from '../platform/connection.js'
 import { memoryReadModels } from '../running/shared-storage.js'
+import { unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 
 /**
@@ -50,5 +51,5 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
     await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
   }
   parts.signals.post({ kind: 'control', projection: key })
-  parts.signals.post({ kind: 'committed', projection: key, position: 0, tables: Object.keys(projection.tables) })
+  parts.signals.post(unknownCommit(key, 0))
 }

@@ -4,15 +4,22 @@ import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
 import { nextTask, soon } from './tasks.js'
 
-/** What the channel of a store carries. Numbers and short strings only. */
+/** What the channel of a store carries: numbers, short strings, and what a commit changed. */
 export type Hint =
   /** `format`: in which the writer stores; a build that does not know it must be notified. */
   | { readonly kind: 'head'; readonly head: number; readonly format?: number }
+  /** Readers see something else. */
   | {
       readonly kind: 'committed'
       readonly projection: string
       readonly position: number
-      readonly tables: readonly string[]
+      /** How often they did. */
+      readonly revision: number
+      /** The stamps of what they saw before and see now; empty where they are not known. */
+      readonly from: string
+      readonly to: string
+      /** `Changes`, to be checked where they are used: see `checkedChanges`. Any script can post there. */
+      readonly changes: unknown
     }
   /** A context paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */
   | { readonly kind: 'control'; readonly projection: string }
@@ -25,10 +32,15 @@ export type Hint =
   /** What failed before that time is repaired. */
   | { readonly kind: 'healed'; readonly at: number }
 
+export type Join = (before: unknown, after: unknown) => unknown
+
 /** Hints of one store, from this context and from others. */
 export interface Signals {
-  /** Notifies all contexts, the listeners of this instance included. Never throws. */
-  post(hint: Hint): void
+  /**
+   * Notifies all contexts, the listeners of this instance included. Never throws. `join` returns which changes of a
+   * commit are posted to other contexts, given those of the commits before it in the same message. @default `'unknown'`
+   */
+  post(hint: Hint, join?: Join): void
   listen(listener: (hint: Hint) => void): () => void
   close(): void
 }
@@ -40,23 +52,25 @@ const shortText = (value: unknown): value is string => typeof value === 'string'
 /** A hint, or nothing for any other message on the channel: any script of the origin can post there. */
 export function parseHint(message: unknown): Hint | undefined {
   if (typeof message !== 'object' || message === null) return undefined
-  const { kind, head, format, projection, position: at, tables, at: time } = message as Record<string, unknown>
+  const { kind, head, format, projection, position: at, at: time } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
   if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection))
     return { kind, projection }
   if (kind === 'healing') return { kind }
   if (kind === 'healed' && position(time)) return { kind, at: time }
-  if (
-    kind === 'committed' &&
-    shortText(projection) &&
-    position(at) &&
-    Array.isArray(tables) &&
-    tables.length <= 1000 &&
-    tables.every(shortText)
-  ) {
-    return { kind, projection, position: at, tables: tables as string[] }
-  }
+  if (kind === 'committed' && shortText(projection) && position(at))
+    return { kind, projection, position: at, ...stampsIn(message) }
   return undefined
+}
+
+/** Of a hint of an older build, or one that makes no sense, only that there was a commit. */
+function stampsIn(
+  message: object,
+): Pick<Hint & { readonly kind: 'committed' }, 'revision' | 'from' | 'to' | 'changes'> {
+  const { revision, from, to, changes } = message as Record<string, unknown>
+  return position(revision) && shortText(from) && shortText(to)
+    ? { revision, from, to, changes }
+    : { revision: 0, from: '', to: '', changes: 'unknown' }
 }
 
 /**
@@ -80,8 +94,8 @@ export function openSignals(channelName?: string): Signals {
   }
   const others = channel === undefined ? undefined : outbox(channel)
   return {
-    post(hint) {
-      others?.post(hint)
+    post(hint, join) {
+      others?.post(hint, join)
       soon(() => listeners.tell(hint))
     },
     listen: listeners.add,
@@ -121,10 +135,10 @@ function outbox(channel: BroadcastChannel) {
   }
   return {
     flush,
-    post(hint: Hint) {
+    post(hint: Hint, join: Join = () => 'unknown') {
       const about = 'projection' in hint ? `${hint.kind} ${hint.projection}` : hint.kind
       const before = waiting.get(about)
-      waiting.set(about, before === undefined ? hint : merged(before, hint))
+      waiting.set(about, hint.kind === 'committed' ? merged(before, hint, join) : hint)
       repeated ||= before !== undefined
       if (waiting.size > 1 || before !== undefined) return
       const since = systemClock.monotonic() - last
@@ -136,10 +150,16 @@ function outbox(channel: BroadcastChannel) {
   }
 }
 
-/** Two hints of one kind about one thing, in one. */
-function merged(before: Hint, after: Hint): Hint {
-  if (before.kind !== 'committed' || after.kind !== 'committed') return after
-  return { ...after, tables: [...new Set([...before.tables, ...after.tables])] }
+/**
+ * Two commits of one read model as one. If something unknown came between them, the hint does not say where it begins:
+ * a reader that knows the first beginning must not conclude that it knows everything.
+ */
+function merged(before: Hint | undefined, after: Hint & { readonly kind: 'committed' }, join: Join): Hint {
+  if (before?.kind !== 'committed') return { ...after, changes: join(undefined, after.changes) }
+  const isGap = before.to !== after.from || before.to === ''
+  return isGap
+    ? { ...after, from: '', changes: 'unknown' }
+    : { ...after, from: before.from, changes: join(before.changes, after.changes) }
 }
 
 /** None where storage is forbidden: hints do without, and opening the database says why. */

@@ -3,8 +3,8 @@ import type { EventShape } from '../events/event.js'
 import type { Projection } from './define.js'
 import { looksBack } from './earlier-versions.js'
 import { assertSameDefinition, handledBy } from './fingerprint.js'
-import { takeOver, type Slot, type StateRow, type TakeOver } from './state.js'
-import type { ReadModelStorage } from './storage.js'
+import { takeOver, type Slot, type TakeOver } from './state.js'
+import type { Moved, ReadModelStorage } from './storage.js'
 import { say } from '../messages.js'
 
 /** How many dead letters are read in one request. */
@@ -15,7 +15,7 @@ export async function begin<E extends EventShape>(
   storage: ReadModelStorage,
   definition: Projection<E>,
   how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
-): Promise<StateRow> {
+): Promise<Moved> {
   const erased = definition as unknown as Projection
   // If the earlier versions cannot be read, a later run looks again.
   const carried = looksBack(how.seen, definition.version)

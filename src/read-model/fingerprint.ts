@@ -23,9 +23,23 @@ export const mayBePacked = ({ indexes = {} }: { readonly indexes?: object }): bo
 export const storedFingerprintOf = (definition: Projection): string =>
   `${Object.values(definition.tables).some(mayBePacked) ? 'packed ' : ''}${fingerprintOf(definition)}`
 
-/** Whether rows were made with these tables, packed or not: read models that are older than packs stay as they are. */
-export const isFingerprintOf = (definition: Projection, stored: string): boolean =>
-  stored === fingerprintOf(definition) || stored === storedFingerprintOf(definition)
+const stampedPrefix = 'stamped '
+
+/**
+ * What is stored with a stamp. A tidemark that does not know of stamps takes it for other tables, and refuses: it would
+ * change rows under the same stamp.
+ */
+export const stampedFingerprint = (stored: string): string =>
+  stored === '' || stored.startsWith(stampedPrefix) ? stored : stampedPrefix + stored
+
+/**
+ * Whether rows were made with these tables, packed or not, with a stamp or not: read models that are older than packs
+ * stay as they are.
+ */
+export function isFingerprintOf(definition: Projection, stored: string): boolean {
+  const plain = stored.startsWith(stampedPrefix) ? stored.slice(stampedPrefix.length) : stored
+  return plain === fingerprintOf(definition) || plain === storedFingerprintOf(definition)
+}
 
 /**
  * Which events a definition handles, as text: what has a handler, what is folded, and what the filter lets through.

@@ -29,13 +29,15 @@ export type MapKey = string | number | bigint
 /** A Date by its time, as a bigint: no other key can look like one, and strings, which most keys are, need no copy. */
 export const mapKeyOf = (key: RowKey): MapKey => (key instanceof Date ? BigInt(key.getTime()) : key)
 
+/** Whether it may be the key of a row. */
+export const isRowKey = (key: unknown): key is RowKey =>
+  typeof key === 'string' ||
+  (typeof key === 'number' && Number.isFinite(key)) ||
+  (key instanceof Date && !Number.isNaN(key.getTime()))
+
 /** @throws InvalidArgumentError for anything that is no key */
 export function assertKey(key: unknown, what: string): asserts key is RowKey {
-  const fine =
-    typeof key === 'string' ||
-    (typeof key === 'number' && Number.isFinite(key)) ||
-    (key instanceof Date && !Number.isNaN(key.getTime()))
-  if (!fine)
+  if (!isRowKey(key))
     throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 

@@ -35,6 +35,18 @@ export interface StateRow extends ProjectionState {
   readonly code?: { readonly text: string; readonly ranAt: number }
   /** How many rows there are, where the backend keeps count of them. */
   readonly counts?: RowCounts
+  /** Names what readers see; absent until a build that knows of stamps changes it. See `stamps.ts`. */
+  readonly stamp?: Stamp
+}
+
+/** A name for the rows and the position that readers see. */
+export interface Stamp {
+  /** Drawn at random each time that they see something else. */
+  readonly id: string
+  /** How often that was. */
+  readonly revision: number
+  /** What it is true of: see {@link stampOf}. A tidemark that does not know of stamps leaves it as it was. */
+  readonly of: string
 }
 
 /** How many rows each table of a slot has; a table that is not named is empty. */
@@ -81,11 +93,13 @@ export interface Commit {
   readonly letters: readonly DeadLetterRecord[]
 }
 
-/** A new state, and the slots whose rows and dead letters are deleted with it. */
+/** A new state, the slots whose rows and dead letters are deleted with it, and whether readers notice. */
 export interface Transition {
   readonly after: StateRow
   /** @default none */
   readonly clear?: readonly Slot[]
+  /** Readers see other rows, or another position. @default false */
+  readonly shows?: boolean
 }
 
 /** Before the first event. */
@@ -139,10 +153,13 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
     return {
       after: { ...rest, ...(handles !== undefined && { handles }), ...found, epoch, owner, ...suspicion(before, how) },
       clear: [],
+      // The raised epoch ends the runs of builds that do not know of stamps.
+      shows: before.stamp === undefined,
     }
   return {
     after: { ...emptyState(log, before.fingerprint, handles), ...found, paused: before.paused, epoch, owner },
     clear: [0, 1],
+    shows: true,
   }
 }
 
@@ -212,11 +229,11 @@ export function committed(
       ...(fault !== undefined && fault.position > position && { fault }),
       ...(rebuildFault !== undefined && { rebuildFault }),
     }
-    return { after: { ...rest, ...kept, ...moved }, clear: [] }
+    return { after: { ...rest, ...kept, ...moved }, clear: [], shows: true }
   }
   // Never back: readers keep the old rows until the new ones know at least as much.
   if (!caughtUp || position < before.position) return { after: { ...before, rebuild: moved }, clear: [] }
-  return { after: { ...rest, ...moved, shown: other(before.shown) }, clear: [before.shown] }
+  return { after: { ...rest, ...moved, shown: other(before.shown) }, clear: [before.shown], shows: true }
 }
 
 /** Begins a rebuild, or restarts one. */

@@ -56,6 +56,12 @@ export interface Answer {
   readonly state: StateRow
 }
 
+/** What a transaction made of the state. */
+export interface Moved {
+  readonly before: StateRow
+  readonly after: StateRow
+}
+
 /** The rows of tables as a run reads them, without knowing which slot they are on. */
 export interface RowSource {
   /** Rows by their keys, in the order of the keys; `undefined` for one that is not there. */
@@ -88,11 +94,11 @@ export interface ReadModelStorage {
    * Rejects with what `change` throws, and stores nothing then. `change` may be called more than once. `what` is for
    * messages: 'pausing'.
    */
-  move(what: string, change: (before: StateRow) => Transition): Promise<StateRow>
+  move(what: string, change: (before: StateRow) => Transition): Promise<Moved>
   /** Stores rows, dead letters and the checkpoint together: see `committed`. */
-  commit(change: Commit): Promise<StateRow>
+  commit(change: Commit): Promise<Moved>
   /** Removes a dead letter that readers see: see `letterRemoved`. */
-  removeDeadLetter(position: number, replay?: Replay): Promise<void>
+  removeDeadLetter(position: number, replay?: Replay): Promise<Moved>
   /** The events that earlier versions left out by hand. Rejects if one of them cannot be read. */
   leftOutBefore(): Promise<readonly number[]>
   /** See {@link RowSource}. */

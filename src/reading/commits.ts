@@ -3,6 +3,7 @@ import { hasCode } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import type { Signals } from '../platform/signals.js'
+import { checkedChanges } from '../read-model/changes.js'
 import { stampOf, type StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 
@@ -43,7 +44,9 @@ export function watchCommits(
   }
   void checkForCommit()
   const stopListening = signals.listen((hint) => {
-    if (hint.kind === 'committed' && hint.projection === key) changed(hint.tables)
+    if (hint.kind !== 'committed' || hint.projection !== key) return
+    const changes = checkedChanges(hint.changes)
+    changed(changes === 'unknown' ? changes : [...changes.keys()])
   })
   const stopLooking = lookOut(clock, slowPoll, () => void checkForCommit())
   return () => {

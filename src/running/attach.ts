@@ -13,6 +13,7 @@ import type { Backend } from '../projection/leadership.js'
 import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
 import type { RunningCode } from '../read-model/code.js'
 import { useDefinition } from './definitions.js'
@@ -58,8 +59,15 @@ async function attachModel<E extends EventShape>(
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
+  const { signals } = storeInternals(store)
   const ports = { head: () => store.head(), ...portsOf(store, () => key) }
-  const target = readModelTarget(definition, storage, ports)
+  const target = readModelTarget(definition, storage, {
+    ...ports,
+    committed(moved, changes) {
+      const hint = committedHint(key, moved, changes)
+      if (hint !== undefined) signals.post(hint, joinChanges)
+    },
+  })
   const joined = attached(store, target, waiting, (how) => storage.open(how))
   if (hot === undefined) return joined
   const mayLead = newestCode(hot.code, { ...ports, storage, outdated: hot.outdated })
@@ -73,7 +81,12 @@ function attachPlain<E extends EventShape, C>(
   options: ProjectorOptions<C>,
 ): Promise<Attached<E>> {
   let close = () => {}
-  const ports = { ...portsOf(store, () => target.key), close: () => close() }
+  const { signals } = storeInternals(store)
+  const ports = {
+    ...portsOf(store, () => target.key),
+    committed: (position: number) => signals.post(unknownCommit(target.key, position)),
+    close: () => close(),
+  }
   const target: Attached<E>['target'] = new PlainTarget(projector, store.checkpoints, options, ports)
   const join = async () => {
     const definition = projector as unknown as Projector<never>
@@ -84,15 +97,14 @@ function attachPlain<E extends EventShape, C>(
   return join()
 }
 
-/** What every target needs of its store. Each commit and each change of the state is posted to the other contexts. */
+/** What every target needs of its store. Each change of the state is posted to the other contexts. */
 function portsOf<E extends EventShape>(
   store: TidemarkStore<E>,
   key: () => string,
-): Pick<TargetPorts<E>, 'event' | 'changed'> & { committed(position: number, tables?: readonly string[]): void } {
+): Pick<TargetPorts<E>, 'event' | 'changed'> {
   const { signals } = storeInternals(store)
   return {
     event: eventFinder(store),
-    committed: (position, tables = []) => signals.post({ kind: 'committed', projection: key(), position, tables }),
     changed: () => signals.post({ kind: 'control', projection: key() }),
   }
 }

@@ -10,6 +10,7 @@ import {
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, readBlockedStreams } from '../read-model/begin.js'
+import { changesOf, type Changes } from '../read-model/changes.js'
 import {
   faulted,
   faultOutcome,
@@ -21,7 +22,7 @@ import {
   type StateRow,
   type Transition,
 } from '../read-model/state.js'
-import { rowSource, type ReadModelStorage } from '../read-model/storage.js'
+import { rowSource, type Moved, type ReadModelStorage } from '../read-model/storage.js'
 import { UnitOfWork } from '../read-model/unit-of-work/unit-of-work.js'
 import { say } from '../messages.js'
 
@@ -34,8 +35,8 @@ export interface TargetPorts<E extends EventShape> {
   head(): Promise<number>
   /** The event at a position. @throws InvalidArgumentError if there is none */
   event(position: number): Promise<RecordedEvent<E>>
-  /** Rows that readers see were changed. */
-  committed(position: number, tables: readonly string[]): void
+  /** A transaction changed the state: readers may see something else. */
+  committed(moved: Moved, changes: Changes): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
 }
@@ -48,7 +49,6 @@ export function readModelTarget<E extends EventShape>(
 ): ProjectionTarget<E> & ProjectionControls {
   const key = projectionKey(definition)
   const work = new UnitOfWork(definition, rowSource(storage, 0))
-  const allTables = Object.keys(definition.tables)
   let from: StateRow | undefined
   /** What is pending was dropped, so that a commit would move the checkpoint without its rows. */
   let dropped = true
@@ -64,12 +64,13 @@ export function readModelTarget<E extends EventShape>(
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      from = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
+      const begun = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
+      from = begun.after
       alone = undefined
       // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
       blockedStreams =
         (from.rebuild ?? from).holds === true ? await readBlockedStreams(storage, workingSlot(from)) : undefined
-      if (from.position < seen.position) ports.committed(from.position, allTables)
+      ports.committed(begun, 'unknown')
       letters = []
       dropped = false
       work.reset(rowSource(storage, workingSlot(from)), (from.rebuild?.position ?? from.position) === 0)
@@ -94,24 +95,26 @@ export function readModelTarget<E extends EventShape>(
       // Also if it fails: it may be stored all the same (N4).
       alone = position ?? alone
       const was = from
-      from = await storage
+      const { after } = await storage
         .move(say`noting an event of`, (before) => ({ after: tried(key, before, was, position) }))
         .catch((error: unknown) => {
           if (hasCode(error, 'leadership-lost')) alone = before
           throw error
         })
+      from = after
     },
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
-      const before = from
       const rows = work.pending
-      from = await storage.commit({ from, position, caughtUp, ends, rows, letters })
+      const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
+      const { before, after } = moved
+      from = after
       letters = []
       work.committed()
       // Readers see no row of a rebuild before it is complete; then all of them are new.
-      if (from.rebuild === undefined)
-        ports.committed(from.position, before.rebuild === undefined ? [...rows.keys()] : allTables)
+      if (after.rebuild === undefined)
+        ports.committed(moved, before.rebuild === undefined ? changesOf(definition.tables, rows) : 'unknown')
       return { paused: from.paused, deadLetterCount: from.letters }
     },
     reset() {
@@ -122,7 +125,9 @@ export function readModelTarget<E extends EventShape>(
     async recordFault(fault) {
       if (from === undefined) return 'stopped'
       const [was, survived] = [from, alone]
-      const after = await storage.move(say`recording a failure of`, (before) => faulted(before, was, fault, survived))
+      const { after } = await storage.move(say`recording a failure of`, (before) =>
+        faulted(before, was, fault, survived),
+      )
       ports.changed()
       return faultOutcome(after, fault)
     },
@@ -137,7 +142,7 @@ function controlsOf<E extends EventShape>(
   ports: TargetPorts<E>,
 ): Omit<ProjectionControls, 'caller'> {
   const control = async (what: string, change: (before: StateRow) => Transition) => {
-    await storage.move(what, change)
+    ports.committed(await storage.move(what, change), new Map())
     ports.changed()
   }
   /** One after the other: in parallel they would change each other's rows, and all but one would be repeated. */
@@ -147,12 +152,13 @@ function controlsOf<E extends EventShape>(
     setPaused: (paused) =>
       control(paused ? say`pausing` : say`resuming`, (before) => ({ after: pausedOrNot(before, paused) })),
     rebuild: () => control(say`rebuilding`, rebuildStarted),
-    skip: (position) => control(say`skipping an event of`, (before) => ({ after: skipped(before, position) })),
+    skip: (position) =>
+      control(say`skipping an event of`, (before) => ({ after: skipped(before, position), shows: true })),
     deadLetters: (after, limit) => storage.letters(after, limit),
     replay(position) {
       const replay = replaying.then(async () => {
-        const state = await replayLetter(definition, storage, await ports.event(position))
-        ports.committed(state.position, state.tables)
+        const [moved, changes] = await replayLetter(definition, storage, await ports.event(position))
+        ports.committed(moved, changes)
         ports.changed()
       })
       replaying = replay.catch(() => {})
@@ -160,7 +166,6 @@ function controlsOf<E extends EventShape>(
     },
     async discard(position) {
       await storage.removeDeadLetter(position)
-      ports.committed((await storage.state()).position, [])
       ports.changed()
     },
     close: () => storage.close(),
@@ -172,14 +177,14 @@ async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
-) {
+): Promise<readonly [Moved, Changes]> {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
     const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
     await applied(work.apply(event))
     try {
-      await storage.removeDeadLetter(event.position, { from, read: work.read, rows: work.pending })
-      return { position: from.position, tables: [...work.pending.keys()] }
+      const moved = await storage.removeDeadLetter(event.position, { from, read: work.read, rows: work.pending })
+      return [moved, changesOf(definition.tables, work.pending)]
     } catch (error) {
       // The projection changed these rows in between.
       if (!hasCode(error, 'leadership-lost') || attempt >= maxReplays) throw error

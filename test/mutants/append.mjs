@@ -71,17 +71,10 @@ export default [
   {
     id: 'G2',
     file: 'src/platform/signals.ts',
-    find: `  if (
-    kind === 'committed' &&
-    shortText(projection) &&
-    position(at) &&
-    Array.isArray(tables) &&
-    tables.length <= 1000 &&
-    tables.every(shortText)
-  ) {`,
-    replace: `  if (kind === 'committed' && shortText(projection) && position(at) && Array.isArray(tables) && tables.length <= 1000) {`,
+    find: 'return position(revision) && shortText(from) && shortText(to)',
+    replace: 'return position(revision)',
     tests: ['test/unit/log/hints.test.ts'],
-    breaks: 'names of tables in a hint may be anything',
+    breaks: 'stamps in a hint may be anything',
   },
   {
     id: 'P10',

@@ -29,12 +29,18 @@ const order = [
   'app',
   'memory',
   'testing',
+  'bindings',
   'index.ts',
 ]
 
 const shared = new Set(['errors.ts', 'messages.ts'])
 
 const packages = new Set(['idb'])
+
+/** What the entry of a binding imports: its framework, which the app has. */
+const frameworks: Readonly<Record<string, readonly string[]>> = {
+  'bindings/react.ts': ['react'],
+}
 
 const files = existsSync(root)
   ? readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -58,10 +64,22 @@ test('imports point one way', () => {
   expect(upward).toEqual([])
 })
 
-test('no package but idb is imported, and nothing of Node', () => {
+test('a binding imports the types of the core, and nothing else of it', () => {
+  const values = files
+    .filter(({ path }) => path.startsWith('bindings/'))
+    .flatMap(({ path, code }) =>
+      [...code.matchAll(/^(?:import|export)\b(?! type\b)[^'"]*['"](\.\.[^'"]+)/gm)].map(
+        ([, from]) => `${path}: ${from}`,
+      ),
+    )
+  expect(values).toEqual([])
+})
+
+test('no package but idb is imported, a framework by its own binding, and nothing of Node', () => {
   const foreign = files.flatMap(({ path, code }) =>
     importsOf(code)
       .filter((specifier) => !specifier.startsWith('.') && !packages.has(specifier))
+      .filter((specifier) => !frameworks[path]?.includes(specifier))
       .map((specifier) => `${path} imports ${specifier}`),
   )
   expect(foreign).toEqual([])

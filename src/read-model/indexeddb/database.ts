@@ -2,6 +2,7 @@
 import type { IDBPDatabase } from 'idb'
 import { StorageDamagedError, StorageFailedError } from '../../errors.js'
 import { say } from '../../messages.js'
+import { randomId } from '../../events/identifier.js'
 import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
@@ -10,6 +11,7 @@ import { projectionKey, type Projection } from '../define.js'
 import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from '../fingerprint.js'
 import { assertPossible } from '../possible-state.js'
 import { counted } from '../row-counts.js'
+import { stamped } from '../stamps.js'
 import { emptyState, type Slot, type StateRow } from '../state.js'
 import { isPacked, letterStore, missingParts, rowStore, slots, stateStore } from './layout.js'
 import { PackedTable } from './packed-table.js'
@@ -109,7 +111,8 @@ export class ReadModelDatabase {
     }
     // Random, so that no runner takes a database that was made again for the one before it.
     const epoch = Math.floor(Math.random() * 2 ** 32)
-    const after = { ...emptyState(log, storedFingerprintOf(definition), handledBy(definition)), epoch }
+    const first = { ...emptyState(log, storedFingerprintOf(definition), handledBy(definition)), epoch }
+    const after = stamped(first, { after: first, shows: true }, randomId())
     database
       .createObjectStore(stateStore, { keyPath: 'key' })
       .put(counted(after, { after, clear: slots }, true))

@@ -1,4 +1,5 @@
 /** A read model in IndexedDB: rows, dead letters, and the checkpoint that commits with them. */
+import { randomId } from '../../events/identifier.js'
 import { commitWritten, requested } from '../../platform/indexeddb.js'
 import type { OpenOptions } from '../../platform/opening-tries.js'
 import { Slices } from '../../platform/slices.js'
@@ -17,7 +18,8 @@ import {
   type StateRow,
   type Transition,
 } from '../state.js'
-import type { Answers, ReadModelStorage, TableQuery } from '../storage.js'
+import { stamped } from '../stamps.js'
+import type { Answers, Moved, ReadModelStorage, TableQuery } from '../storage.js'
 import { ReadModelDatabase } from './database.js'
 import { everything, letterStore, rowStore, stateStore } from './layout.js'
 import { leftOutBefore } from './old-versions.js'
@@ -61,22 +63,23 @@ export class IndexedDbStorage implements ReadModelStorage {
     )
   }
 
-  async move(what: string, change: (before: StateRow) => Transition): Promise<StateRow> {
+  async move(what: string, change: (before: StateRow) => Transition): Promise<Moved> {
     // Most changes take away no rows, and then only the state is locked.
-    return (await this.#move(what, [], change)) ?? ((await this.#move(what, this.#everything, change)) as StateRow)
+    return (await this.#move(what, [], change)) ?? ((await this.#move(what, this.#everything, change)) as Moved)
   }
 
-  async commit(change: Commit): Promise<StateRow> {
+  async commit(change: Commit): Promise<Moved> {
     const { from, rows, letters, caughtUp } = change
     const slot = workingSlot(from)
     // Only what is written is locked; the end of a rebuild empties the slot that it leaves.
     const stores = from.rebuild !== undefined && caughtUp ? this.#everything : storesOf(slot, rows, letters.length > 0)
     // What the state will be, unless another run changed it.
     const expected = committed(this.#key, from, change)
+    const drawn = randomId()
     const changes = await ordered(rows)
     const remembered = this.#packs.at(packStampOf(from, slot))
     let writes!: RowWrites
-    const after = await this.#database.write(say`committing to`, stores, async (transaction) => {
+    const moved = await this.#database.write(say`committing to`, stores, async (transaction) => {
       const asked = this.#database.state(transaction)
       // If a write were refused immediately, this one would have no listener (H5).
       asked.catch(() => {})
@@ -89,28 +92,28 @@ export class IndexedDbStorage implements ReadModelStorage {
         const before = await asked
         const transition = committed(this.#key, before, change)
         await put(new Slices())
-        return this.#finish(transaction, before, transition, { slot, added: writes.added() })
+        return this.#finish(transaction, before, transition, drawn, { slot, added: writes.added() })
       }
       // In one turn with the question, since every turn costs a round trip. Its answer comes first, and takes
       // everything back if another run was there: nothing commits before. What fits in a turn waits for no request.
       await put()
-      const moved = { slot, added: writes.added() }
-      const after = counted(from, expected, false, moved)
+      const rowsMoved = { slot, added: writes.added() }
+      const after = counted(from, { ...expected, after: stamped(from, expected, drawn) }, false, rowsMoved)
       const last = transaction.objectStore(stateStore).put(after)
       const before = await asked
       const transition = committed(this.#key, before, change)
-      if (!equal(before, from)) return this.#finish(transaction, before, transition, moved)
+      if (!equal(before, from)) return this.#finish(transaction, before, transition, drawn, rowsMoved)
       await commitWritten(transaction, [last])
-      return after
+      return { before, after }
     })
-    this.#packs.move(packStampOf(after, slot), [...remembered, ...writes.packs()])
-    return after
+    this.#packs.move(packStampOf(moved.after, slot), [...remembered, ...writes.packs()])
+    return moved
   }
 
-  async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
+  async removeDeadLetter(position: number, replay?: Replay): Promise<Moved> {
     const { read = [], rows = new Map() } = replay ?? {}
     const changes = await ordered(rows)
-    await this.#database.write(say`removing a dead letter of`, this.#everything, async (transaction) => {
+    return this.#database.write(say`removing a dead letter of`, this.#everything, async (transaction) => {
       const before = await this.#database.state(transaction)
       const slot = before.shown
       const letters = transaction.objectStore(letterStore(slot))
@@ -125,7 +128,8 @@ export class IndexedDbStorage implements ReadModelStorage {
       const writes = this.#writes(transaction, slot, changes)
       await writes.run(() => this.#database.state(transaction), new Slices())
       letters.delete(position)
-      return this.#finish(transaction, before, { after }, { slot, added: writes.added() })
+      const transition = { after, shows: replay !== undefined }
+      return this.#finish(transaction, before, transition, randomId(), { slot, added: writes.added() })
     })
   }
 
@@ -186,16 +190,12 @@ export class IndexedDbStorage implements ReadModelStorage {
   }
 
   /** Returns nothing if rows are to be taken away that are not among `stores`. */
-  #move(
-    what: string,
-    stores: readonly string[],
-    change: (before: StateRow) => Transition,
-  ): Promise<StateRow | undefined> {
+  #move(what: string, stores: readonly string[], change: (before: StateRow) => Transition): Promise<Moved | undefined> {
     return this.#database.write(what, stores, async (transaction) => {
       const before = await this.#database.state(transaction)
       const transition = change(before)
       if (stores.length === 0 && transition.clear?.length) return undefined
-      return this.#finish(transaction, before, transition)
+      return this.#finish(transaction, before, transition, randomId())
     })
   }
 
@@ -203,15 +203,17 @@ export class IndexedDbStorage implements ReadModelStorage {
     transaction: IDBTransaction,
     before: StateRow,
     transition: Transition,
+    drawn: string,
     moved?: RowsMoved,
-  ): Promise<StateRow> {
+  ): Promise<Moved> {
     const { clear = [] } = transition
-    const after = counted(before, transition, this.#database.countsRows(transaction, clear), moved)
+    const countable = this.#database.countsRows(transaction, clear)
+    const after = counted(before, { after: stamped(before, transition, drawn), clear }, countable, moved)
     for (const slot of clear) this.#database.clear(transaction, slot)
     this.#packs.move('')
     // The state comes last, so that its success speaks for every row before it.
     await commitWritten(transaction, [transaction.objectStore(stateStore).put(after)])
-    return after
+    return { before, after }
   }
 }
 

@@ -3,6 +3,7 @@
  * process.
  */
 import { ClosedError } from '../../errors.js'
+import { randomId } from '../../events/identifier.js'
 import { say } from '../../messages.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
 import { projectionKey, type Projection } from '../define.js'
@@ -22,7 +23,8 @@ import {
   type StateRow,
   type Transition,
 } from '../state.js'
-import type { Answers, Query, ReadModelStorage, TableQuery } from '../storage.js'
+import { stamped } from '../stamps.js'
+import type { Answers, Moved, Query, ReadModelStorage, TableQuery } from '../storage.js'
 
 type Table = Map<MapKey, { readonly key: RowKey; readonly row: unknown }>
 interface SlotRows {
@@ -62,9 +64,10 @@ export class MemoryReadModels {
   empty(key: string): void {
     const database = this.#databases.get(key)
     if (database === undefined) return
-    const { log, epoch } = database.state
+    const { state } = database
     // The definition that opens it next may be another one.
-    database.state = { ...emptyState(log, ''), epoch: epoch + 1 }
+    const after = { ...emptyState(state.log, ''), epoch: state.epoch + 1 }
+    database.state = stamped(state, { after, shows: true }, randomId())
     for (const { tables, letters } of database.slots) {
       tables.clear()
       letters.clear()
@@ -94,8 +97,11 @@ class MemoryStorage implements ReadModelStorage {
     this.#definition = definition
     this.#key = projectionKey(definition)
     let database = databases.get(this.#key)
-    if (database === undefined)
-      databases.set(this.#key, (database = { state: emptyState(log, ''), slots: [emptySlot(), emptySlot()] }))
+    if (database === undefined) {
+      const first = emptyState(log, '')
+      const state = stamped(first, { after: first, shows: true }, randomId())
+      databases.set(this.#key, (database = { state, slots: [emptySlot(), emptySlot()] }))
+    }
     this.#database = database
     this.#own()
     assertSameDefinition(definition, this.#state)
@@ -111,12 +117,12 @@ class MemoryStorage implements ReadModelStorage {
     return this.#state
   }
 
-  async move(_what: string, change: (before: StateRow) => Transition): Promise<StateRow> {
+  async move(_what: string, change: (before: StateRow) => Transition): Promise<Moved> {
     this.#own()
     return this.#finish(change(this.#state))
   }
 
-  async commit(change: Commit): Promise<StateRow> {
+  async commit(change: Commit): Promise<Moved> {
     const transition = committed(this.#key, this.#state, change)
     const slot = workingSlot(change.from)
     this.#put(slot, change.rows)
@@ -124,7 +130,7 @@ class MemoryStorage implements ReadModelStorage {
     return this.#finish(transition)
   }
 
-  async removeDeadLetter(position: number, replay?: Replay): Promise<void> {
+  async removeDeadLetter(position: number, replay?: Replay): Promise<Moved> {
     const before = this.#state
     const { letters } = this.#database.slots[before.shown]
     const found = {
@@ -137,7 +143,7 @@ class MemoryStorage implements ReadModelStorage {
     const after = letterRemoved(this.#key, before, found, replay?.from)
     if (replay !== undefined) this.#put(before.shown, replay.rows)
     letters.delete(position)
-    this.#finish({ after })
+    return this.#finish({ after, shows: replay !== undefined })
   }
 
   async leftOutBefore(): Promise<readonly number[]> {
@@ -229,12 +235,14 @@ class MemoryStorage implements ReadModelStorage {
     }
   }
 
-  #finish({ after, clear = [] }: Transition): StateRow {
-    for (const slot of clear) {
+  #finish(transition: Transition): Moved {
+    for (const slot of transition.clear ?? []) {
       this.#database.slots[slot].tables.clear()
       this.#database.slots[slot].letters.clear()
     }
+    const before = this.#database.state
+    const after = stamped(before, transition, randomId())
     this.#database.state = after
-    return after
+    return { before, after }
   }
 }

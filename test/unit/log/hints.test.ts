@@ -171,21 +171,23 @@ describe('H41: the format in a hint (decision 0002)', () => {
 })
 
 describe('parseHint', () => {
-  const tables = (list: unknown) => ({ kind: 'committed', projection: 'p@1', position: 3, tables: list })
+  const commit = {
+    kind: 'committed',
+    projection: 'p@1',
+    position: 3,
+    revision: 2,
+    from: 'a',
+    to: 'b',
+    changes: {},
+  } as const
+  const unknown = { ...commit, revision: 0, from: '', to: '', changes: 'unknown' }
   test.for<[unknown]>([
     ...[Number.NaN, -1, 1.5, 2 ** 53, Infinity, -Infinity, '1', 1n, null, undefined, [], {}, true].map(
       (head): [unknown] => [{ kind: 'head', head }],
     ),
-    ...[Number.NaN, -1, 1.5, 2 ** 53, '1', undefined].map((position): [unknown] => [{ ...tables(['t']), position }]),
-    [tables([{}])],
-    [tables(['t', 7])],
-    [tables(Array.from({ length: 1001 }, () => 't'))],
-    [tables(['x'.repeat(1001)])],
-    [tables({ length: 1 })],
-    [tables('t')],
-    [tables(undefined)],
-    [{ ...tables(['t']), projection: 'x'.repeat(1001) }],
-    [{ ...tables(['t']), projection: 7 }],
+    ...[Number.NaN, -1, 1.5, 2 ** 53, '1', undefined].map((position): [unknown] => [{ ...commit, position }]),
+    [{ ...commit, projection: 'x'.repeat(1001) }],
+    [{ ...commit, projection: 7 }],
     [{ kind: 'control' }],
     [{ kind: 'candidate', projection: 'x'.repeat(2000) }],
     [{ kind: 'other', head: 1 }],
@@ -202,16 +204,23 @@ describe('parseHint', () => {
     [{ kind: 'control', projection: 'x'.repeat(1000) }],
     [{ kind: 'hidden-leader', projection: '' }],
     [{ kind: 'candidate', projection: 'p@1' }],
-    [
-      {
-        kind: 'committed',
-        projection: 'p@1',
-        position: 3,
-        tables: Array.from({ length: 1000 }, () => 'x'.repeat(1000)),
-      },
-    ],
+    [commit],
+    [{ ...commit, from: '', to: 'x'.repeat(1000), changes: 'unknown' }],
   ])('what is one passes, and what else stands there does not', ([hint]) => {
     expect(parseHint({ ...hint, more: 1 })).toEqual(hint)
+  })
+  test.for<[string, unknown]>([
+    ['is of an older build', { kind: 'committed', projection: 'p@1', position: 3, tables: ['t'] }],
+    ...[Number.NaN, -1, 1.5, '2', {}, undefined].map((revision): [string, unknown] => [
+      `has revision ${String(revision)}`,
+      { ...commit, revision },
+    ]),
+    ...[undefined, null, 7, {}, ['a'], 'x'.repeat(1001)].flatMap((stamp): [string, unknown][] => [
+      [`comes from ${String(stamp)}`, { ...commit, from: stamp }],
+      [`leads to ${String(stamp)}`, { ...commit, to: stamp }],
+    ]),
+  ])('of a commit that %s nothing is known but that it was made', ([, hint]) => {
+    expect(parseHint(hint)).toEqual(unknown)
   })
   test.for([Number.NaN, -1, 1.5, '2', {}])('a format that is %s is left out', (format) => {
     expect(parseHint({ kind: 'head', head: 1, format })).toEqual({ kind: 'head', head: 1 })

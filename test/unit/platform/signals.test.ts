@@ -62,15 +62,56 @@ test('where hints go on and on, the pause between two messages grows to 16 ms, a
   }
 })
 
-test('commits of one projection are told together with all tables that they changed, those of others apart', async () => {
+/** Of changes that are lists. */
+const join = (before: unknown, after: unknown) => [...((before ?? []) as unknown[]), ...(after as unknown[])]
+const commit = (projection: string, from: string, to: string, ...changes: unknown[]): Hint => ({
+  kind: 'committed',
+  projection,
+  position: changes.length,
+  revision: 7,
+  from,
+  to,
+  changes,
+})
+
+test('commits of one projection that follow each other are told as one, those of others apart', async () => {
   const { post } = signals()
-  post({ kind: 'committed', projection: 'a', position: 1, tables: ['x', 'y'] })
-  post({ kind: 'committed', projection: 'b', position: 1, tables: ['z'] })
-  post({ kind: 'committed', projection: 'a', position: 2, tables: ['y', 'w'] })
+  post(commit('p', 'a', 'b', 1), join)
+  post(commit('q', 'a', 'b', 5), join)
+  post(commit('p', 'b', 'c', 2, 3), join)
   await nextTask()
   expect(posted).toEqual([
-    { kind: 'committed', projection: 'a', position: 2, tables: ['x', 'y', 'w'] },
-    { kind: 'committed', projection: 'b', position: 1, tables: ['z'] },
+    { ...commit('p', 'a', 'c', 1, 2, 3), position: 2 },
+    { ...commit('q', 'a', 'b', 5), position: 1 },
+  ])
+})
+
+test.for<[string, Hint[], string]>([
+  ['what came between is not known', [commit('p', 'a', 'b'), commit('p', 'x', 'c')], 'c'],
+  ['neither says where it began', [commit('p', '', 'b'), commit('p', '', 'c')], 'c'],
+  ['the first does not say where it ended', [commit('p', 'a', ''), commit('p', '', 'c')], 'c'],
+  ['… and more follows', [commit('p', 'a', 'b'), commit('p', 'x', 'c'), commit('p', 'c', 'd')], 'd'],
+])(
+  'commits of one projection with a gap are told as one that nobody takes for what followed: %s',
+  async ([, hints, to]) => {
+    const { post } = signals()
+    for (const hint of hints) post(hint, (before, after) => (before === 'unknown' ? before : join(before, after)))
+    await nextTask()
+    expect(posted).toEqual([expect.objectContaining({ from: '', to, changes: 'unknown' })])
+  },
+)
+
+test('others are told what the commit says of its changes for them, the instance all of it', async () => {
+  const { post, listen } = signals()
+  const heard: unknown[] = []
+  listen((hint) => heard.push(hint))
+  post(commit('p', 'a', 'b', 1, 2), (_before, after) => (after as unknown[]).length)
+  post(commit('q', 'a', 'b', 1, 2))
+  await nextTask()
+  expect(heard).toEqual([commit('p', 'a', 'b', 1, 2), commit('q', 'a', 'b', 1, 2)])
+  expect(posted).toEqual([
+    { ...commit('p', 'a', 'b', 1, 2), changes: 2 },
+    { ...commit('q', 'a', 'b', 1, 2), changes: 'unknown' },
   ])
 })
 

@@ -1,0 +1,48 @@
+/** What every binding shows of a query that an app may exchange or leave out. */
+import type { LiveQuery } from '../reading/live-query.js'
+import type { LiveSnapshot } from '../reading/live-snapshot.js'
+
+/**
+ * What a binding shows: the snapshot of a live query, or `'off'` if it was given none (`null`, `undefined` or `false`).
+ *
+ * After a change of query, the answer of the former one is shown, `stale`, until the new one has an answer or fails.
+ *
+ * @example
+ * const { status, data, stale } = useLiveQuery(id && shop.baskets.lines.liveRow(id))
+ * if (status === 'off') return 'Choose a basket'
+ */
+export type Live<V> =
+  | LiveSnapshot<V>
+  | { readonly status: 'off'; readonly data: undefined; readonly error: undefined; readonly stale: false }
+
+/** A query, or none: `id && shop.baskets.lines.liveRow(id)`. */
+export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
+
+/** A query as a binding follows it, or none. */
+export interface Shown<V> {
+  /** What `show` was given. */
+  readonly source: QuerySource<V>
+  subscribe(listener: () => void): () => void
+  getSnapshot(): Live<V>
+  getServerSnapshot(): Live<V>
+}
+
+const off: Live<never> = Object.freeze({ status: 'off', data: undefined, error: undefined, stale: false })
+const showOff = (): Live<never> => off
+
+/** Begins to show a query, or none, after what was shown before. Subscribes to nothing by itself. */
+export function show<V>(source: QuerySource<V>, former: Live<V> = off): Shown<V> {
+  if (!source) return { source, subscribe: () => () => {}, getSnapshot: showOff, getServerSnapshot: showOff }
+  let kept = former.status === 'ready' ? (former.stale ? former : { ...former, stale: true }) : undefined
+  return {
+    source,
+    subscribe: source.subscribe,
+    getSnapshot() {
+      const snapshot = source.getSnapshot()
+      // For good: a query that is loading again, of another user, must not show what was there before it.
+      if (snapshot.status !== 'loading') kept = undefined
+      return kept ?? snapshot
+    },
+    getServerSnapshot: source.getServerSnapshot,
+  }
+}
