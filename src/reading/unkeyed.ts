@@ -2,7 +2,7 @@
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 
-/** So many live queries without a key, made within a second and never subscribed, are made in renders. */
+/** At least that many live queries without a key, made within a second and never subscribed, were made in renders. */
 const many = 20
 
 let recent: { isUsed: boolean }[] | undefined

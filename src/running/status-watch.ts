@@ -123,7 +123,7 @@ export class StatusWatch<E extends EventShape> {
     }
   }
 
-  /** A coordinator that cannot say so is believed to be held. */
+  /** Without an answer of the coordinator, the lock counts as held. */
   async #isHeld(key: string): Promise<boolean> {
     return (await this.#store.coordinator.isHeld?.(key)) ?? true
   }
