@@ -107,8 +107,9 @@ export type { QueryOptions } from './read-model/storage.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
+export type { LiveTable, LiveTables } from './reading/live-tables.js'
 export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
-export type { TableReader, TableReaders } from './reading/table-readers.js'
+export type { CountOptions, QueryTables, TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
 export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'

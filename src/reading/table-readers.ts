@@ -6,7 +6,7 @@ import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
 import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from '../read-model/keys.js'
 import type { Answer, Query, QueryOptions, Selection } from '../read-model/storage.js'
 
-/** A table as a reader sees it. Rows are the reader's own copies. */
+/** A table as a reader sees it. Rows are the reader's own copies; inside a live query they are shared, see `live`. */
 export interface TableReader<Row, Index extends string = string> {
   /**
    * The row of a key, or `undefined` if there is none.
@@ -25,11 +25,19 @@ export interface TableReader<Row, Index extends string = string> {
    */
   getAll(options?: QueryOptions<Index>): Promise<Row[]>
   /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
-  count(options?: Pick<QueryOptions<Index>, 'index' | 'range'>): Promise<number>
+  count(options?: CountOptions<Index>): Promise<number>
 }
+
+/** Which rows are counted. */
+export type CountOptions<Index extends string = string> = Pick<QueryOptions<Index>, 'index' | 'range'>
 
 /** The tables of a read model as a reader sees them, by name. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
+
+/** The tables as a live query sees them. Its rows are shared with the answer before, so they must not be changed. */
+export type QueryTables<T extends Tables> = {
+  readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, IndexOf<T[N]>>
+}
 
 /** Makes the readers of a definition's tables. They read with `ask`. */
 export function readers<T extends Tables>(
@@ -37,23 +45,39 @@ export function readers<T extends Tables>(
   ask: (table: string, query: Query) => Promise<Answer>,
 ): TableReaders<T> {
   const reader = (name: string): TableReader<unknown> => {
-    const indexes = tables[name]?.indexes ?? {}
+    const { get, all, count } = questions(tables, name)
     return {
-      async get(key) {
-        assertKey(key, say`The key of '${name}'`)
-        return (await ask(name, { kind: 'get', key: copyOfKey(key) })).value
+      get: async (key) => (await ask(name, get(key))).value,
+      async getAll(options) {
+        const query = all(options)
+        return query === undefined ? [] : ((await ask(name, query)).value as unknown[])
       },
-      async getAll(given = {}) {
-        const options = selected(name, indexes, given, ['index', 'range', 'direction', 'limit'])
-        return options === undefined ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
-      },
-      async count(given = {}) {
-        const options = selected(name, indexes, given, ['index', 'range'])
-        return options === undefined ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
+      async count(options) {
+        const query = count(options)
+        return query === undefined ? 0 : ((await ask(name, query)).value as number)
       },
     }
   }
   return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
+}
+
+/** Checks what a table is asked. What can select no row is no question. */
+export function questions(tables: Tables, name: string) {
+  const indexes = tables[name]?.indexes ?? {}
+  return {
+    get(key: unknown): Query {
+      assertKey(key, say`The key of '${name}'`)
+      return { kind: 'get', key: copyOfKey(key) }
+    },
+    all(given: QueryOptions = {}): Query | undefined {
+      const options = selected(name, indexes, given, ['index', 'range', 'direction', 'limit'])
+      return options && { kind: 'all', options }
+    },
+    count(given: CountOptions = {}): Query | undefined {
+      const options = selected(name, indexes, given, ['index', 'range'])
+      return options && { kind: 'count', options }
+    },
+  }
 }
 
 /** Checked options, or nothing if they can select no row. */
