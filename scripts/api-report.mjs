@@ -12,6 +12,8 @@ const entries = {
   'tidemark/memory': 'memory/index',
   'tidemark/testing': 'testing/index',
   'tidemark/react': 'bindings/react',
+  'tidemark/signals': 'bindings/signals',
+  'tidemark/lit': 'bindings/lit',
 }
 
 /**

@@ -13,9 +13,11 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
+  'tidemark/signals': 'src/bindings/signals.ts',
+  'tidemark/lit': 'src/bindings/lit.ts',
 }
 /** Of the app: what a binding costs is measured without its framework. */
-const frameworks = ['react']
+const frameworks = ['react', '@preact/signals-core']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
@@ -25,7 +27,9 @@ const modelsInMemory = [
   ...['memory/memory-storage', 'state', 'possible-state', 'dead-letters', 'earlier-versions', 'reserved-names'].map(
     (name) => `src/read-model/${name}.ts`,
   ),
-  ...['define', 'keys', 'kinds', 'equal', 'fingerprint'].map((name) => `src/read-model/${name}.ts`),
+  ...['define', 'keys', 'kinds', 'equal', 'fingerprint', 'index-keys', 'row-key', 'selection'].map(
+    (name) => `src/read-model/${name}.ts`,
+  ),
   'src/projection/target.ts',
 ]
 const core = 'openEventStore, defineEvents, defineProjection, startProjection, openReadModel'
@@ -41,20 +45,20 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(49),
+    budget: kib(51),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(59) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(61) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
-    budget: kib(13.6),
+    budget: kib(13.8),
     without: [...projection, ...commands, 'node_modules/'],
     but: modelsInMemory,
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(49) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(51) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
@@ -84,17 +88,24 @@ export const budgets = [
     budget: kib(2.3),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(27.3), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(30.5), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(19), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(28.4), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.7), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.5), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22.2), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
     names: 'liveProjection',
     budget: kib(4.4),
     without: ['src/projection/', ...commands, 'node_modules/'],
+  },
+  {
+    title: 'toObservable',
+    entry: 'tidemark',
+    names: 'toObservable',
+    budget: kib(0.3),
+    without: [...projection.filter((folder) => folder !== 'src/reading/'), ...commands, 'src/log/', 'node_modules/'],
   },
   {
     title: 'verifyEventStore',

@@ -96,14 +96,15 @@ export {
   type TableWriters,
   type TypedTable,
 } from './read-model/define.js'
-export type { CheckedIndexes, IndexPaths, KeyOf } from './read-model/index-paths.js'
+export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf } from './read-model/index-paths.js'
 export type { ReservedTableName } from './read-model/reserved-names.js'
 export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export type { Live, QuerySource } from './bindings/shown.js'
+export { toObservable, type LiveObservable, type LiveObserver } from './reading/to-observable.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
-export type { QueryOptions } from './read-model/storage.js'
+export type { QueryOptions } from './read-model/selection.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'

@@ -168,7 +168,16 @@ class StoreCore {
     if (this.#closing !== undefined) throw this.#closedError()
   }
 
-  async append(given: readonly unknown[]): Promise<AppendResult> {
+  /** Not an async function, which would settle a turn later. */
+  append(given: readonly unknown[]): Promise<AppendResult> {
+    try {
+      return this.#append(given)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #append(given: readonly unknown[]): Promise<AppendResult> {
     this.assertOpen()
     const isShort = typeof given[0] === 'string'
     const { [isShort ? 2 : 1]: options = {} } = given as { [index: number]: StreamAppendOptions }
@@ -177,10 +186,13 @@ class StoreCore {
     const append = isShort
       ? readStreamAppend(given[0] as string, given[1], options.expectedVersion)
       : readWrites(given[0] as StreamWrite)
-    // Awaited, which settles sooner than a promise that is returned.
-    const result = await this.queue.append(prepareAppend(append, options, this.#parts), options)
-    if (__DEV__) this.#appendedAgain?.(given, result)
-    return result
+    const stored = this.queue.append(prepareAppend(append, options, this.#parts), options)
+    if (__DEV__)
+      stored.then(
+        (result) => this.#appendedAgain?.(given, result),
+        () => {},
+      )
+    return stored
   }
 
   close(): Promise<void> {

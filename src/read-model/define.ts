@@ -312,13 +312,22 @@ function checkTable(
     `${path}.schema`,
     say`must be a Standard Schema, such as one of zod, valibot or arktype.`,
   )
-  for (const [index, keyPath] of Object.entries(indexes)) {
-    // A list of one is an array key in some engines and a plain one in others (H12).
-    const isList = Array.isArray(keyPath) && keyPath.length > 1 && keyPath.every(isKeyPath)
-    check(
-      isKeyPath(keyPath) || isList,
-      `${path}.indexes.${index}`,
-      say`must name a property of the row, or a list of at least two.`,
-    )
-  }
+  for (const [index, declared] of Object.entries(indexes)) checkIndex(declared, `${path}.indexes.${index}`, check)
+}
+
+function checkIndex(
+  declared: unknown,
+  what: string,
+  check: (right: boolean, what: string, problem: string) => void,
+): void {
+  const isOptions = typeof declared === 'object' && declared !== null && !Array.isArray(declared)
+  if (isOptions) onlyKnown(declared, ['path', 'multiEntry', 'unique'], what)
+  const options = isOptions ? declared : { path: declared }
+  const { path, multiEntry = false, unique = false } = options as Record<string, unknown>
+  // A list of one is an array key in some engines and a plain one in others (H12).
+  const isList = Array.isArray(path) && path.length > 1 && path.every(isKeyPath)
+  check(isKeyPath(path) || isList, what, say`must name a property of the row, or a list of at least two.`)
+  for (const [name, value] of Object.entries({ multiEntry, unique }))
+    check(typeof value === 'boolean', `${what}.${name}`, say`must be true or false.`)
+  check(!(isList && multiEntry === true), what, say`has 'multiEntry', which takes one property, not several.`)
 }

@@ -2,14 +2,28 @@
 import { DefinitionChangedError } from '../errors.js'
 import { say } from '../messages.js'
 import { projectionKey, type Projection } from './define.js'
+import { indexOptions } from './index-keys.js'
+import type { IndexDefinition } from './index-paths.js'
 
 /** The tables, keys and indexes as text; the order in which they are declared does not matter. */
 export function fingerprintOf({ tables }: Projection): string {
   return JSON.stringify(
     Object.entries(tables)
-      .map(([name, { key, indexes = {} }]) => [name, key, Object.entries(indexes).sort()])
+      .map(([name, { key, indexes = {} }]) => [
+        name,
+        key,
+        Object.entries(indexes)
+          .map(([index, declared]) => [index, fingerprintOfIndex(declared)])
+          .sort(),
+      ])
       .sort(),
   )
+}
+
+/** A plain index is the path alone, as it was before there were others. */
+function fingerprintOfIndex(declared: IndexDefinition): unknown {
+  const { path, multiEntry = false, unique = false } = indexOptions(declared)
+  return multiEntry || unique ? { path, ...(multiEntry && { multiEntry }), ...(unique && { unique }) } : path
 }
 
 /** An index finds records: a row that is to be found by one has a record of its own. */

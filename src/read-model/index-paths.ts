@@ -80,8 +80,21 @@ type IndexableOf<Row> = Row extends unknown
 
 type CheckedList<Row, Paths> = { readonly [K in keyof Paths]: Checked<Row, Paths[K] & string> }
 
-/** Indexes as they are declared: a path, or several of them. */
-export type IndexPaths = { readonly [index: string]: string | readonly string[] }
+/** An index as it is declared: what it sorts by, and how. */
+export type IndexDefinition =
+  | string
+  | readonly string[]
+  | {
+      /** The property that it sorts by, or several of them. */
+      readonly path: string | readonly string[]
+      /** The property holds a list, and each item finds the row. @default false */
+      readonly multiEntry?: boolean
+      /** No two rows may have the same there. @default false */
+      readonly unique?: boolean
+    }
+
+/** Indexes as they are declared, by name. */
+export type IndexPaths = { readonly [index: string]: IndexDefinition }
 
 /**
  * `Indexes` where each path leads, through objects, to a string, a number, a Date or bytes, and else what is wrong.

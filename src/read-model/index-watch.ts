@@ -3,28 +3,47 @@
  */
 import { describe } from '../errors.js'
 import { say } from '../messages.js'
+import { indexOptions } from './index-keys.js'
+import type { IndexPaths } from './index-paths.js'
 import { atKeyPath, isIndexKey } from './keys.js'
 
 /** The indexes that were warned of already in this page or worker. */
 const warned = new Set<string>()
 
+/** A property that an index sorts by. */
+interface Part {
+  readonly index: string
+  readonly path: string
+  readonly multiEntry: boolean
+}
+
 /** The indexes of one table. */
 export class IndexWatch {
   readonly #table: string
   /** The properties of those that were not warned of yet. */
-  #parts: readonly { readonly index: string; readonly path: string }[]
+  #parts: readonly Part[]
 
-  constructor(projection: string, table: string, indexes: { readonly [index: string]: string | readonly string[] }) {
+  constructor(projection: string, table: string, indexes: IndexPaths) {
     this.#table = say`table '${table}' of projection '${projection}'`
-    this.#parts = Object.entries(indexes).flatMap(([index, paths]) => [paths].flat().map((path) => ({ index, path })))
+    this.#parts = Object.entries(indexes).flatMap(([index, declared]) => {
+      const { path, multiEntry = false } = indexOptions(declared)
+      return [path].flat().map((one) => ({ index, path: one as string, multiEntry }))
+    })
   }
 
   /** Looks at a row that is put. Where a property is missing, the app means the index to leave the row out. */
   look(key: unknown, row: unknown): void {
-    for (const { index, path } of this.#parts) {
+    for (const { index, path, multiEntry } of this.#parts) {
       const value = atKeyPath(row, path)
-      if (typeof value !== 'string' && value !== undefined && (Array.isArray(value) || !isIndexKey(value)))
-        this.#warn(index, path, key, value)
+      if (typeof value === 'string' || value === undefined) continue
+      const isList = Array.isArray(value)
+      const left: readonly unknown[] =
+        isList && multiEntry
+          ? Array.from(value as unknown[]).filter((item) => !isIndexKey(item))
+          : isList || !isIndexKey(value)
+            ? [value]
+            : []
+      if (left.length > 0) this.#warn(index, path, key, left[0])
     }
   }
 

@@ -41,6 +41,18 @@ export function assertKey(key: unknown, what: string): asserts key is RowKey {
     throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
 }
 
+/** A copy of a key that the app gave. @throws InvalidArgumentError for anything that is no key */
+export function checkedKey(key: RowKey, what: string): RowKey {
+  assertKey(key, what)
+  return copyOfKey(key)
+}
+
+/** The same of a list of keys for a table. */
+export function checkedKeys(keys: readonly RowKey[], table: string): readonly RowKey[] {
+  if (!Array.isArray(keys)) throw new InvalidArgumentError('keys', say`must be a list of keys of '${table}'.`)
+  return Array.from(keys as readonly RowKey[], (key, at) => checkedKey(key, say`Key ${at} of '${table}'`))
+}
+
 /**
  * The order of types in IndexedDB: number, Date, string, bytes, list. 0 for what is not a key; of a list only that it
  * is one.
@@ -113,20 +125,21 @@ const aKey = say`a key is a string, a number, a Date, bytes or a list of those`
 /**
  * A range as the app gave it, or a single key, as a range whose bounds are copies.
  *
+ * @param what what messages call it
  * @throws InvalidArgumentError for everything else
  */
-export function checkedRange(range: unknown): KeyRange {
-  if (range === undefined) return {}
+export function checkedRange(range: unknown, what = 'range', isNeeded = false): KeyRange {
+  if (range === undefined && !isNeeded) return {}
   if (isIndexKey(range)) {
     const key = copyOfKey(range)
     return { lower: key, upper: key }
   }
   const isPlain =
     typeof range === 'object' && range !== null && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
-  if (isPlain) onlyKnown(range, ['lower', 'upper', 'lowerOpen', 'upperOpen'], 'range')
+  if (isPlain) onlyKnown(range, ['lower', 'upper', 'lowerOpen', 'upperOpen'], what)
   else if (typeof range !== 'object' || range === null || tagOf(range) !== '[object IDBKeyRange]') {
     throw new InvalidArgumentError(
-      'range',
+      what,
       say`is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`,
     )
   }
@@ -136,9 +149,9 @@ export function checkedRange(range: unknown): KeyRange {
     ['upper', upper, upperOpen],
   ] as const) {
     if (bound !== undefined && !isIndexKey(bound))
-      throw new InvalidArgumentError(`range.${name}`, say`is ${describe(bound)}, which is not a key; ${aKey}.`)
+      throw new InvalidArgumentError(`${what}.${name}`, say`is ${describe(bound)}, which is not a key; ${aKey}.`)
     if (typeof isOpen !== 'boolean')
-      throw new InvalidArgumentError(`range.${name}Open`, say`is ${describe(isOpen)}; it must be true or false.`)
+      throw new InvalidArgumentError(`${what}.${name}Open`, say`is ${describe(isOpen)}; it must be true or false.`)
   }
   return { lower: copyOfKey(lower), upper: copyOfKey(upper), lowerOpen, upperOpen }
 }

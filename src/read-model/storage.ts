@@ -2,38 +2,14 @@
 import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
-import type { IndexKey, KeyRange, RowKey } from './keys.js'
+import type { RowKey } from './keys.js'
+import type { Selection } from './selection.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
-
-/** Which rows, and in what order. */
-export interface QueryOptions<Index extends string = string> {
-  /** @default the key of the table */
-  readonly index?: Index
-  /**
-   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
-   * @default every row
-   */
-  readonly range?: KeyRange | IndexKey
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev'
-  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
-  readonly limit?: number
-}
-
-/** The same, checked. */
-export interface Selection {
-  readonly index?: string | undefined
-  /** @default every key */
-  readonly range?: KeyRange
-  /** @default 'next' */
-  readonly direction?: 'next' | 'prev' | undefined
-  /** Below 2 ** 32, or `Infinity`. @default Infinity */
-  readonly limit?: number
-}
 
 /** A question to a table that readers see. */
 export type Query =
   | { readonly kind: 'get'; readonly key: RowKey }
+  | { readonly kind: 'many'; readonly keys: readonly RowKey[] }
   | { readonly kind: 'all'; readonly options: Selection }
   | { readonly kind: 'count'; readonly options: Selection }
 

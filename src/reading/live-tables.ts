@@ -1,10 +1,11 @@
 /** The tables of a view: what a reader asks once, and the same as live queries. */
 import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
 import type { RowKey } from '../read-model/keys.js'
-import type { Query, QueryOptions } from '../read-model/storage.js'
+import type { QueryOptions } from '../read-model/selection.js'
+import type { Query } from '../read-model/storage.js'
 import { identityOf } from './identity.js'
 import type { LiveQuery } from './live-query.js'
-import { questions, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
+import { questionsTo, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
 
 /**
  * A table of a view. Equal options return the same live query, as long as it is used: while it has subscribers, for 30 s
@@ -22,7 +23,7 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
    * @example
    * const largest = view.baskets.live({ index: 'byTotal', direction: 'prev', limit: 10 })
    */
-  live(options?: QueryOptions<Index>): LiveQuery<readonly Readonly<Row>[]>
+  live(options?: QueryOptions<Index, Row>): LiveQuery<readonly Readonly<Row>[]>
   /** The row of a key, kept up to date. @throws InvalidArgumentError for what cannot be a key */
   liveRow(key: RowKey): LiveQuery<Readonly<Row> | undefined>
   /** How many rows there are, kept up to date. @throws InvalidArgumentError as `count`, but immediately */
@@ -41,16 +42,16 @@ export type LiveQueries = <V>(identity: string, query: (tables: unknown, ask: As
 /** Adds the live methods to readers. */
 export function liveTables<T extends Tables>(tables: T, readable: TableReaders<T>, live: LiveQueries): LiveTables<T> {
   const table = (name: string): LiveTable<object> => {
-    const { get, all, count } = questions(tables, name)
+    const questions = questionsTo(tables, name)
     const of = <V>(question: Query | undefined, none: V) =>
       question === undefined
         ? live(`none ${identityOf(none)}`, () => none)
         : live(`${name} ${identityOf(canonical(question))}`, (_, ask) => ask(name, question) as Promise<V>)
     return {
       ...(readable[name] as TableReader<object>),
-      live: (options) => of<readonly object[]>(all(options), []),
-      liveRow: (key) => of<object | undefined>(get(key), undefined),
-      liveCount: (options) => of(count(options), 0),
+      live: (options) => of<readonly object[]>(questions.all(options), []),
+      liveRow: (key) => of<object | undefined>(questions.get(key), undefined),
+      liveCount: (options) => of(questions.count(options), 0),
     }
   }
   return Object.fromEntries(Object.keys(tables).map((name) => [name, table(name)])) as unknown as LiveTables<T>
@@ -58,7 +59,13 @@ export function liveTables<T extends Tables>(tables: T, readable: TableReaders<T
 
 /** With the defaults filled in. */
 function canonical(question: Query): object {
-  if (question.kind === 'get') return question
-  const { direction = 'next', range: { lower, upper, lowerOpen = false, upperOpen = false } = {} } = question.options
-  return { ...question, options: { ...question.options, direction, range: { lower, upper, lowerOpen, upperOpen } } }
+  if (!('options' in question)) return question
+  const { direction = 'next', ranges = [{}], ...options } = question.options
+  const spans = ranges.map(({ lower, upper, lowerOpen = false, upperOpen = false }) => ({
+    lower,
+    upper,
+    lowerOpen,
+    upperOpen,
+  }))
+  return { ...question, options: { ...options, direction, ranges: spans } }
 }

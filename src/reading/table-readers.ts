@@ -1,10 +1,9 @@
 /** The tables of a read model as a reader sees them: what it asks is checked, and put to the storage. */
-import { InvalidArgumentError } from '../errors.js'
-import { say } from '../messages.js'
-import { onlyKnown } from '../platform/arguments.js'
 import type { IndexOf, RowOf, Tables } from '../read-model/define.js'
-import { assertKey, checkedRange, copyOfKey, isEmptyRange, type RowKey } from '../read-model/keys.js'
-import type { Answer, Query, QueryOptions, Selection } from '../read-model/storage.js'
+import { say } from '../messages.js'
+import { checkedKey, checkedKeys, type RowKey } from '../read-model/keys.js'
+import { checkedSelection, type QueryOptions } from '../read-model/selection.js'
+import type { Answer, Query } from '../read-model/storage.js'
 
 /** A table as a reader sees it. Rows are the reader's own copies; inside a live query they are shared, see `live`. */
 export interface TableReader<Row, Index extends string = string> {
@@ -15,21 +14,36 @@ export interface TableReader<Row, Index extends string = string> {
    */
   get(key: RowKey): Promise<Row | undefined>
   /**
-   * Rows in the order of the key, or of `index`.
+   * The rows of keys at one moment, in the order of the keys: `undefined` where there is none, and a row twice if its
+   * key is named twice.
    *
-   * @throws InvalidArgumentError for an unknown option, an index that is not declared, and a range or limit that makes
-   * no sense
+   * @throws InvalidArgumentError for what is no list, and for a key in it that cannot be one
+   *
+   * @example
+   * const [first, second] = await view.baskets.getMany(['basket-1', 'basket-2'])
+   */
+  getMany(keys: readonly RowKey[]): Promise<(Row | undefined)[]>
+  /**
+   * Rows in the order of the key, or of `index` and, where that is equal, of the key. A row is there once, also where an
+   * index has it under several keys: where the query comes to the first of them.
+   *
+   * @throws InvalidArgumentError for an unknown option, an index that is not declared, a range or limit that makes no
+   * sense, and an `after` without a key in the index
    *
    * @example
    * const largest = await view.baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 })
+   * const next = await view.baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10, after: largest.at(-1) })
    */
-  getAll(options?: QueryOptions<Index>): Promise<Row[]>
-  /** How many rows there are. Reads no rows, unless a table without indexes is asked for a range. */
+  getAll(options?: QueryOptions<Index, Row>): Promise<Row[]>
+  /**
+   * How many rows `getAll` would return. Reads no rows, unless a table without indexes is asked for a range; of an index
+   * with several keys for a row it reads those keys, unless it is asked for a single one.
+   */
   count(options?: CountOptions<Index>): Promise<number>
 }
 
 /** Which rows are counted. */
-export type CountOptions<Index extends string = string> = Pick<QueryOptions<Index>, 'index' | 'range'>
+export type CountOptions<Index extends string = string> = Pick<QueryOptions<Index>, 'index' | 'range' | 'ranges'>
 
 /** The tables of a read model as a reader sees them, by name. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
@@ -45,59 +59,34 @@ export function readers<T extends Tables>(
   ask: (table: string, query: Query) => Promise<Answer>,
 ): TableReaders<T> {
   const reader = (name: string): TableReader<unknown> => {
-    const { get, all, count } = questions(tables, name)
+    const questions = questionsTo(tables, name)
+    const put = async <V>(query: Query | undefined, none: V): Promise<V> =>
+      query === undefined ? none : ((await ask(name, query)).value as V)
     return {
-      get: async (key) => (await ask(name, get(key))).value,
-      async getAll(options) {
-        const query = all(options)
-        return query === undefined ? [] : ((await ask(name, query)).value as unknown[])
-      },
-      async count(options) {
-        const query = count(options)
-        return query === undefined ? 0 : ((await ask(name, query)).value as number)
-      },
+      get: async (key) => put<unknown>(questions.get(key), undefined),
+      getMany: async (keys) => put<unknown[]>(questions.many(keys), []),
+      getAll: async (options) => put<unknown[]>(questions.all(options), []),
+      count: async (options) => put(questions.count(options), 0),
     }
   }
   return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
 }
 
 /** Checks what a table is asked. What can select no row is no question. */
-export function questions(tables: Tables, name: string) {
-  const indexes = tables[name]?.indexes ?? {}
-  return {
-    get(key: unknown): Query {
-      assertKey(key, say`The key of '${name}'`)
-      return { kind: 'get', key: copyOfKey(key) }
-    },
-    all(given: QueryOptions = {}): Query | undefined {
-      const options = selected(name, indexes, given, ['index', 'range', 'direction', 'limit'])
-      return options && { kind: 'all', options }
-    },
-    count(given: CountOptions = {}): Query | undefined {
-      const options = selected(name, indexes, given, ['index', 'range'])
-      return options && { kind: 'count', options }
-    },
+export function questionsTo(tables: Tables, name: string) {
+  const definition = tables[name] as Tables[string]
+  const selected = (kind: 'all' | 'count', given: QueryOptions, known: readonly string[]): Query | undefined => {
+    const options = checkedSelection(name, definition, given, known)
+    return options && { kind, options }
   }
-}
-
-/** Checked options, or nothing if they can select no row. */
-function selected(
-  table: string,
-  indexes: object,
-  options: QueryOptions,
-  known: readonly string[],
-): Selection | undefined {
-  onlyKnown(options, known)
-  const { index, direction, limit = Infinity } = options
-  if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0))
-    throw new InvalidArgumentError('limit', say`must be a whole number of at least 0, or Infinity.`)
-  if (index !== undefined && !Object.hasOwn(indexes, index))
-    throw new InvalidArgumentError('index', say`'${index}' is not declared for table '${table}'.`)
-  if (direction !== undefined && direction !== 'next' && direction !== 'prev')
-    throw new InvalidArgumentError('direction', say`must be 'next' or 'prev'.`)
-  const range = checkedRange(options.range)
-  // `getAll(range, 0)` would return everything (H15), and IndexedDB takes no count of 2 ** 32.
-  return limit === 0 || isEmptyRange(range)
-    ? undefined
-    : { index, range, direction, limit: limit < 2 ** 32 ? limit : Infinity }
+  return {
+    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(key, say`The key of '${name}'`) }),
+    many(given: readonly RowKey[]): Query | undefined {
+      const keys = checkedKeys(given, name)
+      return keys.length === 0 ? undefined : { kind: 'many', keys }
+    },
+    all: (given: QueryOptions = {}) =>
+      selected('all', given, ['index', 'range', 'ranges', 'direction', 'limit', 'after']),
+    count: (given: CountOptions = {}) => selected('count', given, ['index', 'range', 'ranges']),
+  }
 }

@@ -5,6 +5,7 @@ import { countsContract } from './projection/counts.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
+import { selectionsContract } from './projection/selections.js'
 
 const backend = {
   name: 'IndexedDB',
@@ -16,4 +17,5 @@ copiesContract(backend)
 countsContract(backend)
 keysContract(backend)
 questionsContract(backend)
+selectionsContract(backend)
 declarationsContract()

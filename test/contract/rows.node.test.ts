@@ -7,6 +7,7 @@ import { countsContract } from './projection/counts.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
+import { selectionsContract } from './projection/selections.js'
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
@@ -21,5 +22,6 @@ for (const backend of [
   countsContract(backend)
   keysContract(backend)
   questionsContract(backend)
+  selectionsContract(backend)
 }
 declarationsContract()

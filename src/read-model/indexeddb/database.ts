@@ -7,8 +7,9 @@ import { databaseName } from '../../events/names.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
 import type { OpenOptions } from '../../platform/opening-tries.js'
-import { projectionKey, type Projection } from '../define.js'
+import { projectionKey, type Projection, type Tables } from '../define.js'
 import { assertSameDefinition, handledBy, mayBePacked, storedFingerprintOf } from '../fingerprint.js'
+import { indexOptions } from '../index-keys.js'
 import { assertPossible } from '../possible-state.js'
 import { counted } from '../row-counts.js'
 import { stamped } from '../stamps.js'
@@ -65,9 +66,8 @@ export class ReadModelDatabase {
   /** One of its tables, in a transaction. */
   table(transaction: IDBTransaction, slot: Slot, name: string): TableLayout {
     const store = transaction.objectStore(rowStore(slot, name))
-    return isPacked(store)
-      ? new PackedTable(store, name, this.definition.tables[name]?.key ?? '')
-      : new RecordTable(store)
+    const definition = this.definition.tables[name] as Tables[string]
+    return isPacked(store) ? new PackedTable(store, name, definition.key) : new RecordTable(store, definition)
   }
 
   /** A transaction over these object stores and the state. */
@@ -105,7 +105,10 @@ export class ReadModelDatabase {
       for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
         const options = this.packable.includes(name) ? {} : { keyPath: key }
         const store = database.createObjectStore(rowStore(slot, name), options)
-        for (const [index, keyPath] of Object.entries(indexes)) store.createIndex(index, keyPath as string | string[])
+        for (const [index, declared] of Object.entries(indexes)) {
+          const { path, multiEntry = false } = indexOptions(declared)
+          store.createIndex(index, path as string | string[], { multiEntry })
+        }
       }
       database.createObjectStore(letterStore(slot), { keyPath: 'position' })
     }

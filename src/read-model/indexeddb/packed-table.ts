@@ -2,8 +2,10 @@
 import { readBackwards } from '../../platform/backwards.js'
 import { requestedAll } from '../../platform/indexeddb.js'
 import { compareKeys, inRange, type KeyRange, type RowKey } from '../keys.js'
+import { rangesOf, type Selection } from '../selection.js'
 import type { Query } from '../storage.js'
 import { nativeRange } from './native-range.js'
+import { ofRanges } from './records.js'
 import type { PackMemory } from './pack-memory.js'
 import { assertThere, packOf, readPacks, readRows, rowsIn } from './pack-records.js'
 import { PackWrites } from './pack-writes.js'
@@ -80,12 +82,12 @@ export class PackedTable implements TableLayout {
 
   async ask(query: Query, counting: boolean): Promise<unknown> {
     if (query.kind === 'get') return this.row(query.key)
-    const { range = {}, direction, limit = Infinity } = query.options
-    if (query.kind === 'count') return counting || nativeRange(range) !== null ? this.#count(range) : undefined
-    if (limit !== Infinity) return direction === 'prev' ? this.#lastRows(range, limit) : this.#firstRows(range, limit)
-    const { rows } = await this.#packsOf(range)
-    const found = this.#within(rows, range)
-    return direction === 'prev' ? found.reverse() : found
+    if (query.kind === 'many') return Promise.all(query.keys.map((key) => this.row(key)))
+    const { options } = query
+    if (query.kind === 'all') return ofRanges(options, (range, limit) => this.#select(range, limit, options.direction))
+    const ranges = rangesOf(options)
+    if (!counting && ranges.some((range) => nativeRange(range) === null)) return undefined
+    return (await Promise.all(ranges.map((range) => this.#count(range)))).reduce((sum, count) => sum + count, 0)
   }
 
   writes(changes: readonly RowChange[], packs: TablePacks | undefined): TableWrites {
@@ -110,6 +112,13 @@ export class PackedTable implements TableLayout {
       if (recent.length < maxRemembered) recent.push([first, pack])
     })
     return { found, recent, there }
+  }
+
+  async #select(range: KeyRange, limit: number, direction: Selection['direction']): Promise<unknown[]> {
+    if (limit !== Infinity) return direction === 'prev' ? this.#lastRows(range, limit) : this.#firstRows(range, limit)
+    const { rows } = await this.#packsOf(range)
+    const found = this.#within(rows, range)
+    return direction === 'prev' ? found.reverse() : found
   }
 
   #within(rows: readonly unknown[], range: KeyRange): unknown[] {

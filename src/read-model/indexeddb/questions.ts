@@ -7,6 +7,8 @@ import type { Slot, StateRow } from '../state.js'
 import type { Answers, Query, TableQuery } from '../storage.js'
 import type { ReadModelDatabase } from './database.js'
 import { letterStore, rowStore } from './layout.js'
+import { nativeRange } from './native-range.js'
+import { hasEntries } from './records.js'
 import { say } from '../../messages.js'
 
 type Turns = 'one' | 'several'
@@ -17,7 +19,7 @@ export async function askReaders(
   asked: readonly TableQuery[],
   counting = false,
 ): Promise<Answers> {
-  const turns = asked.some(({ table, query }) => needsSeveralTurns(query, database.packable.includes(table), counting))
+  const turns = asked.some(({ table, query }) => needsSeveralTurns(query, database, table, counting))
   const { state, values } = await shownRows(
     database,
     say`reading '${asked[0]?.table}'`,
@@ -58,13 +60,18 @@ export async function lettersAfter(
 }
 
 /**
- * A cursor needs this page for every record, a limit counts rows and not packs, and rows of packs are counted in parts.
+ * A cursor needs this page for every record, a limit counts rows and neither packs nor entries of an index, and rows of
+ * packs are counted in parts.
  */
-function needsSeveralTurns(query: Query, isPackable: boolean, counting: boolean): boolean {
-  if (query.kind === 'get') return false
-  const { direction, limit = Infinity, range = {} } = query.options
-  if (query.kind === 'count') return isPackable && (counting || range.lower !== undefined || range.upper !== undefined)
-  return (direction === 'prev' && !readsBackwards()) || (limit !== Infinity && isPackable)
+function needsSeveralTurns(query: Query, database: ReadModelDatabase, table: string, counting: boolean): boolean {
+  if (query.kind === 'get' || query.kind === 'many') return false
+  const { direction, limit = Infinity, ranges, after, index } = query.options
+  const isPackable = database.packable.includes(table)
+  const hasBounds = (ranges ?? []).some((range) => nativeRange(range) !== null)
+  if (query.kind === 'count') return isPackable && (counting || hasBounds)
+  if ((direction === 'prev' && !readsBackwards()) || after !== undefined) return true
+  const mayGoOn = (ranges?.length ?? 1) > 1 || hasEntries(database.definition.tables[table], index)
+  return limit !== Infinity && (isPackable || mayGoOn)
 }
 
 /**

@@ -1,19 +1,21 @@
 /** A table whose rows are records of their own, so that indexes find them. */
-import { readBackwards } from '../../platform/backwards.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import type { Slices } from '../../platform/slices.js'
 import type { RowKey } from '../keys.js'
+import type { Selectable } from '../selection.js'
 import type { Query } from '../storage.js'
-import { nativeRange } from './native-range.js'
+import { countRecords, readRecords } from './records.js'
 import type { RowChange } from './packs.js'
 import type { Found, TableLayout, TableWrites } from './table-layout.js'
 import { pageTurn } from './page-turn.js'
 
 export class RecordTable implements TableLayout {
   readonly #store: IDBObjectStore
+  readonly #definition: Selectable
 
-  constructor(store: IDBObjectStore) {
+  constructor(store: IDBObjectStore, definition: Selectable) {
     this.#store = store
+    this.#definition = definition
   }
 
   row(key: unknown): Promise<unknown> {
@@ -41,13 +43,9 @@ export class RecordTable implements TableLayout {
 
   ask(query: Query): Promise<unknown> {
     if (query.kind === 'get') return this.row(query.key)
-    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
-    const source = index === undefined ? this.#store : this.#store.index(index)
-    const span = nativeRange(range)
-    if (query.kind === 'count') return requested(source.count(span ?? undefined))
-    return direction === 'next'
-      ? requestedAll(source.getAll(span, limit === Infinity ? undefined : limit))
-      : readBackwards(source, span, limit)
+    if (query.kind === 'many') return Promise.all(query.keys.map((key) => this.row(key)))
+    const read = query.kind === 'count' ? countRecords : readRecords
+    return read(this.#store, this.#definition, query.options)
   }
 
   writes(changes: readonly RowChange[]): TableWrites {

@@ -9,10 +9,11 @@ import type { DeadLetterRecord } from '../../projection/target.js'
 import { projectionKey, type Projection } from '../define.js'
 import { equal } from '../equal.js'
 import { assertSameDefinition, fingerprintOf, handledBy } from '../fingerprint.js'
-import { atKeyPath, compareKeys, inRange, isIndexKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { addLeftOut, earlierVersions } from '../earlier-versions.js'
 import { letterRemoved, type Replay } from '../dead-letters.js'
 import { assertPossible } from '../possible-state.js'
+import { select, type Selectable } from '../selection.js'
 import {
   committed,
   emptyState,
@@ -200,18 +201,9 @@ class MemoryStorage implements ReadModelStorage {
 
   #query(slot: Slot, table: string, query: Query): unknown {
     if (query.kind === 'get') return this.#row(slot, table, query.key)
-    const rows = this.#table(slot, table)
-    const { index, range = {}, direction = 'next', limit = Infinity } = query.options
-    if (query.kind === 'count' && index === undefined && range.lower === undefined && range.upper === undefined)
-      return rows.size
-    const path = index === undefined ? undefined : this.#definition.tables[table]?.indexes?.[index]
-    const found = [...rows.values()]
-      .map(({ key, row }) => ({ key, row, at: path === undefined ? key : atKeyPath(row, path) }))
-      .filter(({ at }) => isIndexKey(at) && inRange(at, range))
-    if (query.kind === 'count') return found.length
-    found.sort((left, right) => compareKeys(left.at, right.at) || compareKeys(left.key, right.key))
-    if (direction === 'prev') found.reverse()
-    return found.slice(0, limit).map(({ row }) => row)
+    if (query.kind === 'many') return query.keys.map((key) => this.#row(slot, table, key))
+    const found = select(query.options, this.#definition.tables[table] as Selectable, this.#table(slot, table).values())
+    return query.kind === 'count' ? found.length : found.map(({ row }) => row)
   }
 
   #table(slot: Slot, name: string): Table {

@@ -219,7 +219,7 @@ export function questionsContract({ name, open }: Backend): void {
       })
       for (const reader of [view.packed, view.indexed]) {
         await expect(reader.getAll({ indx: 'byN' } as never)).rejects.toMatchObject(
-          refused('indx', 'index, range, direction, limit'),
+          refused('indx', 'index, range, ranges, direction, limit, after'),
         )
         await expect(reader.getAll({ limit: 0, offset: 3 } as never)).rejects.toMatchObject(refused('offset', 'limit'))
         await expect(reader.count({ limit: 3 } as never)).rejects.toMatchObject(refused('limit', 'index, range'))

@@ -1,0 +1,224 @@
+/** Which rows a reader wants, checked, and which ones these are: the same on every backend. Pure. */
+import { describe, InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { keysIn } from './index-keys.js'
+import type { IndexPaths } from './index-paths.js'
+import {
+  checkedRange,
+  compareKeys,
+  copyOfKey,
+  inRange,
+  isEmptyRange,
+  type IndexKey,
+  type KeyRange,
+  type RowKey,
+} from './keys.js'
+import { keyOfRow } from './row-key.js'
+
+/** Which rows, and in what order. */
+export interface QueryOptions<Index extends string = string, Row = unknown> {
+  /** @default the key of the table */
+  readonly index?: Index
+  /**
+   * A span (an `IDBKeyRange`, or `{ lower, upper, lowerOpen, upperOpen }`) or a single key. Anything else is refused.
+   * @default every row
+   */
+  readonly range?: KeyRange | IndexKey
+  /**
+   * Several of those, instead of `range`: the rows of all of them, each once, in one order and at one moment. An empty
+   * list selects no row.
+   */
+  readonly ranges?: readonly (KeyRange | IndexKey)[]
+  /** @default 'next' */
+  readonly direction?: 'next' | 'prev'
+  /** The most rows: a whole number of any size, or `Infinity`. @default Infinity */
+  readonly limit?: number
+  /**
+   * Only rows that come behind this one, in the order of `index` and, among equal ones, of the key: the last row of the
+   * page before, or as much of it as has its key and the properties of the index. The row itself may be gone meanwhile.
+   * @default from the first one on
+   */
+  readonly after?: Partial<Row>
+}
+
+/** Where a row is in an index: under which key, and its own key. */
+export interface Place {
+  readonly at: unknown
+  readonly key: RowKey
+}
+
+/** Options of a query, checked. */
+export interface Selection {
+  readonly index?: string | undefined
+  /** In ascending order and apart from each other; none of them is empty. @default every key */
+  readonly ranges?: readonly KeyRange[]
+  /** @default 'next' */
+  readonly direction?: 'next' | 'prev' | undefined
+  /** From 1 to below 2 ** 32, or `Infinity`. @default Infinity */
+  readonly limit?: number
+  /** Only rows behind this place; only with an index, since else the ranges say it. */
+  readonly after?: Place
+}
+
+/** What a selection needs to know of a table. */
+export interface Selectable {
+  readonly key: string
+  readonly indexes?: IndexPaths
+}
+
+const everyKey: readonly KeyRange[] = [{}]
+
+/** The ranges in the order in which a selection comes to them. */
+export const rangesOf = ({ ranges = everyKey, direction }: Selection): readonly KeyRange[] =>
+  direction === 'prev' ? [...ranges].reverse() : ranges
+
+/** The keys under which a selection may find a row. */
+const keysFor = ({ index }: Selection, { indexes = {} }: Selectable, key: RowKey, row: unknown): readonly unknown[] =>
+  index === undefined ? [key] : keysIn(indexes[index] ?? '', row)
+
+/** Negative if a selection comes to `left` first. */
+export function comparePlaces({ direction }: Selection, left: Place, right: Place): number {
+  const order = compareKeys(left.at, right.at) || compareKeys(left.key, right.key)
+  return direction === 'prev' ? -order : order
+}
+
+/**
+ * Where a selection comes to a row, if it does. A row that an index has under several keys is where the first one of
+ * them is that lies in a range.
+ *
+ * @param keys in ascending order
+ */
+export function placeOf(selection: Selection, keys: readonly unknown[], key: RowKey): Place | undefined {
+  const { ranges = everyKey, direction, after } = selection
+  const lies = (at: unknown) => ranges.some((range) => inRange(at, range))
+  const at = direction === 'prev' ? keys.findLast(lies) : keys.find(lies)
+  if (at === undefined) return undefined
+  const place = { at, key }
+  return after === undefined || comparePlaces(selection, place, after) > 0 ? place : undefined
+}
+
+/** The same of a row. */
+export const placeOfRow = (selection: Selection, table: Selectable, key: RowKey, row: unknown): Place | undefined =>
+  placeOf(selection, keysFor(selection, table, key, row), key)
+
+/** What a selection selects of rows. */
+export function select<R extends { readonly key: RowKey; readonly row: unknown }>(
+  selection: Selection,
+  table: Selectable,
+  rows: Iterable<R>,
+): R[] {
+  const found: (Place & { readonly from: R })[] = []
+  for (const from of rows) {
+    const place = placeOfRow(selection, table, from.key, from.row)
+    if (place !== undefined) found.push({ ...place, from })
+  }
+  found.sort((left, right) => comparePlaces(selection, left, right))
+  return found.slice(0, selection.limit ?? Infinity).map(({ from }) => from)
+}
+
+/** What of a range comes behind a key, if anything. */
+function behind(range: KeyRange, at: unknown, direction: Selection['direction']): KeyRange | undefined {
+  const rest =
+    direction === 'prev'
+      ? range.upper === undefined || compareKeys(range.upper, at) >= 0
+        ? { ...range, upper: at, upperOpen: true }
+        : range
+      : range.lower === undefined || compareKeys(range.lower, at) <= 0
+        ? { ...range, lower: at, lowerOpen: true }
+        : range
+  return isEmptyRange(rest) ? undefined : rest
+}
+
+/** What of the ranges of a selection comes behind a key, in its order. */
+export const rangesBehind = (selection: Selection, at: unknown): readonly KeyRange[] =>
+  rangesOf(selection).flatMap((range) => behind(range, at, selection.direction) ?? [])
+
+/** Which end of two comes first, or is further out: an open lower end begins behind its key, an open upper end ends before it. */
+function compareEnds(left: unknown, right: unknown, leftOpen = false, rightOpen = false): number {
+  return compareKeys(left, right) || Number(leftOpen) - Number(rightOpen)
+}
+
+/** Ranges in ascending order and apart from each other, which cover the same keys. */
+export function merged(ranges: readonly KeyRange[]): KeyRange[] {
+  const inOrder = ranges
+    .filter((range) => !isEmptyRange(range))
+    .sort((left, right) =>
+      left.lower === undefined || right.lower === undefined
+        ? Number(left.lower !== undefined) - Number(right.lower !== undefined)
+        : compareEnds(left.lower, right.lower, left.lowerOpen, right.lowerOpen),
+    )
+  const apart: KeyRange[] = []
+  for (const range of inOrder) {
+    const last = apart.at(-1)
+    if (last === undefined || !meets(last, range)) apart.push(range)
+    else if (endsBefore(last, range)) {
+      apart[apart.length - 1] = { ...last, upper: range.upper, upperOpen: range.upperOpen === true }
+    }
+  }
+  return apart
+}
+
+/** Whether a range that does not begin before another one begins in it or where it ends. */
+function meets({ upper, upperOpen }: KeyRange, { lower, lowerOpen }: KeyRange): boolean {
+  if (upper === undefined || lower === undefined) return true
+  const order = compareKeys(lower, upper)
+  return order < 0 || (order === 0 && !(upperOpen === true && lowerOpen === true))
+}
+
+const endsBefore = (left: KeyRange, right: KeyRange): boolean =>
+  left.upper !== undefined &&
+  (right.upper === undefined || compareEnds(left.upper, right.upper, right.upperOpen, left.upperOpen) < 0)
+
+/**
+ * Options as the app gave them, checked; nothing if they can select no row.
+ *
+ * @param known the options that there are
+ * @throws InvalidArgumentError
+ */
+export function checkedSelection(
+  name: string,
+  table: Selectable,
+  options: QueryOptions,
+  known: readonly string[],
+): Selection | undefined {
+  onlyKnown(options, known)
+  const { index, range, ranges: several, direction, limit = Infinity, after } = options
+  if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0))
+    throw new InvalidArgumentError('limit', say`must be a whole number of at least 0, or Infinity.`)
+  if (index !== undefined && !Object.hasOwn(table.indexes ?? {}, index))
+    throw new InvalidArgumentError('index', say`'${index}' is not declared for table '${name}'.`)
+  if (direction !== undefined && direction !== 'next' && direction !== 'prev')
+    throw new InvalidArgumentError('direction', say`must be 'next' or 'prev'.`)
+  if (several !== undefined && (!Array.isArray(several) || range !== undefined))
+    throw new InvalidArgumentError('ranges', say`must be a list, and without 'range' next to it.`)
+  const ranges = merged(
+    several === undefined
+      ? [checkedRange(range, 'range')]
+      : Array.from(several as unknown[], (one, at) => checkedRange(one, `ranges.${at}`, true)),
+  )
+  // IndexedDB takes no count of 2 ** 32.
+  const all: Selection = { index, ranges, direction, limit: limit < 2 ** 32 ? limit : Infinity }
+  const place = after === undefined ? undefined : placeAfter(name, table, all, after)
+  const selection =
+    place === undefined
+      ? all
+      : index === undefined
+        ? { ...all, ranges: merged(rangesBehind(all, place.key)) }
+        : { ...all, after: place }
+  // `getAll(range, 0)` would return everything (H15).
+  return limit === 0 || selection.ranges?.length === 0 ? undefined : selection
+}
+
+function placeAfter(name: string, table: Selectable, selection: Selection, row: unknown): Place {
+  if (typeof row !== 'object' || row === null)
+    throw new InvalidArgumentError('after', say`is ${describe(row)}; it must be a row of '${name}'.`)
+  const key = copyOfKey(keyOfRow(table.key, row, `after.${table.key}`))
+  const keys = keysFor(selection, table, key, row)
+  const at = placeOf(selection, keys, key)?.at ?? (keys.length === 1 ? keys[0] : undefined)
+  if (at !== undefined) return { at: copyOfKey(at), key }
+  throw new InvalidArgumentError(
+    'after',
+    say`is a row that index '${selection.index}' of '${name}' does not have there. Leave it out to begin with the first row.`,
+  )
+}
