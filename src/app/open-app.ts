@@ -10,12 +10,12 @@ import type { RunningCode } from '../read-model/code.js'
 import type { Projection, Tables } from '../read-model/define.js'
 import { openView, type OpenView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
-import { startModel, startProjection } from '../running/start-projection.js'
+import { startModel, startProjection, type ModelRun } from '../running/start-projection.js'
 import { definitionText } from '../running/definitions.js'
-import { textHash } from '../running/newest-code.js'
 import { nothingKnown } from '../running/status-keeper.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import { Attempts } from './attempts.js'
+import { newestCode, textHash } from './newest-code.js'
 import { heldStore, shareRun, type HeldStore } from './shared-runs.js'
 
 /** The options of an app, checked and complete. */
@@ -171,8 +171,9 @@ function startHandle<E extends EventShape>({
     ends.push(() => handle.stop())
     return handle
   }
-  const code = hot && { ...hot, text: textHash(definitionText(definition)) }
-  const share = shareRun(held, name, definition, () => startModel(held.store, mine, { clock }, { runs, code }))
+  const check: ModelRun['check'] =
+    hot && ((outdated) => newestCode({ ...hot, text: textHash(definitionText(definition)) }, outdated))
+  const share = shareRun(held, name, definition, () => startModel(held.store, mine, { clock }, { runs, check }))
   ends.push(() => share.release())
   return share.handle
 }

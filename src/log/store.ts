@@ -151,14 +151,12 @@ class StoreCore {
   readonly queue: AppendQueue
   readonly watch: HeadWatch
   readonly #stopListening: () => void
-  readonly #appendedAgain: ReturnType<typeof appendedAgain> | undefined
   #closing: Promise<void> | undefined
 
   constructor(parts: StoreParts) {
     const { log, signals } = (this.#parts = parts)
     this.queue = new AppendQueue((prepared, options) => this.#store(prepared, options))
     this.watch = headWatch(parts.clock, () => log.head())
-    if (__DEV__) this.#appendedAgain = appendedAgain(this.#parts.name)
     this.#stopListening = signals.listen((hint) => {
       if (hint.kind === 'head') this.watch.hinted(hint.head)
     })
@@ -189,7 +187,7 @@ class StoreCore {
     const stored = this.queue.append(prepareAppend(append, options, this.#parts), options)
     if (__DEV__)
       stored.then(
-        (result) => this.#appendedAgain?.(given, result),
+        (result) => appendedAgain(this.#parts.name, given, result),
         () => {},
       )
     return stored

@@ -10,6 +10,7 @@ import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
 import type { Signals } from '../platform/signals.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
+import type { StateRow } from '../read-model/state.js'
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { watchCommits } from './commits.js'
@@ -17,6 +18,7 @@ import { liveQuery, type LiveQuery } from './live-query.js'
 import type { LiveTables } from './live-tables.js'
 import { modelQuery, type QueryPorts } from './model-query.js'
 import type { QueryTables } from './table-readers.js'
+import { runnerCheck } from './not-run.js'
 import { viewCalls, type ViewPorts } from './view-calls.js'
 
 /** What a read model has in addition to its tables. */
@@ -146,7 +148,9 @@ export async function openView<E extends EventShape, T extends Tables>(
     storage.close()
     throw error
   }
-  return view(definition.tables, projectionKey(definition), storage, storeInternals(store).signals, clock)
+  const key = projectionKey(definition)
+  const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
+  return view(definition.tables, key, storage, storeInternals(store).signals, clock, saw)
 }
 
 function view<T extends Tables>(
@@ -155,11 +159,19 @@ function view<T extends Tables>(
   storage: ReadModelStorage,
   signals: Signals,
   clock: Clock,
+  saw: ((state: StateRow) => void) | undefined,
 ): OpenView<T> {
   let closed = false
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
+  const looked: Pick<ReadModelStorage, 'state'> = {
+    async state() {
+      const state = await storage.state()
+      saw?.(state)
+      return state
+    },
+  }
   const ports: QueryPorts = {
     storage,
     async ask(table: string, query: Query) {
@@ -169,7 +181,7 @@ function view<T extends Tables>(
     },
     end: () => (closed ? closedError() : undefined),
     watch(changed, ended) {
-      const stop = watchCommits(key, storage, signals, clock, changed)
+      const stop = watchCommits(key, __DEV__ ? looked : storage, signals, clock, changed)
       const remove = watching.add(ended)
       return () => {
         remove()

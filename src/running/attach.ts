@@ -15,9 +15,8 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
-import type { RunningCode } from '../read-model/code.js'
+import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
-import { newestCode } from './newest-code.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
 
@@ -29,12 +28,10 @@ export interface Attached<E extends EventShape> {
   retryNow(): void
 }
 
-/** The code of an app that is being developed. */
-export interface HotCode {
-  readonly code: RunningCode
-  /** Newer code is open. */
-  outdated(): void
-}
+/** Makes a check that comes before each try to lead: see `Backend.mayLead`. */
+export type LeadCheck = (
+  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage },
+) => (signal: AbortSignal) => Promise<void>
 
 /**
  * Joins a projection to its store.
@@ -46,16 +43,16 @@ export function attach<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   store: TidemarkStore<E>,
   options: ProjectorOptions<C>,
-  hot?: HotCode,
+  check?: LeadCheck,
 ): Promise<Attached<E>> {
-  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store, hot)
+  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store, check)
   return attachPlain(projector as Projector<E, C>, store, options)
 }
 
 async function attachModel<E extends EventShape>(
   definition: Projection<E>,
   store: TidemarkStore<E>,
-  hot?: HotCode,
+  check?: LeadCheck,
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
@@ -69,9 +66,9 @@ async function attachModel<E extends EventShape>(
     },
   })
   const joined = attached(store, target, waiting, (how) => storage.open(how))
-  if (hot === undefined) return joined
-  const mayLead = newestCode(hot.code, { ...ports, storage, outdated: hot.outdated })
-  return { ...joined, backend: { ...joined.backend, mayLead } }
+  return check === undefined
+    ? joined
+    : { ...joined, backend: { ...joined.backend, mayLead: check({ ...ports, storage }) } }
 }
 
 /** Throws synchronously for what is not a projector. */

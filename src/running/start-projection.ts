@@ -10,10 +10,9 @@ import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } 
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
-import type { RunningCode } from '../read-model/code.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
-import { attach } from './attach.js'
+import { attach, type LeadCheck } from './attach.js'
 import { handleOf, type ProjectionHandle } from './handle.js'
 import { Joining } from './joining.js'
 import { newOwner } from './run-projection.js'
@@ -80,8 +79,8 @@ export const startModel = <E extends EventShape>(
 export interface ModelRun {
   /** Otherwise the handle only follows what other contexts do. */
   readonly runs: boolean
-  /** While the app is developed. */
-  readonly code?: RunningCode | undefined
+  /** Comes before each try to lead. `outdated` says that newer code is open. */
+  readonly check?: ((outdated: () => void) => LeadCheck) | undefined
 }
 
 /** Puts the parts of a running projection together. */
@@ -90,7 +89,7 @@ function started<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
-  { runs, code }: ModelRun = { runs: true },
+  { runs, check }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -99,8 +98,8 @@ function started<E extends EventShape, C>(
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
-  const hot = code && { code, outdated: () => status.outdated() }
-  const joining = new Joining<E>(() => attach(projector, store, options, hot), stopping, restart)
+  const mayLead = check?.(() => status.outdated())
+  const joining = new Joining<E>(() => attach(projector, store, options, mayLead), stopping, restart)
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()

@@ -347,7 +347,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(errors[1]).toMatchObject({ code: 'projection-failed', position: 1 })
         expect(shop.status.getSnapshot()).toMatchObject({ phase: 'stalled', model: 'baskets', behind: 1 })
         expect(shop.status.getSnapshot().error).toBe(errors[1])
-        expect(shop.orders.status.getSnapshot()).toMatchObject({ phase: 'live' })
+        await expect.poll(() => shop.orders.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
         for (const stop of stops) stop()
         await shop.close()
         expect(errors).toHaveLength(2)

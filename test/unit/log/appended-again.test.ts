@@ -20,7 +20,7 @@ test('the same event object again after it was stored: one warning for a store',
 })
 
 test('no warning for events of their own, and none for a retry of what was not known to be stored', async () => {
-  const store = await openEventStore({ name: 'clicks', events })
+  const store = await openEventStore({ name: 'others', events })
   const [first, second] = [events.Clicked(null), events.Clicked(null)]
   await store.append('page', [first, second])
   await store.append('page', events.Clicked(null))
