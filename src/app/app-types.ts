@@ -96,7 +96,7 @@ export interface UntilOptions {
 /** What the `append` of an app resolves with. */
 export interface AppAppendResult extends AppendResult {
   /**
-   * Only with `until: 'visible'`: the rows show it. False after `timeout`, and at once if a model that handles it is
+   * Only with `until: 'visible'`: the rows show it. False after `timeout`, and immediately if a model that handles it is
    * paused, faulted or run by no context.
    */
   readonly visible?: boolean

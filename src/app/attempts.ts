@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js'
 /** Between tries while something is subscribed, ms. */
 const pauses = { delay: 1_000, maxDelay: 30_000 }
 
-/** What {@link Attempts} opens, and who is told. */
+/** What {@link Attempts} opens, and who hears of it. */
 export interface Attempted<T> {
   readonly clock: Clock
   open(): Promise<T>
@@ -91,7 +91,7 @@ export class Attempts<T extends object> {
   #failed(error: unknown): void {
     const { clock, isWanted, mayPass, unheard, changed } = this.#of
     this.error = error
-    // A failure that lasts is told once.
+    // A failure that lasts is reported once.
     if (!this.#heard && !this.#ended && this.#told !== String(error)) {
       this.#told = String(error)
       unheard(error)
