@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js'
 /** Between tries while something is subscribed, ms. */
 const pauses = { delay: 1_000, maxDelay: 30_000 }
 
-/** What {@link Attempts} opens, and who hears of it. */
+/** What {@link Attempts} opens, and what it notifies. */
 export interface Attempted<T> {
   readonly clock: Clock
   open(): Promise<T>

@@ -115,9 +115,9 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       const lives: LiveQuery<unknown>[] = [all, one, count, both]
       const stops = lives.map((live) => live.subscribe(nothing))
       expect(await shop.append('basket-1', add('A1', 2))).toMatchObject({ position: 1, duplicate: false })
-      expect(await shop.append([{ stream: 'basket-1', events: [add('B1', 5)] }])).not.toHaveProperty('visible')
+      expect(await shop.append([{ stream: 'basket-1', events: [add('tea', 5)] }])).not.toHaveProperty('visible')
       await ready(all, [
-        { sku: 'B1', quantity: 5 },
+        { sku: 'tea', quantity: 5 },
         { sku: 'A1', quantity: 2 },
       ])
       await ready(one, { sku: 'A1', quantity: 2 })
@@ -538,7 +538,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(shop.status.getSnapshot()).toMatchObject({ phase: 'stalled' })
         expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: 0, stale: false })
         const began = clock.monotonic()
-        const result = await clock.runUntil(shop.append('s', add('B1'), { until: 'visible' }))
+        const result = await clock.runUntil(shop.append('s', add('tea'), { until: 'visible' }))
         expect(result).toMatchObject({ visible: false })
         expect(clock.monotonic() - began).toBe(0)
         await clock.runUntil(shop.catchUp())
@@ -629,10 +629,10 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const name = newName()
         const [one, other] = [make({ name }), make({ name }, { baskets: makeBaskets(), orders })]
         await one.append('s', add('A1'), { until: 'visible' })
-        await other.append('s', add('B1'), { until: 'visible' })
+        await other.append('s', add('tea'), { until: 'visible' })
         expect(other.baskets.status.getSnapshot()).toBe(one.baskets.status.getSnapshot())
         await one.close()
-        expect(await other.append('s', add('C1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.append('s', add('rye'), { until: 'visible' })).toMatchObject({ visible: true })
         expect(await other.baskets.lines.count()).toBe(3)
         await other.close()
       })
@@ -699,10 +699,10 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(before.status.getSnapshot()).toMatchObject({ phase: 'closed' })
         expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
         await expect(before.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
-        expect(await after.append('s', add('B1', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await after.append('s', add('tea', 1), { until: 'visible' })).toMatchObject({ visible: true })
         await ready(next, [
           { sku: 'A1', quantity: 6 },
-          { sku: 'B1', quantity: 2 },
+          { sku: 'tea', quantity: 2 },
         ])
         stop()
         stopNext()
