@@ -28,11 +28,15 @@ export interface Followed {
   published(): Promise<unknown> | undefined
 }
 
+/** Gets each state that is looked at, in the development build. */
+type Saw = ((state: StateRow) => void) | undefined
+
 export class QueryEngine {
   /** For the runs of queries: those that wait equally long run together. */
   readonly clock: Clock
   readonly #key: string
   readonly #signals: Signals
+  readonly #saw: Saw
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
   readonly #followed = new Set<Followed>()
@@ -42,10 +46,11 @@ export class QueryEngine {
   #isLost = false
   #stop: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock) {
+  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
     this.#key = key
     this.#lookout = lookout
     this.#signals = signals
+    this.#saw = saw
     this.clock = inRounds(clock)
     this.#read = together((asked) => lookout.storage.queries(asked))
   }
@@ -111,6 +116,7 @@ export class QueryEngine {
   }
 
   #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): void {
+    if (__DEV__) this.#saw?.(state)
     this.#position = state.position
     const to = seenIn(state)
     const changes = found(to)
@@ -125,8 +131,8 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock): QueryEngine {
+export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock, saw)))
   return engine
 }

@@ -124,7 +124,8 @@ export class StatusWatch<E extends EventShape> {
       // A leader at rest reads the head itself as often.
       const isKnown = looked !== undefined && leader && phase === 'live'
       const [state, end] = await Promise.all([looked ?? target.state(), isKnown ? head : this.#store.head()])
-      status.stored(state, end, this.#progressReports !== before)
+      const isRun = !status.mayLackRunner(state, end) || (await this.#isHeld(target.key))
+      status.stored(state, end, this.#progressReports !== before, isRun)
       if (status.getSnapshot().phase === 'faulted') this.#compareFault(state)
     } catch (error) {
       // Closing, or a failure of the storage that the run itself reports once it runs.
@@ -133,6 +134,11 @@ export class StatusWatch<E extends EventShape> {
     } finally {
       this.#isLooking = false
     }
+  }
+
+  /** Without an answer of the coordinator, the lock counts as held. */
+  async #isHeld(key: string): Promise<boolean> {
+    return (await this.#store.coordinator.isHeld?.(key)) ?? true
   }
 
   #compareFault({ fault, position, rebuild, owner }: ProjectionState): void {

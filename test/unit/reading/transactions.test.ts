@@ -11,7 +11,7 @@ import {
   type LiveQuery,
 } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
-import { published } from '../../../src/reading/read-model-view.js'
+import { openView } from '../../../src/reading/read-model-view.js'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -32,11 +32,12 @@ async function opened(rows: number) {
   const store = await openEventStore({ name: `ranks-${crypto.randomUUID()}`, events })
   const projection = startProjection(store, ranks, { clock })
   const view = await openReadModel(store, ranks, { clock })
+  const watch = await openView(store, ranks, clock)
   const put = async (id: number, rank: number) => {
     const { position } = await store.append('s', events.Put({ id, rank }))
     // No time passes, and so nothing looks by the clock.
     await projection.caughtUp(position)
-    await published(view, position)
+    await watch.published(position)
   }
   const { position } = await store.append(
     's',
@@ -55,6 +56,7 @@ async function opened(rows: number) {
   }
   const close = async () => {
     expect(opening).not.toHaveBeenCalled()
+    watch.close()
     await view.close()
     await projection.stop()
     await store.close()
