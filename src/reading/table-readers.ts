@@ -52,7 +52,8 @@ export function readers<T extends Tables>(
 ): TableReaders<T> {
   const reader = (name: string): TableReader<unknown> => {
     const definition = tables[name] as Tables[string]
-    const selected = (given: QueryOptions, known: readonly string[]) => checkedSelection(name, definition, given, known)
+    const selected = (given: QueryOptions, known?: readonly string[]) =>
+      checkedSelection(name, definition, given, known)
     return {
       async get(key) {
         return (await ask(name, { kind: 'get', key: checkedKey(key, say`The key of '${name}'`) })).value
@@ -62,7 +63,7 @@ export function readers<T extends Tables>(
         return keys.length === 0 ? [] : ((await ask(name, { kind: 'many', keys })).value as unknown[])
       },
       async getAll(given = {}) {
-        const options = selected(given, ['index', 'range', 'ranges', 'direction', 'limit', 'after'])
+        const options = selected(given)
         return options === undefined ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
       },
       async count(given = {}) {
