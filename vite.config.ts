@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config'
 import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
+import { compiled } from './test/bindings/compiled.js'
+import { installReact18 } from './test/bindings/react-18/install.js'
 import { bundled, engineVersion, storageOnDisk } from './test/engines/commands.js'
 import { engines } from './test/engines/index.js'
 import { onEngine } from './test/engines/provider.js'
@@ -26,6 +28,33 @@ const cacheDir = process.env['TIDEMARK_VITE_CACHE']
 const chromium = findChromium()
 
 const browserSuites = ['test/browser/**/*.test.ts', 'test/contract/**/*.browser.test.ts']
+
+const test = fileURLToPath(new URL('./test/', import.meta.url))
+
+/** A project for tests of bindings, on those of the engines that this machine has. */
+function bindings(name: string, include: string[], on: readonly string[], react = '19') {
+  return {
+    extends: true as const,
+    oxc: { target: 'es2022' as const },
+    optimizeDeps: {
+      include: ['react', 'react-dom', 'react-dom/client', 'react-dom/server', '@preact/signals-core', 'lit'],
+    },
+    test: {
+      name,
+      include,
+      provide: { react },
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        commands: { compiled },
+        instances: engines
+          .filter((engine) => on.includes(engine.name) && whyMissing(engine.name) === undefined)
+          .map((engine) => ({ browser: engine.browser, name: `${engine.name}-${name}`, provider: onEngine(engine) })),
+      },
+    },
+  }
+}
 
 export default defineConfig({
   ...(cacheDir !== undefined && { cacheDir }),
@@ -103,26 +132,16 @@ export default defineConfig({
           },
         },
       },
+      // Each binding with its framework, on one engine of each kind.
+      bindings('bindings', ['test/bindings/*.test.ts'], ['chromium-leveldb', 'firefox', 'webkit']),
       {
-        // Each binding with its framework, on one engine of each kind.
-        extends: true,
-        oxc: { target: 'es2022' },
-        optimizeDeps: { include: ['react', 'react-dom', 'react-dom/client', 'react-dom/server'] },
-        test: {
-          name: 'bindings',
-          include: ['test/bindings/*.test.ts'],
-          browser: {
-            enabled: true,
-            headless: true,
-            screenshotFailures: false,
-            instances: engines
-              .filter(({ name }) => name !== 'chromium-sqlite' && whyMissing(name) === undefined)
-              .map((engine) => ({
-                browser: engine.browser,
-                name: `${engine.name}-bindings`,
-                provider: onEngine(engine),
-              })),
-          },
+        ...bindings('react-18', ['test/bindings/react.test.ts'], ['chromium-leveldb'], '18'),
+        plugins: [installReact18()],
+        resolve: {
+          alias: [
+            ...alias,
+            { find: /^(?=react(?:-dom)?(?:\/|$))/, replacement: `${test}bindings/react-18/node_modules/` },
+          ],
         },
       },
       {

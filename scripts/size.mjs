@@ -13,9 +13,14 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
+  'tidemark/vue': 'src/bindings/vue.ts',
+  'tidemark/svelte': 'src/bindings/svelte.ts',
+  'tidemark/solid': 'src/bindings/solid.ts',
+  'tidemark/signals': 'src/bindings/signals.ts',
+  'tidemark/lit': 'src/bindings/lit.ts',
 }
 /** Of the app: what a binding costs is measured without its framework. */
-const frameworks = ['react']
+const frameworks = ['react', 'vue', 'svelte', 'solid-js', '@preact/signals-core']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']
@@ -43,11 +48,11 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(47.4),
+    budget: kib(51),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(57.3) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(61) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
@@ -56,7 +61,7 @@ export const budgets = [
     without: [...projection, ...commands, 'node_modules/'],
     but: modelsInMemory,
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(47.3) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(51) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
@@ -88,15 +93,22 @@ export const budgets = [
   },
   { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(28.4), without: commands },
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.7), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(17.5), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.5), without: commands },
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22.2), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
     names: 'liveProjection',
-    budget: kib(4.1),
+    budget: kib(4.4),
     without: ['src/projection/', ...commands, 'node_modules/'],
+  },
+  {
+    title: 'toObservable',
+    entry: 'tidemark',
+    names: 'toObservable',
+    budget: kib(0.3),
+    without: [...projection.filter((folder) => folder !== 'src/reading/'), ...commands, 'src/log/', 'node_modules/'],
   },
   {
     title: 'verifyEventStore',

@@ -44,6 +44,7 @@ export type {
   EventStore,
   ExpectedVersion,
   ReadAllOptions,
+  ReadDirection,
   ReadOptions,
   ReadStreamOptions,
   StreamAppendOptions,
@@ -102,13 +103,15 @@ export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export type { Live, QuerySource } from './bindings/shown.js'
+export { toObservable, type LiveObservable, type LiveObserver } from './reading/to-observable.js'
 export { liveProjection, type LiveProjectionSpec } from './reading/live-projection.js'
 export type { QueryOptions } from './read-model/selection.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
+export type { LiveTable, LiveTables } from './reading/live-tables.js'
 export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
-export type { TableReader, TableReaders } from './reading/table-readers.js'
+export type { CountOptions, QueryTables, TableReader, TableReaders } from './reading/table-readers.js'
 
 // The ports of a projection
 export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'

@@ -50,7 +50,7 @@ function lines(departures: readonly Departure[], gates: readonly Gate[]): Line[]
 export function mountDesk(store: Store, session: Session, places: ReadonlyMap<string, Place>) {
   let view: View | undefined
   let stop: (() => void) | undefined
-  let current = lines([], [])
+  let current: readonly Line[] = lines([], [])
 
   const rows = timetable.map(({ flight, to, at }) => {
     const box = h('input', { type: 'checkbox', id: `pick-${to}`, value: flight, change: enable })

@@ -30,10 +30,15 @@ export interface Shown<V> {
 const off: Live<never> = Object.freeze({ status: 'off', data: undefined, error: undefined, stale: false })
 const showOff = (): Live<never> => off
 
+/** As what is shown of it when nothing follows it any more. */
+export function staleOf<V>(live: Live<V>): Live<V> {
+  return live.status === 'ready' && !live.stale ? { ...live, stale: true } : live
+}
+
 /** Begins to show a query, or none, after what was shown before. Subscribes to nothing by itself. */
 export function show<V>(source: QuerySource<V>, former: Live<V> = off): Shown<V> {
   if (!source) return { source, subscribe: () => () => {}, getSnapshot: showOff, getServerSnapshot: showOff }
-  let kept = former.status === 'ready' ? (former.stale ? former : { ...former, stale: true }) : undefined
+  let kept = former.status === 'ready' ? staleOf(former) : undefined
   return {
     source,
     subscribe: source.subscribe,

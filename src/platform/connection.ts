@@ -83,7 +83,9 @@ export class Connection {
    */
   async transact<T>(options: TransactOptions, work: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const database = await this.open(options)
+      // Not a turn later where it is there.
+      const known = this.#end === undefined ? this.#database : undefined
+      const database = known ?? (await this.open(options))
       let running: IDBTransaction | undefined
       try {
         const answer = await transact(database, options, work, (transaction) => {

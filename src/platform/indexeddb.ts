@@ -210,6 +210,8 @@ function settled<T>(
       // It has failed already, and `working` says how.
     }
   }
+  // The storage works meanwhile.
+  end.startDeadline()
   working.then(end.worked, end.failed)
   return end.answer
 }
@@ -219,6 +221,8 @@ function settled<T>(
  */
 interface TransactionEnd<T> {
   readonly answer: Promise<T>
+  /** From here on the storage has its time. */
+  startDeadline(): void
   /** The work is done. */
   worked(value: T): void
   /** The work failed, and takes the transaction back. */
@@ -235,7 +239,7 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
   let waiting: Settling<T> | undefined = settling
   const stopWaiting = () => {
     waiting = result = undefined
-    stopWatching()
+    silence.stop()
   }
   const finish = () => {
     if (!completed || result === undefined) return
@@ -252,7 +256,7 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
     const outcome = known === undefined && result !== undefined ? 'unknown' : 'not-written'
     fail(known ?? transaction.error ?? new DOMException(say`The transaction was aborted`, 'AbortError'), outcome)
   }
-  const stopWatching = watchSilence(database, transaction, options, aborted, fail)
+  const silence = watchSilence(database, transaction, options, aborted, fail)
   // A request's own error is the only one that all engines agree on; the transaction's may be null or an AbortError
   // (H4).
   transaction.onerror = (event) => {
@@ -272,6 +276,9 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
   }
   return {
     answer,
+    startDeadline() {
+      if (waiting !== undefined) silence.startDeadline()
+    },
     worked(value) {
       result = { value }
       finish()
@@ -294,7 +301,6 @@ function watchEnd<T>(database: IDBDatabase, transaction: IDBTransaction, options
 
 /**
  * Ends a transaction of which the storage says nothing more: after a deadline, or because its connection was closed.
- * Returns how to stop that.
  */
 function watchSilence(
   database: IDBDatabase,
@@ -302,14 +308,15 @@ function watchSilence(
   options: TransactOptions,
   aborted: () => void,
   fail: (error: unknown, outcome: WriteOutcome) => void,
-): () => void {
+): { startDeadline(): void; stop(): void } {
   let closing: ReturnType<typeof setTimeout> | undefined
+  let endDeadline = () => {}
   const connectionClosed = () => {
     // Chromium says nothing more of a transaction that was committing when it cleared the origin (H31).
     closing = setTimeout(aborted, lastWord)
   }
   database.addEventListener('close', connectionClosed)
-  const endDeadline = startDeadline(systemClock, storageDeadline, () => {
+  const expired = () => {
     let outcome: WriteOutcome = 'unknown'
     try {
       transaction.abort()
@@ -325,10 +332,15 @@ function watchSilence(
       ),
       outcome,
     )
-  })
-  return () => {
-    endDeadline()
-    clearTimeout(closing)
-    database.removeEventListener('close', connectionClosed)
+  }
+  return {
+    startDeadline() {
+      endDeadline = startDeadline(systemClock, storageDeadline, expired)
+    },
+    stop() {
+      endDeadline()
+      clearTimeout(closing)
+      database.removeEventListener('close', connectionClosed)
+    },
   }
 }

@@ -3,8 +3,9 @@ import { QueryTimeoutError } from '../errors.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { startDeadline } from '../platform/deadline.js'
-import { listenerSet } from '../platform/listeners.js'
+import { listenerSet, type Listeners } from '../platform/listeners.js'
 import { answered, failed, loading, rested, type LiveAnswer, type LiveSnapshot } from './live-snapshot.js'
+import { Replies } from './replies.js'
 
 /**
  * Fits `useSyncExternalStore(live.subscribe, live.getSnapshot, live.getServerSnapshot)`; each method works detached.
@@ -25,6 +26,14 @@ export interface LiveQuery<V> {
    * For rendering on a server, and for the first render over its HTML: always the same snapshot, which is `'loading'`.
    */
   getServerSnapshot(): LiveSnapshot<V>
+  /**
+   * Resolves with the answer; runs the query for it if it has no subscriber. The same promise until the next change, or,
+   * without a subscriber, for 30 s. Rejects with the error of a run that failed, and the next call immediately tries again.
+   *
+   * @example
+   * const rows = await view.baskets.live({ limit: 10 }).ready()
+   */
+  ready(): Promise<V>
 }
 
 /** Where a live value comes from. */
@@ -41,6 +50,10 @@ export interface LiveSource<V> {
   watch(changed: () => void, ended: () => void): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown
+  /** The run under way may not know of what happened before now. */
+  isLate?(): boolean
+  /** Called when it rests. */
+  rested?(): void
 }
 
 /** Before a failed run is made again, ms. */
@@ -63,29 +76,34 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
   let ended = false
   let stop: (() => void) | undefined
   let cancelDeadline = () => {}
-  const retry = retries(clock, () => {
-    if (run === undefined) evaluate()
-  })
-
+  const replies = new Replies<V>(clock, () => restIfUnused())
+  const retry = retries(clock, () => run ?? evaluate())
   const set = (next: LiveSnapshot<V>) => {
     if (next === snapshot) return
     snapshot = next
     listeners.tell()
   }
+  const isUnused = () => listeners.size === 0 && !replies.isAwaited
   const rest = () => {
     stop?.()
     stop = undefined
     cancelDeadline()
     retry.calm()
     snapshot = rested(snapshot)
+    source.rested?.()
   }
-  /** Shows that the source ended, if it did. */
-  const end = (): boolean => {
+  const restIfUnused = () => {
+    if (stop === undefined || !isUnused() || replies.isHeld) return
+    replies.drop()
+    rest()
+  }
+  const end = () => {
     const error = source.end()
     if (error === undefined || ended) return ended
     ended = true
     rest()
     set(failed(snapshot, error))
+    replies.drop(snapshot)
     return true
   }
   const finish = (mine: Run, next: LiveSnapshot<V> | undefined) => {
@@ -95,16 +113,19 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (stop === undefined || end()) return
     if (next?.status === 'ready') retry.calm()
     else retry.later()
-    if (next !== undefined) set(next)
-    if (again) evaluate()
+    set(next ?? rested(snapshot))
+    if (next !== undefined) replies.end(next, again)
+    restIfUnused()
+    if (again && stop !== undefined) changed()
   }
   const limit = (mine: Run) => {
-    cancelDeadline = runDeadline(clock, mine, () => finish(mine, failed(snapshot, new QueryTimeoutError(runTimeout))))
+    cancelDeadline = runDeadline(clock, mine, (error) => finish(mine, failed(snapshot, error)))
   }
   const evaluate = () => {
     again = true
     if (stop === undefined || run !== undefined) return
     again = false
+    replies.begin()
     const mine = (run = { since: clock.monotonic() })
     limit(mine)
     source
@@ -114,33 +135,81 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
         (error: unknown) => finish(mine, failed(snapshot, error)),
       )
   }
-  const subscribe = (listener: () => void) => {
+  const changed = () => {
+    // Unused: it runs again with its next use.
+    if (isUnused()) replies.release()
+    else evaluate()
+    restIfUnused()
+  }
+  /** Follows the source, and runs unless there is an answer that is true or on its way. */
+  const start = (): boolean => {
     if (stop !== undefined) {
-      if (run === undefined && snapshot.status !== 'ready') evaluate()
+      if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()
     } else if (!end()) {
-      stop = source.watch(evaluate, end)
+      stop = source.watch(changed, end)
       // One that was under way before the rest.
       if (run !== undefined) limit(run)
       evaluate()
     }
-    const remove = listeners.add(listener)
-    return () => {
-      if (remove() && listeners.size === 0) rest()
-    }
+    return !ended
   }
-  return {
-    subscribe,
-    getSnapshot() {
+  return methods({
+    listeners,
+    replies,
+    start,
+    restIfUnused,
+    shown() {
       // With subscribers, the source reports its end.
       if (stop === undefined) end()
       return snapshot
     },
-    getServerSnapshot: () => loading,
-  }
+    isRunning: () => run !== undefined,
+    isLate: () => again || source.isLate?.() === true,
+  })
 }
 
+/** What the methods of a live query work with. */
+interface Inside<V> {
+  readonly listeners: Listeners<[]>
+  readonly replies: Replies<V>
+  start(): boolean
+  restIfUnused(): void
+  shown(): LiveSnapshot<V>
+  isRunning(): boolean
+  /** The run under way does not know of everything that happened. */
+  isLate(): boolean
+}
+
+const methods = <V>({
+  listeners,
+  replies,
+  start,
+  restIfUnused,
+  shown,
+  isRunning,
+  isLate,
+}: Inside<V>): LiveQuery<V> => ({
+  subscribe(listener) {
+    start()
+    const remove = listeners.add(listener)
+    return () => {
+      if (!remove() || listeners.size > 0) return
+      replies.release()
+      restIfUnused()
+    }
+  },
+  getSnapshot: shown,
+  getServerSnapshot: () => loading,
+  ready() {
+    if (!start()) return replies.current(shown())
+    replies.hold()
+    if (!isRunning()) return replies.current(shown())
+    return isLate() ? replies.next() : replies.current()
+  },
+})
+
 /** Runs again after pauses that grow, until it is calm. */
-function retries(clock: Clock, again: () => void): { later(): void; calm(): void } {
+function retries(clock: Clock, again: () => unknown): { later(): void; calm(): void } {
   let failures = 0
   let cancel: (() => void) | undefined
   return {
@@ -161,13 +230,13 @@ function retries(clock: Clock, again: () => void): { later(): void; calm(): void
 }
 
 /** Calls back once a run made no progress for its time. Returns how to stop that. */
-function runDeadline(clock: Clock, run: Run, giveUp: () => void): () => void {
+function runDeadline(clock: Clock, run: Run, giveUp: (error: Error) => void): () => void {
   let cancel = () => {}
   const begin = () => {
     const { since } = run
     cancel = startDeadline(clock, since + runTimeout - clock.monotonic(), () => {
       if (run.since > since) begin()
-      else giveUp()
+      else giveUp(new QueryTimeoutError(runTimeout))
     })
   }
   begin()

@@ -8,7 +8,8 @@ import type { Answer, Query, ReadModelStorage, TableQuery } from '../read-model/
 import { commitStampOf } from './commits.js'
 import type { LiveSource } from './live-query.js'
 import type { LiveAnswer } from './live-snapshot.js'
-import { readers, type TableReaders } from './table-readers.js'
+import type { Ask } from './live-tables.js'
+import { readers, type QueryTables } from './table-readers.js'
 
 /** How often one run is tried because a commit came between its reads. */
 const maxTries = 3
@@ -28,9 +29,12 @@ interface Known extends TableQuery {
   readonly answer: Answer
 }
 
+/** What a live query runs. */
+export type ModelQuery<T extends Tables, V> = (tables: QueryTables<T>, ask: Ask) => V | Promise<V>
+
 export function modelQuery<T extends Tables, V>(
   tables: T,
-  query: (tables: TableReaders<T>) => V | Promise<V>,
+  query: ModelQuery<T, V>,
   { storage, ask, watch, end }: QueryPorts,
 ): LiveSource<V> {
   /** The tables of the last answer, and of the run under way so far. */
@@ -42,16 +46,15 @@ export function modelQuery<T extends Tables, V>(
     reading = read
     const asked: TableQuery[] = []
     const stamps = new Map<string, number>()
-    const data = await query(
-      readers(tables, async (table, question) => {
-        read.add(table)
-        asked.push({ table, query: question })
-        const at = known.findIndex((one) => one.table === table && equal(one.query, question))
-        const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-        stamps.set(commitStampOf(answer.state), answer.state.position)
-        return answer
-      }),
-    )
+    const asking = async (table: string, question: Query) => {
+      read.add(table)
+      asked.push({ table, query: question })
+      const at = known.findIndex((one) => one.table === table && equal(one.query, question))
+      const answer = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
+      stamps.set(commitStampOf(answer.state), answer.state.position)
+      return answer
+    }
+    const data = await query(readers(tables, asking), async (...question) => (await asking(...question)).value)
     // A run that was given up knows less than the one that followed it.
     if (reading === read) touched = read
     return { data, asked, positions: [...stamps.values()] }

@@ -13,9 +13,13 @@ import { isDefinition, projectionKey, type Projection, type Tables } from '../re
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { watchCommits } from './commits.js'
+import { identityOf } from './identity.js'
+import { KeyTexts } from './key-texts.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
-import { modelQuery, type QueryPorts } from './model-query.js'
-import { readers, type TableReaders } from './table-readers.js'
+import { liveTables, type LiveTables } from './live-tables.js'
+import { Memo } from './memo.js'
+import { modelQuery, type ModelQuery, type QueryPorts } from './model-query.js'
+import { readers, type QueryTables } from './table-readers.js'
 
 /** What a read model has in addition to its tables. */
 export interface ReadModelView<T extends Tables> {
@@ -25,19 +29,34 @@ export interface ReadModelView<T extends Tables> {
    * @example
    * for (const [name, table] of Object.entries(view.tables)) console.log(name, await table.count())
    */
-  readonly tables: TableReaders<T>
+  readonly tables: LiveTables<T>
   /**
-   * A query that runs now, and after every commit that touched a table it read, in any context. Everything that one run
-   * reads belongs to one commit: if commits came between its reads, it runs again, and until that succeeds the answer
-   * before stays. Once the view is closed, its snapshot is an `'error'` with a ClosedError and the last answer.
+   * A query over several tables, or with code of its own, that runs while it is used, and after every commit that touched
+   * what it read, in any context. For the rows of one table `view.table.live(options)` is shorter. Everything that one
+   * run reads belongs to one commit: if commits came between its reads, it runs again, and until that succeeds the
+   * answer before stays, `stale`. Once the view is closed, its snapshot is an `'error'` with a ClosedError and the last
+   * answer.
    *
-   * @param query reads the tables that it is given; what it returns should be plain data, so that equal results can be
-   * recognised
+   * Each call makes a query, so call it outside of components, or with a key.
+   *
+   * @param query reads the tables that it is given; what it returns should be plain data, so that equal parts can stay
+   * the same objects
    *
    * @example
-   * const largest = view.live(({ baskets }) => baskets.getAll({ index: 'byTotal', direction: 'prev', limit: 10 }))
+   * const both = view.live(async ({ baskets, totals }) => ({ open: await baskets.count(), all: await totals.getAll() }))
    */
-  live<V>(query: (tables: TableReaders<T>) => V | Promise<V>): LiveQuery<V>
+  live<V>(query: (tables: QueryTables<T>) => V | Promise<V>): LiveQuery<Readonly<V>>
+  /**
+   * The same, anywhere: equal keys return the same live query as long as it is used, see `LiveTable`. The first call
+   * decides what it runs, so the key must hold every value that `query` takes from around it.
+   *
+   * @param key a list of strings, numbers, booleans, Dates, bytes, and of lists and plain objects of those
+   * @throws InvalidArgumentError for anything else in the key
+   *
+   * @example
+   * const summary = view.live(['summary', id], async ({ baskets }) => summaryOf(await baskets.get(id)))
+   */
+  live<V>(key: readonly unknown[], query: (tables: QueryTables<T>) => V | Promise<V>): LiveQuery<Readonly<V>>
   /** Every event up to this position is in the rows. */
   position(): Promise<number>
   /** Ends reading and every live query of this view. */
@@ -47,7 +66,7 @@ export interface ReadModelView<T extends Tables> {
 }
 
 /** A read model, open for reading: its tables by name, and more. */
-export type ReadModel<T extends Tables> = TableReaders<T> & ReadModelView<T>
+export type ReadModel<T extends Tables> = LiveTables<T> & ReadModelView<T>
 
 /** What `openReadModel` takes. */
 export interface ReadModelOptions {
@@ -133,19 +152,31 @@ function view<T extends Tables>(
       }
     },
   }
+  const texts = __DEV__ ? new KeyTexts(key) : undefined
+  const known = new Memo<LiveQuery<unknown>>(clock)
+  const made = <V>(query: ModelQuery<T, V>, rested?: () => void): LiveQuery<V> =>
+    liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, clock)
+  const memoised = <V>(identity: string, query: ModelQuery<T, V>): LiveQuery<V> =>
+    known.get(identity, (used) => made(query, used)) as LiveQuery<V>
+  const readable = liveTables(tables, readers(tables, ports.ask), memoised)
   const close = async () => {
     closed = true
     watching.tell()
+    known.close()
     storage.close()
   }
-  const readable = readers(tables, ports.ask)
   return disposable<ReadModel<T>>(
     {
       ...readable,
       tables: readable,
-      live<V>(query: (tables: TableReaders<T>) => V | Promise<V>) {
+      live<V>(...given: [query: ModelQuery<T, V>] | [key: readonly unknown[], query: ModelQuery<T, V>]) {
+        const query = given.at(-1) as ModelQuery<T, V>
         if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
-        return liveQuery(modelQuery(tables, query, ports), clock)
+        if (given.length === 1) return made(query)
+        if (!Array.isArray(given[0])) throw new InvalidArgumentError('key', say`must be a list.`)
+        const identity = identityOf(given[0])
+        if (__DEV__) texts?.compare(identity, query)
+        return memoised(`live ${identity}`, query)
       },
       position: async () => (await storage.state()).position,
       close,

@@ -5,7 +5,7 @@ import { checkedKey, checkedKeys, type RowKey } from '../read-model/keys.js'
 import { checkedSelection, type QueryOptions } from '../read-model/selection.js'
 import type { Answer, Query } from '../read-model/storage.js'
 
-/** A table as a reader sees it. Rows are the reader's own copies. */
+/** A table as a reader sees it. Rows are the reader's own copies; inside a live query they are shared, see `live`. */
 export interface TableReader<Row, Index extends string = string> {
   /**
    * The row of a key, or `undefined` if there is none.
@@ -39,11 +39,19 @@ export interface TableReader<Row, Index extends string = string> {
    * How many rows `getAll` would return. Reads no rows, unless a table without indexes is asked for a range; of an index
    * with several keys for a row it reads those keys, unless it is asked for a single one.
    */
-  count(options?: Pick<QueryOptions<Index, Row>, 'index' | 'range' | 'ranges'>): Promise<number>
+  count(options?: CountOptions<Index>): Promise<number>
 }
+
+/** Which rows are counted. */
+export type CountOptions<Index extends string = string> = Pick<QueryOptions<Index>, 'index' | 'range' | 'ranges'>
 
 /** The tables of a read model as a reader sees them, by name. */
 export type TableReaders<T extends Tables> = { readonly [N in keyof T]: TableReader<RowOf<T[N]>, IndexOf<T[N]>> }
+
+/** The tables as a live query sees them. Its rows are shared with the answer before, so they must not be changed. */
+export type QueryTables<T extends Tables> = {
+  readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, IndexOf<T[N]>>
+}
 
 /** Makes the readers of a definition's tables. They read with `ask`. */
 export function readers<T extends Tables>(
@@ -51,26 +59,33 @@ export function readers<T extends Tables>(
   ask: (table: string, query: Query) => Promise<Answer>,
 ): TableReaders<T> {
   const reader = (name: string): TableReader<unknown> => {
-    const definition = tables[name] as Tables[string]
-    const selected = (given: QueryOptions, known?: readonly string[]) =>
-      checkedSelection(name, definition, given, known)
+    const questions = questionsTo(tables, name)
+    const put = async <V>(query: Query | undefined, none: V): Promise<V> =>
+      query === undefined ? none : ((await ask(name, query)).value as V)
     return {
-      async get(key) {
-        return (await ask(name, { kind: 'get', key: checkedKey(key, say`The key of '${name}'`) })).value
-      },
-      async getMany(given) {
-        const keys = checkedKeys(given, name)
-        return keys.length === 0 ? [] : ((await ask(name, { kind: 'many', keys })).value as unknown[])
-      },
-      async getAll(given = {}) {
-        const options = selected(given)
-        return options === undefined ? [] : ((await ask(name, { kind: 'all', options })).value as unknown[])
-      },
-      async count(given = {}) {
-        const options = selected(given, ['index', 'range', 'ranges'])
-        return options === undefined ? 0 : ((await ask(name, { kind: 'count', options })).value as number)
-      },
+      get: async (key) => put<unknown>(questions.get(key), undefined),
+      getMany: async (keys) => put<unknown[]>(questions.many(keys), []),
+      getAll: async (options) => put<unknown[]>(questions.all(options), []),
+      count: async (options) => put(questions.count(options), 0),
     }
   }
   return Object.fromEntries(Object.keys(tables).map((name) => [name, reader(name)])) as unknown as TableReaders<T>
+}
+
+/** Checks what a table is asked. What can select no row is no question. */
+export function questionsTo(tables: Tables, name: string) {
+  const definition = tables[name] as Tables[string]
+  const selected = (kind: 'all' | 'count', given: QueryOptions, known?: readonly string[]): Query | undefined => {
+    const options = checkedSelection(name, definition, given, known)
+    return options && { kind, options }
+  }
+  return {
+    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(key, say`The key of '${name}'`) }),
+    many(given: readonly RowKey[]): Query | undefined {
+      const keys = checkedKeys(given, name)
+      return keys.length === 0 ? undefined : { kind: 'many', keys }
+    },
+    all: (given: QueryOptions = {}) => selected('all', given),
+    count: (given: CountOptions = {}) => selected('count', given, ['index', 'range', 'ranges']),
+  }
 }

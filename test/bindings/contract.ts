@@ -46,6 +46,10 @@ export interface BindingDriver {
   flush(): Promise<void>
   /** The answer of the former query stays, `stale`, until the new one has an answer. */
   readonly keepsFormer: boolean
+  /** The framework corrects HTML that differs, and tells no component that it takes over. */
+  readonly correctsHtml?: boolean
+  /** How often a component that is mounted begins to listen; more than once where a framework tries its effects. @default 1 */
+  readonly startsPerMount?: number
   /** Where the framework renders on a server in a way that runs in a browser, too. */
   readonly server?: {
     /** The HTML of a component that shows a query. */
@@ -296,13 +300,13 @@ export function bindingContract(driver: BindingDriver): void {
         await component.unmount()
         expect(query.subscribers).toBe(0)
       }
-      expect(query.starts).toBe(5)
+      expect(query.starts).toBe(5 * (driver.startsPerMount ?? 1))
     })
 
     test('two components share one query, and one of them may leave', async () => {
       const query = fakeQuery<number>()
       const [one, other] = [await mounted(query), await mounted(query)]
-      expect([query.subscribers, query.starts]).toEqual([2, 1])
+      expect([query.subscribers, query.starts]).toEqual([2, driver.startsPerMount ?? 1])
       await after(() => query.answer(1))
       expect([one.text(), other.text()]).toEqual(['ready: 1', 'ready: 1'])
       await one.unmount()
@@ -337,7 +341,7 @@ export function bindingContract(driver: BindingDriver): void {
       const before = runs
       await change([1, 'one'])
       await expect.poll(() => [one.text(), other.text()]).toEqual(['ready: 1', 'ready: 1'])
-      expect(before).toBe(1)
+      expect(before).toBeLessThanOrEqual(driver.startsPerMount ?? 1)
       expect(summary(one)).toEqual(['loading', 'ready: 0', 'ready: 1'])
       // The answer may be there when the second one comes.
       expect(summary(other).filter((text) => text !== 'loading')).toEqual(['ready: 0', 'ready: 1'])
@@ -379,11 +383,13 @@ export function bindingContract(driver: BindingDriver): void {
     test('is taken over also if there is an answer by then', async () => {
       const query = fakeQuery<number>()
       const html = await server.render(query)
+      ends.push(async () => stop())
+      const stop = query.subscribe(() => {})
       query.answer(1)
       const component = await hydrated(html, query)
       await driver.flush()
       expect(component.text()).toBe('ready: 1')
-      expect(summary(component)[0]).toBe('loading')
+      expect(summary(component)[0]).toBe(driver.correctsHtml === true ? 'ready: 1' : 'loading')
     })
 
     test('of no query says so', async () => {

@@ -56,5 +56,7 @@ declare module 'vitest' {
     storage: Storage
     /** The engine whose tabs storm. */
     stormOn: string
+    /** The major version of React that the project has. */
+    react: string
   }
 }

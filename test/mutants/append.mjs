@@ -226,10 +226,29 @@ export default [
   {
     id: 'Q1',
     file: 'src/log/append-queue.ts',
-    find: 'this.#last = turn.catch(() => before)',
-    replace: 'this.#last = turn.catch(() => {})',
+    find: `      settled()
+      return before
+`,
+    replace: `      settled()
+`,
     tests: ['test/contract/append.node.test.ts'],
     breaks: 'behind an aborted append two are stored at once',
+  },
+  {
+    id: 'Q1a',
+    file: 'src/log/append-queue.ts',
+    find: 'this.#placed === 0 && isPrepared(preparing)',
+    replace: 'isPrepared(preparing)',
+    tests: ['test/unit/log/append-queue.test.ts'],
+    breaks: 'an append begins while another is under way',
+  },
+  {
+    id: 'Q1b',
+    file: 'src/log/append-queue.ts',
+    find: '? (signal?.throwIfAborted(), this.#store(preparing, options))',
+    replace: '? this.#store(preparing, options)',
+    tests: ['test/unit/log/append-queue.test.ts'],
+    breaks: 'an append that was aborted while it was prepared is stored',
   },
   {
     id: 'Q2',

@@ -133,18 +133,18 @@ await indexed.days.getAll({ index: 'byFlights' })
 // @ts-expect-error the table declares no such index
 await indexed.days.count({ index: 'byDay' })
 const worst = view.live(({ airports }) => airports.getAll({ range: { lower: 'A', upperOpen: true } }))
-expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<Airport[]>>()
+expectTypeOf(worst.getSnapshot()).toEqualTypeOf<LiveSnapshot<readonly Readonly<Airport>[]>>()
 expectTypeOf(worst.getServerSnapshot).toEqualTypeOf(worst.getSnapshot)
 expectTypeOf(projection.status.getServerSnapshot).toEqualTypeOf(projection.status.getSnapshot)
 // Destructuring narrows, as every member has data, error and stale.
 const { status, data, error, stale } = worst.getSnapshot()
 expectTypeOf(stale).toEqualTypeOf<boolean>()
-if (status === 'ready') expectTypeOf(data).toEqualTypeOf<Airport[]>()
+if (status === 'ready') expectTypeOf(data).toEqualTypeOf<readonly Readonly<Airport>[]>()
 if (status === 'ready') expectTypeOf(error).toEqualTypeOf<undefined>()
 if (status === 'loading') expectTypeOf(data).toEqualTypeOf<undefined>()
-if (status === 'error') expectTypeOf(data).toEqualTypeOf<Airport[] | undefined>()
+if (status === 'error') expectTypeOf(data).toEqualTypeOf<readonly Readonly<Airport>[] | undefined>()
 const failed = worst.getSnapshot()
-if (failed.status === 'error') expectTypeOf(failed.data).toEqualTypeOf<Airport[] | undefined>()
+if (failed.status === 'error') expectTypeOf(failed.data).toEqualTypeOf<readonly Readonly<Airport>[] | undefined>()
 
 expectTypeOf(projection.rebuild({ wait: false })).toEqualTypeOf<Promise<void>>()
 // @ts-expect-error: gone, as it waits unless it is told not to
@@ -158,3 +158,22 @@ liveProjection(store, {
     Landed: () => 'many',
   },
 })
+
+// Live queries of one table, and with keys: as the readers, and readonly.
+const rowsLive = indexed.days.live({ index: 'byFlights', limit: 3 })
+expectTypeOf(rowsLive.ready()).toEqualTypeOf<Promise<readonly Readonly<{ day: string; flights: number }>[]>>()
+expectTypeOf(indexed.tables.days.live).toEqualTypeOf(indexed.days.live)
+expectTypeOf(view.airports.liveRow('LAS').getSnapshot()).toEqualTypeOf<LiveSnapshot<Readonly<Airport> | undefined>>()
+expectTypeOf(view.airports.liveCount().ready()).toEqualTypeOf<Promise<number>>()
+// @ts-expect-error the table declares no such index
+indexed.days.live({ index: 'byDay' })
+// @ts-expect-error a number has no limit
+indexed.days.liveCount({ index: 'byFlights', limit: 3 })
+// @ts-expect-error the answer is shared
+rowsLive.getSnapshot().data?.push({ day: 'x', flights: 1 })
+const keyed = view.live(['one', { a: 1 }, new Date(0)], async ({ airports }) => ({ one: await airports.get('LAS'), n: 1 }))
+expectTypeOf(keyed.ready()).resolves.toEqualTypeOf<{ readonly one: Readonly<Airport> | undefined; readonly n: number }>()
+// @ts-expect-error readers within a query have no live methods
+view.live(({ airports }) => airports.liveRow('LAS'))
+// @ts-expect-error a key is a list
+view.live('one', () => 1)

@@ -185,14 +185,14 @@ export function liveContract({ name, open }: Backend): void {
       expect([live.getSnapshot(), shown]).toEqual([{ status: 'loading', stale: false }, []])
       tearing = false
       await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready' })
-      const { data: value } = live.getSnapshot() as { data: number[] }
+      const { data: value } = live.getSnapshot() as { data: readonly number[] }
       expect(value[0]).toBe(value[1])
       stop()
       await view.close()
       await store.close()
     })
 
-    test('live queries that have answers keep them while reads are torn', async () => {
+    test('live queries that have answers keep them while reads are torn, as stale ones', async () => {
       const { store } = await folded(open)
       const view = await openReadModel(store, sums())
       let tearing = 0
@@ -210,16 +210,17 @@ export function liveContract({ name, open }: Backend): void {
       const shown: unknown[] = []
       const stop = live.subscribe(() => {
         const snapshot = live.getSnapshot()
-        shown.push(snapshot.status === 'ready' ? snapshot.data : snapshot.status)
+        shown.push(snapshot.status === 'ready' ? [...snapshot.data, snapshot.stale] : snapshot.status)
       })
-      await expect.poll(() => shown, soon).toEqual([[4, 4]])
+      await expect.poll(() => shown, soon).toEqual([[4, 4, false]])
       tearing = 3
       await add(store, 'a', 1)
       await expect
         .poll(() => shown, soon)
         .toEqual([
-          [4, 4],
-          [8, 8],
+          [4, 4, false],
+          [4, 4, true],
+          [8, 8, false],
         ])
       stop()
       await view.close()

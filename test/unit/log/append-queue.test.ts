@@ -44,6 +44,36 @@ test('appends are stored one after the other, also after a failure', async () =>
   expect(isAlone()).toBe(true)
 })
 
+test('one begins in the turn of its call if no other is under way, also the first after a failure', async () => {
+  const { queue, begun, running, isAlone } = queued()
+  const first = queue.append(named('a'), {})
+  expect(begun).toEqual(['a'])
+  const second = queue.append(named('b'), {})
+  running.get('a')?.finish()
+  // Where the caller of the first has its result, the second has its place.
+  const third = first.then(() => queue.append(named('c'), {}))
+  await settled()
+  expect(begun).toEqual(['a', 'b'])
+  running.get('b')?.fail(new Error('no'))
+  await expect(second).rejects.toThrow('no')
+  await settled()
+  running.get('c')?.finish()
+  await third
+  const last = queue.append(named('d'), {})
+  expect(begun).toEqual(['a', 'b', 'c', 'd'])
+  running.get('d')?.finish()
+  await last
+  expect(isAlone()).toBe(true)
+})
+
+test('one whose signal was aborted while it was prepared is never stored', async () => {
+  const { queue, begun } = queued()
+  expect(() => queue.append(named('a'), { signal: AbortSignal.abort(new Error('stop')) })).toThrow('stop')
+  const next = queue.append(named('b'), {})
+  expect(begun).toEqual(['b'])
+  void next
+})
+
 test('one that prepares in slices keeps its place; one that waits for the app gives it up', async () => {
   const { queue, begun, running } = queued()
   let prepare!: (append: PreparedAppend) => void

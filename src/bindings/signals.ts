@@ -1,0 +1,52 @@
+/** Live queries as signals, for `@preact/signals-core` 1.9 and newer. */
+import { computed, signal, type ReadonlySignal } from '@preact/signals-core'
+import type { LiveQuery } from '../reading/live-query.js'
+import type { LiveSnapshot } from '../reading/live-snapshot.js'
+import { show, staleOf, type Live, type QuerySource, type Shown } from './shown.js'
+
+/**
+ * A live query as a signal. The query runs while an effect or a component reads the signal, and rests otherwise: what is
+ * read then is what was shown last, `stale`.
+ *
+ * Given a function, it follows the query that the function returns, and calls it again when a signal that it reads
+ * changes. Without a query (`null`, `undefined` or `false`) the status is `'off'`. After a change of query, the answer
+ * of the former one is shown, `stale`, until there is a new one.
+ *
+ * @example
+ * const lines = toSignal(shop.baskets.lines.live())
+ * const chosen = toSignal(() => id.value && shop.baskets.lines.liveRow(id.value))
+ * effect(() => console.log(lines.value.data, chosen.value.status))
+ */
+export function toSignal<V>(live: LiveQuery<V>): ReadonlySignal<LiveSnapshot<V>>
+/** The same, of the query that a function returns, or of none. */
+export function toSignal<V>(live: () => QuerySource<V>): ReadonlySignal<Live<V>>
+export function toSignal<V>(live: LiveQuery<V> | (() => QuerySource<V>)): ReadonlySignal<Live<V>> {
+  if (typeof live !== 'function') return follow(show(live))
+  let shown = show<V>(null)
+  let followed = follow(shown)
+  return computed(() => {
+    const source = live()
+    if (source !== shown.source) followed = follow((shown = show(source, followed.peek())))
+    return followed.value
+  })
+}
+
+function follow<V>(shown: Shown<V>): ReadonlySignal<Live<V>> {
+  let stop = () => {}
+  const read = () => {
+    followed.value = shown.getSnapshot()
+  }
+  const followed = signal(shown.getSnapshot(), {
+    watched() {
+      stop = shown.subscribe(read)
+      read()
+    },
+    unwatched() {
+      stop()
+      followed.value = staleOf(shown.getSnapshot())
+    },
+  })
+  return followed
+}
+
+export type { Live, QuerySource } from './shown.js'

@@ -1,0 +1,79 @@
+// tidemark/signals in a browser.
+import { computed, effect, signal } from '@preact/signals-core'
+import { expect, expectTypeOf, test } from 'vitest'
+import type { LiveSnapshot } from 'tidemark'
+import { toSignal } from 'tidemark/signals'
+import { bindingContract, textOf, type Seen, type Source } from './contract.js'
+import { fakeQuery } from './fake-query.js'
+
+bindingContract({
+  name: 'signals',
+  keepsFormer: true,
+  flush: () => Promise.resolve(),
+  async mount<V>(source: Source<V>) {
+    const seen: Seen<V>[] = []
+    const at = document.body.appendChild(document.createElement('p'))
+    const chosen = signal<Source<V>>(source)
+    const live = toSignal(() => chosen.value)
+    const stop = effect(() => {
+      seen.push(live.value)
+      at.textContent = textOf(live.value)
+    })
+    return {
+      seen,
+      text: () => at.textContent,
+      async use(next: Source<V>) {
+        chosen.value = next
+      },
+      async unmount() {
+        stop()
+        at.remove()
+      },
+    }
+  },
+})
+
+test('a signal of one query has its snapshots, and rests while nothing reads it', () => {
+  const query = fakeQuery<number>()
+  const live = toSignal(query)
+  expectTypeOf(live.value).toEqualTypeOf<LiveSnapshot<number>>()
+  expect(live.value.status).toBe('loading')
+  expect(query.subscribers).toBe(0)
+  const seen: (number | undefined)[] = []
+  const stop = live.subscribe(({ data }) => seen.push(data))
+  expect(query.subscribers).toBe(1)
+  query.answer(1)
+  expect(live.value).toBe(query.getSnapshot())
+  stop()
+  expect(query.subscribers).toBe(0)
+  query.answer(2)
+  expect(live.value).toMatchObject({ data: 1, stale: true })
+  live.subscribe(({ data, stale }) => seen.push(stale ? undefined : data))()
+  expect(seen).toEqual([undefined, 1, 2])
+})
+
+test('what nothing reads is stale, also if another follows the query', () => {
+  const query = fakeQuery<number>()
+  const stop = query.subscribe(() => {})
+  const live = toSignal(query)
+  live.subscribe(() => {})()
+  query.answer(1)
+  const read = live.subscribe(() => {})
+  expect(live.value).toMatchObject({ data: 1, stale: false })
+  read()
+  expect(live.peek()).toMatchObject({ data: 1, stale: true })
+  stop()
+})
+
+test('signals that are computed from it follow it, and two of them subscribe once', () => {
+  const query = fakeQuery<number>()
+  const live = toSignal(query)
+  const [double, triple] = [computed(() => (live.value.data ?? 0) * 2), computed(() => (live.value.data ?? 0) * 3)]
+  const seen: number[] = []
+  const stop = effect(() => void seen.push(double.value + triple.value))
+  expect(query.subscribers).toBe(1)
+  query.answer(10)
+  expect(seen).toEqual([0, 50])
+  stop()
+  expect(query.subscribers).toBe(0)
+})

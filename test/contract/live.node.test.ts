@@ -1,0 +1,16 @@
+import 'fake-indexeddb/auto'
+import { openEventStore } from 'tidemark'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { liveSurfaceContract } from './projection/live-surface.js'
+import { events } from './projection/model.js'
+
+for (const backend of [
+  { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
+  {
+    name: 'fake-indexeddb',
+    shared: true,
+    open: (name: string, options = {}) => openEventStore({ name, events, durability: 'relaxed', ...options }),
+  },
+] as const) {
+  liveSurfaceContract(backend)
+}
