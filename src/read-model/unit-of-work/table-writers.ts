@@ -45,8 +45,9 @@ class RowWriter implements TableWriter<unknown> {
     const keys = checkedKeys(given, this.#name)
     if (keys.some((key) => this.#table.known(key) === undefined)) await this.#load(() => this.#table.loadAll(keys))
     else if (__DEV__) await this.#takeAWhile()
-    const entries = keys.map((key) => this.#table.known(key) ?? this.#load(() => this.#table.load(key)))
-    return (await Promise.all(entries)).map(handedOut)
+    return Promise.all(
+      keys.map(async (key) => handedOut(this.#table.known(key) ?? (await this.#load(() => this.#table.load(key))))),
+    )
   }
 
   readonly getAll = async (given: QueryOptions = {}): Promise<unknown[]> => {
