@@ -24,7 +24,7 @@ export interface LetterFound {
   readonly letter: DeadLetterRecord | undefined
   /** All dead letters up to it, in order; only needed if it blocks its stream. */
   readonly upToIt: readonly DeadLetterRecord[]
-  /** What the event asked has the same answers still: the rows that it read are the same, and no others came. */
+  /** What the event asked would return the same still: the rows that it read, and no others. */
   readonly rowsAsRead: boolean
 }
 

@@ -1,4 +1,4 @@
-/** What is asked of the tables of a read model: the answers are of one moment. */
+/** What is asked of the tables of a read model: all values are of one moment. */
 import { requested } from '../../platform/indexeddb.js'
 import { readsBackwards } from '../../platform/engine-quirks.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
