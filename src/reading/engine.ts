@@ -80,7 +80,7 @@ export class QueryEngine {
   async published(position: number): Promise<void> {
     if (this.#followed.size === 0) return
     if (this.#position < position) await this.#look()
-    await Promise.allSettled([...this.#followed].map((query) => query.published()))
+    await Promise.allSettled([...this.#followed].flatMap((query) => query.published() ?? []))
   }
 
   readonly #look = singleFlight(() => this.#see(this.#lookout.storage.state()))

@@ -31,7 +31,7 @@ export function together(ask: Asks): Asks {
   }
   const flush = async () => {
     // As long as more comes: a function may await something before its first read.
-    for (let size = 0; size < waiting.length; await undefined) size = waiting.length
+    for (let size = 0; size < waiting.length; await Promise.resolve()) size = waiting.length
     const batch = waiting
     waiting = []
     void read(batch)
