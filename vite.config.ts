@@ -135,7 +135,7 @@ export default defineConfig({
       // Each binding with its framework, on one engine of each kind.
       bindings('bindings', ['test/bindings/*.test.ts'], ['chromium-leveldb', 'firefox', 'webkit']),
       {
-        ...bindings('react-18', ['test/bindings/react.test.ts'], ['chromium-leveldb'], '18'),
+        ...bindings('react-18', ['test/bindings/react{,-suspense}.test.ts'], ['chromium-leveldb'], '18'),
         plugins: [installReact18()],
         resolve: {
           alias: [

@@ -79,7 +79,7 @@ const tasks = defineProjection(events, {
 })
 
 /** A store with a read model that follows it. */
-async function realStore(open: typeof openEventStore) {
+export async function realStore(open: typeof openEventStore) {
   const store = await open({ name: `bindings-${crypto.randomUUID()}-${(databases += 1)}`, events })
   const projection = startProjection(store, tasks)
   const view = await openReadModel(store, tasks)
