@@ -41,43 +41,52 @@ test.for([
   ['vue', 'vue', '.vue'],
   ['svelte', 'svelte', '.svelte'],
   ['solid', 'tsx', '.tsx'],
-] satisfies [Framework, string, string][])('the component for %s', { timeout: 60_000 }, async ([framework, fence, ending]) => {
-  const guide = await readFile(join(root, 'docs', 'guide.md'), 'utf8')
-  const blocks = [...guide.matchAll(new RegExp(`^\`\`\`${fence}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].flatMap(([, block = '']) =>
-    block.includes(`'tidemark/${framework}'`) ? [block] : [],
-  )
-  expect(blocks).toHaveLength(1)
-  await writeFile(join(folder, `Baskets${ending}`), blocks[0] ?? '')
-  await writeFile(join(folder, 'shop.js'), shop)
-  await writeFile(join(folder, `${framework}.js`), `import Component from './Baskets${ending}'\n${renders[framework]}`)
-  const { output } = (await build({
-    configFile: false,
-    root,
-    logLevel: 'error',
-    plugins: [
-      readAs('development'),
-      plugins[framework](),
-      // As if the folder lay in the project.
-      {
-        name: 'packages',
-        resolveId(id, from) {
-          return from?.startsWith(folder) && /^[@\w]/.test(id) ? this.resolve(id, join(root, 'vite.config.ts')) : undefined
+] satisfies [Framework, string, string][])(
+  'the component for %s',
+  { timeout: 60_000 },
+  async ([framework, fence, ending]) => {
+    const guide = await readFile(join(root, 'docs', 'guide.md'), 'utf8')
+    const blocks = [...guide.matchAll(new RegExp(`^\`\`\`${fence}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].flatMap(
+      ([, block = '']) => (block.includes(`'tidemark/${framework}'`) ? [block] : []),
+    )
+    expect(blocks).toHaveLength(1)
+    await writeFile(join(folder, `Baskets${ending}`), blocks[0] ?? '')
+    await writeFile(join(folder, 'shop.js'), shop)
+    await writeFile(
+      join(folder, `${framework}.js`),
+      `import Component from './Baskets${ending}'\n${renders[framework]}`,
+    )
+    const { output } = (await build({
+      configFile: false,
+      root,
+      logLevel: 'error',
+      plugins: [
+        readAs('development'),
+        plugins[framework](),
+        // As if the folder lay in the project.
+        {
+          name: 'packages',
+          resolveId(id, from) {
+            return from?.startsWith(folder) && /^[@\w]/.test(id)
+              ? this.resolve(id, join(root, 'vite.config.ts'))
+              : undefined
+          },
         },
+      ],
+      resolve: { alias },
+      ssr: { noExternal: true },
+      build: {
+        write: false,
+        ssr: true,
+        target: 'es2022',
+        rollupOptions: { input: join(folder, `${framework}.js`), output: { codeSplitting: false } },
       },
-    ],
-    resolve: { alias },
-    ssr: { noExternal: true },
-    build: {
-      write: false,
-      ssr: true,
-      target: 'es2022',
-      rollupOptions: { input: join(folder, `${framework}.js`), output: { codeSplitting: false } },
-    },
-  })) as Rollup.RollupOutput
-  const file = join(folder, `${framework}.mjs`)
-  await writeFile(file, output[0].code)
-  const { default: render } = (await import(pathToFileURL(file).href)) as { default: () => Promise<string> }
-  const html = (await render()).replace(/<!--[^>]*-->/g, '')
-  expect(html).toMatch(/<ul[^>]*><\/ul>\s*<p[^>]*>idle<\/p>/)
-  expect(html).not.toContain('alert')
-})
+    })) as Rollup.RollupOutput
+    const file = join(folder, `${framework}.mjs`)
+    await writeFile(file, output[0].code)
+    const { default: render } = (await import(pathToFileURL(file).href)) as { default: () => Promise<string> }
+    const html = (await render()).replace(/<!--[^>]*-->/g, '')
+    expect(html).toMatch(/<ul[^>]*><\/ul>\s*<p[^>]*>idle<\/p>/)
+    expect(html).not.toContain('alert')
+  },
+)

@@ -35,25 +35,21 @@ export function Todos() {
 }
 
 function Row({ todo }: { todo: todos.Todo }) {
+  const { title, state } = todo
   const [draft, setDraft] = useState<string>()
-  const save = () => todos.rename(todo, draft ?? todo.title).then(() => setDraft(undefined))
+  const save = () => todos.rename(todo, draft ?? title).then(() => setDraft(undefined))
   return (
-    <li className={todo.state}>
-      <input
-        type="checkbox"
-        aria-label={todo.title}
-        checked={todo.state === 'done'}
-        onChange={() => todos.toggle(todo)}
-      />
+    <li className={state}>
+      <input type="checkbox" aria-label={title} checked={state === 'done'} onChange={() => todos.toggle(todo)} />
       <input
         type="text"
-        aria-label={`Title of ${todo.title}`}
-        value={draft ?? todo.title}
+        aria-label={`Title of ${title}`}
+        value={draft ?? title}
         onChange={(event) => setDraft(event.target.value)}
         onBlur={save}
         onKeyDown={(event) => event.key === 'Enter' && save()}
       />
-      <button aria-label={`Delete ${todo.title}`} onClick={() => todos.remove(todo)} />
+      <button aria-label={`Delete ${title}`} onClick={() => todos.remove(todo)} />
     </li>
   )
 }

@@ -34,31 +34,28 @@ function Todos() {
       </div>
       <Show when={list().error}>{(error) => <p role="alert">{String(error())}</p>}</Show>
       <ul aria-label="To-dos">
-        <For each={list().data}>
-          {(todo) => (
-            <li class={todo.state}>
-              <input
-                type="checkbox"
-                aria-label={todo.title}
-                checked={todo.state === 'done'}
-                onChange={() => todos.toggle(todo)}
-              />
-              <input
-                type="text"
-                aria-label={`Title of ${todo.title}`}
-                value={todo.title}
-                onChange={(event) => todos.rename(todo, event.target.value)}
-              />
-              <button aria-label={`Delete ${todo.title}`} onClick={() => todos.remove(todo)} />
-            </li>
-          )}
-        </For>
+        <For each={list().data}>{Row}</For>
       </ul>
       <footer>
         <p role="status">{todos.left(count().data)}</p>
         <button onClick={todos.clearDone}>Clear done</button>
       </footer>
     </>
+  )
+}
+
+function Row(todo: todos.Todo) {
+  return (
+    <li class={todo.state}>
+      <input type="checkbox" aria-label={todo.title} checked={todo.state === 'done'} onChange={[todos.toggle, todo]} />
+      <input
+        type="text"
+        aria-label={`Title of ${todo.title}`}
+        value={todo.title}
+        onChange={(event) => todos.rename(todo, event.target.value)}
+      />
+      <button aria-label={`Delete ${todo.title}`} onClick={[todos.remove, todo]} />
+    </li>
   )
 }
 
