@@ -31,10 +31,12 @@ describe.for(examples)('examples/%s', (name) => {
     for (const [each, version] of Object.entries(others)) expect([each, version]).toEqual([each, installed?.[each]])
   })
 
-  test.runIf(todos.includes(name))('has at most 60 lines of its own, blank ones left out', () => {
-    const lines = files.map((file) => read('examples', name, 'src', file).match(/\S.*$/gm)?.length ?? 0)
-    expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(60)
-  })
+  if (todos.includes(name)) {
+    test('has at most 60 lines of its own, blank ones left out', () => {
+      const lines = files.map((file) => read('examples', name, 'src', file).match(/\S.*$/gm)?.length ?? 0)
+      expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(60)
+    })
+  }
 
   test('has no type errors', { timeout: 120_000 }, async () => {
     const at = join(root, '.cache', 'examples', name)
