@@ -40,7 +40,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   rmSync(outDir, { recursive: true, force: true })
   for (const name of examples) await buildExample(name, outDir)
   await preview({
-    root: outDir,
+    root,
     configFile: false,
     build: { outDir },
     appType: 'mpa',
