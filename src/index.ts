@@ -43,6 +43,7 @@ export type {
   EventPage,
   EventStore,
   ExpectedVersion,
+  FollowOptions,
   ReadAllOptions,
   ReadDirection,
   ReadOptions,

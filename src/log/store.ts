@@ -13,6 +13,7 @@ import type {
   AppendResult,
   PageRequest,
   EventStore,
+  FollowOptions,
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
@@ -22,6 +23,8 @@ import type {
 import { AppendQueue } from './append-queue.js'
 import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
+import { compileFilter } from './filter.js'
+import { follow } from './follow.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
 import { readPages, type CollectedPage, type EventPages, type PageOptions } from './pages.js'
@@ -131,6 +134,14 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
         options.signal,
       )
     },
+    follow(options: FollowOptions<E> = {}) {
+      assertOpen()
+      assertReadOptions(options, ['after', 'filter'])
+      const { after = 0, filter = {} } = options
+      wholeNumber(after, 'after')
+      compileFilter(filter)
+      return follow<E>(readPage, options, { clock: parts.clock, watch: core.watch, closing: core.closing })
+    },
     readPage,
     async head() {
       assertOpen()
@@ -164,6 +175,7 @@ class StoreCore {
   readonly queue: AppendQueue
   readonly watch: HeadWatch
   readonly #stopListening: () => void
+  readonly #end = new AbortController()
   #closing: Promise<void> | undefined
 
   constructor(parts: StoreParts) {
@@ -173,6 +185,11 @@ class StoreCore {
     this.#stopListening = signals.listen((hint) => {
       if (hint.kind === 'head') this.watch.hinted(hint.head)
     })
+  }
+
+  /** Aborts when the store is closed. */
+  get closing(): AbortSignal {
+    return this.#end.signal
   }
 
   assertOpen(): void {
@@ -202,6 +219,7 @@ class StoreCore {
 
   close(): Promise<void> {
     const { signals, dispose } = this.#parts
+    this.#end.abort(this.#closedError())
     this.#closing ??= this.queue.close(this.#closedError()).then(() => {
       this.#stopListening()
       this.watch.stop()
