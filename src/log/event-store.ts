@@ -200,9 +200,9 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * an end. For what is done with every event as long as a page is open; what must be done once over all contexts and
    * reloads belongs in a projection.
    *
-   * Reads when the loop asks for more, and at most one request further. Notices an append at once, or, if its
+   * Reads when the loop asks for more, and at most one request further. Notices an append immediately or, if its
    * notification was lost, within 5 s and when the page is shown again. A storage that fails is tried again after 1, 2,
-   * … 30 s. To go on where another loop ended, pass the `position` of its last event as `after`.
+   * … 30 s. To continue where another loop ended, pass the `position` of its last event as `after`.
    *
    * The loop ends when it is left, also while it waits (`return()`). If `signal` aborts it throws the signal's reason, as
    * `read` does, and a `ClosedError` once the store is closed.

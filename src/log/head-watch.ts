@@ -7,7 +7,7 @@ import { lookOut } from '../platform/lookout.js'
 
 /** After a hint that was not true, the head is not read for this many ms. A slow poll is no faster. */
 export const hintPause = 1000
-/** While the log is followed, its head is read every so many ms. */
+/** How often the head is read while the log is followed, in ms. */
 const lookEvery = 5000
 
 export interface HeadWatch {
