@@ -39,6 +39,9 @@ const packages = new Set(['idb'])
 /** What the entry of a binding imports: its framework, which the app has. */
 const frameworks: Readonly<Record<string, readonly string[]>> = {
   'bindings/react.ts': ['react'],
+  'bindings/vue.ts': ['vue'],
+  'bindings/svelte.ts': ['svelte/reactivity', 'svelte/store'],
+  'bindings/solid.ts': ['solid-js', 'solid-js/store', 'solid-js/web'],
   'bindings/signals.ts': ['@preact/signals-core'],
 }
 
