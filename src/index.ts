@@ -52,6 +52,7 @@ export type {
   StreamWrite,
 } from './log/event-store.js'
 export type { Codec } from './log/encode.js'
+export type { Measured, StoreOccurrence, StoreReport } from './reports.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
@@ -68,7 +69,7 @@ export type { PersistenceResult, StorageUsage } from './platform/storage-manager
 // Projections
 export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
-export type { ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { ProjectionReport, ReportedEvent } from './reports.js'
 export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export { startProjection } from './running/start-projection.js'
