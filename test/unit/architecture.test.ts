@@ -27,6 +27,7 @@ const order = [
   'running',
   'reading',
   'maintenance',
+  'app',
   'memory',
   'testing',
   'bindings',
