@@ -99,7 +99,7 @@ export interface Measured {
 /** What a store does itself. */
 export type StoreOccurrence =
   | StorageOccurrence
-  /** The store was opened, before it was observed: each listener is told this first. */
+  /** The store was opened, before it was observed: each listener gets this report first. */
   | { readonly type: 'opened'; readonly name: string }
   /** Events are stored; `duplicate`: they were there already. `duration` includes checks and the queue. */
   | {
@@ -115,7 +115,7 @@ export type StoreOccurrence =
     }
   /** An append was refused, or failed. */
   | { readonly type: 'append-failed'; readonly error: unknown }
-  /** A command ended. Its appends are told as well. */
+  /** A command ended. Its appends are reported as well. */
   | {
       readonly type: 'executed'
       readonly outcome: 'accepted' | 'refused'

@@ -121,7 +121,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
       )
     return options === undefined ? toldPage(tap, () => log.readPage<E>(request)) : log.readPage<E>(request, options)
   }
-  // A loop reads pages with options, and its pages are told as well.
+  // A loop reads pages with options, and its pages are reported as well.
   const loopPage: ReadPage<E> = (request, options) => toldPage(tap, () => readPage(request, options))
   const loop = (pages: EventPages<E>, signal?: AbortSignal) =>
     new EventIterator(tap.on ? toldPages(tap, pages) : pages, signal)

@@ -11,12 +11,12 @@ export class Tap {
   readonly #listeners = listenerSet<[report: StoreReport]>()
   readonly #opened: StoreReport
 
-  /** @param start when opening the store began: told to each listener first */
+  /** @param start when opening the store began: each listener gets a report of it first */
   constructor(name: string, start: number) {
     this.#opened = this.#report(start, { type: 'opened', name })
   }
 
-  /** Whether anyone listens. Ask it first: then nothing is measured for nobody. */
+  /** Whether anyone listens. Ask it first, so that nothing is measured in vain. */
   get on(): boolean {
     return this.#listeners.size > 0
   }
