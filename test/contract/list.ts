@@ -170,6 +170,18 @@ export function listContract({ name: backend, onDevice, open }: ListedBackend): 
       expect(await listReadModels(store)).toEqual([])
     })
 
+    test.runIf(onDevice)('rows of another log count as none', async () => {
+      const store = await opened()
+      await store.append('a', events.Added({ n: 1 }))
+      await runProjection(store, model('p'))
+      await withDatabase(`${databaseOf(store.name)}:p@1`, async (database) => {
+        const states = database.transaction('tidemark:state', 'readwrite').objectStore('tidemark:state')
+        const state = (await settled(states.get('state'))) as object
+        await settled(states.put({ ...state, log: 'another' }))
+      })
+      expect(await listReadModels(store)).toMatchObject([{ name: 'p', position: 0 }])
+    })
+
     test.runIf(onDevice)('event stores, by the names that they were opened with', async () => {
       const suffix = `${Math.random()}`
       const names = [`list:a%3A${suffix}`, `list ä ${suffix}`, `list%${suffix}`]
