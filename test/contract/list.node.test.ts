@@ -36,7 +36,7 @@ test('an engine that does not list its databases says so, and an open store is n
 
 test('what a lock says of other tabs is believed, and a lock that another tab holds keeps the rows', async () => {
   const store = await openEventStore({ name: 'locked' })
-  const model = defineProjection(defineEvents(), {
+  const model = defineProjection(defineEvents<{ type: 'A'; data: null }>(), {
     name: 'p',
     tables: { t: table<{ id: number }>({ key: 'id' }) },
     on: {},
