@@ -39,7 +39,7 @@ test('what a lock says of other tabs is believed, and a lock that another tab ho
   const model = defineProjection(defineEvents<{ type: 'A'; data: null }>(), {
     name: 'p',
     tables: { t: table<{ id: number }>({ key: 'id' }) },
-    on: {},
+    on: { A() {} },
   })
   await runProjection(store, model)
   const name = 'tidemark:locked:p@1:in-use'
