@@ -3,7 +3,7 @@ import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { QueryOptions } from '../read-model/selection.js'
 import type { Query } from '../read-model/storage.js'
 import type { LiveQuery } from './live-query.js'
-import type { Ask } from './live-tables.js'
+import type { Ask } from './table-readers.js'
 
 /** Which rows a list has, and how many more there are each time. */
 export interface PageOptions<Index extends string = string> extends Pick<

@@ -6,7 +6,7 @@ import type { Query } from '../read-model/storage.js'
 import { identityOf } from './identity.js'
 import { pagedOptions, pagedQuery, type LivePages, type PageOptions } from './live-pages.js'
 import type { LiveQuery } from './live-query.js'
-import { questionsTo, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
+import { questionsTo, type Ask, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
 
 /**
  * A table of a view. Equal options return the same live query, as long as it is used: while it has subscribers, for 30 s
@@ -47,9 +47,6 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
 export type LiveTables<T extends Tables> = {
   readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>>
 }
-
-/** Puts a checked question to a table. */
-export type Ask = (table: string, question: Query) => Promise<unknown>
 
 /** Returns the live query of an identity; `query` is what it runs if there is none yet. */
 export type LiveQueries = <V, X = {}>(

@@ -12,9 +12,8 @@ import { readOf, touches, type Read } from './dependencies.js'
 import type { News, QueryEngine } from './engine.js'
 import type { LiveSource } from './live-query.js'
 import type { LiveAnswer } from './live-snapshot.js'
-import type { Ask } from './live-tables.js'
 import { frozen, share } from './share.js'
-import { readers, type QueryTables } from './table-readers.js'
+import { readers, type Ask, type QueryTables } from './table-readers.js'
 
 /** How often one run is tried because a commit came between its reads. */
 const maxTries = 3
