@@ -36,7 +36,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     if (view === of) return inner
     stop?.()
     stop = undefined
-    // Another object, so that bindings, which may still show the rows of a former query, are told.
+    // Another object, so that bindings, which may still show the rows of a former query, are notified.
     if (of !== undefined) blank = { ...loading }
     of = view
     return (inner = view && make(view))
