@@ -169,7 +169,7 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
   }
 
   async function seen(opened: Opened<E>, types: ReadonlySet<string>, position: number, timeout: number) {
-    return { visible: await becomesVisible(opened, types, position, timeout) }
+    return { visible: await becomesVisible(opened, types, position, timeout, core.config.clock) }
   }
 }
 
