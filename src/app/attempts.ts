@@ -51,6 +51,7 @@ export class Attempts<T extends object> {
     const { value, error } = this
     if (value !== undefined || this.#underWay !== undefined || this.#cancel !== undefined || this.#ended) return
     if (error === undefined || this.#of.mayPass(error)) void this.#try()
+    else this.#report(error)
   }
 
   /** No try follows any more. Resolves with what the last one opened, if it did. */
@@ -84,18 +85,21 @@ export class Attempts<T extends object> {
     return trying
   }
 
+  /** A failure that lasts is reported once. */
+  #report(error: unknown): void {
+    if (this.#told === String(error)) return
+    this.#told = String(error)
+    this.#of.unheard(error)
+  }
+
   #settled(): void {
     this.#underWay = undefined
   }
 
   #failed(error: unknown): void {
-    const { clock, isWanted, mayPass, unheard, changed } = this.#of
+    const { clock, isWanted, mayPass, changed } = this.#of
     this.error = error
-    // A failure that lasts is reported once.
-    if (!this.#heard && !this.#ended && this.#told !== String(error)) {
-      this.#told = String(error)
-      unheard(error)
-    }
+    if (!this.#heard && !this.#ended) this.#report(error)
     if (mayPass(error) && isWanted() && !this.#ended) {
       this.#cancel = clock.schedule(pauseBefore(this.#failures, pauses), () => {
         this.#cancel = undefined

@@ -17,7 +17,7 @@ interface OnPage {
   applied: number
   saves: number
   add(): Promise<boolean>
-  status(): { phase: string; message?: string; behind: number }
+  statusOf(): { phase: string; message?: string; behind: number }
 }
 
 const factorModule = (factor: number) => `export const factor = ${factor}\n`
@@ -60,7 +60,7 @@ function show({ shop, events }) {
   render()
   window.add = async () =>
     (await shop.append('s', { type: 'Added', data: {} }, { until: 'visible', timeout: 20_000 })).visible
-  window.status = () => shop.board.status.getSnapshot()
+  window.statusOf = () => shop.board.status.getSnapshot()
 }
 show(first)
 import.meta.hot.accept('./shop.js', (next) => {
@@ -180,7 +180,7 @@ test('a tab with older code does not lead, and says that newer code is open', on
   await app.save('model.js', modelModule(4))
   const page = await openTab(context, app.url)
   await expect.poll(() => sumOf(page)).toBe(4)
-  const status = () => old.evaluate(() => (window as unknown as OnPage).status())
+  const status = () => old.evaluate(() => (window as unknown as OnPage).statusOf())
   await expect.poll(status).toMatchObject({ phase: 'standby', message: expect.stringContaining('newer code is open') })
   await expect.poll(() => sumOf(old)).toBe(4)
   expect(await add(old)).toBe(true)
