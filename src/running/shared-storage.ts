@@ -3,6 +3,7 @@ import { ClosedError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { holdInUse, lockManager } from '../locks/in-use.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import type { Tap } from '../log/tap.js'
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
@@ -64,7 +65,11 @@ export async function openStorage<E extends EventShape>(
     const log = await parts.logId()
     const shared = sharedStorage(store, parts, erased, log)
     return {
+<<<<<<< HEAD
       storage: use(shared, say`The read model '${projectionKey(erased)}'`, release),
+=======
+      storage: use(sharedStorage(store, parts, erased, log), projectionKey(erased), parts.tap, release),
+>>>>>>> main
       waiting,
       lookout: (clock) => lookoutOf(shared, clock),
     }
@@ -112,7 +117,8 @@ function lookoutOf({ storage, lookouts }: SharedStorage, clock: Clock): ModelLoo
 }
 
 /** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
-function use(shared: SharedStorage, label: string, release: () => void): ReadModelStorage {
+function use(shared: SharedStorage, key: string, tap: Tap, release: () => void): ReadModelStorage {
+  const label = say`The read model '${key}'`
   let closed = false
   shared.users += 1
   const close = () => {
@@ -128,7 +134,26 @@ function use(shared: SharedStorage, label: string, release: () => void): ReadMod
       const method: unknown = storage[name]
       // `then`, among others: a promise that is resolved with a share looks for it.
       if (typeof method !== 'function') return method
-      return closed ? () => Promise.reject(new ClosedError(label)) : method.bind(storage)
+      if (closed) return () => Promise.reject(new ClosedError(label))
+      return name === 'queries' ? toldQueries(storage, key, tap) : method.bind(storage)
     },
   })
 }
+
+/** Queries, told to those who observe the store. */
+const toldQueries =
+  (storage: ReadModelStorage, readModel: string, tap: Tap): ReadModelStorage['queries'] =>
+  (asked) =>
+    tap.around(
+      () => storage.queries(asked),
+      ({ values }) => ({
+        type: 'queried',
+        readModel,
+        tables: asked.map(({ table }) => table),
+        rows: values.reduce<number>(
+          (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
+          0,
+        ),
+      }),
+      (error) => ({ type: 'storage-failed', what: 'querying', error }),
+    )
