@@ -14,9 +14,11 @@ const isLasting = (error: unknown): boolean => hasCode(error, 'closed', 'storage
 
 export class AppCore<E extends EventShape> {
   readonly config: AppConfig<E>
-  /** Told whenever what is open, or why nothing is, is another one. */
+  /** Subscriptions: called whenever what is open, or why nothing is, is another one. */
   readonly #changes = listenerSet()
-  /** Told when the app ends for good. */
+  /** As {@link #changes}, for what is no subscription. */
+  readonly watching = listenerSet()
+  /** Called when the app ends for good. */
   readonly ended = listenerSet()
   readonly #tellError: (error: unknown) => void
   readonly #told = new WeakSet<object>()
@@ -91,7 +93,7 @@ export class AppCore<E extends EventShape> {
     this.#ends = Promise.all([this.#ends, endOf(former)])
     this.#attempts = this.#newAttempts()
     const ready = this.ready()
-    this.#changes.tell()
+    this.#tell()
     return ready
   }
 
@@ -103,10 +105,15 @@ export class AppCore<E extends EventShape> {
     if (this.#closed === undefined) {
       this.#closed = reason
       this.#ends = Promise.all([this.#ends, endOf(this.#attempts)])
-      this.#changes.tell()
+      this.#tell()
       this.ended.tell()
     }
     await this.#ends
+  }
+
+  #tell(): void {
+    this.watching.tell()
+    this.#changes.tell()
   }
 
   get #isServer(): boolean {
@@ -117,7 +124,7 @@ export class AppCore<E extends EventShape> {
     const { clock } = this.config
     const hooks: AppHooks = {
       isWanted: () => this.#changes.size > 0,
-      changed: () => this.#changes.tell(),
+      changed: () => this.#tell(),
       failed: this.failed,
     }
     return new Attempts<Opened<E>>({

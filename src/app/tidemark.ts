@@ -139,6 +139,24 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     },
     head: async () => (await store()).head(),
     read: (options) => core.opened?.store.read(options) ?? later(async () => (await store()).read(options)),
+    follow: (options) => core.opened?.store.follow(options) ?? later(async () => (await store()).follow(options)),
+    observe(listener) {
+      let observed: TidemarkStore<E> | undefined
+      let stop: (() => void) | undefined
+      const look = () => {
+        const now = core.opened?.store
+        if (now === observed) return
+        stop?.()
+        observed = now
+        stop = now?.observe(listener)
+      }
+      const unwatch = core.watching.add(look)
+      look()
+      return () => {
+        unwatch()
+        stop?.()
+      }
+    },
     readStream: (stream, options) =>
       core.opened?.store.readStream(stream, options) ?? later(async () => (await store()).readStream(stream, options)),
   }

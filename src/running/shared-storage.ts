@@ -65,11 +65,7 @@ export async function openStorage<E extends EventShape>(
     const log = await parts.logId()
     const shared = sharedStorage(store, parts, erased, log)
     return {
-<<<<<<< HEAD
-      storage: use(shared, say`The read model '${projectionKey(erased)}'`, release),
-=======
-      storage: use(sharedStorage(store, parts, erased, log), projectionKey(erased), parts.tap, release),
->>>>>>> main
+      storage: use(shared, projectionKey(erased), parts.tap, release),
       waiting,
       lookout: (clock) => lookoutOf(shared, clock),
     }
