@@ -75,7 +75,7 @@ export interface AppOptions<E extends EventShape, M extends Models = Models> {
   readonly onError?: (error: unknown) => void
   /**
    * `import.meta.hot`, or anything truthy, while you develop: newer code of the app takes over from older, in this page
-   * and in other tabs, and an edited model is folded again. @default off
+   * and in other tabs, and an edited model is folded again. The production build ignores it. @default off
    */
   readonly hot?: unknown
   /** For tests: drives all pauses and limits. @default the clock of this context */

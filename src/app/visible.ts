@@ -26,7 +26,10 @@ export async function becomesVisible<E extends EventShape>(
 
 async function isVisible(model: OpenModel, position: number, timeout: number, clock: Clock): Promise<boolean> {
   await model.handle().caughtUp(position, { timeout })
-  const shown = model.view.value?.published(position).catch(() => {})
+  const shown = model.view
+    .value()
+    ?.published(position)
+    .catch(() => {})
   if (shown === undefined) return true
   const late = new AbortController()
   await Promise.race([shown, sleep(clock, publishTime, late.signal)])

@@ -1,21 +1,23 @@
 // Opening something at its first use, and again after a failure.
 import { expect, test } from 'vitest'
+import { UnsupportedFormatError } from 'tidemark'
 import { virtualClock } from 'tidemark/testing'
-import { Attempts } from '../../../src/app/attempts.js'
+import { attempts as attemptsOf } from '../../../src/app/attempts.js'
 
 function harness(isWanted = true) {
   const clock = virtualClock()
   const tries: { resolve(value: object): void; reject(error: unknown): void }[] = []
   const unheard: unknown[] = []
-  const state = { isWanted, mayPass: true, changes: 0 }
-  const attempts = new Attempts<object>({
-    clock,
-    open: () => new Promise((resolve, reject) => tries.push({ resolve, reject })),
-    isWanted: () => state.isWanted,
-    mayPass: () => state.mayPass,
-    changed: () => (state.changes += 1),
-    unheard: (error) => unheard.push(error),
-  })
+  const state = { isWanted, changes: 0 }
+  const attempts = attemptsOf<object>(
+    {
+      clock,
+      isWanted: () => state.isWanted,
+      changed: () => (state.changes += 1),
+      failed: (error) => unheard.push(error),
+    },
+    () => new Promise((resolve, reject) => tries.push({ resolve, reject })),
+  )
   return { clock, tries, unheard, state, attempts }
 }
 
@@ -28,7 +30,7 @@ test('calls and subscriptions of one try share it; nothing is opened twice', asy
   tries[0]?.resolve(value)
   expect(await one).toBe(value)
   expect(await other).toBe(value)
-  expect(attempts.value).toBe(value)
+  expect(attempts.value()).toBe(value)
   attempts.want()
   expect(await attempts.use()).toBe(value)
   expect(tries).toHaveLength(1)
@@ -72,11 +74,13 @@ test('nothing is tried again without a subscription, nor what cannot succeed', a
   tries[0]?.reject(new Error('busy'))
   await clock.advance(60_000)
   expect(tries).toHaveLength(1)
-  state.mayPass = false
   state.isWanted = true
   attempts.want()
+  tries[1]?.reject(new UnsupportedFormatError('newer'))
   await clock.advance(60_000)
-  expect(tries).toHaveLength(1)
+  attempts.want()
+  await clock.advance(60_000)
+  expect(tries).toHaveLength(2)
 })
 
 test('the end resolves with what was opened, also by the try under way, and nothing follows', async () => {
