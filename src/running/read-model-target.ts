@@ -83,6 +83,9 @@ export function readModelTarget<E extends EventShape>(
     get preparesMuch() {
       return work.preparedMuch
     },
+    get pendingRows() {
+      return work.pendingRows
+    },
     get wantsPreparing() {
       return work.wantsPreparing
     },
@@ -111,7 +114,7 @@ export function readModelTarget<E extends EventShape>(
       const { before, after } = moved
       from = after
       letters = []
-      work.committed()
+      work.committed(caughtUp)
       // Readers see no row of a rebuild before it is complete; then all of them are new.
       if (after.rebuild === undefined)
         ports.committed(moved, before.rebuild === undefined ? changesOf(definition.tables, rows) : 'unknown')
