@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
+import { compiled } from './test/bindings/compiled.js'
 import { installReact18 } from './test/bindings/react-18/install.js'
 import { bundled, engineVersion, storageOnDisk } from './test/engines/commands.js'
 import { engines } from './test/engines/index.js'
@@ -46,6 +47,7 @@ function bindings(name: string, include: string[], on: readonly string[], react 
         enabled: true,
         headless: true,
         screenshotFailures: false,
+        commands: { compiled },
         instances: engines
           .filter((engine) => on.includes(engine.name) && whyMissing(engine.name) === undefined)
           .map((engine) => ({ browser: engine.browser, name: `${engine.name}-${name}`, provider: onEngine(engine) })),
@@ -133,7 +135,7 @@ export default defineConfig({
       // Each binding with its framework, on one engine of each kind.
       bindings('bindings', ['test/bindings/*.test.ts'], ['chromium-leveldb', 'firefox', 'webkit']),
       {
-        ...bindings('react-18', ['test/bindings/react.test.ts'], ['chromium-leveldb'], '18'),
+        ...bindings('react-18', ['test/bindings/react{,-suspense}.test.ts'], ['chromium-leveldb'], '18'),
         plugins: [installReact18()],
         resolve: {
           alias: [

@@ -12,6 +12,9 @@ const entries = {
   'tidemark/memory': 'memory/index',
   'tidemark/testing': 'testing/index',
   'tidemark/react': 'bindings/react',
+  'tidemark/vue': 'bindings/vue',
+  'tidemark/svelte': 'bindings/svelte',
+  'tidemark/solid': 'bindings/solid',
   'tidemark/signals': 'bindings/signals',
   'tidemark/lit': 'bindings/lit',
 }

@@ -13,11 +13,14 @@ const entries = {
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
+  'tidemark/vue': 'src/bindings/vue.ts',
+  'tidemark/svelte': 'src/bindings/svelte.ts',
+  'tidemark/solid': 'src/bindings/solid.ts',
   'tidemark/signals': 'src/bindings/signals.ts',
   'tidemark/lit': 'src/bindings/lit.ts',
 }
 /** Of the app: what a binding costs is measured without its framework. */
-const frameworks = ['react', '@preact/signals-core']
+const frameworks = ['react', 'vue', 'svelte', 'solid-js', '@preact/signals-core']
 const kib = (count) => Math.round(count * 1024)
 const projection = ['src/projection/', 'src/read-model/', 'src/running/', 'src/reading/']
 const commands = ['src/commands/']

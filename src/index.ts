@@ -44,6 +44,7 @@ export type {
   EventStore,
   ExpectedVersion,
   ReadAllOptions,
+  ReadDirection,
   ReadOptions,
   ReadStreamOptions,
   StreamAppendOptions,

@@ -1,6 +1,7 @@
 /** Live queries and status for React 18.2 and newer. */
 'use client'
 import { useState, useSyncExternalStore } from 'react'
+import type { LiveQuery } from '../reading/live-query.js'
 import type { StatusStore } from '../running/status.js'
 import { show, type Live, type QuerySource } from './shown.js'
 
@@ -19,6 +20,47 @@ export function useLiveQuery<V>(live: QuerySource<V>): Live<V> {
   let shown = before
   if (shown.source !== live) setShown((shown = show(live, before.getSnapshot())))
   return useSyncExternalStore(shown.subscribe, shown.getSnapshot, shown.getServerSnapshot)
+}
+
+/** Of queries whose `ready` rejected: React renders again then, which must not wait again, without end. */
+const rejected = new WeakMap<object, { readonly reason: unknown }>()
+/** Snapshots of failures that an error boundary has had. */
+const old = new WeakSet<object>()
+/** After that, ms, a render of a query that failed tries again. React needs less to come to its error boundary. */
+const pause = 1_000
+
+/**
+ * The answer of a live query, for a component inside of `<Suspense>`, which waits for the first answer. If the query
+ * fails, its error is thrown, for an error boundary. When that is reset, a second later or more, the query runs again.
+ *
+ * Give it the same query in each render, also in the first one, of which React keeps nothing while it waits: one of a
+ * model (equal options are the same query), or one made outside of components.
+ *
+ * A server has no answer: there it throws, so that React sends the fallback, and renders the component in the browser.
+ *
+ * @throws the error of the query
+ *
+ * @example
+ * const lines = useLiveSuspenseQuery(shop.baskets.lines.live({ index: 'byItems', limit: 10 }))
+ */
+export function useLiveSuspenseQuery<V>(live: LiveQuery<V>): V {
+  const snapshot = useSyncExternalStore(live.subscribe, live.getSnapshot, notHere)
+  if (snapshot.status === 'ready') return snapshot.data
+  const failure = rejected.get(live)
+  if (failure) throw failure.reason
+  if (snapshot.status === 'error' && !old.has(snapshot)) {
+    setTimeout(() => old.add(snapshot), pause)
+    throw snapshot.error
+  }
+  // React waits for what is thrown.
+  throw live.ready().then(undefined, (reason: unknown) => {
+    rejected.set(live, { reason })
+    setTimeout(() => rejected.delete(live), pause)
+  })
+}
+
+function notHere(): never {
+  throw new Error('useLiveSuspenseQuery: browser only')
 }
 
 /**

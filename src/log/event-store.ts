@@ -97,18 +97,31 @@ export interface EventReader<E extends EventShape = EventShape> {
   subscribe?(listener: (head: number) => void): () => void
 }
 
+/** In which order events come: `'backwards'` begins with the newest one. */
+export type ReadDirection = 'forwards' | 'backwards'
+
 /** Which events of a stream `readStream` returns. */
 export interface ReadStreamOptions extends ReadOptions {
-  /** Only events after this version. @default 0 */
+  /** Only events after this version, in both directions. @default 0 */
   readonly after?: number
+  /** Only events before this version, in both directions. @default no bound */
+  readonly before?: number
   /** The most events. @default all */
   readonly limit?: number
+  /** @default 'forwards' */
+  readonly direction?: ReadDirection
 }
 
 /** Which events `read` returns. */
 export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadOptions {
-  /** Only events after this position. @default 0 */
+  /** Only events after this position, in both directions. @default 0 */
   readonly after?: number
+  /** Only events before this position, in both directions. @default no bound */
+  readonly before?: number
+  /** The most events, of those that the filter matches. @default all */
+  readonly limit?: number
+  /** @default 'forwards' */
+  readonly direction?: ReadDirection
   /** @default every event */
   readonly filter?: EventFilter<E>
 }
@@ -151,13 +164,28 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
     options?: StreamAppendOptions<E>,
   ): Promise<AppendResult>
   /**
-   * The events of one stream in version order; none for an unknown stream.
+   * The events of one stream in version order, or backwards from the last one; none for an unknown stream.
    *
+   * @throws InvalidArgumentError for an unknown option or direction, and for a bound that is no version
    * @throws LogInconsistentError from the iteration, where a version is missing: a record was edited or damaged. The
-   * events before it come first
+   * events that come before it in this direction come first
+   * @throws EventUnreadableError the same, for an event that cannot be decoded
+   *
+   * @example
+   * for await (const event of store.readStream('flight/LH-1', { direction: 'backwards', limit: 1 })) console.log(event) // the last one
    */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent<E>>
-  /** The events of the log in position order, up to the head as it is when the end is reached. */
+  /**
+   * The events of the log in position order, up to the head as it is when the end is reached; or backwards from the head
+   * as it is at the first step. Backwards reads no more of the log than it returns, but for a filter: that looks at
+   * every event on its way.
+   *
+   * @throws InvalidArgumentError for an unknown option or direction, and for a bound that is no position
+   * @throws LogInconsistentError, EventUnreadableError from the iteration, as for `readStream`
+   *
+   * @example
+   * const page = store.read({ direction: 'backwards', limit: 20 }) // the next one: { before: the last event's position }
+   */
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
   /**
    * One page: what the projection runner uses. To read on, ask again after `scannedTo`, until that is `head`.

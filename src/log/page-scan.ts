@@ -18,17 +18,20 @@ export class PageScan {
   scannedTo: number
   /** How many characters of JSON were looked at. */
   characters = 0
+  readonly #before: number
   #lastWhole: CommitRecord | undefined
 
-  constructor(filter: CompiledFilter, after: number, limit: number) {
+  constructor(filter: CompiledFilter, after: number, limit: number, before = Infinity) {
     this.#filter = filter
+    this.#before = before
     this.after = this.scannedTo = after
     this.limit = limit
   }
 
   /** Whether the page ends here, whatever follows in the log. */
   get isFull(): boolean {
-    return this.found.length >= this.limit || this.scannedTo - this.after >= maxScan
+    const { found, limit, scannedTo, after } = this
+    return found.length >= limit || scannedTo - after >= maxScan || scannedTo >= this.#before - 1
   }
 
   /** The record that ends where the page does, if one does. */
@@ -59,7 +62,7 @@ export class PageScan {
     const { events, problem } = decodeRecord(record)
     for (const event of events) {
       if (event.position <= this.scannedTo) continue
-      if (this.found.length >= this.limit) return
+      if (this.found.length >= this.limit || event.position >= this.#before) return
       if (problem === undefined) this.takeEvent(event)
       else {
         this.broken.set(event.position, problem)

@@ -6,6 +6,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import { abortable, isThenable } from '../platform/promises.js'
 import type { EventPage, PageRequest, ReadAllOptions, ReadOptions } from './event-store.js'
 import type { Codec } from './encode.js'
+import { compileFilter } from './filter.js'
 import type { StoredEvent } from './record/record-text.js'
 import { restoreEvent } from './record/record.js'
 import { RecordsAhead } from './records-ahead.js'
@@ -29,6 +30,8 @@ export interface PageOptions {
    * with fewer events than `limit`, and its `head` is as it was when its records were read, unless the page reaches it.
    */
   readonly ahead?: RecordsAhead
+  /** The page ends before this position. */
+  readonly before?: number
 }
 
 /** A page that may hold unreadable events. */
@@ -37,6 +40,9 @@ export interface CollectedPage<E extends EventShape = EventShape> extends EventP
   /** About how many characters of JSON were read for it, if that is known. */
   readonly characters?: number
 }
+
+/** Events that come in pages. */
+export type EventPages<E extends EventShape> = AsyncGenerator<readonly RecordedEvent<E>[], void, undefined>
 
 /** `readPage` of a store or any reader, as this package calls it. A reader of the app ignores the second argument. */
 export type ReadPage<E extends EventShape = EventShape> = (
@@ -50,7 +56,8 @@ export interface FoundEvents {
   readonly broken: ReadonlyMap<number, string>
 }
 
-interface Decoding {
+/** What it takes to decode events. */
+export interface Decoding {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
 }
@@ -112,29 +119,34 @@ const iterated = [1024, 4096] as const
 /** The pages up to the head. */
 export async function* readPages<E extends EventShape>(
   readPage: ReadPage<E>,
-  { after = 0, ...options }: ReadAllOptions<E> = {},
-): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  { after = 0, before = Infinity, limit = Infinity, filter = {}, signal }: ReadAllOptions<E> = {},
+): EventPages<E> {
   const ahead = new RecordsAhead()
-  for (let limit: number = iterated[0]; ; limit = iterated[1]) {
+  compileFilter(filter)
+  for (let most: number = iterated[0]; limit > 0 && after < before - 1; most = iterated[1]) {
     await ahead.slices.turn()
-    const page = await readPage({ ...options, after, limit }, { ahead })
+    const page = await readPage(
+      { filter, after, limit: Math.min(most, limit, before - 1 - after), signal },
+      { ahead, before },
+    )
     yield page.events
     if (page.scannedTo >= page.head) return
+    limit -= page.events.length
     after = page.scannedTo
   }
 }
 
-/** Decodes events of a stream, in order. Those before one that cannot be read come first. */
+/** Decodes events in the order in which they were found. Those before one that cannot be read come first. */
 export async function* finishStream<E extends EventShape>(
   { found, broken }: FoundEvents,
   decoding: Decoding,
   signal: AbortSignal | undefined,
-): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+): EventPages<E> {
   for (let rest = found; rest.length > 0;) {
     const last = (rest.at(-1) as StoredEvent).position
-    const { events, scannedTo } = await finishPage<E>({ found: rest, broken }, last, last, decoding, { signal })
+    const { events } = await finishPage<E>({ found: rest, broken }, last, last, decoding, { signal })
     signal?.throwIfAborted()
     yield events
-    rest = rest.filter(({ position }) => position > scannedTo)
+    rest = rest.slice(events.length)
   }
 }

@@ -2,7 +2,7 @@
 import { ClosedError, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { CatalogueCore } from '../events/catalogue.js'
-import type { EventShape, RecordedEvent } from '../events/event.js'
+import type { EventShape } from '../events/event.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'
 import type { Clock } from '../platform/clock.js'
@@ -24,7 +24,7 @@ import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
-import { readPages, type CollectedPage, type PageOptions } from './pages.js'
+import { readPages, type CollectedPage, type EventPages, type PageOptions } from './pages.js'
 import { prepareAppend } from './prepare.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readStreamAppend, readWrites } from './read-writes.js'
@@ -34,10 +34,9 @@ export interface Log {
   append(prepared: PreparedAppend, options: AppendOptions): AppendResult | Promise<AppendResult>
   readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>>
   /** In pages. */
-  readStream<E extends EventShape>(
-    stream: string,
-    options?: ReadStreamOptions,
-  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined>
+  readStream<E extends EventShape>(stream: string, options?: ReadStreamOptions): EventPages<E>
+  /** The log from its last event on, in pages. */
+  readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E>
   head(): Promise<number>
   streamVersion(stream: string): Promise<number>
 }
@@ -81,6 +80,18 @@ function assertReadOptions(options: ReadOptions | undefined, names: readonly str
   assertSignal(options?.signal)
 }
 
+const boundNames = ['after', 'before', 'limit'] as const
+const rangeNames = ['direction', ...boundNames]
+
+/** Which events, and in which order. */
+function assertSpan(options: ReadStreamOptions | undefined, names: readonly string[]): void {
+  assertReadOptions(options, names)
+  for (const name of boundNames) if (options?.[name] !== undefined) wholeNumber(options[name], name)
+  const direction: unknown = options?.direction
+  if (direction !== undefined && direction !== 'forwards' && direction !== 'backwards')
+    throw new InvalidArgumentError('direction', say`must be 'forwards' or 'backwards'.`)
+}
+
 /** @throws InvalidArgumentError for anything else than the two ways to store */
 export function assertDurability(durability: unknown): void {
   if (durability !== 'strict' && durability !== 'relaxed')
@@ -108,14 +119,17 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     append: (...given: readonly unknown[]) => core.append(given),
     readStream(stream, options) {
       assertOpen()
-      assertReadOptions(options, ['after', 'limit'])
+      assertSpan(options, rangeNames)
       return new EventIterator(log.readStream<E>(stream, options), options?.signal)
     },
     read(options: ReadAllOptions<E> = {}) {
       assertOpen()
-      assertReadOptions(options, ['after', 'filter'])
-      if (options.after !== undefined) wholeNumber(options.after, 'after')
-      return new EventIterator(readPages<E>(readPage, options), options.signal)
+      assertSpan(options, ['filter', ...rangeNames])
+      const isBackwards = options.direction === 'backwards'
+      return new EventIterator(
+        isBackwards ? log.readBackwards<E>(options) : readPages<E>(readPage, options),
+        options.signal,
+      )
     },
     readPage,
     async head() {

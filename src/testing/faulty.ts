@@ -165,6 +165,10 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     })
     return exchanged(target, { ...wrappersOf(target), ...Object.fromEntries(parts), ...more })
   }
+  const looped = (call: FaultyCall, subject: string, loop: () => AsyncIterable<unknown> | undefined) => {
+    const at = next(call)
+    return between((side) => failAt(call, at, side, subject), loop)
+  }
   const wrappersOf = (target: Ports<EventShape>): { readonly [name: string]: Call } => ({
     readPage: around(target, 'readPage'),
     append: around(target, 'append', (at, ...given: readonly unknown[]) => conflictAt(at, expectationsOf(given))),
@@ -172,19 +176,22 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
     save: around(target, 'save'),
     tryAcquire: around(target, 'tryAcquire', undefined, giveBack),
     acquire: around(target, 'acquire', undefined, giveBack),
-    readStream: (stream: string, ...rest: never[]) => {
-      const at = next('readStream')
-      return (async function* () {
-        failAt('readStream', at, 'before', ` '${stream}'`)
-        yield* target.readStream?.(stream, ...rest) ?? []
-        failAt('readStream', at, 'after', ` '${stream}'`)
-      })()
-    },
-    read: (...[readOptions]: [ReadAllOptions?]) =>
-      new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, readOptions), readOptions?.signal),
+    readStream: (stream: string, ...rest: never[]) =>
+      looped('readStream', ` '${stream}'`, () => target.readStream?.(stream, ...rest)),
+    read: (...[given]: [ReadAllOptions?]) =>
+      given?.direction === 'backwards'
+        ? looped('readPage', '', () => target.read?.(given))
+        : new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, given), given?.signal),
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }
+}
+
+/** A loop that may fail before its first step, and after its last one. */
+async function* between<T>(fail: (side: FaultSide) => void, loop: () => AsyncIterable<T> | undefined) {
+  fail('before')
+  yield* loop() ?? []
+  fail('after')
 }
 
 /** What an append expects of its streams, in either form of its arguments. */

@@ -2,7 +2,6 @@
 import type { LiveQuery, LiveSnapshot } from 'tidemark'
 
 export interface FakeQuery<V> extends LiveQuery<V> {
-  ready(): Promise<V>
   /** How many listen now. */
   readonly subscribers: number
   /** How often the first of them came. */

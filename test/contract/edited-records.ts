@@ -75,6 +75,7 @@ export function editedRecordsContract(): void {
         await within(put, async (store) => {
           await expect(store.head()).rejects.toMatchObject(integrity)
           await expect(all(store.read())).rejects.toMatchObject(integrity)
+          await expect(all(store.read({ direction: 'backwards', limit: 1 }))).rejects.toMatchObject(integrity)
           for (const after of [0, 3, 6])
             await expect(store.readPage({ after, limit: 10 })).rejects.toMatchObject(integrity)
           const condition = { condition: { failIfEventsMatch: { types: ['Never'] }, after: 0 } }
@@ -105,6 +106,18 @@ export function editedRecordsContract(): void {
           defects: expect.arrayContaining([expect.objectContaining({ kind: 'record' })]),
         })
         expect(await all(store.readStream('a'))).toEqual([1, 2, 3, 4, 5, 6])
+      })
+    })
+
+    test.for([1.5, 3.5, 5.5])('a record at %d: a read backwards comes as far as that', async (at) => {
+      await within(record(at), async (store) => {
+        const read: number[] = []
+        const reading = async () => {
+          for await (const { position } of store.read({ direction: 'backwards' })) read.push(position)
+        }
+        await expect(reading()).rejects.toMatchObject(integrity)
+        expect(read).toEqual([6, 5, 4, 3, 2].filter((position) => position > at))
+        expect(await all(store.readStream('a', { direction: 'backwards' }))).toEqual([6, 5, 4, 3, 2, 1])
       })
     })
 
@@ -211,6 +224,19 @@ export function editedRecordsContract(): void {
       await expect(all(store.readStream('a'))).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
       expect(await all(store.read({ after: 3 }))).toEqual([4, 5, 6, 7, 8, 9, 10])
       expect(await all(store.readStream('a', { after: 3 }))).toEqual([4, 5, 6, 7, 8, 9, 10])
+      for (const back of [
+        (options: object) => store.read({ direction: 'backwards', ...options }),
+        (options: object) => store.readStream('a', { direction: 'backwards', ...options }),
+      ]) {
+        expect(await all(back({ after: 3 }))).toEqual([10, 9, 8, 7, 6, 5, 4])
+        expect(await all(back({ before: 3 }))).toEqual([2, 1])
+        const read: number[] = []
+        const reading = async () => {
+          for await (const { position } of back({})) read.push(position)
+        }
+        await expect(reading()).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
+        expect(read).toEqual([10, 9, 8, 7, 6, 5, 4])
+      }
     }
     await compactEvents(store)
     expect(await verifyEventStore(store)).toMatchObject({ ok: false, events: 9 })
@@ -238,12 +264,51 @@ export function editedRecordsContract(): void {
     ).rejects.toMatchObject(integrity)
     expect([1, 2, 3]).toEqual(expect.arrayContaining(read))
     expect(await all(store.readStream('a', { after: 5, limit: 2 }))).toEqual([6, 7])
+    read.length = 0
+    await expect(
+      (async () => {
+        for await (const { position } of store.readStream('a', { direction: 'backwards' })) read.push(position)
+      })(),
+    ).rejects.toMatchObject(integrity)
+    expect([10, 9, 8, 7, 6, 5, 4, 3]).toEqual(expect.arrayContaining(read))
+    expect(await all(store.readStream('a', { direction: 'backwards', before: 8, limit: 2 }))).toEqual([7, 6])
     await store.close()
   })
+
+  test.for([
+    [1, [10, 9, 8, 7, 6, 5, 4, 3, 2]],
+    [4, [10, 9, 8, 7, 6, 5]],
+    [10, [9, 8, 7, 6, 5, 4, 3, 2, 1]],
+  ] as const)(
+    'backwards, a record %d that was deleted ends the read, unless it was the last',
+    async ([gone, before]) => {
+      const store = await changed((record) => record)
+      await editRows(store.name, ({ commits }) => void commits.delete(gone))
+      for (const back of [store.read({ direction: 'backwards' }), store.readStream('a', { direction: 'backwards' })]) {
+        const read: number[] = []
+        const reading = async () => {
+          for await (const { position } of back) read.push(position)
+        }
+        if (gone === 10) await reading()
+        else await expect(reading()).rejects.toMatchObject({ code: 'log-inconsistent' })
+        expect(read).toEqual(before)
+      }
+      for (const before of [6, 5])
+        expect(await all(store.read({ direction: 'backwards', before, after: 4 }))).toEqual(before === 6 ? [5] : [])
+      if (gone === 4)
+        for (const limit of [1, 5]) {
+          const here = { direction: 'backwards', before: 5, limit } as const
+          await expect(all(store.read(here))).rejects.toMatchObject({ code: 'log-inconsistent', position: 4 })
+          await expect(all(store.readStream('a', here))).rejects.toMatchObject({ code: 'log-inconsistent' })
+        }
+      await store.close()
+    },
+  )
 
   test('what stands beside the versions of streams does not matter', async () => {
     const store = await changed((record) => ({ ...record, heads: [null, ...record.heads] }))
     expect(await all(store.readStream('a'))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(await all(store.readStream('a', { direction: 'backwards', limit: 9 }))).toEqual([10, 9, 8, 7, 6, 5, 4, 3, 2])
     await store.close()
   })
 

@@ -39,6 +39,9 @@ const packages = new Set(['idb'])
 /** What the entry of a binding imports: its framework, which the app has. */
 const frameworks: Readonly<Record<string, readonly string[]>> = {
   'bindings/react.ts': ['react'],
+  'bindings/vue.ts': ['vue'],
+  'bindings/svelte.ts': ['svelte/reactivity', 'svelte/store'],
+  'bindings/solid.ts': ['solid-js', 'solid-js/store', 'solid-js/web'],
   'bindings/signals.ts': ['@preact/signals-core'],
 }
 
@@ -127,7 +130,7 @@ test('only the rooms called indexeddb, and the platform, name the types of Index
 })
 
 test('what is pure imports nothing that waits, reads or writes', () => {
-  const pure = [/^log\/record\//, /^log\/(append-rules|page-scan|stream-scan|prepared-append|filter)\.ts$/]
+  const pure = [/^log\/record\//, /^log\/(append-rules|page-scan|stream-scan|backward-scan|prepared-append|filter)\.ts$/]
   const allowed =
     /^(errors|messages)\.js$|^events\/|^platform\/arguments\.js$|^log\/(record\/|filter|event-store|prepared-append|pages)/
   const impure = files

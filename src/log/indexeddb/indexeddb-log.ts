@@ -5,18 +5,25 @@
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
-import type { EventShape, RecordedEvent } from '../../events/event.js'
+import type { EventShape } from '../../events/event.js'
 import { randomId } from '../../events/identifier.js'
 import { databaseName } from '../../events/names.js'
 import type { Clock } from '../../platform/clock.js'
 import { Connection } from '../../platform/connection.js'
 import { requested, transact } from '../../platform/indexeddb.js'
-import type { AppendOptions, AppendResult, Durability, PageRequest, ReadStreamOptions } from '../event-store.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  Durability,
+  PageRequest,
+  ReadAllOptions,
+  ReadStreamOptions,
+} from '../event-store.js'
 import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
-import type { CollectedPage, PageOptions } from '../pages.js'
+import type { CollectedPage, EventPages, PageOptions } from '../pages.js'
 import type { Codec } from '../encode.js'
 import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
@@ -117,11 +124,12 @@ export class IndexedDbLog {
     return this.#reader.readPage<E>(request, options)
   }
 
-  readStream<E extends EventShape>(
-    name: string,
-    options?: ReadStreamOptions,
-  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
+  readStream<E extends EventShape>(name: string, options?: ReadStreamOptions): EventPages<E> {
     return this.#reader.readStream<E>(name, options)
+  }
+
+  readBackwards<E extends EventShape>(options: ReadAllOptions): EventPages<E> {
+    return this.#reader.readBackwards<E>(options)
   }
 
   head(): Promise<number> {

@@ -2,19 +2,21 @@
 import { EventUnreadableError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
-import type { EventShape, RecordedEvent } from '../../events/event.js'
+import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import { wholeNumber } from '../../platform/arguments.js'
 import type { Connection } from '../../platform/connection.js'
 import { Slices } from '../../platform/slices.js'
 import type { Codec } from '../encode.js'
-import type { PageRequest, ReadStreamOptions } from '../event-store.js'
+import { BackwardScan } from '../backward-scan.js'
+import type { PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
-import { finishPage, finishStream, type CollectedPage, type PageOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
 import { PageScan } from '../page-scan.js'
 import { endOf } from '../record/record.js'
 import { RecordsAhead } from '../records-ahead.js'
 import { StreamScan } from '../stream-scan.js'
+import { backwards } from './backward-reading.js'
 import { isLoss, readAround } from './lost-records.js'
 import { PageReading, readLastOne, type PageSource } from './page-reading.js'
 import { headOf, readCommits, streamHead, streamRange } from './queries.js'
@@ -41,7 +43,12 @@ export class LogReader {
     { filter = {}, after = 0, limit, signal }: PageRequest,
     options: PageOptions = {},
   ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'))
+    const scan = new PageScan(
+      compileFilter(filter),
+      wholeNumber(after, 'after'),
+      wholeNumber(limit, 'limit'),
+      options.before,
+    )
     signal?.throwIfAborted()
     // `getAll(range, 0)` would return everything (H15).
     if (scan.limit === 0) return { events: [], scannedTo: scan.after, head: await this.head() }
@@ -56,15 +63,22 @@ export class LogReader {
     return options.unreadable === 'collect' ? { ...page, characters: scan.characters } : page
   }
 
-  async *readStream<E extends EventShape>(
+  readBackwards<E extends EventShape>(options: ReadAllOptions, stream?: string): EventPages<E> {
+    const scan = () => new BackwardScan(options, stream === undefined ? stream : streamName(stream))
+    return backwards<E>(this.#source, scan, this.#about, options.signal)
+  }
+
+  readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
+    return options.direction === 'backwards'
+      ? this.readBackwards(options, stream)
+      : this.#streamForwards(stream, options)
+  }
+
+  async *#streamForwards<E extends EventShape>(
     name: string,
-    { signal, after = 0, limit }: ReadStreamOptions = {},
-  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
-    const scan = new StreamScan(
-      streamName(name),
-      wholeNumber(after, 'after'),
-      limit === undefined ? Infinity : wholeNumber(limit, 'limit'),
-    )
+    { signal, after = 0, before = Infinity, limit = Infinity }: ReadStreamOptions,
+  ): EventPages<E> {
+    const scan = new StreamScan(streamName(name), after, Math.max(0, Math.min(limit, before - 1 - after)))
     const { connection, sizes } = this.#source
     const slices = new Slices()
     const pending = () => finishStream<E>(scan.take(), this.#about, signal)

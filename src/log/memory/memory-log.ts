@@ -2,16 +2,17 @@
  * The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process.
  */
 import type { CatalogueCore } from '../../events/catalogue.js'
-import type { EventShape, RecordedEvent } from '../../events/event.js'
+import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
-import type { AppendOptions, AppendResult, PageRequest, ReadStreamOptions } from '../event-store.js'
+import { BackwardScan } from '../backward-scan.js'
+import type { AppendOptions, AppendResult, PageRequest, ReadAllOptions, ReadStreamOptions } from '../event-store.js'
 import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
-import { finishPage, finishStream, type CollectedPage, type PageOptions } from '../pages.js'
+import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
 import { rowText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
@@ -95,7 +96,12 @@ export class MemoryLog {
     { filter = {}, after = 0, limit, signal }: PageRequest,
     options: PageOptions = {},
   ): Promise<CollectedPage<E>> {
-    const scan = new PageScan(compileFilter(filter), wholeNumber(after, 'after'), wholeNumber(limit, 'limit'))
+    const scan = new PageScan(
+      compileFilter(filter),
+      wholeNumber(after, 'after'),
+      wholeNumber(limit, 'limit'),
+      options.before,
+    )
     signal?.throwIfAborted()
     const head = this.#events.length
     while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.#at(scan.scannedTo + 1))
@@ -104,14 +110,27 @@ export class MemoryLog {
 
   async *readStream<E extends EventShape>(
     name: string,
-    { after = 0, limit, signal }: ReadStreamOptions = {},
-  ): AsyncGenerator<readonly RecordedEvent<E>[], void, undefined> {
-    const stream = streamName(name)
-    wholeNumber(after, 'after')
-    const end = limit === undefined ? undefined : after + wholeNumber(limit, 'limit')
+    { after = 0, before = Infinity, limit = Infinity, direction, signal }: ReadStreamOptions = {},
+  ): EventPages<E> {
+    const positions = this.#streams.get(streamName(name))?.slice(after, Math.max(after, before - 1)) ?? []
+    if (direction === 'backwards') positions.reverse()
     signal?.throwIfAborted()
-    const found = (this.#streams.get(stream)?.slice(after, end) ?? []).map((position) => this.#at(position))
+    const found = positions.slice(0, limit).map((position) => this.#at(position))
     yield* finishStream<E>({ found, broken: nothingBroken }, this.#context, signal)
+  }
+
+  /** The events of the log from the last one on, in pages. */
+  async *readBackwards<E extends EventShape>(options: ReadAllOptions): EventPages<E> {
+    const slices = new Slices()
+    const scan = new BackwardScan(options)
+    scan.before = Math.min(scan.before, this.#events.length + 1)
+    while (!scan.isDone) {
+      const { before, wanted } = scan
+      scan.begun = true
+      while (!scan.isDone && before - scan.before < wanted) scan.takeEvent(this.#at(scan.before - 1))
+      yield* finishStream<E>(scan.take(), this.#context, options.signal)
+      await slices.turn()
+    }
   }
 
   async head(): Promise<number> {

@@ -200,12 +200,14 @@ export function assertPlaced({ at, n, lost }: CommitRecord, outcome?: WriteOutco
 }
 
 /** Positions have no holes: what is missing was deleted by hand, or lost by the browser. */
+export const holeError = (from: number, to: number): LogInconsistentError =>
+  new LogInconsistentError(
+    from,
+    say`The log has a hole: positions ${from} to ${to} are missing. Restore the log from an export; do not append to it.`,
+  )
+
+/** @throws LogInconsistentError if positions are missing before the record */
 export function assertContiguous(record: CommitRecord, expectedAt: number): void {
   assertPlaced(record)
-  if (record.at > expectedAt) {
-    throw new LogInconsistentError(
-      expectedAt,
-      say`The log has a hole: positions ${expectedAt} to ${record.at - 1} are missing. Restore the log from an export; do not append to it.`,
-    )
-  }
+  if (record.at > expectedAt) throw holeError(expectedAt, record.at - 1)
 }

@@ -48,6 +48,7 @@ export function eventStoreContract(open: () => Promise<ContractSubject>): Contra
     refusing,
     refusingCalls,
     reading,
+    readingBackwards,
     readingPages,
     living,
   ])
@@ -412,6 +413,9 @@ function refusing(add: Add): void {
       await refused('read after', () => collect(store.read({ after: bad })))
       await refused('readStream after', () => collect(store.readStream('a', { after: bad })))
       await refused('readStream limit', () => collect(store.readStream('a', { limit: bad })))
+      await refused('readStream before', () => collect(store.readStream('a', { before: bad })))
+      await refused('read before', () => collect(store.read({ before: bad })))
+      await refused('read limit', () => collect(store.read({ limit: bad })))
       await refused('expectedVersion', () => store.append({ stream: 'a', events: [event(1)], expectedVersion: bad }))
       await refused('condition.after', () =>
         store.append({ stream: 'a', events: [event(1)] }, { condition: { failIfEventsMatch: {}, after: bad } }),
@@ -453,6 +457,31 @@ function refusingCalls(add: Add): void {
     await rejects(async () => await collect(store.read()), 'closed', 'read')
     await rejects(() => store.head(), 'closed', 'head')
     await rejects(() => store.streamVersion('a'), 'closed', 'streamVersion')
+  })
+}
+
+function readingBackwards(add: Add): void {
+  add('S9: the log and its streams are read backwards, with the same bounds', async (store) => {
+    for (const n of upTo(6)) await store.append(n % 2 === 0 ? 'a' : 'b', event(n, n > 4 ? 'Beta' : 'Alpha'))
+    const back = { direction: 'backwards' } as const
+    equal(ns(await collect(store.read(back))), [6, 5, 4, 3, 2, 1], 'the log')
+    equal(ns(await collect(store.read({ ...back, limit: 1 }))), [6], 'the last event')
+    equal(ns(await collect(store.read({ ...back, after: 2, before: 5 }))), [4, 3], 'between two positions')
+    equal(ns(await collect(store.read({ after: 2, before: 5 }))), [3, 4], 'the same forwards')
+    equal(ns(await collect(store.read({ limit: 2, filter: { types: ['Beta'] } }))), [5, 6], 'two that match')
+    equal(ns(await collect(store.read({ ...back, filter: { types: ['Alpha'] }, limit: 2 }))), [4, 3], 'the last two')
+    equal(ns(await collect(store.read({ ...back, before: 99, limit: 2 }))), [6, 5], 'a bound beyond the head')
+    equal(ns(await collect(store.readStream('a', { ...back, limit: 1 }))), [6], 'the last event of a stream')
+    equal(ns(await collect(store.readStream('a', { ...back, after: 1, before: 9 }))), [6, 4], 'what is after version 1')
+    equal(ns(await collect(store.readStream('a', { ...back, before: 3 }))), [4, 2], 'what is before version 3')
+    equal(ns(await collect(store.readStream('a', { before: 3 }))), [2, 4], 'the same forwards')
+    equal(ns(await collect(store.readStream('unknown', back))), [], 'an unknown stream')
+  })
+
+  add('S9: a direction that there is not is refused', async (store) => {
+    const up = { direction: 'up' as 'backwards' }
+    await rejects(async () => await collect(store.read(up)), 'invalid-argument', 'read')
+    await rejects(async () => await collect(store.readStream('a', up)), 'invalid-argument', 'readStream')
   })
 }
 

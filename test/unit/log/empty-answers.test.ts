@@ -20,6 +20,13 @@ const operations: [string, (store: TidemarkStore) => Promise<unknown>][] = [
   ['the version of a stream', (store) => store.streamVersion('s')],
   ['a stream', (store) => collect(store.readStream('s'))],
   ['the log', (store) => collect(store.read())],
+  ['a stream backwards', (store) => collect(store.readStream('s', { direction: 'backwards' }))],
+  [
+    'a stream backwards from a version',
+    (store) => collect(store.readStream('s', { direction: 'backwards', before: 9 })),
+  ],
+  ['the log backwards', (store) => collect(store.read({ direction: 'backwards' }))],
+  ['the log backwards from a position', (store) => collect(store.read({ direction: 'backwards', before: 2 }))],
   ['a page', (store) => store.readPage({ after: 1, limit: 5 })],
   ['a checkpoint', (store) => store.checkpoints.load('p')],
   ['a save over an expected checkpoint', (store) => store.checkpoints.save('p', 9, { expected: 0 })],

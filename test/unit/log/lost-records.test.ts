@@ -82,6 +82,21 @@ describe.each(['NotReadableError', 'NotFoundError', 'DataError', 'UnknownError']
       })
     })
 
+    test('is named backwards as well, behind what comes first', async () => {
+      await using store = await lose(4, error)
+      const back = { direction: 'backwards' } as const
+      const unreadable = { code: 'event-unreadable', position: 5 }
+      expect(await until(store.read(back))).toMatchObject({ read: [6], error: unreadable })
+      expect(await until(store.read({ ...back, before: 6 }))).toMatchObject({ read: [], error: unreadable })
+      expect(await until(store.read({ ...back, before: 4 }))).toEqual({ read: [3, 2, 1], error: undefined })
+      expect(await until(store.readStream('a', back))).toEqual({ read: [6, 3, 2, 1], error: undefined })
+      for (const before of [{}, { before: 2 }, { before: 9 }])
+        expect(await until(store.readStream('b', { ...back, ...before }))).toMatchObject({
+          read: [],
+          error: unreadable,
+        })
+    })
+
     test('is found by verify, and stops an export before it', async () => {
       await using store = await lose(4, error)
       expect(await verifyEventStore(store)).toMatchObject({
@@ -123,6 +138,11 @@ test('H16: where the last record is lost, nobody is told a wrong head, and nothi
     read: [1, 2, 3, 4, 5],
     error: { code: 'event-unreadable', position: 6 },
   })
+  expect(await until(store.read({ direction: 'backwards' }))).toMatchObject({
+    read: [],
+    error: { code: 'event-unreadable', position: 6 },
+  })
+  expect((await until(store.read({ direction: 'backwards', before: 6 }))).read).toEqual([5, 4, 3, 2, 1])
   await expect(store.append({ stream: 'c', events: [added(7)] })).rejects.toMatchObject({
     code: 'storage-damaged',
     outcome: 'not-written',
