@@ -137,6 +137,8 @@ export class TableWork {
       const keys = missing.slice(from, from + keysAtOnce)
       return { keys, rows: optional(keys.length === 0 ? Promise.resolve([]) : this.#source.rows(this.#name, keys)) }
     }
+    // What fits is at hand for the pages after this one, too.
+    const isFew = missing.length <= maxCachedRows / 2
     let coming = ask(0)
     for (let next = keysAtOnce; coming.keys.length > 0; next += keysAtOnce) {
       const { keys, rows } = coming
@@ -144,7 +146,11 @@ export class TableWork {
       if (next > keysAtOnce) coming = ask(next)
       const found = await rows
       if (next === keysAtOnce) coming = ask(next)
-      for (const [at, key] of keys.entries()) this.#prepared.set(mapKeyOf(key), this.#entryOf(key, found[at]))
+      for (const [at, key] of keys.entries()) {
+        const entry = this.#entryOf(key, found[at])
+        this.#prepared.set(mapKeyOf(key), entry)
+        if (isFew) this.#cache.set(mapKeyOf(key), entry)
+      }
     }
   }
 
