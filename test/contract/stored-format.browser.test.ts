@@ -1,3 +1,4 @@
-import { storedFormatContract } from './stored-format.js'
+import { storedFormatContract, storedModelsContract } from './stored-format.js'
 
 storedFormatContract()
+storedModelsContract()

@@ -1,4 +1,5 @@
 import 'fake-indexeddb/auto'
-import { storedFormatContract } from './stored-format.js'
+import { storedFormatContract, storedModelsContract } from './stored-format.js'
 
 storedFormatContract()
+storedModelsContract()

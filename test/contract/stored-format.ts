@@ -3,9 +3,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   compactEvents,
   defineEvents,
+  defineProjection,
   deleteEventStore,
+  deleteReadModel,
   openEventStore,
+  openReadModel,
+  runProjection,
+  table,
   verifyEventStore,
+  verifyReadModel,
   type EventStoreOptions,
   type RecordedEvent,
 } from 'tidemark'
@@ -17,6 +23,10 @@ import compacted2 from '../fixtures/format-2/compacted.json?raw'
 import everyday2 from '../fixtures/format-2/everyday.json?raw'
 import imported2 from '../fixtures/format-2/imported.json?raw'
 import splitCommit2 from '../fixtures/format-2/split-commit.json?raw'
+import model1 from '../fixtures/read-model-1/everyday.json?raw'
+import rebuilding1 from '../fixtures/read-model-1/rebuilding.json?raw'
+import model2 from '../fixtures/read-model-2/everyday.json?raw'
+import rebuilding2 from '../fixtures/read-model-2/rebuilding.json?raw'
 import {
   databaseOf,
   dumpDatabase,
@@ -234,6 +244,139 @@ export function storedFormatContract(): void {
       await expect(
         store.append({ stream: 'flight-AA100', events: [{ type: 'FlightLanded', data: { delay: 2 } }] }),
       ).rejects.toMatchObject({ code: 'unsupported-format' })
+      await store.close()
+    })
+  })
+}
+
+interface ModelFixture {
+  readonly log: StoredDatabase
+  readonly model: StoredDatabase
+  readonly expected: {
+    readonly position: number
+    readonly lines: readonly unknown[]
+    readonly kinds: readonly unknown[]
+  }
+}
+
+interface StoredState {
+  readonly fingerprint: string
+  readonly epoch: number
+  readonly stamp?: { readonly id: string; readonly revision: number }
+}
+
+const boardEvents = defineEvents<
+  { type: 'Added'; data: { to: string; amount: number } } | { type: 'Removed'; data: { to: string } }
+>()
+/** As the build that wrote the fixtures had it. */
+const board = () =>
+  defineProjection(boardEvents, {
+    name: 'board',
+    tables: {
+      lines: table<{ name: string; total: number; at?: string }>()({
+        key: 'name',
+        indexes: { byTotal: 'total', byBoth: ['at', 'total'] },
+      }),
+      kinds: table<{ type: string; count: number }>({ key: 'type' }),
+    },
+    fold: { kinds: { key: ({ type }) => type, evolve: (row, { type }) => ({ type, count: (row?.count ?? 0) + 1 }) } },
+    on: {
+      Added: async ({ data: { to, amount }, stream }, { lines }) => {
+        if (amount < 0) throw new TypeError('less than nothing')
+        lines.put({ name: to, total: ((await lines.get(to))?.total ?? 0) + amount, ...(amount > 5 && { at: stream }) })
+      },
+      Removed: ({ data: { to } }, { lines }) => lines.delete(to),
+    },
+    onFailure: () => 'park',
+  })
+const boardTables = `[["kinds","type",[]],["lines","name",[["byBoth",["at","total"]],["byTotal","total"]]]]`
+
+// What a build compares that knows no stamps: whatever else is stored there are other tables, and it refuses.
+const knownBefore = [boardTables, `packed ${boardTables}`]
+
+const modelFixtures: [string, string][] = [
+  ['1, everyday', model1],
+  ['1, rebuilding', rebuilding1],
+  ['2, everyday', model2],
+  ['2, rebuilding', rebuilding2],
+]
+
+export function storedModelsContract(): void {
+  let name = ''
+  const databaseOfModel = () => `${databaseOf(name)}:board@1`
+  const stateOf = async () =>
+    ((await dumpDatabase(databaseOfModel())).stores['tidemark:state']?.rows ?? [])[0] as StoredState
+  const load = async (text: string) => {
+    // JSON knows no -Infinity, which is the key of the first pack of a table.
+    const whole = JSON.parse(text, (_key, each: unknown) => (each === '-Infinity' ? -Infinity : each)) as ModelFixture
+    await loadDatabase(databaseOf(name), whole.log)
+    await loadDatabase(databaseOfModel(), whole.model)
+    return { ...whole, store: await openEventStore({ name, events: boardEvents }) }
+  }
+  const readAll = async (store: Awaited<ReturnType<typeof load>>['store']) => {
+    const view = await openReadModel(store, board())
+    const found = {
+      position: await view.position(),
+      lines: await view.lines.getAll(),
+      kinds: await view.kinds.getAll(),
+    }
+    await view.close()
+    return found
+  }
+  let count = 0
+  beforeEach(() => {
+    name = `stored-model-${(count += 1)}-${Math.random()}`
+  })
+  afterEach(() => deleteEventStore(name))
+
+  describe.each(modelFixtures)('H53: read models of format %s', (title, text) => {
+    const isStamped = title.startsWith('2')
+    test('are read as they were, and nothing of them changes by that', async () => {
+      const { store, model, expected } = await load(text)
+      expect(await readAll(store)).toEqual(expected)
+      expect(await verifyReadModel(store, board())).toMatchObject({ ok: true })
+      expect(await dumpDatabase(databaseOfModel())).toEqual(model)
+      await store.close()
+    })
+
+    test('are continued, and have a stamp from the first run on, under which no older build writes (N47)', async () => {
+      const { store, expected } = await load(text)
+      const before = await stateOf()
+      expect(knownBefore.includes(before.fingerprint)).toBe(!isStamped)
+      await runProjection(store, board())
+      expect(await readAll(store)).toEqual(expected)
+      const begun = await stateOf()
+      expect(knownBefore).not.toContain(begun.fingerprint)
+      // Whoever ran it before is refused.
+      expect(begun.epoch).toBeGreaterThan(before.epoch)
+      // Readers see the same rows in the same place.
+      expect(begun.stamp?.id === before.stamp?.id).toBe(title === '2, everyday')
+      await store.append({ stream: 'c', events: [{ type: 'Added', data: { to: 'five', amount: 5 } }] })
+      await runProjection(store, board())
+      expect(await readAll(store)).toEqual({
+        position: expected.position + 1,
+        lines: [{ name: 'five', total: 5 }, ...expected.lines],
+        kinds: [
+          { type: 'Added', count: 5 },
+          { type: 'Removed', count: 1 },
+        ],
+      })
+      const after = await stateOf()
+      expect(begun.stamp?.id).toMatch(/^[0-9a-f-]{36}$/)
+      expect(after.stamp).toMatchObject({ revision: (begun.stamp?.revision ?? 0) + 1 })
+      expect(after.stamp?.id).not.toBe(begun.stamp?.id)
+      expect(await verifyReadModel(store, board())).toMatchObject({ ok: true })
+      await store.close()
+    })
+
+    test('are made again under a stamp that never was', async () => {
+      const { store, expected } = await load(text)
+      await runProjection(store, board())
+      const before = await stateOf()
+      await deleteReadModel(store, board())
+      await runProjection(store, board())
+      expect(await readAll(store)).toEqual(expected)
+      expect((await stateOf()).stamp?.id).not.toBe(before.stamp?.id)
       await store.close()
     })
   })

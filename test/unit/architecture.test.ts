@@ -26,6 +26,7 @@ const order = [
   'running',
   'reading',
   'maintenance',
+  'app',
   'memory',
   'testing',
   'bindings',

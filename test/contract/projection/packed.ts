@@ -362,11 +362,12 @@ export function packedContract({ name: backend, open, shared }: Backend): void {
         for (const each of [table, `tidemark:other:${table}`])
           unpacked[each] = { keyPath, indexes: {}, rows: (stores[each]?.rows ?? []).flat() }
       }
-      const [state] = (stores['tidemark:state']?.rows ?? []) as { fingerprint: string }[]
-      expect(state?.fingerprint).toMatch(/^packed /)
+      const [state] = (stores['tidemark:state']?.rows ?? []) as { fingerprint: string; stamp?: unknown }[]
+      expect(state?.fingerprint).toMatch(/^stamped packed /)
+      const { stamp: _, ...before } = state ?? {}
       unpacked['tidemark:state'] = {
         ...(stores['tidemark:state'] as StoredDatabase['stores'][string]),
-        rows: [{ ...state, fingerprint: state?.fingerprint.slice('packed '.length) }],
+        rows: [{ ...before, fingerprint: state?.fingerprint.slice('stamped packed '.length) }],
       }
       await settled(indexedDB.deleteDatabase(modelOf(name)))
       await loadDatabase(modelOf(name), { version, stores: unpacked })
