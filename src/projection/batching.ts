@@ -110,7 +110,7 @@ export class Batch {
     return Math.max(this.#time, Math.min(this.#settings.batchTime[1], 9 * this.#rows * this.#perRow))
   }
 
-  /** So many rows are to be stored. */
+  /** How many rows are to be stored. */
   pends(rows: number): void {
     this.#rows = rows
   }
