@@ -7,9 +7,12 @@ import { say } from '../../messages.js'
 import type { StandardSchema } from '../../events/catalogue.js'
 import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
-import { assertKey, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { optional } from '../../platform/promises.js'
+import type { Asked } from '../dead-letters.js'
+import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
+import { keyOfRow } from '../row-key.js'
 import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
@@ -19,23 +22,19 @@ import { kept, taken, type Entry } from './rows.js'
  */
 export const readsBeforeWhole = 16
 
+/** Of a table that is remembered whole, up to this many rows are searched in memory: an index finds more as quickly. */
+const searchedInMemory = 1024
+
 /** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
-
-/** A row as it was read. */
-export interface RowRead {
-  readonly table: string
-  readonly key: RowKey
-  readonly row: unknown
-}
 
 export interface TableWorkOptions {
   /** The table has no rows. */
   readonly empty: boolean
   /** What warnings call the projection. */
   readonly owner?: string
-  /** Every row that is read is added to it. Rows are then read one by one, and only those that are asked for. */
-  readonly read?: RowRead[] | undefined
+  /** Every answer is added to it. Rows are then read one by one, and only those that are asked for. */
+  readonly read?: Asked[] | undefined
 }
 
 export class TableWork {
@@ -44,7 +43,8 @@ export class TableWork {
   /** Checks a row, and returns it as it is stored: see {@link rowCheck}. */
   readonly checked: (row: unknown) => unknown
   readonly #source: RowSource
-  readonly #read: RowRead[] | undefined
+  readonly definition: Selectable
+  readonly #read: Asked[] | undefined
   readonly #cache: RowCache
   /**
    * Rows that the events of the page at work touch, as they are now, whatever is committed meanwhile. No more than the
@@ -76,6 +76,7 @@ export class TableWork {
     { empty, owner = '', read }: TableWorkOptions,
   ) {
     this.#name = name
+    this.definition = definition
     this.#read = read
     if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
@@ -139,12 +140,15 @@ export class TableWork {
     }
     // What fits is at hand for the pages after this one, too.
     const isFew = missing.length <= maxCachedRows / 2
+    const commits = this.#commits
     let coming = ask(0)
     for (let next = keysAtOnce; coming.keys.length > 0; next += keysAtOnce) {
       const { keys, rows } = coming
       // The storage finds the next ones while these are taken in; the first of all find out where to look.
       if (next > keysAtOnce) coming = ask(next)
       const found = await rows
+      // A handler that did not wait: what was read may be old.
+      if (this.#commits !== commits) return
       if (next === keysAtOnce) coming = ask(next)
       for (const [at, key] of keys.entries()) {
         const entry = this.#entryOf(key, found[at])
@@ -157,6 +161,35 @@ export class TableWork {
   /** The next page begins: what was prepared for the last one is of no more use. */
   endPage(): void {
     if (this.#prepared.size > 0) this.#prepared = new Map()
+  }
+
+  /** The rows that a selection finds, as they are now; nothing where only the storage knows. */
+  knownSelection(selection: Selection): Entry[] | undefined {
+    return this.#cache.isComplete && this.#cache.size <= searchedInMemory
+      ? this.#laidOver(selection, this.#cache.entries())
+      : undefined
+  }
+
+  /** The same of stored rows, with those that are to be committed laid over. */
+  async select(selection: Selection): Promise<Entry[]> {
+    const { limit = Infinity } = selection
+    for (let most = limit; ;) {
+      const commits = this.#commits
+      const asked = { ...selection, limit: most }
+      const rows = await this.#source.select(this.#name, asked)
+      if (this.#commits !== commits) continue
+      const stored = rows.map((row) => this.#stored(row as object))
+      this.#read?.push({
+        table: this.#name,
+        query: { kind: 'all', options: asked },
+        answer: stored.map(({ row }) => row),
+      })
+      const found = this.#laidOver(selection, stored)
+      // Of the stored rows some are deleted, or are somewhere else now: the next ones take their places.
+      if (rows.length < most || stored.filter(({ key }) => !this.#pending.has(mapKeyOf(key))).length >= limit)
+        return found
+      most *= 2
+    }
   }
 
   /**
@@ -229,10 +262,26 @@ export class TableWork {
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null || Array.isArray(row))
       throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`must be an object.`)
-    // What is inherited is not stored.
-    const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
-    assertKey(key, this.#keyOfRow)
-    return key
+    return keyOfRow(this.#keyName, row, this.#keyOfRow)
+  }
+
+  #laidOver(selection: Selection, stored: Iterable<Entry>): Entry[] {
+    const rows: Entry[] = [...this.#pending.values()]
+    for (const entry of stored) if (!this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)
+    return select(
+      selection,
+      this.definition,
+      rows.filter(({ row }) => row !== null),
+    )
+  }
+
+  /** A row that was read with others; remembered, since it is likely to be changed next. */
+  #stored(row: object): Entry {
+    const key = this.keyOf(row)
+    const mapKey = mapKeyOf(key)
+    let entry = this.#cache.get(mapKey)
+    if (entry === undefined) this.#cache.set(mapKey, (entry = kept(key, row, this.#name)))
+    return entry
   }
 
   #write(entry: Entry): void {
@@ -251,7 +300,7 @@ export class TableWork {
   #entryOf(key: RowKey, row: unknown): Entry {
     const own = copyOfKey(key)
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
-    this.#read?.push({ table: this.#name, key: own, row: entry.row })
+    this.#read?.push({ table: this.#name, query: { kind: 'get', key: own }, answer: entry.row })
     return entry
   }
 

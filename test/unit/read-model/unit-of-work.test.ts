@@ -26,6 +26,7 @@ const source = (stored: (key: unknown) => Promise<unknown>): RowSource => ({
   rows: (_table, keys) => Promise.all(keys.map(stored)),
   wholeTable: () => Promise.reject(new Error('not asked for')),
   lastKey: () => Promise.reject(new Error('not asked for')),
+  select: () => Promise.reject(new Error('not asked for')),
 })
 
 /** `on` is the handler; single rows are read from `stored`, when it answers. */
@@ -183,6 +184,7 @@ test('the rows of a long page are at hand until the run has caught up, and no lo
     rows: async (_table, keys) => (asked.push(...keys), keys.map((key) => ({ name: key, n: 10 }))),
     wholeTable: async () => undefined,
     lastKey: async () => '~',
+    select: () => Promise.reject(new Error('not asked for')),
   })
   // More than are remembered whatever happens.
   const page = Array.from({ length: 25_000 }, (_, at) => set(at + 1, `row-${at}`))
