@@ -89,6 +89,12 @@ export const targets = [
     floor: 100,
   },
   {
+    name: 'projecting into 200,000 rows touched at random, of into 1,000',
+    ...within(/^many rows: project/, 'tidemark, 200,000 rows', 'tidemark, 1,000 rows'),
+    goal: upTo(3),
+    floor: upTo(10),
+  },
+  {
     name: 'append and model, over the best peer',
     ...within(/^append and model/, 'tidemark', bestPeer),
     goal: 6,
