@@ -16,6 +16,11 @@ export interface Budget {
 
 export const budgets: readonly Budget[]
 
+/** What `tidemark()` may add to the functions that it uses. */
+export const appLayer: { readonly names: string; readonly over: string; readonly budget: number }
+
+export function measureAppLayer(): Promise<number>
+
 export function measureSize(
   budget: Budget,
 ): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>

@@ -144,6 +144,7 @@ export const budgets = [
     budget: kib(7),
     without: [...projection, ...commands],
   },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(53.4), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -162,6 +163,20 @@ export const budgets = [
     .filter((entry) => entries[entry].startsWith('src/bindings/'))
     .map((entry) => ({ title: `everything of ${entry}`, entry, names: '*', budget: kib(1), only: 'src/bindings/' })),
 ]
+
+/** What `tidemark()` may add to the functions that it uses, in bytes after brotli. */
+export const appLayer = {
+  names: 'tidemark',
+  over: `${core}, runProjection, execute`,
+  budget: kib(3.9),
+}
+
+/** How much larger a bundle of the functions becomes by the app. */
+export async function measureAppLayer() {
+  const { names, over } = appLayer
+  const [below, both] = [over, `${over}, ${names}`].map((each) => measureSize({ entry: 'tidemark', names: each }))
+  return (await both).bytes - (await below).bytes
+}
 
 /** Bundles one import of {@link budgets}. `foreign` names the files that may not be in it and are. */
 export async function measureSize({ entry, names, without = [], but = [], only = '' }) {
@@ -238,5 +253,10 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     if (foreign.length > 0) foreignCode.push(`'${each.title}' holds code that it has no use for: ${foreign.join(', ')}`)
     if (over || foreign.length > 0) process.exitCode = 1
   }
+  const layer = await measureAppLayer()
+  console.log(
+    `\ntidemark() over the functions that it uses: ${shown(layer)} KiB of ${shown(appLayer.budget)}${layer > appLayer.budget ? ', **over**' : ''}`,
+  )
+  if (layer > appLayer.budget) process.exitCode = 1
   console.log(['', ...foreignCode].join('\n'))
 }

@@ -293,14 +293,18 @@ export class DefinitionChangedError extends ProjectionFailedError {
   }
 }
 
-/** Another context runs this projection, and `leadership` is `'try'`. */
+/**
+ * Another context runs this projection, and `leadership` is `'try'`; or another app of `tidemark()` with the same name
+ * runs another definition of it in this context.
+ */
 export class AlreadyRunningError extends TidemarkError {
   declare readonly projector: string
 
-  constructor(projector: string) {
+  constructor(projector: string, message?: string) {
     super(
       'already-running',
-      say`Projection '${projector}' is run by another tab or worker. Use leadership: 'wait', or try again later.`,
+      message ??
+        say`Projection '${projector}' is run by another tab or worker. Use leadership: 'wait', or try again later.`,
     )
     this.projector = projector
   }

@@ -117,6 +117,26 @@ export type { CountOptions, QueryTables, TableReader, TableReaders } from './rea
 export type { CheckpointStore, Coordinator, DeadLetterRecord, Guard, SaveOptions } from './ports.js'
 export type { ProjectionBackend } from './projection/projector.js'
 
+// An app
+export { tidemark } from './app/tidemark.js'
+export type { AppStatus } from './app/app-status.js'
+export type {
+  AppAppendResult,
+  AppCommandResult,
+  AppMembers,
+  AppModel,
+  AppModels,
+  AppOptions,
+  CatchUpOptions,
+  FitAll,
+  FitModel,
+  Models,
+  TablesOf,
+  TidemarkApp,
+  UntilOptions,
+} from './app/app-types.js'
+export type { ReservedModelName } from './app/model-names.js'
+
 // Commands
 export {
   ensure,

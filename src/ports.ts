@@ -67,4 +67,9 @@ export interface Coordinator {
   tryAcquire(name: string): Promise<Guard | undefined | null>
   /** Waits in line. Rejects with the signal's reason when that aborts. */
   acquire(name: string, options?: { readonly signal?: AbortSignal }): Promise<Guard>
+  /**
+   * Whether any context holds the name. Without it, a status cannot tell a projection that no context runs from one
+   * that makes no progress.
+   */
+  isHeld?(name: string): Promise<boolean>
 }

@@ -28,6 +28,7 @@ export function inProcessCoordinator(): Coordinator {
     }
   }
   return {
+    isHeld: async (name) => queues.has(name),
     async tryAcquire(name) {
       if (queues.has(name)) return undefined
       queues.set(name, [])

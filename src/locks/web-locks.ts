@@ -28,5 +28,6 @@ export function webLocksCoordinator(locks: LockManager, prefix: string): Coordin
       signal?.throwIfAborted()
       return (await request(name, signal === undefined ? {} : { signal })) as Guard
     },
+    isHeld: async (name) => ((await locks.query()).held ?? []).some((lock) => lock.name === prefix + name),
   }
 }

@@ -20,6 +20,7 @@ import type {
   StreamWrite,
 } from './event-store.js'
 import { AppendQueue } from './append-queue.js'
+import { appendedAgain } from './appended-again.js'
 import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
@@ -197,7 +198,13 @@ class StoreCore {
     const append = isShort
       ? readStreamAppend(given[0] as string, given[1], options.expectedVersion)
       : readWrites(given[0] as StreamWrite)
-    return this.queue.append(prepareAppend(append, options, this.#parts), options)
+    const stored = this.queue.append(prepareAppend(append, options, this.#parts), options)
+    if (__DEV__)
+      stored.then(
+        (result) => appendedAgain(this.#parts.name, given, result),
+        () => {},
+      )
+    return stored
   }
 
   close(): Promise<void> {

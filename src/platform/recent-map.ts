@@ -38,6 +38,10 @@ export class RecentMap<K, V> {
     return true
   }
 
+  values(): Iterable<V> {
+    return this.#entries.values()
+  }
+
   delete(key: K): boolean {
     return this.#entries.delete(key)
   }

@@ -36,6 +36,8 @@ const lossBackoff = { delay: 100, maxDelay: 5_000, jitter: 0.5 }
 /** What a run under leadership needs. */
 export interface Backend<E extends EventShape> extends RunnerPorts<E> {
   readonly coordinator: Coordinator
+  /** Resolves once this context may lead; rejects when `signal` aborts. @default it may */
+  readonly mayLead?: ((signal: AbortSignal) => Promise<void>) | undefined
   /** Without it leadership is never handed over. */
   readonly hints?: LeadershipHints | undefined
   /** What happens to the storage of this origin, for reports. */
@@ -143,6 +145,7 @@ class Drive<E extends EventShape> {
     try {
       await whenHere(lifecycle, signal)
       signal.throwIfAborted()
+      await this.#backend.mayLead?.(signal)
       undo.push(
         followPage(this.#backend, attempt, {
           leads: () => claim.leads,

@@ -2,18 +2,20 @@
 import { InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import { say } from '../messages.js'
 import type { DeadLetterRecord } from '../projection/target.js'
-import type { RowKey } from './keys.js'
+import type { TableQuery } from './selection.js'
 import type { RowChanges, StateRow } from './state.js'
 
-/** Rows as a unit of work read them. */
-export type RowsRead = readonly { readonly table: string; readonly key: RowKey; readonly row: unknown }[]
+/** A question that a unit of work asked, and the answer: a row or `null`, or a list of rows. */
+export interface Asked extends TableQuery {
+  readonly answer: unknown
+}
 
 /** A dead letter whose event was applied after all. */
 export interface Replay {
   /** The state when that began. */
   readonly from: StateRow
   /** What the event read, and what it wrote. */
-  readonly read: RowsRead
+  readonly read: readonly Asked[]
   readonly rows: RowChanges
 }
 
@@ -22,7 +24,7 @@ export interface LetterFound {
   readonly letter: DeadLetterRecord | undefined
   /** All dead letters up to it, in order; only needed if it blocks its stream. */
   readonly upToIt: readonly DeadLetterRecord[]
-  /** The rows are still those that the event read. */
+  /** What the event asked would return the same still: the rows that it read, and no others. */
   readonly rowsAsRead: boolean
 }
 

@@ -12,6 +12,7 @@ import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
 import type { CheckedIndexes, IndexPaths, KeyOf } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
+import type { QueryOptions } from './selection.js'
 import { assertTableName, type ReservedProblem } from './reserved-names.js'
 
 declare const rowType: unique symbol
@@ -99,9 +100,24 @@ export type CheckedTables<T> = {
 }
 
 /** A table as a handler sees it. Rows are frozen: put a changed copy. */
-export interface TableWriter<Row> {
+export interface TableWriter<Row, Index extends string = string> {
   /** The row as earlier events and this one left it. */
   get(key: RowKey): Promise<Row | undefined>
+  /** The rows of keys, in the order of the keys: `undefined` where there is none. */
+  getMany(keys: readonly RowKey[]): Promise<(Row | undefined)[]>
+  /**
+   * Rows as earlier events and this one left them, in the order of the key or of `index`, as a reader's `getAll`. Reads
+   * the storage, so declare an index for what many events ask.
+   *
+   * @throws InvalidArgumentError as a reader's `getAll`
+   *
+   * @example
+   * CategoryRenamed: async ({ data }, { todos }) => {
+   *   for (const todo of await todos.getAll({ index: 'byCategory', range: data.from }))
+   *     todos.put({ ...todo, category: data.to })
+   * }
+   */
+  getAll(options?: QueryOptions<Index, Row>): Promise<Row[]>
   /**
    * Stores a copy of the row: it may be changed afterwards.
    *
@@ -115,7 +131,7 @@ export interface TableWriter<Row> {
 }
 
 /** The tables of a read model as a handler sees them. */
-export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>> }
+export type TableWriters<T extends Tables> = { readonly [N in keyof T]: TableWriter<RowOf<T[N]>, IndexOf<T[N]>> }
 
 /** Handlers by event type. They may await anything: no transaction is open while they run. */
 export type Handlers<E extends EventShape, T extends Tables> = {

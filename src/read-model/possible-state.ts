@@ -52,6 +52,7 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
   rebuildFault: orAbsent(faultParts),
   unclean: orAbsent(parts({ position: isWhole, ends: isWhole })),
   trying: orAbsent(parts({ position: isWhole, runs: isWhole })),
+  code: orAbsent(parts({ text: isText, ranAt: (value) => typeof value === 'number' })),
   stamp: orAbsent(parts({ id: isText, revision: isWhole, of: isText })),
   // Rows are counted where this says nothing that can be used.
   counts: () => true,

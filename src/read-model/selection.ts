@@ -61,6 +61,19 @@ export interface Selection {
   readonly after?: Place
 }
 
+/** A question to a table. */
+export type Query =
+  | { readonly kind: 'get'; readonly key: RowKey }
+  | { readonly kind: 'many'; readonly keys: readonly RowKey[] }
+  | { readonly kind: 'all'; readonly options: Selection }
+  | { readonly kind: 'count'; readonly options: Selection }
+
+/** A question, and the table that it is for. */
+export interface TableQuery {
+  readonly table: string
+  readonly query: Query
+}
+
 /** What a selection needs to know of a table. */
 export interface Selectable {
   readonly key: string
@@ -180,7 +193,7 @@ export function checkedSelection(
   name: string,
   table: Selectable,
   options: QueryOptions,
-  known: readonly string[],
+  known: readonly string[] = ['index', 'range', 'ranges', 'direction', 'limit', 'after'],
 ): Selection | undefined {
   onlyKnown(options, known)
   const { index, range, ranges: several, direction, limit = Infinity, after } = options

@@ -31,6 +31,8 @@ export interface StateRow extends ProjectionState {
   readonly handles?: string
   /** The slot that readers see. */
   readonly shown: Slot
+  /** Which code made the rows, while an app is developed: see `code.ts`. */
+  readonly code?: { readonly text: string; readonly ranAt: number }
   /** How many rows there are, where the backend keeps count of them. */
   readonly counts?: RowCounts
   /** Names what readers see; absent until a build that knows of stamps changes it. See `stamps.ts`. */

@@ -3,21 +3,10 @@ import type { OpenOptions } from '../platform/opening-tries.js'
 import type { DeadLetterRecord } from '../projection/target.js'
 import type { Replay } from './dead-letters.js'
 import type { RowKey } from './keys.js'
-import type { Selection } from './selection.js'
+import type { Selection, TableQuery } from './selection.js'
 import type { Commit, Slot, StateRow, Transition } from './state.js'
 
-/** A question to a table that readers see. */
-export type Query =
-  | { readonly kind: 'get'; readonly key: RowKey }
-  | { readonly kind: 'many'; readonly keys: readonly RowKey[] }
-  | { readonly kind: 'all'; readonly options: Selection }
-  | { readonly kind: 'count'; readonly options: Selection }
-
-/** A question, and the table that it is for. */
-export interface TableQuery {
-  readonly table: string
-  readonly query: Query
-}
+export type { Query, TableQuery } from './selection.js'
 
 /** Values that were read in one transaction, and the state that they belong to. */
 export interface Answers {
@@ -46,6 +35,8 @@ export interface RowSource {
   wholeTable(table: string, most: number): Promise<readonly unknown[] | undefined>
   /** The last key of a table; `undefined` if the table is empty. */
   lastKey(table: string): Promise<RowKey | undefined>
+  /** The rows that a selection finds, in its order. */
+  select(table: string, selection: Selection): Promise<readonly unknown[]>
 }
 
 /** The rows of one slot. */
@@ -53,6 +44,8 @@ export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => (
   rows: (table, keys) => storage.rows(slot, table, keys),
   wholeTable: (table, most) => storage.wholeTable(slot, table, most),
   lastKey: (table) => storage.lastKey(slot, table),
+  select: async (table, options) =>
+    (await storage.queries([{ table, query: { kind: 'all', options } }], slot)).values[0] as readonly unknown[],
 })
 
 /**
@@ -81,8 +74,8 @@ export interface ReadModelStorage {
   rows(slot: Slot, table: string, keys: readonly RowKey[]): Promise<readonly unknown[]>
   wholeTable(slot: Slot, table: string, most: number): Promise<readonly unknown[] | undefined>
   lastKey(slot: Slot, table: string): Promise<RowKey | undefined>
-  /** What readers see, all of it at one moment. */
-  queries(asked: readonly TableQuery[]): Promise<Answers>
+  /** What is asked, all of it at one moment. @param slot by default the one that readers see */
+  queries(asked: readonly TableQuery[], slot?: Slot): Promise<Answers>
   /** Dead letters after a position, in order. @param slot by default the one that readers see */
   letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]>
 }

@@ -10,16 +10,16 @@ import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
 import type { Signals } from '../platform/signals.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
+import type { StateRow } from '../read-model/state.js'
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { watchCommits } from './commits.js'
-import { identityOf } from './identity.js'
-import { KeyTexts } from './key-texts.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
-import { liveTables, type LiveTables } from './live-tables.js'
-import { Memo } from './memo.js'
-import { modelQuery, type ModelQuery, type QueryPorts } from './model-query.js'
-import { readers, type QueryTables } from './table-readers.js'
+import type { LiveTables } from './live-tables.js'
+import { modelQuery, type QueryPorts } from './model-query.js'
+import type { QueryTables } from './table-readers.js'
+import { runnerCheck } from './not-run.js'
+import { viewCalls, type ViewPorts } from './view-calls.js'
 
 /** What a read model has in addition to its tables. */
 export interface ReadModelView<T extends Tables> {
@@ -110,9 +110,36 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
 ): Promise<ReadModel<T>> {
   onlyKnown(options, ['clock'])
   const { clock = systemClock } = options
-  const { signals } = storeInternals(store)
+  storeInternals(store)
   if (!isDefinition(definition)) throw new InvalidArgumentError('projection', say`must come from defineProjection.`)
-  const key = projectionKey(definition)
+  const open = await openView(store, definition, clock)
+  const { tables, live, close: forget } = viewCalls(definition.tables, projectionKey(definition), open, clock)
+  const close = async () => {
+    forget()
+    open.close()
+  }
+  return disposable<ReadModel<T>>(
+    { ...tables, tables, live, position: open.position, close } as unknown as Omit<
+      ReadModel<T>,
+      typeof Symbol.asyncDispose
+    >,
+    close,
+  )
+}
+
+/** A read model that is open for reading: what queries are put to. */
+export interface OpenView<T extends Tables> extends ViewPorts<T> {
+  position(): Promise<number>
+  /** Ends every live query. */
+  close(): void
+}
+
+/** Opens the read model of a definition. See `openReadModel`. */
+export async function openView<E extends EventShape, T extends Tables>(
+  store: TidemarkStore<E>,
+  definition: Projection<E, T>,
+  clock: Clock,
+): Promise<OpenView<T>> {
   const { storage } = await openStorage(store, definition as unknown as Projection<E>)
   try {
     // The app asks: one try immediately, whatever failed before.
@@ -121,7 +148,9 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
     storage.close()
     throw error
   }
-  return view(definition.tables, key, storage, signals, clock)
+  const key = projectionKey(definition)
+  const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
+  return view(definition.tables, key, storage, storeInternals(store).signals, clock, saw)
 }
 
 function view<T extends Tables>(
@@ -130,11 +159,19 @@ function view<T extends Tables>(
   storage: ReadModelStorage,
   signals: Signals,
   clock: Clock,
-): ReadModel<T> {
+  saw: ((state: StateRow) => void) | undefined,
+): OpenView<T> {
   let closed = false
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
+  const looked: Pick<ReadModelStorage, 'state'> = {
+    async state() {
+      const state = await storage.state()
+      saw?.(state)
+      return state
+    },
+  }
   const ports: QueryPorts = {
     storage,
     async ask(table: string, query: Query) {
@@ -144,7 +181,7 @@ function view<T extends Tables>(
     },
     end: () => (closed ? closedError() : undefined),
     watch(changed, ended) {
-      const stop = watchCommits(key, storage, signals, clock, changed)
+      const stop = watchCommits(key, __DEV__ ? looked : storage, signals, clock, changed)
       const remove = watching.add(ended)
       return () => {
         remove()
@@ -152,35 +189,14 @@ function view<T extends Tables>(
       }
     },
   }
-  const texts = __DEV__ ? new KeyTexts(key) : undefined
-  const known = new Memo<LiveQuery<unknown>>(clock)
-  const made = <V>(query: ModelQuery<T, V>, rested?: () => void): LiveQuery<V> =>
-    liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, clock)
-  const memoised = <V>(identity: string, query: ModelQuery<T, V>): LiveQuery<V> =>
-    known.get(identity, (used) => made(query, used)) as LiveQuery<V>
-  const readable = liveTables(tables, readers(tables, ports.ask), memoised)
-  const close = async () => {
-    closed = true
-    watching.tell()
-    known.close()
-    storage.close()
+  return {
+    ask: ports.ask,
+    make: (query, rested) => liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, clock),
+    position: async () => (await storage.state()).position,
+    close() {
+      closed = true
+      watching.tell()
+      storage.close()
+    },
   }
-  return disposable<ReadModel<T>>(
-    {
-      ...readable,
-      tables: readable,
-      live<V>(...given: [query: ModelQuery<T, V>] | [key: readonly unknown[], query: ModelQuery<T, V>]) {
-        const query = given.at(-1) as ModelQuery<T, V>
-        if (typeof query !== 'function') throw new InvalidArgumentError('query', say`must be a function of the tables.`)
-        if (given.length === 1) return made(query)
-        if (!Array.isArray(given[0])) throw new InvalidArgumentError('key', say`must be a list.`)
-        const identity = identityOf(given[0])
-        if (__DEV__) texts?.compare(identity, query)
-        return memoised(`live ${identity}`, query)
-      },
-      position: async () => (await storage.state()).position,
-      close,
-    } as unknown as Omit<ReadModel<T>, typeof Symbol.asyncDispose>,
-    close,
-  )
 }

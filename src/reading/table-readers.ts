@@ -75,7 +75,7 @@ export function readers<T extends Tables>(
 /** Checks what a table is asked. What can select no row is no question. */
 export function questionsTo(tables: Tables, name: string) {
   const definition = tables[name] as Tables[string]
-  const selected = (kind: 'all' | 'count', given: QueryOptions, known: readonly string[]): Query | undefined => {
+  const selected = (kind: 'all' | 'count', given: QueryOptions, known?: readonly string[]): Query | undefined => {
     const options = checkedSelection(name, definition, given, known)
     return options && { kind, options }
   }
@@ -85,8 +85,7 @@ export function questionsTo(tables: Tables, name: string) {
       const keys = checkedKeys(given, name)
       return keys.length === 0 ? undefined : { kind: 'many', keys }
     },
-    all: (given: QueryOptions = {}) =>
-      selected('all', given, ['index', 'range', 'ranges', 'direction', 'limit', 'after']),
+    all: (given: QueryOptions = {}) => selected('all', given),
     count: (given: CountOptions = {}) => selected('count', given, ['index', 'range', 'ranges']),
   }
 }

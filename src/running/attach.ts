@@ -15,6 +15,7 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
+import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
@@ -27,6 +28,11 @@ export interface Attached<E extends EventShape> {
   retryNow(): void
 }
 
+/** Makes a check that comes before each try to lead: see `Backend.mayLead`. */
+export type LeadCheck = (
+  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage },
+) => (signal: AbortSignal) => Promise<void>
+
 /**
  * Joins a projection to its store.
  *
@@ -37,27 +43,32 @@ export function attach<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   store: TidemarkStore<E>,
   options: ProjectorOptions<C>,
+  check?: LeadCheck,
 ): Promise<Attached<E>> {
-  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store)
+  if (isDefinition(projector)) return attachModel(projector as unknown as Projection<E>, store, check)
   return attachPlain(projector as Projector<E, C>, store, options)
 }
 
 async function attachModel<E extends EventShape>(
   definition: Projection<E>,
   store: TidemarkStore<E>,
+  check?: LeadCheck,
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting } = await openStorage(store, definition)
   const { signals } = storeInternals(store)
+  const ports = { head: () => store.head(), ...portsOf(store, () => key) }
   const target = readModelTarget(definition, storage, {
-    head: () => store.head(),
-    ...portsOf(store, () => key),
+    ...ports,
     committed(moved, changes) {
       const hint = committedHint(key, moved, changes)
       if (hint !== undefined) signals.post(hint, joinChanges)
     },
   })
-  return attached(store, target, waiting, (how) => storage.open(how))
+  const joined = attached(store, target, waiting, (how) => storage.open(how))
+  return check === undefined
+    ? joined
+    : { ...joined, backend: { ...joined.backend, mayLead: check({ ...ports, storage }) } }
 }
 
 /** Throws synchronously for what is not a projector. */

@@ -71,12 +71,15 @@ function outcome(
   status: ProjectionStatus,
   wanted: number,
 ): true | { error: unknown } | undefined {
-  const { phase, position, lastError, rebuilding } = status
+  const { phase, position, lastError, rebuilding, message: why = '' } = status
   if (position >= wanted && !(built && rebuilding !== undefined)) return true
   if (phase === 'faulted') return { error: lastError }
   if (phase === 'stopped') return { error: new ClosedError(say`Projection '${name}'`) }
-  if (phase !== 'paused') return undefined
-  const message = say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
+  if (phase !== 'paused' && phase !== 'not-running') return undefined
+  const message =
+    phase === 'not-running'
+      ? why
+      : say`Projection '${name}' is paused at position ${position}. ${built ? say`Its rebuild continues after resume().` : say`Call resume().`}`
   return { error: new ProjectionFailedError(message, { projector: name, attempts: 0, position }, undefined) }
 }
 

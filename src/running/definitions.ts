@@ -60,6 +60,18 @@ function partsOf(source: Projection | Projector<never>): Map<string, string> {
   return parts
 }
 
+/** The parts in which two definitions differ. */
+function differing(there: Map<string, string>, here: Map<string, string>): string[] {
+  return [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
+}
+
+/** Whether two objects are one definition: the same tables, filter and text of functions. */
+export const isSameDefinition = (one: Projection, other: Projection): boolean =>
+  one === other || differing(partsOf(one), partsOf(other)).length === 0
+
+/** A definition as text. */
+export const definitionText = (definition: Projection): string => JSON.stringify([...partsOf(definition)].sort())
+
 /** A text from where it differs on. */
 const excerpt = (text = 'nothing', from = 0): string =>
   `\`${from > 9 ? '…' : ''}${text.slice(from > 9 ? from : 0).slice(0, 60)}\``
@@ -67,15 +79,15 @@ const excerpt = (text = 'nothing', from = 0): string =>
 function assertSame(key: string, name: string, before: object, definition: Projection | Projector<never>): void {
   if (before === definition) return
   const [there, here] = [partsOf(before as Projector<never>), partsOf(definition)]
-  const differing = [...new Set([...there.keys(), ...here.keys()])].filter((part) => there.get(part) !== here.get(part))
-  const [first] = differing
+  const differs = differing(there, here)
+  const [first] = differs
   if (first === undefined) return
   const [one = '', other = ''] = [there.get(first), here.get(first)]
   let from = 0
   while (from < one.length && one[from] === other[from]) from += 1
   throw new DefinitionChangedError(
     name,
-    say`Two definitions of '${key}' are in use in this context, and they differ in ${differing.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
+    say`Two definitions of '${key}' are in use in this context, and they differ in ${differs.join(', ')}: ${first} is ${excerpt(there.get(first), from)} in the first and ${excerpt(here.get(first), from)} in the second. Only the first would make rows. Rename the second, raise its version, or stop and close what uses the first.`,
   )
 }
 

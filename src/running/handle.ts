@@ -49,7 +49,8 @@ export interface ProjectionHandle {
   /**
    * Waits until the rows that readers see cover a position: read your own writes.
    *
-   * @throws ProjectionFailedError or the error itself, without delay, if the projection is paused or faulted
+   * @throws ProjectionFailedError or the error itself, without delay, if the projection is paused, faulted or not
+   * running
    * @throws CaughtUpTimeoutError after `timeout` ms, unless `onTimeout` is 'stale'
    * @throws ClosedError if the projection is stopped in this context
    * @throws InvalidArgumentError when called by a handler of this projection, which would wait for itself: immediately

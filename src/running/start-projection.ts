@@ -5,13 +5,14 @@ import { say } from '../messages.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
+import { abortable } from '../platform/promises.js'
 import { settle, type ProjectionOptions, type ProjectorOptions, type Settings } from '../projection/config.js'
 import { driveTarget, stopGrace } from '../projection/leadership.js'
 import type { Projector } from '../projection/projector.js'
 import type { ProjectionReport } from '../projection/report.js'
 import { isDefinition, type Projection, type Tables } from '../read-model/define.js'
 import { removeOldVersions } from '../read-model/indexeddb/old-versions.js'
-import { attach } from './attach.js'
+import { attach, type LeadCheck } from './attach.js'
 import { handleOf, type ProjectionHandle } from './handle.js'
 import { Joining } from './joining.js'
 import { newOwner } from './run-projection.js'
@@ -66,12 +67,29 @@ export function startProjection<E extends EventShape, C>(
   return started(store, projector, options, settle(options, 'continuous', !isDefinition(projector)))
 }
 
+/** As `startProjection`, for the models of an app. */
+export const startModel = <E extends EventShape>(
+  store: TidemarkStore<E>,
+  projection: Projection<E>,
+  options: Pick<ProjectionOptions, 'clock'>,
+  how: ModelRun,
+): ProjectionHandle => started(store, projection, options, settle(options, 'continuous', false), how)
+
+/** How a model of an app is run. */
+export interface ModelRun {
+  /** Otherwise the handle only follows what other contexts do. */
+  readonly runs: boolean
+  /** Comes before each try to lead. `outdated` says that newer code is open. */
+  readonly check?: ((outdated: () => void) => LeadCheck) | undefined
+}
+
 /** Puts the parts of a running projection together. */
 function started<E extends EventShape, C>(
   store: TidemarkStore<E>,
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
+  { runs, check }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -80,7 +98,8 @@ function started<E extends EventShape, C>(
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
-  const joining = new Joining<E>(() => attach(projector, store, options), stopping, restart)
+  const mayLead = check?.(() => status.outdated())
+  const joining = new Joining<E>(() => attach(projector, store, options, mayLead), stopping, restart)
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()
@@ -100,7 +119,9 @@ function started<E extends EventShape, C>(
     failureBackoff,
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
-      driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report }),
+      runs
+        ? driveTarget(target, { ...backend, onWanted: wanted.add }, own, { mode, owner, report })
+        : followed(status, stopping),
   })
   /** Releases everything, even if a handler hangs. */
   const free = () => {
@@ -138,6 +159,12 @@ function started<E extends EventShape, C>(
       free()
     },
   })
+}
+
+/** Another context may run it. Ends when this one stops following. */
+function followed(status: StatusKeeper, stopping: AbortSignal): Promise<never> {
+  status.set({ phase: 'standby' })
+  return abortable(new Promise<never>(() => {}), stopping)
 }
 
 /** Aborts with the signal of the app. Returns how to stop that. */

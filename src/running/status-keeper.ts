@@ -15,7 +15,8 @@ import type { ProjectionStatus, StatusStore } from './status.js'
 /** What becomes different. `undefined` removes an entry. */
 export type StatusChange = { readonly [K in keyof ProjectionStatus]?: ProjectionStatus[K] | undefined }
 
-const nothingKnown: ProjectionStatus = Object.freeze({
+/** Before the first look. */
+export const nothingKnown: ProjectionStatus = Object.freeze({
   phase: 'starting',
   position: 0,
   head: 0,
@@ -36,6 +37,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
   readonly #progress: Progress
   readonly #listeners = listenerSet()
   #status = nothingKnown
+  /** Why this context does not take over, if it does not. */
+  #standbyMessage: string | undefined
 
   constructor(clock: Clock) {
     this.#progress = new Progress(clock)
@@ -65,6 +68,12 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     this.#listeners.tell()
   }
 
+  /** Newer code of the app is open, so this context does not lead. */
+  outdated(): void {
+    this.#standbyMessage = notice('outdated', say`Reload: newer code is open.`)
+    this.set({ phase: 'standby', leader: false, rate: 0, message: this.#standbyMessage })
+  }
+
   /** Takes in what happened to the storage of this origin. */
   storage(occurrence: StorageOccurrence): void {
     this.set({ atRisk: occurrence.type === 'storage-healing' ? occurrence.message : undefined })
@@ -78,9 +87,9 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
 
   /**
    * Takes in the stored state, which other contexts change as well. `late`: the run in this context reported meanwhile
-   * what it has stored.
+   * what it has stored. `isRun`: some context holds its lock.
    */
-  stored(state: ProjectionState, head: number, late = false): void {
+  stored(state: ProjectionState, head: number, late = false, isRun = true): void {
     const { owner, rebuildFault, rebuild } = state
     if (late) return this.set({ head, owner, rebuildFault })
     const working = workingPosition(state)
@@ -98,25 +107,44 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (this.#status.phase === 'stopped' || this.#status.phase === 'faulted') return
     if (state.paused) return this.set(paused())
     if (this.#status.phase === 'paused')
-      this.set({ phase: this.#status.leader ? 'live' : 'standby', message: undefined })
-    this.#judge(state, head, working)
+      this.set({ phase: this.#status.leader ? 'live' : 'standby', message: this.#standbyMessage })
+    this.#judge(state, head, isRun)
   }
 
-  /** Whether a projection that is not paused stalls. */
-  #judge(state: ProjectionState, head: number, working: number): void {
+  /** Whether a follower should ask if any context runs the projection, which is behind and does not move. */
+  mayLackRunner(state: ProjectionState, head: number): boolean {
+    const working = workingPosition(state)
+    this.#progress.movedTo(working)
+    return !this.#status.leader && this.#isStill(state, head)
+  }
+
+  #isStill(state: ProjectionState, head: number): boolean {
+    const behind = head > state.position || state.rebuild !== undefined
+    return behind && this.#progress.stillFor >= stallTimeout
+  }
+
+  /** Whether a projection that is not paused stalls, or is not run at all. */
+  #judge(state: ProjectionState, head: number, isRun: boolean): void {
     const { leader, phase } = this.#status
     // An error of a follower was that of a look, and this one succeeded.
     const passed: StatusChange = leader ? {} : { lastError: undefined }
-    const still = this.#progress.stillFor
-    const behind = head > state.position || state.rebuild !== undefined
-    if (behind && still >= stallTimeout && phase !== 'retrying') {
-      const what = leader
-        ? say`The handler for the event after position ${working} has been running`
-        : say`The leader (${state.owner || 'unknown'}) has stayed at position ${working}`
-      const message = notice('stalled', say`${what} for ${Math.round(still / 1000)} s.`)
-      this.set({ ...passed, phase: 'stalled', rate: 0, message })
-    } else if (phase === 'stalled' || phase === 'standby')
-      this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: undefined })
+    if (this.#isStill(state, head) && phase !== 'retrying') {
+      const still = isRun ? 'stalled' : 'not-running'
+      this.set({ ...passed, phase: still, rate: 0, message: notice(still, this.#whyStill(state, isRun)) })
+    } else if (phase === 'stalled' || phase === 'not-running' || phase === 'standby')
+      this.set(leader ? this.#running() : { ...passed, phase: 'standby', message: this.#standbyMessage })
+  }
+
+  #whyStill(state: ProjectionState, isRun: boolean): string {
+    const working = workingPosition(state)
+    if (!isRun)
+      return state.fault === undefined
+        ? say`No context runs the projection, which is at position ${working}. Call startProjection() in one of them.`
+        : say`No context runs the projection, which stopped: ${state.fault.message}`
+    const what = this.#status.leader
+      ? say`The handler for the event after position ${working} has been running`
+      : say`The leader (${state.owner || 'unknown'}) has stayed at position ${working}`
+    return say`${what} for ${Math.round(this.#progress.stillFor / 1000)} s.`
   }
 
   #rateAt(position: number): number {
@@ -133,7 +161,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     const { phase, message } = this.#status
     switch (report.type) {
       case 'waiting':
-        return { phase: 'standby', leader: false, message: undefined }
+        return { phase: 'standby', leader: false, message: this.#standbyMessage }
       // Its position is known when it is `loaded`. It is not live before that, and what keeps it from loading stays the
       // message.
       case 'leading':

@@ -113,13 +113,19 @@ export class StatusWatch<E extends EventShape> {
     try {
       const before = this.#progressReports
       const [state, end] = await Promise.all([target.state(), this.#store.head()])
-      status.stored(state, end, this.#progressReports !== before)
+      const isRun = !status.mayLackRunner(state, end) || (await this.#isHeld(target.key))
+      status.stored(state, end, this.#progressReports !== before, isRun)
       if (status.getSnapshot().phase === 'faulted') this.#compareFault(state)
     } catch (error) {
       // Closing, or a failure of the storage that the run itself reports once it runs.
       if (!this.#stopping.aborted && ['starting', 'standby'].includes(status.getSnapshot().phase))
         status.set({ message: messageOf(error), lastError: error })
     }
+  }
+
+  /** Without an answer of the coordinator, the lock counts as held. */
+  async #isHeld(key: string): Promise<boolean> {
+    return (await this.#store.coordinator.isHeld?.(key)) ?? true
   }
 
   #compareFault({ fault, position, rebuild, owner }: ProjectionState): void {

@@ -9,6 +9,7 @@ export interface ProjectionStatus {
    * - `'catching-up'`, `'live'`: this context runs it, and is behind or at the head
    * - `'retrying'`: an event or the storage failed and is tried again; see `lastError`
    * - `'stalled'`: behind, and not moving for five seconds; see `message`
+   * - `'not-running'`: behind for five seconds, and no context runs it. Rows can be read all the same
    * - `'paused'`: by `pause()`, in any context; stored
    * - `'faulted'`: stopped until `resume`, `skip` or `rebuild` is called; see `lastError`
    * - `'stopped'`: by `stop()` or the signal, in this context
@@ -20,6 +21,7 @@ export interface ProjectionStatus {
     | 'live'
     | 'retrying'
     | 'stalled'
+    | 'not-running'
     | 'paused'
     | 'faulted'
     | 'stopped'

@@ -2,6 +2,7 @@ import { openEventStore } from 'tidemark'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
+import { handlerQueriesContract } from './projection/handler-queries.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
@@ -15,6 +16,7 @@ const backend = {
 awaitedContract(backend)
 copiesContract(backend)
 countsContract(backend)
+handlerQueriesContract(backend)
 keysContract(backend)
 questionsContract(backend)
 selectionsContract(backend)

@@ -4,6 +4,7 @@ import { openEventStore as openMemory } from 'tidemark/memory'
 import { awaitedContract } from './projection/awaited.js'
 import { copiesContract } from './projection/copies.js'
 import { countsContract } from './projection/counts.js'
+import { handlerQueriesContract } from './projection/handler-queries.js'
 import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
@@ -20,6 +21,7 @@ for (const backend of [
   awaitedContract(backend)
   copiesContract(backend)
   countsContract(backend)
+  handlerQueriesContract(backend)
   keysContract(backend)
   questionsContract(backend)
   selectionsContract(backend)

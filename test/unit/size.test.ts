@@ -1,7 +1,7 @@
 // What an app pays for each import, and that it pays for nothing else.
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
-import { budgets, measureSize } from '../../scripts/size.mjs'
+import { appLayer, budgets, measureAppLayer, measureSize } from '../../scripts/size.mjs'
 
 test.for(budgets)(
   '$title is within its budget and brings nothing that it has no use for',
@@ -13,6 +13,10 @@ test.for(budgets)(
     expect(bytes, 'npm run size shows all of them').toBeLessThanOrEqual(each.budget)
   },
 )
+
+test('tidemark() is a thin layer over the functions', { timeout: 30_000 }, async () => {
+  expect(await measureAppLayer(), 'npm run size shows it').toBeLessThanOrEqual(appLayer.budget)
+})
 
 test('every function that is no error, helper of types or refusal has a budget of its own', () => {
   const small = ['ensure', 'refuse', 'table']

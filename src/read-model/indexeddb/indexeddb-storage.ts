@@ -24,7 +24,7 @@ import { ReadModelDatabase } from './database.js'
 import { everything, letterStore, rowStore, stateStore } from './layout.js'
 import { leftOutBefore } from './old-versions.js'
 import { PackMemory, packStampOf } from './pack-memory.js'
-import { askReaders, lettersAfter } from './questions.js'
+import { askRows, lettersAfter } from './questions.js'
 import type { TablePacks } from './packs.js'
 import { ordered, RowWrites, type OrderedChanges } from './row-writes.js'
 import type { Found, TableLayout } from './table-layout.js'
@@ -121,9 +121,9 @@ export class IndexedDbStorage implements ReadModelStorage {
       const upToIt: DeadLetterRecord[] =
         letter?.holdsStream === true ? await requested(letters.getAll(IDBKeyRange.upperBound(position))) : []
       const now = await Promise.all(
-        read.map(({ table, key }) => this.#database.table(transaction, slot, table).row(key)),
+        read.map(({ table, query }) => this.#database.table(transaction, slot, table).ask(query, true)),
       )
-      const rowsAsRead = read.every(({ row }, at) => equal(now[at] ?? null, row ?? null))
+      const rowsAsRead = read.every(({ answer }, at) => equal(now[at] ?? null, answer))
       const after = letterRemoved(this.#key, before, { letter, upToIt, rowsAsRead }, replay?.from)
       const writes = this.#writes(transaction, slot, changes)
       await writes.run(() => this.#database.state(transaction), new Slices())
@@ -159,8 +159,8 @@ export class IndexedDbStorage implements ReadModelStorage {
     })
   }
 
-  queries(asked: readonly TableQuery[]): Promise<Answers> {
-    return askReaders(this.#database, asked)
+  queries(asked: readonly TableQuery[], slot?: Slot): Promise<Answers> {
+    return askRows(this.#database, asked, slot)
   }
 
   letters(after: number, limit: number, slot?: Slot): Promise<DeadLetterRecord[]> {

@@ -1,4 +1,4 @@
-/** What readers ask of a read model: each question returns rows of one moment. */
+/** What is asked of the tables of a read model: all values are of one moment. */
 import { requested } from '../../platform/indexeddb.js'
 import { readsBackwards } from '../../platform/engine-quirks.js'
 import type { DeadLetterRecord } from '../../projection/target.js'
@@ -13,10 +13,11 @@ import { say } from '../../messages.js'
 
 type Turns = 'one' | 'several'
 
-/** `counting`: the state does not say how many rows there are. */
-export async function askReaders(
+/** By default of the slot that readers see. `counting`: the state does not say how many rows there are. */
+export async function askRows(
   database: ReadModelDatabase,
   asked: readonly TableQuery[],
+  slot?: Slot,
   counting = false,
 ): Promise<Answers> {
   const turns = asked.some(({ table, query }) => needsSeveralTurns(query, database, table, counting))
@@ -27,6 +28,7 @@ export async function askReaders(
     (transaction, slot) =>
       Promise.all(asked.map(({ table, query }) => database.table(transaction, slot, table).ask(query, counting))),
     turns ? 'several' : 'one',
+    slot,
   )
   let uncounted = false
   const all = values.map((value, at) => {
@@ -36,7 +38,7 @@ export async function askReaders(
     uncounted ||= count === undefined
     return count
   })
-  return uncounted ? askReaders(database, asked, true) : { values: all, state }
+  return uncounted ? askRows(database, asked, slot, true) : { values: all, state }
 }
 
 /** Dead letters after a position, in order; by default of the slot that readers see. */

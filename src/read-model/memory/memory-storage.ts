@@ -137,8 +137,8 @@ class MemoryStorage implements ReadModelStorage {
     const found = {
       letter: letters.get(position),
       upToIt: inOrder(letters),
-      rowsAsRead: (replay?.read ?? []).every(({ table, key, row }) =>
-        equal(this.#row(before.shown, table, key) ?? null, row ?? null),
+      rowsAsRead: (replay?.read ?? []).every(({ table, query, answer }) =>
+        equal(this.#query(before.shown, table, query) ?? null, answer),
       ),
     }
     const after = letterRemoved(this.#key, before, found, replay?.from)
@@ -171,10 +171,11 @@ class MemoryStorage implements ReadModelStorage {
       .at(-1)
   }
 
-  async queries(asked: readonly TableQuery[]): Promise<Answers> {
+  async queries(asked: readonly TableQuery[], slot?: Slot): Promise<Answers> {
     const state = this.#state
+    const answer = ({ table, query }: TableQuery) => this.#query(slot ?? state.shown, table, query)
     // Copies, as from a database: what an app does to its rows must not reach those of others.
-    return { values: asked.map(({ table, query }) => structuredClone(this.#query(state.shown, table, query))), state }
+    return { values: asked.map((one) => structuredClone(answer(one))), state }
   }
 
   async letters(after: number, limit: number, slot = this.#state.shown): Promise<DeadLetterRecord[]> {

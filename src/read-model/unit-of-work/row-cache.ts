@@ -26,6 +26,14 @@ export class RowCache {
     this.#complete = true
   }
 
+  get size(): number {
+    return this.#entries.size
+  }
+
+  entries(): Iterable<Entry> {
+    return this.#entries.values()
+  }
+
   get(mapKey: MapKey): Entry | undefined {
     const entry = this.#entries.get(mapKey)
     // The order matters only where something may have to go.

@@ -7,8 +7,11 @@ import { say } from '../../messages.js'
 import type { StandardSchema } from '../../events/catalogue.js'
 import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
-import { assertKey, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import type { Asked } from '../dead-letters.js'
+import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
+import { keyOfRow } from '../row-key.js'
 import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { kept, taken, type Entry } from './rows.js'
@@ -18,23 +21,19 @@ import { kept, taken, type Entry } from './rows.js'
  */
 export const readsBeforeWhole = 16
 
+/** Of a table that is remembered whole, up to this many rows are searched in memory: an index finds more as quickly. */
+const searchedInMemory = 1024
+
 /** How many rows one request asks for: finding more takes longer than a page may be kept waiting. */
 const keysAtOnce = 1024
-
-/** A row as it was read. */
-export interface RowRead {
-  readonly table: string
-  readonly key: RowKey
-  readonly row: unknown
-}
 
 export interface TableWorkOptions {
   /** The table has no rows. */
   readonly empty: boolean
   /** What warnings call the projection. */
   readonly owner?: string
-  /** Every row that is read is added to it. Rows are then read one by one, and only those that are asked for. */
-  readonly read?: RowRead[] | undefined
+  /** Every answer is added to it. Rows are then read one by one, and only those that are asked for. */
+  readonly read?: Asked[] | undefined
 }
 
 export class TableWork {
@@ -43,7 +42,8 @@ export class TableWork {
   /** Checks a row, and returns it as it is stored: see {@link rowCheck}. */
   readonly checked: (row: unknown) => unknown
   readonly #source: RowSource
-  readonly #read: RowRead[] | undefined
+  readonly definition: Selectable
+  readonly #read: Asked[] | undefined
   readonly #cache: RowCache
   readonly #keyOfRow: string
   readonly #indexes: IndexWatch | undefined
@@ -70,6 +70,7 @@ export class TableWork {
     { empty, owner = '', read }: TableWorkOptions,
   ) {
     this.#name = name
+    this.definition = definition
     this.#read = read
     if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
     this.#keyName = definition.key
@@ -128,8 +129,40 @@ export class TableWork {
     missing.sort(compareKeys)
     for (let from = 0; from < missing.length; from += keysAtOnce) {
       const keys = missing.slice(from, from + keysAtOnce)
+      const commits = this.#commits
       const rows = await this.#source.rows(this.#name, keys)
+      // A handler that did not wait: what was read may be old.
+      if (this.#commits !== commits) return
       for (const [at, key] of keys.entries()) this.#remember(key, rows[at])
+    }
+  }
+
+  /** The rows that a selection finds, as they are now; nothing where only the storage knows. */
+  knownSelection(selection: Selection): Entry[] | undefined {
+    return this.#cache.isComplete && this.#cache.size <= searchedInMemory
+      ? this.#laidOver(selection, this.#cache.entries())
+      : undefined
+  }
+
+  /** The same of stored rows, with those that are to be committed laid over. */
+  async select(selection: Selection): Promise<Entry[]> {
+    const { limit = Infinity } = selection
+    for (let most = limit; ;) {
+      const commits = this.#commits
+      const asked = { ...selection, limit: most }
+      const rows = await this.#source.select(this.#name, asked)
+      if (this.#commits !== commits) continue
+      const stored = rows.map((row) => this.#stored(row as object))
+      this.#read?.push({
+        table: this.#name,
+        query: { kind: 'all', options: asked },
+        answer: stored.map(({ row }) => row),
+      })
+      const found = this.#laidOver(selection, stored)
+      // Of the stored rows some are deleted, or are somewhere else now: the next ones take their places.
+      if (rows.length < most || stored.filter(({ key }) => !this.#pending.has(mapKeyOf(key))).length >= limit)
+        return found
+      most *= 2
     }
   }
 
@@ -202,10 +235,26 @@ export class TableWork {
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null || Array.isArray(row))
       throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`must be an object.`)
-    // What is inherited is not stored.
-    const key = Object.hasOwn(row, this.#keyName) ? (row as Record<string, unknown>)[this.#keyName] : undefined
-    assertKey(key, this.#keyOfRow)
-    return key
+    return keyOfRow(this.#keyName, row, this.#keyOfRow)
+  }
+
+  #laidOver(selection: Selection, stored: Iterable<Entry>): Entry[] {
+    const rows: Entry[] = [...this.#pending.values()]
+    for (const entry of stored) if (!this.#pending.has(mapKeyOf(entry.key))) rows.push(entry)
+    return select(
+      selection,
+      this.definition,
+      rows.filter(({ row }) => row !== null),
+    )
+  }
+
+  /** A row that was read with others; remembered, since it is likely to be changed next. */
+  #stored(row: object): Entry {
+    const key = this.keyOf(row)
+    const mapKey = mapKeyOf(key)
+    let entry = this.#cache.get(mapKey)
+    if (entry === undefined) this.#cache.set(mapKey, (entry = kept(key, row, this.#name)))
+    return entry
   }
 
   #write(entry: Entry): void {
@@ -217,7 +266,7 @@ export class TableWork {
   #remember(key: RowKey, row: unknown): Entry {
     const own = copyOfKey(key)
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
-    this.#read?.push({ table: this.#name, key: own, row: entry.row })
+    this.#read?.push({ table: this.#name, query: { kind: 'get', key: own }, answer: entry.row })
     this.#cache.set(mapKeyOf(key), entry)
     return entry
   }

@@ -2,7 +2,8 @@
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { TableWriter } from '../define.js'
-import { assertKey, type RowKey } from '../keys.js'
+import { assertKey, checkedKeys, type RowKey } from '../keys.js'
+import { checkedSelection, type QueryOptions, type Selection } from '../selection.js'
 import { handedOut, type Entry } from './rows.js'
 import type { TableWork } from './table-work.js'
 
@@ -18,7 +19,7 @@ export interface Invocation {
   /** The storage failed to read a row: what the handler does after that does not count. */
   readFailure: { readonly error: unknown } | undefined
   /** Reads what is not known. */
-  readonly load: (event: Invocation, table: TableWork, key: RowKey) => Promise<Entry>
+  readonly load: <T>(event: Invocation, read: () => Promise<T>) => Promise<T>
 }
 
 /** Of one table, for one event: what is used after that is refused. Its methods may be taken out of it. */
@@ -36,7 +37,25 @@ class RowWriter implements TableWriter<unknown> {
   readonly get = async (key: RowKey): Promise<unknown> => {
     const entry = this.#known(key)
     if (__DEV__ && entry !== undefined) await this.#takeAWhile()
-    return handedOut(entry ?? (await this.#load(key)))
+    return handedOut(entry ?? (await this.#load(() => this.#table.load(key))))
+  }
+
+  readonly getMany = async (given: readonly RowKey[]): Promise<unknown[]> => {
+    this.#asks()
+    const keys = checkedKeys(given, this.#name)
+    if (keys.some((key) => this.#table.known(key) === undefined)) await this.#load(() => this.#table.loadAll(keys))
+    else if (__DEV__) await this.#takeAWhile()
+    return Promise.all(
+      keys.map(async (key) => handedOut(this.#table.known(key) ?? (await this.#load(() => this.#table.load(key))))),
+    )
+  }
+
+  readonly getAll = async (given: QueryOptions = {}): Promise<unknown[]> => {
+    this.#asks()
+    const selection = checkedSelection(this.#name, this.#table.definition, given)
+    const known = selection === undefined ? [] : this.#table.knownSelection(selection)
+    if (__DEV__ && known !== undefined) await this.#takeAWhile()
+    return (known ?? (await this.#load(() => this.#table.select(selection as Selection)))).map(handedOut)
   }
 
   readonly put = (row: unknown): void => {
@@ -51,7 +70,7 @@ class RowWriter implements TableWriter<unknown> {
       entry = this.#table.known(key)
     }
     if (entry === undefined) {
-      entry = await this.#load(key)
+      entry = await this.#load(() => this.#table.load(key))
       // Updates of one row in parallel: each starts from what the one before it left.
       entry = this.#table.known(key) ?? entry
     }
@@ -68,17 +87,21 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   #known(key: RowKey): Entry | undefined {
-    this.#assertOpen()
+    this.#asks()
     this.#assertKey(key)
-    this.#event.asked = this.#name
     return this.#table.known(key)
   }
 
-  async #load(key: RowKey): Promise<Entry> {
+  #asks(): void {
+    this.#assertOpen()
+    this.#event.asked = this.#name
+  }
+
+  async #load<T>(read: () => Promise<T>): Promise<T> {
     const event = this.#event
     event.loading += 1
     try {
-      return await event.load(event, this.#table, key)
+      return await event.load(event, read)
     } finally {
       event.loading -= 1
     }

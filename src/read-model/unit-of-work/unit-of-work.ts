@@ -4,12 +4,12 @@ import { isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
 import type { Applying } from '../../projection/target.js'
 import { projectionKey, type Projection, type TableDefinition } from '../define.js'
-import { assertKey, type MapKey, type RowKey } from '../keys.js'
+import { assertKey, type MapKey } from '../keys.js'
 import type { Entry } from './rows.js'
-import type { RowsRead } from '../dead-letters.js'
+import type { Asked } from '../dead-letters.js'
 import type { RowChanges } from '../state.js'
 import type { RowSource } from '../storage.js'
-import { TableWork, type RowRead } from './table-work.js'
+import { TableWork } from './table-work.js'
 import { EventWork, notAwaited } from './event-work.js'
 import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
@@ -29,8 +29,8 @@ export class UnitOfWork<E extends EventShape> {
   /** Made again by a reset, so that a handler which returns late changes only tables that are no longer used. */
   #tables: ReadonlyMap<string, TableWork> = new Map()
   readonly #storageErrors = new WeakSet<object>()
-  /** Every row that was read from the storage, if the caller asked for that. */
-  readonly #read: RowRead[] | undefined
+  /** Every answer of the storage, if the caller asked for that. */
+  readonly #read: Asked[] | undefined
   #preparedMuch = false
   #wantsPreparing = false
 
@@ -70,7 +70,7 @@ export class UnitOfWork<E extends EventShape> {
   }
 
   /** What was read of the storage, if it was to be remembered. */
-  get read(): RowsRead {
+  get read(): readonly Asked[] {
     return this.#read ?? []
   }
 
@@ -139,23 +139,25 @@ export class UnitOfWork<E extends EventShape> {
       const table = at.tables.get(fold.table) as TableWork
       const known = table.known(key)
       if (known === undefined) {
-        return at.load(at, table, key).then((entry) => {
-          evolve(table, fold, key, entry, event)
-          return this.#fold(event, at, index + 1)
-        })
+        return at
+          .load(at, () => table.load(key))
+          .then((entry) => {
+            evolve(table, fold, key, entry, event)
+            return this.#fold(event, at, index + 1)
+          })
       }
       evolve(table, fold, key, known, event)
     }
   }
 
-  /** Reads a row for an event. */
-  readonly #load = async (event: Invocation, table: TableWork, key: RowKey): Promise<Entry> => {
-    const entry = await this.#asked(table.load(key)).catch((error: unknown) => {
+  /** Reads rows for an event. */
+  readonly #load = async <T>(event: Invocation, read: () => Promise<T>): Promise<T> => {
+    const found = await this.#asked(read()).catch((error: unknown) => {
       event.readFailure = { error }
       throw error
     })
     if (event.open) this.#handlers.resume()
-    return entry
+    return found
   }
 
   /** Remembers that a failure was the storage's, so that no event is blamed for it. */

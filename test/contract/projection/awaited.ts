@@ -99,7 +99,7 @@ export function awaitedContract({ name, open }: Backend): void {
       const { position } = await store.append({ stream: 's', events: [added('a', 1)] })
       await expect(running.caughtUp(position, { timeout: 20_000 })).rejects.toMatchObject({
         position: 1,
-        message: expect.stringContaining('Await every get() and update()'),
+        message: expect.stringContaining('Await every get(), getMany(), getAll() and update()'),
       })
       await running.stop()
       await store.close()

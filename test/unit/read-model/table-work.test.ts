@@ -3,7 +3,8 @@ import { expect, test, vi } from 'vitest'
 import { table } from 'tidemark'
 import { maxCachedRows } from '../../../src/read-model/unit-of-work/row-cache.js'
 import type { RowSource } from '../../../src/read-model/storage.js'
-import { readsBeforeWhole, TableWork, type RowRead } from '../../../src/read-model/unit-of-work/table-work.js'
+import type { Asked } from '../../../src/read-model/dead-letters.js'
+import { readsBeforeWhole, TableWork } from '../../../src/read-model/unit-of-work/table-work.js'
 
 interface Row {
   readonly id: number
@@ -15,6 +16,7 @@ const sourceOf = ({ row, rows, whole, lastKey }: ReturnType<typeof large>['sourc
   rows: async (_table, keys) => (keys.length === 1 ? [await row(keys[0])] : rows(keys)),
   wholeTable: (_table, most) => whole(most),
   lastKey: () => lastKey(),
+  select: () => Promise.reject(new Error('not asked for')),
 })
 
 /** A table of rows with even keys, from 0 to before `end`; it is read as a whole only if `small`. */
@@ -219,7 +221,7 @@ test('single reads are counted: after so many the whole table is asked for, once
 
 test('where every row that is read is told of, rows are read one by one, and no more than asked for', async () => {
   const { source } = large({ end: 100, small: true })
-  const read: RowRead[] = []
+  const read: Asked[] = []
   const work = new TableWork('rows', table<Row>({ key: 'id' }), sourceOf(source), { empty: false, read })
   for (let at = 0; at < 2 * readsBeforeWhole; at += 1) await work.load(at)
   await work.loadAll(Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at))
@@ -228,7 +230,7 @@ test('where every row that is read is told of, rows are read one by one, and no 
     [
       ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => at),
       ...Array.from({ length: 2 * readsBeforeWhole }, (_, at) => 50 + at),
-    ].map((key) => ({ table: 'rows', key, row: key % 2 === 0 ? { id: key, n: 0 } : null })),
+    ].map((key) => ({ table: 'rows', query: { kind: 'get', key }, answer: key % 2 === 0 ? { id: key, n: 0 } : null })),
   )
 })
 

@@ -26,6 +26,7 @@ const source = (stored: (key: unknown) => Promise<unknown>): RowSource => ({
   rows: (_table, keys) => Promise.all(keys.map(stored)),
   wholeTable: () => Promise.reject(new Error('not asked for')),
   lastKey: () => Promise.reject(new Error('not asked for')),
+  select: () => Promise.reject(new Error('not asked for')),
 })
 
 /** `on` is the handler; single rows are read from `stored`, when it answers. */

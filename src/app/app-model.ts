@@ -1,0 +1,97 @@
+/** A model of an app, which is there before its store is open. */
+import type { EventShape } from '../events/event.js'
+import { projectionKey, type Projection, type Tables } from '../read-model/define.js'
+import type { OpenView, ReadModelView } from '../reading/read-model-view.js'
+import { viewCalls } from '../reading/view-calls.js'
+import type { ProjectionHandle } from '../running/handle.js'
+import { nothingKnown } from '../running/status-keeper.js'
+import type { ProjectionStatus, StatusStore } from '../running/status.js'
+import type { AppCore } from './app-core.js'
+import type { AppModel } from './app-types.js'
+import { lazyLive, type LazySource } from './lazy-live.js'
+import type { OpenModel } from './open-app.js'
+
+export function appModel<E extends EventShape>(core: AppCore<E>, name: string, definition: Projection): AppModel {
+  const opened = (): OpenModel | undefined => core.opened?.models.get(name)
+  const model = async (): Promise<OpenModel> => (await core.use()).models.get(name) as OpenModel
+  const view = async (): Promise<OpenView<Tables>> => (await model()).view.use()
+  const handle = async (): Promise<ProjectionHandle> => (await model()).handle()
+  const source: LazySource<OpenView<Tables>> = {
+    view: () => opened()?.view.value,
+    use: view,
+    follow: (listener) => core.follow(listener),
+    failure: () => core.failure ?? opened()?.view.error,
+    failed: core.failed,
+  }
+  const { tables, live, close } = viewCalls(
+    definition.tables,
+    projectionKey(definition),
+    {
+      ask: async (...asked) => (await view()).ask(...asked),
+      make: (query, rested) => lazyLive(source, (open) => open.make(query, rested)),
+    },
+    core.config.clock,
+  )
+  core.ended.add(close)
+  const members: Omit<ReadModelView<Tables> & ProjectionHandle, 'close' | 'stop' | typeof Symbol.asyncDispose> = {
+    tables,
+    live,
+    position: async () => (await view()).position(),
+    status: lazyStatus(core, opened),
+    caughtUp: async (...given) => (await handle()).caughtUp(...given),
+    pause: async () => (await handle()).pause(),
+    resume: async () => (await handle()).resume(),
+    skip: async (position) => (await handle()).skip(position),
+    rebuild: async (options) => (await handle()).rebuild(options),
+    async *deadLetters() {
+      yield* (await handle()).deadLetters()
+    },
+  }
+  return { ...tables, ...members } as AppModel
+}
+
+/** The status of a model: that of its projection, once it is started. */
+function lazyStatus<E extends EventShape>(
+  core: AppCore<E>,
+  opened: () => OpenModel | undefined,
+): StatusStore<ProjectionStatus> {
+  const stopped: ProjectionStatus = Object.freeze({ ...nothingKnown, phase: 'stopped' })
+  const getSnapshot = () => opened()?.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown)
+  return {
+    getSnapshot,
+    getServerSnapshot: () => nothingKnown,
+    subscribe: (listener) => followStatuses(core, () => [opened()?.status], getSnapshot, listener),
+  }
+}
+
+/** Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. */
+export function followStatuses<E extends EventShape>(
+  core: AppCore<E>,
+  statuses: () => readonly (StatusStore<ProjectionStatus> | undefined)[],
+  getSnapshot: () => unknown,
+  listener: () => void,
+): () => void {
+  let shown = getSnapshot()
+  let followed: unknown
+  const undo: (() => void)[] = []
+  const tell = () => {
+    const next = getSnapshot()
+    if (next === shown) return
+    shown = next
+    listener()
+  }
+  const follow = () => {
+    if (followed !== core.opened) {
+      followed = core.opened
+      for (const each of undo.splice(0)) each()
+      for (const status of statuses()) if (status !== undefined) undo.push(status.subscribe(tell))
+    }
+    tell()
+  }
+  const unfollow = core.follow(follow)
+  follow()
+  return () => {
+    unfollow()
+    for (const each of undo.splice(0)) each()
+  }
+}

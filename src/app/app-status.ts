@@ -1,0 +1,84 @@
+/** The one status of an app, made of those of its projections. Pure. */
+import { messageOf } from '../errors.js'
+import type { ProjectionStatus } from '../running/status.js'
+
+/** The state of an app, as this context knows it: that of the model that is worst off. */
+export interface AppStatus<Name extends string = string> {
+  /**
+   * - `'idle'`: not used yet
+   * - `'opening'`: the store is being opened, or nothing is known of a model yet
+   * - `'live'`: every model is at the head, whichever context runs it
+   * - `'behind'`: a model is behind and works, or is being rebuilt
+   * - `'stalled'`: a model does not move: stalled, paused, faulted, or no context runs it
+   * - `'failed'`: the store does not open; see `error`
+   * - `'closed'`: by `close()`, or because newer code of the app took over
+   */
+  readonly phase: 'idle' | 'opening' | 'live' | 'behind' | 'stalled' | 'failed' | 'closed'
+  /** How many events that model is behind the log. */
+  readonly behind: number
+  /** Which model, or the name of a plain projector. Absent while all are live. */
+  readonly model?: string
+  /** Why it does not move, in words. */
+  readonly message?: string
+  readonly error?: unknown
+  /** The status of each model. */
+  readonly models: { readonly [N in Name]: ProjectionStatus }
+}
+
+/** From the worst. */
+const ranks = ['stalled', 'opening', 'behind', 'live'] as const
+
+/** What a projection's status means for an app. */
+export function appPhaseOf({ phase, behind, rebuilding }: ProjectionStatus): (typeof ranks)[number] {
+  switch (phase) {
+    case 'stalled':
+    case 'not-running':
+    case 'paused':
+    case 'faulted':
+    case 'stopped':
+      return 'stalled'
+    case 'starting':
+      return 'opening'
+    case 'retrying':
+      return 'behind'
+    default:
+      return behind > 0 || rebuilding !== undefined ? 'behind' : 'live'
+  }
+}
+
+/** The status of an app whose store is open. `others`: of plain projectors, by name. */
+export function appStatus(
+  models: { readonly [name: string]: ProjectionStatus },
+  others: { readonly [name: string]: ProjectionStatus } = {},
+): AppStatus {
+  let worst: readonly [name: string, status: ProjectionStatus] | undefined
+  const rank = (status: ProjectionStatus) => ranks.indexOf(appPhaseOf(status))
+  for (const each of [...Object.entries(models), ...Object.entries(others)]) {
+    const by = worst === undefined ? -1 : rank(each[1]) - rank(worst[1]) || worst[1].behind - each[1].behind
+    if (by < 0) worst = each
+  }
+  if (worst === undefined) return { phase: 'live', behind: 0, models }
+  const [model, status] = worst
+  const { behind, message, lastError } = status
+  const phase = appPhaseOf(status)
+  return {
+    phase,
+    behind,
+    ...(phase !== 'live' && { model }),
+    ...(phase !== 'live' && message !== undefined && { message }),
+    ...(phase !== 'live' && lastError !== undefined && { error: lastError }),
+    models,
+  }
+}
+
+/** The status of an app whose store is not open. */
+export const notOpen = (
+  phase: 'idle' | 'opening' | 'failed' | 'closed',
+  models: { readonly [name: string]: ProjectionStatus },
+  error?: unknown,
+): AppStatus => ({
+  phase,
+  behind: 0,
+  ...(error !== undefined && { message: messageOf(error), error }),
+  models,
+})

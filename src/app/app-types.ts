@@ -1,0 +1,192 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** What an app of `tidemark()` is made of, and what it offers. */
+import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from '../commands/command.js'
+import type { ExecuteOptions } from '../commands/execute.js'
+import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventShape, NewEvent } from '../events/event.js'
+import type { FitsStore, Reads } from '../events/fits.js'
+import type { Literal, Literals } from '../events/literals.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  Durability,
+  EventStore,
+  StreamAppendOptions,
+  StreamWrite,
+} from '../log/event-store.js'
+import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
+import type { Clock } from '../platform/clock.js'
+import type { ProjectionOptions } from '../projection/config.js'
+import type { Projector } from '../projection/projector.js'
+import type { Projection, Tables } from '../read-model/define.js'
+import type { LiveTables } from '../reading/live-tables.js'
+import type { ReadModelView } from '../reading/read-model-view.js'
+import type { ProjectionHandle } from '../running/handle.js'
+import type { StatusStore } from '../running/status.js'
+import type { AppStatus } from './app-status.js'
+import type { ReservedModelName } from './model-names.js'
+
+/** Read models by name, as `tidemark()` takes them. */
+export type Models = { readonly [name: string]: unknown }
+
+/** `unknown` if a model fits a store of `E`, otherwise a text that says why it does not. */
+export type FitModel<E extends EventShape, P> =
+  P extends Projection<infer Own extends EventShape, infer _ extends Tables, infer R extends Reads>
+    ? FitsStore<E, Own, R>
+    : 'It must come from defineProjection.'
+
+/** Models that fit a store of `E`, and have names that are free: a misfit becomes a text that says why. */
+export type FitAll<M, E extends EventShape> = {
+  readonly [N in keyof M]: N extends ReservedModelName | '' | `$${string}`
+    ? `'${N}' is a reserved name: rename the model`
+    : FitModel<E, M[N]>
+}
+
+/** The tables of a model. */
+export type TablesOf<P> = P extends { readonly tables: infer T extends Tables } ? T : Tables
+
+/** What `tidemark()` takes. */
+export interface AppOptions<E extends EventShape, M extends Models = Models> {
+  /**
+   * What the store is called on this origin. A function is called at each opening: put the user into the name where
+   * several share a device, and call `reopen` when another one logs in.
+   */
+  readonly name: string | (() => string)
+  /** The app's events, from `defineEvents`. */
+  readonly events: EventCatalogue<E>
+  /** Its read models, from `defineProjection`, by the names that they get in the app. @default none */
+  readonly models?: M & FitAll<M, E>
+  /** Opens the store; that of `tidemark/memory` in tests and in Node. @default openEventStore */
+  readonly open?: (options: EventStoreOptions<E>) => Promise<TidemarkStore<E>>
+  /** For every append that does not say otherwise. @default 'strict' */
+  readonly durability?: Durability
+  /** Plain projectors that run as well, where `run` is true. @default none */
+  readonly projectors?: readonly Projector<E>[]
+  /**
+   * Whether this context may run the models, once the app is used. Somewhere one has to.
+   * @default true, and false in service workers, where `catchUp` does the work
+   */
+  readonly run?: boolean
+  /**
+   * Called once with each error that no promise carries: an opening that a subscription began, a projection that
+   * stopped, a live query that failed. @default console.error
+   */
+  readonly onError?: (error: unknown) => void
+  /**
+   * `import.meta.hot`, or anything truthy, while you develop: newer code of the app takes over from older, in this page
+   * and in other tabs, and an edited model is folded again. @default off
+   */
+  readonly hot?: unknown
+  /** For tests: drives all pauses and limits. @default the clock of this context */
+  readonly clock?: Clock
+}
+
+/** When a write of an app resolves. */
+export interface UntilOptions {
+  /**
+   * `'stored'`: once it is stored. `'visible'`: once it is in the rows of every model that handles its events, and the
+   * live queries of this context that it touched show it. Waiting never rejects, because the events are stored by then:
+   * `visible` in the result says whether it came to that. @default 'stored'
+   */
+  readonly until?: 'stored' | 'visible'
+  /** The longest wait for that, ms. @default 5000 */
+  readonly timeout?: number
+}
+
+/** What the `append` of an app resolves with. */
+export interface AppAppendResult extends AppendResult {
+  /**
+   * Only with `until: 'visible'`: the rows show it. False after `timeout`, and immediately if a model that handles it is
+   * paused, faulted or run by no context.
+   */
+  readonly visible?: boolean
+}
+
+/** What the `execute` of an app resolves with. `visible`: see {@link AppAppendResult}. */
+export type AppCommandResult<E extends EventShape = EventShape, R = unknown> =
+  | (Extract<CommandResult<E, R>, { readonly type: 'accepted' }> & { readonly visible?: boolean })
+  | Extract<CommandResult<E, R>, { readonly type: 'refused' }>
+
+/** What `catchUp` takes. */
+export type CatchUpOptions = Pick<ProjectionOptions, 'budget' | 'signal'>
+
+/** A model of an app: its tables by name, live queries, its status, and what can be done with its projection. */
+export type AppModel<T extends Tables = Tables> = LiveTables<T> &
+  Omit<ReadModelView<T>, 'close' | typeof Symbol.asyncDispose> &
+  Omit<ProjectionHandle, 'stop' | typeof Symbol.asyncDispose>
+
+/** The models of an app, by name. */
+export type AppModels<M> = { readonly [N in keyof M]: AppModel<TablesOf<M[N]>> }
+
+/** What an app has next to its models. */
+export interface AppMembers<E extends EventShape, M> extends Pick<EventStore<E>, 'read' | 'readStream' | 'head'> {
+  /**
+   * Stores events, as the `append` of a store.
+   *
+   * @example
+   * await shop.append([{ stream: 'basket-1', events: [events.ItemAdded({ sku: 'A1', quantity: 2 })] }], { until: 'visible' })
+   */
+  append(
+    writes: StreamWrite<E> | readonly StreamWrite<E>[],
+    options?: AppendOptions<E> & UntilOptions & { readonly expectedVersion?: never },
+  ): Promise<AppAppendResult>
+  /**
+   * The same for one stream.
+   *
+   * @example
+   * await shop.append('basket-1', events.ItemAdded({ sku: 'A1', quantity: 2 }), { until: 'visible' })
+   */
+  append(
+    stream: string,
+    events: NewEvent<E> | readonly NewEvent<E>[],
+    options?: StreamAppendOptions<E> & UntilOptions,
+  ): Promise<AppAppendResult>
+  /** Executes a command, as the function `execute`. */
+  execute<S, const D extends Decision<E>, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+    command: Command<E, S, D, Next>,
+    options?: ExecuteOptions & UntilOptions,
+  ): Promise<AppCommandResult<E, ReasonOf<D>>>
+  /** The same, for a command that is typed by its own events: see `FitsCommand`. */
+  execute<S, const D extends Decision<Own>, Own extends EventShape = E>(
+    command: Command<Own, S, D> & FitsCommand<E, Own, D>,
+    options?: ExecuteOptions & UntilOptions,
+  ): Promise<AppCommandResult<Own, ReasonOf<D>>>
+  /** The models once more, for generic code: `shop.models.baskets` is `shop.baskets`. */
+  readonly models: AppModels<M>
+  /** The state of the model that is worst off, and of each. Subscribing opens the app. */
+  readonly status: StatusStore<AppStatus<keyof M & string>>
+  /**
+   * Opens the app. Resolves with the store once every model can be read, caught up or not.
+   *
+   * @throws what `openEventStore` and `openReadModel` throw
+   */
+  ready(): Promise<TidemarkStore<E>>
+  /**
+   * Closes the store, so that no row of it is shown any more, reads `name()` again and opens that one. Every snapshot is
+   * `'loading'` immediately, and subscriptions stay. Call it at login and logout, in each tab.
+   *
+   * @example
+   * const shop = tidemark({ name: () => `shop-${currentUser()}`, events, models: { baskets } })
+   * await shop.reopen()
+   */
+  reopen(): Promise<TidemarkStore<E>>
+  /**
+   * Runs every model up to the head, one after the other, within one budget, and ends: for service workers. Where
+   * another context runs a model, that one does the work.
+   *
+   * @throws the first error of a model that failed, once the others were run
+   *
+   * @example
+   * addEventListener('sync', (event) => event.waitUntil(shop.catchUp({ budget: { maxTime: 20_000 } })))
+   */
+  catchUp(options?: CatchUpOptions): Promise<void>
+  /** Ends the app in this context, for good. What was applied is stored first. */
+  close(): Promise<void>
+  /** The same as `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * An app: its store, its read models and what runs them, as one object.
+ */
+export type TidemarkApp<E extends EventShape, M = {}> = AppMembers<E, M> & AppModels<M>

@@ -1,0 +1,96 @@
+/** A live query that exists before its store is open, and outlives it. */
+import { listenerSet } from '../platform/listeners.js'
+import { optional } from '../platform/promises.js'
+import type { LiveQuery } from '../reading/live-query.js'
+import { loading, type LiveSnapshot } from '../reading/live-snapshot.js'
+
+/** What a lazy query knows of the view that it will belong to. `V` is the view. */
+export interface LazySource<V extends object> {
+  /** The view, while it is open. */
+  view(): V | undefined
+  /** Opens it, for a call of the app. */
+  use(): Promise<V>
+  /** Something subscribed: opens it. Calls back whenever `view` or `failure` may be another one. */
+  follow(listener: () => void): () => void
+  /** Why there is no view: the last try to open it failed, or there will never be one. */
+  failure(): unknown
+  /** A query failed while it had subscribers. */
+  failed(error: unknown): void
+}
+
+/** Is `'loading'` and starts nothing, until it is used. */
+export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view: V) => LiveQuery<A>): LiveQuery<A> {
+  let inner: LiveQuery<A> | undefined
+  /** The view that `inner` belongs to. */
+  let of: V | undefined
+  let stop: (() => void) | undefined
+  let unfollow: (() => void) | undefined
+  let opening: Promise<A> | undefined
+  let failure: LiveSnapshot<A> | undefined
+  let shown: LiveSnapshot<A> | undefined
+  const listeners = listenerSet()
+
+  const query = (): LiveQuery<A> | undefined => {
+    const view = source.view()
+    if (view === of) return inner
+    stop?.()
+    stop = undefined
+    of = view
+    return (inner = view && make(view))
+  }
+  const getSnapshot = (): LiveSnapshot<A> => {
+    const found = query()
+    if (found !== undefined) return found.getSnapshot()
+    const error = source.failure()
+    if (error === undefined) return loading
+    if (failure?.error !== error) failure = { status: 'error', data: undefined, error, stale: false }
+    return failure
+  }
+  const tell = () => {
+    const next = getSnapshot()
+    if (next === shown) return
+    shown = next
+    if (next.status === 'error') source.failed(next.error)
+    listeners.tell()
+  }
+  /** Follows the query of the view that is open now. */
+  const connect = () => {
+    const found = query()
+    if (stop === undefined && found !== undefined) stop = found.subscribe(tell)
+    tell()
+  }
+  return {
+    subscribe(listener) {
+      const remove = listeners.add(listener)
+      if (unfollow === undefined) {
+        shown = getSnapshot()
+        unfollow = source.follow(connect)
+        connect()
+      }
+      return () => {
+        if (!remove() || listeners.size > 0) return
+        unfollow?.()
+        stop?.()
+        unfollow = stop = undefined
+      }
+    },
+    getSnapshot,
+    getServerSnapshot: () => loading,
+    ready() {
+      const found = query()
+      if (found !== undefined) return found.ready()
+      opening ??= optional(
+        source.use().then((view) => {
+          // Of the view that was asked for, also if another one is open by now.
+          return view === source.view() ? (query() as LiveQuery<A>).ready() : make(view).ready()
+        }),
+      )
+      const mine = opening
+      const over = () => {
+        if (opening === mine) opening = undefined
+      }
+      mine.then(over, over)
+      return mine
+    },
+  }
+}

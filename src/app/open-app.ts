@@ -1,0 +1,200 @@
+/** What an app has open: one store, its models and its projectors, until they are closed. */
+import { hasCode, messageOf } from '../errors.js'
+import type { EventCatalogue } from '../events/catalogue.js'
+import type { EventShape } from '../events/event.js'
+import type { Durability } from '../log/event-store.js'
+import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
+import type { Clock } from '../platform/clock.js'
+import type { Projector } from '../projection/projector.js'
+import type { RunningCode } from '../read-model/code.js'
+import type { Projection, Tables } from '../read-model/define.js'
+import { openView, type OpenView } from '../reading/read-model-view.js'
+import type { ProjectionHandle } from '../running/handle.js'
+import { startModel, startProjection, type ModelRun } from '../running/start-projection.js'
+import { definitionText } from '../running/definitions.js'
+import { nothingKnown } from '../running/status-keeper.js'
+import type { ProjectionStatus, StatusStore } from '../running/status.js'
+import { Attempts } from './attempts.js'
+import { newestCode, textHash } from './newest-code.js'
+import { heldStore, shareRun, type HeldStore } from './shared-runs.js'
+
+/** The options of an app, checked and complete. */
+export interface AppConfig<E extends EventShape> {
+  readonly name: string | (() => string)
+  readonly events: EventCatalogue<E>
+  readonly models: { readonly [name: string]: Projection }
+  readonly projectors: readonly Projector<E>[]
+  readonly durability: Durability | undefined
+  readonly clock: Clock
+  readonly hot: boolean
+  /** The store is opened by `openEventStore`. */
+  readonly needsIndexedDb: boolean
+  open(options: EventStoreOptions<E>): Promise<TidemarkStore<E>>
+  /** Whether this context runs the models. */
+  runs(): boolean
+}
+
+/** What is open tells the app. */
+export interface AppHooks {
+  /** Something is subscribed. */
+  isWanted(): boolean
+  /** A view was opened, or could not be. */
+  changed(): void
+  /** An error that no promise carries. */
+  failed(error: unknown): void
+}
+
+/** A model of an open app. */
+export interface OpenModel {
+  readonly definition: Projection
+  readonly status: StatusStore<ProjectionStatus>
+  readonly view: Attempts<OpenView<Tables>>
+  /** @throws why this app does not run the model */
+  handle(): ProjectionHandle
+}
+
+/** An app that is open. */
+export interface Opened<E extends EventShape> {
+  readonly store: TidemarkStore<E>
+  readonly runs: boolean
+  readonly models: ReadonlyMap<string, OpenModel>
+  readonly projectors: readonly { readonly name: string; readonly handle: ProjectionHandle }[]
+  close(): Promise<void>
+}
+
+/** Errors of one model that a later try meets again. */
+const isLasting = (error: unknown): boolean =>
+  hasCode(
+    error,
+    'already-running',
+    'closed',
+    'definition-changed',
+    'invalid-argument',
+    'storage-unavailable',
+    'unsupported-format',
+  )
+
+/** When the code of an app ran that is being developed, and the code that it took over from. */
+export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
+
+/** Starts what belongs to a store that was opened. */
+export function startApp<E extends EventShape>(
+  store: TidemarkStore<E>,
+  config: AppConfig<E>,
+  hooks: AppHooks,
+  hot: HotRun | undefined,
+): Opened<E> {
+  const held = heldStore(store)
+  const letGo = held.hold()
+  const ends: (() => unknown)[] = []
+  const runs = config.runs()
+  const models = new Map<string, OpenModel>()
+  for (const [name, definition] of Object.entries(config.models))
+    models.set(name, openModel({ held, name, definition, config, hooks, runs, ends, hot }))
+  const projectors = (runs ? config.projectors : []).map((projector) => {
+    const handle = startProjection(store, projector, { clock: config.clock })
+    ends.push(() => handle.stop(), tellFaults(handle.status, hooks))
+    return { name: projector.name, handle }
+  })
+  return {
+    store,
+    runs,
+    models,
+    projectors,
+    async close() {
+      await Promise.all(ends.splice(0).map((end) => end()))
+      await letGo()
+    },
+  }
+}
+
+interface Starting<E extends EventShape> {
+  readonly held: HeldStore<E>
+  readonly name: string
+  readonly definition: Projection
+  readonly config: AppConfig<E>
+  readonly hooks: AppHooks
+  readonly runs: boolean
+  readonly ends: (() => unknown)[]
+  readonly hot: HotRun | undefined
+}
+
+function openModel<E extends EventShape>(of: Starting<E>): OpenModel {
+  const { held, config, hooks, ends } = of
+  const { clock } = config
+  const definition = of.definition as unknown as Projection<E>
+  let handle: ProjectionHandle | undefined
+  let refusal: unknown
+  try {
+    handle = startHandle(of)
+  } catch (error) {
+    refusal = error
+  }
+  const view = new Attempts<OpenView<Tables>>({
+    clock,
+    async open() {
+      if (refusal !== undefined) throw refusal
+      return openView(held.store, definition, clock)
+    },
+    isWanted: hooks.isWanted,
+    mayPass: (error) => !isLasting(error),
+    changed: hooks.changed,
+    unheard: hooks.failed,
+  })
+  ends.push(async () => (await view.end())?.close())
+  view.want()
+  if (handle !== undefined) ends.push(tellFaults(handle.status, hooks))
+  return {
+    definition: of.definition,
+    view,
+    status: handle?.status ?? faultedStatus(refusal),
+    handle() {
+      if (handle === undefined) throw refusal
+      return handle
+    },
+  }
+}
+
+function startHandle<E extends EventShape>({
+  held,
+  name,
+  definition,
+  config,
+  runs,
+  ends,
+  hot,
+}: Starting<E>): ProjectionHandle {
+  const { clock } = config
+  const mine = definition as unknown as Projection<E>
+  if (!runs) {
+    const handle = startModel(held.store, mine, { clock }, { runs })
+    ends.push(() => handle.stop())
+    return handle
+  }
+  const check: ModelRun['check'] =
+    hot && ((outdated) => newestCode({ ...hot, text: textHash(definitionText(definition)) }, outdated))
+  const share = shareRun(held, name, definition, () => startModel(held.store, mine, { clock }, { runs, check }))
+  ends.push(() => share.release())
+  return share.handle
+}
+
+/** Tells each fault of a projection once. Returns how to stop that. */
+function tellFaults(status: StatusStore<ProjectionStatus>, { failed }: AppHooks): () => void {
+  const look = () => {
+    const { phase, lastError } = status.getSnapshot()
+    if (phase === 'faulted' && lastError !== undefined) failed(lastError)
+  }
+  look()
+  return status.subscribe(look)
+}
+
+/** Of a model that this app does not run. */
+function faultedStatus(lastError: unknown): StatusStore<ProjectionStatus> {
+  const status: ProjectionStatus = Object.freeze({
+    ...nothingKnown,
+    phase: 'faulted',
+    message: messageOf(lastError),
+    lastError,
+  })
+  return { getSnapshot: () => status, getServerSnapshot: () => nothingKnown, subscribe: () => () => {} }
+}

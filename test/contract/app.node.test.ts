@@ -1,0 +1,6 @@
+import 'fake-indexeddb/auto'
+import { openEventStore as openMemory } from 'tidemark/memory'
+import { appContract } from './app.js'
+
+appContract({ name: 'memory', open: openMemory, shared: false })
+appContract({ name: 'fake-indexeddb', shared: true })

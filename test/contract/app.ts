@@ -1,0 +1,724 @@
+/** `tidemark()`: what an app does on every backend. */
+import { describe, expect, test, vi } from 'vitest'
+import {
+  defineCommand,
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  refuse,
+  startProjection,
+  StorageBusyError,
+  table,
+  tidemark,
+  UnsupportedFormatError,
+  type AppOptions,
+  type EventStoreOptions,
+  type LiveQuery,
+  type TidemarkStore,
+} from 'tidemark'
+import { virtualClock } from 'tidemark/testing'
+
+type ShopEvent =
+  | { type: 'ItemAdded'; data: { sku: string; quantity: number } }
+  | { type: 'OrderPlaced'; data: { total: number } }
+  | { type: 'Noticed'; data: null }
+interface Line {
+  readonly sku: string
+  readonly quantity: number
+}
+
+export const events = defineEvents<ShopEvent>()
+const add = (sku: string, quantity = 1) => events.ItemAdded({ sku, quantity })
+const tables = { lines: table<Line>()({ key: 'sku', indexes: { byQuantity: 'quantity' } }) }
+
+/** Its handler fails for one item. */
+const makeBaskets = () =>
+  defineProjection(events, {
+    name: 'baskets',
+    tables,
+    on: {
+      ItemAdded: async ({ data: { sku, quantity } }, { lines }) => {
+        if (sku === 'bad') throw new TypeError(`no ${sku}`)
+        await lines.update(sku, (line) => ({ sku, quantity: (line?.quantity ?? 0) + quantity }))
+      },
+    },
+  })
+const baskets = makeBaskets()
+/** The same name, and another handler. */
+const otherBaskets = defineProjection(events, {
+  name: 'baskets',
+  tables,
+  on: {
+    ItemAdded: ({ data: { sku, quantity } }, { lines }) => lines.put({ sku, quantity: quantity * 2 }),
+  },
+})
+const orders = defineProjection(events, {
+  name: 'orders',
+  tables: { totals: table<{ id: string; sum: number }>({ key: 'id' }) },
+  on: { OrderPlaced: ({ data, stream }, { totals }) => totals.put({ id: stream, sum: data.total }) },
+})
+const place = defineCommand(events, (stream: string, total: number) => ({
+  streams: [stream],
+  initial: 0,
+  evolve: (count) => count + 1,
+  decide: (count) => (count === 0 ? refuse('empty') : [{ stream, type: 'OrderPlaced', data: { total } }]),
+}))
+
+/** Where a suite gets its stores from. */
+export interface AppBackend {
+  readonly name: string
+  /** Absent: the default of `tidemark()`. */
+  readonly open?: (options: EventStoreOptions<ShopEvent>) => Promise<TidemarkStore<ShopEvent>>
+  /** Whether a second store of a name sees the first one's events. */
+  readonly shared: boolean
+}
+
+let made = 0
+const newName = () => `app-${(made += 1)}-${Math.random()}`
+const soon = { timeout: 25_000 }
+const nothing = () => {}
+/** Turns of the event loop in which nothing of an app may begin. */
+const settled = async () => {
+  for (let round = 0; round < 20; round += 1) await new Promise<void>((resolve) => setTimeout(resolve, 0))
+}
+
+export function appContract({ name: backendName, open, shared }: AppBackend): void {
+  const opener = open ?? openEventStore
+  type Options = Omit<AppOptions<ShopEvent>, 'events' | 'models' | 'name'> & {
+    readonly name?: AppOptions<ShopEvent>['name']
+  }
+  const make = (options: Options = {}, models = { baskets, orders }) =>
+    tidemark({ name: newName(), events, models, durability: 'relaxed', ...(open && { open }), ...options })
+  /** Counts openings. */
+  const counted = (fails?: () => unknown) => {
+    const names: string[] = []
+    return {
+      names,
+      open: async (options: EventStoreOptions<ShopEvent>) => {
+        names.push(options.name)
+        const error = fails?.()
+        if (error !== undefined) throw error
+        return opener(options)
+      },
+    }
+  }
+  const ready = async <V>(live: LiveQuery<V>, data: unknown) =>
+    expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data, stale: false })
+
+  describe(`an app: ${backendName}`, () => {
+    test('appends, executes, reads, and shows its rows live', async () => {
+      const shop = make()
+      const all = shop.baskets.lines.live({ index: 'byQuantity', direction: 'prev' })
+      const one = shop.baskets.lines.liveRow('A1')
+      const count = shop.baskets.lines.liveCount()
+      const both = shop.baskets.live(async ({ lines }) => ({ all: await lines.count(), one: await lines.get('A1') }))
+      const lives: LiveQuery<unknown>[] = [all, one, count, both]
+      const stops = lives.map((live) => live.subscribe(nothing))
+      expect(await shop.append('basket-1', add('A1', 2))).toMatchObject({ position: 1, duplicate: false })
+      expect(await shop.append([{ stream: 'basket-1', events: [add('tea', 5)] }])).not.toHaveProperty('visible')
+      await ready(all, [
+        { sku: 'tea', quantity: 5 },
+        { sku: 'A1', quantity: 2 },
+      ])
+      await ready(one, { sku: 'A1', quantity: 2 })
+      await ready(count, 2)
+      await ready(both, { all: 2, one: { sku: 'A1', quantity: 2 } })
+      expect(await shop.execute(place('basket-1', 4200))).toMatchObject({ type: 'accepted', position: 3 })
+      expect(await shop.execute(place('basket-2', 4200))).toMatchObject({ type: 'refused', reason: 'empty' })
+      expect(await shop.head()).toBe(3)
+      const types: string[] = []
+      for await (const event of shop.read({ after: 1 })) types.push(event.type)
+      for await (const event of shop.readStream('basket-1', { limit: 1 })) types.push(event.type)
+      expect(types).toEqual(['ItemAdded', 'OrderPlaced', 'ItemAdded'])
+      await shop.orders.caughtUp(3)
+      expect(await shop.models.orders.totals.getAll()).toEqual([{ id: 'basket-1', sum: 4200 }])
+      expect(await shop.orders.position()).toBe(3)
+      for (const stop of stops) stop()
+      await shop.close()
+    })
+
+    test('reading comes first, and opens as well', async () => {
+      const shop = make()
+      const types: string[] = []
+      for await (const event of shop.read()) types.push(event.type)
+      expect(types).toEqual([])
+      expect(await shop.baskets.lines.get('A1')).toBeUndefined()
+      await shop.close()
+    })
+
+    test('nothing starts before the first use: not at import, not for snapshots', async () => {
+      const opens = counted()
+      const shop = make({ open: opens.open })
+      const live = shop.baskets.lines.live()
+      expect(live.getSnapshot()).toMatchObject({ status: 'loading', stale: false })
+      expect(live.getSnapshot()).toBe(live.getServerSnapshot())
+      expect(shop.status.getSnapshot()).toBe(shop.status.getServerSnapshot())
+      expect(shop.status.getSnapshot()).toMatchObject({ phase: 'idle', behind: 0 })
+      expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'starting', position: 0 })
+      await settled()
+      expect(opens.names).toEqual([])
+      await shop.close()
+      expect(opens.names).toEqual([])
+    })
+
+    test.for<[string, (shop: ReturnType<typeof make>) => unknown]>([
+      ['a live query', (shop) => shop.baskets.lines.live().subscribe(nothing)],
+      ['a status', (shop) => shop.status.subscribe(nothing)],
+      ['the status of a model', (shop) => shop.orders.status.subscribe(nothing)],
+      ['an append', (shop) => shop.append('s', events.Noticed(null))],
+      ['ready()', (shop) => shop.ready()],
+      ['a promise of a live query', (shop) => shop.baskets.lines.live().ready()],
+      ['a control', (shop) => shop.baskets.resume()],
+    ])('%s opens the store, once, and starts every projection', async ([, use]) => {
+      const opens = counted()
+      const shop = make({ open: opens.open })
+      use(shop)
+      const stop = shop.status.subscribe(nothing)
+      await expect
+        .poll(() => shop.status.getSnapshot(), soon)
+        .toMatchObject({
+          phase: 'live',
+          models: { baskets: { phase: 'live', leader: true }, orders: { phase: 'live', leader: true } },
+        })
+      expect(opens.names).toHaveLength(1)
+      stop()
+      await shop.close()
+      expect(shop.status.getSnapshot()).toMatchObject({ phase: 'closed' })
+    })
+
+    test('equal options are one live query, before the store is open and after', async () => {
+      const shop = make()
+      const { lines } = shop.baskets
+      const query = async () => 1
+      const before = [
+        lines.live({ limit: 3 }),
+        lines.liveRow('A1'),
+        lines.liveCount(),
+        shop.baskets.live(['k', 1], query),
+      ]
+      await shop.ready()
+      const after = [
+        lines.live({ limit: 3, direction: 'next' }),
+        lines.liveRow('A1'),
+        lines.liveCount({}),
+        shop.baskets.live(['k', 1], query),
+      ]
+      after.forEach((live, at) => expect(live).toBe(before[at]))
+      expect(lines.live({ limit: 4 })).not.toBe(before[0])
+      expect(shop.baskets.live(['k', 2], query)).not.toBe(before[3])
+      expect(shop.baskets.live(query)).not.toBe(shop.baskets.live(query))
+      await shop.close()
+    })
+
+    test('bad options of a live query are refused where it is made, although the store is not open', async () => {
+      const shop = make()
+      expect(() => shop.baskets.lines.live({ limit: -1 })).toThrow(
+        expect.objectContaining({ code: 'invalid-argument' }),
+      )
+      // @ts-expect-error there is no such index
+      expect(() => shop.baskets.lines.live({ index: 'byName' })).toThrow(
+        expect.objectContaining({ code: 'invalid-argument' }),
+      )
+      expect(() => shop.baskets.live('x' as never)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+      await shop.close()
+    })
+
+    test('ready() of a live query is one promise while the store opens, and runs without a subscriber', async () => {
+      const shop = make()
+      const live = shop.baskets.lines.liveCount()
+      const promise = live.ready()
+      expect(live.ready()).toBe(promise)
+      expect(await promise).toBe(0)
+      expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: 0 })
+      await shop.close()
+    })
+
+    test('ready() resolves with the store, once every model can be read', async () => {
+      const shop = make()
+      const store = await shop.ready()
+      expect(await store.head()).toBe(0)
+      expect(await shop.ready()).toBe(store)
+      await shop.close()
+      await expect(shop.ready()).rejects.toMatchObject({ code: 'closed' })
+    })
+
+    describe('opening fails', () => {
+      const busy = new StorageBusyError('another tab')
+
+      test('the call that asked rejects, and the next one is a try immediately', async () => {
+        const errors: unknown[] = []
+        let failures = 2
+        const opens = counted(() => ((failures -= 1) >= 0 ? busy : undefined))
+        const shop = make({ open: opens.open, onError: (error) => errors.push(error) })
+        await expect(shop.append('s', add('A1'))).rejects.toBe(busy)
+        expect(shop.status.getSnapshot()).toMatchObject({ phase: 'failed', error: busy })
+        expect(shop.baskets.lines.live().getSnapshot()).toMatchObject({ status: 'error', error: busy })
+        await expect(shop.baskets.lines.count()).rejects.toBe(busy)
+        expect(await shop.append('s', add('A1'))).toMatchObject({ position: 1 })
+        expect(opens.names).toHaveLength(3)
+        // A promise carried each of them.
+        expect(errors).toEqual([])
+        await shop.close()
+      })
+
+      test('while something is subscribed, tries follow after 1, 2, … 30 s; onError hears of it once', async () => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const at: number[] = []
+        let fails = true
+        const shop = make({
+          clock,
+          onError: (error) => errors.push(error),
+          open: async (options) => {
+            at.push(clock.monotonic())
+            if (fails) throw busy
+            return opener(options)
+          },
+        })
+        const live = shop.baskets.lines.liveCount()
+        const stop = live.subscribe(nothing)
+        const second = shop.orders.totals.live().subscribe(nothing)
+        await clock.advance(100_000)
+        expect(at).toEqual([0, 1_000, 3_000, 7_000, 15_000, 31_000, 61_000, 91_000])
+        expect(errors).toEqual([busy])
+        expect(live.getSnapshot()).toMatchObject({ status: 'error', error: busy })
+        expect(shop.status.getSnapshot()).toMatchObject({ phase: 'failed', error: busy })
+        // Another subscription does not disturb the pauses, and nothing is tried without one.
+        shop.baskets.lines.live()
+        stop()
+        second()
+        await clock.advance(100_000)
+        expect(at).toHaveLength(8)
+        fails = false
+        const again = live.subscribe(nothing)
+        await clock.runUntil(shop.ready())
+        await clock.runUntil(live.ready())
+        expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: 0 })
+        expect(errors).toHaveLength(1)
+        again()
+        await clock.runUntil(shop.close())
+      })
+
+      test.for([new UnsupportedFormatError('newer')])('no try follows by itself after $code', async (error) => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const opens = counted(() => error)
+        const shop = make({ clock, open: opens.open, onError: (each) => errors.push(each) })
+        const stop = shop.baskets.lines.live().subscribe(nothing)
+        await clock.advance(100_000)
+        const other = shop.orders.totals.live().subscribe(nothing)
+        await clock.advance(100_000)
+        expect(opens.names).toHaveLength(1)
+        expect(errors).toEqual([error])
+        await expect(shop.head()).rejects.toBe(error)
+        expect(opens.names).toHaveLength(2)
+        stop()
+        other()
+        await clock.runUntil(shop.close())
+      })
+
+      test('without onError, the console gets it', async () => {
+        const said = vi.spyOn(console, 'error').mockImplementation(nothing)
+        try {
+          const shop = make({ open: counted(() => busy).open })
+          const stop = shop.status.subscribe(nothing)
+          await expect.poll(() => said.mock.calls, soon).toEqual([[busy]])
+          stop()
+          await shop.close()
+        } finally {
+          said.mockRestore()
+        }
+      })
+    })
+
+    describe('onError', () => {
+      test('a fault and a failing query are told once each', async () => {
+        const errors: unknown[] = []
+        const shop = make({ onError: (error) => errors.push(error) })
+        const wrong = new RangeError('wrong query')
+        const failing = shop.baskets.live(async ({ lines }) => {
+          await lines.count()
+          throw wrong
+        })
+        const stops = [failing.subscribe(nothing), failing.subscribe(nothing)]
+        await expect.poll(() => errors, soon).toEqual([wrong])
+        await shop.append('s', add('bad'))
+        await expect.poll(() => errors.length, soon).toBe(2)
+        expect(errors[1]).toMatchObject({ code: 'projection-failed', position: 1 })
+        expect(shop.status.getSnapshot()).toMatchObject({ phase: 'stalled', model: 'baskets', behind: 1 })
+        expect(shop.status.getSnapshot().error).toBe(errors[1])
+        await expect.poll(() => shop.orders.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
+        for (const stop of stops) stop()
+        await shop.close()
+        expect(errors).toHaveLength(2)
+      })
+    })
+
+    describe("until: 'visible'", () => {
+      test('the write is in the rows of every model that handles it, and in live queries', async () => {
+        const shop = make()
+        const live = shop.baskets.lines.live()
+        const stop = live.subscribe(nothing)
+        const result = await shop.append('basket-1', add('A1', 2), { until: 'visible' })
+        expect(result).toMatchObject({ position: 1, visible: true })
+        expect(await shop.baskets.lines.get('A1')).toEqual({ sku: 'A1', quantity: 2 })
+        expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: [{ sku: 'A1', quantity: 2 }] })
+        const executed = await shop.execute(place('basket-1', 7), { until: 'visible' })
+        expect(executed).toMatchObject({ type: 'accepted', visible: true })
+        expect(await shop.orders.totals.getAll()).toHaveLength(1)
+        expect(await shop.execute(place('basket-2', 7), { until: 'visible' })).toEqual({
+          type: 'refused',
+          reason: 'empty',
+          attempts: 1,
+        })
+        expect(await shop.append('basket-1', add('A1', 2), { until: 'stored' })).not.toHaveProperty('visible')
+        expect(await shop.append('basket-1', [], { until: 'visible' })).toMatchObject({ visible: true })
+        stop()
+        await shop.close()
+      })
+
+      test('visible is false, immediately, if a model that handles the write is paused or faulted; others do not count', async () => {
+        const shop = make({ onError: nothing })
+        await shop.ready()
+        await shop.baskets.pause()
+        expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 1, visible: false })
+        expect(await shop.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+          visible: true,
+        })
+        // Nothing handles it.
+        expect(await shop.append('s', events.Noticed(null), { until: 'visible' })).toMatchObject({ visible: true })
+        await shop.baskets.resume()
+        expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('bad'), { until: 'visible' })).toMatchObject({ visible: false })
+        await shop.close()
+      })
+
+      test('visible is false after the timeout; waiting never rejects', async () => {
+        let release = nothing
+        const held = new Promise<void>((resolve) => (release = resolve))
+        const slow = defineProjection(events, {
+          name: 'slow',
+          tables,
+          on: { ItemAdded: async () => held },
+        })
+        const clock = virtualClock()
+        const shop = tidemark({ name: newName(), events, models: { slow }, clock, ...(open && { open }) })
+        await clock.runUntil(shop.ready())
+        const began = clock.monotonic()
+        const result = await clock.runUntil(shop.append('s', add('A1'), { until: 'visible' }))
+        expect(result).toMatchObject({ position: 1, visible: false })
+        expect(clock.monotonic() - began).toBe(5_000)
+        const quick = await clock.runUntil(shop.append('s', add('A1'), { until: 'visible', timeout: 200 }))
+        expect(quick).toMatchObject({ position: 2, visible: false })
+        expect(clock.monotonic() - began).toBe(5_200)
+        release()
+        await clock.runUntil(shop.close())
+      })
+
+      test('bad options are refused before anything is stored', async () => {
+        const shop = make()
+        const refused = { code: 'invalid-argument' }
+        await expect(shop.append('s', add('A1'), { until: 'soon' as never })).rejects.toMatchObject(refused)
+        await expect(shop.append('s', add('A1'), { until: 'visible', timeout: -1 })).rejects.toMatchObject(refused)
+        await expect(shop.append('s', add('A1'), { untill: 'visible' } as never)).rejects.toMatchObject(refused)
+        expect(await shop.head()).toBe(0)
+        await shop.close()
+      })
+    })
+
+    test('one model with definition-changed stops no other', async () => {
+      if (!shared) return
+      const name = newName()
+      const before = make({ name })
+      await before.append('s', add('A1'), { until: 'visible' })
+      await before.close()
+      const changed = defineProjection(events, {
+        name: 'baskets',
+        tables: { lines: table<Line>()({ key: 'sku', indexes: { byQuantity: 'quantity', bySku: 'sku' } }) },
+        on: { ItemAdded: nothing },
+      })
+      const errors: unknown[] = []
+      const shop = tidemark({
+        name,
+        events,
+        models: { baskets: changed, orders },
+        onError: (error) => errors.push(error),
+        ...(open && { open }),
+      })
+      const live = shop.baskets.lines.live()
+      const stop = live.subscribe(nothing)
+      await expect(shop.ready()).rejects.toMatchObject({ code: 'definition-changed' })
+      const stored = await shop.append('s', events.OrderPlaced({ total: 3 }), { until: 'visible' })
+      expect(stored).toMatchObject({ visible: true })
+      expect(await shop.orders.totals.count()).toBe(1)
+      await expect(shop.baskets.lines.count()).rejects.toMatchObject({ code: 'definition-changed' })
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ error: { code: 'definition-changed' } })
+      await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'stalled', model: 'baskets' })
+      expect(errors.length).toBeGreaterThan(0)
+      stop()
+      await shop.close()
+    })
+
+    test('close() is final: calls reject, live queries say so, and closing again is no error', async () => {
+      const shop = make()
+      const live = shop.baskets.lines.live()
+      const stop = live.subscribe(nothing)
+      await shop.append('s', add('A1'), { until: 'visible' })
+      await shop.close()
+      await shop.close()
+      expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
+      await expect(live.ready()).rejects.toMatchObject({ code: 'closed' })
+      await expect(shop.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
+      await expect(shop.baskets.caughtUp(1)).rejects.toMatchObject({ code: 'closed' })
+      await expect(shop.reopen()).rejects.toMatchObject({ code: 'closed' })
+      expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'stopped' })
+      expect(() => shop.baskets.lines.live().subscribe(nothing)()).not.toThrow()
+      stop()
+    })
+
+    test('reopen() shows no row of the former user, reads name() again, and keeps subscriptions', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const opens = counted()
+      const shop = make({ name: () => `${suffix}-${user}`, open: opens.open })
+      const live = shop.baskets.lines.live()
+      const seen: unknown[] = []
+      const stop = live.subscribe(() => seen.push(live.getSnapshot().data))
+      await shop.append('s', add('ann'), { until: 'visible' })
+      await ready(live, [{ sku: 'ann', quantity: 1 }])
+      user = 'bob'
+      const reopened = shop.reopen()
+      expect(live.getSnapshot()).toBe(live.getServerSnapshot())
+      expect(seen.at(-1)).toBeUndefined()
+      expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'starting', position: 0 })
+      expect(shop.status.getSnapshot()).toMatchObject({ phase: 'opening' })
+      const store = await reopened
+      expect(store.name).toBe(`${suffix}-bob`)
+      await ready(live, [])
+      await shop.append('s', add('bob'), { until: 'visible' })
+      await ready(live, [{ sku: 'bob', quantity: 1 }])
+      expect(opens.names).toEqual([`${suffix}-ann`, `${suffix}-bob`])
+      expect(shop.baskets.lines.live()).toBe(live)
+      stop()
+      await shop.close()
+    })
+
+    test('what was called before reopen() is stored for the former user', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const stores = new Map<string, TidemarkStore<ShopEvent>>()
+      const shop = make({
+        name: () => `${suffix}-${user}`,
+        open: async (options) => {
+          const store = await opener(options)
+          stores.set(options.name, store)
+          return store
+        },
+      })
+      const appended = shop.append('s', add('ann'))
+      user = 'bob'
+      await shop.reopen()
+      expect(await appended).toMatchObject({ position: 1 })
+      expect(await shop.head()).toBe(0)
+      expect([...stores.keys()]).toEqual([`${suffix}-ann`, `${suffix}-bob`])
+      await shop.close()
+    })
+
+    describe('run: false', () => {
+      test('runs nothing; its status says so, its snapshots stay ready, and catchUp() does the work', async () => {
+        const clock = virtualClock()
+        const shop = make({ run: false, clock })
+        const live = shop.baskets.lines.liveCount()
+        const stop = live.subscribe(nothing)
+        await clock.runUntil(shop.ready())
+        await clock.runUntil(shop.append('s', add('A1')))
+        await clock.advance(10_000)
+        expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'not-running', behind: 1, leader: false })
+        expect(shop.baskets.status.getSnapshot().message).not.toBe('')
+        expect(shop.status.getSnapshot()).toMatchObject({ phase: 'stalled' })
+        expect(live.getSnapshot()).toMatchObject({ status: 'ready', data: 0, stale: false })
+        const began = clock.monotonic()
+        const result = await clock.runUntil(shop.append('s', add('tea'), { until: 'visible' }))
+        expect(result).toMatchObject({ visible: false })
+        expect(clock.monotonic() - began).toBe(0)
+        await clock.runUntil(shop.catchUp())
+        expect(await clock.runUntil(shop.baskets.lines.count())).toBe(2)
+        expect(await clock.runUntil(shop.orders.position())).toBe(2)
+        await clock.advance(3_000)
+        expect(shop.baskets.status.getSnapshot()).toMatchObject({ phase: 'standby', behind: 0 })
+        expect(shop.status.getSnapshot()).toMatchObject({ phase: 'live' })
+        stop()
+        await clock.runUntil(shop.close())
+        expect(clock.pending).toBe(0)
+      })
+
+      test('catchUp() keeps to its budget, passes its errors on, and runs the other models nevertheless', async () => {
+        const shop = make({ run: false })
+        await shop.append('s', [add('A1'), add('bad'), events.OrderPlaced({ total: 1 })])
+        await expect(shop.catchUp({ budget: { maxEvents: 1 } })).resolves.toBeUndefined()
+        expect(await shop.baskets.position()).toBe(1)
+        await expect(shop.catchUp()).rejects.toMatchObject({ code: 'projection-failed', position: 2 })
+        expect(await shop.orders.position()).toBe(3)
+        await expect(shop.catchUp({ bugdet: {} } as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+        const aborted = new AbortController()
+        aborted.abort()
+        await shop.catchUp({ signal: aborted.signal })
+        await shop.close()
+      })
+
+      test('where another context runs the models, that is enough', async () => {
+        let store: TidemarkStore<ShopEvent> | undefined
+        const shop = make({ run: false, open: async (options) => (store = await opener(options)) })
+        await shop.ready()
+        const handle = startProjection(store as TidemarkStore<ShopEvent>, baskets)
+        await shop.append('s', add('A1'), { until: 'visible' })
+        await expect(shop.catchUp()).resolves.toBeUndefined()
+        await handle.stop()
+        await shop.close()
+      })
+    })
+
+    test('plain projectors run as well, and count for the status', async () => {
+      const applied: number[] = []
+      const mailer = {
+        name: 'mailer',
+        apply: (event: { position: number; type: string }) => {
+          if (event.type === 'Noticed') throw new TypeError('no mail')
+          applied.push(event.position)
+        },
+      }
+      const errors: unknown[] = []
+      const shop = make({ projectors: [mailer], onError: (error) => errors.push(error) })
+      const stop = shop.status.subscribe(nothing)
+      await shop.append('s', add('A1'))
+      await expect.poll(() => applied, soon).toEqual([1])
+      await shop.append('s', events.Noticed(null))
+      await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'stalled', model: 'mailer' })
+      expect(shop.status.getSnapshot().models).not.toHaveProperty('mailer')
+      expect(errors).toHaveLength(1)
+      stop()
+      await shop.close()
+    })
+
+    test('what is not allowed is refused where the app is made', () => {
+      const options = { name: 'x', events, models: {} }
+      const refused = (change: object) => () => tidemark({ ...options, ...change } as never)
+      const cases: object[] = [
+        { nmae: 'y' },
+        { name: 3 },
+        { events: {} },
+        { models: { a: {} } },
+        { models: 'all' },
+        { open: 1 },
+        { run: 'yes' },
+        { onError: {} },
+        { projectors: {} },
+        { durability: 'fast' },
+      ]
+      for (const each of cases)
+        expect(refused(each), JSON.stringify(each)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+      for (const reserved of ['append', 'status', 'then', 'sync', 'undo', 'at', 'usage', '$x', ''])
+        expect(refused({ models: { [reserved]: baskets } }), reserved).toThrow(
+          expect.objectContaining({ code: 'invalid-name' }),
+        )
+    })
+
+    describe('two apps of one name in one context', () => {
+      test('equal models share one run, counted', async () => {
+        if (!shared) return
+        const name = newName()
+        const [one, other] = [make({ name }), make({ name }, { baskets: makeBaskets(), orders })]
+        await one.append('s', add('A1'), { until: 'visible' })
+        await other.append('s', add('tea'), { until: 'visible' })
+        expect(other.baskets.status.getSnapshot()).toBe(one.baskets.status.getSnapshot())
+        await one.close()
+        expect(await other.append('s', add('rye'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.baskets.lines.count()).toBe(3)
+        await other.close()
+      })
+
+      test('others of one name and version are refused, and both are named', async () => {
+        if (!shared) return
+        const name = newName()
+        const errors: unknown[] = []
+        const one = make({ name })
+        const other = tidemark({
+          name,
+          events,
+          models: { carts: otherBaskets, orders },
+          onError: (error) => errors.push(error),
+          ...(open && { open }),
+        })
+        await one.ready()
+        await expect(other.ready()).rejects.toMatchObject({ code: 'already-running', projector: 'baskets' })
+        await expect(other.carts.lines.count()).rejects.toThrow(/baskets@1.*'baskets'.*'carts'/)
+        expect(other.carts.status.getSnapshot()).toMatchObject({
+          phase: 'faulted',
+          lastError: { code: 'already-running' },
+        })
+        expect(await other.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
+          visible: true,
+        })
+        await other.close()
+        await one.close()
+      })
+
+      test('stores in memory are logs of their own', async () => {
+        if (shared) return
+        const name = newName()
+        const [one, other] = [make({ name }), make({ name }, { baskets: otherBaskets, orders })]
+        await one.append('s', add('A1'), { until: 'visible' })
+        expect(await other.head()).toBe(0)
+        await one.close()
+        await other.close()
+      })
+    })
+
+    describe('hot', () => {
+      /** The app after an edit. */
+      const doubled = (name: string) =>
+        tidemark({
+          name,
+          events,
+          models: { baskets: otherBaskets, orders },
+          hot: true,
+          ...(open && { open }),
+        })
+
+      test('newer code takes over: the earlier app ends, and an edited handler folds again behind the rows', async () => {
+        if (!shared) return
+        const name = newName()
+        const before = make({ name, hot: {} })
+        await before.append('s', add('A1', 3), { until: 'visible' })
+        const live = before.baskets.lines.live()
+        const stop = live.subscribe(nothing)
+        const after = doubled(name)
+        const next = after.baskets.lines.live()
+        const stopNext = next.subscribe(nothing)
+        await ready(next, [{ sku: 'A1', quantity: 6 }])
+        expect(before.status.getSnapshot()).toMatchObject({ phase: 'closed' })
+        expect(live.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'closed' } })
+        await expect(before.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
+        expect(await after.append('s', add('tea', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        await ready(next, [
+          { sku: 'A1', quantity: 6 },
+          { sku: 'tea', quantity: 2 },
+        ])
+        stop()
+        stopNext()
+        await after.close()
+      })
+
+      test('older code that is used later does not take over from newer', async () => {
+        if (!shared) return
+        const name = newName()
+        const older = make({ name, hot: true })
+        const newer = make({ name, hot: true })
+        await newer.append('s', add('A1'), { until: 'visible' })
+        await expect(older.append('s', add('A1'))).rejects.toMatchObject({ code: 'closed' })
+        expect(await newer.append('s', add('A1'), { until: 'visible' })).toMatchObject({ position: 2, visible: true })
+        await newer.close()
+      })
+    })
+  })
+}
