@@ -10,7 +10,7 @@ import {
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, readBlockedStreams } from '../read-model/begin.js'
-import { changesOf, type Changes } from '../read-model/changes.js'
+import { changesOf, type Changes, type LazyChanges } from '../read-model/changes.js'
 import {
   faulted,
   faultOutcome,
@@ -36,7 +36,7 @@ export interface TargetPorts<E extends EventShape> {
   /** The event at a position. @throws InvalidArgumentError if there is none */
   event(position: number): Promise<RecordedEvent<E>>
   /** A transaction changed the state: readers may see something else. */
-  committed(moved: Moved, changes: Changes): void
+  committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
 }
@@ -180,7 +180,7 @@ async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
-): Promise<readonly [Moved, Changes]> {
+): Promise<readonly [Moved, LazyChanges]> {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
     const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
