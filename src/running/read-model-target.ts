@@ -10,7 +10,7 @@ import {
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, readBlockedStreams } from '../read-model/begin.js'
-import { changesOf, type Changes } from '../read-model/changes.js'
+import { changesOf, type Changes, type LazyChanges } from '../read-model/changes.js'
 import {
   faulted,
   faultOutcome,
@@ -36,7 +36,7 @@ export interface TargetPorts<E extends EventShape> {
   /** The event at a position. @throws InvalidArgumentError if there is none */
   event(position: number): Promise<RecordedEvent<E>>
   /** A transaction changed the state: readers may see something else. */
-  committed(moved: Moved, changes: Changes): void
+  committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
   /** Throws if this context must not take over a read model in such a state. @default it may */
@@ -86,6 +86,9 @@ export function readModelTarget<E extends EventShape>(
     get preparesMuch() {
       return work.preparedMuch
     },
+    get pendingRows() {
+      return work.pendingRows
+    },
     get wantsPreparing() {
       return work.wantsPreparing
     },
@@ -114,7 +117,7 @@ export function readModelTarget<E extends EventShape>(
       const { before, after } = moved
       from = after
       letters = []
-      work.committed()
+      work.committed(caughtUp)
       // Readers see no row of a rebuild before it is complete; then all of them are new.
       if (after.rebuild === undefined)
         ports.committed(moved, before.rebuild === undefined ? changesOf(definition.tables, rows) : 'unknown')
@@ -180,7 +183,7 @@ async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
-): Promise<readonly [Moved, Changes]> {
+): Promise<readonly [Moved, LazyChanges]> {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
     const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })
