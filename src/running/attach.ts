@@ -16,6 +16,7 @@ import type { Projector } from '../projection/projector.js'
 import type { ProjectionControls, ProjectionState, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
+import type { StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 import { modelLookout, type Lookout } from './model-lookout.js'
@@ -32,10 +33,15 @@ export interface Attached<E extends EventShape> {
   retryNow(): void
 }
 
-/** Makes a check that comes before each try to lead: see `Backend.mayLead`. */
+/** Makes the checks that keep a context from leading. */
 export type LeadCheck = (
-  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage },
-) => (signal: AbortSignal) => Promise<void>
+  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage; readonly key: string },
+) => {
+  /** Comes before each try to lead: see `Backend.mayLead`. */
+  mayLead(signal: AbortSignal): Promise<void>
+  /** See `TargetPorts.check`. */
+  check(before: StateRow): void
+}
 
 /**
  * Joins a projection to its store.
@@ -62,8 +68,10 @@ async function attachModel<E extends EventShape>(
   const { storage, waiting, lookout } = await openStorage(store, definition)
   const { signals } = storeInternals(store)
   const ports = { head: () => store.head(), ...portsOf(store, () => key) }
+  const checks = check?.({ ...ports, storage, key })
   const target = readModelTarget(definition, storage, {
     ...ports,
+    check: checks?.check,
     committed(moved, changes) {
       const hint = committedHint(key, moved, changes)
       if (hint !== undefined) signals.post(hint, joinChanges)
@@ -76,9 +84,7 @@ async function attachModel<E extends EventShape>(
     (clock) => lookout(clock).watch,
     (how) => storage.open(how),
   )
-  return check === undefined
-    ? joined
-    : { ...joined, backend: { ...joined.backend, mayLead: check({ ...ports, storage }) } }
+  return checks === undefined ? joined : { ...joined, backend: { ...joined.backend, mayLead: checks.mayLead } }
 }
 
 /** Throws synchronously for what is not a projector. */
