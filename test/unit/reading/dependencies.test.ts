@@ -1,7 +1,7 @@
 // Which changes touch what a query read: never too few, and not many too many.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { changesOf, type Changes } from '../../../src/read-model/changes.js'
+import { changesOf as lazily, checkedChanges, type Changes } from '../../../src/read-model/changes.js'
 import type { Tables } from '../../../src/read-model/define.js'
 import { mapKeyOf, type MapKey, type RowKey } from '../../../src/read-model/keys.js'
 import { select } from '../../../src/read-model/selection.js'
@@ -23,6 +23,7 @@ const tables = {
 } as unknown as Tables
 const definition = tables['rows'] as never
 const questions = questionsTo(tables, 'rows')
+const changesOf = (...given: Parameters<typeof lazily>): Changes => checkedChanges(lazily(...given))
 
 type Stored = Map<MapKey, { readonly key: RowKey; readonly row: Row }>
 
