@@ -87,7 +87,7 @@ export const budgets = [
     title: 'defineEvents',
     entry: 'tidemark',
     names: 'defineEvents',
-    budget: kib(3.9),
+    budget: kib(3.2),
     without: [...projection, ...commands, 'src/log/', 'node_modules/'],
   },
   {
@@ -170,7 +170,7 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.9),
+  budget: kib(3.2),
 }
 
 /** How much larger a bundle of the functions becomes by the app. */

@@ -39,6 +39,8 @@ export interface TargetPorts<E extends EventShape> {
   committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
+  /** Throws if this context must not take over a read model in such a state. @default it may */
+  readonly check?: ((before: StateRow) => void) | undefined
 }
 
 /** A projection over the storage of its read model. Closing it closes the storage. */
@@ -64,7 +66,8 @@ export function readModelTarget<E extends EventShape>(
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      const begun = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
+      const how = { owner, seen, head: await ports.head(), survived: alone, signal }
+      const begun = await begin(storage, definition, how, ports.check)
       from = begun.after
       alone = undefined
       // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
