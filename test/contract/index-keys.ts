@@ -19,8 +19,8 @@ const leaf = fc.oneof(
   fc.double(),
   fc.constantFrom<unknown>(null, undefined, true, 1n, '', 0, -0, NaN, Infinity, {}, new Date(Number.NaN), new Set([1])),
   fc.date({ noInvalidDate: true }),
-  // Not empty, which fake-indexeddb takes for detached; and no views, of which WebKit may take the whole buffer.
-  fc.uint8Array({ minLength: 1, maxLength: 3 }).map((bytes) => bytes.slice().buffer.slice(0, bytes.length)),
+  // Not empty, which fake-indexeddb takes for detached.
+  fc.uint8Array({ minLength: 1, maxLength: 3 }),
 )
 const value = fc.oneof(
   { weight: 3, arbitrary: leaf },
@@ -36,24 +36,24 @@ export function indexKeysContract(): void {
   test(`a row has the keys that the engine gives it (seed ${seed})`, async () => {
     const rows = fc.sample(row, { seed, numRuns: 500 }).map((each, id) => ({ ...each, id }))
     const name = `index-keys-${Math.random()}`
-    const found = await withDatabase(
+    const mine = rows.map((each) => ({ id: each.id, keys: indexKeysOf({ indexes }, each) }))
+    await withDatabase(
       name,
       async (database) => {
         const transaction = database.transaction('rows', 'readwrite')
         const store = transaction.objectStore('rows')
         for (const each of rows) store.put(each)
         await completed(transaction)
-        const keys = new Map<unknown, Map<string, unknown[]>>()
+        // Asked by key: of a list that holds bytes, a cursor of WebKit returns more bytes than the list has.
         for (const index of Object.keys(indexes)) {
-          const walk = database.transaction('rows').objectStore('rows').index(index)
-          const request = walk.openKeyCursor()
-          for (let at = await settled(request); at !== null; at = await settled(request)) {
-            const mine = keys.get(at.primaryKey) ?? new Map<string, unknown[]>()
-            keys.set(at.primaryKey, mine.set(index, [...(mine.get(index) ?? []), at.key]))
-            at.continue()
-          }
+          const from = database.transaction('rows').objectStore('rows').index(index)
+          const ofIndex = mine.flatMap(({ id, keys }) => (keys.get(index) ?? []).map((key) => ({ id, key })))
+          const asked = ofIndex.map(({ id, key }) => ({ id, ids: settled(from.getAllKeys(key as IDBValidKey)) }))
+          const size = settled(from.count())
+          for (const { id, ids } of asked) expect(await ids, index).toContain(id)
+          expect(await size, index).toBe(ofIndex.length)
+          expect(ofIndex.length, index).toBeGreaterThan(20)
         }
-        return keys
       },
       (database) => {
         const store = database.createObjectStore('rows', { keyPath: 'id' })
@@ -64,22 +64,5 @@ export function indexKeysContract(): void {
       },
     )
     await settled(indexedDB.deleteDatabase(name))
-    const plain = (keys: ReadonlyMap<string, readonly unknown[]> | undefined) =>
-      [...(keys ?? [])].map(([index, list]) => [index, list.map(asText)]).sort()
-    for (const each of rows)
-      expect(plain(indexKeysOf({ indexes }, each)), asText(each.n)).toEqual(plain(found.get(each.id)))
-    expect(found.size).toBeGreaterThan(100)
   })
 }
-
-/** A view of bytes is the same key as a buffer of them, and -0 the same as 0. */
-const asText = (key: unknown): string =>
-  key instanceof Date
-    ? `Date ${key.getTime()}`
-    : Array.isArray(key)
-      ? `[${key.map(asText).join()}]`
-      : ArrayBuffer.isView(key)
-        ? `bytes ${[...new Uint8Array(key.buffer, key.byteOffset, key.byteLength)].join()}`
-        : key instanceof ArrayBuffer
-          ? `bytes ${[...new Uint8Array(key)].join()}`
-          : `${typeof key} ${String(key)}`
