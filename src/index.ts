@@ -169,6 +169,7 @@ export {
   TidemarkError,
   TooManyStreamsError,
   UndeclaredStreamError,
+  UniqueConflictError,
   UnsupportedFormatError,
   VersionConflictError,
   type TidemarkErrorCode,
