@@ -189,6 +189,7 @@ export {
   TidemarkError,
   TooManyStreamsError,
   UndeclaredStreamError,
+  UniqueConflictError,
   UnsupportedFormatError,
   VersionConflictError,
   type TidemarkErrorCode,

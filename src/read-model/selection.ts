@@ -10,11 +10,12 @@ import {
   copyOfKey,
   inRange,
   isEmptyRange,
+  keyOfRow,
   type IndexKey,
+  type KeyPath,
   type KeyRange,
   type RowKey,
 } from './keys.js'
-import { keyOfRow } from './row-key.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string, Row = unknown> {
@@ -76,7 +77,7 @@ export interface TableQuery {
 
 /** What a selection needs to know of a table. */
 export interface Selectable {
-  readonly key: string
+  readonly key: KeyPath
   readonly indexes?: IndexPaths
 }
 
