@@ -74,7 +74,7 @@ export class LiveController<V> {
     if (source !== this.#shown.source) {
       this.#stop?.()
       this.#stop = undefined
-      this.#shown = show(source, this.#shown.getSnapshot())
+      this.#shown = show(source, this.#shown)
     }
     if (this.#isConnected) this.#stop ??= this.#shown.subscribe(() => this.#changed())
   }

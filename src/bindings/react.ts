@@ -18,7 +18,7 @@ import { show, type Live, type QuerySource } from './shown.js'
 export function useLiveQuery<V>(live: QuerySource<V>): Live<V> {
   const [before, setShown] = useState(() => show(live))
   let shown = before
-  if (shown.source !== live) setShown((shown = show(live, before.getSnapshot())))
+  if (shown.source !== live) setShown((shown = show(live, before)))
   return useSyncExternalStore(shown.subscribe, shown.getSnapshot, shown.getServerSnapshot)
 }
 

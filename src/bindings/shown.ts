@@ -22,6 +22,8 @@ export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
 export interface Shown<V> {
   /** What `show` was given. */
   readonly source: QuerySource<V>
+  /** The query whose answer is shown: `source`, or a former one. */
+  origin(): LiveQuery<V> | undefined
   subscribe(listener: () => void): () => void
   getSnapshot(): Live<V>
   getServerSnapshot(): Live<V>
@@ -36,16 +38,26 @@ export function staleOf<V>(live: Live<V>): Live<V> {
 }
 
 /** Begins to show a query, or none, after what was shown before. Subscribes to nothing by itself. */
-export function show<V>(source: QuerySource<V>, former: Live<V> = off): Shown<V> {
-  if (!source) return { source, subscribe: () => () => {}, getSnapshot: showOff, getServerSnapshot: showOff }
-  let kept = former.status === 'ready' ? staleOf(former) : undefined
+export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
+  if (!source)
+    return {
+      source,
+      origin: () => undefined,
+      subscribe: () => () => {},
+      getSnapshot: showOff,
+      getServerSnapshot: showOff,
+    }
+  const last = former?.getSnapshot()
+  let kept = last?.status === 'ready' ? staleOf(last) : undefined
+  let origin = former?.origin()
   return {
     source,
+    origin: () => (kept ? origin : source),
     subscribe: source.subscribe,
     getSnapshot() {
       const snapshot = source.getSnapshot()
-      // For good: a query that is loading again, of another user, must not show what was there before it.
-      if (snapshot.status !== 'loading') kept = undefined
+      // For good: after a change of user, queries are loading again, and nothing of the former user may be shown.
+      if (snapshot.status !== 'loading' || origin?.getSnapshot().status === 'loading') kept = origin = undefined
       return kept ?? snapshot
     },
     getServerSnapshot: source.getServerSnapshot,

@@ -26,7 +26,7 @@ export function toSignal<V>(live: LiveQuery<V> | (() => QuerySource<V>)): Readon
   let followed = follow(shown)
   return computed(() => {
     const source = live()
-    if (source !== shown.source) followed = follow((shown = show(source, followed.peek())))
+    if (source !== shown.source) followed = follow((shown = show(source, shown)))
     return followed.value
   })
 }

@@ -41,7 +41,7 @@ export function createLiveQuery<V>(
   const [store, setStore] = createStore<{ data?: unknown }>({})
   const current = createMemo((before?: Shown<V>) => {
     const query = source()
-    return before && before.source === query ? before : show(query, before?.getSnapshot())
+    return before && before.source === query ? before : show(query, before)
   })
   const snapshot = follow(current)
   return createMemo(() => {

@@ -32,7 +32,7 @@ export function live<V>(query: QuerySource<V> | (() => QuerySource<V>)): LiveSta
   let shown: Shown<V> | undefined
   const snapshot = () => {
     const source = typeof query === 'function' ? query() : query
-    if (!shown || shown.source !== source) shown = show(source, shown?.getSnapshot())
+    if (!shown || shown.source !== source) shown = show(source, shown)
     return read(shown)
   }
   return {

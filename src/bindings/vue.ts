@@ -41,7 +41,7 @@ export interface LiveRefs<V> {
 export function useLiveQuery<V>(query: MaybeRefOrGetter<QuerySource<V>>): LiveRefs<V> & PromiseLike<LiveRefs<V>> {
   const current = computed((before?: Shown<V>) => {
     const source = toValue(query)
-    return before && before.source === source ? before : show(source, before?.getSnapshot())
+    return before && before.source === source ? before : show(source, before)
   })
   const { snapshot, quiet } = follow(current)
   const refs: LiveRefs<V> = {

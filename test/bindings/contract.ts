@@ -228,6 +228,23 @@ export function bindingContract(driver: BindingDriver): void {
       expect(component.text()).toBe('loading')
     })
 
+    test('the answer of a former query that is forgotten, as at a change of user, is not shown any more', async () => {
+      const [former, next, third] = [fakeQuery<string>(), fakeQuery<string>(), fakeQuery<string>()]
+      const component = await mounted(former)
+      await after(() => former.answer('former'))
+      await component.use(next)
+      await component.use(third)
+      expect(component.text()).toBe(driver.keepsFormer ? 'ready, stale: "former"' : 'loading')
+      // The one that is followed says so, and not the one that rests.
+      await after(() => {
+        former.forget()
+        third.forget()
+      })
+      expect(component.text()).toBe('loading')
+      await component.use(fakeQuery<string>())
+      expect(component.text()).toBe('loading')
+    })
+
     test('a former answer does not come back behind an error, nor after no query', async () => {
       const [former, next] = [fakeQuery<string>(), fakeQuery<string>()]
       const component = await mounted(former)

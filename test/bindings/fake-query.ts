@@ -69,7 +69,8 @@ export function fakeQuery<V>(): FakeQuery<V> {
     },
     forget() {
       waiting = undefined
-      set(loading)
+      // Another one, so that who shows it is told.
+      set({ ...loading })
     },
     tell,
   }

@@ -131,7 +131,10 @@ test('only the rooms called indexeddb, and the platform, name the types of Index
 })
 
 test('what is pure imports nothing that waits, reads or writes', () => {
-  const pure = [/^log\/record\//, /^log\/(append-rules|page-scan|stream-scan|backward-scan|prepared-append|filter)\.ts$/]
+  const pure = [
+    /^log\/record\//,
+    /^log\/(append-rules|page-scan|stream-scan|backward-scan|prepared-append|filter)\.ts$/,
+  ]
   const allowed =
     /^(errors|messages)\.js$|^events\/|^platform\/arguments\.js$|^log\/(record\/|filter|event-store|prepared-append|pages)/
   const impure = files

@@ -1,6 +1,8 @@
 // What an app with types writes; compiled by several versions of TypeScript, the declarations of the package included.
-import { defineEvents, defineProjection, openEventStore, openReadModel, startProjection, VersionConflictError, type LiveQuery } from 'tidemark'
+import { defineEvents, defineProjection, openEventStore, openReadModel, startProjection, VersionConflictError, type LiveQuery, type StatusStore } from 'tidemark'
 import { openEventStore as openInMemory } from 'tidemark/memory'
+import { LiveController } from 'tidemark/lit'
+import { useLiveQuery, useLiveSuspenseQuery, useStatus, type Live } from 'tidemark/react'
 import { given, virtualClock } from 'tidemark/testing'
 
 type ShopEvent =
@@ -29,4 +31,11 @@ export async function run(): Promise<LiveQuery<number>> {
   void given<ShopEvent>([], events)
   void virtualClock()
   return view.live(({ lines }) => lines.count())
+}
+
+export function useLines(live: LiveQuery<number>, status: { readonly status: StatusStore<{ readonly phase: string }> }): string {
+  const lines: Live<number> = useLiveQuery(live)
+  const total: number = useLiveSuspenseQuery(live)
+  void new LiveController({ addController() {}, requestUpdate() {} }, () => live).value.stale
+  return `${useStatus(status).phase}: ${lines.status === 'ready' ? lines.data : total}`
 }
