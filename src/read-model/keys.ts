@@ -84,6 +84,9 @@ export function checkedKeys(path: KeyPath, keys: readonly RowKey[], table: strin
   return Array.from(keys as readonly RowKey[], (key, at) => checkedKey(path, key, say`Key ${at} of '${table}'`))
 }
 
+const ownOf = (row: object, name: string): unknown =>
+  Object.hasOwn(row, name) ? (row as Record<string, unknown>)[name] : undefined
+
 /**
  * The key of a row. What is inherited is not stored.
  *
@@ -91,8 +94,7 @@ export function checkedKeys(path: KeyPath, keys: readonly RowKey[], table: strin
  * @throws InvalidArgumentError for a row without a proper key
  */
 export function keyOfRow(path: KeyPath, row: object, what: string): RowKey {
-  const own = (name: string) => (Object.hasOwn(row, name) ? (row as Record<string, unknown>)[name] : undefined)
-  const key = typeof path === 'string' ? own(path) : path.map(own)
+  const key = typeof path === 'string' ? ownOf(row, path) : path.map((name) => ownOf(row, name))
   assertKey(path, key, what)
   return key
 }

@@ -227,7 +227,7 @@ export function checkedSelection(
 function placeAfter(name: string, table: Selectable, selection: Selection, row: unknown): Place {
   if (typeof row !== 'object' || row === null)
     throw new InvalidArgumentError('after', say`is ${describe(row)}; it must be a row of '${name}'.`)
-  const key = copyOfKey(keyOfRow(table.key, row, `after.${table.key}`))
+  const key = copyOfKey(keyOfRow(table.key, row, `after.${String(table.key)}`))
   const keys = keysFor(selection, table, key, row)
   const at = placeOf(selection, keys, key)?.at ?? (keys.length === 1 ? keys[0] : undefined)
   if (at !== undefined) return { at: copyOfKey(at), key }

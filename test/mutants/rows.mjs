@@ -84,8 +84,8 @@ export default [
   {
     id: 'rows-9',
     file: 'src/read-model/keys.ts',
-    find: 'Object.hasOwn(row, name) ? (row as Record<string, unknown>)[name] : undefined)',
-    replace: '(row as Record<string, unknown>)[name])',
+    find: 'Object.hasOwn(row, name) ? (row as Record<string, unknown>)[name] : undefined',
+    replace: '(row as Record<string, unknown>)[name]',
     tests: ['test/unit/read-model/table-work.test.ts'],
     breaks: 'a row with an inherited key is stored without one',
   },
@@ -389,14 +389,6 @@ export default [
   },
   {
     id: 'rows-47',
-    file: 'src/read-model/unit-of-work/unique-keys.ts',
-    find: 'if (this.#hasAll && this.#rows.cache.isComplete) return',
-    replace: 'if (this.#hasAll || this.#rows.cache.isComplete) return',
-    tests: ['test/contract/rows.node.test.ts'],
-    breaks: 'holders are remembered although rows were forgotten',
-  },
-  {
-    id: 'rows-48',
     file: 'src/read-model/index-keys.ts',
     find: 'if (keys.length === 0 || compareKeys(keys.at(-1), one) !== 0) keys.push',
     replace: 'keys.push',

@@ -118,7 +118,9 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   #assertKey(key: RowKey): void {
-    this.#table.assertKey(key, say`The key of '${this.#name}'`)
+    const { definition } = this.#table
+    if (typeof key !== 'string' || typeof definition.key !== 'string')
+      this.#table.assertKey(key, say`The key of '${this.#name}'`)
   }
 
   #assertOpen(): void {
