@@ -95,6 +95,8 @@ export const budgets = [
   { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.7), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.5), without: commands },
+  { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(2), without: commands },
+  { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(7), without: commands },
   { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22.2), without: commands },
   {
     title: 'liveProjection',

@@ -43,6 +43,7 @@ export type {
   EventPage,
   EventStore,
   ExpectedVersion,
+  FollowOptions,
   ReadAllOptions,
   ReadDirection,
   ReadOptions,
@@ -51,6 +52,7 @@ export type {
   StreamWrite,
 } from './log/event-store.js'
 export type { Codec } from './log/encode.js'
+export type { Measured, StoreOccurrence, StoreReport } from './reports.js'
 export type { StoredEvent } from './log/record/record-text.js'
 
 // Looking after a store
@@ -58,6 +60,7 @@ export type { LogDefect, LogDefectKind } from './maintenance/audit.js'
 export { compactEvents, type CompactionResult, type CompactOptions } from './maintenance/compact.js'
 export { exportEvents, type ExportedEvent, type ExportHeader, type ExportOptions } from './maintenance/export.js'
 export { importEvents, type ImportOptions, type ImportProgress, type ImportResult } from './maintenance/import.js'
+export { listEventStores, listReadModels, type StoredReadModel } from './maintenance/list.js'
 export type { LineSource } from './maintenance/lines.js'
 export type { StoreOperations } from './log/operations.js'
 export { verifyEventStore, type VerificationResult } from './maintenance/verify-store.js'
@@ -67,7 +70,7 @@ export type { PersistenceResult, StorageUsage } from './platform/storage-manager
 // Projections
 export type { ProjectionOptions, ProjectorOptions } from './projection/config.js'
 export type { ProjectionResult, Projector } from './projection/projector.js'
-export type { ProjectionReport, ReportedEvent } from './projection/report.js'
+export type { ProjectionReport, ReportedEvent } from './reports.js'
 export type { FailureContext, FailureStrategy, ReadModelFailureStrategy, StoredFault } from './projection/target.js'
 export { runProjection } from './running/run-projection.js'
 export { startProjection } from './running/start-projection.js'

@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
 import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
+import { internalsOf } from '../log/open.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { commandRetry, retryPolicy, type RetryOptions } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
@@ -63,6 +64,24 @@ export async function execute<E extends EventShape, S>(
   store: CommandStore<E>,
   command: Command<E, S, Decision<E>, S>,
   options: ExecuteOptions = {},
+): Promise<CommandResult<E, never>> {
+  const tap = internalsOf(store)?.tap
+  const work = () => run(store, command, options)
+  if (tap === undefined) return work()
+  return tap.around(
+    work,
+    (result) => {
+      const { type: outcome, attempts } = result
+      return { type: 'executed', outcome, attempts, events: result.type === 'accepted' ? result.events.length : 0 }
+    },
+    (error) => ({ type: 'executed', outcome: 'failed', error }),
+  )
+}
+
+async function run<E extends EventShape, S>(
+  store: CommandStore<E>,
+  command: Command<E, S, Decision<E>, S>,
+  options: ExecuteOptions,
 ): Promise<CommandResult<E, never>> {
   onlyKnown(options, ['retry', 'onRetry', 'signal', 'durability', 'clock'])
   const { signal, onRetry, durability, clock = systemClock } = options

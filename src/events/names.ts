@@ -81,3 +81,9 @@ export function databaseName(store: string, projectionKey?: string): string {
   const name = `tidemark:${store.replaceAll('%', '%25').replaceAll(':', '%3A')}`
   return projectionKey === undefined ? name : `${name}:${projectionKey}`
 }
+
+/** The name of the store whose log a database is; nothing for any other database. */
+export function storeNameOf(database: string): string | undefined {
+  const [, escaped] = /^tidemark:([^:]+)$/s.exec(database) ?? []
+  return escaped?.replaceAll('%3A', ':').replaceAll('%25', '%')
+}

@@ -126,6 +126,14 @@ export interface ReadAllOptions<E extends EventShape = EventShape> extends ReadO
   readonly filter?: EventFilter<E>
 }
 
+/** Which events `follow` returns. */
+export interface FollowOptions<E extends EventShape = EventShape> extends ReadOptions {
+  /** Only events after this position. @default 0 */
+  readonly after?: number
+  /** @default every event */
+  readonly filter?: EventFilter<E>
+}
+
 /** An append-only log of events in named streams. */
 export interface EventStore<E extends EventShape = EventShape> extends EventReader<E> {
   readonly name: string
@@ -187,6 +195,26 @@ export interface EventStore<E extends EventShape = EventShape> extends EventRead
    * const page = store.read({ direction: 'backwards', limit: 20 }) // the next one: { before: the last event's position }
    */
   read(options?: ReadAllOptions<E>): AsyncIterable<RecordedEvent<E>>
+  /**
+   * The events of the log in position order, and then those that any context appends, as they come: each once, without
+   * an end. For what is done with every event as long as a page is open; what must be done once over all contexts and
+   * reloads belongs in a projection.
+   *
+   * Reads when the loop asks for more, and at most one request further. Notices an append immediately or, if its
+   * notification was lost, within 5 s and when the page is shown again. A storage that fails is tried again after 1, 2,
+   * … 30 s. To continue where another loop ended, pass the `position` of its last event as `after`.
+   *
+   * The loop ends when it is left, also while it waits (`return()`). If `signal` aborts it throws the signal's reason, as
+   * `read` does, and a `ClosedError` once the store is closed.
+   *
+   * @throws InvalidArgumentError for an unknown option, and for an `after` that is no position
+   * @throws StorageLostError, LogInconsistentError, EventUnreadableError from the iteration
+   *
+   * @example
+   * for await (const event of store.follow({ after: await store.head(), filter: { types: ['OrderPlaced'] }, signal }))
+   *   notify(event)
+   */
+  follow(options?: FollowOptions<E>): AsyncIterable<RecordedEvent<E>>
   /**
    * One page: what the projection runner uses. To read on, ask again after `scannedTo`, until that is `head`.
    *

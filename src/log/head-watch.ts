@@ -3,9 +3,12 @@
  */
 import type { Clock } from '../platform/clock.js'
 import { listenerSet } from '../platform/listeners.js'
+import { lookOut } from '../platform/lookout.js'
 
 /** After a hint that was not true, the head is not read for this many ms. A slow poll is no faster. */
 export const hintPause = 1000
+/** How often the head is read while the log is followed, in ms. */
+const lookEvery = 5000
 
 export interface HeadWatch {
   /** The log is known to reach this far: this context appended, or looked. */
@@ -13,6 +16,11 @@ export interface HeadWatch {
   /** A hint says that the log reaches this far. */
   hinted(head: number): void
   subscribe(listener: (head: number) => void): () => void
+  /**
+   * Calls back when the log may have grown, also where the hints are lost: then a look at regular intervals finds it, or
+   * fails: then there is no head.
+   */
+  follow(listener: (head?: number) => void): () => void
   stop(): void
 }
 
@@ -24,6 +32,9 @@ export interface HeadWatch {
  */
 export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promise<number>): HeadWatch {
   const listeners = listenerSet<[head: number]>()
+  const followers = listenerSet<[head?: number]>()
+  let stopLooking = () => {}
+  let looking = false
   let announced = 0
   let checking = false
   let stopped = false
@@ -54,6 +65,13 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promis
     }
     void checkHint()
   }
+  const look = async () => {
+    if (looking) return
+    looking = true
+    // Those who follow find out by themselves what fails.
+    await readHead().then(saw, () => followers.tell())
+    looking = false
+  }
   const pause = () => {
     if (!stopped)
       cancelPause = clock.schedule(hintPause, () => {
@@ -68,8 +86,17 @@ export function headWatch(clock: Pick<Clock, 'schedule'>, readHead: () => Promis
       void checkHint()
     },
     subscribe: listeners.add,
+    follow(listener) {
+      if (followers.size === 0) stopLooking = lookOut(clock, lookEvery, () => void look())
+      const remove = [listeners.add(listener), followers.add(listener)]
+      return () => {
+        for (const each of remove) each()
+        if (followers.size === 0) stopLooking()
+      }
+    },
     stop() {
       stopped = true
+      stopLooking()
       cancelPause?.()
       listeners.clear()
     },

@@ -46,8 +46,11 @@ export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
       throw this.#signal.reason
     }
     while (this.#next >= this.#page.length) {
+      // What fails has ended.
+      this.#ended = true
       const { done, value } = await this.#pages.next()
       if (done === true) return this.#end()
+      this.#ended = false
       this.#page = value
       this.#next = 0
     }

@@ -19,6 +19,7 @@ import { isMissing } from '../platform/indexeddb.js'
 import { isThenable } from '../platform/promises.js'
 import { openSignals, type Signals } from '../platform/signals.js'
 import type { CheckpointStore, Coordinator } from '../ports.js'
+import type { StoreReport } from '../reports.js'
 import { indexedDbCheckpoints } from './indexeddb/checkpoints.js'
 import { memoryCheckpoints } from './memory/memory-checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
@@ -28,6 +29,7 @@ import { deviceOperations, memoryOperations, type StoreOperations } from './oper
 import type { Codec } from './encode.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { assertDurability, createStore } from './store.js'
+import { monotonic, Tap } from './tap.js'
 
 /** What `openEventStore` takes. */
 export interface EventStoreOptions<E extends EventShape> {
@@ -55,6 +57,22 @@ export type TidemarkStore<E extends EventShape = EventShape> = EventStore<E> &
     readonly checkpoints: Required<CheckpointStore>
     /** Which context runs a projection. */
     readonly coordinator: Coordinator
+    /**
+     * Tells a listener everything that the store does in this context: appends, commands, reads, queries, and the
+     * reports of its projections; with counts and times, without data. For logs, metrics and tracing. Returns how to
+     * stop that.
+     *
+     * The listener is called synchronously, so it should be quick. What it throws is reported as an error of the page,
+     * once, and harms nothing. Without a listener nothing is measured.
+     *
+     * @throws InvalidArgumentError for what is no function; ClosedError
+     *
+     * @example
+     * const stop = store.observe((report) => {
+     *   if (report.type === 'appended') console.log(report.events, 'events in', report.duration, 'ms')
+     * })
+     */
+    observe(listener: (report: StoreReport) => void): () => void
   }
 
 type StorePorts = Pick<TidemarkStore, 'checkpoints' | 'coordinator'>
@@ -80,6 +98,7 @@ export type StoreInternals = CommonInternals &
 
 interface CommonInternals {
   readonly signals: Signals
+  readonly tap: Tap
   /** The id of the log: rows folded from another log are void. */
   logId(): Promise<string>
   /** Appends what was checked elsewhere: imported events keep their times. */
@@ -162,6 +181,11 @@ function withPorts<E extends EventShape>(
     [made]: true,
     ...ports,
     ...operations,
+    observe(listener: (report: StoreReport) => void) {
+      parts.assertOpen()
+      if (typeof listener !== 'function') throw new InvalidArgumentError('listener', say`must be a function.`)
+      return parts.tap.add(listener)
+    },
   })
 }
 
@@ -208,15 +232,17 @@ export function openEventStore<E extends EventShape = EventShape>(
 
 async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
   const { name, onReport } = parts
+  const start = monotonic()
   const signals = openSignals(databaseName(name))
   const log = new IndexedDbLog(parts)
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
-  const stopTelling =
-    onReport === undefined
-      ? () => {}
-      : healing.subscribe((occurrence) => onReport({ ...occurrence, time: timeTold(systemClock) }))
+  let tap: Tap | undefined
+  const stopTelling = healing.subscribe((occurrence) => {
+    if (tap?.on === true) tap.tell(monotonic(), occurrence)
+    onReport?.({ ...occurrence, time: timeTold(systemClock) })
+  })
   const leave = healing.join(signals)
   const dispose = () => {
     leave()
@@ -230,9 +256,11 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     signals.close()
     throw error
   }
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose })
+  tap = new Tap(name, start)
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, tap, dispose })
   const shared: StoreInternals = {
     signals,
+    tap,
     medium: 'indexeddb',
     connection: log.connection,
     onStorage: (listener) => healing.subscribe(listener),
@@ -253,11 +281,13 @@ export async function openMemoryEventStore<E extends EventShape>(
   const parts = common(options)
   const signals = openSignals()
   const log = new MemoryLog(parts)
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, dispose: () => {} })
+  const tap = new Tap(parts.name, monotonic())
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, tap, dispose: () => {} })
   const logId = randomId()
   const checkpoints = new Map<string, number>()
   const shared: StoreInternals = {
     signals,
+    tap,
     medium: 'memory',
     log,
     checkpoints,

@@ -114,7 +114,7 @@ export async function finishPage<E extends EventShape>(
  * How many events the first page of {@link readPages} holds at most, and a later one. A caller that stops early has not
  * paid for much.
  */
-const iterated = [1024, 4096] as const
+export const iterated = [1024, 4096] as const
 
 /** The pages up to the head. */
 export async function* readPages<E extends EventShape>(

@@ -13,6 +13,7 @@ import type {
   AppendResult,
   PageRequest,
   EventStore,
+  FollowOptions,
   ReadAllOptions,
   ReadOptions,
   ReadStreamOptions,
@@ -23,12 +24,16 @@ import { AppendQueue } from './append-queue.js'
 import { appendedAgain } from './appended-again.js'
 import type { Codec } from './encode.js'
 import { format } from './indexeddb/format.js'
+import { compileFilter } from './filter.js'
+import { follow } from './follow.js'
 import { headWatch, type HeadWatch } from './head-watch.js'
 import { EventIterator } from './iterate.js'
-import { readPages, type CollectedPage, type EventPages, type PageOptions } from './pages.js'
+import { readPages, type CollectedPage, type EventPages, type PageOptions, type ReadPage } from './pages.js'
 import { prepareAppend } from './prepare.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { readStreamAppend, readWrites } from './read-writes.js'
+import { weightOf } from './record/record-text.js'
+import { toldPage, toldPages, type Tap } from './tap.js'
 
 /** What a store needs of where its events are. */
 export interface Log {
@@ -50,6 +55,7 @@ export interface StoreParts {
   readonly clock: Clock
   readonly maxEventCharacters: number
   readonly signals: Signals
+  readonly tap: Tap
   /** Frees what the log holds. */
   dispose(): void
 }
@@ -102,7 +108,7 @@ export function assertDurability(durability: unknown): void {
 /** Builds a store over a log. */
 export function createStore<E extends EventShape>(parts: StoreParts): CreatedStore<E> {
   const core = new StoreCore(parts)
-  const { log } = parts
+  const { log, tap } = parts
   const assertOpen = () => core.assertOpen()
   const readPage = async (request: PageRequest<E>, options?: PageOptions) => {
     assertOpen()
@@ -113,24 +119,34 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
         'options',
         say`of readPage belong in its one argument, { filter, after, limit, signal }.`,
       )
-    return log.readPage<E>(request, options)
+    return options === undefined ? toldPage(tap, () => log.readPage<E>(request)) : log.readPage<E>(request, options)
   }
+  // A loop reads pages with options, and its pages are reported as well.
+  const loopPage: ReadPage<E> = (request, options) => toldPage(tap, () => readPage(request, options))
+  const loop = (pages: EventPages<E>, signal?: AbortSignal) =>
+    new EventIterator(tap.on ? toldPages(tap, pages) : pages, signal)
   const methods: Omit<EventStore<E>, typeof Symbol.asyncDispose> = {
     name: parts.name,
     append: (...given: readonly unknown[]) => core.append(given),
     readStream(stream, options) {
       assertOpen()
       assertSpan(options, rangeNames)
-      return new EventIterator(log.readStream<E>(stream, options), options?.signal)
+      return loop(log.readStream<E>(stream, options), options?.signal)
     },
     read(options: ReadAllOptions<E> = {}) {
       assertOpen()
       assertSpan(options, ['filter', ...rangeNames])
-      const isBackwards = options.direction === 'backwards'
-      return new EventIterator(
-        isBackwards ? log.readBackwards<E>(options) : readPages<E>(readPage, options),
-        options.signal,
-      )
+      return options.direction === 'backwards'
+        ? loop(log.readBackwards<E>(options), options.signal)
+        : new EventIterator(readPages<E>(loopPage, options), options.signal)
+    },
+    follow(options: FollowOptions<E> = {}) {
+      assertOpen()
+      assertReadOptions(options, ['after', 'filter'])
+      const { after = 0, filter = {} } = options
+      wholeNumber(after, 'after')
+      compileFilter(filter)
+      return follow<E>(loopPage, options, { clock: parts.clock, watch: core.watch, closing: core.closing })
     },
     readPage,
     async head() {
@@ -154,7 +170,7 @@ export function createStore<E extends EventShape>(parts: StoreParts): CreatedSto
     assertOpen,
     async append(prepared, options = {}) {
       assertOpen()
-      return core.queue.append(prepared, options)
+      return core.told(() => core.queue.append(prepared, options))
     },
   }
 }
@@ -165,6 +181,9 @@ class StoreCore {
   readonly queue: AppendQueue
   readonly watch: HeadWatch
   readonly #stopListening: () => void
+  readonly #end = new AbortController()
+  /** What was stored, for those who observe. */
+  readonly #stored = new WeakMap<AppendResult, PreparedAppend>()
   #closing: Promise<void> | undefined
 
   constructor(parts: StoreParts) {
@@ -176,6 +195,11 @@ class StoreCore {
     })
   }
 
+  /** Aborts when the store is closed. */
+  get closing(): AbortSignal {
+    return this.#end.signal
+  }
+
   assertOpen(): void {
     if (this.#closing !== undefined) throw this.#closedError()
   }
@@ -183,10 +207,32 @@ class StoreCore {
   /** Not an async function, which would settle a turn later. */
   append(given: readonly unknown[]): Promise<AppendResult> {
     try {
-      return this.#append(given)
+      const { tap } = this.#parts
+      return tap.on ? this.told(() => this.#append(given)) : this.#append(given)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** Appends, and tells how that ended. */
+  told(append: () => Promise<AppendResult>): Promise<AppendResult> {
+    return this.#parts.tap.around(
+      append,
+      (result) => {
+        const { position, firstPosition, duplicate, versions } = result
+        const events = this.#stored.get(result)?.events ?? []
+        return {
+          type: 'appended',
+          position,
+          firstPosition,
+          duplicate,
+          events: events.length,
+          characters: events.reduce((sum, event) => sum + weightOf(event), 0),
+          streams: Object.keys(versions),
+        }
+      },
+      (error) => ({ type: 'append-failed', error }),
+    )
   }
 
   #append(given: readonly unknown[]): Promise<AppendResult> {
@@ -208,10 +254,12 @@ class StoreCore {
   }
 
   close(): Promise<void> {
-    const { signals, dispose } = this.#parts
+    const { signals, tap, dispose } = this.#parts
+    this.#end.abort(this.#closedError())
     this.#closing ??= this.queue.close(this.#closedError()).then(() => {
       this.#stopListening()
       this.watch.stop()
+      tap.stop()
       signals.close()
       dispose()
     })
@@ -219,8 +267,9 @@ class StoreCore {
   }
 
   async #store(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
-    const { log, signals } = this.#parts
+    const { log, signals, tap } = this.#parts
     const result = await log.append(prepared, options)
+    if (tap.on) this.#stored.set(result, prepared)
     if (!result.duplicate && prepared.events.length > 0) {
       soon(() => this.watch.saw(result.position))
       signals.post({ kind: 'head', head: result.position, format })

@@ -1,12 +1,17 @@
 /** Freeing the space of a read model. */
-import { InvalidArgumentError } from '../errors.js'
+import { AlreadyRunningError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
-import { databaseName } from '../events/names.js'
-import { storeInternals, type TidemarkStore } from '../log/open.js'
+import { databaseName, projectionName } from '../events/names.js'
+import { ifUnused, lockManager } from '../locks/in-use.js'
+import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { deleteDatabase } from '../platform/connection.js'
+import { inUseName } from '../read-model/indexeddb/old-versions.js'
+import { isUsed } from '../running/definitions.js'
 import { memoryReadModels } from '../running/shared-storage.js'
+import type { StoredReadModel } from './list.js'
 import { unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
 
@@ -28,6 +33,18 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
   projection: Projection<E, T>,
 ): Promise<void>
+/**
+ * The same by name and version, for what the code no longer defines: see `listReadModels`.
+ *
+ * @throws AlreadyRunningError if a tab or worker runs or reads it: nothing is deleted. Where there are no Web Locks only
+ * this context is asked
+ * @throws InvalidArgumentError, InvalidNameError for what is no name and version
+ */
+export async function deleteReadModel<E extends EventShape>(
+  store: TidemarkStore<E>,
+  // A definition has tables: one that does not fit the store is not taken for a name.
+  stored: Pick<StoredReadModel, 'name' | 'version'> & { readonly tables?: never },
+): Promise<void>
 /** The same, for a definition that is typed by its own events: see `FitsStore`. */
 export async function deleteReadModel<
   E extends EventShape,
@@ -37,19 +54,51 @@ export async function deleteReadModel<
 >(store: TidemarkStore<E>, projection: Projection<Own, T, R> & FitsStore<E, Own, R>): Promise<void>
 export async function deleteReadModel<E extends EventShape, T extends Tables>(
   store: TidemarkStore<E>,
-  projection: Projection<E, T>,
+  projection: Projection<E, T> | Pick<StoredReadModel, 'name' | 'version'>,
 ): Promise<void> {
-  if (!isDefinition(projection)) throw new InvalidArgumentError('projection', say`must be made by defineProjection.`)
   const parts = storeInternals(store)
+  const isDefined = isDefinition(projection)
+  if (!isDefined) assertStored(projection)
   const key = projectionKey(projection)
-  if (parts.medium === 'memory') {
-    // Rejects once the store is closed.
-    await store.head()
-    memoryReadModels(parts).empty(key)
-  } else {
-    await parts.logId()
-    await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
+  const free = async () => {
+    if (parts.medium === 'memory') memoryReadModels(parts).empty(key)
+    else await deleteDatabase(databaseName(store.name, key), say`The read model '${key}'`)
   }
+  // Rejects once the store is closed, or lost.
+  await (parts.medium === 'memory' ? store.head() : parts.logId())
+  if (isDefined) await free()
+  else await ifNotUsed(store, parts, key, free)
   parts.signals.post({ kind: 'control', projection: key })
   parts.signals.post(unknownCommit(key, 0))
+}
+
+/** @throws InvalidArgumentError, InvalidNameError */
+function assertStored(stored: unknown): asserts stored is Pick<StoredReadModel, 'name' | 'version'> {
+  onlyKnown(stored ?? null, ['name', 'version', 'position', 'deadLetterCount', 'inUse'], 'projection')
+  const { name, version } = stored as StoredReadModel
+  projectionName(name)
+  wholeNumber(version, 'projection.version', 1)
+}
+
+/** Frees what no context uses. @throws AlreadyRunningError if one does */
+async function ifNotUsed<E extends EventShape>(
+  store: TidemarkStore<E>,
+  parts: StoreInternals,
+  key: string,
+  free: () => Promise<void>,
+): Promise<void> {
+  let freed = false
+  const work = async () => {
+    freed = true
+    await free()
+  }
+  const locks = parts.medium === 'memory' ? undefined : lockManager()
+  if (isUsed(store.name, parts, key)) freed = false
+  else if (locks === undefined) await work()
+  else await ifUnused(locks, inUseName(store.name, key), work)
+  if (!freed)
+    throw new AlreadyRunningError(
+      key,
+      say`The read model '${key}' is in use: a tab or worker runs it or reads it. Close that, and try again.`,
+    )
 }

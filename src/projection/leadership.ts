@@ -42,6 +42,8 @@ export interface Backend<E extends EventShape> extends RunnerPorts<E> {
   readonly hints?: LeadershipHints | undefined
   /** What happens to the storage of this origin, for reports. */
   readonly onStorage?: ((listener: (occurrence: StorageOccurrence) => void) => () => void) | undefined
+  /** Tells those who observe the store. */
+  readonly told?: ((report: ProjectionReport) => void) | undefined
 }
 
 export interface DriveOptions {
@@ -99,6 +101,7 @@ class Drive<E extends EventShape> {
         if (occurrence.type === 'committed') this.#contests = this.#losses = 0
         const full: ProjectionReport = { ...occurrence, projection: target.name, time: timeTold(settings.clock) }
         report?.(full)
+        backend.told?.(full)
         if (config.onReport !== undefined) tell(() => config.onReport?.(full))
       },
     }

@@ -128,6 +128,7 @@ function attached<E extends EventShape>(
     coordinator: store.coordinator,
     lifecycle: pageLifecycle(),
     hints,
+    told: (report) => parts.tap.pass(report),
     onStorage: parts.medium === 'indexeddb' ? parts.onStorage : undefined,
     onControl: (listener) =>
       signals.listen((hint) => {

@@ -91,6 +91,18 @@ function assertSame(key: string, name: string, before: object, definition: Proje
   )
 }
 
+/** Where the definitions of a store's context are. */
+function definitionsOf(parts: StoreInternals): Map<string, InUse> {
+  if (parts.medium !== 'memory') return onDevice
+  const all = inMemory.get(parts) ?? new Map<string, InUse>()
+  inMemory.set(parts, all)
+  return all
+}
+
+/** Whether this context runs or reads what has that key. */
+export const isUsed = (store: string, parts: StoreInternals, key: string): boolean =>
+  definitionsOf(parts).get(databaseName(store, key))?.users.every(closedError) === false
+
 /**
  * Takes a share in a definition, until it is given back. Another object is the same definition if its tables, filter
  * and the text of its functions are the same: a module may be evaluated twice.
@@ -103,9 +115,7 @@ export function useDefinition(
   definition: Projection | Projector<never>,
 ): { readonly waiting: Listeners<[]>; release(): void } {
   const key = isDefinition(definition) ? projectionKey(definition) : definition.name
-  let all = onDevice
-  if (parts.medium === 'memory' && (all = inMemory.get(parts) as typeof all) === undefined)
-    inMemory.set(parts, (all = new Map()))
+  const all = definitionsOf(parts)
   const id = databaseName(store, key)
   let used = all.get(id)
   // What was left open over a store that was closed makes no rows any more.

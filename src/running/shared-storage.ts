@@ -3,6 +3,7 @@ import { ClosedError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { holdInUse, lockManager } from '../locks/in-use.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import type { Tap } from '../log/tap.js'
 import { say } from '../messages.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
@@ -43,7 +44,7 @@ export async function openStorage<E extends EventShape>(
     if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
     const log = await parts.logId()
     return {
-      storage: use(sharedStorage(store, parts, erased, log), say`The read model '${projectionKey(erased)}'`, release),
+      storage: use(sharedStorage(store, parts, erased, log), projectionKey(erased), parts.tap, release),
       waiting,
     }
   } catch (error) {
@@ -83,7 +84,8 @@ function sharedStorage<E extends EventShape>(
 }
 
 /** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
-function use(shared: SharedStorage, label: string, release: () => void): ReadModelStorage {
+function use(shared: SharedStorage, key: string, tap: Tap, release: () => void): ReadModelStorage {
+  const label = say`The read model '${key}'`
   let closed = false
   shared.users += 1
   const close = () => {
@@ -99,7 +101,26 @@ function use(shared: SharedStorage, label: string, release: () => void): ReadMod
       const method: unknown = storage[name]
       // `then`, among others: a promise that is resolved with a share looks for it.
       if (typeof method !== 'function') return method
-      return closed ? () => Promise.reject(new ClosedError(label)) : method.bind(storage)
+      if (closed) return () => Promise.reject(new ClosedError(label))
+      return name === 'queries' ? toldQueries(storage, key, tap) : method.bind(storage)
     },
   })
 }
+
+/** Queries, told to those who observe the store. */
+const toldQueries =
+  (storage: ReadModelStorage, readModel: string, tap: Tap): ReadModelStorage['queries'] =>
+  (asked) =>
+    tap.around(
+      () => storage.queries(asked),
+      ({ values }) => ({
+        type: 'queried',
+        readModel,
+        tables: asked.map(({ table }) => table),
+        rows: values.reduce<number>(
+          (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
+          0,
+        ),
+      }),
+      (error) => ({ type: 'storage-failed', what: 'querying', error }),
+    )

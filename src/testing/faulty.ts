@@ -72,7 +72,7 @@ export interface Faults {
 
 /** The ports of a backend; it may have some of them. */
 type Ports<E extends EventShape> = Partial<
-  EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read'> & CheckpointStore & Coordinator
+  EventReader<E> & Pick<EventStore<E>, 'append' | 'readStream' | 'read' | 'follow'> & CheckpointStore & Coordinator
 >
 
 type Call = (...args: never[]) => unknown
@@ -182,6 +182,7 @@ export function faulty<S extends object>(backend: S, options: FaultOptions = {})
       given?.direction === 'backwards'
         ? looped('readPage', '', () => target.read?.(given))
         : new EventIterator(readPages(around(target, 'readPage') as unknown as ReadPage, given), given?.signal),
+    follow: (...given: never[]) => looped('readPage', '', () => target.follow?.(...given)),
   })
   const faults: Faults = { seed, injected, stop: () => void (stopped = true) }
   return disturbed(backend, { faults }) as S & { readonly faults: Faults }

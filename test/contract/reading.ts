@@ -10,6 +10,7 @@ import {
   type RecordedEvent,
   type TidemarkStore,
 } from 'tidemark'
+import { editRecord } from '../support/raw-database.js'
 
 export interface ReadingBackend {
   readonly name: string
@@ -238,6 +239,57 @@ export function readingContract({ name: backend, shared, open }: ReadingBackend)
       for await (const { position } of store.readStream('a', { direction: 'backwards' })) if (position === 9) break
       expect(at(await all(store.read({ direction: 'backwards', limit: 2 })))).toEqual([10, 9])
     })
+
+    test('a loop over follow reads no page before the last one was used, and goes on where another ended', async () => {
+      const store = await opened()
+      await fill(store, 20)
+      const first: number[] = []
+      for await (const { position } of store.follow()) if (first.push(position) === 12) break
+      const second: number[] = []
+      const following = (async () => {
+        for await (const { position } of store.follow({ after: first.at(-1) ?? 0 }))
+          if (second.push(position) === 11) break
+      })()
+      await fill(store, 3)
+      await following
+      expect([...first, ...second]).toEqual(Array.from({ length: 23 }, (_, index) => index + 1))
+    })
+
+    test.runIf(shared)(
+      'a loop over follow stops at an event that cannot be read, behind what comes before it',
+      async () => {
+        const store = await opened()
+        await fill(store, 5)
+        await editRecord(store.name, 3, (record) => ({ ...record, events: 'no JSON' }))
+        const found: number[] = []
+        const following = (async () => {
+          for await (const { position } of store.follow()) found.push(position)
+        })()
+        await expect(following).rejects.toMatchObject({ code: 'event-unreadable', position: 3 })
+        expect(found).toEqual([1, 2])
+      },
+    )
+
+    test.runIf(shared)(
+      'loops over follow in several instances see every event once, while all of them append',
+      async () => {
+        const name = newName()
+        const instances = await Promise.all([opened(name), opened(name), opened(name)])
+        const seen = instances.map(async (store) => {
+          const found: number[] = []
+          for await (const { position } of store.follow()) if (found.push(position) === 60) return found
+          return found
+        })
+        await Promise.all(
+          instances.map(async (store, index) => {
+            for (let at = 0; at < 20; at += 1) await store.append(`s-${index}`, { type: 'Added', data: at })
+          }),
+        )
+        await compactEvents(instances[0] as TidemarkStore)
+        const upTo60 = Array.from({ length: 60 }, (_, index) => index + 1)
+        expect(await Promise.all(seen)).toEqual([upTo60, upTo60, upTo60])
+      },
+    )
 
     test('H50: a direction that there is not, a bound that is no position, and an unknown option are refused at the call', async () => {
       const store = await opened()

@@ -197,3 +197,51 @@ test('N38, H61: a service worker projects in batches while no tab leads', async 
   })
   expect(outcome).toEqual({ reasons: ['budget', 'budget', 'caught-up'], total: 200 })
 })
+
+test('H66: a loop over follow in one tab has every event of two others, once and in order', async ({ launch }) => {
+  const context = await launch()
+  const [reader, ...writers] = [await openPage(context), await openPage(context), await openPage(context)] as const
+  const open = (page: typeof reader) =>
+    run(
+      page,
+      'page',
+      async (tidemark, _arg, state) => {
+        Object.assign(state as object, { store: await tidemark.openEventStore({ name: 'followed' }) })
+      },
+      undefined,
+    )
+  for (const page of [reader, ...writers]) await open(page)
+  const following = run(
+    reader,
+    'page',
+    async (_tidemark, wanted, state) => {
+      const { store } = state as {
+        store: { follow(): AsyncIterable<{ position: number; version: number; stream: string }> }
+      }
+      const found: [number, string, number][] = []
+      for await (const { position, stream, version } of store.follow())
+        if (found.push([position, stream, version]) === wanted) break
+      return found
+    },
+    60,
+  )
+  await Promise.all(
+    writers.map((page, index) =>
+      run(
+        page,
+        'page',
+        async (_tidemark, stream, state) => {
+          const { store } = state as { store: { append(stream: unknown, event: object): Promise<unknown> } }
+          for (let at = 0; at < 30; at += 1) await store.append(stream, { type: 'Added', data: at })
+        },
+        `s${index}`,
+      ),
+    ),
+  )
+  const found = await following
+  expect(found.map(([position]) => position)).toEqual(Array.from({ length: 60 }, (_, at) => at + 1))
+  for (const stream of ['s0', 's1'])
+    expect(found.filter(([, name]) => name === stream).map(([, , version]) => version)).toEqual(
+      Array.from({ length: 30 }, (_, at) => at + 1),
+    )
+})

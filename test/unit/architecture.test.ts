@@ -18,6 +18,7 @@ const order = [
   'platform',
   'events',
   'ports.ts',
+  'reports.ts',
   'locks',
   'log',
   'projection',

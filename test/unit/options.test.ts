@@ -53,6 +53,8 @@ const misspelt: Record<string, () => unknown> = {
       () => runProjection(store, definition as never, { [part]: { maxx: 1 } } as never),
     ]),
   ),
+  'readStream backwards': () => store.readStream('s', { direction: 'backwards', from: 1 } as never),
+  follow: () => store.follow({ limit: 1 } as never),
   caughtUp: () => handle.caughtUp(0, { timeot: 1 } as never),
   'what caughtUp does late': () => handle.caughtUp(0, { onTimeout: 'Stale' as never }),
   rebuild: () => handle.rebuild({ weit: false } as never),

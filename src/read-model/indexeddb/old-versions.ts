@@ -42,7 +42,7 @@ export async function leftOutBefore(store: string, definition: Version, log: str
 }
 
 /** The state of a read model, without its definition. */
-async function stateOf(name: string, label: string): Promise<StateRow | undefined> {
+export async function stateOf(name: string, label: string): Promise<StateRow | undefined> {
   const what = say`reading what '${name}' left out`
   try {
     return await lookInto(name, label, async (connection, database) =>

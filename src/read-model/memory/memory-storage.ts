@@ -61,6 +61,14 @@ export class MemoryReadModels {
     }
   }
 
+  /** The state of each, by its key. */
+  states(): [key: string, state: StateRow][] {
+    // One that was emptied counts as deleted.
+    return [...this.#databases]
+      .map(([key, { state }]): [string, StateRow] => [key, state])
+      .filter(([, state]) => state.fingerprint !== '')
+  }
+
   /** Empties one. Its epoch is raised, so that no runner continues with what it remembers. */
   empty(key: string): void {
     const database = this.#databases.get(key)

@@ -51,6 +51,7 @@ export function eventStoreContract(open: () => Promise<ContractSubject>): Contra
     readingBackwards,
     readingPages,
     living,
+    following,
   ])
     part(add)
   return cases
@@ -655,6 +656,41 @@ function readingPages(add: Add): void {
       ok(page.scannedTo > scannedTo, 'the scan to move on')
     }
     equal(page, { events: [], scannedTo: 1500, head: 1500 }, 'the last page')
+  })
+}
+
+function following(add: Add): void {
+  add('follow: what is there, then what any connection appends, each once and in order', async (store, { another }) => {
+    await store.append('a', many(3))
+    const found: number[] = []
+    const loop = (async () => {
+      for await (const { position } of store.follow({ after: 1, filter: { types: ['Alpha'] } }))
+        if (found.push(position) === 5) return
+    })()
+    await until(() => found.length === 2, 'what was there')
+    await store.append('b', [event(4, 'Beta'), event(5)])
+    await until(() => found.length === 3, 'what was appended')
+    const other = (await another?.()) ?? store
+    await other.append('c', many(2))
+    await loop
+    equal(found, [2, 3, 5, 6, 7], 'the positions')
+  })
+
+  add("follow: ends with the signal's reason, with the store, and when it is left", async (store) => {
+    const steps = (signal?: AbortSignal) => store.follow({ signal })[Symbol.asyncIterator]()
+    const controller = new AbortController()
+    const [aborted, left, closed] = [steps(controller.signal), steps(), steps()]
+    const reason = new Error('left the page')
+    const waiting = [aborted, left, closed].map(async (loop) => loop.next())
+    controller.abort(reason)
+    const caught = await waiting[0]?.catch((error: unknown) => error)
+    ok(caught === reason, "the signal's reason")
+    await left.return?.()
+    equal((await waiting[1])?.done, true, 'the step of the loop that was left')
+    const refused = rejects(async () => await waiting[2], 'closed', 'the loop over a closed store')
+    await store.close()
+    await refused
+    await rejects(async () => await collect(store.follow()), 'closed', 'follow')
   })
 }
 

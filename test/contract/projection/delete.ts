@@ -57,7 +57,7 @@ export function deleteContract({ name: backend, open, shared }: Backend): void {
 
     test('what is no projection, and a store that was closed, are refused', async () => {
       const { store } = await folded(open)
-      await expect(deleteReadModel(store, { name: 'sums', version: 1 } as never)).rejects.toMatchObject({
+      await expect(deleteReadModel(store, { name: 'sums', version: 1, on: {} } as never)).rejects.toMatchObject({
         code: 'invalid-argument',
       })
       await store.close()
