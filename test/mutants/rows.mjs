@@ -382,8 +382,8 @@ export default [
   {
     id: 'rows-46',
     file: 'src/read-model/unit-of-work/unique-keys.ts',
-    find: 'if (unsure.length === 0 || cache.isComplete) return',
-    replace: 'if (unsure.length >= 0 || cache.isComplete) return',
+    find: 'if (unsure.length === 0 || this.#hasAll) return',
+    replace: 'if (unsure.length >= 0 || this.#hasAll) return',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a value that a stored row has is taken twice',
   },

@@ -34,13 +34,17 @@ const isUnique = (declared: IndexDefinition): boolean => indexOptions(declared).
 export const hasUnique = ({ indexes = {} }: Pick<Selectable, 'indexes'>): boolean =>
   Object.values(indexes).some(isUnique)
 
+/** Of how many rows it is remembered what they hold, once they are committed. */
+const mostKnown = 250_000
+
 /** Who holds which key, as far as it is in memory: of rows since the last commit, and of all if there are few. */
 export class UniqueKeys {
   readonly #table: string
   readonly #indexes: readonly (readonly [name: string, declared: IndexDefinition])[]
   readonly #rows: Rows
   readonly #holders = new Map<string, RowKey>()
-  readonly #claims = new Map<MapKey, readonly Claim[]>()
+  readonly #claims = new Map<MapKey, readonly string[]>()
+  /** What every row of the table holds is known, also of rows that the cache has forgotten since. */
   #hasAll = false
 
   constructor(table: string, { indexes = {} }: Selectable, rows: Rows) {
@@ -77,13 +81,13 @@ export class UniqueKeys {
       if (holder === undefined) unsure.push(claim)
       else if (!rows.has(mapKeyOf(holder))) throw this.#conflict(claim, holder)
     }
-    if (unsure.length === 0 || cache.isComplete) return this.#take(rows)
+    if (unsure.length === 0 || this.#hasAll) return this.#take(rows)
     return Promise.all(unsure.map((claim) => this.#askFor(claim, load))).then(() => this.#take(rows))
   }
 
   /** Pending rows are stored now. */
   committed(): void {
-    if (this.#hasAll && this.#rows.cache.isComplete) return
+    if (this.#hasAll && this.#claims.size <= mostKnown) return
     this.#hasAll = false
     this.#holders.clear()
     this.#claims.clear()
@@ -104,14 +108,14 @@ export class UniqueKeys {
 
   #take(rows: ReadonlyMap<MapKey, Entry>): void {
     for (const mapKey of rows.keys()) {
-      for (const { text, key } of this.#claims.get(mapKey) ?? [])
-        if (mapKeyOf(this.#holders.get(text) ?? key) === mapKey) this.#holders.delete(text)
+      for (const text of this.#claims.get(mapKey) ?? []) this.#holders.delete(text)
     }
     for (const [mapKey, entry] of rows) this.#hold(mapKey, this.#claimsOf(entry))
   }
 
   #hold(mapKey: MapKey, claims: readonly Claim[]): void {
-    this.#claims.set(mapKey, claims)
+    const texts = claims.map(({ text }) => text)
+    this.#claims.set(mapKey, texts)
     for (const { text, key } of claims) this.#holders.set(text, key)
   }
 
