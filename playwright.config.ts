@@ -5,6 +5,9 @@ const port = process.env['TIDEMARK_E2E_PORT'] ?? '4817'
 // Written back for the demo's build, and for the tests of it.
 const demoPort = (process.env['TIDEMARK_DEMO_E2E_PORT'] ??= String(Number(port) + 1000))
 
+// And for the tests of the examples.
+const examplesPort = (process.env['TIDEMARK_EXAMPLES_E2E_PORT'] ??= String(Number(port) + 2000))
+
 /** Builds a page and serves what it built. A server of another run would serve another build. */
 const server = (config: string, url: string) =>
   ({
@@ -39,5 +42,12 @@ export default defineConfig<E2eOptions>({
   webServer: [
     server('test/e2e/harness/vite.config.ts', `http://127.0.0.1:${port}/blank.html`),
     server('demo/vite.config.ts', `http://127.0.0.1:${demoPort}/`),
+    {
+      command: `node scripts/examples.mjs ${examplesPort}`,
+      url: `http://127.0.0.1:${examplesPort}/vanilla/`,
+      reuseExistingServer: false,
+      timeout: 120_000,
+      gracefulShutdown: { signal: 'SIGTERM', timeout: 2_000 },
+    },
   ],
 })

@@ -27,9 +27,15 @@ const commands = ['src/commands/']
 const memory = ['src/log/memory/memory-log.ts', 'src/read-model/memory/memory-storage.ts']
 /** What `tidemark/memory` contains, so that a bundle on IndexedDB need not hold it. */
 const modelsInMemory = [
-  ...['memory/memory-storage', 'state', 'possible-state', 'dead-letters', 'earlier-versions', 'reserved-names'].map(
-    (name) => `src/read-model/${name}.ts`,
-  ),
+  ...[
+    'memory/memory-storage',
+    'state',
+    'possible-state',
+    'dead-letters',
+    'earlier-versions',
+    'reserved-names',
+    'stamps',
+  ].map((name) => `src/read-model/${name}.ts`),
   ...['define', 'keys', 'kinds', 'equal', 'fingerprint', 'index-keys', 'row-key', 'selection'].map(
     (name) => `src/read-model/${name}.ts`,
   ),
@@ -57,7 +63,7 @@ export const budgets = [
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
-    budget: kib(13.8),
+    budget: kib(14.9),
     without: [...projection, ...commands, 'node_modules/'],
     but: modelsInMemory,
   },
@@ -81,7 +87,7 @@ export const budgets = [
     title: 'defineEvents',
     entry: 'tidemark',
     names: 'defineEvents',
-    budget: kib(3.9),
+    budget: kib(3.2),
     without: [...projection, ...commands, 'src/log/', 'node_modules/'],
   },
   {
@@ -91,13 +97,13 @@ export const budgets = [
     budget: kib(2.3),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(28.4), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.7), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(29.4), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(32.6), without: commands },
   { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.5), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(7), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22.2), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(23.1), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
@@ -164,7 +170,7 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.9),
+  budget: kib(3.2),
 }
 
 /** How much larger a bundle of the functions becomes by the app. */

@@ -7,6 +7,8 @@ export interface Run {
   readonly events: number
   /** Each wait of a run that is made of many, in ms. */
   readonly waits?: readonly number[]
+  /** What was counted for each wait, by name: of many, the median. */
+  readonly counts?: Readonly<Record<string, number>>
   readonly mainThread?: MainThread
   /** MiB that what ran still holds of the JavaScript heap. */
   readonly heap?: number
@@ -36,6 +38,8 @@ export interface Case {
   readonly name: string
   /** How many times slower the processor is made during each run, and the driver types meanwhile. @default as it is, and no typing */
   readonly throttle?: number
+  /** Counts alone are of interest, and a run takes long: one run of each contender is kept, and none discarded. */
+  readonly once?: boolean
   /** Makes what every run needs, such as a log to read. Outside the clock. */
   setUp?(): Promise<void>
   readonly contenders: readonly Contender[]
@@ -60,6 +64,8 @@ export interface Sizes {
   readonly modelled: number
   /** Single events of a run that are each waited for. */
   readonly waits: number
+  /** Changes of a run that live queries show. */
+  readonly liveWaits: number
   /** Logs that new browser processes open, in events; for the driver. */
   readonly coldOpen: readonly number[]
   /** Logs of growing length, in events. */

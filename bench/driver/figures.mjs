@@ -1,5 +1,5 @@
 // What is computed from runs: medians, ratios, and the targets that they meet.
-import { bestPeer, targets } from './targets.mjs'
+import { bestPeer, limits, targets } from './targets.mjs'
 
 export function percentile(numbers, share) {
   const sorted = [...numbers].sort((a, b) => a - b)
@@ -31,6 +31,17 @@ export function targetsMet(cases) {
     const compared = compare(one, other)
     const met = compared.ratio >= goal ? 'yes' : compared.ratio >= floor ? 'above the floor' : 'no'
     return [{ label: of.contender === bestPeer ? `${name} (${other.name})` : name, goal, floor, met, ...compared }]
+  })
+}
+
+/** The limits whose cases ran, with what was counted. */
+export function limitsMet(cases) {
+  return limits.flatMap(({ name, inCase, contender, count, most }) => {
+    const counts = cases.find((each) => inCase.test(each.name))?.contenders.find((each) => each.name === contender)
+      ?.counts?.[count]
+    if (counts === undefined) return []
+    const middle = percentile(counts, 0.5)
+    return [{ name, most, counts, middle, met: middle <= most ? 'yes' : 'no' }]
   })
 }
 

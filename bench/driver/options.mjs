@@ -8,6 +8,7 @@ const quick = {
   naive: 1_000,
   modelled: 10_000,
   waits: 40,
+  liveWaits: 10,
   coldOpen: [],
   scale: [],
   throttle: 1,

@@ -1,5 +1,5 @@
 // Turns the JSON of a run into Markdown.
-import { compare, percentile, speedOf, targetsMet } from './figures.mjs'
+import { compare, limitsMet, percentile, speedOf, targetsMet } from './figures.mjs'
 
 /** @returns Markdown: the targets first, then every case */
 export function report(result) {
@@ -8,11 +8,13 @@ export function report(result) {
   // The bench itself keeps about two processes busy.
   const busy = load.before > 0.5 || load.after > cores + 0.5
   const measured = targetsMet(cases)
+  const limits = limitsMet(cases)
   return [
     `${when.slice(0, 10)}, ${browser} (${storage}), ${cores} cores, ${platform}, ${mode} run: medians of ${rounds} rounds after one that is thrown away.`,
     `Load of the machine: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${busy ? '. **Something else was running: do not rely on these figures.**' : '.'}`,
     '',
     ...(measured.length === 0 ? [] : targetTable(measured)),
+    ...(limits.length === 0 ? [] : limitTable(limits)),
     ...cases.flatMap((each) => {
       const [first] = each.contenders
       return first.inputDelays !== undefined
@@ -61,6 +63,13 @@ function targetTable(measured) {
   )
 }
 
+function limitTable(limits) {
+  return table(
+    'count | at most | measured | in one round | met',
+    limits.map(({ name, most, middle, counts, met }) => [name, most, number(middle), range(counts), met]),
+  )
+}
+
 function workTable({ name, contenders }) {
   const weighed = contenders.some(({ heaps }) => heaps !== undefined)
   return table(
@@ -86,8 +95,9 @@ function workTable({ name, contenders }) {
 
 /** Speed is one over the median wait. */
 function waitTable({ name, contenders }) {
+  const counted = Object.keys(contenders[0].counts ?? {})
   return table(
-    `${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round | transactions | requests`,
+    `${name} | waits | p50 ms | of a round, min to max | p90 | p99 | speed, to the first | in one round | ${counted.length === 0 ? 'transactions | requests' : counted.join(' | ')}`,
     contenders.map((contender) => {
       const { waits, times } = contender
       const { ratio, least, most } = compare(contender, contenders[0])
@@ -101,7 +111,9 @@ function waitTable({ name, contenders }) {
         at(0.99),
         number(ratio),
         `${number(least)} to ${number(most)}`,
-        ...askedBy(contender),
+        ...(counted.length === 0
+          ? askedBy(contender)
+          : counted.map((what) => number(percentile(contender.counts[what], 0.5)))),
       ]
     }),
   )

@@ -24,6 +24,8 @@ export async function measure({ page, devtools }, { sizes, only, profile, ...lim
   })
   if (plan.length > 0) limits.say('counting requests')
   for (const { name, contenders } of cases) {
+    // What counts by itself is counted.
+    if (contenders.some(({ counts }) => counts !== undefined)) continue
     for (const contender of contenders) contender.asked = await call(page, 'count', name, contender.name)
   }
   for (const { name } of plan) await call(page, 'tearDown', name)
@@ -31,12 +33,13 @@ export async function measure({ page, devtools }, { sizes, only, profile, ...lim
 }
 
 /**
- * @param {readonly { name: string, contenders: readonly string[] }[]} plan
+ * @param {readonly { name: string, once?: boolean, contenders: readonly string[] }[]} plan
  * @param {(name: string, contender: string, kept: boolean) => Promise<import('../cases/case.ts').Run>} run
  */
 export async function inRounds(plan, { rounds, softLimit, say }, run) {
-  const cases = plan.map(({ name, contenders }) => ({
+  const cases = plan.map(({ name, contenders, once = false }) => ({
     name,
+    once,
     contenders: contenders.map((contender) => ({ name: contender, events: 0, times: [], waits: [] })),
   }))
   const started = Date.now()
@@ -46,15 +49,17 @@ export async function inRounds(plan, { rounds, softLimit, say }, run) {
       break
     }
     say(`round ${round} of ${rounds - 1}${round === 0 ? ', thrown away' : ''}`)
-    for (const { name, contenders } of cases) {
+    for (const { name, contenders, once } of cases) {
+      if (once && round !== 1) continue
       for (let turn = 0; turn < contenders.length; turn += 1) {
         // Another one begins in each round, so that none always runs after the same neighbour.
         const contender = contenders[(turn + round) % contenders.length]
-        const { ms, events, waits = [], mainThread, heap } = await run(name, contender.name, round > 0)
+        const { ms, events, waits = [], counts, mainThread, heap } = await run(name, contender.name, round > 0)
         if (round === 0) continue
         contender.times.push(ms)
         contender.waits.push(...waits)
         contender.events = events
+        for (const [what, count] of Object.entries(counts ?? {})) ((contender.counts ??= {})[what] ??= []).push(count)
         if (heap !== undefined) contender.heaps = [...(contender.heaps ?? []), heap]
         if (mainThread === undefined) continue
         contender.longTasks = [...(contender.longTasks ?? []), ...mainThread.longTasks]

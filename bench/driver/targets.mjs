@@ -5,6 +5,23 @@ const perEvent = 'raw, a record per event (L1)'
 /** The fastest contender that is neither tidemark nor IndexedDB by hand. */
 export const bestPeer = 'the best peer'
 
+const live = (name, inCase, count, most) => ({ name, inCase, contender: 'tidemark', count, most })
+
+/** Counts that the project wants to stay below: the same on every machine. */
+export const limits = [
+  live(
+    'live, one of 500 rows changes: transactions (append, commit, re-read)',
+    /^live: .*, one changes$/,
+    'transactions',
+    3,
+  ),
+  live('… changed snapshots', /^live: .*, one changes$/, 'changed snapshots', 1),
+  live('live, another row changes: re-reads', /^live: .*another one/, 'read requests', 0),
+  live('live, a row outside of 500 windows changes: re-reads', /^live: 500 windows/, 'read requests', 0),
+  live('live, ten appends, 200 queries: transactions', /^live: 200 rows/, 'transactions', 40),
+  live('live, 1,000 queries, 10 s at rest: transactions', /^live: 1,000 rows/, 'transactions', 5),
+]
+
 const within = (inCase, speed, of) => ({ speed: { inCase, contender: speed }, of: { inCase, contender: of } })
 const upTo = (times) => 1 / times
 /** The cost of an event on the longest log, over that on the shortest. */
@@ -72,6 +89,12 @@ export const targets = [
     floor: 100,
   },
   {
+    name: 'projecting into 200,000 rows touched at random, of into 1,000',
+    ...within(/^many rows: project/, 'tidemark, 200,000 rows', 'tidemark, 1,000 rows'),
+    goal: upTo(3),
+    floor: upTo(10),
+  },
+  {
     name: 'append and model, over the best peer',
     ...within(/^append and model/, 'tidemark', bestPeer),
     goal: 6,
@@ -88,6 +111,12 @@ export const targets = [
     ...within(/^wake-up/, 'tidemark, until the row is seen', 'tidemark, until the append resolves'),
     goal: upTo(4),
     floor: upTo(5),
+  },
+  {
+    name: 'live, one of 500 rows changes, until it is on screen, over Dexie',
+    ...within(/^live: .*, one changes$/, 'tidemark', 'Dexie, liveQuery'),
+    goal: 1,
+    floor: upTo(1.5),
   },
   {
     name: 'cold open over 100,000 events, over the best peer',

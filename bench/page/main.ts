@@ -6,6 +6,7 @@ import { projectionCase } from '../cases/catch-up-projection.js'
 import { readCases } from '../cases/catch-up-read.js'
 import { coldOpen, fill } from '../cases/cold-open.js'
 import { compactionCases } from '../cases/compaction.js'
+import { liveCases } from '../cases/live.js'
 import { manyRowsCases } from '../cases/many-rows.js'
 import { scaleCases } from '../cases/scale.js'
 import { smoothCase } from '../cases/smooth.js'
@@ -19,7 +20,7 @@ import { counted, type RequestCount } from './requests.js'
 
 export interface BenchPage {
   /** Makes the cases, and returns their names with those of their contenders. */
-  plan(sizes: Sizes): { name: string; throttle: number; contenders: string[] }[]
+  plan(sizes: Sizes): { name: string; throttle: number; once: boolean; contenders: string[] }[]
   setUp(name: string): Promise<void>
   run(name: string, contender: string): Promise<Run>
   /** What one more run asks of IndexedDB for an event, or for a wait. */
@@ -65,13 +66,15 @@ window.bench = {
       appendAndModelCase(systems, sizes),
       oneEventCase(systems, sizes),
       wakeUpCase(window.inOtherTab, sizes),
+      ...liveCases(sizes),
       ...scaleCases(sizes),
       ...manyRowsCases(sizes),
       ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
     ]
-    return cases.map(({ name, contenders, throttle = 1 }) => ({
+    return cases.map(({ name, contenders, throttle = 1, once = false }) => ({
       name,
       throttle,
+      once,
       contenders: contenders.map((contender) => contender.name),
     }))
   },

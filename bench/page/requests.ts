@@ -33,6 +33,29 @@ export async function counted(work: () => Promise<unknown>): Promise<RequestCoun
   return { transactions, requests }
 }
 
+/** What was asked of IndexedDB since then. */
+export interface IndexedDbCounts {
+  readonly transactions: number
+  /** Requests of transactions that only read. */
+  readonly reads: number
+  stop(): void
+}
+
+/** Counts what is asked from here on, of every library alike, until it is stopped: then nothing of it is left. */
+export function countIndexedDb(): IndexedDbCounts {
+  const counts = { transactions: 0, reads: 0 }
+  const undo = [before(IDBDatabase.prototype, 'transaction', () => void (counts.transactions += 1))]
+  for (const method of asking)
+    for (const source of [IDBObjectStore.prototype, IDBIndex.prototype])
+      undo.push(
+        before(source, method, (asked) => {
+          const store = asked instanceof IDBIndex ? asked.objectStore : (asked as IDBObjectStore)
+          if (store.transaction.mode === 'readonly') counts.reads += 1
+        }),
+      )
+  return Object.assign(counts, { stop: () => undo.forEach((each) => each()) })
+}
+
 function install(): void {
   if (globalThis.counting !== undefined) return
   globalThis.counting = (on) => void (counting += on ? 1 : -1)
@@ -47,12 +70,14 @@ function install(): void {
   for (const method of moving) before(IDBCursor.prototype, method, add)
 }
 
-function before(target: object, method: string, call: () => void): void {
+/** Returns what takes that back. */
+function before(target: object, method: string, call: (asked: unknown) => void): () => void {
   const methods = target as Record<string, ((...args: unknown[]) => unknown) | undefined>
   const original = methods[method]
-  if (original === undefined) return
+  if (original === undefined) return () => {}
   methods[method] = function (this: unknown, ...args: unknown[]) {
-    call()
+    call(this)
     return original.apply(this, args)
   }
+  return () => void (methods[method] = original)
 }

@@ -53,7 +53,7 @@ export function useLiveQuery<V>(query: MaybeRefOrGetter<QuerySource<V>>): LiveRe
   const answered = async () => {
     const { source } = current.value
     // A failure is shown as `error`.
-    if (source && !quiet()) await (source as typeof source & { ready(): Promise<V> }).ready().catch(() => {})
+    if (source && !quiet()) await source.ready().catch(() => {})
     return refs
   }
   // `refs` without `then`: a promise of something with `then` would wait for that, for ever.

@@ -4,10 +4,19 @@ import type { Settings } from './config.js'
 /** How many events one read asks for. */
 export const pageSize = 4096
 /**
- * … and how many are read at a time where that saves reading rows. The work on a table remembers as many rows, whatever
- * is committed meanwhile.
+ * … and how many are read at a time where that saves reading rows: neighbours in the log may touch rows that are far
+ * from each other, so that each page reads, and each commit writes, nearly the whole table. The work on a table
+ * remembers as many rows while a page is applied.
  */
-export const longPageSize = 2 * pageSize
+export const longPageSize = 8 * pageSize
+
+/**
+ * How long a commit takes for each row that it stores, ms, as long as no commit of this run has told. On a fast machine
+ * it is a half of that, on a slow one ten times as much.
+ */
+const perRow = 0.01
+/** Commits of fewer rows tell nothing about that. */
+const tellingRows = 1000
 
 /** What a run carries through changes of leadership: the counts of what is stored, and what it set out to do. */
 export interface RunProgress {
@@ -50,6 +59,9 @@ export class Batch {
    * The longest time between two commits, ms. Grows with slow commits, which are to take a tenth of the time at most.
    */
   #time: number
+  /** How many rows the next commit will store, and how long it will take for each, ms. */
+  #rows = 0
+  #perRow = perRow
   /** Events came in during the last commit, and took this many ms. */
   #burst: number | undefined
 
@@ -89,8 +101,18 @@ export class Batch {
       this.#run.commitSoon ||
       this.size >= this.most(limit) ||
       this.#characters >= this.#settings.batchCharacters ||
-      now - this.#since >= this.#time
+      now - this.#since >= this.#due()
     )
+  }
+
+  /** Many rows take long to store, and may be far from each other: then more events go into one commit. */
+  #due(): number {
+    return Math.max(this.#time, Math.min(this.#settings.batchTime[1], 9 * this.#rows * this.#perRow))
+  }
+
+  /** How many rows are to be stored. */
+  pends(rows: number): void {
+    this.#rows = rows
   }
 
   count(what: keyof Counts, events = 1): void {
@@ -100,7 +122,7 @@ export class Batch {
   /** Nothing is done yet. */
   begin(now: number): void {
     this.#counts = { applied: 0, skipped: 0, parked: 0 }
-    this.#characters = 0
+    this.#characters = this.#rows = 0
     this.#since = now
   }
 
@@ -124,6 +146,7 @@ export class Batch {
     const [least, most] = this.#settings.batchTime
     this.stored(position)
     this.#time = Math.min(most, Math.max(least, 9 * took))
+    if (this.#rows >= tellingRows) this.#perRow = took / this.#rows
     this.#burst = inBurst ? took : undefined
     this.#run.commitSoon = false
     this.begin(now)

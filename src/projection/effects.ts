@@ -79,9 +79,10 @@ export interface EffectResults {
   /** `moved`: it is not the state that this run left: a rebuild, a skip, a replay or another run changed it. */
   'read-state': { readonly paused: boolean; readonly moved: boolean; readonly now: number } | undefined
   'read-events': Outcome<Page> | 'aborted'
-  /** `storage`: the handler did not fail, but a read that it asked for. */
+  /** `storage`: the handler did not fail, but a read that it asked for. `rows`: what is to be committed by then. */
   apply: {
     readonly next: number
+    readonly rows?: number | undefined
     readonly failure?: { readonly error: unknown; readonly storage: boolean }
     readonly now: number
     readonly aborted: boolean

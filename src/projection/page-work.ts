@@ -79,7 +79,8 @@ export class PageWork {
     const room = Math.max(1, Math.min(this.#at.mostPerCommit - this.#at.batch.size, this.#at.batch.room))
     const to = Math.min(this.#at.aside.runFrom(events, at, count, broken), at + room)
     const applied = yield* perform({ kind: 'apply', from: at, to })
-    const { next, failure, now, aborted } = applied
+    const { next, failure, now, aborted, rows } = applied
+    if (rows !== undefined) this.#at.batch.pends(rows)
     if (next > at) {
       this.#at.batch.count('applied', next - at)
       this.#at.cursor = (events[next - 1] as RecordedEvent).position

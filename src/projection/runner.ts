@@ -188,7 +188,7 @@ class Shell<E extends EventShape> implements Performer {
       if (storage && hasCode(error, 'leadership-lost')) throw error
       return { next, failure: { error, storage }, now: this.#now(), aborted: false }
     }
-    return { next, now: this.#now(), aborted: false }
+    return { next, now: this.#now(), aborted: false, rows: target.pendingRows }
   }
 
   async decide({ event, error, retryCount }: Extract<Effect, { kind: 'decide' }>): Promise<EffectResults['decide']> {

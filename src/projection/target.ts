@@ -152,6 +152,8 @@ export interface ProjectionTarget<E extends EventShape = EventShape> {
   prepare?(events: readonly RecordedEvent<E>[]): void | Promise<void>
   /** Preparing has to read so much that it should get more events at a time. */
   readonly preparesMuch?: boolean
+  /** How many rows the next commit stores. */
+  readonly pendingRows?: number
   /** A commit made what was prepared incomplete for the rest of the page. */
   readonly wantsPreparing?: boolean
   /**

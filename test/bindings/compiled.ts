@@ -10,7 +10,7 @@ import { readAs } from '../../scripts/builds.mjs'
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 /** What compiles the components of each framework. */
-const plugins = {
+export const plugins = {
   vue: (): PluginOption => vue(),
   svelte: (): PluginOption => svelte({ configFile: false }),
   solid: (): PluginOption => solid({ ssr: true }),

@@ -2,6 +2,22 @@
 /** @type {readonly { id: string, file: string, find: string, replace: string, tests: readonly string[], breaks: string, equivalent?: string }[]} */
 export default [
   {
+    id: 'run-due-1',
+    file: 'src/projection/batching.ts',
+    find: 'Math.max(this.#time, Math.min(this.#settings.batchTime[1], 9 * this.#rows * this.#perRow))',
+    replace: 'this.#time',
+    tests: ['test/unit/projection/batching.test.ts'],
+    breaks: 'many rows are stored in commits that take as long as folding them',
+  },
+  {
+    id: 'run-due-2',
+    file: 'src/projection/batching.ts',
+    find: 'if (this.#rows >= tellingRows) this.#perRow = took / this.#rows',
+    replace: '',
+    tests: ['test/unit/projection/batching.test.ts'],
+    breaks: 'what commits take is not learnt from them',
+  },
+  {
     id: 'M7',
     file: 'src/projection/failures.ts',
     find: 'return this.#position === position ? this.#count : 0',

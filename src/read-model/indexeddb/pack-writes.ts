@@ -17,7 +17,7 @@ import type { TableWrites } from './table-layout.js'
 /** For how many rows a pack counts. */
 const packEffort = 8
 /** How many packs that are not remembered are read, changed and written at a time. */
-const packsAtATime = 32
+const packsAtATime = 128
 
 /** Packs to change, and the rows of those that are not remembered, on their way. */
 interface Part {

@@ -8,6 +8,7 @@ import type { StandardSchema } from '../../events/catalogue.js'
 import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
 import { assertKey, keyOfRow, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { optional } from '../../platform/promises.js'
 import type { Asked } from '../dead-letters.js'
 import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
@@ -44,6 +45,11 @@ export class TableWork {
   readonly definition: Selectable
   readonly #read: Asked[] | undefined
   readonly #cache: RowCache
+  /**
+   * Rows that the events of the page at work touch, as they are now, whatever is committed meanwhile. No more than the
+   * page has events, and none between pages.
+   */
+  #prepared = new Map<MapKey, Entry>()
   readonly #keyOfRow: string
   readonly #indexes: IndexWatch | undefined
   /** What is to be committed, the event at work included. */
@@ -109,6 +115,7 @@ export class TableWork {
     const mapKey = mapKeyOf(key)
     return (
       this.#pending.get(mapKey) ??
+      this.#prepared.get(mapKey) ??
       this.#cache.get(mapKey) ??
       (this.#cache.isComplete || (this.#endIsKnown && this.#isAfterLast(key))
         ? { key: copyOfKey(key), row: null }
@@ -138,14 +145,33 @@ export class TableWork {
     }
     // Neighbours are stored together.
     missing.sort(compareKeys)
-    for (let from = 0; from < missing.length; from += keysAtOnce) {
+    const ask = (from: number) => {
       const keys = missing.slice(from, from + keysAtOnce)
-      const commits = this.#commits
-      const rows = await this.#source.rows(this.#name, keys)
+      return { keys, rows: optional(keys.length === 0 ? Promise.resolve([]) : this.#source.rows(this.#name, keys)) }
+    }
+    // What fits is at hand for the pages after this one, too.
+    const isFew = missing.length <= maxCachedRows / 2
+    const commits = this.#commits
+    let coming = ask(0)
+    for (let next = keysAtOnce; coming.keys.length > 0; next += keysAtOnce) {
+      const { keys, rows } = coming
+      // The storage finds the next ones while these are taken in; the first of all find out where to look.
+      if (next > keysAtOnce) coming = ask(next)
+      const found = await rows
       // A handler that did not wait: what was read may be old.
       if (this.#commits !== commits) return
-      for (const [at, key] of keys.entries()) this.#remember(key, rows[at])
+      if (next === keysAtOnce) coming = ask(next)
+      for (const [at, key] of keys.entries()) {
+        const entry = this.#entryOf(key, found[at])
+        this.#prepared.set(mapKeyOf(key), entry)
+        if (isFew) this.#cache.set(mapKeyOf(key), entry)
+      }
     }
+  }
+
+  /** The next page begins: what was prepared for the last one is of no more use. */
+  endPage(): void {
+    if (this.#prepared.size > 0) this.#prepared = new Map()
   }
 
   /** The rows that a selection finds, as they are now; nothing where only the storage knows. */
@@ -181,10 +207,9 @@ export class TableWork {
    * Whether a row that will soon be asked for must be loaded. If not, it stays at hand, whatever is committed first.
    */
   needs(key: RowKey): boolean {
-    const mapKey = mapKeyOf(key)
-    const pending = this.#pending.get(mapKey)
-    if (pending !== undefined) this.#cache.set(mapKey, pending)
-    return this.known(key) === undefined
+    const known = this.known(key)
+    if (known !== undefined) this.#prepared.set(mapKeyOf(key), known)
+    return known === undefined
   }
 
   /**
@@ -250,6 +275,8 @@ export class TableWork {
     this.#commits += 1
     for (const { key, row } of this.#pending.values()) if (row !== null) this.#sawKey(key)
     this.#cache.setAll(this.#pending)
+    if (this.#prepared.size > 0)
+      for (const [mapKey, entry] of this.#pending) if (this.#prepared.has(mapKey)) this.#prepared.set(mapKey, entry)
     this.#pending = new Map()
     this.#unique?.committed()
   }
@@ -286,10 +313,16 @@ export class TableWork {
   }
 
   #remember(key: RowKey, row: unknown): Entry {
+    const entry = this.#entryOf(key, row)
+    this.#cache.set(mapKeyOf(key), entry)
+    return entry
+  }
+
+  /** A row as it was read. */
+  #entryOf(key: RowKey, row: unknown): Entry {
     const own = copyOfKey(key)
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
     this.#read?.push({ table: this.#name, query: { kind: 'get', key: own }, answer: entry.row })
-    this.#cache.set(mapKeyOf(key), entry)
     return entry
   }
 

@@ -72,16 +72,24 @@ export class UnitOfWork<E extends EventShape> {
     return changes
   }
 
+  /** How many rows are to be committed. */
+  get pendingRows(): number {
+    let rows = 0
+    for (const { pending } of this.#tables.values()) rows += pending.size
+    return rows
+  }
+
   /** What was read of the storage, if it was to be remembered. */
   get read(): readonly Asked[] {
     return this.#read ?? []
   }
 
-  /** The pending rows are stored now. */
-  committed(): void {
+  /** The pending rows are stored now. `caughtUp`: no event is left that rows were prepared for. */
+  committed(caughtUp = false): void {
     for (const table of this.#tables.values()) {
       const wasComplete = table.isComplete
       table.committed()
+      if (caughtUp) table.endPage()
       if (wasComplete && !table.isComplete) this.#wantsPreparing = true
     }
   }
@@ -99,6 +107,7 @@ export class UnitOfWork<E extends EventShape> {
   /** Loads together the rows that the folds of these events touch. */
   async prepare(events: readonly RecordedEvent<E>[]): Promise<void> {
     this.#preparedMuch = this.#wantsPreparing = false
+    for (const table of this.#tables.values()) table.endPage()
     for (const fold of this.#folds) {
       const table = this.#tables.get(fold.table) as TableWork
       const keys = table.isComplete ? [] : unknownKeys(table, fold, events)

@@ -43,6 +43,32 @@ test('a commit is due after 300 ms, or after nine times what the last one took, 
   expect([isFull(it, 4999), isFull(it, 5000)]).toEqual([false, true])
 })
 
+test('many rows wait longer, as long as storing them is expected to take a tenth of the time, up to three seconds', () => {
+  const { it } = batch()
+  it.pends(100_000)
+  expect([isFull(it, 2999), isFull(it, 3000)]).toEqual([false, true])
+  it.pends(10_000)
+  expect([isFull(it, 899), isFull(it, 900)]).toEqual([false, true])
+  // This took a quarter of what was expected.
+  it.committed(1, 25, false, 0)
+  expect([isFull(it, 299), isFull(it, 300)]).toEqual([false, true])
+  it.pends(40_000)
+  expect([isFull(it, 899), isFull(it, 900)]).toEqual([false, true])
+  // A commit of few rows takes as long as any.
+  it.pends(10)
+  it.committed(2, 10, false, 0)
+  it.pends(40_000)
+  expect([isFull(it, 899), isFull(it, 900)]).toEqual([false, true])
+  it.begin(0)
+  expect([isFull(it, 299), isFull(it, 300)]).toEqual([false, true])
+})
+
+test('where the longest time is given, many rows do not wait longer', () => {
+  const { it } = batch({ batch: { maxTime: 500 } })
+  it.pends(100_000)
+  expect([isFull(it, 499), isFull(it, 500)]).toEqual([false, true])
+})
+
 test('its time begins with its first page, not with the commit before it', () => {
   const { it } = batch()
   it.begin(0)

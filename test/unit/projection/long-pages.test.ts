@@ -9,11 +9,12 @@ import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { added, events, newName } from '../read-model/support.js'
 import { fakeRows, fakeTarget, upTo } from './fake-backend.js'
 
-const count = 10_000
+const few = 10_000
+const many = 40_000
 /** Events that cannot be decoded, in one page and the next. */
 const unreadable = [100, 4_500, 9_999]
 
-async function pages(preparesMuch: boolean, config: ProjectionOptions = {}, to = 'a') {
+async function pages(preparesMuch: boolean, config: ProjectionOptions = {}, to = 'a', count = few) {
   const decode = (data: unknown) => {
     if ((data as { amount: number }).amount < 0) throw new Error('no')
     return data
@@ -45,23 +46,23 @@ async function pages(preparesMuch: boolean, config: ProjectionOptions = {}, to =
   return { sizes, rows, result }
 }
 
-test('two pages at a time, and every event of them once, in order', async () => {
-  const { sizes, rows, result } = await pages(true)
-  expect(sizes).toEqual([8_192, 1_808])
-  expect(rows.applied).toEqual(upTo(count).filter((position) => !unreadable.includes(position)))
+test('eight pages at a time, and every event of them once, in order', async () => {
+  const { sizes, rows, result } = await pages(true, {}, 'a', many)
+  expect(sizes).toEqual([32_768, 7_232])
+  expect(rows.applied).toEqual(upTo(many).filter((position) => !unreadable.includes(position)))
   expect(rows.letters.map(({ position }) => position)).toEqual(unreadable)
-  expect(result).toMatchObject({ position: count, parked: 3, reason: 'caught-up' })
+  expect(result).toMatchObject({ position: many, parked: 3, reason: 'caught-up' })
 })
 
 test('one page at a time for all others', async () => {
   const { sizes } = await pages(false)
-  expect([Math.max(...sizes) <= 4_096, sizes.reduce((sum, size) => sum + size)]).toEqual([true, count])
+  expect([Math.max(...sizes) <= 4_096, sizes.reduce((sum, size) => sum + size)]).toEqual([true, few])
 })
 
 test('few of large ones', async () => {
   const { sizes, rows } = await pages(true, {}, 'x'.repeat(4_000))
   expect(Math.max(...sizes)).toBeLessThan(3_000)
-  expect(rows.applied.length).toBe(count - unreadable.length)
+  expect(rows.applied.length).toBe(few - unreadable.length)
 })
 
 test('no more than the budget has room for', async () => {

@@ -71,7 +71,7 @@ function machine(config: ProjectionOptions = {}, mode: 'batch' | 'continuous' = 
 test('P28: a batch loads, reads, applies, commits, and is done', () => {
   const it = machine()
   it.loaded(2)
-  expect(it.effect).toEqual({ kind: 'read-events', after: 2, limit: 4096, most: 8192 })
+  expect(it.effect).toEqual({ kind: 'read-events', after: 2, limit: 4096, most: 32_768 })
   it.read(2, 5)
   expect(it.effect).toEqual({ kind: 'apply', from: 0, to: 3 })
   it.applied(3)

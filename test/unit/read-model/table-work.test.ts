@@ -128,6 +128,33 @@ test('nor do those that were written again', async () => {
   ])
 })
 
+test('of a long page every row is at hand, as it is after each commit, until the page ends', async () => {
+  const { work, source, commit } = large({ end: 200_000 })
+  const long = 3 * maxCachedRows
+  const keys = Array.from({ length: long }, (_, at) => 2 * at)
+  expect(keys.filter((key) => work.needs(key)).length).toBe(long)
+  await work.loadAll(keys)
+  commit([{ id: 2, n: 7 }, 4, ...rowsOf(500_000, 2 * maxCachedRows)])
+  expect(seen(work, 0, 2, 4, 2 * long - 2)).toEqual([
+    { id: 0, n: 0 },
+    { id: 2, n: 7 },
+    null,
+    { id: 2 * long - 2, n: 0 },
+  ])
+  const calls = source.rows.mock.calls.length
+  work.endPage()
+  expect(seen(work, 0, 2, 2 * long - 2)).toEqual([undefined, undefined, undefined])
+  expect(work.needs(0)).toBe(true)
+  expect(source.rows.mock.calls.length).toBe(calls)
+})
+
+test('of a short one what was read stays for the next', async () => {
+  const { work } = large()
+  await work.loadAll([0, 2, 5])
+  work.endPage()
+  expect(seen(work, 0, 2, 5, 7)).toEqual([{ id: 0, n: 0 }, { id: 2, n: 0 }, null, undefined])
+})
+
 test('nor do more new rows than are remembered make one forget that is pending and needed next', () => {
   const { work, commit } = large()
   work.put({ id: 2, n: 3 })

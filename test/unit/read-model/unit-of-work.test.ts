@@ -172,3 +172,34 @@ test('N17: an event that fails takes back its own writes and not those of the ev
   await applied(unit.apply(set(3, 'a')))
   expect(pending(unit)).toEqual([['x', 30]])
 })
+
+test('the rows of a long page are at hand until the run has caught up, and no longer', async () => {
+  const asked: unknown[] = []
+  const definition = defineProjection(defineEvents<Event>(), {
+    name: 'rows',
+    tables: { rows: table<Row>({ key: 'name' }) },
+    fold: { rows: { key: ({ data }) => data.name, evolve: (row, { data }) => ({ ...data, n: (row?.n ?? 0) + 1 }) } },
+  })
+  const unit = new UnitOfWork(definition as unknown as Projection<Event>, {
+    rows: async (_table, keys) => (asked.push(...keys), keys.map((key) => ({ name: key, n: 10 }))),
+    wholeTable: async () => undefined,
+    lastKey: async () => '~',
+    select: () => Promise.reject(new Error('not asked for')),
+  })
+  // More than are remembered whatever happens.
+  const page = Array.from({ length: 25_000 }, (_, at) => set(at + 1, `row-${at}`))
+  await unit.prepare(page)
+  expect([asked.length, unit.preparedMuch]).toEqual([25_000, true])
+  unit.apply(page[0] as RecordedEvent<Event>)
+  expect(unit.pendingRows).toBe(1)
+  unit.committed(false)
+  for (const event of page) expect(unit.apply(event)).toBeUndefined()
+  expect([asked.length, unit.pendingRows]).toEqual([25_000, 25_000])
+  expect(unit.pending.get('rows')?.get('row-0')?.row).toEqual({ name: 'row-0', n: 12 })
+  unit.committed(true)
+  // Half of what is remembered at most was taken in, of the rows that came last.
+  await applied(unit.apply(set(1, 'row-24999')))
+  expect(asked.length).toBe(25_000)
+  await applied(unit.apply(set(1, 'row-1')))
+  expect(asked.length).toBe(25_001)
+})

@@ -1,0 +1,5 @@
+import '../../shared/todo.css'
+import { createRoot } from 'react-dom/client'
+import { Todos } from './Todos'
+
+createRoot(document.querySelector('#app')!).render(<Todos />)
