@@ -100,9 +100,9 @@ export {
   type TableWriters,
   type TypedTable,
 } from './read-model/define.js'
-export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf } from './read-model/index-paths.js'
+export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf, TableKey } from './read-model/index-paths.js'
 export type { ReservedTableName } from './read-model/reserved-names.js'
-export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
+export type { IndexKey, KeyPart, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export type { Live, QuerySource } from './bindings/shown.js'
@@ -192,6 +192,7 @@ export {
   TidemarkError,
   TooManyStreamsError,
   UndeclaredStreamError,
+  UniqueConflictError,
   UnsupportedFormatError,
   VersionConflictError,
   type TidemarkErrorCode,

@@ -80,9 +80,9 @@ export function questionsTo(tables: Tables, name: string) {
     return options && { kind, options }
   }
   return {
-    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(key, say`The key of '${name}'`) }),
+    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(definition.key, key, say`The key of '${name}'`) }),
     many(given: readonly RowKey[]): Query | undefined {
-      const keys = checkedKeys(given, name)
+      const keys = checkedKeys(definition.key, given, name)
       return keys.length === 0 ? undefined : { kind: 'many', keys }
     },
     all: (given: QueryOptions = {}) => selected('all', given),
