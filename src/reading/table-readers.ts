@@ -53,6 +53,9 @@ export type QueryTables<T extends Tables> = {
   readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, IndexOf<T[N]>>
 }
 
+/** Puts a checked question to a table. */
+export type Ask = (table: string, question: Query) => Promise<unknown>
+
 /** Makes the readers of a definition's tables. They read with `ask`. */
 export function readers<T extends Tables>(
   tables: T,
