@@ -52,7 +52,7 @@ export class QueryEngine {
     this.#signals = signals
     this.#saw = saw
     this.clock = inRounds(clock)
-    this.#read = together((asked) => lookout.storage.queries(asked))
+    this.#read = together(lookout.queries)
   }
 
   /** Reads what is asked in one turn in one transaction. */
@@ -83,7 +83,7 @@ export class QueryEngine {
     await Promise.allSettled([...this.#followed].flatMap((query) => query.published() ?? []))
   }
 
-  readonly #look = singleFlight(() => this.#see(this.#lookout.storage.state()))
+  readonly #look = singleFlight(() => this.#see(this.#lookout.state()))
 
   #start(): () => void {
     this.#isLost = false

@@ -12,9 +12,8 @@ import { readOf, touches, type Read } from './dependencies.js'
 import type { News, QueryEngine } from './engine.js'
 import type { LiveSource } from './live-query.js'
 import type { LiveAnswer } from './live-snapshot.js'
-import type { Ask } from './live-tables.js'
 import { frozen, share } from './share.js'
-import { readers, type QueryTables } from './table-readers.js'
+import { readers, type Ask, type QueryTables } from './table-readers.js'
 
 /** How often one run is tried because a commit came between its reads. */
 const maxTries = 3
@@ -29,8 +28,8 @@ export interface QueryPorts {
   end(): unknown
 }
 
-/** What a live query runs. */
-export type ModelQuery<T extends Tables, V> = (tables: QueryTables<T>, ask: Ask) => V | Promise<V>
+/** What a live query runs. `again` makes it run once more. */
+export type ModelQuery<T extends Tables, V> = (tables: QueryTables<T>, ask: Ask, again: () => void) => V | Promise<V>
 
 /** An answer that was read beforehand. */
 interface Known extends TableQuery {
@@ -57,6 +56,7 @@ async function attempt<T extends Tables, V>(
   ask: QueryPorts['ask'],
   known: Known[],
   before: Rows,
+  again: () => void,
 ): Promise<Attempt<V>> {
   const asked: TableQuery[] = []
   const reads: Read[] = []
@@ -77,9 +77,12 @@ async function attempt<T extends Tables, V>(
     states.set(seenIn(state).stamp, state)
     reads.push(readOf(tables, table, question, value))
     if (question.kind === 'count') return { value, state }
-    return { value: Array.isArray(value) ? value.map((row) => kept(table, row)) : kept(table, value), state }
+    return {
+      value: Array.isArray(value) ? value.map((row) => kept(table, row)) : kept(table, value),
+      state,
+    }
   }
-  const data = await query(readers(tables, put), async (...question) => (await put(...question)).value)
+  const data = await query(readers(tables, put), async (...question) => (await put(...question)).value, again)
   return { data, asked, reads, rows, states }
 }
 
@@ -110,7 +113,13 @@ export function modelQuery<T extends Tables, V>(
     /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
     let known: Known[] = []
     for (let tries = 1; ; tries += 1) {
-      const { data, asked, reads, rows: found, states } = await attempt(tables, query, ask, known, rows)
+      const {
+        data,
+        asked,
+        reads,
+        rows: found,
+        states,
+      } = await attempt(tables, query, ask, known, rows, () => changed())
       if (states.size < 2) {
         const state = [...states.values()][0] ?? (await engine.ask([])).state
         if (held === mine) rows = found

@@ -4,6 +4,9 @@ import { equal } from '../read-model/equal.js'
 /** Below this depth it is remembered what is compared: a value may contain itself. */
 const deep = 3
 
+/** What is nested deeper is not frozen. */
+const deepest = 1_000
+
 /** The value contains itself. */
 class Cycle extends Error {}
 
@@ -32,7 +35,7 @@ function shared(before: unknown, after: unknown, depth: number, within: Set<unkn
     within.add(after)
   }
   const keys = Object.keys(after)
-  let same = keys.length === Object.keys(before).length && before.length === after.length
+  let same = keys.length === Object.keys(before).length && (!Array.isArray(after) || before.length === after.length)
   let copy: Record<string, unknown> | undefined
   for (const key of keys) {
     const had = Object.hasOwn(before, key)
@@ -49,11 +52,11 @@ function shared(before: unknown, after: unknown, depth: number, within: Set<unkn
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 /** Freezes lists and plain objects, in every part. For the development build: what is shared must not be changed. */
-export function frozen<T>(value: T): T {
-  if (!isObject(value) || Object.isFrozen(value)) return value
+export function frozen<T>(value: T, depth = 0): T {
+  if (!isObject(value) || Object.isFrozen(value) || depth > deepest) return value
   const prototype = Object.getPrototypeOf(value) as unknown
   if (prototype !== Object.prototype && prototype !== Array.prototype) return value
   Object.freeze(value)
-  for (const part of Object.values(value)) frozen(part)
+  for (const part of Object.values(value)) frozen(part, depth + 1)
   return value
 }

@@ -37,8 +37,9 @@ interface SharedStorage {
 
 /** What everything in this context shares that reads or runs one read model. */
 export interface ModelLookout {
-  /** Not a share: it closes when the last share does. */
-  readonly storage: ReadModelStorage
+  /** Of the storage itself, not of a share: it closes when the last share does. */
+  readonly state: ReadModelStorage['state']
+  readonly queries: ReadModelStorage['queries']
   readonly watch: Lookout<StateRow>
 }
 
@@ -67,7 +68,7 @@ export async function openStorage<E extends EventShape>(
     return {
       storage: use(shared, projectionKey(erased), parts.tap, release),
       waiting,
-      lookout: (clock) => lookoutOf(shared, clock),
+      lookout: (clock) => lookoutOf(shared, projectionKey(erased), parts.tap, clock),
     }
   } catch (error) {
     release()
@@ -105,10 +106,17 @@ function sharedStorage<E extends EventShape>(
   return shared
 }
 
-function lookoutOf({ storage, lookouts }: SharedStorage, clock: Clock): ModelLookout {
+function lookoutOf({ storage, lookouts }: SharedStorage, key: string, tap: Tap, clock: Clock): ModelLookout {
   let lookout = lookouts.get(clock)
   if (lookout === undefined)
-    lookouts.set(clock, (lookout = { storage, watch: modelLookout(() => storage.state(), clock) }))
+    lookouts.set(
+      clock,
+      (lookout = {
+        state: () => storage.state(),
+        queries: toldQueries(storage, key, tap),
+        watch: modelLookout(() => storage.state(), clock),
+      }),
+    )
   return lookout
 }
 
@@ -145,7 +153,7 @@ const toldQueries =
       ({ values }) => ({
         type: 'queried',
         readModel,
-        tables: asked.map(({ table }) => table),
+        tables: [...new Set(asked.map(({ table }) => table))],
         rows: values.reduce<number>(
           (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
           0,
