@@ -370,6 +370,20 @@ export function bindingContract(driver: BindingDriver): void {
       expect(summary(other).filter((text) => text !== 'loading')).toEqual(['ready: 0', 'ready: 1'])
     })
 
+    test('one row of a hundred changes in the store: one render, and the others are the same objects', async () => {
+      const { view, change } = await opened(open)
+      await change(...Array.from({ length: 100 }, (_, id) => [id, `task ${id}`] as const))
+      const component = await mounted(view.tasks.live())
+      await expect.poll(() => last(component)?.data?.length).toBe(100)
+      const before = [...(last(component)?.data ?? [])]
+      const renders = component.seen.length
+      await change([50, 'changed'])
+      await expect.poll(() => last(component)?.data?.[50]?.text).toBe('changed')
+      expect(component.seen).toHaveLength(renders + 1)
+      const now = last(component)?.data ?? []
+      expect(now.flatMap((row, id) => (row === before[id] || id === 50 ? [] : [id]))).toEqual([])
+    })
+
     test('an app that is opened again, by another user, shows nothing of the former one', async () => {
       let user = crypto.randomUUID()
       const shop = tidemark({ name: () => `bindings-${user}`, events, models: { tasks }, open })
