@@ -6,6 +6,7 @@ import { readAs } from './scripts/builds.mjs'
 import { whyMissing } from './scripts/engines.mjs'
 import { chromiumArgs, findChromium } from './scripts/find-browser.mjs'
 import { compiled } from './test/bindings/compiled.js'
+import { guideBlocks } from './test/bindings/guide-blocks.js'
 import { installReact18 } from './test/bindings/react-18/install.js'
 import { bundled, engineVersion, storageOnDisk } from './test/engines/commands.js'
 import { engines } from './test/engines/index.js'
@@ -35,9 +36,18 @@ const test = fileURLToPath(new URL('./test/', import.meta.url))
 function bindings(name: string, include: string[], on: readonly string[], react = '19') {
   return {
     extends: true as const,
-    oxc: { target: 'es2022' as const },
+    oxc: { target: 'es2022' as const, jsx: { runtime: 'automatic' as const } },
+    plugins: [guideBlocks()],
     optimizeDeps: {
-      include: ['react', 'react-dom', 'react-dom/client', 'react-dom/server', '@preact/signals-core', 'lit'],
+      include: [
+        'react',
+        'react-dom',
+        'react-dom/client',
+        'react-dom/server',
+        'react/jsx-dev-runtime',
+        '@preact/signals-core',
+        'lit',
+      ],
     },
     test: {
       name,

@@ -27,9 +27,15 @@ const commands = ['src/commands/']
 const memory = ['src/log/memory/memory-log.ts', 'src/read-model/memory/memory-storage.ts']
 /** What `tidemark/memory` contains, so that a bundle on IndexedDB need not hold it. */
 const modelsInMemory = [
-  ...['memory/memory-storage', 'state', 'possible-state', 'dead-letters', 'earlier-versions', 'reserved-names'].map(
-    (name) => `src/read-model/${name}.ts`,
-  ),
+  ...[
+    'memory/memory-storage',
+    'state',
+    'possible-state',
+    'dead-letters',
+    'earlier-versions',
+    'reserved-names',
+    'stamps',
+  ].map((name) => `src/read-model/${name}.ts`),
   ...['define', 'keys', 'kinds', 'equal', 'fingerprint', 'index-keys', 'row-key', 'selection'].map(
     (name) => `src/read-model/${name}.ts`,
   ),
@@ -48,25 +54,25 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(51),
+    budget: kib(55.3),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(61) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(69.1) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
-    budget: kib(13.8),
+    budget: kib(16.2),
     without: [...projection, ...commands, 'node_modules/'],
     but: modelsInMemory,
   },
-  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(51) },
+  { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(55.3) },
   {
     title: 'openEventStore',
     entry: 'tidemark',
     names: 'openEventStore',
-    budget: kib(19.6),
+    budget: kib(21.8),
     aim: kib(16.5),
     without: [...projection, ...commands],
   },
@@ -81,7 +87,7 @@ export const budgets = [
     title: 'defineEvents',
     entry: 'tidemark',
     names: 'defineEvents',
-    budget: kib(3.9),
+    budget: kib(3.2),
     without: [...projection, ...commands, 'src/log/', 'node_modules/'],
   },
   {
@@ -91,18 +97,18 @@ export const budgets = [
     budget: kib(2.3),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(28.4), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(31.7), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21), without: commands },
-  { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(3.5), without: commands },
-  { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(2), without: commands },
-  { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(7), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(22.2), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(30.7), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(34.1), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(21.6), without: commands },
+  { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
+  { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
+  { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(24.2), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
     names: 'liveProjection',
-    budget: kib(4.4),
+    budget: kib(4.7),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
   {
@@ -140,7 +146,7 @@ export const budgets = [
     budget: kib(7),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(53.4), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(55.8), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -164,7 +170,7 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.9),
+  budget: kib(3.2),
 }
 
 /** How much larger a bundle of the functions becomes by the app. */

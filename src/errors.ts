@@ -24,6 +24,7 @@ export type TidemarkErrorCode =
   | 'event-unreadable'
   | 'poison-event'
   | 'stream-blocked'
+  | 'unique-conflict'
   | 'log-inconsistent'
   | 'projection-failed'
   | 'definition-changed'
@@ -294,6 +295,33 @@ export class DefinitionChangedError extends ProjectionFailedError {
 }
 
 /**
+ * An event left two rows of a table with the same key in a unique index. Nothing of the event is stored; the failure
+ * policy of its projection decides what happens next.
+ */
+export class UniqueConflictError extends TidemarkError {
+  declare readonly table: string
+  declare readonly index: string
+  /** What both rows have in the index. */
+  declare readonly key: unknown
+  /** The key of the row that the event wrote. */
+  declare readonly row: unknown
+  /** The key of the other row. */
+  declare readonly heldBy: unknown
+
+  constructor(table: string, index: string, key: unknown, row: unknown, heldBy: unknown) {
+    super(
+      'unique-conflict',
+      say`Two rows of '${table}' would have ${describeKey(key)} in the unique index '${index}': ${describeKey(row)} and ${describeKey(heldBy)}.`,
+    )
+    this.table = table
+    this.index = index
+    this.key = key
+    this.row = row
+    this.heldBy = heldBy
+  }
+}
+
+/**
  * Another context runs this projection, and `leadership` is `'try'`; or another app of `tidemark()` with the same name
  * runs another definition of it in this context.
  */
@@ -501,6 +529,10 @@ export class ClosedError extends TidemarkError {
     super('closed', say`${what} is closed. Open it again.`, { outcome: 'not-written' })
   }
 }
+
+/** A key in a message. */
+export const describeKey = (key: unknown): string =>
+  Array.isArray(key) ? `[${key.map(describeKey).join(', ')}]` : key instanceof Date ? key.toJSON() : describe(key)
 
 /** A bad value in a message: short, and safe for any value. */
 export function describe(value: unknown): string {

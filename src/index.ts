@@ -100,9 +100,9 @@ export {
   type TableWriters,
   type TypedTable,
 } from './read-model/define.js'
-export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf } from './read-model/index-paths.js'
+export type { CheckedIndexes, IndexDefinition, IndexPaths, KeyOf, TableKey } from './read-model/index-paths.js'
 export type { ReservedTableName } from './read-model/reserved-names.js'
-export type { IndexKey, KeyRange, RowKey } from './read-model/keys.js'
+export type { IndexKey, KeyPart, KeyRange, RowKey } from './read-model/keys.js'
 export type { LiveQuery } from './reading/live-query.js'
 export type { LiveSnapshot } from './reading/live-snapshot.js'
 export type { Live, QuerySource } from './bindings/shown.js'
@@ -112,6 +112,7 @@ export type { QueryOptions } from './read-model/selection.js'
 export { deleteReadModel } from './maintenance/delete-read-model.js'
 export { verifyReadModel, type ReadModelVerificationResult } from './maintenance/verify-read-model.js'
 export type { ReadModelDefect, ReadModelDefectKind } from './maintenance/read-model-defects.js'
+export type { LivePage, LivePages, PageOptions } from './reading/live-pages.js'
 export type { LiveTable, LiveTables } from './reading/live-tables.js'
 export { openReadModel, type ReadModel, type ReadModelOptions, type ReadModelView } from './reading/read-model-view.js'
 export type { CountOptions, QueryTables, TableReader, TableReaders } from './reading/table-readers.js'
@@ -192,6 +193,7 @@ export {
   TidemarkError,
   TooManyStreamsError,
   UndeclaredStreamError,
+  UniqueConflictError,
   UnsupportedFormatError,
   VersionConflictError,
   type TidemarkErrorCode,

@@ -5,22 +5,21 @@ import type { TidemarkStore } from '../log/open.js'
 import { say } from '../messages.js'
 import { assertAvailable, isMissing } from '../platform/indexeddb.js'
 import { listenerSet } from '../platform/listeners.js'
-import { Attempts } from './attempts.js'
-import { startApp, type AppConfig, type AppHooks, type Opened } from './open-app.js'
-import { joinApps, nextApp, type OpenApp } from './shared-runs.js'
-
-/** Errors of an opening that a later try meets again. */
-const isLasting = (error: unknown): boolean => hasCode(error, 'closed', 'storage-unavailable', 'unsupported-format')
+import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
+import { startApp, type AppConfig, type Opened } from './open-app.js'
+import { joinApps, nextApp, type OpenApp } from './take-over.js'
 
 export class AppCore<E extends EventShape> {
   readonly config: AppConfig<E>
-  /** Told whenever what is open, or why nothing is, is another one. */
+  /** Subscriptions: called whenever what is open, or why nothing is, is another one. */
   readonly #changes = listenerSet()
-  /** Told when the app ends for good. */
+  /** As {@link #changes}, for what is no subscription. */
+  readonly watching = listenerSet()
+  /** Called when the app ends for good. */
   readonly ended = listenerSet()
   readonly #tellError: (error: unknown) => void
   readonly #told = new WeakSet<object>()
-  readonly #entry: OpenApp
+  readonly #entry: OpenApp | undefined
   #attempts: Attempts<Opened<E>>
   #ends: Promise<unknown> = Promise.resolve()
   #closed: unknown
@@ -28,30 +27,32 @@ export class AppCore<E extends EventShape> {
   constructor(config: AppConfig<E>, tellError: (error: unknown) => void) {
     this.config = config
     this.#tellError = tellError
-    this.#entry = {
-      made: nextApp(),
-      ranAt: config.clock.now(),
-      isHot: config.hot,
-      end: () => this.#end(new ClosedError(say`The app was replaced by newer code, and`)),
-    }
+    this.#entry = __DEV__
+      ? {
+          made: nextApp(),
+          ranAt: config.clock.now(),
+          isHot: config.hot,
+          end: () => this.#end(new ClosedError(say`The app was replaced by newer code, and`)),
+        }
+      : undefined
     this.#attempts = this.#newAttempts()
   }
 
   /** What is open, if anything is. */
   get opened(): Opened<E> | undefined {
-    return this.#closed === undefined ? this.#attempts.value : undefined
+    return this.#closed === undefined ? this.#attempts.value() : undefined
   }
 
   /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   get failure(): unknown {
-    return this.#closed ?? (this.#isServer ? undefined : this.#attempts.error)
+    return this.#closed ?? (this.#isServer ? undefined : this.#attempts.error())
   }
 
   get phase(): 'idle' | 'opening' | 'failed' | 'closed' | 'open' {
     if (this.#closed !== undefined) return 'closed'
     if (this.opened !== undefined) return 'open'
     if (this.failure !== undefined) return 'failed'
-    return this.#attempts.isUnderWay && !this.#isServer ? 'opening' : 'idle'
+    return this.#attempts.isUnderWay() && !this.#isServer ? 'opening' : 'idle'
   }
 
   /** For a call of the app. */
@@ -91,7 +92,7 @@ export class AppCore<E extends EventShape> {
     this.#ends = Promise.all([this.#ends, endOf(former)])
     this.#attempts = this.#newAttempts()
     const ready = this.ready()
-    this.#changes.tell()
+    this.#tell()
     return ready
   }
 
@@ -103,10 +104,15 @@ export class AppCore<E extends EventShape> {
     if (this.#closed === undefined) {
       this.#closed = reason
       this.#ends = Promise.all([this.#ends, endOf(this.#attempts)])
-      this.#changes.tell()
+      this.#tell()
       this.ended.tell()
     }
     await this.#ends
+  }
+
+  #tell(): void {
+    this.watching.tell()
+    this.#changes.tell()
   }
 
   get #isServer(): boolean {
@@ -114,42 +120,36 @@ export class AppCore<E extends EventShape> {
   }
 
   #newAttempts(): Attempts<Opened<E>> {
-    const { clock } = this.config
-    const hooks: AppHooks = {
+    const hooks: AttemptHooks = {
+      clock: this.config.clock,
       isWanted: () => this.#changes.size > 0,
-      changed: () => this.#changes.tell(),
+      changed: () => this.#tell(),
       failed: this.failed,
     }
-    return new Attempts<Opened<E>>({
-      ...hooks,
-      clock,
-      open: () => this.#open(hooks),
-      mayPass: (error) => !isLasting(error),
-      unheard: this.failed,
-    })
+    return attempts(hooks, () => this.#open(hooks))
   }
 
-  async #open(hooks: AppHooks): Promise<Opened<E>> {
+  async #open(hooks: AttemptHooks): Promise<Opened<E>> {
     const { config } = this
     if (this.#isServer) assertAvailable(say`opening an app`)
     // Before anything is waited for: what is called now is meant for this name.
     const name = typeof config.name === 'function' ? config.name() : config.name
     await this.#ends
     const { events, durability } = config
-    const { leave, replaced } = await joinApps(name, this.#entry)
+    const joined = __DEV__ && this.#entry ? await joinApps(name, this.#entry) : undefined
     try {
       if (this.#closed !== undefined) throw this.#closed
       const store = await config.open({ name, events, ...(durability !== undefined && { durability }) })
-      const opened = startApp(store, config, hooks, config.hot ? { ranAt: this.#entry.ranAt, replaced } : undefined)
+      const opened = startApp(store, config, hooks, joined?.run)
       return {
         ...opened,
         async close() {
-          leave()
+          if (__DEV__) joined?.leave()
           await opened.close()
         },
       }
     } catch (error) {
-      leave()
+      if (__DEV__) joined?.leave()
       throw error
     }
   }

@@ -16,11 +16,15 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
   const model = async (): Promise<OpenModel> => (await core.use()).models.get(name) as OpenModel
   const view = async (): Promise<OpenView<Tables>> => (await model()).view.use()
   const handle = async (): Promise<ProjectionHandle> => (await model()).handle()
+  const later =
+    <N extends 'caughtUp' | 'pause' | 'resume' | 'skip' | 'rebuild'>(method: N) =>
+    async (...given: Parameters<ProjectionHandle[N]>) =>
+      ((await handle())[method] as (...given: unknown[]) => Promise<never>)(...given)
   const source: LazySource<OpenView<Tables>> = {
-    view: () => opened()?.view.value,
+    view: () => opened()?.view.value(),
     use: view,
     follow: (listener) => core.follow(listener),
-    failure: () => core.failure ?? opened()?.view.error,
+    failure: () => core.failure ?? opened()?.view.error(),
     failed: core.failed,
   }
   const { tables, live, close } = viewCalls(
@@ -38,11 +42,11 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
     live,
     position: async () => (await view()).position(),
     status: lazyStatus(core, opened),
-    caughtUp: async (...given) => (await handle()).caughtUp(...given),
-    pause: async () => (await handle()).pause(),
-    resume: async () => (await handle()).resume(),
-    skip: async (position) => (await handle()).skip(position),
-    rebuild: async (options) => (await handle()).rebuild(options),
+    caughtUp: later('caughtUp'),
+    pause: later('pause'),
+    resume: later('resume'),
+    skip: later('skip'),
+    rebuild: later('rebuild'),
     async *deadLetters() {
       yield* (await handle()).deadLetters()
     },

@@ -57,16 +57,16 @@ export function appStatus(
     const by = worst === undefined ? -1 : rank(each[1]) - rank(worst[1]) || worst[1].behind - each[1].behind
     if (by < 0) worst = each
   }
-  if (worst === undefined) return { phase: 'live', behind: 0, models }
-  const [model, status] = worst
-  const { behind, message, lastError } = status
-  const phase = appPhaseOf(status)
+  const [model, status] = worst ?? []
+  const phase = status === undefined ? 'live' : appPhaseOf(status)
+  if (status === undefined || model === undefined || phase === 'live') return { phase: 'live', behind: 0, models }
+  const { behind, message, lastError: error } = status
   return {
     phase,
     behind,
-    ...(phase !== 'live' && { model }),
-    ...(phase !== 'live' && message !== undefined && { message }),
-    ...(phase !== 'live' && lastError !== undefined && { error: lastError }),
+    model,
+    ...(message !== undefined && { message }),
+    ...(error !== undefined && { error }),
     models,
   }
 }

@@ -22,6 +22,7 @@ import type { Projection, Tables } from '../read-model/define.js'
 import type { LiveTables } from '../reading/live-tables.js'
 import type { ReadModelView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
+import type { StoreReport } from '../reports.js'
 import type { StatusStore } from '../running/status.js'
 import type { AppStatus } from './app-status.js'
 import type { ReservedModelName } from './model-names.js'
@@ -74,7 +75,7 @@ export interface AppOptions<E extends EventShape, M extends Models = Models> {
   readonly onError?: (error: unknown) => void
   /**
    * `import.meta.hot`, or anything truthy, while you develop: newer code of the app takes over from older, in this page
-   * and in other tabs, and an edited model is folded again. @default off
+   * and in other tabs, and an edited model is folded again. The production build ignores it. @default off
    */
   readonly hot?: unknown
   /** For tests: drives all pauses and limits. @default the clock of this context */
@@ -119,7 +120,15 @@ export type AppModel<T extends Tables = Tables> = LiveTables<T> &
 export type AppModels<M> = { readonly [N in keyof M]: AppModel<TablesOf<M[N]>> }
 
 /** What an app has next to its models. */
-export interface AppMembers<E extends EventShape, M> extends Pick<EventStore<E>, 'read' | 'readStream' | 'head'> {
+export interface AppMembers<E extends EventShape, M> extends Pick<
+  EventStore<E>,
+  'read' | 'readStream' | 'follow' | 'head'
+> {
+  /**
+   * Calls back with what the store reports, as its `observe`, of each store that the app opens. Opens none by itself.
+   * Returns how to stop that.
+   */
+  observe(listener: (report: StoreReport) => void): () => void
   /**
    * Stores events, as the `append` of a store.
    *

@@ -1,108 +1,124 @@
 /** Something that is opened at its first use, and again after a failure. */
+import { hasCode } from '../errors.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
+import { optional } from '../platform/promises.js'
 
 /** Between tries while something is subscribed, ms. */
 const pauses = { delay: 1_000, maxDelay: 30_000 }
 
-/** What {@link Attempts} opens, and what it notifies. */
-export interface Attempted<T> {
+/** What tries depend on, and what they notify. */
+export interface AttemptHooks {
   readonly clock: Clock
-  open(): Promise<T>
   /** Something is subscribed, so that failures are tried again without a call. */
   isWanted(): boolean
-  /** Whether the same try may succeed later. */
-  mayPass(error: unknown): boolean
   changed(): void
-  /** No promise that an app has carries this error. */
-  unheard(error: unknown): void
+  /** An error that no promise carries. */
+  failed(error: unknown): void
 }
 
-export class Attempts<T extends object> {
-  readonly #of: Attempted<T>
-  #underWay: Promise<T> | undefined
-  #heard = false
-  #told: string | undefined
-  #failures = 0
-  #cancel: (() => void) | undefined
-  #ended = false
-  value: T | undefined
+/** See {@link attempts}. */
+export interface Attempts<T extends object> {
+  /** What is open. */
+  value(): T | undefined
   /** Of the last try, until one succeeds. */
-  error: unknown
-
-  constructor(of: Attempted<T>) {
-    this.#of = of
-  }
-
-  get isUnderWay(): boolean {
-    return this.#underWay !== undefined
-  }
-
+  error(): unknown
+  isUnderWay(): boolean
   /** A call of the app: what failed is tried again immediately. */
-  use(): Promise<T> {
-    if (this.value !== undefined) return Promise.resolve(this.value)
-    const trying = this.#underWay ?? this.#try()
-    this.#heard = true
-    return trying
-  }
-
+  use(): Promise<T>
   /** A subscription: does not disturb the pause after a failure, nor repeat what cannot succeed. */
-  want(): void {
-    const { value, error } = this
-    if (value !== undefined || this.#underWay !== undefined || this.#cancel !== undefined || this.#ended) return
-    if (error === undefined || this.#of.mayPass(error)) void this.#try()
-  }
-
+  want(): void
   /** No try follows any more. Resolves with what the last one opened, if it did. */
-  end(): Promise<T | undefined> {
-    this.#ended = true
-    this.#cancel?.()
-    return Promise.resolve(this.#underWay ?? this.value).catch(() => undefined)
-  }
+  end(): Promise<T | undefined>
+}
 
-  #try(): Promise<T> {
-    this.#cancel?.()
-    this.#cancel = undefined
-    this.#heard = false
-    const trying = (this.#underWay = this.#of.open().then(
-      (value) => {
-        this.#settled()
-        this.value = value
-        this.error = this.#told = undefined
-        this.#failures = 0
-        this.#of.changed()
-        return value
-      },
-      (error: unknown) => {
-        this.#settled()
-        this.#failed(error)
-        throw error
-      },
-    ))
-    trying.catch(() => {})
-    this.#of.changed()
-    return trying
-  }
+/** Errors that a later try meets again. */
+const isLasting = (error: unknown): boolean =>
+  hasCode(
+    error,
+    'already-running',
+    'closed',
+    'definition-changed',
+    'invalid-argument',
+    'storage-unavailable',
+    'unsupported-format',
+  )
 
-  #settled(): void {
-    this.#underWay = undefined
-  }
+/** Opens something once at a time, for as long as it takes. */
+export function attempts<T extends object>(hooks: AttemptHooks, open: () => Promise<T>): Attempts<T> {
+  let value: T | undefined
+  let error: unknown
+  let underWay: Promise<T> | undefined
+  /** A call waits for the try under way. */
+  let isHeard = false
+  let reported: string | undefined
+  let failures = 0
+  let cancel: (() => void) | undefined
+  let isEnded = false
 
-  #failed(error: unknown): void {
-    const { clock, isWanted, mayPass, unheard, changed } = this.#of
-    this.error = error
-    // A failure that lasts is reported once.
-    if (!this.#heard && !this.#ended && this.#told !== String(error)) {
-      this.#told = String(error)
-      unheard(error)
+  /** A failure that lasts is reported once. */
+  const report = () => {
+    if (reported !== String(error)) {
+      reported = String(error)
+      hooks.failed(error)
     }
-    if (mayPass(error) && isWanted() && !this.#ended) {
-      this.#cancel = clock.schedule(pauseBefore(this.#failures, pauses), () => {
-        this.#cancel = undefined
-        if (isWanted()) this.want()
-      })
-      this.#failures += 1
-    }
-    changed()
+  }
+  const failed = () => {
+    if (isEnded) return
+    if (!isHeard) report()
+    if (isLasting(error) || !hooks.isWanted()) return
+    cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
+      cancel = undefined
+      if (hooks.isWanted()) want()
+    })
+    failures += 1
+  }
+  const attempt = (): Promise<T> => {
+    cancel?.()
+    cancel = undefined
+    isHeard = false
+    underWay = optional(
+      open().then(
+        (opened) => {
+          underWay = error = reported = undefined
+          failures = 0
+          value = opened
+          hooks.changed()
+          return opened
+        },
+        (thrown: unknown) => {
+          underWay = undefined
+          error = thrown
+          failed()
+          hooks.changed()
+          throw thrown
+        },
+      ),
+    )
+    const mine = underWay
+    hooks.changed()
+    return mine
+  }
+  const want = () => {
+    if (value !== undefined || underWay !== undefined || cancel !== undefined || isEnded) return
+    if (isLasting(error)) report()
+    else void attempt()
+  }
+  return {
+    value: () => value,
+    error: () => error,
+    isUnderWay: () => underWay !== undefined,
+    use() {
+      if (value !== undefined) return Promise.resolve(value)
+      const trying = underWay ?? attempt()
+      isHeard = true
+      return trying
+    },
+    want,
+    end() {
+      isEnded = true
+      cancel?.()
+      return Promise.resolve(underWay ?? value).catch(() => undefined)
+    },
   }
 }

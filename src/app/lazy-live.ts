@@ -28,6 +28,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   let opening: Promise<A> | undefined
   let failure: LiveSnapshot<A> | undefined
   let shown: LiveSnapshot<A> | undefined
+  let blank: LiveSnapshot<A> = loading
   const listeners = listenerSet()
 
   const query = (): LiveQuery<A> | undefined => {
@@ -35,6 +36,8 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     if (view === of) return inner
     stop?.()
     stop = undefined
+    // Another object, so that bindings, which may still show the rows of a former query, are notified.
+    if (of !== undefined) blank = { ...loading }
     of = view
     return (inner = view && make(view))
   }
@@ -42,7 +45,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     const found = query()
     if (found !== undefined) return found.getSnapshot()
     const error = source.failure()
-    if (error === undefined) return loading
+    if (error === undefined) return blank
     if (failure?.error !== error) failure = { status: 'error', data: undefined, error, stale: false }
     return failure
   }

@@ -2,45 +2,36 @@
 import { InvalidNameError } from '../errors.js'
 import { say } from '../messages.js'
 
-/** Members of an app, present and future ones. `then` would make `await app` call a model. */
-const reservedModels = [
-  'append',
-  'at',
-  'catchUp',
-  'close',
-  'definition',
-  'events',
-  'execute',
-  'follow',
-  'head',
-  'models',
-  'name',
-  'observe',
-  'persist',
-  'read',
-  'readStream',
-  'ready',
-  'reopen',
-  'status',
-  'store',
-  'sync',
-  'then',
-  'undo',
-  'usage',
-] as const
+/** Names of members that an app may get. `then` would make `await app` call a model. */
+const future = ['at', 'definition', 'events', 'name', 'persist', 'store', 'sync', 'then', 'undo', 'usage'] as const
 
 /**
  * Names that a model of `tidemark()` must not have: an app has its models as properties, next to members of these
  * names. Names that begin with `$` are reserved as well.
  */
-export type ReservedModelName = (typeof reservedModels)[number]
+export type ReservedModelName =
+  | (typeof future)[number]
+  | 'append'
+  | 'catchUp'
+  | 'close'
+  | 'execute'
+  | 'follow'
+  | 'head'
+  | 'models'
+  | 'observe'
+  | 'read'
+  | 'readStream'
+  | 'ready'
+  | 'reopen'
+  | 'status'
 
-/** @throws InvalidNameError for a reserved name */
-export function assertModelName(name: string): void {
-  if (name === '' || name.startsWith('$') || (reservedModels as readonly string[]).includes(name))
+/** @throws InvalidNameError for the name of a member, of one that an app may get, and for one that begins with `$` */
+export function assertModelName(name: string, members: object): void {
+  const names = [...Object.keys(members), ...future]
+  if (name === '' || name.startsWith('$') || names.includes(name))
     throw new InvalidNameError(
       'Model name',
       name,
-      say`must not begin with '$', nor be one of ${reservedModels.join(', ')}: an app has members of these names, or may get them.`,
+      say`must not begin with '$', nor be one of ${names.join(', ')}: an app has members of these names, or may get them.`,
     )
 }

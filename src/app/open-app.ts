@@ -1,5 +1,5 @@
 /** What an app has open: one store, its models and its projectors, until they are closed. */
-import { hasCode, messageOf } from '../errors.js'
+import { messageOf } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { Durability } from '../log/event-store.js'
@@ -14,7 +14,7 @@ import { startModel, startProjection, type ModelRun } from '../running/start-pro
 import { definitionText } from '../running/definitions.js'
 import { nothingKnown } from '../running/status-keeper.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
-import { Attempts } from './attempts.js'
+import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { heldStore, shareRun, type HeldStore } from './shared-runs.js'
 
@@ -32,16 +32,6 @@ export interface AppConfig<E extends EventShape> {
   open(options: EventStoreOptions<E>): Promise<TidemarkStore<E>>
   /** Whether this context runs the models. */
   runs(): boolean
-}
-
-/** What is open tells the app. */
-export interface AppHooks {
-  /** Something is subscribed. */
-  isWanted(): boolean
-  /** A view was opened, or could not be. */
-  changed(): void
-  /** An error that no promise carries. */
-  failed(error: unknown): void
 }
 
 /** A model of an open app. */
@@ -62,18 +52,6 @@ export interface Opened<E extends EventShape> {
   close(): Promise<void>
 }
 
-/** Errors of one model that a later try meets again. */
-const isLasting = (error: unknown): boolean =>
-  hasCode(
-    error,
-    'already-running',
-    'closed',
-    'definition-changed',
-    'invalid-argument',
-    'storage-unavailable',
-    'unsupported-format',
-  )
-
 /** When the code of an app ran that is being developed, and the code that it took over from. */
 export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 
@@ -81,7 +59,7 @@ export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 export function startApp<E extends EventShape>(
   store: TidemarkStore<E>,
   config: AppConfig<E>,
-  hooks: AppHooks,
+  hooks: AttemptHooks,
   hot: HotRun | undefined,
 ): Opened<E> {
   const held = heldStore(store)
@@ -113,7 +91,7 @@ interface Starting<E extends EventShape> {
   readonly name: string
   readonly definition: Projection
   readonly config: AppConfig<E>
-  readonly hooks: AppHooks
+  readonly hooks: AttemptHooks
   readonly runs: boolean
   readonly ends: (() => unknown)[]
   readonly hot: HotRun | undefined
@@ -130,16 +108,9 @@ function openModel<E extends EventShape>(of: Starting<E>): OpenModel {
   } catch (error) {
     refusal = error
   }
-  const view = new Attempts<OpenView<Tables>>({
-    clock,
-    async open() {
-      if (refusal !== undefined) throw refusal
-      return openView(held.store, definition, clock)
-    },
-    isWanted: hooks.isWanted,
-    mayPass: (error) => !isLasting(error),
-    changed: hooks.changed,
-    unheard: hooks.failed,
+  const view = attempts<OpenView<Tables>>(hooks, async () => {
+    if (refusal !== undefined) throw refusal
+    return openView(held.store, definition, clock)
   })
   ends.push(async () => (await view.end())?.close())
   view.want()
@@ -172,14 +143,16 @@ function startHandle<E extends EventShape>({
     return handle
   }
   const check: ModelRun['check'] =
-    hot && ((outdated) => newestCode({ ...hot, text: textHash(definitionText(definition)) }, outdated))
+    __DEV__ && hot
+      ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(definition)) }, outdated)
+      : undefined
   const share = shareRun(held, name, definition, () => startModel(held.store, mine, { clock }, { runs, check }))
   ends.push(() => share.release())
   return share.handle
 }
 
 /** Tells each fault of a projection once. Returns how to stop that. */
-function tellFaults(status: StatusStore<ProjectionStatus>, { failed }: AppHooks): () => void {
+function tellFaults(status: StatusStore<ProjectionStatus>, { failed }: AttemptHooks): () => void {
   const look = () => {
     const { phase, lastError } = status.getSnapshot()
     if (phase === 'faulted' && lastError !== undefined) failed(lastError)

@@ -3,8 +3,7 @@ import { execute, type ExecuteOptions } from '../commands/execute.js'
 import type { Command, Decision } from '../commands/command.js'
 import { InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
-import type { EventShape } from '../events/event.js'
-import type { AppendOptions, StreamWrite } from '../log/event-store.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
 import { openEventStore, type TidemarkStore } from '../log/open.js'
 import { assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
@@ -18,20 +17,13 @@ import { equal } from '../read-model/equal.js'
 import { nothingKnown } from '../running/status-keeper.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import { AppCore } from './app-core.js'
+import type { StoreReport } from '../reports.js'
 import { appModel, followStatuses } from './app-model.js'
 import { appStatus, notOpen, type AppStatus } from './app-status.js'
-import type {
-  AppMembers,
-  AppModel,
-  AppOptions,
-  CatchUpOptions,
-  Models,
-  TidemarkApp,
-  UntilOptions,
-} from './app-types.js'
+import type { AppModel, AppOptions, CatchUpOptions, Models, TidemarkApp, UntilOptions } from './app-types.js'
 import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
-import type { AppConfig, Opened } from './open-app.js'
+import type { AppConfig } from './open-app.js'
 import { becomesVisible } from './visible.js'
 
 /**
@@ -58,12 +50,14 @@ export function tidemark<E extends EventShape, const M extends Models = {}>(
   const { onError = (error: unknown) => console.error(error) } = options
   const core = new AppCore<E>(config, (error) => tell(() => onError(error)))
   const models: Record<string, AppModel> = {}
-  for (const [name, definition] of Object.entries(config.models)) models[name] = appModel(core, name, definition)
+  const own = members(core, models)
+  for (const [name, definition] of Object.entries(config.models)) {
+    assertModelName(name, own)
+    models[name] = appModel(core, name, definition)
+  }
+  Object.freeze(models)
   return disposable<TidemarkApp<E, M>>(
-    { ...models, ...members(core, Object.freeze(models)) } as unknown as Omit<
-      TidemarkApp<E, M>,
-      typeof Symbol.asyncDispose
-    >,
+    { ...models, ...own } as unknown as Omit<TidemarkApp<E, M>, typeof Symbol.asyncDispose>,
     () => core.close(),
   )
 }
@@ -94,12 +88,10 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
   )
   catalogueCore(events)
   check(typeof models === 'object' && models !== null, 'models', say`must be { name: projection }.`)
-  for (const [each, definition] of Object.entries(models)) {
-    assertModelName(each)
+  for (const [each, definition] of Object.entries(models))
     check(isDefinition(definition), `models.${each}`, say`must come from defineProjection.`)
-  }
-  check(open === undefined || typeof open === 'function', 'open', say`must be a function such as openEventStore.`)
-  check(onError === undefined || typeof onError === 'function', 'onError', say`must be a function.`)
+  for (const [what, value] of Object.entries({ open, onError }))
+    check(value === undefined || typeof value === 'function', what, say`must be a function.`)
   check(run === undefined || typeof run === 'boolean', 'run', say`must be true or false.`)
   check(Array.isArray(projectors), 'projectors', say`must be a list of plain projectors.`)
   if (durability !== undefined) assertDurability(durability)
@@ -121,14 +113,15 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
 const isServiceWorker = (): boolean =>
   feature((here) => (here as { ServiceWorkerGlobalScope?: unknown }).ServiceWorkerGlobalScope) !== undefined
 
-type Members<E extends EventShape> = Omit<
-  AppMembers<E, {}>,
-  typeof Symbol.asyncDispose | 'append' | 'execute' | 'models' | 'status'
->
-
 function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record<string, AppModel>>) {
-  const store = async (): Promise<TidemarkStore<E>> => (await core.use()).store
-  const given: Members<E> = {
+  type Iterates = 'read' | 'readStream' | 'follow'
+  const iterates = (method: Iterates) => (first: never, second: never) => {
+    const { opened } = core
+    return opened === undefined ? later(core, method, first, second) : opened.store[method](first, second)
+  }
+  return {
+    models,
+    status: statusOf(core),
     ready: () => core.ready(),
     reopen: () => core.reopen(),
     close: () => core.close(),
@@ -137,63 +130,87 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
       assertSignal(options.signal)
       await catchUp(await core.use(), core.config, options)
     },
-    head: async () => (await store()).head(),
-    read: (options) => core.opened?.store.read(options) ?? later(async () => (await store()).read(options)),
-    readStream: (stream, options) =>
-      core.opened?.store.readStream(stream, options) ?? later(async () => (await store()).readStream(stream, options)),
-  }
-  return {
-    ...given,
-    models,
-    status: statusOf(core),
-    async append(...args: readonly unknown[]) {
-      const at = typeof args[0] === 'string' ? 2 : 1
-      const { until, timeout, options } = untilOf(args[at] as (AppendOptions & UntilOptions) | undefined)
-      const opened = core.opened ?? (await core.use())
-      const rest = [...args.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>
-      const result = await opened.store.append(...rest)
-      return until === undefined
-        ? result
-        : { ...result, ...(await seen(opened, typesOf(args), result.position, timeout)) }
+    head: async () => (await core.use()).store.head(),
+    read: iterates('read'),
+    readStream: iterates('readStream'),
+    follow: iterates('follow'),
+    observe: (listener: (report: StoreReport) => void) => observe(core, listener),
+    append(...given: readonly unknown[]) {
+      const at = typeof given[0] === 'string' ? 2 : 1
+      return write(
+        core,
+        given[at] as UntilOptions | undefined,
+        (store, options) =>
+          store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
+        () => typesOf(at === 2 ? [{ events: [given[1]].flat() }] : [given[0]].flat()),
+      )
     },
-    async execute(command: Command<E, unknown, Decision<E>>, given: ExecuteOptions & UntilOptions = {}) {
-      const { until, timeout, options } = untilOf(given)
-      const opened = core.opened ?? (await core.use())
-      const result = await execute(opened.store, command, options)
-      if (until === undefined || result.type === 'refused') return result
-      return {
-        ...result,
-        ...(await seen(opened, new Set(result.events.map(({ type }) => type)), result.position, timeout)),
-      }
-    },
-  }
-
-  async function seen(opened: Opened<E>, types: ReadonlySet<string>, position: number, timeout: number) {
-    return { visible: await becomesVisible(opened, types, position, timeout) }
+    execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
+      write(
+        core,
+        given,
+        (store, options) => execute(store, command, options),
+        (result) => typesOf([result]),
+      ),
   }
 }
 
-/** Parts the options of a write from those of the wait. */
-function untilOf<O extends UntilOptions>(given: O | undefined) {
-  const { until, timeout = 5_000, ...options } = given ?? ({} as O)
-  if (until !== undefined && until !== 'stored' && until !== 'visible')
+/** Writes, and waits as the options say. */
+async function write<E extends EventShape, O extends UntilOptions, R extends object>(
+  core: AppCore<E>,
+  given: O | undefined,
+  act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
+  types: (result: R) => ReadonlySet<string>,
+): Promise<R & { readonly visible?: boolean }> {
+  const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
+  if (until !== 'stored' && until !== 'visible')
     throw new InvalidArgumentError('until', say`must be 'stored' or 'visible'.`)
   if (!(typeof timeout === 'number' && timeout >= 0))
     throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
-  return { until: until === 'visible' ? until : undefined, timeout, options }
+  // Immediately, where that is possible: what is given is read before this returns.
+  const opened = core.opened ?? (await core.use())
+  const result = await act(opened.store, options)
+  const { position } = result as { readonly position?: number }
+  // A command that was refused has no position.
+  if (until === 'stored' || position === undefined) return result
+  return { ...result, visible: await becomesVisible(opened, types(result), position, timeout, core.config.clock) }
 }
 
-/** The types of the events of an append. */
-function typesOf([first, second]: readonly unknown[]): ReadonlySet<string> {
-  const writes = typeof first === 'string' ? [{ events: [second].flat() }] : ([first].flat() as StreamWrite[])
-  return new Set(
-    (writes as readonly Pick<StreamWrite, 'events'>[]).flatMap(({ events }) => events.map(({ type }) => type)),
+/** The types of the events of writes. */
+const typesOf = (writes: readonly unknown[]): ReadonlySet<string> =>
+  new Set(
+    (writes as readonly { readonly events: readonly EventShape[] }[]).flatMap(({ events }) =>
+      events.map(({ type }) => type),
+    ),
   )
-}
 
 /** What is iterated once the store is open. */
-async function* later<T>(begin: () => Promise<AsyncIterable<T>>): AsyncGenerator<T, void, undefined> {
-  yield* await begin()
+async function* later<E extends EventShape>(
+  core: AppCore<E>,
+  method: 'read' | 'readStream' | 'follow',
+  first: never,
+  second: never,
+): AsyncGenerator<RecordedEvent<E>, void, undefined> {
+  yield* (await core.use()).store[method](first, second)
+}
+
+/** Observes each store that the app opens. */
+function observe<E extends EventShape>(core: AppCore<E>, listener: (report: StoreReport) => void): () => void {
+  let observed: TidemarkStore<E> | undefined
+  let stop: (() => void) | undefined
+  const look = () => {
+    const store = core.opened?.store
+    if (store === observed) return
+    stop?.()
+    observed = store
+    stop = store?.observe(listener)
+  }
+  const unwatch = core.watching.add(look)
+  look()
+  return () => {
+    unwatch()
+    stop?.()
+  }
 }
 
 function statusOf<E extends EventShape>(core: AppCore<E>): StatusStore<AppStatus> {

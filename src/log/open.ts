@@ -240,7 +240,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   })
   let tap: Tap | undefined
   const stopTelling = healing.subscribe((occurrence) => {
-    if (tap?.on === true) tap.tell(monotonic(), occurrence)
+    if (tap?.on === true) tap.tell(monotonic(), () => occurrence)
     onReport?.({ ...occurrence, time: timeTold(systemClock) })
   })
   const leave = healing.join(signals)

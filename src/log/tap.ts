@@ -48,9 +48,9 @@ export class Tap {
     return { ...occurrence, time: timeTold(systemClock), start, duration: monotonic() - start }
   }
 
-  /** Something that began at `start` has ended. */
-  tell(start: number, occurrence: StoreOccurrence): void {
-    this.#listeners.tell(this.#report(start, occurrence))
+  /** Something that began at `start` has ended. Never throws. */
+  tell(start: number, occurrence: () => StoreOccurrence): void {
+    tell(() => this.#listeners.tell(this.#report(start, occurrence())))
   }
 
   /** Of a projection. */
@@ -75,14 +75,15 @@ export class Tap {
     failed: (error: unknown) => StoreOccurrence,
   ): Promise<T> {
     const start = monotonic()
+    let value: T
     try {
-      const value = await work()
-      this.tell(start, worked(value))
-      return value
+      value = await work()
     } catch (error) {
-      this.tell(start, failed(error))
+      this.tell(start, () => failed(error))
       throw error
     }
+    this.tell(start, () => worked(value))
+    return value
   }
 
   stop(): void {

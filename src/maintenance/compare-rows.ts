@@ -1,10 +1,10 @@
 /** The stored rows, compared with those that the events make. */
-import { describe } from '../errors.js'
+import { describeKey } from '../errors.js'
 import { say } from '../messages.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Projection } from '../read-model/define.js'
 import { sameStored } from '../read-model/equal.js'
-import { compareKeys, mapKeyOf, type MapKey, type RowKey } from '../read-model/keys.js'
+import { atKeyPath, compareKeys, mapKeyOf, type MapKey, type RowKey } from '../read-model/keys.js'
 import { countedRows } from '../read-model/row-counts.js'
 import type { StateRow } from '../read-model/state.js'
 import type { Findings } from './read-model-defects.js'
@@ -25,7 +25,7 @@ export async function compareRows(
   for (const [table, { key: name }] of Object.entries(definition.tables)) {
     const stored = snapshot.rows.get(table)
     if (stored === undefined) continue
-    const keyOf = (row: unknown) => (row as Record<string, unknown>)[name]
+    const keyOf = (row: unknown) => atKeyPath(row, name)
     const wanted = new Map<MapKey, unknown>(
       (folded.get(table) ?? []).map((row) => [mapKeyOf(keyOf(row) as RowKey), row]),
     )
@@ -45,13 +45,13 @@ export async function compareRows(
         found.add({
           kind: 'unexpected-row',
           ...at,
-          message: say`Table '${table}' has a row ${describe(key)} that the events do not make.`,
+          message: say`Table '${table}' has a row ${describeKey(key)} that the events do not make.`,
         })
       else if (!sameStored(wanted.get(mapKey), row))
         found.add({
           kind: 'wrong-row',
           ...at,
-          message: say`The row ${describe(key)} of table '${table}' is not what the events make of it.`,
+          message: say`The row ${describeKey(key)} of table '${table}' is not what the events make of it.`,
         })
       wanted.delete(mapKey)
       compared += 1
@@ -66,7 +66,7 @@ export async function compareRows(
         kind: 'missing-row',
         table,
         key,
-        message: say`Table '${table}' lacks the row ${describe(key)} that the events make.`,
+        message: say`Table '${table}' lacks the row ${describeKey(key)} that the events make.`,
       })
   }
   return compared

@@ -18,7 +18,7 @@ export type Hint =
       /** The stamps of what they saw before and see now; empty where they are not known. */
       readonly from: string
       readonly to: string
-      /** `Changes`, to be checked where they are used: see `checkedChanges`. Any script can post there. */
+      /** What changed, for `checkedChanges`: any script can post there. */
       readonly changes: unknown
     }
   /** A context paused, resumed, rebuilt, skipped or replayed: what a runner remembers is out of date. */

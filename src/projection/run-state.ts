@@ -47,7 +47,8 @@ export class RunState {
       const loaded = yield* perform({ kind: 'load-checkpoint' })
       if ('error' in loaded) {
         const { error } = loaded
-        if (error instanceof ProjectionFailedError) throw error
+        // Newer code of the app is open, so this context may not load it.
+        if (error instanceof ProjectionFailedError || hasCode(error, 'leadership-lost')) throw error
         // Another look does not repair a damaged state.
         if (yield* this.failed('loading', error, isFinal(error) || error instanceof LogInconsistentError)) return true
         continue

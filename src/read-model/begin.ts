@@ -3,18 +3,19 @@ import type { EventShape } from '../events/event.js'
 import type { Projection } from './define.js'
 import { looksBack } from './earlier-versions.js'
 import { assertSameDefinition, handledBy } from './fingerprint.js'
-import { takeOver, type Slot, type TakeOver } from './state.js'
+import { takeOver, type Slot, type StateRow, type TakeOver } from './state.js'
 import type { Moved, ReadModelStorage } from './storage.js'
 import { say } from '../messages.js'
 
 /** How many dead letters are read in one request. */
 const lettersAtOnce = 1024
 
-/** Takes over; see `takeOver`. */
+/** Takes over, unless `check` throws; see `takeOver`. */
 export async function begin<E extends EventShape>(
   storage: ReadModelStorage,
   definition: Projection<E>,
   how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
+  check?: (before: StateRow) => void,
 ): Promise<Moved> {
   const erased = definition as unknown as Projection
   // If the earlier versions cannot be read, a later run looks again.
@@ -24,6 +25,7 @@ export async function begin<E extends EventShape>(
   return storage.move(say`taking over`, (before) => {
     // A run of another definition may have been the first one to store which events it handles.
     assertSameDefinition(erased, before)
+    check?.(before)
     return takeOver(before, storage.log, { ...how, handles: handledBy(erased), carried })
   })
 }

@@ -24,14 +24,18 @@ export interface RunningCode extends ModelCode {
  */
 const refoldedEvents = 50_000
 
-/** The same edit reaches several tabs, one after the other, within this time, ms. */
-const sameEdit = 5_000
-
 /**
  * Whether code may lead: `'older'` if newer code is open, `'same'` if the rows are of this code, otherwise how they are
  * folded again.
+ *
+ * @param tolerance how much later the same text may have run in another tab and be the same code, ms
  */
-export function admitted(before: StateRow, running: RunningCode, head: number): 'older' | 'same' | Transition {
+export function admitted(
+  before: StateRow,
+  running: RunningCode,
+  head: number,
+  tolerance = 0,
+): 'older' | 'same' | Transition {
   const { text, ranAt, replaced } = running
   const { code } = before
   const mine: ModelCode = { text, ranAt }
@@ -40,7 +44,7 @@ export function admitted(before: StateRow, running: RunningCode, head: number): 
       ? { after: { ...before, code: mine } }
       : again(before, mine)
   if (code.text !== text) return code.ranAt > ranAt ? 'older' : again(before, mine)
-  if (code.ranAt > ranAt + sameEdit) return 'older'
+  if (code.ranAt > ranAt + tolerance) return 'older'
   // If it was folded again since the replaced code ran, another tab took over before.
   const isEdited = replaced !== undefined && code.ranAt <= replaced
   return isEdited && head <= refoldedEvents ? again(before, mine) : 'same'

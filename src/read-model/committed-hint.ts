@@ -1,6 +1,6 @@
 /** The hint that follows a transaction which changed what readers see. Pure. */
 import type { Hint, Join } from '../platform/signals.js'
-import { joined, type Changes } from './changes.js'
+import { joined, type Changes, type LazyChanges } from './changes.js'
 import { seenIn, stampIn } from './stamps.js'
 import type { Moved } from './storage.js'
 
@@ -11,7 +11,7 @@ export type CommittedHint = Extract<Hint, { readonly kind: 'committed' }>
 export function committedHint(
   projection: string,
   { before, after }: Moved,
-  changes: Changes,
+  changes: Changes | LazyChanges,
 ): CommittedHint | undefined {
   if (seenIn(before).stamp === seenIn(after).stamp) return undefined
   const { revision } = seenIn(after)
@@ -31,4 +31,5 @@ export const unknownCommit = (projection: string, position: number): CommittedHi
 })
 
 /** For `Signals.post`: what is posted with a hint that was made here was made here as well. */
-export const joinChanges: Join = (before, after) => joined(before as Changes | undefined, after as Changes)
+export const joinChanges: Join = (before, after) =>
+  joined(before as Changes | undefined, after as Changes | LazyChanges)

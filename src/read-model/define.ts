@@ -10,7 +10,7 @@ import type { EventFilter } from '../log/event-store.js'
 import { compileFilter } from '../log/filter.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { FailureContext, ReadModelFailureStrategy } from '../projection/target.js'
-import type { CheckedIndexes, IndexPaths, KeyOf } from './index-paths.js'
+import type { CheckedIndexes, IndexPaths, TableKey } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
 import type { QueryOptions } from './selection.js'
 import { assertTableName, type ReservedProblem } from './reserved-names.js'
@@ -20,12 +20,16 @@ declare const reads: unique symbol
 
 /** A table of a read model: an object store. */
 export interface TableDefinition<Row = Record<string, unknown>> {
-  /** The property that is the key; a string, a finite number or a Date in every row. */
-  readonly key: string
+  /**
+   * The property that is the key, or several that are it together: a string, a finite number or a Date in every row.
+   */
+  readonly key: string | readonly string[]
   /**
    * Index name to the property it sorts by, or to several of them: strings, numbers, Dates or bytes. A row that lacks
    * one of the properties is not in the index. A boolean, `null` or an object leaves the row out as well, and a list is
-   * found only as a whole: both are warned of in the console, once for each index. Every row is then a record of its
+   * found only as a whole: both are warned of in the console, once for each index. `{ path, multiEntry: true }` finds a
+   * row by each item of a list, and `{ path, unique: true }` makes an event fail that leaves two rows with the same
+   * there, whatever it does in between. Every row is then a record of its
    * own; without an index up to 64 neighbours share one, which makes commits of many rows several times as fast.
    * @default none
    */
@@ -61,8 +65,8 @@ export type TypedTable<Row, Indexes = {}> = Omit<TableDefinition<Row>, 'indexes'
 
 /** What `table<Row>()` takes. */
 export interface TableSpec<Row, Indexes> {
-  /** The property that is the key; a string, a finite number or a Date in every row. */
-  readonly key: KeyOf<Row>
+  /** See {@link TableDefinition.key}. A row of several is found by the list of them: `get(['basket-1', 'A1'])`. */
+  readonly key: TableKey<Row>
   /** See {@link TableDefinition.indexes}. */
   readonly indexes?: Indexes
   /** See {@link TableDefinition.schema}. */
@@ -80,7 +84,7 @@ export function table<Row>(): <const Indexes extends CheckedIndexes<Row, Indexes
   definition: TableSpec<Row, Indexes>,
 ) => TypedTable<Row, Indexes extends infer Known ? Known : never>
 export function table<Row>(definition: {
-  readonly key: KeyOf<Row>
+  readonly key: TableKey<Row>
   readonly schema?: StandardSchema<unknown, Row>
   readonly indexes?: 'Write table<Row>()({ key, indexes }), which knows the names of the indexes'
 }): TypedTable<Row>
@@ -92,7 +96,7 @@ export function table(definition?: unknown): unknown {
 export type CheckedTables<T> = {
   readonly [N in keyof T]: [ReservedProblem<N>] extends [never]
     ? T[N] extends { readonly schema: StandardSchema<unknown, infer Row> }
-      ? { readonly key: KeyOf<Row> } & (T[N] extends { readonly indexes: infer Indexes }
+      ? { readonly key: TableKey<Row> } & (T[N] extends { readonly indexes: infer Indexes }
           ? { readonly indexes: CheckedIndexes<Row, Indexes> }
           : unknown)
       : unknown
@@ -322,7 +326,13 @@ function checkTable(
     `${path}.indexes`,
     say`must be { name: property }.`,
   )
-  check(isKeyPath(key) && !key.includes('.'), `${path}.key`, say`must name a property of the row, as an identifier.`)
+  const isName = (name: unknown) => isKeyPath(name) && !name.includes('.')
+  const names: readonly unknown[] = Array.isArray(key) ? Array.from(key as unknown[]) : [key]
+  check(
+    names.every(isName) && (!Array.isArray(key) || (key.length > 1 && new Set(names).size === key.length)),
+    `${path}.key`,
+    say`must name a property of the row, as an identifier, or be a list of at least two of them.`,
+  )
   check(
     schema === undefined || typeof (schema as StandardSchema)['~standard']?.validate === 'function',
     `${path}.schema`,

@@ -1,5 +1,5 @@
 /** For the compiler: what of a row IndexedDB takes as a key. */
-import type { RowKey } from './keys.js'
+import type { KeyPart } from './keys.js'
 
 /** What an index sorts by. */
 type Indexable = string | number | Date | ArrayBuffer | ArrayBufferView
@@ -9,7 +9,10 @@ export type KeyOf<Row> = string extends keyof Row
   ? string
   : unknown extends Row
     ? string
-    : { [K in keyof Row & string]-?: [Row[K]] extends [RowKey] ? K : never }[keyof Row & string]
+    : { [K in keyof Row & string]-?: [Row[K]] extends [KeyPart] ? K : never }[keyof Row & string]
+
+/** What may be the key of a table: such a property, or several of them. */
+export type TableKey<Row> = KeyOf<Row> | readonly [KeyOf<Row>, KeyOf<Row>, ...KeyOf<Row>[]]
 
 /** What has properties that are no part of the row. */
 type Opaque =
@@ -78,6 +81,32 @@ type IndexableOf<Row> = Row extends unknown
   ? { [K in keyof Row & string]-?: [Problem<Row[K]>] extends [never] ? K : never }[keyof Row & string]
   : never
 
+/** What is wrong with a value whose items an index is to have, if anything. */
+type ItemProblem<Found> =
+  IsAny<Found> extends true
+    ? never
+    : unknown extends Found
+      ? 'may be anything'
+      : Found extends undefined
+        ? never
+        : Found extends readonly (infer Item)[]
+          ? [Problem<Item>] extends [never]
+            ? never
+            : `has an item that ${Problem<Item>}`
+          : 'may be no list'
+
+/** The path to a list, or what the compiler says of it. */
+type CheckedItems<Row, Path extends string> = [At<Row, Path>] extends [never]
+  ? ListOf<Row>
+  : [ItemProblem<At<Row, Path>[0]>] extends [never]
+    ? Path
+    : `'${Path}' ${ItemProblem<At<Row, Path>[0]>}: rows would be missing from the index`
+
+/** The properties whose items an index may have, for suggestions. */
+type ListOf<Row> = Row extends unknown
+  ? { [K in keyof Row & string]-?: [ItemProblem<Row[K]>] extends [never] ? K : never }[keyof Row & string]
+  : never
+
 type CheckedList<Row, Paths> = { readonly [K in keyof Paths]: Checked<Row, Paths[K] & string> }
 
 /** An index as it is declared: what it sorts by, and how. */
@@ -99,12 +128,28 @@ export type IndexPaths = { readonly [index: string]: IndexDefinition }
 /**
  * `Indexes` where each path leads, through objects, to a string, a number, a Date or bytes, and else what is wrong.
  * What some rows lack makes a sparse index: those rows are not in it. What may be `null` or a boolean is refused, since
- * IndexedDB leaves such rows out.
+ * IndexedDB leaves such rows out. With `multiEntry` the path leads to a list of what an index may sort by.
  */
 export type CheckedIndexes<Row, Indexes> = {
-  readonly [N in keyof Indexes]: Indexes[N] extends string
-    ? Checked<Row, Indexes[N]>
-    : Indexes[N] extends readonly [string, string, ...string[]]
-      ? CheckedList<Row, Indexes[N]>
-      : 'a property, or a list of at least two'
+  readonly [N in keyof Indexes]: Indexes[N] extends { readonly path: infer Path }
+    ? CheckedOptions<Row, Indexes[N], Path>
+    : CheckedPath<Row, Indexes[N]>
+}
+
+type CheckedPath<Row, Path> = Path extends string
+  ? Checked<Row, Path>
+  : Path extends readonly [string, string, ...string[]]
+    ? CheckedList<Row, Path>
+    : 'a property, or a list of at least two'
+
+type CheckedOptions<Row, Options, Path> = {
+  readonly [K in keyof Options]: K extends 'path'
+    ? Options extends { readonly multiEntry: true }
+      ? Path extends string
+        ? CheckedItems<Row, Path>
+        : 'one property, which holds a list'
+      : CheckedPath<Row, Path>
+    : K extends 'multiEntry' | 'unique'
+      ? boolean
+      : never
 }

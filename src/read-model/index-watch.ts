@@ -1,7 +1,7 @@
 /**
  * Warns once of each index that leaves out rows which its app may look for in it. Used by the development build only.
  */
-import { describe } from '../errors.js'
+import { describe, describeKey } from '../errors.js'
 import { say } from '../messages.js'
 import { indexOptions } from './index-keys.js'
 import type { IndexPaths } from './index-paths.js'
@@ -59,7 +59,7 @@ export class IndexWatch {
       : say`the index leaves the row out. Store a string, a number, a Date or bytes (0 and 1 for a boolean), or leave the property out if that is meant.`
     if (__DEV__) {
       console.warn(
-        say`tidemark: ${label}: the row ${describe(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
+        say`tidemark: ${label}: the row ${describeKey(key)} has ${kind} in '${path}'; ${effect} Warned once for each index.`,
       )
     }
   }

@@ -1,12 +1,15 @@
 /** Keys of rows: what may be one, and how the memory backend orders them as IndexedDB does. */
-import { InvalidArgumentError, describe } from '../errors.js'
+import { InvalidArgumentError, describe, describeKey } from '../errors.js'
 import { say } from '../messages.js'
 import { isPlainPrototype } from '../events/json.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { bytesOf, tagOf, timeOf } from './kinds.js'
 
-/** What identifies a row. */
-export type RowKey = string | number | Date
+/** What identifies a row, or one of several parts that do. */
+export type KeyPart = string | number | Date
+
+/** What identifies a row: a list where the table names several properties as its key. */
+export type RowKey = KeyPart | readonly KeyPart[]
 
 /** A key in an index: a string, a number, a Date, bytes or a list of those. */
 export type IndexKey = string | number | Date | ArrayBuffer | ArrayBufferView | readonly IndexKey[]
@@ -23,34 +26,77 @@ export interface KeyRange {
   readonly upperOpen?: boolean
 }
 
+/** The property of a row that is its key, or several. */
+export type KeyPath = string | readonly string[]
+
 /** A key in a shape that a `Map` can tell apart. */
 export type MapKey = string | number | bigint
 
-/** A Date by its time, as a bigint: no other key can look like one, and strings, which most keys are, need no copy. */
-export const mapKeyOf = (key: RowKey): MapKey => (key instanceof Date ? BigInt(key.getTime()) : key)
+/**
+ * A Date by its time, as a bigint: no other key can look like one, and strings, which most keys are, need no copy. A
+ * list as text: the keys of a table are all lists, or none of them is.
+ */
+export const mapKeyOf = (key: RowKey): MapKey =>
+  typeof key !== 'object' ? key : key instanceof Date ? BigInt(key.getTime()) : keyText(key)
 
-/** Whether it may be the key of a row. */
+/** A key as text that no other key has. */
+export function keyText(key: unknown): string {
+  if (typeof key === 'string') return JSON.stringify(key)
+  if (typeof key === 'number') return String(key)
+  if (Array.isArray(key)) return `[${key.map(keyText).join()}]`
+  return bytesOf(key as object)?.join('.') ?? `d${timeOf(key as object)}`
+}
+
+/** Whether it may be the key of a row, whatever the table. */
 export const isRowKey = (key: unknown): key is RowKey =>
+  Array.isArray(key) ? key.length > 1 && Array.from(key as unknown[]).every(isKeyPart) : isKeyPart(key)
+
+const isKeyPart = (key: unknown): key is KeyPart =>
   typeof key === 'string' ||
   (typeof key === 'number' && Number.isFinite(key)) ||
   (key instanceof Date && !Number.isNaN(key.getTime()))
 
-/** @throws InvalidArgumentError for anything that is no key */
-export function assertKey(key: unknown, what: string): asserts key is RowKey {
-  if (!isRowKey(key))
-    throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
+/**
+ * @param path the property of the table that is its key, or several
+ * @throws InvalidArgumentError for anything that is no key of such a table
+ */
+export function assertKey(path: KeyPath, key: unknown, what: string): asserts key is RowKey {
+  if (typeof path === 'string') {
+    if (!isKeyPart(key))
+      throw new InvalidArgumentError(what, say`is ${describe(key)}; a key is a string, a finite number or a Date.`)
+  } else if (!isRowKey(key) || (key as readonly KeyPart[]).length !== path.length || typeof key === 'string') {
+    throw new InvalidArgumentError(
+      what,
+      say`is ${isRowKey(key) ? describeKey(key) : describe(key)}; a key is a list of ${path.length} strings, finite numbers or Dates: ${path.join(', ')}.`,
+    )
+  }
 }
 
-/** A copy of a key that the app gave. @throws InvalidArgumentError for anything that is no key */
-export function checkedKey(key: RowKey, what: string): RowKey {
-  assertKey(key, what)
+/** A copy of a key that the app gave. @throws InvalidArgumentError as {@link assertKey} */
+export function checkedKey(path: KeyPath, key: RowKey, what: string): RowKey {
+  assertKey(path, key, what)
   return copyOfKey(key)
 }
 
 /** The same of a list of keys for a table. */
-export function checkedKeys(keys: readonly RowKey[], table: string): readonly RowKey[] {
+export function checkedKeys(path: KeyPath, keys: readonly RowKey[], table: string): readonly RowKey[] {
   if (!Array.isArray(keys)) throw new InvalidArgumentError('keys', say`must be a list of keys of '${table}'.`)
-  return Array.from(keys as readonly RowKey[], (key, at) => checkedKey(key, say`Key ${at} of '${table}'`))
+  return Array.from(keys as readonly RowKey[], (key, at) => checkedKey(path, key, say`Key ${at} of '${table}'`))
+}
+
+const ownOf = (row: object, name: string): unknown =>
+  Object.hasOwn(row, name) ? (row as Record<string, unknown>)[name] : undefined
+
+/**
+ * The key of a row. What is inherited is not stored.
+ *
+ * @param what what messages call it
+ * @throws InvalidArgumentError for a row without a proper key
+ */
+export function keyOfRow(path: KeyPath, row: object, what: string): RowKey {
+  const key = typeof path === 'string' ? ownOf(row, path) : path.map((name) => ownOf(row, name))
+  assertKey(path, key, what)
+  return key
 }
 
 /**

@@ -10,11 +10,12 @@ import {
   copyOfKey,
   inRange,
   isEmptyRange,
+  keyOfRow,
   type IndexKey,
+  type KeyPath,
   type KeyRange,
   type RowKey,
 } from './keys.js'
-import { keyOfRow } from './row-key.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string, Row = unknown> {
@@ -76,7 +77,7 @@ export interface TableQuery {
 
 /** What a selection needs to know of a table. */
 export interface Selectable {
-  readonly key: string
+  readonly key: KeyPath
   readonly indexes?: IndexPaths
 }
 
@@ -226,7 +227,7 @@ export function checkedSelection(
 function placeAfter(name: string, table: Selectable, selection: Selection, row: unknown): Place {
   if (typeof row !== 'object' || row === null)
     throw new InvalidArgumentError('after', say`is ${describe(row)}; it must be a row of '${name}'.`)
-  const key = copyOfKey(keyOfRow(table.key, row, `after.${table.key}`))
+  const key = copyOfKey(keyOfRow(table.key, row, `after.${String(table.key)}`))
   const keys = keysFor(selection, table, key, row)
   const at = placeOf(selection, keys, key)?.at ?? (keys.length === 1 ? keys[0] : undefined)
   if (at !== undefined) return { at: copyOfKey(at), key }

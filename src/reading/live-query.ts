@@ -44,10 +44,10 @@ export interface LiveSource<V> {
    */
   evaluate(progress: () => void): Promise<LiveAnswer<V> | undefined>
   /**
-   * Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. Returns how
-   * to stop that.
+   * Calls `changed` whenever the answer may be another one, and `ended` when there will never be another. `published`
+   * resolves once every change before its call is shown; nothing if it is already. Returns how to stop that.
    */
-  watch(changed: () => void, ended: () => void): () => void
+  watch(changed: () => void, ended: () => void, published: () => Promise<unknown> | undefined): () => void
   /** Why there will never be another answer, if so. */
   end(): unknown
   /** The run under way may not know of what happened before now. */
@@ -141,12 +141,13 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     else evaluate()
     restIfUnused()
   }
+  const reply = () => (again || source.isLate?.() === true ? replies.next() : replies.current())
   /** Follows the source, and runs unless there is an answer that is true or on its way. */
   const start = (): boolean => {
     if (stop !== undefined) {
       if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()
     } else if (!end()) {
-      stop = source.watch(changed, end)
+      stop = source.watch(changed, end, () => (run === undefined ? undefined : reply()))
       // One that was under way before the rest.
       if (run !== undefined) limit(run)
       evaluate()
@@ -163,8 +164,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
       if (stop === undefined) end()
       return snapshot
     },
-    isRunning: () => run !== undefined,
-    isLate: () => again || source.isLate?.() === true,
+    reply: () => (run === undefined ? replies.current(snapshot) : reply()),
   })
 }
 
@@ -175,20 +175,11 @@ interface Inside<V> {
   start(): boolean
   restIfUnused(): void
   shown(): LiveSnapshot<V>
-  isRunning(): boolean
-  /** The run under way does not know of everything that happened. */
-  isLate(): boolean
+  /** Of the run that knows of everything that happened, or of what is shown. */
+  reply(): Promise<V>
 }
 
-const methods = <V>({
-  listeners,
-  replies,
-  start,
-  restIfUnused,
-  shown,
-  isRunning,
-  isLate,
-}: Inside<V>): LiveQuery<V> => ({
+const methods = <V>({ listeners, replies, start, restIfUnused, shown, reply }: Inside<V>): LiveQuery<V> => ({
   subscribe(listener) {
     start()
     const remove = listeners.add(listener)
@@ -203,8 +194,7 @@ const methods = <V>({
   ready() {
     if (!start()) return replies.current(shown())
     replies.hold()
-    if (!isRunning()) return replies.current(shown())
-    return isLate() ? replies.next() : replies.current()
+    return reply()
   },
 })
 

@@ -1,5 +1,5 @@
 /** What a live query shows, and how that changes. Pure: each function returns the snapshot that follows another one. */
-import { equal } from '../read-model/equal.js'
+import { frozen, share } from './share.js'
 
 /**
  * What a live query shows. Every member has `data`, `error` and `stale`, so that they may be destructured before
@@ -33,6 +33,8 @@ export type LiveSnapshot<V> =
 export interface LiveAnswer<V> {
   readonly data: V
   readonly position: number
+  /** It is the library's: the development build freezes it. */
+  readonly isShared?: boolean
 }
 
 /** Before the first run, and on a server. */
@@ -44,10 +46,16 @@ export const loading: LiveSnapshot<never> = Object.freeze({
 })
 
 /**
- * After a run that succeeded. Equal data stays the same object, and a snapshot that says the same stays the same one.
+ * After a run that succeeded. What is the same in the data stays the same object, and a snapshot that says the same
+ * stays the same one.
  */
-export function answered<V>(before: LiveSnapshot<V>, { data, position }: LiveAnswer<V>): LiveSnapshot<V> {
-  if (!equal(before.data, data)) return { status: 'ready', data, error: undefined, stale: false, position }
+export function answered<V>(
+  before: LiveSnapshot<V>,
+  { data: after, position, isShared }: LiveAnswer<V>,
+): LiveSnapshot<V> {
+  const data = share(before.data, after)
+  if (__DEV__ && isShared === true) frozen(data)
+  if (!Object.is(before.data, data)) return { status: 'ready', data, error: undefined, stale: false, position }
   if (before.status === 'ready') return before.stale ? { ...before, stale: false } : before
   return { status: 'ready', data: before.data as V, error: undefined, stale: false, position }
 }

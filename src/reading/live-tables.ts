@@ -4,8 +4,9 @@ import type { RowKey } from '../read-model/keys.js'
 import type { QueryOptions } from '../read-model/selection.js'
 import type { Query } from '../read-model/storage.js'
 import { identityOf } from './identity.js'
+import { pagedOptions, pagedQuery, type LivePages, type PageOptions } from './live-pages.js'
 import type { LiveQuery } from './live-query.js'
-import { questionsTo, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
+import { questionsTo, type Ask, type CountOptions, type TableReader, type TableReaders } from './table-readers.js'
 
 /**
  * A table of a view. Equal options return the same live query, as long as it is used: while it has subscribers, for 30 s
@@ -28,16 +29,31 @@ export interface LiveTable<Row, Index extends string = string> extends TableRead
   liveRow(key: RowKey): LiveQuery<Readonly<Row> | undefined>
   /** How many rows there are, kept up to date. @throws InvalidArgumentError as `count`, but immediately */
   liveCount(options?: CountOptions<Index>): LiveQuery<number>
+  /**
+   * A list that grows by `pageSize` rows with each call of `more()`, and is kept up to date as a whole: no row is missing
+   * or there twice. Once it is not used any more, see above, it begins with one page again.
+   *
+   * @throws InvalidArgumentError as `getAll`, but immediately
+   *
+   * @example
+   * const list = view.baskets.livePages({ index: 'byTotal', direction: 'prev', pageSize: 20 })
+   * const { rows, hasMore } = await list.ready()
+   * if (hasMore) list.more()
+   */
+  livePages(options: PageOptions<Index>): LivePages<Readonly<Row>>
 }
 
 /** The tables of a view, by name. */
-export type LiveTables<T extends Tables> = { readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>> }
-
-/** Puts a checked question to a table. */
-export type Ask = (table: string, question: Query) => Promise<unknown>
+export type LiveTables<T extends Tables> = {
+  readonly [N in keyof T]: LiveTable<RowOf<T[N]>, IndexOf<T[N]>>
+}
 
 /** Returns the live query of an identity; `query` is what it runs if there is none yet. */
-export type LiveQueries = <V>(identity: string, query: (tables: unknown, ask: Ask) => V | Promise<V>) => LiveQuery<V>
+export type LiveQueries = <V, X = {}>(
+  identity: string,
+  query: (tables: unknown, ask: Ask, again: () => void) => V | Promise<V>,
+  extra?: X,
+) => LiveQuery<V> & X
 
 /** Adds the live methods to readers. */
 export function liveTables<T extends Tables>(tables: T, readable: TableReaders<T>, live: LiveQueries): LiveTables<T> {
@@ -52,6 +68,13 @@ export function liveTables<T extends Tables>(tables: T, readable: TableReaders<T
       live: (options) => of<readonly object[]>(questions.all(options), []),
       liveRow: (key) => of<object | undefined>(questions.get(key), undefined),
       liveCount: (options) => of(questions.count(options), 0),
+      livePages(given) {
+        const options = pagedOptions(given)
+        const question = questions.all(options)
+        if (question?.kind !== 'all') return live('no pages', () => ({ rows: [], hasMore: false }), { more() {} })
+        const { query, extra } = pagedQuery(name, question, options.limit)
+        return live(`${name} pages ${identityOf(canonical(question))}`, query, extra)
+      },
     }
   }
   return Object.fromEntries(Object.keys(tables).map((name) => [name, table(name)])) as unknown as LiveTables<T>

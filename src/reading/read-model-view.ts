@@ -8,12 +8,10 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
-import type { Signals } from '../platform/signals.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
-import type { StateRow } from '../read-model/state.js'
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
-import { watchCommits } from './commits.js'
+import { engineOf, type QueryEngine } from './engine.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 import type { LiveTables } from './live-tables.js'
 import { modelQuery, type QueryPorts } from './model-query.js'
@@ -130,6 +128,11 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
 /** A read model that is open for reading: what queries are put to. */
 export interface OpenView<T extends Tables> extends ViewPorts<T> {
   position(): Promise<number>
+  /**
+   * Resolves once the live queries of this context that run or have subscribers show every commit up to a position, as
+   * far as that is stored. Rejects if it cannot be read what is stored.
+   */
+  published(position: number): Promise<void>
   /** Ends every live query. */
   close(): void
 }
@@ -140,7 +143,7 @@ export async function openView<E extends EventShape, T extends Tables>(
   definition: Projection<E, T>,
   clock: Clock,
 ): Promise<OpenView<T>> {
-  const { storage } = await openStorage(store, definition as unknown as Projection<E>)
+  const { storage, lookout } = await openStorage(store, definition as unknown as Projection<E>)
   try {
     // The app asks: one try immediately, whatever failed before.
     await storage.open({ urgent: true })
@@ -150,49 +153,31 @@ export async function openView<E extends EventShape, T extends Tables>(
   }
   const key = projectionKey(definition)
   const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
-  return view(definition.tables, key, storage, storeInternals(store).signals, clock, saw)
+  const engine = engineOf(key, lookout(clock), storeInternals(store).signals, clock, saw)
+  return view(definition.tables, key, storage, engine)
 }
 
-function view<T extends Tables>(
-  tables: T,
-  key: string,
-  storage: ReadModelStorage,
-  signals: Signals,
-  clock: Clock,
-  saw: ((state: StateRow) => void) | undefined,
-): OpenView<T> {
+function view<T extends Tables>(tables: T, key: string, storage: ReadModelStorage, engine: QueryEngine): OpenView<T> {
   let closed = false
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
-  const looked: Pick<ReadModelStorage, 'state'> = {
-    async state() {
-      const state = await storage.state()
-      saw?.(state)
-      return state
-    },
-  }
   const ports: QueryPorts = {
-    storage,
+    engine,
     async ask(table: string, query: Query) {
       if (closed) throw closedError()
-      const { values, state } = await storage.queries([{ table, query }])
+      const { values, state } = await engine.ask([{ table, query }])
       return { value: values[0], state }
     },
     end: () => (closed ? closedError() : undefined),
-    watch(changed, ended) {
-      const stop = watchCommits(key, __DEV__ ? looked : storage, signals, clock, changed)
-      const remove = watching.add(ended)
-      return () => {
-        remove()
-        stop()
-      }
-    },
+    onEnd: watching.add,
   }
   return {
     ask: ports.ask,
-    make: (query, rested) => liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, clock),
+    make: (query, rested) =>
+      liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, engine.clock),
     position: async () => (await storage.state()).position,
+    published: (position) => engine.published(position),
     close() {
       closed = true
       watching.tell()

@@ -53,6 +53,9 @@ export type QueryTables<T extends Tables> = {
   readonly [N in keyof T]: TableReader<Readonly<RowOf<T[N]>>, IndexOf<T[N]>>
 }
 
+/** Puts a checked question to a table. */
+export type Ask = (table: string, question: Query) => Promise<unknown>
+
 /** Makes the readers of a definition's tables. They read with `ask`. */
 export function readers<T extends Tables>(
   tables: T,
@@ -80,9 +83,9 @@ export function questionsTo(tables: Tables, name: string) {
     return options && { kind, options }
   }
   return {
-    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(key, say`The key of '${name}'`) }),
+    get: (key: RowKey): Query => ({ kind: 'get', key: checkedKey(definition.key, key, say`The key of '${name}'`) }),
     many(given: readonly RowKey[]): Query | undefined {
-      const keys = checkedKeys(given, name)
+      const keys = checkedKeys(definition.key, given, name)
       return keys.length === 0 ? undefined : { kind: 'many', keys }
     },
     all: (given: QueryOptions = {}) => selected('all', given),

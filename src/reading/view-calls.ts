@@ -36,8 +36,8 @@ export function viewCalls<T extends Tables>(
 ): ViewCalls<T> {
   const texts = __DEV__ ? new KeyTexts(model) : undefined
   const known = new Memo<LiveQuery<unknown>>(clock)
-  const memoised = <V>(identity: string, query: ModelQuery<T, V>): LiveQuery<V> =>
-    known.get(identity, (used) => make(query, used)) as LiveQuery<V>
+  const memoised = <V, X = {}>(identity: string, query: ModelQuery<T, V>, extra?: X): LiveQuery<V> & X =>
+    known.get(identity, (used) => Object.assign(make(query, used), extra)) as LiveQuery<V> & X
   return {
     tables: liveTables(tables, readers(tables, ask), memoised),
     live(...given) {

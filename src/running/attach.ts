@@ -5,6 +5,7 @@ import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { EventReader } from '../log/event-store.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import type { Listeners } from '../platform/listeners.js'
+import type { Clock } from '../platform/clock.js'
 import type { OpenOptions } from '../platform/opening-tries.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { ProjectorOptions } from '../projection/config.js'
@@ -12,11 +13,13 @@ import type { LeadershipHints } from '../projection/hand-over.js'
 import type { Backend } from '../projection/leadership.js'
 import { PlainTarget } from '../projection/plain.js'
 import type { Projector } from '../projection/projector.js'
-import type { ProjectionControls, ProjectionTarget } from '../projection/target.js'
+import type { ProjectionControls, ProjectionState, ProjectionTarget } from '../projection/target.js'
 import { committedHint, joinChanges, unknownCommit } from '../read-model/committed-hint.js'
 import { isDefinition, projectionKey, type Projection } from '../read-model/define.js'
+import type { StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
+import { modelLookout, type Lookout } from './model-lookout.js'
 import { readModelTarget, type TargetPorts } from './read-model-target.js'
 import { openStorage } from './shared-storage.js'
 
@@ -24,14 +27,21 @@ import { openStorage } from './shared-storage.js'
 export interface Attached<E extends EventShape> {
   readonly target: ProjectionTarget<E> & ProjectionControls
   readonly backend: Backend<E>
+  /** Calls back with each look at the stored state by the clock. */
+  watch(clock: Clock): Lookout<ProjectionState>
   /** The app calls: runs of this context that wait after a failure of the storage try again immediately. */
   retryNow(): void
 }
 
-/** Makes a check that comes before each try to lead: see `Backend.mayLead`. */
+/** Makes the checks that keep a context from leading. */
 export type LeadCheck = (
-  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage },
-) => (signal: AbortSignal) => Promise<void>
+  ports: Pick<TargetPorts<never>, 'head' | 'changed'> & { readonly storage: ReadModelStorage; readonly key: string },
+) => {
+  /** Comes before each try to lead: see `Backend.mayLead`. */
+  mayLead(signal: AbortSignal): Promise<void>
+  /** See `TargetPorts.check`. */
+  check(before: StateRow): void
+}
 
 /**
  * Joins a projection to its store.
@@ -55,20 +65,26 @@ async function attachModel<E extends EventShape>(
   check?: LeadCheck,
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
-  const { storage, waiting } = await openStorage(store, definition)
+  const { storage, waiting, lookout } = await openStorage(store, definition)
   const { signals } = storeInternals(store)
   const ports = { head: () => store.head(), ...portsOf(store, () => key) }
+  const checks = check?.({ ...ports, storage, key })
   const target = readModelTarget(definition, storage, {
     ...ports,
+    check: checks?.check,
     committed(moved, changes) {
       const hint = committedHint(key, moved, changes)
       if (hint !== undefined) signals.post(hint, joinChanges)
     },
   })
-  const joined = attached(store, target, waiting, (how) => storage.open(how))
-  return check === undefined
-    ? joined
-    : { ...joined, backend: { ...joined.backend, mayLead: check({ ...ports, storage }) } }
+  const joined = attached(
+    store,
+    target,
+    waiting,
+    (clock) => lookout(clock).watch,
+    (how) => storage.open(how),
+  )
+  return checks === undefined ? joined : { ...joined, backend: { ...joined.backend, mayLead: checks.mayLead } }
 }
 
 /** Throws synchronously for what is not a projector. */
@@ -89,7 +105,7 @@ function attachPlain<E extends EventShape, C>(
     const definition = projector as unknown as Projector<never>
     const { waiting, release } = useDefinition(store.name, storeInternals(store), definition)
     close = release
-    return attached(store, target, waiting)
+    return attached(store, target, waiting, (clock) => modelLookout(() => target.state(), clock))
   }
   return join()
 }
@@ -111,6 +127,7 @@ function attached<E extends EventShape>(
   store: TidemarkStore<E>,
   target: Attached<E>['target'],
   waiting: Listeners<[]>,
+  watch: Attached<E>['watch'],
   openRows?: (how: OpenOptions) => Promise<unknown>,
 ): Attached<E> {
   const parts = storeInternals(store)
@@ -141,7 +158,7 @@ function attached<E extends EventShape>(
     reopen: (how) => Promise.all([parts.medium === 'indexeddb' && parts.connection.open(how), openRows?.(how)]),
     onRetryNow: waiting.add,
   }
-  return { target, backend, retryNow: waiting.tell }
+  return { target, backend, watch, retryNow: waiting.tell }
 }
 
 /** Finds one event. The result rejects with InvalidArgumentError if it is not in the log. */

@@ -10,7 +10,7 @@ import {
 } from '../projection/target.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { begin, readBlockedStreams } from '../read-model/begin.js'
-import { changesOf, type Changes } from '../read-model/changes.js'
+import { changesOf, type Changes, type LazyChanges } from '../read-model/changes.js'
 import {
   faulted,
   faultOutcome,
@@ -36,9 +36,11 @@ export interface TargetPorts<E extends EventShape> {
   /** The event at a position. @throws InvalidArgumentError if there is none */
   event(position: number): Promise<RecordedEvent<E>>
   /** A transaction changed the state: readers may see something else. */
-  committed(moved: Moved, changes: Changes): void
+  committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
+  /** Throws if this context must not take over a read model in such a state. @default it may */
+  readonly check?: ((before: StateRow) => void) | undefined
 }
 
 /** A projection over the storage of its read model. Closing it closes the storage. */
@@ -64,7 +66,8 @@ export function readModelTarget<E extends EventShape>(
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      const begun = await begin(storage, definition, { owner, seen, head: await ports.head(), survived: alone, signal })
+      const how = { owner, seen, head: await ports.head(), survived: alone, signal }
+      const begun = await begin(storage, definition, how, ports.check)
       from = begun.after
       alone = undefined
       // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
@@ -180,7 +183,7 @@ async function replayLetter<E extends EventShape>(
   definition: Projection<E>,
   storage: ReadModelStorage,
   event: RecordedEvent<E>,
-): Promise<readonly [Moved, Changes]> {
+): Promise<readonly [Moved, LazyChanges]> {
   for (let attempt = 1; ; attempt += 1) {
     const from = await storage.state()
     const work = new UnitOfWork(definition, rowSource(storage, from.shown), { remembersReads: true })

@@ -5,14 +5,17 @@ import { holdInUse, lockManager } from '../locks/in-use.js'
 import { storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
 import type { Tap } from '../log/tap.js'
 import { say } from '../messages.js'
+import type { Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
 import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
+import type { StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
+import { modelLookout, type Lookout } from './model-lookout.js'
 
 /**
  * The read models of a store in memory. The store brings their code along, so that bundles without such a store do not
@@ -26,15 +29,33 @@ const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
 
 interface SharedStorage {
   readonly storage: ReadModelStorage
+  /** What looks at its state, by clock: there is one, but for tests. */
+  readonly lookouts: WeakMap<Clock, ModelLookout>
   users: number
   end(): void
 }
 
-/** Opens the storage of a read model, and keeps it from being removed until it is closed. `waiting`: see `InUse`. */
+/** What everything in this context shares that reads or runs one read model. */
+export interface ModelLookout {
+  /** Of the storage itself, not of a share: it closes when the last share does. */
+  readonly state: ReadModelStorage['state']
+  readonly queries: ReadModelStorage['queries']
+  readonly watch: Lookout<StateRow>
+}
+
+/** A share in the storage of a read model. */
+export interface OpenStorage {
+  readonly storage: ReadModelStorage
+  /** See `InUse`. */
+  readonly waiting: Listeners<[]>
+  lookout(clock: Clock): ModelLookout
+}
+
+/** Opens the storage of a read model, and keeps it from being removed until it is closed. */
 export async function openStorage<E extends EventShape>(
   store: TidemarkStore<E>,
   definition: Projection<E>,
-): Promise<{ readonly storage: ReadModelStorage; readonly waiting: Listeners<[]> }> {
+): Promise<OpenStorage> {
   const parts = storeInternals(store)
   const erased = definition as unknown as Projection
   // Synchronously: the first caller's definition is the first one.
@@ -43,9 +64,11 @@ export async function openStorage<E extends EventShape>(
     // The app asks: one try immediately, whatever failed before.
     if (parts.medium === 'indexeddb') await parts.connection.open({ urgent: true })
     const log = await parts.logId()
+    const shared = sharedStorage(store, parts, erased, log)
     return {
-      storage: use(sharedStorage(store, parts, erased, log), projectionKey(erased), parts.tap, release),
+      storage: use(shared, projectionKey(erased), parts.tap, release),
       waiting,
+      lookout: (clock) => lookoutOf(shared, projectionKey(erased), parts.tap, clock),
     }
   } catch (error) {
     release()
@@ -59,19 +82,19 @@ function sharedStorage<E extends EventShape>(
   definition: Projection,
   log: string,
 ): SharedStorage {
-  if (parts.medium === 'memory') {
-    const storage = memoryReadModels(parts).open(definition, log)
-    return { storage, users: 0, end: () => storage.close() }
-  }
   const key = projectionKey(definition)
   const all = inUse.get(parts) ?? new Map<string, SharedStorage>()
   inUse.set(parts, all)
   const open = all.get(key)
   if (open !== undefined) return open
-  const letGo = holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
-  const storage = new IndexedDbStorage(store.name, definition, log, () => store.head())
+  const inMemory = parts.medium === 'memory'
+  const letGo = inMemory ? () => {} : holdInUse(lockManager(), inUseName(store.name, key), pageLifecycle())
+  const storage = inMemory
+    ? memoryReadModels(parts).open(definition, log)
+    : new IndexedDbStorage(store.name, definition, log, () => store.head())
   const shared: SharedStorage = {
     storage,
+    lookouts: new WeakMap(),
     users: 0,
     end() {
       all.delete(key)
@@ -81,6 +104,20 @@ function sharedStorage<E extends EventShape>(
   }
   all.set(key, shared)
   return shared
+}
+
+function lookoutOf({ storage, lookouts }: SharedStorage, key: string, tap: Tap, clock: Clock): ModelLookout {
+  let lookout = lookouts.get(clock)
+  if (lookout === undefined)
+    lookouts.set(
+      clock,
+      (lookout = {
+        state: () => storage.state(),
+        queries: toldQueries(storage, key, tap),
+        watch: modelLookout(() => storage.state(), clock),
+      }),
+    )
+  return lookout
 }
 
 /** A share in a storage. Once closed, its calls are rejected; closing the last share closes the storage. */
@@ -116,7 +153,7 @@ const toldQueries =
       ({ values }) => ({
         type: 'queried',
         readModel,
-        tables: asked.map(({ table }) => table),
+        tables: [...new Set(asked.map(({ table }) => table))],
         rows: values.reduce<number>(
           (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
           0,

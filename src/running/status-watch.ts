@@ -3,19 +3,16 @@ import { messageOf } from '../errors.js'
 import type { EventShape } from '../events/event.js'
 import { storeInternals, type TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
-import { lookOut } from '../platform/lookout.js'
 import { singleFlight } from '../platform/single-flight.js'
 import type { ProjectionReport } from '../projection/report.js'
 import type { ProjectionState } from '../projection/target.js'
 import type { Attached } from './attach.js'
 import type { StatusKeeper } from './status-keeper.js'
 
-/** How often the stored state is read although no hint came, ms. */
-const slowPoll = 2_000
 /** How long a follower waits after an append before it reads where the head is, ms. */
 const headDelay = 200
 
-/** Reads the stored state after hints, after reports that call for it, and every two seconds. */
+/** Reads the stored state after hints and after reports that call for it, and takes in the looks by the clock. */
 export class StatusWatch<E extends EventShape> {
   readonly #store: TidemarkStore<E>
   readonly #status: StatusKeeper
@@ -27,6 +24,9 @@ export class StatusWatch<E extends EventShape> {
   #cancelHead: (() => void) | undefined
   /** How often the run reported what it has stored: a look that began before that finds an older state. */
   #progressReports = 0
+  /** A look by the clock, until it is taken in. */
+  #looked: Promise<ProjectionState> | undefined
+  #isLooking = false
   /** An event was parked since the last look. */
   #parked = false
   /** The fault of the run here was found in the stored state at this position, so that its absence means something. */
@@ -76,11 +76,16 @@ export class StatusWatch<E extends EventShape> {
   }
 
   /** Listens for what other contexts do, from now on. */
-  start({ target, backend }: Attached<E>): void {
+  start({ target, backend, watch }: Attached<E>): void {
     if (this.#undo.length > 0) return
     const status = this.#status
     this.#undo.push(
-      lookOut(this.#clock, slowPoll, () => void this.look()),
+      watch(this.#clock)((state) => {
+        // One that is under way is about as new.
+        if (this.#isLooking) return
+        this.#looked = state
+        void this.look()
+      }),
       storeInternals(this.#store).signals.listen((hint) => {
         const { leader } = status.getSnapshot()
         if ('projection' in hint) {
@@ -109,10 +114,16 @@ export class StatusWatch<E extends EventShape> {
   async #look(): Promise<void> {
     const status = this.#status
     const target = this.#attached()?.target
+    const looked = this.#looked
+    this.#looked = undefined
     if (target === undefined || this.#stopping.aborted) return
+    this.#isLooking = true
     try {
       const before = this.#progressReports
-      const [state, end] = await Promise.all([target.state(), this.#store.head()])
+      const { leader, phase, head } = status.getSnapshot()
+      // A leader at rest reads the head itself as often.
+      const isKnown = looked !== undefined && leader && phase === 'live'
+      const [state, end] = await Promise.all([looked ?? target.state(), isKnown ? head : this.#store.head()])
       const isRun = !status.mayLackRunner(state, end) || (await this.#isHeld(target.key))
       status.stored(state, end, this.#progressReports !== before, isRun)
       if (status.getSnapshot().phase === 'faulted') this.#compareFault(state)
@@ -120,6 +131,8 @@ export class StatusWatch<E extends EventShape> {
       // Closing, or a failure of the storage that the run itself reports once it runs.
       if (!this.#stopping.aborted && ['starting', 'standby'].includes(status.getSnapshot().phase))
         status.set({ message: messageOf(error), lastError: error })
+    } finally {
+      this.#isLooking = false
     }
   }
 

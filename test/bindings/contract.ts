@@ -11,6 +11,7 @@ import {
   openReadModel,
   startProjection,
   table,
+  tidemark,
   type LiveQuery,
 } from 'tidemark'
 import { openEventStore as openInMemory } from 'tidemark/memory'
@@ -69,11 +70,16 @@ const summary = <V>({ seen }: Mounted<V>) => seen.map(({ status, data, stale }) 
 let databases = 0
 
 type TaskEvent = { type: 'TaskChanged'; data: { id: number; text: string } }
+interface Task {
+  id: number
+  text: string
+  numbers: number[]
+}
 const events = defineEvents<TaskEvent>()
 const tasks = defineProjection(events, {
   name: 'tasks',
   tables: {
-    tasks: table<{ id: number; text: string; numbers: number[] }>()({ key: 'id', indexes: { byText: 'text' } }),
+    tasks: table<Task>()({ key: 'id', indexes: { byText: 'text' } }),
   },
   on: { TaskChanged: ({ data }, { tasks }) => tasks.put({ ...data, numbers: [data.id] }) },
 })
@@ -362,6 +368,44 @@ export function bindingContract(driver: BindingDriver): void {
       expect(summary(one)).toEqual(['loading', 'ready: 0', 'ready: 1'])
       // The answer may be there when the second one comes.
       expect(summary(other).filter((text) => text !== 'loading')).toEqual(['ready: 0', 'ready: 1'])
+    })
+
+    test('one row of a hundred changes in the store: one render, and the others are the same objects', async () => {
+      const { view, change } = await opened(open)
+      await change(...Array.from({ length: 100 }, (_, id) => [id, `task ${id}`] as const))
+      const component = await mounted(view.tasks.live())
+      await expect.poll(() => last(component)?.data?.length).toBe(100)
+      const before = [...(last(component)?.data ?? [])]
+      const renders = component.seen.length
+      await change([50, 'changed'])
+      await expect.poll(() => last(component)?.data?.[50]?.text).toBe('changed')
+      expect(component.seen).toHaveLength(renders + 1)
+      const now = last(component)?.data ?? []
+      expect(now.flatMap((row, id) => (row === before[id] || id === 50 ? [] : [id]))).toEqual([])
+    })
+
+    test('an app that is opened again, by another user, shows nothing of the former one', async () => {
+      let user = crypto.randomUUID()
+      const shop = tidemark({ name: () => `bindings-${user}`, events, models: { tasks }, open })
+      ends.push(() => shop.close())
+      const waits = shop.tasks.live(['waits'], () => new Promise<readonly Task[]>(() => {}))
+      await shop.append('tasks', events.TaskChanged({ id: 1, text: 'mine' }), { until: 'visible' })
+      const [rows, exchanged] = [await mounted(shop.tasks.tasks.live()), await mounted(shop.tasks.tasks.live())]
+      const mine = 'ready: [{"id":1,"text":"mine","numbers":[1]}]'
+      await expect.poll(() => [rows.text(), exchanged.text()]).toEqual([mine, mine])
+      await exchanged.use(waits)
+      expect(exchanged.text()).toBe(driver.keepsFormer ? mine.replace('ready', 'ready, stale') : 'loading')
+      user = crypto.randomUUID()
+      const opening = shop.reopen()
+      await driver.flush()
+      // A store in memory may be open again by now.
+      expect(['loading', 'ready: []']).toContain(rows.text())
+      expect(exchanged.text()).toBe('loading')
+      await opening
+      await expect.poll(() => rows.text()).toBe('ready: []')
+      expect(exchanged.text()).toBe('loading')
+      await shop.append('tasks', events.TaskChanged({ id: 2, text: 'yours' }), { until: 'visible' })
+      await expect.poll(() => rows.text()).toBe('ready: [{"id":2,"text":"yours","numbers":[2]}]')
     })
 
     test('a view that is closed shows that, with the last answer', async () => {

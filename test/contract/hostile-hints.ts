@@ -5,6 +5,7 @@ import {
   defineEvents,
   defineProjection,
   openEventStore,
+  openReadModel,
   runProjection,
   startProjection,
   table,
@@ -27,6 +28,32 @@ function hostile(): unknown[] {
     fc.string(),
     fc.constantFrom('__proto__', 'constructor', '', 'p', 'p@1', 'x'.repeat(1001), 7, null, undefined, {}),
   )
+  const stamp = fc.oneof(
+    fc.nat({ max: 9 }).map(String),
+    fc.constantFrom('', 'x'.repeat(36), '0:1::0', 'x'.repeat(1001), 7, null, undefined, {}),
+  )
+  // A list that contains itself, and one that takes for ever to walk through.
+  const cyclic: unknown[] = []
+  cyclic.push(cyclic, cyclic)
+  let wide: unknown = 1
+  for (let depth = 0; depth < 60; depth += 1) wide = [wide, wide]
+  const part = fc.oneof(number, text, fc.constantFrom<unknown>(cyclic, wide, [1, ['a']], new Uint8Array(2)))
+  const row = fc.record(
+    {
+      key: part,
+      keys: fc.oneof(
+        part,
+        fc.array(fc.tuple(text, fc.array(part))).map((keys) => new Map<unknown, unknown>(keys)),
+      ),
+    },
+    { requiredKeys: [] },
+  )
+  const changes = fc.oneof(
+    fc.constantFrom<unknown>('unknown', new Map(), {}, [], null, undefined, new Set(['streams'])),
+    fc
+      .array(fc.tuple(fc.constantFrom('streams', '__proto__', 7), fc.oneof(fc.array(row), part)))
+      .map((tables) => new Map<unknown, unknown>(tables)),
+  )
   const hint = fc.record(
     {
       kind: fc.constantFrom(
@@ -44,7 +71,7 @@ function hostile(): unknown[] {
       head: number,
       format: fc.constantFrom(undefined, 0, 1, -1, 'x', Number.NaN),
       position: number,
-      projection: text,
+      projection: fc.oneof({ weight: 9, arbitrary: text }, { weight: 1, arbitrary: fc.constant('counts@1') }),
       tables: fc.oneof(
         fc.array(text),
         fc.constantFrom(
@@ -54,6 +81,10 @@ function hostile(): unknown[] {
           null,
         ),
       ),
+      revision: number,
+      from: stamp,
+      to: stamp,
+      changes,
     },
     { requiredKeys: [] },
   )
@@ -101,8 +132,11 @@ export function hostileHintsContract(): void {
         onReport: (report) => void reports.push(report),
       },
     )
-    // A read model looks into hints itself.
+    // A read model looks into hints itself, and so does a live query over it in another tab.
     const counted = startProjection(store, counts)
+    const view = await openReadModel(other, counts)
+    const live = view.live(({ streams }) => streams.get('a'))
+    const stopLive = live.subscribe(() => {})
     const append = async (store: typeof other) =>
       (await store.append({ stream: 'a', events: [{ type: 'A', data: null }] })).position
     await append(other)
@@ -131,6 +165,9 @@ export function hostileHintsContract(): void {
     expect(heads.every((head) => head <= 3)).toBe(true)
     expect(applied).toEqual([1, 2, 3])
     await counted.caughtUp(after)
+    await expect.poll(() => live.getSnapshot()).toMatchObject({ status: 'ready', data: { name: 'a', events: 3 } })
+    stopLive()
+    await view.close()
     await counted.stop()
     expect(opened).toBeLessThan(200)
     stranger.close()

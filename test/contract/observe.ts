@@ -259,6 +259,24 @@ export function observeContract({ name: backend, onDevice, open }: ObservedBacke
       }
     })
 
+    // On memory: a simulated IndexedDB asks the same clock.
+    test.runIf(!onDevice)('a clock that throws while a report is made harms nothing', async () => {
+      const { store } = await observed()
+      await store.append('a', added(1))
+      const page = vi.fn()
+      vi.stubGlobal('reportError', page)
+      try {
+        vi.spyOn(Date, 'now').mockImplementation(() => {
+          throw new Error('no time')
+        })
+        expect((await store.readPage({ limit: 1 })).events).toHaveLength(1)
+        expect(page.mock.calls).toEqual([[expect.objectContaining({ message: 'no time' })]])
+      } finally {
+        vi.unstubAllGlobals()
+        vi.restoreAllMocks()
+      }
+    })
+
     test('after stop, and once the store is closed, nothing is told; another listener still is', async () => {
       const { store, reports, stop } = await observed()
       const others: StoreReport[] = []

@@ -7,6 +7,7 @@ import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
+import { uniqueContract } from './projection/unique.js'
 
 const backend = {
   name: 'IndexedDB',
@@ -20,4 +21,5 @@ handlerQueriesContract(backend)
 keysContract(backend)
 questionsContract(backend)
 selectionsContract(backend)
+uniqueContract(backend)
 declarationsContract()

@@ -9,6 +9,7 @@ import { keysContract } from './projection/keys.js'
 import { events } from './projection/model.js'
 import { declarationsContract, questionsContract } from './projection/questions.js'
 import { selectionsContract } from './projection/selections.js'
+import { uniqueContract } from './projection/unique.js'
 
 for (const backend of [
   { name: 'memory', shared: false, open: (name: string, options = {}) => openMemory({ name, events, ...options }) },
@@ -25,5 +26,6 @@ for (const backend of [
   keysContract(backend)
   questionsContract(backend)
   selectionsContract(backend)
+  uniqueContract(backend)
 }
 declarationsContract()

@@ -1,5 +1,6 @@
 // Mutants of what bindings show after a change of query, and of observables.
 const tests = ['test/unit/bindings/shown.test.ts']
+const server = ['test/unit/bindings/server.test.ts']
 const observable = ['test/unit/reading/to-observable.test.ts']
 
 export default [
@@ -42,6 +43,30 @@ export default [
     replace: "live.status === 'ready' ?",
     tests,
     breaks: 'a stale snapshot becomes a new object each time, and renders without end',
+  },
+  {
+    id: 'bindings-vue-1',
+    file: 'src/bindings/vue.ts',
+    find: 'const onServer = hasInjectionContext()',
+    replace: 'const onServer = false && hasInjectionContext()',
+    tests: server,
+    breaks: 'a component subscribes on a server',
+  },
+  {
+    id: 'bindings-svelte-1',
+    file: 'src/bindings/svelte.ts',
+    find: "return typeof document === 'undefined'",
+    replace: 'return false',
+    tests: server,
+    breaks: 'a server shows what only a browser can know, and follows stores',
+  },
+  {
+    id: 'bindings-solid-1',
+    file: 'src/bindings/solid.ts',
+    find: '  if (!isServer) {',
+    replace: '  {',
+    tests: server,
+    breaks: 'a component subscribes on a server',
   },
   {
     id: 'observable-1',

@@ -136,8 +136,8 @@ export default [
   {
     id: 'stamp-17',
     file: 'src/read-model/changes.ts',
-    find: `    changes.set(table, named !== undefined && budget.take(named) ? named : 'unknown')`,
-    replace: `    if (named !== undefined && budget.take(named)) changes.set(table, named)`,
+    find: `    changes.set(table, found !== undefined && budget.take(found) ? found : 'unknown')`,
+    replace: `    if (found !== undefined && budget.take(found)) changes.set(table, found)`,
     tests: [changes, model],
     breaks: 'a table with too many changes counts as unchanged',
   },

@@ -2,7 +2,7 @@
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 import {
-  defineEvents, defineProjection, liveProjection, openEventStore, openReadModel, runProjection, startProjection, table, type CheckpointStore, type Coordinator, type DeadLetterRecord, type FailureStrategy, type Guard,
+  defineEvents, defineProjection, liveProjection, openEventStore, openReadModel, runProjection, startProjection, table, type LivePage, type CheckpointStore, type Coordinator, type DeadLetterRecord, type FailureStrategy, type Guard,
   type LiveSnapshot, type ProjectionOptions, type ProjectionResult, type Projector, type ProjectorOptions, type RecordedEvent, type RetryOptions,
 } from 'tidemark'
 
@@ -177,3 +177,8 @@ expectTypeOf(keyed.ready()).resolves.toEqualTypeOf<{ readonly one: Readonly<Airp
 view.live(({ airports }) => airports.liveRow('LAS'))
 // @ts-expect-error a key is a list
 view.live('one', () => 1)
+const pages = indexed.days.livePages({ index: 'byFlights', pageSize: 10 })
+pages.more()
+expectTypeOf(pages.ready()).resolves.toEqualTypeOf<LivePage<Readonly<{ day: string; flights: number }>>>()
+// @ts-expect-error a list has pages, not a limit
+indexed.days.livePages({ index: 'byFlights', limit: 10 })

@@ -79,6 +79,54 @@ table<{ id: string; b: boolean | string }>()({ key: 'id', indexes: { a: 'b' } })
 table<{ id: string; b?: boolean }>()({ key: 'id', indexes: { a: 'b' } })
 // @ts-expect-error null or missing
 table<{ id: string; b?: number | null }>()({ key: 'id', indexes: { a: 'b' } })
+
+// Indexes with options.
+table<Row>()({ key: 'id', indexes: { a: { path: 'tags', multiEntry: true }, b: { path: 'n', unique: true }, c: { path: ['n', 'at'], unique: true }, d: { path: 'deep.day' }, e: { path: 'maybe', unique: true, multiEntry: false }, f: { path: 'pair', multiEntry: true, unique: true } } })
+table<{ id: string; optional?: readonly string[]; mixed: (string | number | Date)[]; deep?: { list: Uint8Array[] } }>()({ key: 'id', indexes: { a: { path: 'optional', multiEntry: true }, b: { path: 'mixed', multiEntry: true }, c: { path: 'deep.list', multiEntry: true } } })
+// @ts-expect-error a list under a plain index
+table<Row>()({ key: 'id', indexes: { a: { path: 'tags' } } })
+// @ts-expect-error a list that is unique only as a whole
+table<Row>()({ key: 'id', indexes: { a: { path: 'tags', unique: true } } })
+// @ts-expect-error no list
+table<Row>()({ key: 'id', indexes: { a: { path: 'n', multiEntry: true } } })
+// @ts-expect-error several properties have no items
+table<Row>()({ key: 'id', indexes: { a: { path: ['n', 'tags'], multiEntry: true } } })
+// @ts-expect-error no such property
+table<Row>()({ key: 'id', indexes: { a: { path: 'typo', multiEntry: true } } })
+// @ts-expect-error no such property of a unique one
+table<Row>()({ key: 'id', indexes: { a: { path: 'typo', unique: true } } })
+// @ts-expect-error a boolean
+table<Row>()({ key: 'id', indexes: { a: { path: 'done', unique: true } } })
+// @ts-expect-error a misspelt option
+table<Row>()({ key: 'id', indexes: { a: { path: 'n', uniqe: true } } })
+// @ts-expect-error an option of the wrong type
+table<Row>()({ key: 'id', indexes: { a: { path: 'n', unique: 'yes' } } })
+// @ts-expect-error no path
+table<Row>()({ key: 'id', indexes: { a: { unique: true } } })
+// @ts-expect-error items that may be null
+table<{ id: string; list: (string | null)[] }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+// @ts-expect-error items that are booleans
+table<{ id: string; list: boolean[] }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+// @ts-expect-error items that are lists
+table<{ id: string; list: string[][] }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+// @ts-expect-error items that are objects
+table<{ id: string; list: { a: 1 }[] }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+// @ts-expect-error a list or null
+table<{ id: string; list: string[] | null }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+// @ts-expect-error a list or a text
+table<{ id: string; list: string[] | string }>()({ key: 'id', indexes: { a: { path: 'list', multiEntry: true } } })
+
+// Keys of several properties.
+void [table<Row>({ key: ['id', 'n'] }), table<Row>()({ key: ['id', 'at', 'status'], indexes: { byN: 'n' } })]
+// @ts-expect-error a list of one
+table<Row>({ key: ['id'] })
+// @ts-expect-error one of them may be missing
+table<Row>()({ key: ['id', 'maybe'] })
+// @ts-expect-error one of them is a boolean
+table<Row>({ key: ['id', 'done'] })
+// @ts-expect-error one of them is not there
+table<Row>()({ key: ['id', 'typo'], indexes: { byN: 'n' } })
+
 // @ts-expect-error misspelt
 table<Row>()({ key: 'id', idexes: { a: 'n' } })
 // @ts-expect-error this form knows no indexes
@@ -103,6 +151,24 @@ expectTypeOf(await view.noneEither.getAll()).toEqualTypeOf<Row[]>()
 expectTypeOf(await view.described.getAll({ index: 'both' })).toEqualTypeOf<z.infer<typeof schema>[]>()
 expectTypeOf(await view.twice.getAll({ index: 'byN' })).toEqualTypeOf<z.infer<typeof schema>[]>()
 await view.plainWithIndex.count({ index: 'byX' })
+await view.some.getAll({ index: 'byN', ranges: [1, { lower: 3 }], after: { id: 'a', n: 1 }, limit: 2 })
+// @ts-expect-error not a row of the table
+await view.some.getAll({ after: { nr: 1 } })
+expectTypeOf(await view.some.getMany(['a'])).toEqualTypeOf<(Row | undefined)[]>()
+// Handlers know the indexes as well.
+defineProjection(events, {
+  name: 'asking',
+  tables: { some: table<Row>()({ key: 'id', indexes: { byN: 'n', byTag: { path: 'tags', multiEntry: true } } }), of: { key: ['day', 'n'], schema, indexes: { byDay: { path: 'day', unique: true } } } },
+  on: {
+    A: async (_event, { some, of }) => {
+      expectTypeOf(await some.getAll({ index: 'byTag', range: 'a' })).toEqualTypeOf<Row[]>()
+      expectTypeOf(await of.getAll({ index: 'byDay' })).toEqualTypeOf<z.infer<typeof schema>[]>()
+      expectTypeOf(await of.getMany([['a', 1]])).toEqualTypeOf<(z.infer<typeof schema> | undefined)[]>()
+      // @ts-expect-error no such index
+      await some.getAll({ index: 'typo' })
+    },
+  },
+})
 // @ts-expect-error the table declares no such index
 await view.some.getAll({ index: 'typo' })
 // @ts-expect-error nor does this one
@@ -134,6 +200,10 @@ defineProjection(events, { name: 'a', on, tables: { days: { key: 'optional', sch
 defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: 'flag' } } } })
 // @ts-expect-error an index of what may be null
 defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: 'nullable' } } } })
+// @ts-expect-error a unique index of booleans
+defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: { path: 'flag', unique: true } } } } })
+// @ts-expect-error a key of several properties, one of which may be missing
+defineProjection(events, { name: 'a', on, tables: { days: { key: ['day', 'optional'], schema } } })
 // @ts-expect-error an index of what is not there
 defineProjection(events, { name: 'a', on, tables: { days: { key: 'day', schema, indexes: { a: ['day', 'typo'] } } } })
 // @ts-expect-error the schema makes other rows

@@ -10,6 +10,7 @@ import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
 import * as testing from 'tidemark/testing'
 import * as zod from 'zod'
+import { guideBlock } from '../bindings/guide-blocks.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const guide = readFileSync(join(root, 'docs', 'guide.md'), 'utf8')
@@ -19,12 +20,13 @@ test('the guide compiles', { timeout: 120_000 }, async () => {
   const at = join(root, '.cache', 'guide')
   mkdirSync(at, { recursive: true })
   writeFileSync(join(at, 'guide.ts'), code)
+  writeFileSync(join(at, 'basket.test.tsx'), guideBlock('basket.test.tsx'))
   writeFileSync(
     join(at, 'tsconfig.json'),
     JSON.stringify({
       extends: '../../tsconfig.json',
-      compilerOptions: { noEmit: true, noUnusedLocals: false },
-      include: ['guide.ts', '../../src/platform/globals.d.ts'],
+      compilerOptions: { noEmit: true, noUnusedLocals: false, jsx: 'react-jsx' },
+      include: ['guide.ts', 'basket.test.tsx', '../../src/platform/globals.d.ts'],
     }),
   )
   const compiled = await promisify(execFile)(process.execPath, [

@@ -9,25 +9,21 @@ import * as tidemark from 'tidemark'
 const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const [example = ''] = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)
 
-test('the first example runs as it stands, and shows what it says', async () => {
+test('the first example runs as it is, and shows what it says', async () => {
   const logged: unknown[] = []
   const { code } = await transformWithOxc(example, 'example.ts')
-  const body = code.replace(/import (\{[\s\S]*?\}) from ["']tidemark["'];?/, 'const $1 = tidemark;')
-  expect(body).not.toContain('import ')
-  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => (...given: unknown[]) => Promise<{
-    store: tidemark.TidemarkStore
-    projection: tidemark.ProjectionHandle
-    view: { close(): Promise<void> }
-  }>
-  const { store, projection, view } = await new AsyncFunction(
-    'tidemark',
-    'console',
-    `${body}; return { store, projection, view }`,
-  )(tidemark, { log: (value: unknown) => logged.push(value) })
+  const body = code
+    .replace(/import (\{[\s\S]*?\}) from ["']tidemark["'];?/, 'const $1 = given;')
+    .replace(/^export /m, '')
+  expect(body).not.toMatch(/import |export /)
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...parts: string[]
+  ) => (...given: unknown[]) => Promise<{ close(): Promise<void> }>
+  const desk = await new AsyncFunction('given', 'console', `${body}; return desk`)(tidemark, {
+    log: (value: unknown) => logged.push(value),
+  })
   await expect
     .poll(() => logged.at(-1))
     .toMatchObject({ status: 'ready', data: [{ code: 'LAS', landed: 1, delay: 12 }] })
-  await projection.stop()
-  await view.close()
-  await store.close()
+  await desk.close()
 })

@@ -1,5 +1,5 @@
 /** Reads all of a read model in one transaction, from a database that may be damaged. */
-import { describe } from '../../errors.js'
+import { describe, describeKey } from '../../errors.js'
 import { say } from '../../messages.js'
 import { databaseName } from '../../events/names.js'
 import { requested } from '../../platform/indexeddb.js'
@@ -14,7 +14,7 @@ import {
   stateStore,
 } from '../../read-model/indexeddb/layout.js'
 import { keyIn } from '../../read-model/indexeddb/packs.js'
-import { compareKeys, isIndexKey } from '../../read-model/keys.js'
+import { compareKeys, isIndexKey, type KeyPath } from '../../read-model/keys.js'
 import type { Snapshot } from '../snapshot.js'
 
 /** Returns `undefined` if there is no such database. */
@@ -62,7 +62,7 @@ async function readAll(transaction: IDBTransaction, { tables }: Projection): Pro
 function unpack(
   firsts: readonly unknown[],
   records: readonly unknown[],
-  keyName: string,
+  keyName: KeyPath,
   complain: (message: string) => void,
 ): unknown[] {
   const rows: unknown[] = []
@@ -77,7 +77,7 @@ function unpack(
       const next = firsts[at + 1]
       const order = isIndexKey(key) ? compareKeys(key, least) : -1
       if (order < 0 || (order === 0 && place > 0) || (next !== undefined && compareKeys(key, next) >= 0)) {
-        complain(say`has the row ${describe(key)} in a place where no read looks for it.`)
+        complain(say`has the row ${describeKey(key)} in a place where no read looks for it.`)
         continue
       }
       least = key as unknown

@@ -103,7 +103,7 @@ export class ReadModelDatabase {
     const { definition } = this
     for (const slot of slots) {
       for (const [name, { key, indexes = {} }] of Object.entries(definition.tables)) {
-        const options = this.packable.includes(name) ? {} : { keyPath: key }
+        const options = this.packable.includes(name) ? {} : { keyPath: key as string | string[] }
         const store = database.createObjectStore(rowStore(slot, name), options)
         for (const [index, declared] of Object.entries(indexes)) {
           const { path, multiEntry = false } = indexOptions(declared)

@@ -1,6 +1,6 @@
 /** The changes of a packed table: the packs that they belong to are read if need be, changed, and written back. */
 import type { Slices } from '../../platform/slices.js'
-import type { RowKey } from '../keys.js'
+import type { KeyPath, RowKey } from '../keys.js'
 import { assertThere, readPacks, readRows } from './pack-records.js'
 import {
   manyChanges,
@@ -27,7 +27,7 @@ interface Part {
 
 export class PackWrites implements TableWrites {
   readonly #store: IDBObjectStore
-  readonly #keyName: string
+  readonly #keyName: KeyPath
   readonly #changes: readonly RowChange[]
   /** If they are not known, they are read first. */
   #packs: TablePacks | undefined
@@ -40,7 +40,7 @@ export class PackWrites implements TableWrites {
   #space = maxRemembered
   added = 0
 
-  constructor(store: IDBObjectStore, keyName: string, changes: readonly RowChange[], packs: TablePacks | undefined) {
+  constructor(store: IDBObjectStore, keyName: KeyPath, changes: readonly RowChange[], packs: TablePacks | undefined) {
     this.#store = store
     this.#keyName = keyName
     this.#changes = changes
@@ -110,11 +110,11 @@ export class PackWrites implements TableWrites {
     let last: IDBRequest | undefined
     for (const pack of repack(this.#keyName, before, change)) {
       if (last !== undefined && slices?.isOver === true) await pageTurn(last, slices)
-      last = this.#store.put(pack.rows, pack.first)
+      last = this.#store.put(pack.rows, pack.first as IDBValidKey)
       this.added += pack.rows.length
       packs.push((this.#space -= 1) < 0 ? { first: pack.first } : pack)
     }
-    if (first !== undefined && packs.length === 0) last = this.#store.delete(first)
+    if (first !== undefined && packs.length === 0) last = this.#store.delete(first as IDBValidKey)
     this.#stored.push({ first, packs })
     return last
   }

@@ -1,7 +1,7 @@
 /** A table whose rows lie in packs. */
 import { readBackwards } from '../../platform/backwards.js'
 import { requestedAll } from '../../platform/indexeddb.js'
-import { compareKeys, inRange, type KeyRange, type RowKey } from '../keys.js'
+import { compareKeys, inRange, type KeyPath, type KeyRange, type RowKey } from '../keys.js'
 import { rangesOf, type Selection } from '../selection.js'
 import type { Query } from '../storage.js'
 import { nativeRange } from './native-range.js'
@@ -23,10 +23,10 @@ const rowsExpected = rowsPerPack / 2
 export class PackedTable implements TableLayout {
   readonly #store: IDBObjectStore
   readonly #table: string
-  readonly #keyName: string
+  readonly #keyName: KeyPath
 
-  /** @param keyName the property that is the key of its rows */
-  constructor(store: IDBObjectStore, table: string, keyName: string) {
+  /** @param keyName the property that is the key of its rows, or several */
+  constructor(store: IDBObjectStore, table: string, keyName: KeyPath) {
     this.#store = store
     this.#table = table
     this.#keyName = keyName

@@ -4,7 +4,7 @@
  * `packed-table.ts`.
  */
 import { RecentMap } from '../../platform/recent-map.js'
-import { compareKeys, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { compareKeys, mapKeyOf, type KeyPath, type RowKey, type MapKey } from '../keys.js'
 import { isExotic } from '../unit-of-work/rows.js'
 
 /** A pack with more rows is split. */
@@ -139,7 +139,7 @@ export class TablePacks {
 }
 
 /** Where in rows, which are in the order of their keys, a key is or belongs. */
-function placeOf(rows: readonly unknown[], keyName: string, key: unknown): number {
+function placeOf(rows: readonly unknown[], keyName: KeyPath, key: unknown): number {
   let [low, high] = [0, rows.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -150,10 +150,13 @@ function placeOf(rows: readonly unknown[], keyName: string, key: unknown): numbe
 }
 
 /** Which key a row has. */
-export const keyIn = (row: unknown, keyName: string) => (row as Record<string, unknown>)[keyName]
+export const keyIn = (row: unknown, path: KeyPath): unknown =>
+  typeof path === 'string'
+    ? (row as Record<string, unknown>)[path]
+    : path.map((name) => (row as Record<string, unknown>)[name])
 
 /** The row of a pack that has this key. */
-export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): unknown {
+export function rowIn(rows: readonly unknown[], keyName: KeyPath, key: unknown): unknown {
   const row = rows[placeOf(rows, keyName, key)]
   return row !== undefined && compareKeys(keyIn(row, keyName), key) === 0 ? row : undefined
 }
@@ -163,7 +166,7 @@ export function rowIn(rows: readonly unknown[], keyName: string, key: unknown): 
  * changes, they are made one at a time.
  */
 export function repack(
-  keyName: string,
+  keyName: KeyPath,
   rows: readonly unknown[],
   { first, isLast, changes }: PackChange,
 ): Iterable<NewPack> {
@@ -179,7 +182,7 @@ export function repack(
 
 /** Rows after the changes. */
 function* changed(
-  keyName: string,
+  keyName: KeyPath,
   rows: readonly unknown[],
   changes: readonly RowChange[],
 ): Generator<unknown, void, undefined> {
@@ -194,7 +197,7 @@ function* changed(
 }
 
 function* packed(
-  keyName: string,
+  keyName: KeyPath,
   begin: RowKey,
   parts: Iterable<readonly unknown[]>,
 ): Generator<NewPack, void, undefined> {

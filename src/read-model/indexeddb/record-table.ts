@@ -55,7 +55,7 @@ export class RecordTable implements TableLayout {
       added: 0,
       async run(_shows, slices?: Slices) {
         for (const { key, row } of changes) {
-          const request: IDBRequest = row === null ? store.delete(key) : store.put(row)
+          const request: IDBRequest = row === null ? store.delete(key as IDBValidKey) : store.put(row)
           if (slices?.isOver === true) await pageTurn(request, slices)
         }
       },

@@ -2,8 +2,7 @@
 import { readBackwards } from '../../platform/backwards.js'
 import { requested, requestedAll } from '../../platform/indexeddb.js'
 import { indexOptions } from '../index-keys.js'
-import { compareKeys, inRange, mapKeyOf, type KeyRange, type MapKey, type RowKey } from '../keys.js'
-import { keyOfRow } from '../row-key.js'
+import { compareKeys, inRange, keyOfRow, mapKeyOf, type KeyRange, type MapKey, type RowKey } from '../keys.js'
 import { placeOfRow, rangesBehind, rangesOf, type Place, type Selectable, type Selection } from '../selection.js'
 import { nativeRange } from './native-range.js'
 

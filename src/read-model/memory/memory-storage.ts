@@ -116,7 +116,10 @@ class MemoryStorage implements ReadModelStorage {
     assertSameDefinition(definition, this.#state)
   }
 
-  async open(): Promise<void> {}
+  /** The definition of one that was emptied meanwhile is noted again. */
+  async open(): Promise<void> {
+    this.#own()
+  }
 
   close(): void {
     this.#closed = true

@@ -29,9 +29,8 @@ export class EventWork implements Invocation, Applying {
   }
 
   ended(): void {
-    // A handler may have caught it, or taken the row for missing.
-    if (this.readFailure !== undefined) this.failed(this.readFailure.error)
-    if (this.loading > 0) this.failed(notAwaited(this.asked))
+    const problem = this.#problem()
+    if (problem !== undefined) this.failed(problem)
     this.#close()
     for (const table of this.tables.values()) table.keep()
   }
@@ -40,6 +39,19 @@ export class EventWork implements Invocation, Applying {
     this.#close()
     for (const table of this.tables.values()) table.discard()
     throw error
+  }
+
+  /** Its handler is done, and nothing more may be written. @throws if the handler still waits for something */
+  handled(): void {
+    const problem = this.#problem()
+    if (problem !== undefined) throw problem
+    this.open = false
+  }
+
+  #problem(): unknown {
+    // A handler may have caught it, or taken the row for missing.
+    if (this.readFailure !== undefined) return this.readFailure.error
+    return this.loading > 0 ? notAwaited(this.asked) : undefined
   }
 
   #close(): void {

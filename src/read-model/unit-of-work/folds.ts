@@ -4,7 +4,7 @@ import { say } from '../../messages.js'
 import type { EventShape, RecordedEvent } from '../../events/event.js'
 import { isRefusedPromise } from '../../platform/promises.js'
 import type { Projection, TableFold } from '../define.js'
-import { assertKey, mapKeyOf, type MapKey, type RowKey } from '../keys.js'
+import { mapKeyOf, type MapKey, type RowKey } from '../keys.js'
 import { handedOut, type Entry } from './rows.js'
 import type { TableWork } from './table-work.js'
 
@@ -36,7 +36,7 @@ export function unknownKeys<E extends EventShape>(
     try {
       key = fold.key(event)
       if (key === undefined) continue
-      assertKey(key, fold.label)
+      table.assertKey(key, fold.label)
     } catch {
       // The event fails when its turn comes, and then its policy is asked.
       continue

@@ -7,14 +7,14 @@ import { say } from '../../messages.js'
 import type { StandardSchema } from '../../events/catalogue.js'
 import type { TableDefinition } from '../define.js'
 import { IndexWatch } from '../index-watch.js'
-import { compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
+import { assertKey, keyOfRow, compareKeys, copyOfKey, mapKeyOf, type RowKey, type MapKey } from '../keys.js'
 import { optional } from '../../platform/promises.js'
 import type { Asked } from '../dead-letters.js'
 import { select, type Selectable, type Selection } from '../selection.js'
 import type { RowSource } from '../storage.js'
-import { keyOfRow } from '../row-key.js'
 import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
+import { hasUnique, UniqueKeys, type Load } from './unique-keys.js'
 import { kept, taken, type Entry } from './rows.js'
 
 /**
@@ -39,7 +39,6 @@ export interface TableWorkOptions {
 
 export class TableWork {
   readonly #name: string
-  readonly #keyName: string
   /** Checks a row, and returns it as it is stored: see {@link rowCheck}. */
   readonly checked: (row: unknown) => unknown
   readonly #source: RowSource
@@ -57,6 +56,7 @@ export class TableWork {
   #pending = new Map<MapKey, Entry>()
   /** What the rows were in `#pending` that the current event wrote, alternately with their map keys. */
   #before: (MapKey | Entry | undefined)[] = []
+  readonly #unique: UniqueKeys | undefined
   #singleReads = 0
   /** The whole table is being read, or was and is too large. */
   #whole: Promise<void> | undefined
@@ -79,12 +79,25 @@ export class TableWork {
     this.definition = definition
     this.#read = read
     if (__DEV__ && definition.indexes !== undefined) this.#indexes = new IndexWatch(owner, name, definition.indexes)
-    this.#keyName = definition.key
     this.checked = rowCheck(name, definition.schema as StandardSchema | undefined)
     this.#source = source
     this.#cache = new RowCache(empty)
     this.#endIsKnown = empty
+    if (hasUnique(definition))
+      this.#unique = new UniqueKeys(name, definition, {
+        pending: (mapKey) => this.#pending.get(mapKey),
+        cache: this.#cache,
+        select: async (selection) => {
+          await this.#countRead()
+          return this.knownSelection(selection) ?? this.select(selection)
+        },
+      })
     this.#keyOfRow = say`'${definition.key}' of a row of '${name}'`
+  }
+
+  /** @throws InvalidArgumentError for what is no key of this table */
+  assertKey(key: unknown, what: string): asserts key is RowKey {
+    assertKey(this.definition.key, key, what)
   }
 
   /** What is to be committed. */
@@ -112,9 +125,7 @@ export class TableWork {
 
   /** Reads a row that is not known. */
   async load(key: RowKey): Promise<Entry> {
-    this.#singleReads += 1
-    if (this.#singleReads >= readsBeforeWhole && this.#read === undefined) {
-      await this.#readWhole()
+    if (await this.#countRead()) {
       const known = this.known(key)
       if (known !== undefined) return known
     }
@@ -233,6 +244,16 @@ export class TableWork {
     this.#write({ key: copyOfKey(key), row: null })
   }
 
+  /**
+   * Checks that nothing which the event at work wrote is in a unique index twice.
+   *
+   * @throws UniqueConflictError, also later
+   */
+  checkUnique(load: Load): void | Promise<void> {
+    if (this.#unique !== undefined && this.#before.length > 0)
+      return this.#unique.check(new Set(this.#before.filter((_, at) => at % 2 === 0) as MapKey[]), load)
+  }
+
   /** The event at work is done: its writes stay. */
   keep(): void {
     if (this.#before.length > 0) this.#before = []
@@ -257,12 +278,13 @@ export class TableWork {
     if (this.#prepared.size > 0)
       for (const [mapKey, entry] of this.#pending) if (this.#prepared.has(mapKey)) this.#prepared.set(mapKey, entry)
     this.#pending = new Map()
+    this.#unique?.committed()
   }
 
   keyOf(row: unknown): RowKey {
     if (typeof row !== 'object' || row === null || Array.isArray(row))
       throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`must be an object.`)
-    return keyOfRow(this.#keyName, row, this.#keyOfRow)
+    return keyOfRow(this.definition.key, row, this.#keyOfRow)
   }
 
   #laidOver(selection: Selection, stored: Iterable<Entry>): Entry[] {
@@ -302,6 +324,14 @@ export class TableWork {
     const entry: Entry = row === undefined ? { key: own, row: null } : kept(own, row as object, this.#name)
     this.#read?.push({ table: this.#name, query: { kind: 'get', key: own }, answer: entry.row })
     return entry
+  }
+
+  /** Counts a read of few rows. Returns whether the whole table was read instead. */
+  async #countRead(): Promise<boolean> {
+    this.#singleReads += 1
+    if (this.#singleReads < readsBeforeWhole || this.#read !== undefined) return false
+    await this.#readWhole()
+    return true
   }
 
   #readWhole(): Promise<void> {

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { TableWriter } from '../define.js'
-import { assertKey, checkedKeys, type RowKey } from '../keys.js'
+import { checkedKeys, type RowKey } from '../keys.js'
 import { checkedSelection, type QueryOptions, type Selection } from '../selection.js'
 import { handedOut, type Entry } from './rows.js'
 import type { TableWork } from './table-work.js'
@@ -42,7 +42,7 @@ class RowWriter implements TableWriter<unknown> {
 
   readonly getMany = async (given: readonly RowKey[]): Promise<unknown[]> => {
     this.#asks()
-    const keys = checkedKeys(given, this.#name)
+    const keys = checkedKeys(this.#table.definition.key, given, this.#name)
     if (keys.some((key) => this.#table.known(key) === undefined)) await this.#load(() => this.#table.loadAll(keys))
     else if (__DEV__) await this.#takeAWhile()
     return Promise.all(
@@ -118,7 +118,9 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   #assertKey(key: RowKey): void {
-    if (typeof key !== 'string') assertKey(key, say`The key of '${this.#name}'`)
+    const { definition } = this.#table
+    if (typeof key !== 'string' || typeof definition.key !== 'string')
+      this.#table.assertKey(key, say`The key of '${this.#name}'`)
   }
 
   #assertOpen(): void {

@@ -4,7 +4,7 @@ import { isThenable } from '../../platform/promises.js'
 import { stackGuard, type StackGuard } from '../../projection/stack-guard.js'
 import type { Applying } from '../../projection/target.js'
 import { projectionKey, type Projection, type TableDefinition } from '../define.js'
-import { assertKey, type MapKey } from '../keys.js'
+import type { MapKey } from '../keys.js'
 import type { Entry } from './rows.js'
 import type { Asked } from '../dead-letters.js'
 import type { RowChanges } from '../state.js'
@@ -13,6 +13,7 @@ import { TableWork } from './table-work.js'
 import { EventWork, notAwaited } from './event-work.js'
 import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
+import { hasUnique } from './unique-keys.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
 
@@ -31,6 +32,7 @@ export class UnitOfWork<E extends EventShape> {
   readonly #storageErrors = new WeakSet<object>()
   /** Every answer of the storage, if the caller asked for that. */
   readonly #read: Asked[] | undefined
+  readonly #hasUnique: boolean
   #preparedMuch = false
   #wantsPreparing = false
 
@@ -39,6 +41,7 @@ export class UnitOfWork<E extends EventShape> {
     this.#definition = definition
     this.#source = source
     this.#folds = foldsOf(definition)
+    this.#hasUnique = Object.values(definition.tables).some(hasUnique)
     this.#writers = tableWriters(Object.keys(definition.tables))
     this.reset()
   }
@@ -131,11 +134,20 @@ export class UnitOfWork<E extends EventShape> {
     try {
       const folding = this.#fold(event, at)
       const waiting = folding === undefined ? handle() : folding.then(handle)
-      if (waiting !== undefined) return at.until(waiting)
+      if (waiting !== undefined) return at.until(this.#hasUnique ? waiting.then(() => this.#checkUnique(at)) : waiting)
+      const checking = this.#hasUnique ? this.#checkUnique(at) : undefined
+      if (checking !== undefined) return at.until(checking)
     } catch (error) {
       at.failed(error)
     }
     at.ended()
+  }
+
+  /** Holds what an event left against the unique indexes. */
+  #checkUnique(at: EventWork): void | Promise<void> {
+    at.handled()
+    const checks = [...at.tables.values()].flatMap((table) => table.checkUnique((read) => this.#load(at, read)) ?? [])
+    if (checks.length > 0) return Promise.all(checks).then(() => {})
   }
 
   /** Waits only for rows that were not prepared. */
@@ -144,8 +156,8 @@ export class UnitOfWork<E extends EventShape> {
       const fold = this.#folds[index] as Fold<E>
       const key = fold.key(event)
       if (key === undefined) continue
-      assertKey(key, fold.label)
-      const table = at.tables.get(fold.table) as TableWork
+      const table: TableWork = at.tables.get(fold.table) as TableWork
+      table.assertKey(key, fold.label)
       const known = table.known(key)
       if (known === undefined) {
         return at

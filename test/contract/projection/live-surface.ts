@@ -128,6 +128,98 @@ export function liveSurfaceContract({ name, open }: Backend): void {
       await close()
     })
 
+    test('a list grows page by page, and a row that moves to another page is neither missing nor there twice', async () => {
+      const { store, view, close } = await opened()
+      for (const [at, to] of [...'cdefgh'].entries()) await add(store, to, at)
+      const options = { index: 'byTotal', direction: 'prev' } as const
+      const list = view.sums.livePages({ ...options, pageSize: 3 })
+      expect(view.sums.livePages({ direction: 'prev', index: 'byTotal', pageSize: 3, range: {} })).toBe(list)
+      const stop = list.subscribe(() => {})
+      const shows = async (count: number, hasMore: boolean) => {
+        const rows = (await view.sums.getAll(options)).slice(0, count)
+        await expect
+          .poll(() => list.getSnapshot(), soon)
+          .toMatchObject({ status: 'ready', stale: false, data: { rows, hasMore } })
+      }
+      await shows(3, true)
+      // More is asked for once, however often it is called before the page is there.
+      list.more()
+      list.more()
+      await shows(6, true)
+      const before = list.getSnapshot().data?.rows ?? []
+      await add(store, before.at(-1)?.name as string, 100)
+      await shows(6, true)
+      const after = list.getSnapshot().data?.rows ?? []
+      expect(after.slice(1)).toEqual(before.slice(0, -1))
+      for (const [at, row] of after.slice(1).entries()) expect(row).toBe(before[at])
+      list.more()
+      await shows(8, false)
+      list.more()
+      await add(store, 'new', 1)
+      await shows(9, false)
+      stop()
+      await close()
+    })
+
+    test('a list without a subscriber grows with its next promise, and wrong options of it are refused', async () => {
+      const { view, close } = await opened()
+      const list = view.sums.livePages({ pageSize: 1 })
+      expect(await list.ready()).toMatchObject({ rows: [{ name: 'a' }], hasMore: true })
+      const { more, ready } = list
+      more()
+      expect(await ready()).toMatchObject({ rows: [{ name: 'a' }, { name: 'b' }], hasMore: false })
+      expect(await view.sums.livePages({ pageSize: 1, ranges: [] }).ready()).toEqual({
+        rows: [],
+        hasMore: false,
+      })
+      for (const options of [
+        undefined,
+        {},
+        { pageSize: 0 },
+        { pageSize: 1.5 },
+        { pageSize: 1, limit: 3 },
+        { pageSize: 1, index: 'no' },
+      ])
+        expect(() => view.sums.livePages(options as never), JSON.stringify(options)).toThrow(
+          expect.objectContaining({ code: 'invalid-argument' }),
+        )
+      await close()
+    })
+
+    test('what did not change stays the same object, whatever the query makes of it, and is frozen', async () => {
+      const { store, view, close } = await opened()
+      const live = view.live(async ({ sums }) => {
+        const rows = await sums.getAll()
+        return {
+          byName: Object.fromEntries(rows.map((row) => [row.name, { row }])),
+          last: rows.at(-1),
+          at: new Date(5),
+          bytes: new Uint8Array([1]),
+          count: rows.length,
+        }
+      })
+      const stop = live.subscribe(() => {})
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ status: 'ready', data: { count: 2 } })
+      const before = live.getSnapshot().data
+      await add(store, 'c', 1)
+      await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ data: { count: 3 } })
+      const after = live.getSnapshot().data
+      expect(after?.byName['a']).toBe(before?.byName['a'])
+      expect(after?.byName['b']?.row).toBe(before?.last)
+      expect([after?.at, after?.bytes]).toEqual([before?.at, before?.bytes])
+      expect(after?.at).toBe(before?.at)
+      expect(after?.bytes).toBe(before?.bytes)
+      expect([
+        Object.isFrozen(after),
+        Object.isFrozen(after?.byName),
+        Object.isFrozen(after?.byName['c']?.row),
+      ]).toEqual([true, true, true])
+      // A reader's own rows are the reader's.
+      expect(Object.isFrozen(await view.sums.get('a'))).toBe(false)
+      stop()
+      await close()
+    })
+
     test('readers inside a query have no live methods', async () => {
       const { view, close } = await opened()
       expect(

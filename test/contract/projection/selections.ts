@@ -141,6 +141,12 @@ export function selectionsContract({ name, open }: Backend): void {
         expect(await reader.count({ ranges: [] })).toBe(0)
         expect(await reader.count({ ranges: [{}] })).toBe(3)
         expect(await reader.count({ ranges: [3, { upper: 1 }, { lower: 3 }] })).toBe(2)
+        const around = [
+          { upper: 2, upperOpen: true },
+          { lower: 2, lowerOpen: true },
+        ]
+        expect((await reader.getAll({ ranges: around })).map(({ id }) => id)).toEqual([1, 3])
+        expect(await reader.count({ ranges: [...around, 2] })).toBe(3)
         expect(await reader.getAll({ ranges: [{ lower: 5, upper: 1 }] })).toEqual([])
         for (const bad of [[undefined], [null], [1, { from: 2 }], 5, { lower: 1 }, 'a']) {
           const problem = { code: 'invalid-argument', message: expect.stringMatching(/^ranges/) }

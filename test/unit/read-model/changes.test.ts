@@ -17,8 +17,10 @@ const stored = (rows: readonly object[], keyOf = (row: object) => (row as { id: 
   new Map(rows.map((row, at) => [at, { key: keyOf(row), row }]))
 const deleted = (...keys: RowKey[]) => new Map(keys.map((key, at) => [at, { key, row: null }]))
 const many = (count: number) => Array.from({ length: count }, (_, id) => ({ id, n: id }))
-const of = (tables: { readonly [name: string]: ReadonlyMap<number, Stored> }): Changes =>
+const made = (tables: { readonly [name: string]: ReadonlyMap<number, Stored> }) =>
   changesOf(definitions as never, new Map(Object.entries(tables)) as RowChanges)
+/** As readers of the same context get them. */
+const of = (tables: Parameters<typeof made>[0]): Changes => checkedChanges(made(tables))
 /** As they arrive from another context. */
 const sent = (changes: Changes) => structuredClone(joined(undefined, changes))
 
@@ -144,6 +146,27 @@ describe('joined, for other contexts', () => {
     const more = stored(many(80).slice(40))
     expect(lengths(joined(twice, of({ other: more })))).toEqual(['unknown'])
     expect(lengths(joined(joined(twice, of({ other: more })), of({ other: forty })))).toEqual(['unknown'])
+  })
+
+  test('nothing is looked for beyond what is sent, and what readers of this context share is made once', () => {
+    let looked = 0
+    const row = (id: number) => ({
+      id,
+      get n() {
+        looked += 1
+        return id
+      },
+    })
+    const changes = made({ other: stored(Array.from({ length: 65 }, (_, id) => row(id))) })
+    expect(looked).toBe(0)
+    expect(joined(undefined, changes)).toEqual(new Map([['other', 'unknown']]))
+    expect(looked).toBe(0)
+    const here = checkedChanges(changes)
+    expect(checkedChanges(changes)).toBe(here)
+    expect(looked).toBe(65)
+    expect(joined(undefined, made({ other: stored([row(1)]) }))).toEqual(
+      new Map([['other', [{ key: 1, keys: new Map([['byN', [1]]]) }]]]),
+    )
   })
 
   test('what is unknown stays so', () => {

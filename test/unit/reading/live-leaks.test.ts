@@ -69,7 +69,8 @@ test('the end of a view lets go of them, too, for subscribers that never unsubsc
   const failing = view.live(() => Promise.reject(new Error('no')))
   failing.subscribe(() => {})
   await shown(failing, ({ status }) => status === 'error')
-  expect(count.signals).toBe(before.signals + 5)
+  // One for all of them.
+  expect(count.signals).toBe(before.signals + 1)
   await view.close()
   expect([count, clock.pending]).toEqual([before, 0])
   await store.close()
@@ -115,7 +116,7 @@ test('a storage that fails for 12 s leaves a live query in its error no longer t
 })
 
 test.for(['succeeded', 'failed'])(
-  'a commit whose hint is lost is seen by the next look, where the first look %s',
+  'a commit whose hint is lost is seen by the next look that succeeds, where the first look %s',
   async (first) => {
     const store = await indexedDbStore(1)
     await runProjection(store, model())
@@ -123,13 +124,14 @@ test.for(['succeeded', 'failed'])(
     const view = await openReadModel(store, model(), { clock })
     const live = view.live(({ rows }) => rows.get('a'))
     vi.spyOn(storeInternals(store).signals, 'post').mockImplementation(() => {})
-    if (first === 'failed')
-      vi.spyOn(IndexedDbStorage.prototype, 'state').mockRejectedValueOnce(new Error('the disk is asleep'))
     const stop = live.subscribe(() => {})
     await shown(live, ({ status }) => status === 'ready')
     await store.append({ stream: 's', events: [added()] })
     await runProjection(store, model())
-    await clock.advance(4_999)
+    // Only looks read it alone.
+    if (first === 'failed')
+      vi.spyOn(IndexedDbStorage.prototype, 'state').mockRejectedValueOnce(new Error('the disk is asleep'))
+    await clock.advance(first === 'failed' ? 9_999 : 4_999)
     expect(live.getSnapshot()).toMatchObject({ data: { total: 1 } })
     await clock.advance(1)
     expect(await shown(live, (snapshot) => snapshot.status === 'ready' && snapshot.data?.total === 2)).toBeDefined()

@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest'
 import type { ProjectionReport } from 'tidemark'
 import type { ProjectionState } from '../../../src/projection/target.js'
 import type { Attached } from '../../../src/running/attach.js'
+import { modelLookout } from '../../../src/running/model-lookout.js'
 import { StatusKeeper } from '../../../src/running/status-keeper.js'
 import { StatusWatch } from '../../../src/running/status-watch.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
@@ -15,7 +16,11 @@ async function watched() {
   const stopping = new AbortController()
   const stored: ProjectionState = { position: 1, epoch: 1, owner: 'other', paused: false, letters: 0 }
   const state = vi.fn(async () => stored)
-  const attached = { target: { key: 'p', state }, backend: {} } as unknown as Attached<never>
+  const attached = {
+    target: { key: 'p', state },
+    backend: {},
+    watch: () => modelLookout(state, clock),
+  } as unknown as Attached<never>
   const recovered = vi.fn()
   const watch = new StatusWatch(store as never, status, clock, stopping.signal, () => attached, recovered)
   const change = (change: Partial<ProjectionState>) => void Object.assign(stored, change)
@@ -23,11 +28,11 @@ async function watched() {
   return { clock, store, status, stopping, state, watch, attached, recovered, change, report }
 }
 
-test('it looks every two seconds and 200 ms after the first of some appends, until it is stopped', async () => {
+test('it looks every five seconds and 200 ms after the first of some appends, until it is stopped', async () => {
   const { clock, store, status, state, watch, attached } = await watched()
   watch.start(attached)
   watch.start(attached)
-  await clock.advance(6_000)
+  await clock.advance(15_000)
   expect(state).toHaveBeenCalledTimes(3)
   expect(status.getSnapshot()).toMatchObject({ position: 1, head: 3, owner: 'other' })
   for (let each = 0; each < 5; each += 1) await store.append('s', added())

@@ -1,0 +1,138 @@
+/**
+ * What the live queries of one read model share in a context: it reads for them, and notices what commits change, by
+ * whichever context they are made.
+ */
+import { hasCode } from '../errors.js'
+import type { Clock } from '../platform/clock.js'
+import { singleFlight } from '../platform/single-flight.js'
+import type { Signals } from '../platform/signals.js'
+import type { Changes } from '../read-model/changes.js'
+import { follower } from '../read-model/follower.js'
+import { seenIn, type Seen } from '../read-model/stamps.js'
+import type { StateRow } from '../read-model/state.js'
+import type { Answers, TableQuery } from '../read-model/storage.js'
+import type { ModelLookout } from '../running/shared-storage.js'
+import { inRounds, together } from './turns.js'
+
+/** Something changed in the rows that readers see. */
+export interface News {
+  /** What readers see since; not known if the rows are gone. */
+  readonly to?: Seen
+  readonly changes: Changes
+}
+
+/** A query that is followed. */
+export interface Followed {
+  notice(news: News): void
+  /** Resolves once it shows what it noticed; nothing if it does already. */
+  published(): Promise<unknown> | undefined
+}
+
+/** Gets each state that is looked at, in the development build. */
+type Saw = ((state: StateRow) => void) | undefined
+
+export class QueryEngine {
+  /** For the runs of queries: those that wait equally long run together. */
+  readonly clock: Clock
+  readonly #key: string
+  readonly #signals: Signals
+  readonly #saw: Saw
+  readonly #lookout: ModelLookout
+  readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
+  readonly #followed = new Set<Followed>()
+  #follower = follower()
+  /** The position that readers see, as far as it is known. */
+  #position = 0
+  #isLost = false
+  #stop: (() => void) | undefined
+
+  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
+    this.#key = key
+    this.#lookout = lookout
+    this.#signals = signals
+    this.#saw = saw
+    this.clock = inRounds(clock)
+    this.#read = together(lookout.queries)
+  }
+
+  /** Reads what is asked in one turn in one transaction. */
+  async ask(asked: readonly TableQuery[]): Promise<Answers> {
+    // The first read tells what is known from there on.
+    const found = this.#follower.seen === undefined && this.#stop !== undefined ? this.#follower.look() : undefined
+    const answers = await this.#read(asked)
+    if (found !== undefined && this.#follower.seen === undefined) this.#found(found, answers.state)
+    return answers
+  }
+
+  /** Tells a query what changes. Returns how to stop that. */
+  follow(query: Followed): () => void {
+    this.#followed.add(query)
+    this.#stop ??= this.#start()
+    return () => {
+      if (!this.#followed.delete(query) || this.#followed.size > 0) return
+      this.#stop?.()
+      this.#stop = undefined
+      this.#follower = follower()
+    }
+  }
+
+  /** Resolves once queries that have subscribers show every commit up to this position. */
+  async published(position: number): Promise<void> {
+    if (this.#followed.size === 0) return
+    if (this.#position < position) await this.#look()
+    await Promise.allSettled([...this.#followed].flatMap((query) => query.published() ?? []))
+  }
+
+  readonly #look = singleFlight(() => this.#see(this.#lookout.state()))
+
+  #start(): () => void {
+    this.#isLost = false
+    const stopListening = this.#signals.listen((hint) => {
+      if (hint.kind !== 'committed' || hint.projection !== this.#key) return
+      const changes = this.#follower.take(hint)
+      if (changes === 'unknown') return void this.#look()
+      if (changes === undefined) return
+      this.#position = hint.position
+      this.#tell({ to: { stamp: hint.to, revision: hint.revision }, changes })
+    })
+    const stopLooking = this.#lookout.watch((state) => void this.#see(state))
+    return () => {
+      stopListening()
+      stopLooking()
+    }
+  }
+
+  /** Takes in a look that has just begun. */
+  async #see(state: Promise<StateRow>): Promise<void> {
+    const found = this.#follower.look()
+    try {
+      this.#found(found, await state)
+    } catch (error) {
+      // Queries that show rows of a deleted store run again, so that they say so.
+      if (this.#isLost || !hasCode(error, 'storage-lost')) return
+      this.#isLost = true
+      this.#tell({ changes: 'unknown' })
+    }
+  }
+
+  #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): void {
+    if (__DEV__) this.#saw?.(state)
+    this.#position = state.position
+    const to = seenIn(state)
+    const changes = found(to)
+    if (changes !== undefined) this.#tell({ to, changes })
+  }
+
+  #tell(news: News): void {
+    for (const query of [...this.#followed]) query.notice(news)
+  }
+}
+
+const engines = new WeakMap<ModelLookout, QueryEngine>()
+
+/** The engine of a read model: the same for all of its views. */
+export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw): QueryEngine {
+  let engine = engines.get(lookout)
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock, saw)))
+  return engine
+}

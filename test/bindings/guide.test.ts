@@ -1,0 +1,2 @@
+// The test of a component that the guide shows, as it is there.
+import 'guide:basket.test.tsx'

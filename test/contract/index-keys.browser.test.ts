@@ -1,0 +1,3 @@
+import { indexKeysContract } from './index-keys.js'
+
+indexKeysContract()

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { indexKeysContract } from './index-keys.js'
+
+indexKeysContract()

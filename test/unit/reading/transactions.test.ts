@@ -1,0 +1,181 @@
+// What hundreds of live queries cost, counted: transactions of log and read model, runs of queries, and snapshots.
+import 'fake-indexeddb/auto'
+import { afterEach, expect, test, vi } from 'vitest'
+import {
+  defineEvents,
+  defineProjection,
+  openEventStore,
+  openReadModel,
+  startProjection,
+  table,
+  type LiveQuery,
+} from 'tidemark'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { openView } from '../../../src/reading/read-model-view.js'
+
+afterEach(() => void vi.restoreAllMocks())
+
+type Event = { type: 'Put'; data: { id: number; rank: number } }
+const events = defineEvents<Event>()
+const ranks = defineProjection(events, {
+  name: 'ranks',
+  tables: {
+    rows: table<{ id: number; rank: number }>()({ key: 'id', indexes: { byRank: 'rank' } }),
+    others: table<{ id: number }>({ key: 'id' }),
+  },
+  on: { Put: ({ data }, { rows }) => rows.put(data) },
+})
+
+/** A store, its projection and a view with so many rows of rank 0, and transactions counted. */
+async function opened(rows: number) {
+  const clock = virtualClock()
+  const store = await openEventStore({ name: `ranks-${crypto.randomUUID()}`, events })
+  const projection = startProjection(store, ranks, { clock })
+  const view = await openReadModel(store, ranks, { clock })
+  const watch = await openView(store, ranks, clock)
+  const put = async (id: number, rank: number) => {
+    const { position } = await store.append('s', events.Put({ id, rank }))
+    // No time passes, and so nothing looks by the clock.
+    await projection.caughtUp(position)
+    await watch.published(position)
+  }
+  const { position } = await store.append(
+    's',
+    Array.from({ length: rows }, (_, id) => events.Put({ id, rank: 0 })),
+  )
+  await clock.runUntil(projection.caughtUp(position))
+  const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  const opening = vi.spyOn(indexedDB, 'open')
+  const told: number[] = []
+  const show = async (queries: LiveQuery<unknown>[]) => {
+    for (const [at, live] of queries.entries()) live.subscribe(() => void told.push(at))
+    await Promise.all(queries.map((live) => live.ready()))
+    // Lets go of the timers of these promises.
+    told.length = 0
+    transactions.mockClear()
+  }
+  const close = async () => {
+    expect(opening).not.toHaveBeenCalled()
+    watch.close()
+    await view.close()
+    await projection.stop()
+    await store.close()
+  }
+  return { clock, store, view, put, show, told, transactions, close }
+}
+
+test('of 500 rows on screen one changes: an append, a commit and one read, and one snapshot', async () => {
+  const { view, put, show, told, transactions, close } = await opened(500)
+  const queries = Array.from({ length: 500 }, (_, id) => view.rows.liveRow(id))
+  await show(queries)
+  const before = queries.map((live) => live.getSnapshot())
+  await put(250, 7)
+  expect(transactions).toHaveBeenCalledTimes(3)
+  expect(told).toEqual([250])
+  expect(queries[250]?.getSnapshot()).toMatchObject({ data: { id: 250, rank: 7 }, stale: false })
+  expect(queries.filter((live, id) => live.getSnapshot() !== before[id])).toHaveLength(1)
+  await close()
+})
+
+test('500 rows are read in one transaction when they are first shown, and when nothing is known of what changed', async () => {
+  const { clock, store, view, show, told, transactions, close } = await opened(500)
+  const queries = Array.from({ length: 500 }, (_, id) => view.rows.liveRow(id))
+  for (const live of queries) live.subscribe(() => {})
+  await Promise.all(queries.map((live) => live.ready()))
+  expect(transactions).toHaveBeenCalledTimes(1)
+  await show(queries)
+  // Another tab commits, and its hint is lost.
+  const { signals } = (await import('../../../src/log/open.js')).storeInternals(store)
+  vi.spyOn(signals, 'post').mockImplementation(() => {})
+  await store.append('s', events.Put({ id: 3, rank: 1 }))
+  await clock.advance(5_000)
+  await clock.advance(5_000)
+  expect(queries[3]?.getSnapshot()).toMatchObject({ data: { rank: 1 } })
+  expect(told).toEqual([3])
+  await close()
+})
+
+test('500 windows over one index do not run for a row outside of all, and those that it enters do', async () => {
+  const { view, put, show, told, transactions, close } = await opened(20)
+  let runs = 0
+  const windows = Array.from({ length: 500 }, (_, from) =>
+    view.live([from], ({ rows }) => {
+      runs += 1
+      return rows.getAll({ index: 'byRank', range: { lower: -from / 1000 }, limit: 10 })
+    }),
+  )
+  await show(windows)
+  runs = 0
+  // Behind the last row by its key: the key in the index is the same.
+  await put(50, 0)
+  expect([runs, told, transactions.mock.calls.length]).toEqual([0, [], 2])
+  transactions.mockClear()
+  await put(51, -0.45)
+  expect([runs, told.length, transactions.mock.calls.length]).toEqual([50, 50, 3])
+  await close()
+})
+
+test('200 queries and ten appends one after the other: 30 transactions', async () => {
+  const { view, put, show, told, transactions, close } = await opened(200)
+  await show([
+    ...Array.from({ length: 199 }, (_, id) => view.rows.live({ range: { lower: id }, limit: 5 })),
+    view.rows.liveCount(),
+  ])
+  for (let each = 1; each <= 10; each += 1) await put(each * 10, each)
+  expect(transactions).toHaveBeenCalledTimes(30)
+  expect(told.length).toBeGreaterThan(0)
+  await close()
+})
+
+test('1,000 queries at rest: five looks in ten seconds, three of them of the run, and without queries as many', async () => {
+  const { clock, view, show, told, transactions, close } = await opened(1000)
+  const rest = async () => {
+    // The pauses of the run have grown to five seconds by then.
+    await clock.advance(30_000)
+    transactions.mockClear()
+    await clock.advance(10_000)
+    return transactions.mock.calls.length
+  }
+  const without = await rest()
+  await show(Array.from({ length: 1000 }, (_, id) => view.rows.liveRow(id)))
+  expect([without, await rest()]).toEqual([5, 5])
+  expect(told).toEqual([])
+  await close()
+})
+
+test('a commit that touches no key of a query runs none', async () => {
+  const { view, put, show, told, transactions, close } = await opened(10)
+  let runs = 0
+  await show([
+    view.rows.liveRow(3),
+    view.others.liveCount(),
+    view.rows.live({ range: { upper: 5 } }),
+    view.live(async ({ rows }) => {
+      runs += 1
+      return Promise.all([rows.get(1), rows.getMany([2, 100])])
+    }),
+  ])
+  runs = 0
+  await put(8, 1)
+  await put(77, 1)
+  expect([told, runs, transactions.mock.calls.length]).toEqual([[], 0, 4])
+  await put(100, 1)
+  expect([told, runs, transactions.mock.calls.length]).toEqual([[3], 1, 7])
+  await close()
+})
+
+test('two views and many queries share looks, and what they ask in one turn is one transaction', async () => {
+  const { clock, store, view, show, transactions, close } = await opened(10)
+  const other = await openReadModel(store, ranks, { clock })
+  await show([view.rows.liveRow(3), other.rows.liveRow(4)])
+  await Promise.all([view.rows.get(1), other.rows.getAll(), view.rows.count(), other.rows.getMany([1])])
+  expect(transactions).toHaveBeenCalledTimes(1)
+  transactions.mockClear()
+  await clock.advance(30_000)
+  transactions.mockClear()
+  await clock.advance(5_000)
+  // One look at the read model for all, and two of the run: at the log, and every other time at its state.
+  expect(transactions).toHaveBeenCalledTimes(3)
+  await other.close()
+  await close()
+})
