@@ -15,7 +15,7 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
   const opened = (): OpenModel | undefined => core.opened?.models.get(name)
   const model = async (): Promise<OpenModel> => (await core.use()).models.get(name) as OpenModel
   const view = async (): Promise<OpenView<Tables>> => (await model()).view.use()
-  const handle = async (): Promise<ProjectionHandle> => (await model()).handle()
+  const handle = async (): Promise<ProjectionHandle> => (await model()).handle
   const later =
     <N extends 'caughtUp' | 'pause' | 'resume' | 'skip' | 'rebuild'>(method: N) =>
     async (...given: Parameters<ProjectionHandle[N]>) =>
@@ -60,11 +60,11 @@ function lazyStatus<E extends EventShape>(
   opened: () => OpenModel | undefined,
 ): StatusStore<ProjectionStatus> {
   const stopped: ProjectionStatus = Object.freeze({ ...nothingKnown, phase: 'stopped' })
-  const getSnapshot = () => opened()?.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown)
+  const getSnapshot = () => opened()?.handle.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown)
   return {
     getSnapshot,
     getServerSnapshot: () => nothingKnown,
-    subscribe: (listener) => followStatuses(core, () => [opened()?.status], getSnapshot, listener),
+    subscribe: (listener) => followStatuses(core, () => [opened()?.handle.status], getSnapshot, listener),
   }
 }
 

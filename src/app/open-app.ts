@@ -1,5 +1,4 @@
 /** What an app has open: one store, its models and its projectors, until they are closed. */
-import { messageOf } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { Durability } from '../log/event-store.js'
@@ -12,7 +11,6 @@ import { openView, type OpenView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
 import { startModel, startProjection, type ModelRun } from '../running/start-projection.js'
 import { definitionText } from '../running/definitions.js'
-import { nothingKnown } from '../running/status-keeper.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
@@ -37,10 +35,9 @@ export interface AppConfig<E extends EventShape> {
 /** A model of an open app. */
 export interface OpenModel {
   readonly definition: Projection
-  readonly status: StatusStore<ProjectionStatus>
   readonly view: Attempts<OpenView<Tables>>
-  /** @throws why this app does not run the model */
-  handle(): ProjectionHandle
+  /** Faulted, if this app does not run the model. */
+  readonly handle: ProjectionHandle
 }
 
 /** An app that is open. */
@@ -98,57 +95,42 @@ interface Starting<E extends EventShape> {
 }
 
 function openModel<E extends EventShape>(of: Starting<E>): OpenModel {
-  const { held, config, hooks, ends } = of
+  const { held, config, hooks, ends, runs, hot } = of
   const { clock } = config
   const definition = of.definition as unknown as Projection<E>
-  let handle: ProjectionHandle | undefined
   let refusal: unknown
-  try {
-    handle = startHandle(of)
-  } catch (error) {
-    refusal = error
+  const started = (how: ModelRun) => startModel(held.store, definition, { clock }, how)
+  const own = (how: ModelRun) => {
+    const handle = started(how)
+    ends.push(() => handle.stop())
+    return handle
   }
+  const shared = () => {
+    const check: ModelRun['check'] =
+      __DEV__ && hot
+        ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(of.definition)) }, outdated)
+        : undefined
+    const share = shareRun(held, of.name, of.definition, () => started({ runs, check }))
+    ends.push(() => share.release())
+    return share.handle
+  }
+  const start = () => {
+    try {
+      return runs ? shared() : own({ runs })
+    } catch (error) {
+      refusal = error
+      return own({ runs, refusal })
+    }
+  }
+  const handle = start()
   const view = attempts<OpenView<Tables>>(hooks, async () => {
     if (refusal !== undefined) throw refusal
     return openView(held.store, definition, clock)
   })
   ends.push(async () => (await view.end())?.close())
   view.want()
-  if (handle !== undefined) ends.push(tellFaults(handle.status, hooks))
-  return {
-    definition: of.definition,
-    view,
-    status: handle?.status ?? faultedStatus(refusal),
-    handle() {
-      if (handle === undefined) throw refusal
-      return handle
-    },
-  }
-}
-
-function startHandle<E extends EventShape>({
-  held,
-  name,
-  definition,
-  config,
-  runs,
-  ends,
-  hot,
-}: Starting<E>): ProjectionHandle {
-  const { clock } = config
-  const mine = definition as unknown as Projection<E>
-  if (!runs) {
-    const handle = startModel(held.store, mine, { clock }, { runs })
-    ends.push(() => handle.stop())
-    return handle
-  }
-  const check: ModelRun['check'] =
-    __DEV__ && hot
-      ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(definition)) }, outdated)
-      : undefined
-  const share = shareRun(held, name, definition, () => startModel(held.store, mine, { clock }, { runs, check }))
-  ends.push(() => share.release())
-  return share.handle
+  ends.push(tellFaults(handle.status, hooks))
+  return { view, handle, definition: of.definition }
 }
 
 /** Tells each fault of a projection once. Returns how to stop that. */
@@ -159,15 +141,4 @@ function tellFaults(status: StatusStore<ProjectionStatus>, { failed }: AttemptHo
   }
   look()
   return status.subscribe(look)
-}
-
-/** Of a model that this app does not run. */
-function faultedStatus(lastError: unknown): StatusStore<ProjectionStatus> {
-  const status: ProjectionStatus = Object.freeze({
-    ...nothingKnown,
-    phase: 'faulted',
-    message: messageOf(lastError),
-    lastError,
-  })
-  return { getSnapshot: () => status, getServerSnapshot: () => nothingKnown, subscribe: () => () => {} }
 }

@@ -15,7 +15,8 @@ import { tell } from '../platform/tasks.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
 import { equal } from '../read-model/equal.js'
 import { nothingKnown } from '../running/status-keeper.js'
-import type { ProjectionStatus, StatusStore } from '../running/status.js'
+import type { ProjectionHandle } from '../running/handle.js'
+import type { StatusStore } from '../running/status.js'
 import { AppCore } from './app-core.js'
 import type { StoreReport } from '../reports.js'
 import { appModel, followStatuses } from './app-model.js'
@@ -217,32 +218,21 @@ function statusOf<E extends EventShape>(core: AppCore<E>): StatusStore<AppStatus
   const unknown = Object.fromEntries(Object.keys(core.config.models).map((name) => [name, nothingKnown]))
   const idle = Object.freeze(notOpen('idle', unknown))
   let last = idle
-  const now = (): AppStatus => {
-    const { phase, opened, failure } = core
-    if (opened === undefined) return notOpen(phase === 'open' ? 'opening' : phase, unknown, failure)
-    const models: Record<string, ProjectionStatus> = {}
-    for (const [name, { status }] of opened.models) models[name] = status.getSnapshot()
-    return appStatus(
-      models,
-      Object.fromEntries(opened.projectors.map(({ name, handle }) => [name, handle.status.getSnapshot()])),
-    )
-  }
+  const snapshots = (handles: Iterable<readonly [name: string, of: { readonly handle: ProjectionHandle }]>) =>
+    Object.fromEntries([...handles].map(([name, { handle }]) => [name, handle.status.getSnapshot()]))
+  const projectors = () => (core.opened?.projectors ?? []).map((each) => [each.name, each] as const)
   const getSnapshot = () => {
-    const next = now()
+    const { phase, opened, failure } = core
+    const next =
+      opened === undefined
+        ? notOpen(phase === 'open' ? 'opening' : phase, unknown, failure)
+        : appStatus(snapshots(opened.models), snapshots(projectors()))
     return equal(next, last) ? last : (last = next)
   }
+  const statuses = () => [...(core.opened?.models ?? []), ...projectors()].map(([, { handle }]) => handle.status)
   return {
     getSnapshot,
     getServerSnapshot: () => idle,
-    subscribe: (listener) =>
-      followStatuses(
-        core,
-        () => [
-          ...[...(core.opened?.models.values() ?? [])].map(({ status }) => status),
-          ...(core.opened?.projectors ?? []).map(({ handle }) => handle.status),
-        ],
-        getSnapshot,
-        listener,
-      ),
+    subscribe: (listener) => followStatuses(core, statuses, getSnapshot, listener),
   }
 }

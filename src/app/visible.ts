@@ -25,7 +25,7 @@ export async function becomesVisible<E extends EventShape>(
 }
 
 async function isVisible(model: OpenModel, position: number, timeout: number, clock: Clock): Promise<boolean> {
-  await model.handle().caughtUp(position, { timeout })
+  await model.handle.caughtUp(position, { timeout })
   const shown = model.view
     .value()
     ?.published(position)

@@ -79,6 +79,8 @@ export const startModel = <E extends EventShape>(
 export interface ModelRun {
   /** Otherwise the handle only follows what other contexts do. */
   readonly runs: boolean
+  /** Why it is faulted from the start, and never joined to its store. @default it is not */
+  readonly refusal?: unknown
   /** Comes before each try to lead. `outdated` says that newer code is open. */
   readonly check?: ((outdated: () => void) => LeadCheck) | undefined
 }
@@ -89,7 +91,7 @@ function started<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
-  { runs, check }: ModelRun = { runs: true },
+  { runs, check, refusal }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -99,7 +101,11 @@ function started<E extends EventShape, C>(
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
   const mayLead = check?.(() => status.outdated())
-  const joining = new Joining<E>(() => attach(projector, store, options, mayLead), stopping, restart)
+  const joining = new Joining<E>(
+    () => (refusal === undefined ? attach(projector, store, options, mayLead) : Promise.reject(refusal)),
+    stopping,
+    restart,
+  )
   const watch = new StatusWatch<E>(store, status, clock, stopping, () => joining.attached, restart)
   const { look } = watch
   const owner = newOwner()
