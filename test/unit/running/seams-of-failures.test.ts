@@ -16,6 +16,7 @@ import { MemoryReadModels } from '../../../src/read-model/memory/memory-storage.
 import { readModelTarget } from '../../../src/running/read-model-target.js'
 import { emptyState, rebuildStarted } from '../../../src/read-model/state.js'
 import { packStampOf } from '../../../src/read-model/indexeddb/pack-memory.js'
+import { storeInternals } from '../../../src/log/open.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import {
   added,
@@ -325,8 +326,9 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
   )
   await clock.runUntil(projection.caughtUp(3))
   slow = true
-  // The poll of the handle begins its look before the rebuild.
-  await clock.advance(5_000)
+  // A hint makes the handle begin its look before the rebuild.
+  storeInternals(store).signals.post({ kind: 'control', projection: 'model@1' })
+  await clock.advance(0)
   expect(heads).toHaveLength(1)
   slow = false
   rebuilding = true
