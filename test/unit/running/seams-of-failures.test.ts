@@ -326,7 +326,7 @@ test('N24: a look that began before a rebuild does not end it in the status, so 
   await clock.runUntil(projection.caughtUp(3))
   slow = true
   // The poll of the handle begins its look before the rebuild.
-  await clock.advance(2_000)
+  await clock.advance(5_000)
   expect(heads).toHaveLength(1)
   slow = false
   rebuilding = true

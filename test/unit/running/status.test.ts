@@ -250,7 +250,7 @@ test('who waits for a leader says why nothing is known of it, until something is
     head: 0,
   })
   works = true
-  await clock.advance(2_500)
+  await clock.advance(5_500)
   expect(projection.status.getSnapshot()).toMatchObject({ phase: 'standby', head: 1 })
   expect(projection.status.getSnapshot()).not.toHaveProperty('message')
   expect(projection.status.getSnapshot()).not.toHaveProperty('lastError')
