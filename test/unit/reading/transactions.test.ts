@@ -61,7 +61,7 @@ async function opened(rows: number) {
     await projection.stop()
     await store.close()
   }
-  return { clock, store, view, put, show, told, transactions, close }
+  return { clock, store, projection, view, put, show, told, transactions, close }
 }
 
 test('of 500 rows on screen one changes: an append, a commit and one read, and one snapshot', async () => {
@@ -177,5 +177,43 @@ test('two views and many queries share looks, and what they ask in one turn is o
   // One look at the read model for all, and two of the run: at the log, and every other time at its state.
   expect(transactions).toHaveBeenCalledTimes(3)
   await other.close()
+  await close()
+})
+
+test('a change during a run is held against what that run read, not against the answer before it', async () => {
+  const { store, view, projection, show, close } = await opened(0)
+  const put = async (id: number, rank: number) => {
+    const { position } = await store.append('s', events.Put({ id, rank }))
+    await projection.caughtUp(position)
+  }
+  for (const id of [0, 1, 2]) await put(id, id)
+  let held: Promise<void> | undefined
+  let runs = 0
+  const live = view.live(['held'], async ({ rows }) => {
+    const found = await rows.getAll({ index: 'byRank', limit: 2 })
+    runs += 1
+    await held
+    return found.map(({ id, rank }) => [id, rank])
+  })
+  await show([live])
+  expect(live.getSnapshot()).toMatchObject({
+    data: [
+      [0, 0],
+      [1, 1],
+    ],
+  })
+  let release = () => {}
+  held = new Promise((resolve) => (release = resolve))
+  runs = 0
+  // The second row goes, so that the run finds the third.
+  await put(1, 9)
+  await vi.waitFor(() => expect(runs).toBe(1))
+  // Behind the last row of the answer before.
+  await put(2, 5)
+  release()
+  expect(await live.ready()).toEqual([
+    [0, 0],
+    [2, 5],
+  ])
   await close()
 })
