@@ -11,6 +11,7 @@ import {
   type LiveQuery,
 } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { storeInternals } from '../../../src/log/open.js'
 import { openView } from '../../../src/reading/read-model-view.js'
 
 afterEach(() => void vi.restoreAllMocks())
@@ -85,7 +86,7 @@ test('500 rows are read in one transaction when they are first shown, and when n
   expect(transactions).toHaveBeenCalledTimes(1)
   await show(queries)
   // Another tab commits, and its hint is lost.
-  const { signals } = (await import('../../../src/log/open.js')).storeInternals(store)
+  const { signals } = storeInternals(store)
   vi.spyOn(signals, 'post').mockImplementation(() => {})
   await store.append('s', events.Put({ id: 3, rank: 1 }))
   await clock.advance(5_000)
@@ -215,5 +216,52 @@ test('a change during a run is held against what that run read, not against the 
     [0, 0],
     [2, 5],
   ])
+  await close()
+})
+
+/** A follower with 1,000 queries at rest. The leader hears nothing of it, and its clock does not move: it is frozen. */
+async function following() {
+  const name = `ranks-${crypto.randomUUID()}`
+  const [led, followed] = [virtualClock(), virtualClock()]
+  vi.stubGlobal('BroadcastChannel', undefined)
+  const leading = await openEventStore({ name, events })
+  vi.unstubAllGlobals()
+  const store = await openEventStore({ name, events })
+  const leader = startProjection(leading, ranks, { clock: led })
+  const { position } = await leading.append('s', events.Put({ id: 1, rank: 0 }))
+  await led.runUntil(leader.caughtUp(position))
+  const follower = startProjection(store, ranks, { clock: followed })
+  await followed.runUntil(follower.caughtUp(position))
+  const view = await openReadModel(store, ranks, { clock: followed })
+  for (let id = 0; id < 1_000; id += 1) view.rows.liveRow(id).subscribe(() => {})
+  await followed.advance(30_000)
+  expect(follower.status.getSnapshot()).toMatchObject({ phase: 'standby', leader: false })
+  const isLeading = () => follower.status.getSnapshot().leader
+  const close = async () => {
+    await view.close()
+    for (const each of [follower, leader]) await each.stop()
+    for (const each of [store, leading]) await each.close()
+  }
+  return { leading, store, followed, isLeading, close }
+}
+
+test('a follower with 1,000 queries at rest: four reads in ten seconds, of the state and of the head', async () => {
+  const { followed, close } = await following()
+  const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  await followed.advance(10_000)
+  expect(transactions).toHaveBeenCalledTimes(4)
+  await close()
+})
+
+test.for([
+  ['six seconds after an append that it hears of', true, 6_000],
+  ['as long after the next look, if no hint arrives', false, 5_000 + 6_000],
+] as const)('a follower at rest works for a leader that is frozen, %s', async ([, isHeard, within]) => {
+  const { leading, store, followed, isLeading, close } = await following()
+  // What the leader appends wakes it up.
+  if (!isHeard) vi.spyOn(storeInternals(leading).signals, 'post').mockReturnValue()
+  await (isHeard ? store : leading).append('s', events.Put({ id: 1, rank: 7 }))
+  await followed.advance(within)
+  expect(isLeading()).toBe(true)
   await close()
 })
