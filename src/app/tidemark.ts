@@ -19,12 +19,12 @@ import type { ProjectionHandle } from '../running/handle.js'
 import type { StatusStore } from '../running/status.js'
 import { AppCore } from './app-core.js'
 import type { StoreReport } from '../reports.js'
-import { appModel, followStatuses } from './app-model.js'
+import { appModel, storeOf, whileOpen } from './app-model.js'
 import { appStatus, notOpen, type AppStatus } from './app-status.js'
 import type { AppModel, AppOptions, CatchUpOptions, Models, TidemarkApp, UntilOptions } from './app-types.js'
 import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
-import type { AppConfig } from './open-app.js'
+import type { AppConfig, Opened } from './open-app.js'
 import { becomesVisible } from './visible.js'
 
 /**
@@ -135,7 +135,8 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     read: iterates('read'),
     readStream: iterates('readStream'),
     follow: iterates('follow'),
-    observe: (listener: (report: StoreReport) => void) => observe(core, listener),
+    observe: (listener: (report: StoreReport) => void) =>
+      whileOpen(core, core.watching.add, ({ store }) => [store.observe(listener)]),
     append(...given: readonly unknown[]) {
       const at = typeof given[0] === 'string' ? 2 : 1
       return write(
@@ -143,7 +144,7 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
         given[at] as UntilOptions | undefined,
         (store, options) =>
           store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
-        () => typesOf(at === 2 ? [{ events: [given[1]].flat() }] : [given[0]].flat()),
+        () => (at === 2 ? [{ events: given[1] }] : [given[0]].flat()) as readonly Write[],
       )
     },
     execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
@@ -151,7 +152,7 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
         core,
         given,
         (store, options) => execute(store, command, options),
-        (result) => typesOf([result]),
+        (result) => [result as Write],
       ),
   }
 }
@@ -161,7 +162,7 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   core: AppCore<E>,
   given: O | undefined,
   act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
-  types: (result: R) => ReadonlySet<string>,
+  writes: (result: R) => readonly Write[],
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
@@ -174,16 +175,14 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   const { position } = result as { readonly position?: number }
   // A command that was refused has no position.
   if (until === 'stored' || position === undefined) return result
-  return { ...result, visible: await becomesVisible(opened, types(result), position, timeout, core.config.clock) }
+  const types = new Set(writes(result).flatMap(({ events }) => [events].flat().map(({ type }) => type)))
+  return { ...result, visible: await becomesVisible(opened, types, position, timeout, core.config.clock) }
 }
 
-/** The types of the events of writes. */
-const typesOf = (writes: readonly unknown[]): ReadonlySet<string> =>
-  new Set(
-    (writes as readonly { readonly events: readonly EventShape[] }[]).flatMap(({ events }) =>
-      events.map(({ type }) => type),
-    ),
-  )
+/** What was written, as far as it matters here. */
+interface Write {
+  readonly events: EventShape | readonly EventShape[]
+}
 
 /** What is iterated once the store is open. */
 async function* later<E extends EventShape>(
@@ -195,44 +194,21 @@ async function* later<E extends EventShape>(
   yield* (await core.use()).store[method](first, second)
 }
 
-/** Observes each store that the app opens. */
-function observe<E extends EventShape>(core: AppCore<E>, listener: (report: StoreReport) => void): () => void {
-  let observed: TidemarkStore<E> | undefined
-  let stop: (() => void) | undefined
-  const look = () => {
-    const store = core.opened?.store
-    if (store === observed) return
-    stop?.()
-    observed = store
-    stop = store?.observe(listener)
-  }
-  const unwatch = core.watching.add(look)
-  look()
-  return () => {
-    unwatch()
-    stop?.()
-  }
-}
-
 function statusOf<E extends EventShape>(core: AppCore<E>): StatusStore<AppStatus> {
   const unknown = Object.fromEntries(Object.keys(core.config.models).map((name) => [name, nothingKnown]))
   const idle = Object.freeze(notOpen('idle', unknown))
   let last = idle
   const snapshots = (handles: Iterable<readonly [name: string, of: { readonly handle: ProjectionHandle }]>) =>
     Object.fromEntries([...handles].map(([name, { handle }]) => [name, handle.status.getSnapshot()]))
-  const projectors = () => (core.opened?.projectors ?? []).map((each) => [each.name, each] as const)
   const getSnapshot = () => {
     const { phase, opened, failure } = core
     const next =
       opened === undefined
         ? notOpen(phase === 'open' ? 'opening' : phase, unknown, failure)
-        : appStatus(snapshots(opened.models), snapshots(projectors()))
+        : appStatus(snapshots(opened.models), snapshots(opened.projectors))
     return equal(next, last) ? last : (last = next)
   }
-  const statuses = () => [...(core.opened?.models ?? []), ...projectors()].map(([, { handle }]) => handle.status)
-  return {
-    getSnapshot,
-    getServerSnapshot: () => idle,
-    subscribe: (listener) => followStatuses(core, statuses, getSnapshot, listener),
-  }
+  const statuses = ({ models, projectors }: Opened<E>) =>
+    [...models, ...projectors].map(([, { handle }]) => handle.status)
+  return storeOf(core, idle, getSnapshot, statuses)
 }
