@@ -404,13 +404,16 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         const clock = virtualClock()
         const shop = tidemark({ name: newName(), events, models: { slow }, clock, ...(open && { open }) })
         await clock.runUntil(shop.ready())
-        const began = clock.monotonic()
+        // From the moment at which it is stored: while an engine stores, other timers of this clock fire.
+        let stored = 0
+        shop.observe(({ type }) => type === 'appended' && (stored = clock.monotonic()))
+        const waited = () => clock.monotonic() - stored
         const result = await clock.runUntil(shop.append('s', add('A1'), { until: 'visible' }))
         expect(result).toMatchObject({ position: 1, visible: false })
-        expect(clock.monotonic() - began).toBe(5_000)
+        expect(waited()).toBe(5_000)
         const quick = await clock.runUntil(shop.append('s', add('A1'), { until: 'visible', timeout: 200 }))
         expect(quick).toMatchObject({ position: 2, visible: false })
-        expect(clock.monotonic() - began).toBe(5_200)
+        expect(waited()).toBe(200)
         release()
         await clock.runUntil(shop.close())
       })
