@@ -93,11 +93,44 @@ const isOfNews = ({ to, changes }: News, { at }: Made): boolean =>
 /** Whether a read may have another result since. */
 const concerns = (news: News, read: Made): boolean => !isOfNews(news, read) && touches(read, news.changes)
 
-export function modelQuery<T extends Tables, V>(
+/**
+ * Runs the query until all that it read belongs to one commit; nothing if that does not succeed.
+ *
+ * @param begun called with each try
+ */
+async function ofOneCommit<T extends Tables, V>(
   tables: T,
   query: ModelQuery<T, V>,
-  { engine, ask, onEnd, end }: QueryPorts,
-): LiveSource<V> {
+  { engine, ask }: QueryPorts,
+  before: Rows,
+  again: () => void,
+  begun: (one: Attempt) => void,
+): Promise<{ readonly data: V; readonly rows: Rows; readonly state: StateRow } | undefined> {
+  /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
+  let known: Known[] = []
+  for (let tries = 1; ; tries += 1) {
+    const one: Attempt = { asked: [], reads: [], rows: new Map(), states: new Map() }
+    begun(one)
+    const put = asker(tables, ask, known, before, one)
+    const run = async () => query(readers(tables, put), async (...question) => (await put(...question)).value, again)
+    const outcome = await run().then(
+      (data) => ({ data }),
+      (error: unknown) => ({ error }),
+    )
+    if (one.states.size < 2) {
+      if ('error' in outcome) throw outcome.error
+      const state = [...one.states.values()][0] ?? (await engine.ask([])).state
+      return { data: outcome.data, rows: one.rows, state }
+    }
+    // What it threw may come of reads that do not belong together.
+    if (tries === maxTries) return undefined
+    const { values, state } = await engine.ask(one.asked)
+    known = one.asked.map((asked, at) => ({ ...asked, answer: { value: values[at], state } }))
+  }
+}
+
+export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, V>, ports: QueryPorts): LiveSource<V> {
+  const { engine, onEnd, end } = ports
   /** What the last run was made of, and what readers saw then: the latter only if it came to an answer. */
   let last: { readonly reads: readonly Made[]; readonly at: Seen | undefined } | undefined
   /** A commit touched what the last run read. */
@@ -127,34 +160,15 @@ export function modelQuery<T extends Tables, V>(
     if (mine.some(isTouchedBy)) changed()
   }
   const evaluate = async (mine: News[]): Promise<LiveAnswer<V> | undefined> => {
-    /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
-    let known: Known[] = []
-    for (let tries = 1; ; tries += 1) {
-      const one: Attempt = { asked: [], reads: [], rows: new Map(), states: new Map() }
+    const begun = (one: Attempt) => {
       if (held === mine) reads = one.reads
-      const put = asker(tables, ask, known, rows, one)
-      const run = async () =>
-        query(
-          readers(tables, put),
-          async (...question) => (await put(...question)).value,
-          () => changed(),
-        )
-      const outcome = await run().then(
-        (data) => ({ data }),
-        (error: unknown) => ({ error }),
-      )
-      if (one.states.size < 2) {
-        if ('error' in outcome) throw outcome.error
-        const state = [...one.states.values()][0] ?? (await engine.ask([])).state
-        if (held === mine) rows = one.rows
-        finish(mine, state)
-        return { data: outcome.data, position: state.position, isShared: true }
-      }
-      // What it threw may come of reads that do not belong together.
-      if (tries === maxTries) return undefined
-      const { values, state } = await engine.ask(one.asked)
-      known = one.asked.map((asked, at) => ({ ...asked, answer: { value: values[at], state } }))
     }
+    const found = await ofOneCommit(tables, query, ports, rows, () => changed(), begun)
+    if (found === undefined) return undefined
+    const { data, state } = found
+    if (held === mine) rows = found.rows
+    finish(mine, state)
+    return { data, position: state.position, isShared: true }
   }
   return {
     end,

@@ -356,8 +356,8 @@ export default [
   {
     id: 'run-3',
     file: 'src/reading/model-query.ts',
-    find: "      if (one.states.size < 2) {\n        if ('error' in outcome) throw outcome.error\n",
-    replace: "      if ('error' in outcome) throw outcome.error\n      if (one.states.size < 2) {\n",
+    find: "    if (one.states.size < 2) {\n      if ('error' in outcome) throw outcome.error\n",
+    replace: "    if ('error' in outcome) throw outcome.error\n    if (one.states.size < 2) {\n",
     tests: ['test/unit/reading/runs.test.ts'],
     breaks: 'what a run throws over reads of two commits is shown as an error',
   },
