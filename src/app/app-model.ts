@@ -23,6 +23,7 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
   const source: LazySource<OpenView<Tables>> = {
     view: () => opened()?.view.value(),
     use: view,
+    of: () => core.of,
     follow: (listener) => core.follow(listener),
     failure: () => core.failure ?? opened()?.view.error(),
     failed: core.failed,
@@ -68,7 +69,10 @@ function lazyStatus<E extends EventShape>(
   }
 }
 
-/** Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. */
+/**
+ * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before it
+ * returns: the listener may want to unsubscribe.
+ */
 export function followStatuses<E extends EventShape>(
   core: AppCore<E>,
   statuses: () => readonly (StatusStore<ProjectionStatus> | undefined)[],
@@ -78,9 +82,10 @@ export function followStatuses<E extends EventShape>(
   let shown = getSnapshot()
   let followed: unknown
   const undo: (() => void)[] = []
+  let mayTell = false
   const tell = () => {
     const next = getSnapshot()
-    if (next === shown) return
+    if (!mayTell || next === shown) return
     shown = next
     listener()
   }
@@ -94,7 +99,14 @@ export function followStatuses<E extends EventShape>(
   }
   const unfollow = core.follow(follow)
   follow()
+  let isOver = false
+  queueMicrotask(() => {
+    mayTell = !isOver
+    tell()
+  })
   return () => {
+    isOver = true
+    mayTell = false
     unfollow()
     for (const each of undo.splice(0)) each()
   }

@@ -4,6 +4,7 @@ import type { Command, Decision } from '../commands/command.js'
 import { InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import { openEventStore, type TidemarkStore } from '../log/open.js'
 import { assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
@@ -136,14 +137,18 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     readStream: iterates('readStream'),
     follow: iterates('follow'),
     observe: (listener: (report: StoreReport) => void) => observe(core, listener),
-    append(...given: readonly unknown[]) {
+    append(...asked: readonly unknown[]) {
+      const given = core.opened === undefined ? copied(asked) : asked
       const at = typeof given[0] === 'string' ? 2 : 1
+      const until = given[at] as UntilOptions | undefined
+      // Now: the caller may use its objects for something else.
+      const types = until?.until === 'visible' ? typesGiven(at === 2 ? [{ events: given[1] }] : given[0]) : undefined
       return write(
         core,
-        given[at] as UntilOptions | undefined,
+        until,
         (store, options) =>
           store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
-        () => typesOf(at === 2 ? [{ events: [given[1]].flat() }] : [given[0]].flat()),
+        () => types ?? new Set(),
       )
     },
     execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
@@ -184,6 +189,24 @@ const typesOf = (writes: readonly unknown[]): ReadonlySet<string> =>
       events.map(({ type }) => type),
     ),
   )
+
+/** The same of what is given to be appended; of what cannot be read, which the store refuses, none. */
+function typesGiven(writes: unknown): ReadonlySet<string> {
+  try {
+    return typesOf([writes].flat().map((write) => ({ events: [(write as { events: unknown }).events].flat() })))
+  } catch {
+    return new Set()
+  }
+}
+
+/** What is to be appended once the store is open. What cannot be copied stays as it is, and the store refuses it. */
+function copied(given: readonly unknown[]): readonly unknown[] {
+  try {
+    return freshCopy(given)
+  } catch {
+    return given
+  }
+}
 
 /** What is iterated once the store is open. */
 async function* later<E extends EventShape>(
