@@ -171,7 +171,7 @@ export const budgets = [
 export const appLayer = {
   names: 'tidemark',
   over: `${core}, runProjection, execute`,
-  budget: kib(3.25),
+  budget: kib(3),
   aim: kib(3),
 }
 

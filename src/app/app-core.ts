@@ -6,7 +6,7 @@ import { say } from '../messages.js'
 import { assertAvailable, isMissing } from '../platform/indexeddb.js'
 import { listenerSet } from '../platform/listeners.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
-import { startApp, type AppConfig, type Opened } from './open-app.js'
+import { startApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
 import { joinApps, nextApp, type OpenApp } from './take-over.js'
 
 export class AppCore<E extends EventShape> {
@@ -154,22 +154,26 @@ export class AppCore<E extends EventShape> {
     const name = typeof config.name === 'function' ? config.name() : config.name
     await this.#ends
     const { events, durability } = config
-    const joined = __DEV__ && this.#entry ? await joinApps(name, this.#entry) : undefined
-    try {
+    const start = async (hot?: HotRun) => {
       if (this.#closed !== undefined) throw this.#closed
       const store = await config.open({ name, events, ...(durability !== undefined && { durability }) })
-      const opened = startApp(store, config, hooks, joined?.run)
+      return startApp(store, config, hooks, hot)
+    }
+    if (__DEV__ && this.#entry) {
+      const { leave, run } = await joinApps(name, this.#entry)
+      const opened = await start(run).catch((error: unknown) => {
+        leave()
+        throw error
+      })
       return {
         ...opened,
-        async close() {
-          if (__DEV__) joined?.leave()
-          await opened.close()
+        close() {
+          leave()
+          return opened.close()
         },
       }
-    } catch (error) {
-      if (__DEV__) joined?.leave()
-      throw error
     }
+    return start()
   }
 }
 

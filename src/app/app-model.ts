@@ -9,7 +9,7 @@ import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import type { AppCore } from './app-core.js'
 import type { AppModel } from './app-types.js'
 import { lazyLive, type LazySource } from './lazy-live.js'
-import type { OpenModel } from './open-app.js'
+import type { Opened, OpenModel } from './open-app.js'
 
 export function appModel<E extends EventShape>(core: AppCore<E>, name: string, definition: Projection): AppModel {
   const opened = (): OpenModel | undefined => core.opened?.models.get(name)
@@ -38,7 +38,8 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
     core.config.clock,
   )
   core.ended.add(close)
-  const members: Omit<ReadModelView<Tables> & ProjectionHandle, 'close' | 'stop' | typeof Symbol.asyncDispose> = {
+  return {
+    ...tables,
     tables,
     live,
     position: async () => (await view()).position(),
@@ -51,8 +52,10 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
     async *deadLetters() {
       yield* (await handle()).deadLetters()
     },
-  }
-  return { ...tables, ...members } as AppModel
+  } satisfies Omit<
+    ReadModelView<Tables> & ProjectionHandle,
+    'close' | 'stop' | typeof Symbol.asyncDispose
+  > as unknown as AppModel
 }
 
 /** The status of a model: that of its projection, once it is started. */
@@ -61,53 +64,86 @@ function lazyStatus<E extends EventShape>(
   opened: () => OpenModel | undefined,
 ): StatusStore<ProjectionStatus> {
   const stopped: ProjectionStatus = Object.freeze({ ...nothingKnown, phase: 'stopped' })
-  const getSnapshot = () => opened()?.handle.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown)
+  return storeOf(
+    core,
+    nothingKnown,
+    () => opened()?.handle.status.getSnapshot() ?? (core.phase === 'closed' ? stopped : nothingKnown),
+    () => [opened()?.handle.status],
+  )
+}
+
+/**
+ * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before
+ * `subscribe` returns: the listener may want to unsubscribe.
+ */
+export function storeOf<E extends EventShape, S>(
+  core: AppCore<E>,
+  unknown: S,
+  getSnapshot: () => S,
+  statuses: (opened: Opened<E>) => readonly (StatusStore<ProjectionStatus> | undefined)[],
+): StatusStore<S> {
   return {
     getSnapshot,
-    getServerSnapshot: () => nothingKnown,
-    subscribe: (listener) => followStatuses(core, () => [opened()?.handle.status], getSnapshot, listener),
+    getServerSnapshot: () => unknown,
+    subscribe(listener) {
+      let shown = getSnapshot()
+      let mayTell = false
+      let isOver = false
+      const tell = () => {
+        const next = getSnapshot()
+        if (!mayTell || next === shown) return
+        shown = next
+        listener()
+      }
+      const unfollow = whileOpen(
+        core,
+        (follow) => core.follow(follow),
+        (opened) => statuses(opened).map((status) => status?.subscribe(tell)),
+        tell,
+      )
+      queueMicrotask(() => {
+        mayTell = !isOver
+        tell()
+      })
+      return () => {
+        isOver = true
+        mayTell = false
+        unfollow()
+      }
+    },
   }
 }
 
 /**
- * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before it
- * returns: the listener may want to unsubscribe.
+ * Attaches something to what is open, whatever is open.
+ *
+ * @param attach returns how to detach it
+ * @param looked called after each look
+ * @returns how to end that
  */
-export function followStatuses<E extends EventShape>(
+export function whileOpen<E extends EventShape>(
   core: AppCore<E>,
-  statuses: () => readonly (StatusStore<ProjectionStatus> | undefined)[],
-  getSnapshot: () => unknown,
-  listener: () => void,
+  watch: (look: () => void) => () => void,
+  attach: (opened: Opened<E>) => readonly ((() => void) | undefined)[],
+  looked?: () => void,
 ): () => void {
-  let shown = getSnapshot()
-  let followed: unknown
-  const undo: (() => void)[] = []
-  let mayTell = false
-  const tell = () => {
-    const next = getSnapshot()
-    if (!mayTell || next === shown) return
-    shown = next
-    listener()
+  let of: Opened<E> | undefined
+  let undo: readonly ((() => void) | undefined)[] = []
+  const detach = () => {
+    for (const each of undo) each?.()
   }
-  const follow = () => {
-    if (followed !== core.opened) {
-      followed = core.opened
-      for (const each of undo.splice(0)) each()
-      for (const status of statuses()) if (status !== undefined) undo.push(status.subscribe(tell))
+  const look = () => {
+    if (of !== core.opened) {
+      detach()
+      of = core.opened
+      undo = of === undefined ? [] : attach(of)
     }
-    tell()
+    looked?.()
   }
-  const unfollow = core.follow(follow)
-  follow()
-  let isOver = false
-  queueMicrotask(() => {
-    mayTell = !isOver
-    tell()
-  })
+  const unwatch = watch(look)
+  look()
   return () => {
-    isOver = true
-    mayTell = false
-    unfollow()
-    for (const each of undo.splice(0)) each()
+    unwatch()
+    detach()
   }
 }

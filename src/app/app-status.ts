@@ -28,22 +28,14 @@ export interface AppStatus<Name extends string = string> {
 /** From the worst. */
 const ranks = ['stalled', 'opening', 'behind', 'live'] as const
 
+/** A projection in one of these phases does not move. */
+const still: readonly ProjectionStatus['phase'][] = ['stalled', 'not-running', 'paused', 'faulted', 'stopped']
+
 /** What a projection's status means for an app. */
 export function appPhaseOf({ phase, behind, rebuilding }: ProjectionStatus): (typeof ranks)[number] {
-  switch (phase) {
-    case 'stalled':
-    case 'not-running':
-    case 'paused':
-    case 'faulted':
-    case 'stopped':
-      return 'stalled'
-    case 'starting':
-      return 'opening'
-    case 'retrying':
-      return 'behind'
-    default:
-      return behind > 0 || rebuilding !== undefined ? 'behind' : 'live'
-  }
+  if (still.includes(phase)) return 'stalled'
+  if (phase === 'starting') return 'opening'
+  return phase === 'retrying' || behind > 0 || rebuilding !== undefined ? 'behind' : 'live'
 }
 
 /** The status of an app whose store is open. `others`: of plain projectors, by name. */
@@ -51,16 +43,13 @@ export function appStatus(
   models: { readonly [name: string]: ProjectionStatus },
   others: { readonly [name: string]: ProjectionStatus } = {},
 ): AppStatus {
-  let worst: readonly [name: string, status: ProjectionStatus] | undefined
   const rank = (status: ProjectionStatus) => ranks.indexOf(appPhaseOf(status))
-  for (const each of [...Object.entries(models), ...Object.entries(others)]) {
-    const by = worst === undefined ? -1 : rank(each[1]) - rank(worst[1]) || worst[1].behind - each[1].behind
-    if (by < 0) worst = each
-  }
-  const [model, status] = worst ?? []
-  const phase = status === undefined ? 'live' : appPhaseOf(status)
-  if (status === undefined || model === undefined || phase === 'live') return { phase: 'live', behind: 0, models }
-  const { behind, message, lastError: error } = status
+  const [worst] = [...Object.entries(models), ...Object.entries(others)].sort(
+    ([, one], [, other]) => rank(one) - rank(other) || other.behind - one.behind,
+  )
+  const phase = worst ? appPhaseOf(worst[1]) : 'live'
+  if (worst === undefined || phase === 'live') return { phase: 'live', behind: 0, models }
+  const [model, { behind, message, lastError: error }] = worst
   return {
     phase,
     behind,

@@ -13,7 +13,7 @@ export async function catchUp<E extends EventShape>(
 ): Promise<void> {
   const end = clock.monotonic() + maxTime
   let events = maxEvents
-  const errors: unknown[] = []
+  let failure: { readonly error: unknown } | undefined
   for (const projector of [...Object.values(models), ...projectors]) {
     const left = end - clock.monotonic()
     if (signal?.aborted === true || events <= 0 || left < 0) break
@@ -22,8 +22,8 @@ export async function catchUp<E extends EventShape>(
       events -= (await runProjection(store, projector as unknown as Projection<E>, options)).applied
     } catch (error) {
       // Another context, or this one, does the work.
-      if (!hasCode(error, 'already-running')) errors.push(error)
+      if (!hasCode(error, 'already-running')) failure ??= { error }
     }
   }
-  if (errors.length > 0) throw errors[0]
+  if (failure !== undefined) throw failure.error
 }

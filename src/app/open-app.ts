@@ -4,6 +4,7 @@ import type { EventShape } from '../events/event.js'
 import type { Durability } from '../log/event-store.js'
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
+import { shares } from '../platform/shares.js'
 import type { Projector } from '../projection/projector.js'
 import type { RunningCode } from '../read-model/code.js'
 import type { Projection, Tables } from '../read-model/define.js'
@@ -14,7 +15,7 @@ import { definitionText } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
-import { heldStore, shareRun, type HeldStore } from './shared-runs.js'
+import { shareRun } from './shared-runs.js'
 
 /** The options of an app, checked and complete. */
 export interface AppConfig<E extends EventShape> {
@@ -45,7 +46,7 @@ export interface Opened<E extends EventShape> {
   readonly store: TidemarkStore<E>
   readonly runs: boolean
   readonly models: ReadonlyMap<string, OpenModel>
-  readonly projectors: readonly { readonly name: string; readonly handle: ProjectionHandle }[]
+  readonly projectors: readonly (readonly [name: string, run: { readonly handle: ProjectionHandle }])[]
   close(): Promise<void>
 }
 
@@ -55,82 +56,64 @@ export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 /** Starts what belongs to a store that was opened. */
 export function startApp<E extends EventShape>(
   store: TidemarkStore<E>,
-  config: AppConfig<E>,
+  { clock, models, projectors, runs: mayRun }: AppConfig<E>,
   hooks: AttemptHooks,
   hot: HotRun | undefined,
 ): Opened<E> {
-  const held = heldStore(store)
-  const letGo = held.hold()
+  const hold = shares(() => store.close())
+  const letGo = hold()
+  const runs = mayRun()
   const ends: (() => unknown)[] = []
-  const runs = config.runs()
-  const models = new Map<string, OpenModel>()
-  for (const [name, definition] of Object.entries(config.models))
-    models.set(name, openModel({ held, name, definition, config, hooks, runs, ends, hot }))
-  const projectors = (runs ? config.projectors : []).map((projector) => {
-    const handle = startProjection(store, projector, { clock: config.clock })
-    ends.push(() => handle.stop(), tellFaults(handle.status, hooks))
-    return { name: projector.name, handle }
-  })
+  const openModel = (name: string, model: Projection): OpenModel => {
+    const definition = model as unknown as Projection<E>
+    let refusal: unknown
+    const started = (how: ModelRun) => startModel(store, definition, { clock }, how)
+    const own = () => {
+      const own = started({ runs, refusal })
+      ends.push(() => own.stop())
+      return own
+    }
+    const shared = () => {
+      const check: ModelRun['check'] =
+        __DEV__ && hot
+          ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(model)) }, outdated)
+          : undefined
+      const share = shareRun(store, hold, name, model, () => started({ runs, check }))
+      ends.push(share.release)
+      return share.handle
+    }
+    const start = () => {
+      try {
+        if (runs) return shared()
+      } catch (error) {
+        refusal = error
+      }
+      return own()
+    }
+    const handle = start()
+    const view = attempts<OpenView<Tables>>(hooks, async () => {
+      if (refusal !== undefined) throw refusal
+      return openView(store, definition, clock)
+    })
+    ends.push(async () => (await view.end())?.close())
+    view.want()
+    ends.push(tellFaults(handle.status, hooks))
+    return { view, handle, definition: model }
+  }
   return {
     store,
     runs,
-    models,
-    projectors,
+    models: new Map(Object.entries(models).map(([name, model]) => [name, openModel(name, model)])),
+    projectors: (runs ? projectors : []).map((projector) => {
+      const handle = startProjection(store, projector, { clock })
+      ends.push(() => handle.stop(), tellFaults(handle.status, hooks))
+      return [projector.name, { handle }]
+    }),
     async close() {
       await Promise.all(ends.splice(0).map((end) => end()))
       await letGo()
     },
   }
-}
-
-interface Starting<E extends EventShape> {
-  readonly held: HeldStore<E>
-  readonly name: string
-  readonly definition: Projection
-  readonly config: AppConfig<E>
-  readonly hooks: AttemptHooks
-  readonly runs: boolean
-  readonly ends: (() => unknown)[]
-  readonly hot: HotRun | undefined
-}
-
-function openModel<E extends EventShape>(of: Starting<E>): OpenModel {
-  const { held, config, hooks, ends, runs, hot } = of
-  const { clock } = config
-  const definition = of.definition as unknown as Projection<E>
-  let refusal: unknown
-  const started = (how: ModelRun) => startModel(held.store, definition, { clock }, how)
-  const own = (how: ModelRun) => {
-    const handle = started(how)
-    ends.push(() => handle.stop())
-    return handle
-  }
-  const shared = () => {
-    const check: ModelRun['check'] =
-      __DEV__ && hot
-        ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(of.definition)) }, outdated)
-        : undefined
-    const share = shareRun(held, of.name, of.definition, () => started({ runs, check }))
-    ends.push(() => share.release())
-    return share.handle
-  }
-  const start = () => {
-    try {
-      return runs ? shared() : own({ runs })
-    } catch (error) {
-      refusal = error
-      return own({ runs, refusal })
-    }
-  }
-  const handle = start()
-  const view = attempts<OpenView<Tables>>(hooks, async () => {
-    if (refusal !== undefined) throw refusal
-    return openView(held.store, definition, clock)
-  })
-  ends.push(async () => (await view.end())?.close())
-  view.want()
-  ends.push(tellFaults(handle.status, hooks))
-  return { view, handle, definition: of.definition }
 }
 
 /** Tells each fault of a projection once. Returns how to stop that. */

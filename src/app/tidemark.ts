@@ -20,12 +20,12 @@ import type { ProjectionHandle } from '../running/handle.js'
 import type { StatusStore } from '../running/status.js'
 import { AppCore } from './app-core.js'
 import type { StoreReport } from '../reports.js'
-import { appModel, followStatuses } from './app-model.js'
+import { appModel, storeOf, whileOpen } from './app-model.js'
 import { appStatus, notOpen, type AppStatus } from './app-status.js'
 import type { AppModel, AppOptions, CatchUpOptions, Models, TidemarkApp, UntilOptions } from './app-types.js'
 import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
-import type { AppConfig } from './open-app.js'
+import type { AppConfig, Opened } from './open-app.js'
 import { becomesVisible } from './visible.js'
 
 /**
@@ -136,28 +136,24 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     read: iterates('read'),
     readStream: iterates('readStream'),
     follow: iterates('follow'),
-    observe: (listener: (report: StoreReport) => void) => observe(core, listener),
+    observe: (listener: (report: StoreReport) => void) =>
+      whileOpen(core, core.watching.add, ({ store }) => [store.observe(listener)]),
     append(...asked: readonly unknown[]) {
       const given = core.opened === undefined ? copied(asked) : asked
       const at = typeof given[0] === 'string' ? 2 : 1
       const until = given[at] as UntilOptions | undefined
       // Now: the caller may use its objects for something else.
-      const types = until?.until === 'visible' ? typesGiven(at === 2 ? [{ events: given[1] }] : given[0]) : undefined
+      const types = until?.until === 'visible' ? typesOf(at === 2 ? { events: given[1] } : given[0]) : none
       return write(
         core,
         until,
         (store, options) =>
           store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
-        () => types ?? new Set(),
+        () => types,
       )
     },
     execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
-      write(
-        core,
-        given,
-        (store, options) => execute(store, command, options),
-        (result) => typesOf([result]),
-      ),
+      write(core, given, (store, options) => execute(store, command, options), typesOf),
   }
 }
 
@@ -166,7 +162,7 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   core: AppCore<E>,
   given: O | undefined,
   act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
-  types: (result: R) => ReadonlySet<string>,
+  typesOf: (result: R) => ReadonlySet<string>,
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
@@ -179,23 +175,18 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   const { position } = result as { readonly position?: number }
   // A command that was refused has no position.
   if (until === 'stored' || position === undefined) return result
-  return { ...result, visible: await becomesVisible(opened, types(result), position, timeout, core.config.clock) }
+  return { ...result, visible: await becomesVisible(opened, typesOf(result), position, timeout, core.config.clock) }
 }
 
-/** The types of the events of writes. */
-const typesOf = (writes: readonly unknown[]): ReadonlySet<string> =>
-  new Set(
-    (writes as readonly { readonly events: readonly EventShape[] }[]).flatMap(({ events }) =>
-      events.map(({ type }) => type),
-    ),
-  )
+const none: ReadonlySet<string> = new Set()
 
-/** The same of what is given to be appended; of what cannot be read, which the store refuses, none. */
-function typesGiven(writes: unknown): ReadonlySet<string> {
+/** The types of the events of one or several writes; of what cannot be read, which the store refuses, none. */
+function typesOf(writes: unknown): ReadonlySet<string> {
   try {
-    return typesOf([writes].flat().map((write) => ({ events: [(write as { events: unknown }).events].flat() })))
+    const events = [writes].flat().flatMap((write) => (write as { events: EventShape | readonly EventShape[] }).events)
+    return new Set(events.map(({ type }) => type))
   } catch {
-    return new Set()
+    return none
   }
 }
 
@@ -218,44 +209,21 @@ async function* later<E extends EventShape>(
   yield* (await core.use()).store[method](first, second)
 }
 
-/** Observes each store that the app opens. */
-function observe<E extends EventShape>(core: AppCore<E>, listener: (report: StoreReport) => void): () => void {
-  let observed: TidemarkStore<E> | undefined
-  let stop: (() => void) | undefined
-  const look = () => {
-    const store = core.opened?.store
-    if (store === observed) return
-    stop?.()
-    observed = store
-    stop = store?.observe(listener)
-  }
-  const unwatch = core.watching.add(look)
-  look()
-  return () => {
-    unwatch()
-    stop?.()
-  }
-}
-
 function statusOf<E extends EventShape>(core: AppCore<E>): StatusStore<AppStatus> {
   const unknown = Object.fromEntries(Object.keys(core.config.models).map((name) => [name, nothingKnown]))
   const idle = Object.freeze(notOpen('idle', unknown))
   let last = idle
   const snapshots = (handles: Iterable<readonly [name: string, of: { readonly handle: ProjectionHandle }]>) =>
     Object.fromEntries([...handles].map(([name, { handle }]) => [name, handle.status.getSnapshot()]))
-  const projectors = () => (core.opened?.projectors ?? []).map((each) => [each.name, each] as const)
   const getSnapshot = () => {
     const { phase, opened, failure } = core
     const next =
       opened === undefined
         ? notOpen(phase === 'open' ? 'opening' : phase, unknown, failure)
-        : appStatus(snapshots(opened.models), snapshots(projectors()))
+        : appStatus(snapshots(opened.models), snapshots(opened.projectors))
     return equal(next, last) ? last : (last = next)
   }
-  const statuses = () => [...(core.opened?.models ?? []), ...projectors()].map(([, { handle }]) => handle.status)
-  return {
-    getSnapshot,
-    getServerSnapshot: () => idle,
-    subscribe: (listener) => followStatuses(core, statuses, getSnapshot, listener),
-  }
+  const statuses = ({ models, projectors }: Opened<E>) =>
+    [...models, ...projectors].map(([, { handle }]) => handle.status)
+  return storeOf(core, idle, getSnapshot, statuses)
 }

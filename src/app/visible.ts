@@ -1,6 +1,6 @@
 /** Waiting until a write is in the rows and on the screen. */
 import type { EventShape } from '../events/event.js'
-import { sleep, type Clock } from '../platform/clock.js'
+import type { Clock } from '../platform/clock.js'
 import type { Opened, OpenModel } from './open-app.js'
 
 /** How long live queries may take to show what is in the rows, ms. */
@@ -20,19 +20,14 @@ export async function becomesVisible<E extends EventShape>(
   const handling = [...models.values()].filter(
     ({ definition }) => definition.filter.types?.some((type) => types.has(type)) ?? types.size > 0,
   )
-  const each = handling.map((model) => isVisible(model, position, timeout, clock).catch(() => false))
-  return (await Promise.all(each)).every(Boolean)
-}
-
-async function isVisible(model: OpenModel, position: number, timeout: number, clock: Clock): Promise<boolean> {
-  await model.handle.caughtUp(position, { timeout })
-  const shown = model.view
-    .value()
-    ?.published(position)
-    .catch(() => {})
-  if (shown === undefined) return true
-  const late = new AbortController()
-  await Promise.race([shown, sleep(clock, publishTime, late.signal)])
-  late.abort()
-  return true
+  const isVisible = async ({ handle, view }: OpenModel): Promise<boolean> => {
+    await handle.caughtUp(position, { timeout })
+    await new Promise<unknown>((resolve) => {
+      const cancel = clock.schedule(publishTime, () => resolve(undefined))
+      Promise.resolve(view.value()?.published(position)).then(resolve, resolve).finally(cancel)
+    })
+    return true
+  }
+  const each = await Promise.all(handling.map((model) => isVisible(model).catch(() => false)))
+  return each.every(Boolean)
 }

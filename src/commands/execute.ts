@@ -7,7 +7,7 @@ import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from
 import { internalsOf } from '../log/open.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { commandRetry, retryPolicy, type RetryOptions } from '../platform/backoff.js'
-import { systemClock, type Clock } from '../platform/clock.js'
+import { sleep, systemClock, type Clock } from '../platform/clock.js'
 import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from './command.js'
 import { commandPipeline, type CommandRetry } from './pipeline.js'
 
@@ -124,6 +124,7 @@ async function run<E extends EventShape, S>(
         break
       case 'sleep':
         await sleep(clock, effect.ms, signal)
+        signal?.throwIfAborted()
         step = pipeline.next({ kind: 'done' })
         break
       case 'next-event':
@@ -134,18 +135,4 @@ async function run<E extends EventShape, S>(
     }
   }
   return step.value as CommandResult<E, never>
-}
-
-function sleep(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      cancel()
-      reject(signal?.reason)
-    }
-    const cancel = clock.schedule(ms, () => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    })
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }

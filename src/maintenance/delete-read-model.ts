@@ -1,5 +1,5 @@
 /** Freeing the space of a read model. */
-import { AlreadyRunningError } from '../errors.js'
+import { AlreadyRunningError, InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import type { EventShape } from '../events/event.js'
 import type { FitsStore, Reads } from '../events/fits.js'
@@ -76,6 +76,8 @@ export async function deleteReadModel<E extends EventShape, T extends Tables>(
 function assertStored(stored: unknown): asserts stored is Pick<StoredReadModel, 'name' | 'version'> {
   onlyKnown(stored ?? null, ['name', 'version', 'position', 'deadLetterCount', 'inUse'], 'projection')
   const { name, version } = stored as StoredReadModel
+  if (name === undefined || version === undefined)
+    throw new InvalidArgumentError('projection', say`must come from defineProjection, or have a name and a version.`)
   projectionName(name)
   wholeNumber(version, 'projection.version', 1)
 }

@@ -154,7 +154,7 @@ function compareEnds(left: unknown, right: unknown, leftOpen = false, rightOpen 
 }
 
 /** Ranges in ascending order and apart from each other, which cover the same keys. */
-export function merged(ranges: readonly KeyRange[]): KeyRange[] {
+function merged(ranges: readonly KeyRange[]): KeyRange[] {
   const inOrder = ranges
     .filter((range) => !isEmptyRange(range))
     .sort((left, right) =>

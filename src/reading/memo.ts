@@ -2,7 +2,7 @@
 import type { Clock } from '../platform/clock.js'
 
 /** How long a query is held after its last use, ms: a render that was thrown away comes back for it. */
-export const heldFor = 30_000
+const heldFor = 30_000
 /** The most queries that are held without a subscriber. */
 const mostHeld = 256
 

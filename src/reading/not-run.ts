@@ -27,11 +27,12 @@ export function runnerCheck<E extends EventShape>(
     const now = clock.monotonic()
     if (still?.position !== position) still = { position, since: now }
     const name = `${store.name}:${key}`
-    if (!__DEV__ || now - still.since < patience || warned.has(name)) return
+    if (now - still.since < patience || warned.has(name)) return
     warned.add(name)
-    console.warn(
-      say`tidemark: events wait for the read model '${key}' of '${store.name}', and no context runs it, so its rows stay as they are. Call startProjection() in one of them, or use tidemark(), which does.`,
-    )
+    if (__DEV__)
+      console.warn(
+        say`tidemark: events wait for the read model '${key}' of '${store.name}', and no context runs it, so its rows stay as they are. Call startProjection() in one of them, or use tidemark(), which does.`,
+      )
   }
   return (state) => {
     if (__DEV__) look(state).catch(() => {})

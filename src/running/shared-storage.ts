@@ -8,6 +8,7 @@ import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
+import { shares } from '../platform/shares.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
@@ -31,8 +32,8 @@ interface SharedStorage {
   readonly storage: ReadModelStorage
   /** What looks at its state, by clock: there is one, but for tests. */
   readonly lookouts: WeakMap<Clock, ModelLookout>
-  users: number
-  end(): void
+  /** Takes a share. */
+  readonly hold: () => () => void
 }
 
 /** What everything in this context shares that reads or runs one read model. */
@@ -95,12 +96,11 @@ function sharedStorage<E extends EventShape>(
   const shared: SharedStorage = {
     storage,
     lookouts: new WeakMap(),
-    users: 0,
-    end() {
+    hold: shares(() => {
       all.delete(key)
       storage.close()
       letGo()
-    },
+    }),
   }
   all.set(key, shared)
   return shared
@@ -124,13 +124,12 @@ function lookoutOf({ storage, lookouts }: SharedStorage, key: string, tap: Tap, 
 function use(shared: SharedStorage, key: string, tap: Tap, release: () => void): ReadModelStorage {
   const label = say`The read model '${key}'`
   let closed = false
-  shared.users += 1
+  const letGo = shared.hold()
   const close = () => {
     if (closed) return
     closed = true
     release()
-    shared.users -= 1
-    if (shared.users === 0) shared.end()
+    letGo()
   }
   return new Proxy(shared.storage, {
     get: (storage, name: keyof ReadModelStorage) => {

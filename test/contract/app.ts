@@ -27,7 +27,7 @@ interface Line {
   readonly quantity: number
 }
 
-export const events = defineEvents<ShopEvent>()
+const events = defineEvents<ShopEvent>()
 const add = (sku: string, quantity = 1) => events.ItemAdded({ sku, quantity })
 const tables = { lines: table<Line>()({ key: 'sku', indexes: { byQuantity: 'quantity' } }) }
 

@@ -1,6 +1,6 @@
 // An edited handler in a real Vite dev server: folded again when it is saved, once, whatever the number of tabs.
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -86,7 +86,7 @@ const test = base.extend<{ app: { url: string; save(file: string, text: string):
       server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
     })
     await server.listen()
-    const { port } = server.httpServer?.address() as AddressInfo
+    const { port } = (server.httpServer as Server).address() as AddressInfo
     // As editors do: a file that is written in place changes twice.
     const save = async (file: string, text: string) => {
       await writeFile(join(aside, file), text)

@@ -2,8 +2,8 @@
 export default [
   {
     id: 'E6',
-    file: 'src/commands/execute.ts',
-    find: `signal?.removeEventListener('abort', abort)`,
+    file: 'src/platform/clock.ts',
+    find: `signal?.removeEventListener('abort', done)`,
     replace: '',
     tests: ['test/unit/commands/execute.test.ts'],
     breaks: `a retry's abort listener stays on the caller's signal`,
@@ -433,8 +433,8 @@ export default [
   },
   {
     id: 'execute-2',
-    file: 'src/commands/execute.ts',
-    find: `cancel()
+    file: 'src/platform/clock.ts',
+    find: `      cancel()
 `,
     replace: '',
     tests: ['test/unit/commands/execute.test.ts'],

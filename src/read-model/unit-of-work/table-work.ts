@@ -125,7 +125,9 @@ export class TableWork {
 
   /** Reads a row that is not known. */
   async load(key: RowKey): Promise<Entry> {
-    if (await this.#countRead()) {
+    const whole = this.#countRead()
+    if (whole !== undefined) {
+      await whole
       const known = this.known(key)
       if (known !== undefined) return known
     }
@@ -328,12 +330,10 @@ export class TableWork {
     return entry
   }
 
-  /** Counts a read of few rows. Returns whether the whole table was read instead. */
-  async #countRead(): Promise<boolean> {
+  /** Counts a read of few rows. After many of them, the whole table is to be read instead, and waited for. */
+  #countRead(): Promise<void> | undefined {
     this.#singleReads += 1
-    if (this.#singleReads < readsBeforeWhole || this.#read !== undefined) return false
-    await this.#readWhole()
-    return true
+    return this.#singleReads < readsBeforeWhole || this.#read !== undefined ? undefined : this.#readWhole()
   }
 
   #readWhole(): Promise<void> {
