@@ -377,6 +377,68 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await shop.close()
       })
 
+      test('every subscribed live query shows the write at once, whatever its kind', async () => {
+        const shop = make()
+        const { lines } = shop.baskets
+        const lives: LiveQuery<unknown>[] = [
+          lines.live({ index: 'byQuantity', direction: 'prev', limit: 2 }),
+          lines.liveRow('A1'),
+          lines.liveCount(),
+          lines.livePages({ pageSize: 1 }),
+          shop.baskets.live(async (tables) => [await tables.lines.count(), await tables.lines.get('A1')]),
+        ]
+        const stops = lives.map((live) => live.subscribe(nothing))
+        for (let quantity = 1; quantity <= 3; quantity += 1) {
+          const row = { sku: 'A1', quantity }
+          expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+          expect(lives.map((live) => live.getSnapshot().data)).toEqual([
+            [row],
+            row,
+            1,
+            { rows: [row], hasMore: false },
+            [1, row],
+          ])
+        }
+        for (const stop of stops) stop()
+        await shop.close()
+      })
+
+      test('a live query has one second to show it, and one that fails has shown it', async () => {
+        const clock = virtualClock()
+        const shop = make({ clock, onError: nothing })
+        let held: Promise<void> | undefined
+        const slow = shop.baskets.live(async ({ lines }) => {
+          const count = await lines.count()
+          await held
+          return count
+        })
+        const failing = shop.baskets.live(async ({ lines }) => {
+          if ((await lines.count()) > 0) throw new RangeError('too many')
+        })
+        const stops = [slow.subscribe(nothing), failing.subscribe(nothing)]
+        await clock.runUntil(slow.ready())
+        let release = nothing
+        held = new Promise((resolve) => (release = resolve))
+        let late: { visible?: boolean } | undefined
+        const appended = shop.append('s', add('A1'), { until: 'visible' }).then((result) => (late = result))
+        // What is stored takes no virtual time.
+        await expect.poll(() => shop.baskets.status.getSnapshot().position, soon).toBe(1)
+        await expect.poll(() => failing.getSnapshot().status, soon).toBe('error')
+        await settled()
+        await clock.advance(999)
+        expect(late).toBeUndefined()
+        await clock.advance(1)
+        await appended
+        expect([late?.visible, slow.getSnapshot().data]).toEqual([true, 0])
+        release()
+        expect(await slow.ready()).toBe(1)
+        const before = clock.monotonic()
+        expect(await shop.append('s', add('tea'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect([slow.getSnapshot().data, clock.monotonic()]).toEqual([2, before])
+        for (const stop of stops) stop()
+        await clock.runUntil(shop.close())
+      })
+
       test('visible is false, immediately, if a model that handles the write is paused or faulted; others do not count', async () => {
         const shop = make({ onError: nothing })
         await shop.ready()
@@ -499,6 +561,43 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await ready(live, [{ sku: 'bob', quantity: 1 }])
       expect(opens.names).toEqual([`${suffix}-ann`, `${suffix}-bob`])
       expect(shop.baskets.lines.live()).toBe(live)
+      stop()
+      await shop.close()
+    })
+
+    test('a list that grows is there before the store is, grows once there is more, and outlives reopen()', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const opens = counted()
+      const shop = make({ name: () => `${suffix}-${user}`, open: opens.open })
+      const list = shop.baskets.lines.livePages({ pageSize: 2 })
+      // Nothing is known to be there yet, and so there is nothing to show more of.
+      list.more()
+      await settled()
+      expect([opens.names, list.getSnapshot()]).toEqual([[], list.getServerSnapshot()])
+      const stop = list.subscribe(nothing)
+      const shows = (skus: string, hasMore: boolean) =>
+        ready(list, { rows: [...skus].map((sku) => ({ sku, quantity: 1 })), hasMore })
+      await shop.append(
+        's',
+        [...'abcde'].map((sku) => add(sku)),
+        { until: 'visible' },
+      )
+      await shows('ab', true)
+      list.more()
+      await shows('abcd', true)
+      user = 'bob'
+      await shop.reopen()
+      await shows('', false)
+      await shop.append(
+        's',
+        [...'uvwxyz'].map((sku) => add(sku)),
+        { until: 'visible' },
+      )
+      await shows('uvwx', true)
+      list.more()
+      await shows('uvwxyz', false)
+      expect(shop.baskets.lines.livePages({ pageSize: 2, direction: 'next' })).toBe(list)
       stop()
       await shop.close()
     })
