@@ -623,6 +623,118 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.close()
     })
 
+    test('a promise of a live query that is asked for after reopen() is not that of the former user', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      const live = shop.baskets.lines.liveCount()
+      // The store of the former user is being opened.
+      const former = live.ready().catch((error: unknown) => error)
+      user = 'bob'
+      const reopened = shop.reopen()
+      expect(await live.ready()).toBe(0)
+      await reopened
+      await former
+      await shop.close()
+    })
+
+    test('of two reopenings at once, both resolve with the store that is open in the end', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      await shop.ready()
+      user = 'bob'
+      const first = shop.reopen()
+      user = 'cy'
+      const second = shop.reopen()
+      const [one, other] = await Promise.all([first, second])
+      expect(one).toBe(other)
+      expect([one.name, await one.head()]).toEqual([`${suffix}-cy`, 0])
+      const third = shop.reopen().catch((error: unknown) => error)
+      await shop.close()
+      expect(await third).toMatchObject({ code: 'closed' })
+    })
+
+    test('what is appended is what it was at the call, whether the app is open or not', async () => {
+      for (const isOpen of [false, true]) {
+        const shop = make()
+        if (isOpen) await shop.ready()
+        const list = [add('A1', 2)]
+        const first = shop.append('s', list, { until: 'visible' })
+        list.length = 0
+        const write = { stream: 's', events: [add('tea', 5)], expectedVersion: 1 }
+        const second = shop.append([write], { until: 'visible' })
+        Object.assign(write, { events: undefined, expectedVersion: 7 })
+        expect(await first).toMatchObject({ position: 1, visible: true })
+        expect(await second).toMatchObject({ position: 2, visible: true })
+        expect(await shop.baskets.lines.count()).toBe(2)
+        await shop.close()
+      }
+    })
+
+    test("visible is about the events that were given, whatever the caller's list holds meanwhile", async () => {
+      const shop = make({ run: false })
+      await shop.ready()
+      const list = [add('A1', 2)]
+      const appended = shop.append('s', list, { until: 'visible' })
+      list.length = 0
+      expect(await appended).toMatchObject({ position: 1, visible: false })
+      await shop.close()
+    })
+
+    test('what cannot be appended is refused in the same way, whether the app is open or not', async () => {
+      const shop = make()
+      const cyclic: unknown[] = []
+      cyclic.push(cyclic)
+      let deep: unknown = 1
+      for (let level = 0; level < 100_000; level += 1) deep = [deep]
+      const getter = {
+        type: 'Noticed',
+        get data(): null {
+          throw new Error('no')
+        },
+      }
+      for (const bad of [
+        undefined,
+        null,
+        7,
+        [null],
+        { type: 'Noticed', data: cyclic },
+        { type: 'Noticed', data: deep },
+        getter,
+      ])
+        for (const until of ['stored', 'visible'] as const) {
+          const closed = make()
+          const refused = (of: typeof shop) =>
+            of
+              .append('s', bad as never, { until })
+              .then(nothing, (error: unknown) => ({ ...(error as Error), name: (error as Error).name }))
+          await shop.ready()
+          const expected = await refused(shop)
+          expect(expected).toBeDefined()
+          expect(await refused(closed)).toMatchObject(expected as object)
+          await closed.close()
+        }
+      await shop.close()
+    })
+
+    test('a listener may unsubscribe in its first call', async () => {
+      const shop = make()
+      let calls = 0
+      const of = [shop.status, shop.baskets.status, shop.baskets.lines.liveCount()]
+      for (const one of of) {
+        const stop: () => void = one.subscribe(() => {
+          calls += 1
+          stop()
+        })
+      }
+      await expect.poll(() => calls, soon).toBe(3)
+      await shop.ready()
+      await settled()
+      expect(calls).toBe(3)
+      await shop.close()
+    })
+
     describe('run: false', () => {
       test('runs nothing; its status says so, its snapshots stay ready, and catchUp() does the work', async () => {
         const clock = virtualClock()
