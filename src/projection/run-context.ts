@@ -6,7 +6,7 @@ import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import type { RunProgress } from './batching.js'
 import type { Settings } from './config.js'
 import type { ProjectionOccurrence } from './report.js'
-import type { ProjectionTarget } from './target.js'
+import type { ProjectionState, ProjectionTarget } from './target.js'
 
 /** What a runner needs of the world around it. */
 export interface RunnerPorts<E extends EventShape> {
@@ -27,6 +27,11 @@ export interface RunnerPorts<E extends EventShape> {
   readonly reopen?: ((how: OpenOptions) => Promise<unknown>) | undefined
   /** The app calls: a run that waits after a failure of the storage tries again immediately. */
   readonly onRetryNow?: ((listener: () => void) => () => void) | undefined
+  /**
+   * The stored state that a look found not long ago, if that had come to the end of the log and nothing was appended
+   * since, as far as it is known: a follower need not look itself then. @default nothing looks
+   */
+  readonly resting?: (() => ProjectionState | undefined) | undefined
   /** Of this page. */
   readonly lifecycle?: PageLifecycle | undefined
 }

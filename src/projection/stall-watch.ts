@@ -4,7 +4,7 @@ import type { ReadPage } from '../log/pages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import { sleep } from '../platform/clock.js'
 import type { RunContext } from './run-context.js'
-import { workingPosition } from './target.js'
+import { workingPosition, type ProjectionState } from './target.js'
 
 /**
  * A follower works without the lock if the projection was behind the log, and neither checkpoint nor epoch moved, for
@@ -28,12 +28,19 @@ export async function stalled<E extends EventShape>(
   signal: AbortSignal,
 ): Promise<void> {
   const state = () => target.state().catch(() => undefined)
+  const resting = () => ports.resting?.()
   let late = 0
+  let before: ProjectionState | undefined
   for (;;) {
-    const before = await state()
+    before ??= resting() ?? (await state())
     const since = clock.monotonic()
     await sleep(clock, span * (1 + 0.2 * clock.random()), signal)
     if (signal.aborted) return
+    const rest = resting()
+    if (rest !== undefined) {
+      before = rest
+      continue
+    }
     const head = (ports.reader as { readPage: ReadPage<E> }).readPage(
       { after: before?.position ?? 0, limit: 1 },
       {
@@ -41,12 +48,14 @@ export async function stalled<E extends EventShape>(
       },
     )
     const [after, page] = await Promise.all([state(), head.catch(() => undefined)])
+    const was = before
+    before = after
     // A read that fails says nothing about the leader.
-    if (before === undefined || after === undefined || page === undefined) continue
+    if (was === undefined || after === undefined || page === undefined) continue
     // Far more time than the timer's: this context slept, and may not judge others (H56). Twice in a row: its timers
     // are slow (H58).
     late = clock.monotonic() - since > 4 * span ? late + 1 : 0
-    const moved = workingPosition(after) !== workingPosition(before) || after.epoch !== before.epoch
+    const moved = workingPosition(after) !== workingPosition(was) || after.epoch !== was.epoch
     const behind = page.head > after.position || after.rebuild !== undefined
     if (late !== 1 && !moved && behind && !after.paused) return
   }

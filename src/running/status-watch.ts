@@ -11,6 +11,8 @@ import type { StatusKeeper } from './status-keeper.js'
 
 /** How long a follower waits after an append before it reads where the head is, ms. */
 const headDelay = 200
+/** For how long a look counts that found the projection at the end of the log, ms. */
+const restKnown = 8_000
 
 /** Reads the stored state after hints and after reports that call for it, and takes in the looks by the clock. */
 export class StatusWatch<E extends EventShape> {
@@ -27,6 +29,8 @@ export class StatusWatch<E extends EventShape> {
   /** A look by the clock, until it is taken in. */
   #looked: Promise<ProjectionState> | undefined
   #isLooking = false
+  /** What the last look found, if nothing was to be done then, and when. */
+  #rest: { readonly state: ProjectionState; readonly at: number } | undefined
   /** An event was parked since the last look. */
   #parked = false
   /** The fault of the run here was found in the stored state at this position, so that its absence means something. */
@@ -58,6 +62,10 @@ export class StatusWatch<E extends EventShape> {
    */
   readonly look = singleFlight(() => this.#look())
 
+  /** See `RunnerPorts`. The looks are five seconds apart; where they do not come, nothing is known. */
+  readonly resting = (): ProjectionState | undefined =>
+    this.#rest !== undefined && this.#clock.monotonic() - this.#rest.at < restKnown ? this.#rest.state : undefined
+
   /** A run of this context stopped with a fault. */
   faulted(): void {
     this.#faultAt = undefined
@@ -87,6 +95,7 @@ export class StatusWatch<E extends EventShape> {
         void this.look()
       }),
       storeInternals(this.#store).signals.listen((hint) => {
+        if (hint.kind === 'head') this.#rest = undefined
         const { leader } = status.getSnapshot()
         if ('projection' in hint) {
           if (hint.projection === target.key && !(hint.kind === 'committed' && leader)) void this.look()
@@ -115,7 +124,7 @@ export class StatusWatch<E extends EventShape> {
     const status = this.#status
     const target = this.#attached()?.target
     const looked = this.#looked
-    this.#looked = undefined
+    this.#looked = this.#rest = undefined
     if (target === undefined || this.#stopping.aborted) return
     this.#isLooking = true
     try {
@@ -126,6 +135,7 @@ export class StatusWatch<E extends EventShape> {
       const [state, end] = await Promise.all([looked ?? target.state(), isKnown ? head : this.#store.head()])
       const isRun = !status.mayLackRunner(state, end) || (await this.#isHeld(target.key))
       status.stored(state, end, this.#progressReports !== before, isRun)
+      if (state.position >= end && state.rebuild === undefined) this.#rest = { state, at: this.#clock.monotonic() }
       if (status.getSnapshot().phase === 'faulted') this.#compareFault(state)
     } catch (error) {
       // Closing, or a failure of the storage that the run itself reports once it runs.

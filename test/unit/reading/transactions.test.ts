@@ -11,6 +11,7 @@ import {
   type LiveQuery,
 } from 'tidemark'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { storeInternals } from '../../../src/log/open.js'
 import { openView } from '../../../src/reading/read-model-view.js'
 
 afterEach(() => void vi.restoreAllMocks())
@@ -61,7 +62,7 @@ async function opened(rows: number) {
     await projection.stop()
     await store.close()
   }
-  return { clock, store, view, put, show, told, transactions, close }
+  return { clock, store, projection, view, put, show, told, transactions, close }
 }
 
 test('of 500 rows on screen one changes: an append, a commit and one read, and one snapshot', async () => {
@@ -85,7 +86,7 @@ test('500 rows are read in one transaction when they are first shown, and when n
   expect(transactions).toHaveBeenCalledTimes(1)
   await show(queries)
   // Another tab commits, and its hint is lost.
-  const { signals } = (await import('../../../src/log/open.js')).storeInternals(store)
+  const { signals } = storeInternals(store)
   vi.spyOn(signals, 'post').mockImplementation(() => {})
   await store.append('s', events.Put({ id: 3, rank: 1 }))
   await clock.advance(5_000)
@@ -177,5 +178,90 @@ test('two views and many queries share looks, and what they ask in one turn is o
   // One look at the read model for all, and two of the run: at the log, and every other time at its state.
   expect(transactions).toHaveBeenCalledTimes(3)
   await other.close()
+  await close()
+})
+
+test('a change during a run is held against what that run read, not against the answer before it', async () => {
+  const { store, view, projection, show, close } = await opened(0)
+  const put = async (id: number, rank: number) => {
+    const { position } = await store.append('s', events.Put({ id, rank }))
+    await projection.caughtUp(position)
+  }
+  for (const id of [0, 1, 2]) await put(id, id)
+  let held: Promise<void> | undefined
+  let runs = 0
+  const live = view.live(['held'], async ({ rows }) => {
+    const found = await rows.getAll({ index: 'byRank', limit: 2 })
+    runs += 1
+    await held
+    return found.map(({ id, rank }) => [id, rank])
+  })
+  await show([live])
+  expect(live.getSnapshot()).toMatchObject({
+    data: [
+      [0, 0],
+      [1, 1],
+    ],
+  })
+  let release = () => {}
+  held = new Promise((resolve) => (release = resolve))
+  runs = 0
+  // The second row goes, so that the run finds the third.
+  await put(1, 9)
+  await vi.waitFor(() => expect(runs).toBe(1))
+  // Behind the last row of the answer before.
+  await put(2, 5)
+  release()
+  expect(await live.ready()).toEqual([
+    [0, 0],
+    [2, 5],
+  ])
+  await close()
+})
+
+/** A follower with 1,000 queries at rest. The leader hears nothing of it, and its clock does not move: it is frozen. */
+async function following() {
+  const name = `ranks-${crypto.randomUUID()}`
+  const [led, followed] = [virtualClock(), virtualClock()]
+  vi.stubGlobal('BroadcastChannel', undefined)
+  const leading = await openEventStore({ name, events })
+  vi.unstubAllGlobals()
+  const store = await openEventStore({ name, events })
+  const leader = startProjection(leading, ranks, { clock: led })
+  const { position } = await leading.append('s', events.Put({ id: 1, rank: 0 }))
+  await led.runUntil(leader.caughtUp(position))
+  const follower = startProjection(store, ranks, { clock: followed })
+  await followed.runUntil(follower.caughtUp(position))
+  const view = await openReadModel(store, ranks, { clock: followed })
+  for (let id = 0; id < 1_000; id += 1) view.rows.liveRow(id).subscribe(() => {})
+  await followed.advance(30_000)
+  expect(follower.status.getSnapshot()).toMatchObject({ phase: 'standby', leader: false })
+  const isLeading = () => follower.status.getSnapshot().leader
+  const close = async () => {
+    await view.close()
+    for (const each of [follower, leader]) await each.stop()
+    for (const each of [store, leading]) await each.close()
+  }
+  return { leading, store, followed, isLeading, close }
+}
+
+test('a follower with 1,000 queries at rest: four reads in ten seconds, of the state and of the head', async () => {
+  const { followed, close } = await following()
+  const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  await followed.advance(10_000)
+  expect(transactions).toHaveBeenCalledTimes(4)
+  await close()
+})
+
+test.for([
+  ['six seconds after an append that it hears of', true, 6_000],
+  ['as long after the next look, if no hint arrives', false, 5_000 + 6_000],
+] as const)('a follower at rest works for a leader that is frozen, %s', async ([, isHeard, within]) => {
+  const { leading, store, followed, isLeading, close } = await following()
+  // What the leader appends wakes it up.
+  if (!isHeard) vi.spyOn(storeInternals(leading).signals, 'post').mockReturnValue()
+  await (isHeard ? store : leading).append('s', events.Put({ id: 1, rank: 7 }))
+  await followed.advance(within)
+  expect(isLeading()).toBe(true)
   await close()
 })
