@@ -198,11 +198,14 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 /** Looks by the clock begin 50 ms after a commit; what belongs to it was asked for by then. In ms. */
 const beforeLooks = 20
 
-/** Resolves when nothing was asked of IndexedDB for a while. */
+/**
+ * Resolves when nothing was asked of IndexedDB for a while. After a commit, looks come after 50, 150, 350 and 750 ms: so
+ * that none of them falls into the next measurement, that begins between two of them, about 290 ms after the one before.
+ */
 async function quiet(asked: { readonly transactions: number }): Promise<void> {
   for (let before = -1; before !== asked.transactions;) {
     before = asked.transactions
-    await pause(60)
+    await pause(130)
   }
 }
 
@@ -286,6 +289,8 @@ async function tenChanges(screen: Screen): Promise<void> {
 }
 
 const rest = 10_000
+/** The pauses between looks double after a commit, from 50 ms to 5 s: that long, ms, and one more. */
+const untilRest = 12_000
 
 /** What live queries ask while nothing changes. */
 function atRest(system: LiveSystem): Contender {
@@ -296,7 +301,7 @@ function atRest(system: LiveSystem): Contender {
       const screen = new Screen(await system.open(), rows(itemCount))
       try {
         await screen.ready()
-        await quiet(counting)
+        await pause(untilRest)
         const before = { transactions: counting.transactions, reads: counting.reads }
         await pause(rest)
         return {

@@ -406,8 +406,8 @@ export default [
   {
     id: 'rows-46',
     file: 'src/read-model/unit-of-work/unique-keys.ts',
-    find: 'if (unsure.length === 0 || this.#hasAll) return',
-    replace: 'if (unsure.length >= 0 || this.#hasAll) return',
+    find: 'if (unsure.length > 0 && !this.#hasAll)',
+    replace: 'if (unsure.length < 0 && !this.#hasAll)',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a value that a stored row has is taken twice',
   },
@@ -418,5 +418,13 @@ export default [
     replace: 'keys.push',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a row with an item twice claims it against itself',
+  },
+  {
+    id: 'rows-48',
+    file: 'src/read-model/unit-of-work/unique-keys.ts',
+    find: 'discard(): void {\n    this.#checked = undefined',
+    replace: 'discard(): void {\n    this.keep()',
+    tests: ['test/contract/rows.node.test.ts'],
+    breaks: 'a row that was taken back, as another table was in conflict, still holds its value',
   },
 ]

@@ -258,11 +258,13 @@ export class TableWork {
 
   /** The event at work is done: its writes stay. */
   keep(): void {
+    this.#unique?.keep()
     if (this.#before.length > 0) this.#before = []
   }
 
   /** The event at work failed: its writes never were. */
   discard(): void {
+    this.#unique?.discard()
     for (let at = this.#before.length - 2; at >= 0; at -= 2) {
       const mapKey = this.#before[at] as MapKey
       const entry = this.#before[at + 1] as Entry | undefined
