@@ -32,7 +32,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   let failure: LiveSnapshot<A> | undefined
   let shown: LiveSnapshot<A> | undefined
   let blank: LiveSnapshot<A> = loading
-  let isTold = false
+  let isReported = false
   const listeners = listenerSet()
 
   const query = (): LiveQuery<A> | undefined => {
@@ -57,10 +57,10 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     const next = getSnapshot()
     if (next === shown) return
     shown = next
-    if (next.status === 'ready') isTold = false
-    // Why there is no view is told elsewhere.
-    else if (inner !== undefined && next.status === 'error' && !isTold) {
-      isTold = true
+    if (next.status === 'ready') isReported = false
+    // Why there is no view is reported elsewhere.
+    else if (inner !== undefined && next.status === 'error' && !isReported) {
+      isReported = true
       source.failed(next.error)
     }
     listeners.tell()

@@ -27,6 +27,8 @@ interface Claim {
   readonly definition: Projection
   /** What the app calls it. */
   readonly model: string
+  /** Its store is gone: an app that is opened now has another one. */
+  isOver(): boolean
   run?: SharedRun
 }
 
@@ -55,10 +57,14 @@ export function shareRun<E extends EventShape>(
   start: (claim: () => unknown) => ProjectionHandle,
 ): RunShare {
   const key = projectionKey(definition)
+  const parts = storeInternals(store)
+  const isOver = () => parts.medium === 'indexeddb' && parts.connection.isOver
   // Each store in memory is a log of its own.
-  const place = storeInternals(store).medium === 'indexeddb' ? databaseName(store.name, key) : {}
+  const place = parts.medium === 'indexeddb' ? databaseName(store.name, key) : {}
   const find = (isWanted: (claim: Claim, isSame: boolean) => boolean) =>
-    [...claims].find((each) => each.place === place && isWanted(each, isSameDefinition(each.definition, definition)))
+    [...claims].find(
+      (each) => each.place === place && !each.isOver() && isWanted(each, isSameDefinition(each.definition, definition)),
+    )
   let isForgotten = false
   const claim = () => {
     const other = find((_, isSame) => !isSame)
@@ -84,7 +90,7 @@ export function shareRun<E extends EventShape>(
     }
     return run
   }
-  const mine: Claim = { place, definition, model }
+  const mine: Claim = { place, definition, model, isOver }
   const shared = find(({ run }, isSame) => isSame && run?.runs === runs && !run.isEnding)
   const run = (mine.run = shared?.run ?? newRun())
   claim()

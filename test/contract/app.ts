@@ -4,6 +4,7 @@ import {
   defineCommand,
   defineEvents,
   defineProjection,
+  deleteEventStore,
   openEventStore,
   refuse,
   startProjection,
@@ -849,6 +850,35 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         }
       await shop.close()
     })
+
+    test.runIf(shared)(
+      'an app of a name whose store was deleted does not share the run of the deleted one',
+      async () => {
+        const name = newName()
+        const [former, later] = [make({ name, onError: nothing }), make({ name })]
+        await former.append('s', [add('A1'), add('A1'), add('A1')], { until: 'visible' })
+        await deleteEventStore(name)
+        expect(await later.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 1,
+          visible: true,
+        })
+        expect(await later.baskets.lines.getAll()).toEqual([{ sku: 'tea', quantity: 5 }])
+        expect(later.baskets.status.getSnapshot()).toMatchObject({ phase: 'live', position: 1 })
+        // The former app lets go of its own run.
+        await former.close()
+        const third = make({ name })
+        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 2,
+          visible: true,
+        })
+        await later.close()
+        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 3,
+          visible: true,
+        })
+        await third.close()
+      },
+    )
 
     test('a listener may unsubscribe in its first call', async () => {
       const shop = make()

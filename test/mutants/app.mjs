@@ -84,7 +84,7 @@ export default [
   {
     id: 'app-13',
     file: 'src/app/lazy-live.ts',
-    find: " && next.status === 'error' && !isTold",
+    find: " && next.status === 'error' && !isReported",
     replace: " && next.status === 'error'",
     tests: [contract],
     breaks: 'a query that throws another error in each run is told with each run',
@@ -92,7 +92,7 @@ export default [
   {
     id: 'app-14',
     file: 'src/app/lazy-live.ts',
-    find: "    if (next.status === 'ready') isTold = false\n    // Why there is no view is told elsewhere.\n    else if (inner !== undefined && ",
+    find: "    if (next.status === 'ready') isReported = false\n    // Why there is no view is reported elsewhere.\n    else if (inner !== undefined && ",
     replace: '    if (',
     tests: [contract],
     breaks: 'a query that fails again after it was ready is not told, and an error of opening is told by each query',
@@ -144,5 +144,29 @@ export default [
     replace: 'replaced !== undefined',
     tests: ['test/unit/read-model/code.test.ts'],
     breaks: 'each tab folds again for the same edit',
+  },
+  {
+    id: 'app-31',
+    file: 'src/app/shared-runs.ts',
+    find: ' && !each.isOver()',
+    replace: '',
+    tests: [contract],
+    breaks: 'an app waits for the run of a store that was deleted',
+  },
+  {
+    id: 'app-32',
+    file: 'src/app/tidemark.ts',
+    find: 'core.opened === undefined ? copied(asked) : asked',
+    replace: 'asked',
+    tests: [contract],
+    breaks: 'what an app appends while it opens is read later, when the caller may have changed it',
+  },
+  {
+    id: 'app-33',
+    file: 'src/app/lazy-live.ts',
+    find: 'if (openingOf !== source.of()) opening = undefined',
+    replace: '',
+    tests: [contract],
+    breaks: 'a promise after a reopening is that of the former user',
   },
 ]
