@@ -8,6 +8,7 @@ import { listenerSet } from '../platform/listeners.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { startApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
 import { joinApps, nextApp, type OpenApp } from './take-over.js'
+import { isObject } from '../platform/objects.js'
 
 export class AppCore<E extends EventShape> {
   readonly config: AppConfig<E>
@@ -78,7 +79,7 @@ export class AppCore<E extends EventShape> {
   /** An error that no promise carries: told once. */
   readonly failed = (error: unknown): void => {
     if (hasCode(error, 'closed')) return
-    if (typeof error === 'object' && error !== null) {
+    if (isObject(error)) {
       if (this.#told.has(error)) return
       this.#told.add(error)
     }

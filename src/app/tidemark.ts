@@ -27,6 +27,7 @@ import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
 import type { AppConfig, Opened } from './open-app.js'
 import { becomesVisible } from './visible.js'
+import { isObject } from '../platform/objects.js'
 
 /**
  * Makes an app: one object for the event store, its read models and what runs them. Nothing happens before its first
@@ -89,7 +90,7 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
     say`must be a string, or a function that returns one.`,
   )
   catalogueCore(events)
-  check(typeof models === 'object' && models !== null, 'models', say`must be { name: projection }.`)
+  check(isObject(models), 'models', say`must be { name: projection }.`)
   for (const [each, definition] of Object.entries(models))
     check(isDefinition(definition), `models.${each}`, say`must come from defineProjection.`)
   for (const [what, value] of Object.entries({ open, onError }))

@@ -270,8 +270,8 @@ export default [
   {
     id: 'rows-29',
     file: 'src/read-model/keys.ts',
-    find: 'return order > 0 || (order === 0 && (lowerOpen === true || upperOpen === true))',
-    replace: 'return order > 0',
+    find: '!reaches(lower, upper, lowerOpen === true || upperOpen)',
+    replace: '!reaches(lower, upper, false)',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a range open at its only key is an error of IndexedDB',
   },
@@ -374,8 +374,8 @@ export default [
   {
     id: 'rows-42',
     file: 'src/read-model/selection.ts',
-    find: '!(upperOpen === true && lowerOpen === true)',
-    replace: 'true',
+    find: 'range.lowerOpen && last.upperOpen',
+    replace: 'false',
     tests: ['test/contract/rows.node.test.ts'],
     breaks: 'a key that two open ranges leave out is in both',
   },
