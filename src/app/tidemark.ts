@@ -88,7 +88,11 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
     say`must be a string, or a function that returns one.`,
   )
   catalogueCore(events)
-  check(typeof models === 'object' && models !== null, 'models', say`must be { name: projection }.`)
+  check(
+    typeof models === 'object' && models !== null && !Array.isArray(models),
+    'models',
+    say`must be an object by name: { name: projection }.`,
+  )
   for (const [each, definition] of Object.entries(models))
     check(isDefinition(definition), `models.${each}`, say`must come from defineProjection.`)
   for (const [what, value] of Object.entries({ open, onError }))

@@ -126,7 +126,11 @@ function started<E extends EventShape, C>(
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
       runs
-        ? driveTarget(target, { ...backend, onWanted: wanted.add, resting: watch.resting }, own, { mode, owner, report })
+        ? driveTarget(target, { ...backend, onWanted: wanted.add, resting: watch.resting }, own, {
+            mode,
+            owner,
+            report,
+          })
         : followed(status, stopping),
   })
   /** Releases everything, even if a handler hangs. */
