@@ -32,7 +32,7 @@ const paused = (): StatusChange => ({
   message: notice('paused', say`The projection is paused. Call resume().`),
 })
 
-/** A rebuild that was given up, as it is told. */
+/** A rebuild that was given up, as it is reported. */
 interface GivenUp {
   readonly fault: StoredFault
   readonly error: ProjectionFailedError

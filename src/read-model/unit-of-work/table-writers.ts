@@ -16,7 +16,7 @@ export interface Invocation {
   asked: string | undefined
   /** How many rows its handler waits for, or should. */
   loading: number
-  /** Nothing that its handler wrote counts, and that was told: what the handler does after that is no further problem. */
+  /** Nothing that its handler wrote counts, and that was reported: what the handler does after that is no further problem. */
   readonly isFailed: boolean
   /** The storage failed to read a row: what the handler does after that does not count. */
   readFailure: { readonly error: unknown } | undefined

@@ -1,6 +1,6 @@
 // What is easily written wrong with an app says what is wrong.
 import { expect, test, vi } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, execute, openReadModel, table, tidemark } from 'tidemark'
+import { defineCommand, defineEvents, defineProjection, execute, table, tidemark } from 'tidemark'
 import { openEventStore } from 'tidemark/memory'
 
 type Told = { type: 'Moved'; data: { id: string; list: string; at: number } }
