@@ -21,7 +21,7 @@ export function Todos() {
           </button>
         ))}
       </div>
-      <p role="alert">{problem ?? (error && String(error))}</p>
+      <p role="alert">{String(problem ?? error ?? '')}</p>
       <ul aria-label="To-dos">
         {data?.map((todo) => (
           <Row key={todo.id} todo={todo} />

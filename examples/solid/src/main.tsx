@@ -33,7 +33,7 @@ function Todos() {
           )}
         </For>
       </div>
-      <p role="alert">{problem() ?? (list().error && String(list().error))}</p>
+      <p role="alert">{String(problem() ?? list().error ?? '')}</p>
       <ul aria-label="To-dos">
         <For each={list().data}>{Row}</For>
       </ul>
