@@ -35,22 +35,35 @@ export async function counted(work: () => Promise<unknown>): Promise<RequestCoun
 
 /** What was asked of IndexedDB since then. */
 export interface IndexedDbCounts {
+  /** Without looks. */
   readonly transactions: number
-  /** Requests of transactions that only read. */
+  /** Requests of transactions that only read, without looks. */
   readonly reads: number
+  /** Transactions that only look whether there is something to do. */
+  readonly looks: number
   stop(): void
 }
 
+/** Tells looks from other transactions that only read. */
+export type IsLook = (database: string, stores: readonly string[]) => boolean
+
 /** Counts what is asked from here on, of every library alike, until it is stopped: then nothing of it is left. */
-export function countIndexedDb(): IndexedDbCounts {
-  const counts = { transactions: 0, reads: 0 }
-  const undo = [before(IDBDatabase.prototype, 'transaction', () => void (counts.transactions += 1))]
+export function countIndexedDb(isLook: IsLook = () => false): IndexedDbCounts {
+  const counts = { transactions: 0, reads: 0, looks: 0 }
+  const undo = [
+    before(IDBDatabase.prototype, 'transaction', (asked, [stores, mode = 'readonly']) => {
+      const names = typeof stores === 'string' ? [stores] : [...(stores as Iterable<string>)]
+      if (mode === 'readonly' && isLook((asked as IDBDatabase).name, names)) counts.looks += 1
+      else counts.transactions += 1
+    }),
+  ]
   for (const method of asking)
     for (const source of [IDBObjectStore.prototype, IDBIndex.prototype])
       undo.push(
         before(source, method, (asked) => {
           const store = asked instanceof IDBIndex ? asked.objectStore : (asked as IDBObjectStore)
-          if (store.transaction.mode === 'readonly') counts.reads += 1
+          const { mode, db, objectStoreNames } = store.transaction
+          if (mode === 'readonly' && !isLook(db.name, [...objectStoreNames])) counts.reads += 1
         }),
       )
   return Object.assign(counts, { stop: () => undo.forEach((each) => each()) })
@@ -71,12 +84,12 @@ function install(): void {
 }
 
 /** Returns what takes that back. */
-function before(target: object, method: string, call: (asked: unknown) => void): () => void {
+function before(target: object, method: string, call: (asked: unknown, args: readonly unknown[]) => void): () => void {
   const methods = target as Record<string, ((...args: unknown[]) => unknown) | undefined>
   const original = methods[method]
   if (original === undefined) return () => {}
   methods[method] = function (this: unknown, ...args: unknown[]) {
-    call(this)
+    call(this, args)
     return original.apply(this, args)
   }
   return () => void (methods[method] = original)

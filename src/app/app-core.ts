@@ -8,6 +8,7 @@ import { listenerSet } from '../platform/listeners.js'
 import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
 import { startApp, type AppConfig, type HotRun, type Opened } from './open-app.js'
 import { joinApps, nextApp, type OpenApp } from './take-over.js'
+import { isObject } from '../platform/objects.js'
 
 export class AppCore<E extends EventShape> {
   readonly config: AppConfig<E>
@@ -43,6 +44,11 @@ export class AppCore<E extends EventShape> {
     return this.#closed === undefined ? this.#attempts.value() : undefined
   }
 
+  /** What is open, is being opened, or will be: another object after a reopening. */
+  get of(): object {
+    return this.#attempts
+  }
+
   /** Why nothing is open, or never will be. On a server the app is not open, and that is no failure. */
   get failure(): unknown {
     return this.#closed ?? (this.#isServer ? undefined : this.#attempts.error())
@@ -73,7 +79,7 @@ export class AppCore<E extends EventShape> {
   /** An error that no promise carries: told once. */
   readonly failed = (error: unknown): void => {
     if (hasCode(error, 'closed')) return
-    if (typeof error === 'object' && error !== null) {
+    if (isObject(error)) {
       if (this.#told.has(error)) return
       this.#told.add(error)
     }
@@ -91,9 +97,22 @@ export class AppCore<E extends EventShape> {
     const former = this.#attempts
     this.#ends = Promise.all([this.#ends, endOf(former)])
     this.#attempts = this.#newAttempts()
-    const ready = this.ready()
+    const ready = this.#readyAtLast()
     this.#tell()
     return ready
+  }
+
+  /** As `ready`, of the last one where it is reopened once more meanwhile: the store before that is closed. */
+  async #readyAtLast(): Promise<TidemarkStore<E>> {
+    for (;;) {
+      const { of } = this
+      try {
+        const store = await this.ready()
+        if (of === this.of) return store
+      } catch (error) {
+        if (of === this.of) throw error
+      }
+    }
   }
 
   close(): Promise<void> {

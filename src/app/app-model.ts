@@ -23,6 +23,7 @@ export function appModel<E extends EventShape>(core: AppCore<E>, name: string, d
   const source: LazySource<OpenView<Tables>> = {
     view: () => opened()?.view.value(),
     use: view,
+    of: () => core.of,
     follow: (listener) => core.follow(listener),
     failure: () => core.failure ?? opened()?.view.error(),
     failed: core.failed,
@@ -71,7 +72,10 @@ function lazyStatus<E extends EventShape>(
   )
 }
 
-/** Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. */
+/**
+ * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before
+ * `subscribe` returns: the listener may want to unsubscribe.
+ */
 export function storeOf<E extends EventShape, S>(
   core: AppCore<E>,
   unknown: S,
@@ -83,18 +87,29 @@ export function storeOf<E extends EventShape, S>(
     getServerSnapshot: () => unknown,
     subscribe(listener) {
       let shown = getSnapshot()
+      let mayTell = false
+      let isOver = false
       const tell = () => {
         const next = getSnapshot()
-        if (next === shown) return
+        if (!mayTell || next === shown) return
         shown = next
         listener()
       }
-      return whileOpen(
+      const unfollow = whileOpen(
         core,
         (follow) => core.follow(follow),
         (opened) => statuses(opened).map((status) => status?.subscribe(tell)),
         tell,
       )
+      queueMicrotask(() => {
+        mayTell = !isOver
+        tell()
+      })
+      return () => {
+        isOver = true
+        mayTell = false
+        unfollow()
+      }
     },
   }
 }

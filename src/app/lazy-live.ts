@@ -10,6 +10,8 @@ export interface LazySource<V extends object> {
   view(): V | undefined
   /** Opens it, for a call of the app. */
   use(): Promise<V>
+  /** Another object once another store is to be opened. */
+  of(): object
   /** Something subscribed: opens it. Calls back whenever `view` or `failure` may be another one. */
   follow(listener: () => void): () => void
   /** Why there is no view: the last try to open it failed, or there will never be one. */
@@ -26,6 +28,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   let stop: (() => void) | undefined
   let unfollow: (() => void) | undefined
   let opening: Promise<A> | undefined
+  let openingOf: object | undefined
   let failure: LiveSnapshot<A> | undefined
   let shown: LiveSnapshot<A> | undefined
   let blank: LiveSnapshot<A> = loading
@@ -82,6 +85,9 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     ready() {
       const found = query()
       if (found !== undefined) return found.ready()
+      // What was asked for before a reopening is the former user's.
+      if (openingOf !== source.of()) opening = undefined
+      openingOf = source.of()
       opening ??= optional(
         source.use().then((view) => {
           // Of the view that was asked for, also if another one is open by now.

@@ -22,6 +22,8 @@ interface SharedRun {
   /** The model's name in the app that started it. */
   readonly model: string
   readonly share: () => RunShare['release']
+  /** Its store is gone: an app that is opened now has another one. */
+  readonly isOver: () => boolean
 }
 
 const runs = new Map<string, SharedRun>()
@@ -40,9 +42,11 @@ export function shareRun<E extends EventShape>(
   start: () => ProjectionHandle,
 ): RunShare {
   // Each store in memory is a log of its own.
-  const isShared = storeInternals(store).medium === 'indexeddb'
+  const parts = storeInternals(store)
+  const isShared = parts.medium === 'indexeddb'
   const key = databaseName(store.name, projectionKey(definition))
-  const found = isShared ? runs.get(key) : undefined
+  const last = isShared ? runs.get(key) : undefined
+  const found = last?.isOver() === true ? undefined : last
   if (found !== undefined && !isSameDefinition(found.definition, definition))
     throw new AlreadyRunningError(
       definition.name,
@@ -52,11 +56,11 @@ export function shareRun<E extends EventShape>(
     const handle = start()
     const letGo = hold()
     const share = shares(async () => {
-      if (isShared) runs.delete(key)
+      if (runs.get(key) === run) runs.delete(key)
       await handle.stop()
       await letGo()
     })
-    return { definition, handle, model, share }
+    return { definition, handle, model, share, isOver: () => isShared && parts.connection.isOver }
   }
   const run = found ?? newRun()
   if (isShared) runs.set(key, run)

@@ -4,6 +4,7 @@ import type { Command, Decision } from '../commands/command.js'
 import { InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
+import { freshCopy } from '../events/fresh-copy.js'
 import { openEventStore, type TidemarkStore } from '../log/open.js'
 import { assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
@@ -26,6 +27,7 @@ import { catchUp } from './catch-up.js'
 import { assertModelName } from './model-names.js'
 import type { AppConfig, Opened } from './open-app.js'
 import { becomesVisible } from './visible.js'
+import { isObject } from '../platform/objects.js'
 
 /**
  * Makes an app: one object for the event store, its read models and what runs them. Nothing happens before its first
@@ -88,7 +90,7 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
     say`must be a string, or a function that returns one.`,
   )
   catalogueCore(events)
-  check(typeof models === 'object' && models !== null, 'models', say`must be { name: projection }.`)
+  check(isObject(models), 'models', say`must be { name: projection }.`)
   for (const [each, definition] of Object.entries(models))
     check(isDefinition(definition), `models.${each}`, say`must come from defineProjection.`)
   for (const [what, value] of Object.entries({ open, onError }))
@@ -137,23 +139,22 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     follow: iterates('follow'),
     observe: (listener: (report: StoreReport) => void) =>
       whileOpen(core, core.watching.add, ({ store }) => [store.observe(listener)]),
-    append(...given: readonly unknown[]) {
+    append(...asked: readonly unknown[]) {
+      const given = core.opened === undefined ? copied(asked) : asked
       const at = typeof given[0] === 'string' ? 2 : 1
+      const until = given[at] as UntilOptions | undefined
+      // Now: the caller may use its objects for something else.
+      const types = until?.until === 'visible' ? typesOf(at === 2 ? { events: given[1] } : given[0]) : none
       return write(
         core,
-        given[at] as UntilOptions | undefined,
+        until,
         (store, options) =>
           store.append(...([...given.slice(0, at), options] as unknown as Parameters<TidemarkStore<E>['append']>)),
-        () => (at === 2 ? [{ events: given[1] }] : [given[0]].flat()) as readonly Write[],
+        () => types,
       )
     },
     execute: (command: Command<E, unknown, Decision<E>>, given?: ExecuteOptions & UntilOptions) =>
-      write(
-        core,
-        given,
-        (store, options) => execute(store, command, options),
-        (result) => [result as Write],
-      ),
+      write(core, given, (store, options) => execute(store, command, options), typesOf),
   }
 }
 
@@ -162,7 +163,7 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   core: AppCore<E>,
   given: O | undefined,
   act: (store: TidemarkStore<E>, options: Omit<O, keyof UntilOptions>) => Promise<R>,
-  writes: (result: R) => readonly Write[],
+  typesOf: (result: R) => ReadonlySet<string>,
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
   if (until !== 'stored' && until !== 'visible')
@@ -175,13 +176,28 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   const { position } = result as { readonly position?: number }
   // A command that was refused has no position.
   if (until === 'stored' || position === undefined) return result
-  const types = new Set(writes(result).flatMap(({ events }) => [events].flat().map(({ type }) => type)))
-  return { ...result, visible: await becomesVisible(opened, types, position, timeout, core.config.clock) }
+  return { ...result, visible: await becomesVisible(opened, typesOf(result), position, timeout, core.config.clock) }
 }
 
-/** What was written, as far as it matters here. */
-interface Write {
-  readonly events: EventShape | readonly EventShape[]
+const none: ReadonlySet<string> = new Set()
+
+/** The types of the events of one or several writes; of what cannot be read, which the store refuses, none. */
+function typesOf(writes: unknown): ReadonlySet<string> {
+  try {
+    const events = [writes].flat().flatMap((write) => (write as { events: EventShape | readonly EventShape[] }).events)
+    return new Set(events.map(({ type }) => type))
+  } catch {
+    return none
+  }
+}
+
+/** What is to be appended once the store is open. What cannot be copied stays as it is, and the store refuses it. */
+function copied(given: readonly unknown[]): readonly unknown[] {
+  try {
+    return freshCopy(given)
+  } catch {
+    return given
+  }
 }
 
 /** What is iterated once the store is open. */

@@ -23,6 +23,7 @@ import { pauseBefore, type RetryPolicy } from '../platform/backoff.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { Command, CommandEvent, CommandResult, Decision, ReasonOf, Refusal } from './command.js'
 import { createWriteBatch, declareStreams } from './write-batch.js'
+import { isObject } from '../platform/objects.js'
 
 /** A command is about to start again. */
 export interface CommandRetry {
@@ -100,8 +101,7 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
 ): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
-  if (typeof command !== 'object' || command === null)
-    throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
+  if (!isObject(command)) throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   // An instance of a class may have further properties.
   if (isPlainPrototype(Object.getPrototypeOf(command)))
     onlyKnown(command, ['name', 'streams', 'initial', 'evolve', 'discover', 'decide'], 'command')
@@ -168,10 +168,9 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
     throw new InvalidArgumentError('decide', say`must return a list of events or refuse(reason).`)
   }
   // Checks all of them, since several may be promises. Holes in the list count.
-  const wrong = Array.from<unknown, boolean>(
-    decision,
-    (event) => typeof event !== 'object' || event === null || isRefusedPromise(event),
-  ).indexOf(true)
+  const wrong = Array.from<unknown, boolean>(decision, (event) => !isObject(event) || isRefusedPromise(event)).indexOf(
+    true,
+  )
   if (wrong >= 0)
     throw new InvalidEventError(
       `decide[${wrong}]`,

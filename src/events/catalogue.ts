@@ -2,7 +2,7 @@
 import { EventUnreadableError, InvalidArgumentError, InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
-import { systemClock } from '../platform/clock.js'
+import { systemTime } from '../platform/clock.js'
 import { made, notOurs } from '../platform/copies.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import type { EventShape } from './event.js'
@@ -20,6 +20,7 @@ import {
   type StandardSchema,
   type Validate,
 } from './schema.js'
+import { isObject } from '../platform/objects.js'
 
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 
@@ -293,11 +294,7 @@ function openCatalogue(): object {
 }
 
 function closedCatalogue(definitions: EventDefinitions): object {
-  if (
-    typeof definitions !== 'object' ||
-    definitions === null ||
-    !isPlainPrototype(Object.getPrototypeOf(definitions))
-  ) {
+  if (!isObject(definitions) || !isPlainPrototype(Object.getPrototypeOf(definitions))) {
     // `{ __proto__: … }` sets a prototype, not a property.
     throw new InvalidArgumentError(
       'defineEvents',
@@ -327,13 +324,12 @@ interface KnownType {
 /** Reads a definition, once: changing it later has no effect. */
 function readDefinition(type: string, definition: EventDefinition | undefined): KnownType {
   const at = propertyPath('events', type)
-  if (typeof definition !== 'object' || definition === null)
-    throw new InvalidArgumentError(at, say`must be { schema?, version?, upcast? }.`)
+  if (!isObject(definition)) throw new InvalidArgumentError(at, say`must be { schema?, version?, upcast? }.`)
   onlyKnown(definition, ['schema', 'version', 'upcast'], at)
   const { schema, version = 1, upcast = {} } = definition
   if (!Number.isSafeInteger(version) || version < 1)
     throw new InvalidArgumentError(`${at}.version`, say`must be 1, 2, 3 …`)
-  if (typeof upcast !== 'object' || upcast === null)
+  if (!isObject(upcast))
     throw new InvalidArgumentError(`${at}.upcast`, say`must be functions by the version they start from.`)
   const standard = schema === undefined ? undefined : (schema as Partial<StandardSchema> | null)?.['~standard']
   if (schema !== undefined && typeof standard?.validate !== 'function') {
@@ -415,7 +411,7 @@ function creatorOf(
     }
     const text = toJsonText(value, 'data')
     if (meta !== undefined) toJsonText(meta, 'meta')
-    const event = { type, data: value, id: id ?? createId(systemClock.now()), ...(meta === undefined ? {} : { meta }) }
+    const event = { type, data: value, id: id ?? createId(systemTime()), ...(meta === undefined ? {} : { meta }) }
     // `append` checks the event again, unless the schema would change or refuse its own output: such an event carries a
     // mark.
     return validate === undefined || keeps(validate, data, given, value, 'data') === true

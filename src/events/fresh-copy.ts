@@ -1,12 +1,13 @@
 /** Copies of the initial state that an app passes, so that changing it in place does not change the app's object. */
 import { isPlainPrototype } from './json.js'
+import { isObject } from '../platform/objects.js'
 
 /**
  * A deep copy of plain objects, arrays, Maps, Sets, Dates and typed arrays. Functions and instances of classes, with
  * everything in them, are kept as they are, because a copy would lose something.
  */
 export function freshCopy<T>(value: T, copies = new Map<unknown, unknown>()): T {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   const known = copies.get(value)
   if (known !== undefined) return known as T
   const made = begun(value)

@@ -3,6 +3,7 @@ import { describe, InvalidEventError } from '../errors.js'
 import { say } from '../messages.js'
 import { isThenable } from '../platform/promises.js'
 import { isSameJson, propertyPath, toJsonText } from './json.js'
+import { isObject } from '../platform/objects.js'
 
 /** What tidemark needs from a validator: the Standard Schema interface, which zod, valibot, arktype and others have. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -147,7 +148,7 @@ function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): 
 }
 
 function valueOf(result: StandardResult<unknown>, path: string, plain: string | undefined): unknown {
-  if (typeof result !== 'object' || result === null)
+  if (!isObject(result))
     throw new InvalidEventError(path, say`cannot be validated: its schema returned ${describe(result)}.`)
   const { issues } = result
   if (issues === undefined) return result.value

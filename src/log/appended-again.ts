@@ -1,6 +1,7 @@
 /** Notices that a constant event is appended more than once: for the development build. */
 import { say } from '../messages.js'
 import type { AppendResult } from './event-store.js'
+import { isObject } from '../platform/objects.js'
 
 const appended = new WeakSet<object>()
 /** The stores that were warned of. */
@@ -16,7 +17,7 @@ function eventsOf([first, second]: readonly unknown[]): readonly unknown[] {
 /** Takes in an append that succeeded. Warns once for each store. */
 export function appendedAgain(store: string, given: readonly unknown[], { duplicate }: AppendResult): void {
   for (const event of eventsOf(given)) {
-    if (typeof event !== 'object' || event === null) continue
+    if (!isObject(event)) continue
     if (__DEV__ && duplicate && appended.has(event) && !warned.has(store)) {
       warned.add(store)
       console.warn(

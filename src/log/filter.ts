@@ -5,6 +5,7 @@ import { compileGlob } from '../events/glob.js'
 import { streamPrefix } from '../events/names.js'
 import { onlyKnown } from '../platform/arguments.js'
 import type { EventFilter } from './event-store.js'
+import { isObject } from '../platform/objects.js'
 
 /** A filter that was checked. Changing the object that it came from changes nothing. */
 export interface CompiledFilter {
@@ -23,7 +24,7 @@ const known: readonly (keyof EventFilter)[] = ['types', 'streamPrefix', 'streamP
  * @throws InvalidArgumentError for anything that is not a filter; InvalidNameError for a bad prefix or pattern
  */
 export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFilter {
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+  if (!isObject(filter) || Array.isArray(filter)) {
     throw new InvalidArgumentError(what, say`must be an object such as { types: […] }, or {} for every event.`)
   }
   onlyKnown(filter, known, what)

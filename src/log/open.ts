@@ -30,6 +30,7 @@ import type { Codec } from './encode.js'
 import type { PreparedAppend } from './prepared-append.js'
 import { assertDurability, createStore } from './store.js'
 import { monotonic, Tap } from './tap.js'
+import { isObject } from '../platform/objects.js'
 
 /** What `openEventStore` takes. */
 export interface EventStoreOptions<E extends EventShape> {
@@ -149,8 +150,7 @@ export function closedError(parts: StoreInternals | undefined): unknown {
 }
 
 function common<E extends EventShape>(options: EventStoreOptions<E>) {
-  if (typeof options !== 'object' || options === null)
-    throw new InvalidArgumentError('options', say`must be { name, … }.`)
+  if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, … }.`)
   onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventCharacters', 'onReport'])
   const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)

@@ -10,6 +10,7 @@ import { onlyKnown, wholeNumber } from '../platform/arguments.js'
 import type { AppendOptions, StreamWrite } from './event-store.js'
 import { compileFilter } from './filter.js'
 import type { PreparedAppend } from './prepared-append.js'
+import { isObject } from '../platform/objects.js'
 
 /** An event as it was given. */
 export interface GivenEvent {
@@ -45,8 +46,7 @@ export function readWrites<E extends EventShape>(writes: StreamWrite<E> | readon
     const write = list[at] as StreamWrite<E>
     const here = many ? `writes[${at}].` : ''
     const what = many ? `writes[${at}]` : 'writes'
-    if (typeof write !== 'object' || write === null)
-      throw new InvalidArgumentError(what, say`must be { stream, events }.`)
+    if (!isObject(write)) throw new InvalidArgumentError(what, say`must be { stream, events }.`)
     // A misspelt `expectedVersion` would be ignored.
     onlyKnown(write, writeNames, what)
     const name = write.stream
@@ -99,7 +99,7 @@ function expectedVersion(value: unknown, path: string): ExpectedVersion {
 
 /** What an event consists of; each property is read once. */
 function partsOf(event: unknown, path: string, stream: string): GivenEvent {
-  if (typeof event !== 'object' || event === null) throw new InvalidEventError(path, say`must be { type, data }.`)
+  if (!isObject(event)) throw new InvalidEventError(path, say`must be { type, data }.`)
   try {
     const { type, data, meta, id, checked } = event as GivenEvent
     return { path, stream, type, data, meta, id, checked }

@@ -5,6 +5,7 @@ import { eventType, isEventId, streamName } from '../events/names.js'
 import { format, type LogMeta } from '../log/indexeddb/format.js'
 import { eventsOf, type StoredEvent } from '../log/record/record-text.js'
 import { idKey, isKnownFormat, mayBeCut, type CommitRecord } from '../log/record/record.js'
+import { isObject } from '../platform/objects.js'
 
 /** What can be wrong with a log. */
 export type LogDefectKind =
@@ -87,7 +88,7 @@ export class LogAudit {
       events: text,
       format: stored,
       lost,
-    } = (typeof row === 'object' && row !== null ? row : {}) as Record<keyof CommitRecord, unknown>
+    } = (isObject(row) ? row : {}) as Record<keyof CommitRecord, unknown>
     if (!isCount(at))
       return this.#malformed(
         undefined,
@@ -283,7 +284,7 @@ export class LogAudit {
   #meta(row: unknown, logId: string): void {
     const add = (problem: string) =>
       this.#add({ kind: 'meta', message: say`The row that identifies the log ${problem}.` })
-    if (typeof row !== 'object' || row === null) return add(say`is missing`)
+    if (!isObject(row)) return add(say`is missing`)
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
     if (meta.incarnation !== logId)
       add(say`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
@@ -361,7 +362,7 @@ function difference(left: ReadonlyMap<string, number>, right: ReadonlyMap<string
 }
 
 function problemOf(event: unknown): string | undefined {
-  if (typeof event !== 'object' || event === null) return say`is no object`
+  if (!isObject(event)) return say`is no object`
   const { type, stream, version, id, time, data, schema } = event as Partial<Record<keyof StoredEvent, unknown>>
   if (!isName(type, eventType)) return say`has the type ${describe(type)}`
   if (!isName(stream, streamName)) return say`has the stream ${describe(stream)}`

@@ -6,6 +6,7 @@ import { eventType, isEventId, streamName } from '../events/names.js'
 import { exportFormat, type ExportHeader } from './export.js'
 import type { EventDraft } from '../log/encode.js'
 import type { EventText } from '../log/record/record-text.js'
+import { isObject } from '../platform/objects.js'
 
 /** One line: an event, and its place in the log that it comes from. */
 export interface ImportedLine {
@@ -26,8 +27,7 @@ export function parseLine(text: string, number: number): Record<string, unknown>
   } catch (cause) {
     throw new InvalidImportError(number, say`is no JSON (${(cause as Error).message}).`, { cause })
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InvalidImportError(number, say`is no JSON object.`)
+  if (!isObject(value) || Array.isArray(value)) throw new InvalidImportError(number, say`is no JSON object.`)
   return value as Record<string, unknown>
 }
 

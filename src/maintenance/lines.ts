@@ -2,6 +2,7 @@
 import { InvalidArgumentError, InvalidImportError, messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { abortable } from '../platform/promises.js'
+import { isObject } from '../platform/objects.js'
 
 /**
  * What an import reads: a whole text or file, its bytes, a list of lines, or a stream of text or UTF-8 bytes cut
@@ -118,7 +119,7 @@ function piecesOf(source: LineSource): Pieces {
     const one = [source][Symbol.iterator]()
     return { next: () => one.next() }
   }
-  const given = (typeof source === 'object' && source !== null ? source : {}) as Partial<
+  const given = (isObject(source) ? source : {}) as Partial<
     Blob & ReadableStream<unknown> & Iterable<unknown> & AsyncIterable<unknown>
   >
   if (typeof given.getReader === 'function') return readerOf(given as ReadableStream<unknown>)

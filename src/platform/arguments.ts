@@ -1,6 +1,7 @@
 /** Checks of what an app passes, before anything is done with it. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
+import { isObject } from './objects.js'
 
 /**
  * Refuses an option bag that holds anything else than the named options: a misspelt one would otherwise be ignored, and
@@ -12,7 +13,7 @@ import { say } from '../messages.js'
  */
 export function onlyKnown(options: unknown, names: readonly string[], what = 'options'): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  if (!isObject(options) || Array.isArray(options)) {
     throw new InvalidArgumentError(what, say`must be an object. It may have ${names.join(', ')}.`)
   }
   for (const key of Reflect.ownKeys(options)) {

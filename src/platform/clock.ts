@@ -18,9 +18,12 @@ export interface Clock {
 /** `setTimeout` fires immediately above this many ms. */
 const longestTimer = 2 ** 31 - 1
 
+/** The wall clock of this context, for what needs no other part of a clock. */
+export const systemTime = (): number => Date.now()
+
 /** The clock of this context. */
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: systemTime,
   // Where there is nothing better, what jumps (H52).
   monotonic: () => feature(({ performance }) => performance.now()) ?? Date.now(),
   random: () => Math.random(),

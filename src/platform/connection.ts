@@ -179,6 +179,11 @@ export class Connection {
     })
   }
 
+  /** It was closed, or its database deleted or replaced: nothing can be asked of it any more. */
+  get isOver(): boolean {
+    return this.#end !== undefined
+  }
+
   #markLost(problem: string): TidemarkError {
     if (this.#end === undefined) {
       this.#end = new StorageLostError(

@@ -1,8 +1,9 @@
 /** Promises that may be given up, or that must not be there. */
+import { isObject } from './objects.js'
 
 /** Whether this is a promise, of whatever kind. */
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  return isObject(value) && typeof (value as { then?: unknown }).then === 'function'
 }
 
 /** Whether this is a promise. Nothing waits for it then: should it reject, that does not come up as unhandled. */

@@ -3,6 +3,7 @@ import { systemClock } from './clock.js'
 import { feature } from './features.js'
 import { listenerSet } from './listeners.js'
 import { nextTask, soon } from './tasks.js'
+import { isObject } from './objects.js'
 
 /** What the channel of a store carries: numbers, short strings, and what a commit changed. */
 export type Hint =
@@ -51,7 +52,7 @@ const shortText = (value: unknown): value is string => typeof value === 'string'
 
 /** A hint, or nothing for any other message on the channel: any script of the origin can post there. */
 export function parseHint(message: unknown): Hint | undefined {
-  if (typeof message !== 'object' || message === null) return undefined
+  if (!isObject(message)) return undefined
   const { kind, head, format, projection, position: at, at: time } = message as Record<string, unknown>
   if (kind === 'head' && position(head)) return { kind, head, ...(position(format) ? { format } : {}) }
   if ((kind === 'control' || kind === 'hidden-leader' || kind === 'candidate') && shortText(projection))

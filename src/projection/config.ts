@@ -5,6 +5,7 @@ import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { projectionRetry, retryPolicy, type RetryOptions, type RetryPolicy } from '../platform/backoff.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import type { ProjectionReport } from './report.js'
+import { isObject } from '../platform/objects.js'
 
 /** How a projection is run. Times are in ms. */
 export interface ProjectionOptions {
@@ -108,7 +109,7 @@ export function settle(
   defaultMode: 'batch' | 'continuous',
   isPlain = true,
 ): Settings {
-  if (typeof options !== 'object' || options === null)
+  if (!isObject(options))
     throw new InvalidArgumentError('options', say`must be an object such as { mode: 'continuous' }.`)
   onlyKnown(options, isPlain ? [...optionNames, 'context', 'checkpoint'] : optionNames)
   for (const [part, known] of Object.entries(names))

@@ -24,6 +24,7 @@ import {
   type ReadModelFailureStrategy,
   type StoredFault,
 } from './target.js'
+import { isObject } from '../platform/objects.js'
 
 /** What a plain target asks of its event store, and reports to the other contexts. */
 export interface PlainPorts<E extends EventShape> {
@@ -68,7 +69,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     { context, checkpoint }: ProjectorOptions<C>,
     store?: PlainPorts<E>,
   ) {
-    if (typeof projector !== 'object' || projector === null || typeof projector.apply !== 'function')
+    if (!isObject(projector) || typeof projector.apply !== 'function')
       throw new InvalidArgumentError(
         'projector',
         say`must be an object with name and apply, or come from defineProjection.`,
@@ -105,7 +106,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   isStorageFailure(error: unknown): boolean {
-    return typeof error === 'object' && error !== null && this.#saveErrors.has(error)
+    return this.#saveErrors.has(error as object)
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
@@ -201,7 +202,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     await this.#call(event)
     await this.#save(event.position).catch((error: unknown) => {
       // The event is not to blame.
-      if (typeof error === 'object' && error !== null) this.#saveErrors.add(error)
+      if (isObject(error)) this.#saveErrors.add(error)
       throw error
     })
   }

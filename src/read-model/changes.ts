@@ -7,6 +7,7 @@ import { copyOfKey, isIndexKey, isRowKey, mapKeyOf, type IndexKey, type MapKey, 
 import { bytesOf, tagOf } from './kinds.js'
 import type { RowChanges } from './state.js'
 import type { Tables } from './define.js'
+import { isObject } from '../platform/objects.js'
 
 /** A row that was stored or deleted. */
 export interface RowChange {
@@ -118,7 +119,7 @@ const deepest = 63
 /** About how much there is in a key. Ends where it is too much, also for a list that contains itself. */
 function sizeOf(key: unknown, depth = 0): number {
   if (typeof key === 'string') return key.length
-  if (typeof key !== 'object' || key === null) return 1
+  if (!isObject(key)) return 1
   if (!Array.isArray(key)) return bytesOf(key)?.length ?? 1
   let size = depth < deepest ? key.length : Infinity
   for (const part of key) {
@@ -173,11 +174,10 @@ export function checkedChanges(posted: unknown): Changes {
   return posted as Changes
 }
 
-const isMap = (posted: unknown): posted is Map<unknown, unknown> =>
-  typeof posted === 'object' && posted !== null && tagOf(posted) === '[object Map]'
+const isMap = (posted: unknown): posted is Map<unknown, unknown> => isObject(posted) && tagOf(posted) === '[object Map]'
 
 function isRowChange(posted: unknown): posted is RowChange {
-  if (typeof posted !== 'object' || posted === null) return false
+  if (!isObject(posted)) return false
   const { key, keys } = posted as { readonly key?: unknown; readonly keys?: unknown }
   if (!isRowKey(key) || sizeOf(key) > longestKey) return false
   if (keys === undefined) return true

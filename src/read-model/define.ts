@@ -14,6 +14,7 @@ import type { CheckedIndexes, IndexPaths, TableKey } from './index-paths.js'
 import { isKeyPath, type RowKey } from './keys.js'
 import type { QueryOptions } from './selection.js'
 import { assertTableName, type ReservedProblem } from './reserved-names.js'
+import { isObject } from '../platform/objects.js'
 
 declare const rowType: unique symbol
 declare const reads: unique symbol
@@ -228,7 +229,7 @@ export const projectionKey = ({ name, version }: { readonly name: string; readon
 
 /** Whether a value came from {@link defineProjection}. */
 export const isDefinition = (value: unknown): value is Projection =>
-  typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'projection'
+  isObject(value) && (value as { kind?: unknown }).kind === 'projection'
 
 /**
  * Declares a projection into a read model in IndexedDB, exactly once: rows and checkpoint commit together.
@@ -283,7 +284,6 @@ function checkedSpec<E extends EventShape>(given: unknown): ProjectionSpec<E, Ta
   const check = (right: boolean, what: string, problem: string) => {
     if (!right) throw new InvalidArgumentError(what, problem)
   }
-  const isObject = (value: unknown) => typeof value === 'object' && value !== null
   check(isObject(given), 'projection', say`must be { name, tables, on }.`)
   onlyKnown(given, ['name', 'version', 'tables', 'on', 'fold', 'filter', 'onFailure'], 'projection')
   const spec = given as ProjectionSpec<E, Tables>
@@ -321,11 +321,7 @@ function checkTable(
   )
   onlyKnown(table ?? null, ['key', 'indexes', 'schema'], path)
   const { key, indexes = {}, schema } = table as TableDefinition
-  check(
-    typeof indexes === 'object' && indexes !== null && !Array.isArray(indexes),
-    `${path}.indexes`,
-    say`must be { name: property }.`,
-  )
+  check(isObject(indexes) && !Array.isArray(indexes), `${path}.indexes`, say`must be { name: property }.`)
   const isName = (name: unknown) => isKeyPath(name) && !name.includes('.')
   const names: readonly unknown[] = Array.isArray(key) ? Array.from(key as unknown[]) : [key]
   check(
@@ -346,7 +342,7 @@ function checkIndex(
   what: string,
   check: (right: boolean, what: string, problem: string) => void,
 ): void {
-  const isOptions = typeof declared === 'object' && declared !== null && !Array.isArray(declared)
+  const isOptions = isObject(declared) && !Array.isArray(declared)
   if (isOptions) onlyKnown(declared, ['path', 'multiEntry', 'unique'], what)
   const options = isOptions ? declared : { path: declared }
   const { path, multiEntry = false, unique = false } = options as Record<string, unknown>

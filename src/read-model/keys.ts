@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import { isPlainPrototype } from '../events/json.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { bytesOf, tagOf, timeOf } from './kinds.js'
+import { isObject } from '../platform/objects.js'
 
 /** What identifies a row, or one of several parts that do. */
 export type KeyPart = string | number | Date
@@ -106,7 +107,7 @@ export function keyOfRow(path: KeyPath, row: object, what: string): RowKey {
 function rank(key: unknown): number {
   if (typeof key === 'string') return 3
   if (typeof key === 'number') return Number.isNaN(key) ? 0 : 1
-  if (typeof key !== 'object' || key === null) return 0
+  if (!isObject(key)) return 0
   if (Array.isArray(key)) return 5
   if (!Number.isNaN(timeOf(key))) return 2
   return bytesOf(key) === undefined ? 0 : 4
@@ -148,23 +149,18 @@ export function compareKeys(left: unknown, right: unknown): number {
 /** A copy of a key, which the app cannot change. */
 export function copyOfKey<K>(key: K): K
 export function copyOfKey(key: unknown): unknown {
-  if (typeof key !== 'object' || key === null) return key
+  if (!isObject(key)) return key
   if (Array.isArray(key)) return key.map((part) => copyOfKey<unknown>(part))
   return bytesOf(key)?.slice().buffer ?? new Date(timeOf(key))
 }
 
+/** Whether a key comes before another one, or is the same where they may meet. What is absent is as far out as needed. */
+export const reaches = (left: unknown, right: unknown, apart: boolean | undefined): boolean =>
+  left === undefined || right === undefined || compareKeys(left, right) < (apart === true ? 0 : 1)
+
 /** Whether a key lies in a range. */
-export function inRange(key: unknown, { lower, upper, lowerOpen, upperOpen }: KeyRange): boolean {
-  if (lower !== undefined) {
-    const order = compareKeys(key, lower)
-    if (order < 0 || (order === 0 && lowerOpen === true)) return false
-  }
-  if (upper !== undefined) {
-    const order = compareKeys(key, upper)
-    if (order > 0 || (order === 0 && upperOpen === true)) return false
-  }
-  return true
-}
+export const inRange = (key: unknown, { lower, upper, lowerOpen, upperOpen }: KeyRange): boolean =>
+  reaches(lower, key, lowerOpen) && reaches(key, upper, upperOpen)
 
 const aKey = say`a key is a string, a number, a Date, bytes or a list of those`
 
@@ -180,10 +176,9 @@ export function checkedRange(range: unknown, what = 'range', isNeeded = false): 
     const key = copyOfKey(range)
     return { lower: key, upper: key }
   }
-  const isPlain =
-    typeof range === 'object' && range !== null && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
+  const isPlain = isObject(range) && isPlainPrototype(Object.getPrototypeOf(range) as object | null)
   if (isPlain) onlyKnown(range, ['lower', 'upper', 'lowerOpen', 'upperOpen'], what)
-  else if (typeof range !== 'object' || range === null || tagOf(range) !== '[object IDBKeyRange]') {
+  else if (!isObject(range) || tagOf(range) !== '[object IDBKeyRange]') {
     throw new InvalidArgumentError(
       what,
       say`is ${describe(range)}; it must be a key, an IDBKeyRange or { lower, upper, lowerOpen, upperOpen } (${aKey}). Leave it out for every row.`,
@@ -203,11 +198,8 @@ export function checkedRange(range: unknown, what = 'range', isNeeded = false): 
 }
 
 /** Whether a range is empty whatever is stored: IndexedDB refuses to make such a range. */
-export function isEmptyRange({ lower, upper, lowerOpen, upperOpen }: KeyRange): boolean {
-  if (lower === undefined || upper === undefined) return false
-  const order = compareKeys(lower, upper)
-  return order > 0 || (order === 0 && (lowerOpen === true || upperOpen === true))
-}
+export const isEmptyRange = ({ lower, upper, lowerOpen, upperOpen }: KeyRange): boolean =>
+  !reaches(lower, upper, lowerOpen === true || upperOpen)
 
 const identifier = String.raw`[$_\p{ID_Start}][$\u200c\u200d\p{ID_Continue}]*`
 const keyPath = new RegExp(`^${identifier}(?:\\.${identifier})*$`, 'u')
@@ -223,7 +215,7 @@ const fileParts: { readonly [tag: string]: readonly string[] } = {
 
 function partOf(value: unknown, name: string): unknown {
   if (typeof value === 'string') return name === 'length' ? value.length : undefined
-  if (typeof value !== 'object' || value === null) return undefined
+  if (!isObject(value)) return undefined
   return Object.hasOwn(value, name) || fileParts[tagOf(value)]?.includes(name) === true
     ? (value as Record<string, unknown>)[name]
     : undefined

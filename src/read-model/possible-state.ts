@@ -2,6 +2,7 @@
 import { describe, LogInconsistentError } from '../errors.js'
 import { say } from '../messages.js'
 import { other, stampOf, type StateRow } from './state.js'
+import { isObject } from '../platform/objects.js'
 
 /**
  * A whole number that can still be raised by one. At 2 ** 53 two epochs would look the same, and a late runner could
@@ -21,9 +22,7 @@ const positions: Check = (value) => Array.isArray(value) && value.every((each) =
 const parts =
   (checks: { readonly [name: string]: Check }): Check =>
   (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(checks).every(([name, check]) => check((value as Record<string, unknown>)[name]))
+    isObject(value) && Object.entries(checks).every(([name, check]) => check((value as Record<string, unknown>)[name]))
 const faultParts = parts({
   position: isWhole,
   message: isText,
@@ -60,7 +59,7 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
 
 /** What is wrong with a stored state, entry by entry: it was edited. */
 export function impossibleIn(row: unknown): string[] {
-  if (typeof row !== 'object' || row === null) return [say`The state is ${describe(row)}, which it cannot be.`]
+  if (!isObject(row)) return [say`The state is ${describe(row)}, which it cannot be.`]
   const wrong = Object.entries(checks)
     .filter(([name, check]) => !check((row as Record<string, unknown>)[name]))
     .map(

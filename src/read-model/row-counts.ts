@@ -3,11 +3,12 @@
  * Pure.
  */
 import { stampOf, type Slot, type StateRow, type TableCounts, type Transition } from './state.js'
+import { isObject } from '../platform/objects.js'
 
 /** Nothing if they were edited and cannot be counts. */
 function countsOf(state: StateRow, slot: Slot): TableCounts | undefined {
   const counts: unknown = state.counts?.of === stampOf(state) ? state.counts.sides?.[slot] : undefined
-  if (typeof counts !== 'object' || counts === null || Array.isArray(counts)) return undefined
+  if (!isObject(counts) || Array.isArray(counts)) return undefined
   return Object.values(counts).every((count) => Number.isSafeInteger(count) && (count as number) >= 0)
     ? (counts as TableCounts)
     : undefined

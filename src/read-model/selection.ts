@@ -11,11 +11,13 @@ import {
   inRange,
   isEmptyRange,
   keyOfRow,
+  reaches,
   type IndexKey,
   type KeyPath,
   type KeyRange,
   type RowKey,
 } from './keys.js'
+import { isObject } from '../platform/objects.js'
 
 /** Which rows, and in what order. */
 export interface QueryOptions<Index extends string = string, Row = unknown> {
@@ -135,12 +137,8 @@ export function select<R extends { readonly key: RowKey; readonly row: unknown }
 function behind(range: KeyRange, at: unknown, direction: Selection['direction']): KeyRange | undefined {
   const rest =
     direction === 'prev'
-      ? range.upper === undefined || compareKeys(range.upper, at) >= 0
-        ? { ...range, upper: at, upperOpen: true }
-        : range
-      : range.lower === undefined || compareKeys(range.lower, at) <= 0
-        ? { ...range, lower: at, lowerOpen: true }
-        : range
+      ? { ...range, ...(reaches(at, range.upper, false) && { upper: at, upperOpen: true }) }
+      : { ...range, ...(reaches(range.lower, at, false) && { lower: at, lowerOpen: true }) }
   return isEmptyRange(rest) ? undefined : rest
 }
 
@@ -148,41 +146,29 @@ function behind(range: KeyRange, at: unknown, direction: Selection['direction'])
 export const rangesBehind = (selection: Selection, at: unknown): readonly KeyRange[] =>
   rangesOf(selection).flatMap((range) => behind(range, at, selection.direction) ?? [])
 
-/** Which end of two comes first, or is further out: an open lower end begins behind its key, an open upper end ends before it. */
-function compareEnds(left: unknown, right: unknown, leftOpen = false, rightOpen = false): number {
-  return compareKeys(left, right) || Number(leftOpen) - Number(rightOpen)
-}
-
 /** Ranges in ascending order and apart from each other, which cover the same keys. */
 function merged(ranges: readonly KeyRange[]): KeyRange[] {
   const inOrder = ranges
     .filter((range) => !isEmptyRange(range))
-    .sort((left, right) =>
-      left.lower === undefined || right.lower === undefined
-        ? Number(left.lower !== undefined) - Number(right.lower !== undefined)
-        : compareEnds(left.lower, right.lower, left.lowerOpen, right.lowerOpen),
-    )
+    .sort((left, right) => compareKeys(left.lower ?? first, right.lower ?? first) || openness(left) - openness(right))
   const apart: KeyRange[] = []
   for (const range of inOrder) {
     const last = apart.at(-1)
-    if (last === undefined || !meets(last, range)) apart.push(range)
-    else if (endsBefore(last, range)) {
-      apart[apart.length - 1] = { ...last, upper: range.upper, upperOpen: range.upperOpen === true }
-    }
+    const { upper, upperOpen = false } = range
+    // It begins in the last one, or where that ends.
+    if (last === undefined || !reaches(range.lower, last.upper, range.lowerOpen && last.upperOpen)) apart.push(range)
+    // It ends behind the last one.
+    else if (last.upper !== undefined && reaches(last.upper, upper, upperOpen || !last.upperOpen))
+      apart[apart.length - 1] = { ...last, upper, upperOpen }
   }
   return apart
 }
 
-/** Whether a range that does not begin before another one begins in it or where it ends. */
-function meets({ upper, upperOpen }: KeyRange, { lower, lowerOpen }: KeyRange): boolean {
-  if (upper === undefined || lower === undefined) return true
-  const order = compareKeys(lower, upper)
-  return order < 0 || (order === 0 && !(upperOpen === true && lowerOpen === true))
-}
+/** No key comes before it. */
+const first = -Infinity
 
-const endsBefore = (left: KeyRange, right: KeyRange): boolean =>
-  left.upper !== undefined &&
-  (right.upper === undefined || compareEnds(left.upper, right.upper, right.upperOpen, left.upperOpen) < 0)
+/** Of two ranges from the same key the open one begins behind the other. */
+const openness = ({ lower, lowerOpen = false }: KeyRange): number => Number(lower !== undefined && lowerOpen)
 
 /**
  * Options as the app gave them, checked; nothing if they can select no row.
@@ -225,8 +211,7 @@ export function checkedSelection(
 }
 
 function placeAfter(name: string, table: Selectable, selection: Selection, row: unknown): Place {
-  if (typeof row !== 'object' || row === null)
-    throw new InvalidArgumentError('after', say`is ${describe(row)}; it must be a row of '${name}'.`)
+  if (!isObject(row)) throw new InvalidArgumentError('after', say`is ${describe(row)}; it must be a row of '${name}'.`)
   const key = copyOfKey(keyOfRow(table.key, row, `after.${String(table.key)}`))
   const keys = keysFor(selection, table, key, row)
   const at = placeOf(selection, keys, key)?.at ?? (keys.length === 1 ? keys[0] : undefined)

@@ -24,7 +24,7 @@ export interface News {
 /** A query that is followed. */
 export interface Followed {
   notice(news: News): void
-  /** Resolves once it shows what it noticed; nothing if it does already. */
+  /** Resolves once it shows what it noticed; nothing if it does already, or if that does not touch what it reads. */
   published(): Promise<unknown> | undefined
 }
 
@@ -76,7 +76,7 @@ export class QueryEngine {
     }
   }
 
-  /** Resolves once queries that have subscribers show every commit up to this position. */
+  /** Resolves once queries that have subscribers show every commit up to this position that touches them. */
   async published(position: number): Promise<void> {
     if (this.#followed.size === 0) return
     if (this.#position < position) await this.#look()

@@ -16,6 +16,7 @@ import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
+import { isObject } from '../platform/objects.js'
 
 /** What `liveProjection` folds. */
 export interface LiveProjectionSpec<E extends EventShape, S, Next = never> {
@@ -68,8 +69,7 @@ export function liveProjection<E extends EventShape, S>(
   specification: LiveProjectionSpec<E, S>,
 ): LiveQuery<S> {
   onlyKnown(specification ?? null, ['initial', 'on', 'filter', 'clock'], 'projection')
-  if (typeof specification.on !== 'object' || specification.on === null)
-    throw new InvalidArgumentError('on', say`must be { type: fold }.`)
+  if (!isObject(specification.on)) throw new InvalidArgumentError('on', say`must be { type: fold }.`)
   const on = specification.on as Record<string, ((state: S, event: RecordedEvent<E>) => S) | undefined>
   for (const [type, fold] of Object.entries(on))
     if (typeof fold !== 'function') throw new InvalidArgumentError(`on.${type}`, say`must be a function.`)

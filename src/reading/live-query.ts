@@ -52,6 +52,8 @@ export interface LiveSource<V> {
   end(): unknown
   /** The run under way may not know of what happened before now. */
   isLate?(): boolean
+  /** The run under way did not settle in its time: whatever it still comes to is dropped. */
+  givenUp?(): void
   /** Called when it rests. */
   rested?(): void
 }
@@ -119,7 +121,10 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     if (again && stop !== undefined) changed()
   }
   const limit = (mine: Run) => {
-    cancelDeadline = runDeadline(clock, mine, (error) => finish(mine, failed(snapshot, error)))
+    cancelDeadline = runDeadline(clock, mine, (error) => {
+      source.givenUp?.()
+      finish(mine, failed(snapshot, error))
+    })
   }
   const evaluate = () => {
     again = true

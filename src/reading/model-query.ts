@@ -39,29 +39,28 @@ interface Known extends TableQuery {
 /** Rows by table and key. */
 type Rows = Map<string, Map<MapKey, unknown>>
 
-/** One try of a run. */
-interface Attempt<V> {
-  readonly data: V
-  readonly asked: readonly TableQuery[]
-  readonly reads: readonly Read[]
-  readonly rows: Rows
-  /** What readers saw, by stamp: several if a commit came between its reads. */
-  readonly states: ReadonlyMap<string, StateRow>
+/** A read, and what readers saw then. */
+interface Made extends Read {
+  readonly at?: Seen
 }
 
-/** Runs the query once, with reads that were made beforehand. Rows that are the same as before are those objects. */
-async function attempt<T extends Tables, V>(
-  tables: T,
-  query: ModelQuery<T, V>,
+/** One try of a run, as far as it has come. */
+interface Attempt {
+  readonly asked: TableQuery[]
+  readonly reads: Made[]
+  readonly rows: Rows
+  /** What readers saw, by stamp: several if a commit came between its reads. */
+  readonly states: Map<string, StateRow>
+}
+
+/** Puts what a try asks, with reads that were made beforehand. Rows that are the same as before are those objects. */
+function asker(
+  tables: Tables,
   ask: QueryPorts['ask'],
   known: Known[],
   before: Rows,
-  again: () => void,
-): Promise<Attempt<V>> {
-  const asked: TableQuery[] = []
-  const reads: Read[] = []
-  const states = new Map<string, StateRow>()
-  const rows: Rows = new Map()
+  { asked, reads, rows, states }: Attempt,
+): QueryPorts['ask'] {
   const kept = (table: string, row: unknown): unknown => {
     if (row === undefined) return undefined
     const key = mapKeyOf(atKeyPath(row, (tables[table] as Tables[string]).key) as RowKey)
@@ -70,70 +69,113 @@ async function attempt<T extends Tables, V>(
     rows.set(table, all.set(key, __DEV__ ? frozen(same) : same))
     return same
   }
-  const put = async (table: string, question: Query): Promise<Answer> => {
+  return async (table, question) => {
     asked.push({ table, query: question })
+    // Any row counts until it is known which ones do.
+    const place = reads.push({ table, keys: undefined }) - 1
     const at = known.findIndex((one) => one.table === table && equal(one.query, question))
     const { value, state } = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
-    states.set(seenIn(state).stamp, state)
-    reads.push(readOf(tables, table, question, value))
+    const seen = seenIn(state)
+    states.set(seen.stamp, state)
+    reads[place] = { ...readOf(tables, table, question, value), at: seen }
     if (question.kind === 'count') return { value, state }
     return {
       value: Array.isArray(value) ? value.map((row) => kept(table, row)) : kept(table, value),
       state,
     }
   }
-  const data = await query(readers(tables, put), async (...question) => (await put(...question)).value, again)
-  return { data, asked, reads, rows, states }
 }
 
-export function modelQuery<T extends Tables, V>(
+/** Whether a read saw all that is news. */
+const isOfNews = ({ to, changes }: News, { at }: Made): boolean =>
+  at !== undefined && (changes === 'unknown' ? to?.stamp === at.stamp : (to?.revision ?? Infinity) <= at.revision)
+
+/** Whether a read may have another result since. */
+const concerns = (news: News, read: Made): boolean => !isOfNews(news, read) && touches(read, news.changes)
+
+/**
+ * Runs the query until all that it read belongs to one commit; nothing if that does not succeed.
+ *
+ * @param begun called with each try
+ */
+async function ofOneCommit<T extends Tables, V>(
   tables: T,
   query: ModelQuery<T, V>,
-  { engine, ask, onEnd, end }: QueryPorts,
-): LiveSource<V> {
-  /** What the last answer was made of, and what readers saw then. Absent while that is not known. */
-  let last: { readonly reads: readonly Read[]; readonly at: Seen } | undefined
+  { engine, ask }: QueryPorts,
+  before: Rows,
+  again: () => void,
+  begun: (one: Attempt) => void,
+): Promise<{ readonly data: V; readonly rows: Rows; readonly state: StateRow } | undefined> {
+  /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
+  let known: Known[] = []
+  for (let tries = 1; ; tries += 1) {
+    const one: Attempt = { asked: [], reads: [], rows: new Map(), states: new Map() }
+    begun(one)
+    const put = asker(tables, ask, known, before, one)
+    const run = async () => query(readers(tables, put), async (...question) => (await put(...question)).value, again)
+    const outcome = await run().then(
+      (data) => ({ data }),
+      (error: unknown) => ({ error }),
+    )
+    if (one.states.size < 2) {
+      if ('error' in outcome) throw outcome.error
+      const state = [...one.states.values()][0] ?? (await engine.ask([])).state
+      return { data: outcome.data, rows: one.rows, state }
+    }
+    // What it threw may come of reads that do not belong together.
+    if (tries === maxTries) return undefined
+    const { values, state } = await engine.ask(one.asked)
+    known = one.asked.map((asked, at) => ({ ...asked, answer: { value: values[at], state } }))
+  }
+}
+
+export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, V>, ports: QueryPorts): LiveSource<V> {
+  const { engine, onEnd, end } = ports
+  /** What the last run was made of, and what readers saw then: the latter only if it came to an answer. */
+  let last: { readonly reads: readonly Made[]; readonly at: Seen | undefined } | undefined
+  /** A commit touched what the last run read. */
+  let isBehind = false
   let rows: Rows = new Map()
+  /** What the run under way has read. */
+  let reads: readonly Made[] = []
   /** What changed since the run under way began: only at its end it is known whether that touches it. */
   let held: News[] | undefined
   let changed = () => {}
-  const isTouchedBy = ({ to, changes }: News): boolean => {
-    if (last === undefined) return true
-    if (changes === 'unknown') return to?.stamp !== last.at.stamp
-    return (to?.revision ?? Infinity) > last.at.revision && last.reads.some((read) => touches(read, changes))
+  const isTouchedBy = (news: News): boolean => {
+    // A run that failed is made again at any change; a look that finds what it saw is none.
+    if (last?.at === undefined) return !last?.reads.length || last.reads.some((read) => !isOfNews(news, read))
+    if (news.changes === 'unknown') return news.to?.stamp !== last.at.stamp
+    return last.reads.some((read) => concerns(news, read))
+  }
+  const compare = (news: News) => {
+    if (last?.reads.some((read) => concerns(news, read)) === true) isBehind = true
   }
   /** The run ends. One that was given up knows less than the one that followed it. */
-  const finish = (mine: News[], answer?: { readonly reads: readonly Read[]; readonly state: StateRow }) => {
+  const finish = (mine: News[], answer?: StateRow) => {
     if (held !== mine) return
     held = undefined
-    last = answer && { reads: answer.reads, at: seenIn(answer.state) }
+    last = { reads, at: answer && seenIn(answer) }
+    isBehind = false
+    mine.forEach(compare)
     if (mine.some(isTouchedBy)) changed()
   }
   const evaluate = async (mine: News[]): Promise<LiveAnswer<V> | undefined> => {
-    /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
-    let known: Known[] = []
-    for (let tries = 1; ; tries += 1) {
-      const {
-        data,
-        asked,
-        reads,
-        rows: found,
-        states,
-      } = await attempt(tables, query, ask, known, rows, () => changed())
-      if (states.size < 2) {
-        const state = [...states.values()][0] ?? (await engine.ask([])).state
-        if (held === mine) rows = found
-        finish(mine, { reads, state })
-        return { data, position: state.position, isShared: true }
-      }
-      if (tries === maxTries) return undefined
-      const { values, state } = await engine.ask(asked)
-      known = asked.map((one, at) => ({ ...one, answer: { value: values[at], state } }))
+    const begun = (one: Attempt) => {
+      if (held === mine) reads = one.reads
     }
+    const found = await ofOneCommit(tables, query, ports, rows, () => changed(), begun)
+    if (found === undefined) return undefined
+    const { data, state } = found
+    if (held === mine) rows = found.rows
+    finish(mine, state)
+    return { data, position: state.position, isShared: true }
   }
   return {
     end,
     isLate: () => held !== undefined && held.length > 0,
+    givenUp() {
+      if (held !== undefined) finish(held)
+    },
     async evaluate() {
       const mine: News[] = (held = [])
       try {
@@ -145,13 +187,18 @@ export function modelQuery<T extends Tables, V>(
     watch(tell, ended, published) {
       changed = tell
       last = undefined
+      isBehind = false
       const stopEnd = onEnd(ended)
       const stop = engine.follow({
         notice(news) {
+          compare(news)
           if (held !== undefined) held.push(news)
           else if (isTouchedBy(news)) changed()
         },
-        published,
+        published() {
+          const isTouched = isBehind || held?.some((news) => reads.some((read) => concerns(news, read))) === true
+          return isTouched ? published() : undefined
+        },
       })
       return () => {
         changed = () => {}

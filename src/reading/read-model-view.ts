@@ -129,8 +129,8 @@ export async function openReadModel<E extends EventShape, T extends Tables>(
 export interface OpenView<T extends Tables> extends ViewPorts<T> {
   position(): Promise<number>
   /**
-   * Resolves once the live queries of this context that run or have subscribers show every commit up to a position, as
-   * far as that is stored. Rejects if it cannot be read what is stored.
+   * Resolves once the live queries of this context that run or have subscribers show every commit up to a position
+   * that touches them, as far as it is stored. Rejects if it cannot be read what is stored.
    */
   published(position: number): Promise<void>
   /** Ends every live query. */

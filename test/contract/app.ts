@@ -4,6 +4,7 @@ import {
   defineCommand,
   defineEvents,
   defineProjection,
+  deleteEventStore,
   openEventStore,
   refuse,
   startProjection,
@@ -377,6 +378,68 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await shop.close()
       })
 
+      test('every subscribed live query shows the write at once, whatever its kind', async () => {
+        const shop = make()
+        const { lines } = shop.baskets
+        const lives: LiveQuery<unknown>[] = [
+          lines.live({ index: 'byQuantity', direction: 'prev', limit: 2 }),
+          lines.liveRow('A1'),
+          lines.liveCount(),
+          lines.livePages({ pageSize: 1 }),
+          shop.baskets.live(async (tables) => [await tables.lines.count(), await tables.lines.get('A1')]),
+        ]
+        const stops = lives.map((live) => live.subscribe(nothing))
+        for (let quantity = 1; quantity <= 3; quantity += 1) {
+          const row = { sku: 'A1', quantity }
+          expect(await shop.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+          expect(lives.map((live) => live.getSnapshot().data)).toEqual([
+            [row],
+            row,
+            1,
+            { rows: [row], hasMore: false },
+            [1, row],
+          ])
+        }
+        for (const stop of stops) stop()
+        await shop.close()
+      })
+
+      test('a live query has one second to show it, and one that fails has shown it', async () => {
+        const clock = virtualClock()
+        const shop = make({ clock, onError: nothing })
+        let held: Promise<void> | undefined
+        const slow = shop.baskets.live(async ({ lines }) => {
+          const count = await lines.count()
+          await held
+          return count
+        })
+        const failing = shop.baskets.live(async ({ lines }) => {
+          if ((await lines.count()) > 0) throw new RangeError('too many')
+        })
+        const stops = [slow.subscribe(nothing), failing.subscribe(nothing)]
+        await clock.runUntil(slow.ready())
+        let release = nothing
+        held = new Promise((resolve) => (release = resolve))
+        let late: { visible?: boolean } | undefined
+        const appended = shop.append('s', add('A1'), { until: 'visible' }).then((result) => (late = result))
+        // What is stored takes no virtual time.
+        await expect.poll(() => shop.baskets.status.getSnapshot().position, soon).toBe(1)
+        await expect.poll(() => failing.getSnapshot().status, soon).toBe('error')
+        await settled()
+        await clock.advance(999)
+        expect(late).toBeUndefined()
+        await clock.advance(1)
+        await appended
+        expect([late?.visible, slow.getSnapshot().data]).toEqual([true, 0])
+        release()
+        expect(await slow.ready()).toBe(1)
+        const before = clock.monotonic()
+        expect(await shop.append('s', add('tea'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect([slow.getSnapshot().data, clock.monotonic()]).toEqual([2, before])
+        for (const stop of stops) stop()
+        await clock.runUntil(shop.close())
+      })
+
       test('visible is false, immediately, if a model that handles the write is paused or faulted; others do not count', async () => {
         const shop = make({ onError: nothing })
         await shop.ready()
@@ -503,6 +566,43 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await shop.close()
     })
 
+    test('a list that grows is there before the store is, grows once there is more, and outlives reopen()', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const opens = counted()
+      const shop = make({ name: () => `${suffix}-${user}`, open: opens.open })
+      const list = shop.baskets.lines.livePages({ pageSize: 2 })
+      // Nothing is known to be there yet, and so there is nothing to show more of.
+      list.more()
+      await settled()
+      expect([opens.names, list.getSnapshot()]).toEqual([[], list.getServerSnapshot()])
+      const stop = list.subscribe(nothing)
+      const shows = (skus: string, hasMore: boolean) =>
+        ready(list, { rows: [...skus].map((sku) => ({ sku, quantity: 1 })), hasMore })
+      await shop.append(
+        's',
+        [...'abcde'].map((sku) => add(sku)),
+        { until: 'visible' },
+      )
+      await shows('ab', true)
+      list.more()
+      await shows('abcd', true)
+      user = 'bob'
+      await shop.reopen()
+      await shows('', false)
+      await shop.append(
+        's',
+        [...'uvwxyz'].map((sku) => add(sku)),
+        { until: 'visible' },
+      )
+      await shows('uvwx', true)
+      list.more()
+      await shows('uvwxyz', false)
+      expect(shop.baskets.lines.livePages({ pageSize: 2, direction: 'next' })).toBe(list)
+      stop()
+      await shop.close()
+    })
+
     test('what was called before reopen() is stored for the former user', async () => {
       let user = 'ann'
       const suffix = newName()
@@ -521,6 +621,147 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       expect(await appended).toMatchObject({ position: 1 })
       expect(await shop.head()).toBe(0)
       expect([...stores.keys()]).toEqual([`${suffix}-ann`, `${suffix}-bob`])
+      await shop.close()
+    })
+
+    test('a promise of a live query that is asked for after reopen() is not that of the former user', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      const live = shop.baskets.lines.liveCount()
+      // The store of the former user is being opened.
+      const former = live.ready().catch((error: unknown) => error)
+      user = 'bob'
+      const reopened = shop.reopen()
+      expect(await live.ready()).toBe(0)
+      await reopened
+      await former
+      await shop.close()
+    })
+
+    test('of two reopenings at once, both resolve with the store that is open in the end', async () => {
+      let user = 'ann'
+      const suffix = newName()
+      const shop = make({ name: () => `${suffix}-${user}` })
+      await shop.ready()
+      user = 'bob'
+      const first = shop.reopen()
+      user = 'cy'
+      const second = shop.reopen()
+      const [one, other] = await Promise.all([first, second])
+      expect(one).toBe(other)
+      expect([one.name, await one.head()]).toEqual([`${suffix}-cy`, 0])
+      const third = shop.reopen().catch((error: unknown) => error)
+      await shop.close()
+      expect(await third).toMatchObject({ code: 'closed' })
+    })
+
+    test('what is appended is what it was at the call, whether the app is open or not', async () => {
+      for (const isOpen of [false, true]) {
+        const shop = make()
+        if (isOpen) await shop.ready()
+        const list = [add('A1', 2)]
+        const first = shop.append('s', list, { until: 'visible' })
+        list.length = 0
+        const write = { stream: 's', events: [add('tea', 5)], expectedVersion: 1 }
+        const second = shop.append([write], { until: 'visible' })
+        Object.assign(write, { events: undefined, expectedVersion: 7 })
+        expect(await first).toMatchObject({ position: 1, visible: true })
+        expect(await second).toMatchObject({ position: 2, visible: true })
+        expect(await shop.baskets.lines.count()).toBe(2)
+        await shop.close()
+      }
+    })
+
+    test("visible is about the events that were given, whatever the caller's list holds meanwhile", async () => {
+      const shop = make({ run: false })
+      await shop.ready()
+      const list = [add('A1', 2)]
+      const appended = shop.append('s', list, { until: 'visible' })
+      list.length = 0
+      expect(await appended).toMatchObject({ position: 1, visible: false })
+      await shop.close()
+    })
+
+    test('what cannot be appended is refused in the same way, whether the app is open or not', async () => {
+      const shop = make()
+      const cyclic: unknown[] = []
+      cyclic.push(cyclic)
+      let deep: unknown = 1
+      for (let level = 0; level < 100_000; level += 1) deep = [deep]
+      const getter = {
+        type: 'Noticed',
+        get data(): null {
+          throw new Error('no')
+        },
+      }
+      for (const bad of [
+        undefined,
+        null,
+        7,
+        [null],
+        { type: 'Noticed', data: cyclic },
+        { type: 'Noticed', data: deep },
+        getter,
+      ])
+        for (const until of ['stored', 'visible'] as const) {
+          const closed = make()
+          const refused = (of: typeof shop) =>
+            of
+              .append('s', bad as never, { until })
+              .then(nothing, (error: unknown) => ({ ...(error as Error), name: (error as Error).name }))
+          await shop.ready()
+          const expected = await refused(shop)
+          expect(expected).toBeDefined()
+          expect(await refused(closed)).toMatchObject(expected as object)
+          await closed.close()
+        }
+      await shop.close()
+    })
+
+    test.runIf(shared)(
+      'an app of a name whose store was deleted does not share the run of the deleted one',
+      async () => {
+        const name = newName()
+        const [former, later] = [make({ name, onError: nothing }), make({ name })]
+        await former.append('s', [add('A1'), add('A1'), add('A1')], { until: 'visible' })
+        await deleteEventStore(name)
+        expect(await later.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 1,
+          visible: true,
+        })
+        expect(await later.baskets.lines.getAll()).toEqual([{ sku: 'tea', quantity: 5 }])
+        expect(later.baskets.status.getSnapshot()).toMatchObject({ phase: 'live', position: 1 })
+        // The former app lets go of its own run.
+        await former.close()
+        const third = make({ name })
+        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 2,
+          visible: true,
+        })
+        await later.close()
+        expect(await third.append('s', add('tea', 5), { until: 'visible' })).toMatchObject({
+          position: 3,
+          visible: true,
+        })
+        await third.close()
+      },
+    )
+
+    test('a listener may unsubscribe in its first call', async () => {
+      const shop = make()
+      let calls = 0
+      const of = [shop.status, shop.baskets.status, shop.baskets.lines.liveCount()]
+      for (const one of of) {
+        const stop: () => void = one.subscribe(() => {
+          calls += 1
+          stop()
+        })
+      }
+      await expect.poll(() => calls, soon).toBe(3)
+      await shop.ready()
+      await settled()
+      expect(calls).toBe(3)
       await shop.close()
     })
 

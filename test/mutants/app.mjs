@@ -81,4 +81,28 @@ export default [
     tests: ['test/unit/read-model/code.test.ts'],
     breaks: 'each tab folds again for the same edit',
   },
+  {
+    id: 'app-12',
+    file: 'src/app/shared-runs.ts',
+    find: 'last?.isOver() === true ? undefined : last',
+    replace: 'last',
+    tests: [contract],
+    breaks: 'an app waits for the run of a store that was deleted',
+  },
+  {
+    id: 'app-13',
+    file: 'src/app/tidemark.ts',
+    find: 'core.opened === undefined ? copied(asked) : asked',
+    replace: 'asked',
+    tests: [contract],
+    breaks: 'what an app appends while it opens is read later, when the caller may have changed it',
+  },
+  {
+    id: 'app-14',
+    file: 'src/app/lazy-live.ts',
+    find: 'if (openingOf !== source.of()) opening = undefined',
+    replace: '',
+    tests: [contract],
+    breaks: 'a promise after a reopening is that of the former user',
+  },
 ]

@@ -370,13 +370,8 @@ export default [
   {
     id: 'pipeline-7',
     file: 'src/commands/pipeline.ts',
-    find: `  const wrong = Array.from<unknown, boolean>(
-    decision,
-    (event) => typeof event !== 'object' || event === null || isRefusedPromise(event),
-  ).indexOf(true)`,
-    replace: `  const wrong = (decision as readonly unknown[])
-    .map((event) => typeof event !== 'object' || event === null || isRefusedPromise(event))
-    .indexOf(true)`,
+    find: 'Array.from<unknown, boolean>(decision, (event) => !isObject(event)',
+    replace: '(decision as readonly unknown[]).map((event) => !isObject(event)',
     tests: ['test/unit/commands/misuse.test.ts'],
     breaks: 'a hole in a decision is a raw TypeError',
   },

@@ -1,6 +1,7 @@
 /**
  * How a record holds its events as text: a few follow each other, more of them are in columns (docs/decisions/0008).
  */
+import { isObject } from '../../platform/objects.js'
 
 /** An event as a record holds it. */
 export interface StoredEvent {
@@ -123,9 +124,6 @@ export function eventsOf(text: string, at: number, format: number = rowsFormat):
     if (isObject(parsed[index])) (parsed[index] as StoredEvent).position = at + index
   return parsed as StoredEvent[]
 }
-
-/** What an event is, at the least. */
-export const isObject = (event: unknown): boolean => typeof event === 'object' && event !== null
 
 function fromColumns(parsed: unknown, at: number): StoredEvent[] | undefined {
   const { types, type, streams, stream, version, id, time, schema = 1, data, meta } = (parsed ?? {}) as Columns

@@ -1,4 +1,5 @@
 /** The stored form of commits: the layout of decision 0001. Their events as text or columns are in `record-text.ts`. */
+import { isObject } from '../../platform/objects.js'
 import { LogInconsistentError, describe, type WriteOutcome } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
@@ -9,7 +10,6 @@ import {
   columnsFormat,
   eventsOf,
   eventsText,
-  isObject,
   rowsFormat,
   weightOf,
   type EventText,

@@ -16,6 +16,7 @@ import {
 import { keyIn } from '../../read-model/indexeddb/packs.js'
 import { compareKeys, isIndexKey, type KeyPath } from '../../read-model/keys.js'
 import type { Snapshot } from '../snapshot.js'
+import { isObject } from '../../platform/objects.js'
 
 /** Returns `undefined` if there is no such database. */
 export async function snapshotOfDatabase(storeName: string, definition: Projection): Promise<Snapshot | undefined> {
@@ -73,7 +74,7 @@ function unpack(
     }
     let least = firsts[at]
     for (const [place, row] of (record as unknown[]).entries()) {
-      const key = typeof row === 'object' && row !== null ? keyIn(row, keyName) : undefined
+      const key = isObject(row) ? keyIn(row, keyName) : undefined
       const next = firsts[at + 1]
       const order = isIndexKey(key) ? compareKeys(key, least) : -1
       if (order < 0 || (order === 0 && place > 0) || (next !== undefined && compareKeys(key, next) >= 0)) {

@@ -6,6 +6,7 @@
 import { RecentMap } from '../../platform/recent-map.js'
 import { compareKeys, mapKeyOf, type KeyPath, type RowKey, type MapKey } from '../keys.js'
 import { isExotic } from '../unit-of-work/rows.js'
+import { isObject } from '../../platform/objects.js'
 
 /** A pack with more rows is split. */
 export const rowsPerPack = 64
@@ -247,7 +248,7 @@ export function weightOf(row: unknown): number {
     weight += 8
     if (typeof value === 'string') weight += value.length
     else if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) weight += value.byteLength
-    else if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+    else if (isObject(value) && !(value instanceof Date)) {
       if (isExotic(value)) weight = weightPerPack
       // Also ends the walk through a row that contains itself.
       for (const name in value) {

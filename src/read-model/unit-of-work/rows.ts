@@ -3,6 +3,7 @@ import { InvalidArgumentError, describe } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { RowKey } from '../keys.js'
 import { tagOf } from '../kinds.js'
+import { isObject } from '../../platform/objects.js'
 
 /** A row in memory; `null` for one that is not there. */
 export interface Entry {
@@ -30,7 +31,7 @@ const unstorable = /^\[object (SharedArrayBuffer|WebAssembly\..*|VideoFrame|Audi
 
 /** Returns the name of what is in a value and cannot be stored, if anything is. */
 function unstorableIn(value: unknown, met: Set<unknown>): string | undefined {
-  if (typeof value !== 'object' || value === null || met.has(value)) return undefined
+  if (!isObject(value) || met.has(value)) return undefined
   met.add(value)
   const isView = ArrayBuffer.isView(value)
   const tag = tagOf(isView ? value.buffer : value)

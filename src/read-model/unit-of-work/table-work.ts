@@ -16,6 +16,7 @@ import { rowCheck } from './row-check.js'
 import { maxCachedRows, RowCache } from './row-cache.js'
 import { hasUnique, UniqueKeys, type Load } from './unique-keys.js'
 import { kept, taken, type Entry } from './rows.js'
+import { isObject } from '../../platform/objects.js'
 
 /**
  * After this many single reads of a table all of it is read, if it is not too large: a request costs more than a row.
@@ -258,11 +259,13 @@ export class TableWork {
 
   /** The event at work is done: its writes stay. */
   keep(): void {
+    this.#unique?.keep()
     if (this.#before.length > 0) this.#before = []
   }
 
   /** The event at work failed: its writes never were. */
   discard(): void {
+    this.#unique?.discard()
     for (let at = this.#before.length - 2; at >= 0; at -= 2) {
       const mapKey = this.#before[at] as MapKey
       const entry = this.#before[at + 1] as Entry | undefined
@@ -284,7 +287,7 @@ export class TableWork {
   }
 
   keyOf(row: unknown): RowKey {
-    if (typeof row !== 'object' || row === null || Array.isArray(row))
+    if (!isObject(row) || Array.isArray(row))
       throw new InvalidArgumentError(say`A row of '${this.#name}'`, say`must be an object.`)
     return keyOfRow(this.definition.key, row, this.#keyOfRow)
   }

@@ -46,6 +46,8 @@ export class UniqueKeys {
   readonly #claims = new Map<MapKey, readonly string[]>()
   /** What every row of the table holds is known, also of rows that the cache has forgotten since. */
   #hasAll = false
+  /** What the event at work left in its rows, as it was checked. */
+  #checked: ReadonlyMap<MapKey, Entry> | undefined
 
   constructor(table: string, { indexes = {} }: Selectable, rows: Rows) {
     this.#table = table
@@ -54,7 +56,8 @@ export class UniqueKeys {
   }
 
   /**
-   * Checks what one event left in these rows.
+   * Checks what one event left in these rows. It counts once the event is kept: until then a row of another table may
+   * still be in conflict, and all of them are taken back.
    *
    * @throws UniqueConflictError, also later
    */
@@ -81,8 +84,20 @@ export class UniqueKeys {
       if (holder === undefined) unsure.push(claim)
       else if (!rows.has(mapKeyOf(holder))) throw this.#conflict(claim, holder)
     }
-    if (unsure.length === 0 || this.#hasAll) return this.#take(rows)
-    return Promise.all(unsure.map((claim) => this.#askFor(claim, load))).then(() => this.#take(rows))
+    this.#checked = rows
+    if (unsure.length > 0 && !this.#hasAll)
+      return Promise.all(unsure.map((claim) => this.#askFor(claim, load))).then(() => {})
+  }
+
+  /** The event at work is done: its rows hold what they want. */
+  keep(): void {
+    if (this.#checked !== undefined) this.#take(this.#checked)
+    this.#checked = undefined
+  }
+
+  /** The event at work failed. */
+  discard(): void {
+    this.#checked = undefined
   }
 
   /** Pending rows are stored now. */

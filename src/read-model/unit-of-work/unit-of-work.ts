@@ -14,6 +14,7 @@ import { EventWork, notAwaited } from './event-work.js'
 import { evolve, foldsOf, unknownKeys, type Fold } from './folds.js'
 import { tableWriters, type Invocation } from './table-writers.js'
 import { hasUnique } from './unique-keys.js'
+import { isObject } from '../../platform/objects.js'
 
 type Handler<E extends EventShape> = (event: RecordedEvent<E>, tables: unknown) => void | Promise<void>
 
@@ -62,7 +63,7 @@ export class UnitOfWork<E extends EventShape> {
 
   /** The error is not the handler's: the storage failed to read a row. */
   isStorageFailure(error: unknown): boolean {
-    return typeof error === 'object' && error !== null && this.#storageErrors.has(error)
+    return this.#storageErrors.has(error as object)
   }
 
   /** What is to be committed. */
@@ -184,7 +185,7 @@ export class UnitOfWork<E extends EventShape> {
   /** Remembers that a failure was the storage's, so that no event is blamed for it. */
   #asked<T>(answer: Promise<T>): Promise<T> {
     return answer.catch((error: unknown) => {
-      if (typeof error === 'object' && error !== null) this.#storageErrors.add(error)
+      if (isObject(error)) this.#storageErrors.add(error)
       throw error
     })
   }

@@ -201,6 +201,64 @@ export function uniqueContract({ name, open: openAny }: Backend): void {
       await store.close()
     })
 
+    test.for([
+      ['in memory', 0],
+      ['asked of the storage', 300],
+    ] as const)(
+      'a row that is taken back, as a row of another table is in conflict, holds nothing: %s',
+      async ([, more]) => {
+        const two = (version: number) => {
+          const mails = table<Person>()({ key: 'id', indexes: { byMail: { path: 'mail', unique: true } } })
+          return defineProjection(events, {
+            name: 'two',
+            version,
+            tables: { left: mails, right: mails },
+            on: {
+              Changed: ({ data }, { left, right }) => {
+                for (const change of data.changes) {
+                  if ('delete' in change) continue
+                  const { id, mail, team } = change.put
+                  if (team === 'only left') left.put(change.put)
+                  else for (const rows of [left, right]) rows.put({ id, ...(mail !== undefined && { mail }) })
+                }
+              },
+            },
+            onFailure: () => 'skip',
+          })
+        }
+        const onlyLeft = (id: string, mail: string) => puts(id, mail, { team: 'only left' })
+        const list = [
+          puts('a', 'x'),
+          onlyLeft('a', 'y'),
+          // Free on the left, and not on the right.
+          puts('b', 'x'),
+          onlyLeft('c', 'x'),
+          // On the left `c` would give 'x' away; on the right 'x' is taken.
+          changed({ put: { id: 'c', mail: 'z' } }, { put: { id: 'd', mail: 'x' } }),
+          onlyLeft('e', 'x'),
+          onlyLeft('e', 'z'),
+        ]
+        const left = [
+          { id: 'a', mail: 'y', team: 'only left' },
+          { id: 'c', mail: 'x', team: 'only left' },
+          { id: 'e', mail: 'z', team: 'only left' },
+        ]
+        const store = await open(newName())
+        await store.append({
+          stream: 's',
+          events: [changed(...Array.from({ length: more }, (_, at) => ({ put: { id: `p${at}`, mail: `m${at}` } })))],
+        })
+        if (more > 0) await runProjection(store, two(1))
+        await store.append({ stream: 's', events: list })
+        await runProjection(store, two(1))
+        const view = await openReadModel(store, two(1))
+        expect(await view.left.getAll({ range: { upper: 'f' } })).toEqual(left)
+        expect(await view.right.getAll({ range: { upper: 'f' } })).toEqual([{ id: 'a', mail: 'x' }])
+        await view.close()
+        await store.close()
+      },
+    )
+
     test('a dead letter is replayed once the value is free, and not before; one that takes it meanwhile is noticed', async () => {
       const store = await open(newName())
       await store.append({ stream: 's', events: [puts('a', 'x'), puts('b', 'x')] })
