@@ -75,7 +75,7 @@ async function loadAll(url: string): Promise<string[]> {
   // A set is iterated together with what is added meanwhile.
   for (const address of found) {
     const code = await get(address)
-    for (const [, to = ''] of code.matchAll(/^\s*(?:import|export)\b[^'"\n]*"([./][^"\n]*)"/gm))
+    for (const [, to = ''] of code.matchAll(/(?:^|;)\s*(?:import|export)\b(?!\.)[^'"\n;]*"([./][^"\n]*)"/gm))
       found.add(new URL(to, address).href)
   }
   return [...found]
