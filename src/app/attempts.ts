@@ -1,5 +1,5 @@
 /** Something that is opened at its first use, and again after a failure. */
-import { hasCode } from '../errors.js'
+import { hasCode, TidemarkError } from '../errors.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { optional } from '../platform/promises.js'
@@ -33,16 +33,29 @@ export interface Attempts<T extends object> {
 }
 
 /** Errors that a later try meets again. */
-const isLasting = (error: unknown): boolean =>
-  hasCode(
-    error,
-    'already-running',
-    'closed',
-    'definition-changed',
-    'invalid-argument',
-    'storage-unavailable',
-    'unsupported-format',
-  )
+const isLasting = (error: unknown): boolean => hasCode(error, 'storage-unavailable', 'unsupported-format')
+
+/** See {@link onceEach}. */
+export interface OnceEach {
+  tell(error: unknown): void
+  over(): void
+}
+
+/** Tells a problem once, until it is over or there is another one, whichever error objects it comes as. */
+export function onceEach(told: (error: unknown) => void): OnceEach {
+  let last: string | undefined
+  return {
+    tell(error) {
+      const problem = error instanceof TidemarkError ? error.code : String(error)
+      if (problem === last) return
+      last = problem
+      told(error)
+    },
+    over() {
+      last = undefined
+    },
+  }
+}
 
 /** Opens something once at a time, for as long as it takes. */
 export function attempts<T extends object>(hooks: AttemptHooks, open: () => Promise<T>): Attempts<T> {
@@ -51,21 +64,14 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
   let underWay: Promise<T> | undefined
   /** A call waits for the try under way. */
   let isHeard = false
-  let reported: string | undefined
   let failures = 0
   let cancel: (() => void) | undefined
   let isEnded = false
 
-  /** A failure that lasts is reported once. */
-  const report = () => {
-    if (reported !== String(error)) {
-      reported = String(error)
-      hooks.failed(error)
-    }
-  }
+  const problem = onceEach(hooks.failed)
   const failed = () => {
     if (isEnded) return
-    if (!isHeard) report()
+    if (!isHeard) problem.tell(error)
     if (isLasting(error) || !hooks.isWanted()) return
     cancel = hooks.clock.schedule(pauseBefore(failures, pauses), () => {
       cancel = undefined
@@ -80,8 +86,9 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
     underWay = optional(
       open().then(
         (opened) => {
-          underWay = error = reported = undefined
+          underWay = error = undefined
           failures = 0
+          problem.over()
           value = opened
           hooks.changed()
           return opened
@@ -100,8 +107,9 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
     return mine
   }
   const want = () => {
-    if (value !== undefined || underWay !== undefined || cancel !== undefined || isEnded) return
-    if (isLasting(error)) report()
+    if (value ?? underWay ?? cancel) return
+    if (isEnded) return
+    if (isLasting(error)) problem.tell(error)
     else void attempt()
   }
   return {

@@ -16,7 +16,7 @@ export interface LazySource<V extends object> {
   follow(listener: () => void): () => void
   /** Why there is no view: the last try to open it failed, or there will never be one. */
   failure(): unknown
-  /** A query failed while it had subscribers. */
+  /** A query failed while it had subscribers, for the first time since it was ready. */
   failed(error: unknown): void
 }
 
@@ -32,6 +32,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
   let failure: LiveSnapshot<A> | undefined
   let shown: LiveSnapshot<A> | undefined
   let blank: LiveSnapshot<A> = loading
+  let isReported = false
   const listeners = listenerSet()
 
   const query = (): LiveQuery<A> | undefined => {
@@ -56,7 +57,12 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     const next = getSnapshot()
     if (next === shown) return
     shown = next
-    if (next.status === 'error') source.failed(next.error)
+    if (next.status === 'ready') isReported = false
+    // Why there is no view is reported elsewhere.
+    else if (inner !== undefined && next.status === 'error' && !isReported) {
+      isReported = true
+      source.failed(next.error)
+    }
     listeners.tell()
   }
   /** Follows the query of the view that is open now. */

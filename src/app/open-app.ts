@@ -10,10 +10,10 @@ import type { RunningCode } from '../read-model/code.js'
 import type { Projection, Tables } from '../read-model/define.js'
 import { openView, type OpenView } from '../reading/read-model-view.js'
 import type { ProjectionHandle } from '../running/handle.js'
-import { startModel, startProjection, type ModelRun } from '../running/start-projection.js'
+import { startModel, startProjection } from '../running/start-projection.js'
 import { definitionText } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
-import { attempts, type AttemptHooks, type Attempts } from './attempts.js'
+import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { shareRun } from './shared-runs.js'
 
@@ -37,7 +37,7 @@ export interface AppConfig<E extends EventShape> {
 export interface OpenModel {
   readonly definition: Projection
   readonly view: Attempts<OpenView<Tables>>
-  /** Faulted, if this app does not run the model. */
+  /** Faulted, if the model is refused. */
   readonly handle: ProjectionHandle
 }
 
@@ -64,40 +64,30 @@ export function startApp<E extends EventShape>(
   const letGo = hold()
   const runs = mayRun()
   const ends: (() => unknown)[] = []
+  const lasts: (() => void)[] = []
   const openModel = (name: string, model: Projection): OpenModel => {
     const definition = model as unknown as Projection<E>
-    let refusal: unknown
-    const started = (how: ModelRun) => startModel(store, definition, { clock }, how)
-    const own = () => {
-      const own = started({ runs, refusal })
-      ends.push(() => own.stop())
-      return own
-    }
-    const shared = () => {
-      const check: ModelRun['check'] =
-        __DEV__ && hot
-          ? (outdated) => newestCode({ ...hot, text: textHash(definitionText(model)) }, outdated)
-          : undefined
-      const share = shareRun(store, hold, name, model, () => started({ runs, check }))
-      ends.push(share.release)
-      return share.handle
-    }
-    const start = () => {
-      try {
-        if (runs) return shared()
-      } catch (error) {
-        refusal = error
-      }
-      return own()
-    }
-    const handle = start()
-    const view = attempts<OpenView<Tables>>(hooks, async () => {
+    const check =
+      __DEV__ && hot && runs
+        ? (outdated: () => void) => newestCode({ ...hot, text: textHash(definitionText(model)) }, outdated)
+        : undefined
+    const share = shareRun(store, hold, name, model, runs, (claim) =>
+      startModel(store, definition, { clock }, { runs, claim, check }),
+    )
+    const { handle } = share
+    const problem = onceEach(hooks.failed)
+    const view = attempts<OpenView<Tables>>({ ...hooks, failed: problem.tell }, async () => {
+      const refusal = share.claim()
       if (refusal !== undefined) throw refusal
-      return openView(store, definition, clock)
+      const open = await openView(store, definition, clock)
+      // What kept it from joining its store may be over as well.
+      if (handle.status.getSnapshot().phase === 'faulted') handle.caughtUp(0).catch(() => {})
+      return open
     })
-    ends.push(async () => (await view.end())?.close())
+    ends.push(share.release, async () => (await view.end())?.close())
+    lasts.push(share.forget)
     view.want()
-    ends.push(tellFaults(handle.status, hooks))
+    ends.push(tellFaults(handle.status, problem))
     return { view, handle, definition: model }
   }
   return {
@@ -106,21 +96,23 @@ export function startApp<E extends EventShape>(
     models: new Map(Object.entries(models).map(([name, model]) => [name, openModel(name, model)])),
     projectors: (runs ? projectors : []).map((projector) => {
       const handle = startProjection(store, projector, { clock })
-      ends.push(() => handle.stop(), tellFaults(handle.status, hooks))
+      ends.push(() => handle.stop(), tellFaults(handle.status, onceEach(hooks.failed)))
       return [projector.name, { handle }]
     }),
     async close() {
       await Promise.all(ends.splice(0).map((end) => end()))
+      for (const last of lasts) last()
       await letGo()
     },
   }
 }
 
 /** Tells each fault of a projection once. Returns how to stop that. */
-function tellFaults(status: StatusStore<ProjectionStatus>, { failed }: AttemptHooks): () => void {
+function tellFaults(status: StatusStore<ProjectionStatus>, problem: OnceEach): () => void {
   const look = () => {
     const { phase, lastError } = status.getSnapshot()
-    if (phase === 'faulted' && lastError !== undefined) failed(lastError)
+    if (phase === 'faulted' && lastError !== undefined) problem.tell(lastError)
+    else if (phase === 'live' || phase === 'catching-up') problem.over()
   }
   look()
   return status.subscribe(look)

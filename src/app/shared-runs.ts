@@ -12,57 +12,95 @@ import type { ProjectionHandle } from '../running/handle.js'
 /** A share in a run. */
 export interface RunShare {
   readonly handle: ProjectionHandle
+  /** Takes the name and version for this app. Returns an AlreadyRunningError if an app defines them differently. */
+  claim(): unknown
   /** The last one that lets go stops the run. */
   release(): Promise<void> | undefined
+  /** Gives the name and version back. */
+  forget(): void
+}
+
+/** What an app of this context uses. */
+interface Claim {
+  /** Its database. */
+  readonly place: unknown
+  readonly definition: Projection
+  /** What the app calls it. */
+  readonly model: string
+  /** Its store is gone: an app that is opened now has another one. */
+  isOver(): boolean
+  run?: SharedRun
 }
 
 interface SharedRun {
-  readonly definition: Projection
   readonly handle: ProjectionHandle
-  /** The model's name in the app that started it. */
-  readonly model: string
+  /** Otherwise it only follows. */
+  readonly runs: boolean
   readonly share: () => RunShare['release']
-  /** Its store is gone: an app that is opened now has another one. */
-  readonly isOver: () => boolean
+  isEnding: boolean
 }
 
-const runs = new Map<string, SharedRun>()
+const claims = new Set<Claim>()
 
 /**
- * The run of a model in this context.
+ * The run of a model in this context, which apps of one name share if they define it in the same way.
  *
  * @param hold keeps the store open until what it returns is called
- * @throws AlreadyRunningError if another app of that name runs another definition under that name and version
+ * @param start gets `claim`, which comes before each try to join the run to its store
  */
 export function shareRun<E extends EventShape>(
   store: TidemarkStore<E>,
   hold: () => () => Promise<void> | undefined,
   model: string,
   definition: Projection,
-  start: () => ProjectionHandle,
+  runs: boolean,
+  start: (claim: () => unknown) => ProjectionHandle,
 ): RunShare {
-  // Each store in memory is a log of its own.
+  const key = projectionKey(definition)
   const parts = storeInternals(store)
-  const isShared = parts.medium === 'indexeddb'
-  const key = databaseName(store.name, projectionKey(definition))
-  const last = isShared ? runs.get(key) : undefined
-  const found = last?.isOver() === true ? undefined : last
-  if (found !== undefined && !isSameDefinition(found.definition, definition))
-    throw new AlreadyRunningError(
-      definition.name,
-      say`Two apps called '${store.name}' in this context define '${projectionKey(definition)}' differently: as '${found.model}', which runs, and as '${model}'. Make one app and import it, or rename one of the two.`,
+  const isOver = () => parts.medium === 'indexeddb' && parts.connection.isOver
+  // Each store in memory is a log of its own.
+  const place = parts.medium === 'indexeddb' ? databaseName(store.name, key) : {}
+  const find = (isWanted: (claim: Claim, isSame: boolean) => boolean) =>
+    [...claims].find(
+      (each) => each.place === place && !each.isOver() && isWanted(each, isSameDefinition(each.definition, definition)),
     )
-  const newRun = (): SharedRun => {
-    const handle = start()
-    const letGo = hold()
-    const share = shares(async () => {
-      if (runs.get(key) === run) runs.delete(key)
-      await handle.stop()
-      await letGo()
-    })
-    return { definition, handle, model, share, isOver: () => isShared && parts.connection.isOver }
+  let isForgotten = false
+  const claim = () => {
+    const other = find((_, isSame) => !isSame)
+    if (other !== undefined)
+      return new AlreadyRunningError(
+        definition.name,
+        say`Two apps called '${store.name}' in this context define '${key}' differently: as '${other.model}', which came first, and as '${model}'. Make one app and import it, or rename one of the two.`,
+      )
+    if (!isForgotten) claims.add(mine)
+    return undefined
   }
-  const run = found ?? newRun()
-  if (isShared) runs.set(key, run)
-  return { handle: run.handle, release: run.share() }
+  const newRun = (): SharedRun => {
+    const letGo = hold()
+    const run: SharedRun = {
+      handle: start(claim),
+      runs,
+      share: shares(async () => {
+        run.isEnding = true
+        await run.handle.stop()
+        await letGo()
+      }),
+      isEnding: false,
+    }
+    return run
+  }
+  const mine: Claim = { place, definition, model, isOver }
+  const shared = find(({ run }, isSame) => isSame && run?.runs === runs && !run.isEnding)
+  const run = (mine.run = shared?.run ?? newRun())
+  claim()
+  return {
+    handle: run.handle,
+    claim,
+    release: run.share(),
+    forget() {
+      isForgotten = true
+      claims.delete(mine)
+    },
+  }
 }

@@ -7,6 +7,8 @@ import type { StateRow } from '../read-model/state.js'
 
 /** How long the head is ahead before it is warned of, ms. */
 const patience = 5_000
+/** For how long it counts that there was nothing to apply, ms: longer than from one look to the next. */
+const restKnown = 8_000
 
 /** The read models that were warned of. */
 const warned = new Set<string>()
@@ -21,10 +23,17 @@ export function runnerCheck<E extends EventShape>(
   clock: Clock,
 ): (state: StateRow) => void {
   let still: { readonly position: number; readonly since: number } | undefined
+  let rest: typeof still
   const look = async ({ position, paused, fault }: StateRow) => {
-    const isHeld = (await store.coordinator.isHeld?.(key)) ?? true
-    if (isHeld || paused || fault !== undefined || position >= (await store.head())) return (still = undefined)
     const now = clock.monotonic()
+    if (rest?.position === position && now - rest.since < restKnown) return
+    const isHeld = (await store.coordinator.isHeld?.(key)) ?? true
+    if (isHeld || paused || fault !== undefined) return (still = undefined)
+    rest = undefined
+    if (position >= (await store.head())) {
+      rest = { position, since: now }
+      return (still = undefined)
+    }
     if (still?.position !== position) still = { position, since: now }
     const name = `${store.name}:${key}`
     if (now - still.since < patience || warned.has(name)) return

@@ -79,8 +79,8 @@ export const startModel = <E extends EventShape>(
 export interface ModelRun {
   /** Otherwise the handle only follows what other contexts do. */
   readonly runs: boolean
-  /** Why it is faulted from the start, and never joined to its store. @default it is not */
-  readonly refusal?: unknown
+  /** Comes before each try to join it to its store. Returns why that is refused, if it is. */
+  readonly claim?: () => unknown
   /** Comes before each try to lead. `outdated` says that newer code is open. */
   readonly check?: ((outdated: () => void) => LeadCheck) | undefined
 }
@@ -91,7 +91,7 @@ function started<E extends EventShape, C>(
   projector: Projection<E> | Projector<E, C>,
   options: ProjectorOptions<C>,
   { mode, clock, failureBackoff }: Settings,
-  { runs, check, refusal }: ModelRun = { runs: true },
+  { runs, check, claim }: ModelRun = { runs: true },
 ): ProjectionHandle {
   const controller = new AbortController()
   const { signal: stopping } = controller
@@ -102,7 +102,10 @@ function started<E extends EventShape, C>(
   const wanted = listenerSet<[position: number]>()
   const mayLead = check?.(() => status.outdated())
   const joining = new Joining<E>(
-    () => (refusal === undefined ? attach(projector, store, options, mayLead) : Promise.reject(refusal)),
+    () => {
+      const refusal = claim?.()
+      return refusal === undefined ? attach(projector, store, options, mayLead) : Promise.reject(refusal)
+    },
     stopping,
     restart,
   )

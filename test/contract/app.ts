@@ -9,6 +9,7 @@ import {
   refuse,
   startProjection,
   StorageBusyError,
+  StorageUnavailableError,
   table,
   tidemark,
   UnsupportedFormatError,
@@ -318,6 +319,77 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await clock.runUntil(shop.close())
       })
 
+      test('each try may throw another error: onError hears of the problem once, and of another problem as well', async () => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const thrown: unknown[] = []
+        const shop = make({
+          clock,
+          onError: (error) => errors.push(error),
+          open: async () => {
+            // Its text is another one each time.
+            const error =
+              thrown.length < 8 ? new StorageBusyError(`tab ${thrown.length}`) : new UnsupportedFormatError('newer')
+            thrown.push(error)
+            throw error
+          },
+        })
+        const stops = [
+          shop.baskets.lines.live().subscribe(nothing),
+          shop.orders.totals.live().subscribe(nothing),
+          shop.status.subscribe(nothing),
+        ]
+        await clock.advance(100_000)
+        expect(thrown).toHaveLength(8)
+        expect(errors).toEqual([thrown[0]])
+        await clock.advance(100_000)
+        expect(thrown).toHaveLength(9)
+        expect(errors).toEqual([thrown[0], thrown[8]])
+        for (const stop of stops) stop()
+        await clock.runUntil(shop.close())
+      })
+
+      test('what a promise carries, a subscribed live query shows, and onError does not hear of it', async () => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const shop = make({ clock, open: counted(() => busy).open, onError: (error) => errors.push(error) })
+        const appended = shop.append('s', add('A1'))
+        const live = shop.baskets.lines.live()
+        const stop = live.subscribe(nothing)
+        await expect(appended).rejects.toBe(busy)
+        await clock.advance(10)
+        expect(live.getSnapshot()).toMatchObject({ status: 'error', error: busy })
+        expect(errors).toEqual([])
+        stop()
+        await clock.runUntil(shop.close())
+      })
+
+      test('after storage-unavailable nothing is tried by itself, and nothing hangs', async () => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const unavailable = new StorageUnavailableError('no storage')
+        const opens = counted(() => unavailable)
+        const shop = make({ clock, open: opens.open, onError: (error) => errors.push(error) })
+        const live = shop.baskets.lines.live()
+        const stops = [live.subscribe(nothing), shop.status.subscribe(nothing)]
+        await clock.advance(1_000_000)
+        expect(opens.names).toHaveLength(1)
+        expect(errors).toEqual([unavailable])
+        expect(clock.pending).toBe(0)
+        const calls: Promise<unknown>[] = [
+          shop.append('s', add('A1'), { until: 'visible' }),
+          shop.ready(),
+          shop.catchUp(),
+          shop.baskets.caughtUp(1),
+          live.ready(),
+        ]
+        for (const call of calls) await expect(call).rejects.toBe(unavailable)
+        expect(opens.names).toHaveLength(2)
+        for (const stop of stops) stop()
+        await clock.runUntil(shop.close())
+        expect(clock.pending).toBe(0)
+      })
+
       test('without onError, the console gets it', async () => {
         const said = vi.spyOn(console, 'error').mockImplementation(nothing)
         try {
@@ -352,6 +424,43 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         for (const stop of stops) stop()
         await shop.close()
         expect(errors).toHaveLength(2)
+      })
+
+      test('a query that throws another error in each run is told once, and again after it was ready', async () => {
+        const errors: unknown[] = []
+        const clock = virtualClock()
+        const thrown: unknown[] = []
+        let fails = true
+        const shop = make({ clock, onError: (error) => errors.push(error) })
+        await clock.runUntil(shop.ready())
+        const live = shop.baskets.live(async ({ lines }) => {
+          const count = await lines.count()
+          if (fails) {
+            thrown.push(new RangeError(`wrong ${thrown.length}`))
+            throw thrown.at(-1)
+          }
+          return count
+        })
+        const stop = live.subscribe(nothing)
+        /** Lets time pass until that is so: what another thread does takes no virtual time. */
+        const until = (isSo: () => boolean) =>
+          expect
+            .poll(async () => {
+              await clock.advance(1_000)
+              return isSo()
+            }, soon)
+            .toBe(true)
+        await until(() => thrown.length >= 4)
+        expect(errors).toEqual([thrown[0]])
+        fails = false
+        await until(() => live.getSnapshot().status === 'ready')
+        fails = true
+        const before = thrown.length
+        await clock.runUntil(shop.append('s', add('A1')))
+        await until(() => thrown.length >= before + 3)
+        expect(errors).toEqual([thrown[0], thrown[before]])
+        stop()
+        await clock.runUntil(shop.close())
       })
     })
 
@@ -478,6 +587,28 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await clock.runUntil(shop.close())
       })
 
+      test('live queries have a second to show it: one that hangs keeps no write from being visible', async () => {
+        const clock = virtualClock()
+        const shop = make({ clock, onError: nothing })
+        await clock.runUntil(shop.ready())
+        let runs = 0
+        const hanging = shop.baskets.live(async ({ lines }) => {
+          await lines.count()
+          runs += 1
+          return new Promise<never>(nothing)
+        })
+        const stop = hanging.subscribe(nothing)
+        await expect.poll(() => runs, soon).toBe(1)
+        // Time that passes only for the second: the rest of the work takes none.
+        const began = clock.monotonic()
+        const result = await clock.runUntil(shop.append('s', add('A1'), { until: 'visible' }))
+        expect(result).toMatchObject({ position: 1, visible: true })
+        expect(clock.monotonic() - began).toBeGreaterThanOrEqual(1_000)
+        expect(clock.monotonic() - began).toBeLessThan(5_000)
+        stop()
+        await clock.runUntil(shop.close())
+      })
+
       test('bad options are refused before anything is stored', async () => {
         const shop = make()
         const refused = { code: 'invalid-argument' }
@@ -517,7 +648,8 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
       await expect(shop.baskets.lines.count()).rejects.toMatchObject({ code: 'definition-changed' })
       await expect.poll(() => live.getSnapshot(), soon).toMatchObject({ error: { code: 'definition-changed' } })
       await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'stalled', model: 'baskets' })
-      expect(errors.length).toBeGreaterThan(0)
+      // The run and the view each meet it, and say it once together.
+      expect(errors).toMatchObject([{ code: 'definition-changed' }])
       stop()
       await shop.close()
     })
@@ -909,8 +1041,103 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(await other.append('s', events.OrderPlaced({ total: 1 }), { until: 'visible' })).toMatchObject({
           visible: true,
         })
+        // The run and the view each meet it, and say it once together.
+        expect(errors).toMatchObject([{ code: 'already-running' }])
         await other.close()
         await one.close()
+      })
+
+      test('one that was refused works as soon as the other is closed: with the next call', async () => {
+        if (!shared) return
+        const name = newName()
+        const [one, other] = [make({ name }), make({ name, onError: nothing }, { baskets: otherBaskets, orders })]
+        await one.append('s', add('A1', 2), { until: 'visible' })
+        await expect(other.baskets.lines.count()).rejects.toMatchObject({ code: 'already-running' })
+        await one.close()
+        expect(await other.baskets.lines.count()).toBe(1)
+        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await other.baskets.lines.get('tea')).toEqual({ sku: 'tea', quantity: 4 })
+        // From now on it is the one that runs.
+        const third = make({ name, onError: nothing })
+        await expect(third.ready()).rejects.toThrow(/'baskets', which came first, and as 'baskets'/)
+        await third.close()
+        await other.close()
+      })
+
+      test('one that was refused and is only written to works as well', async () => {
+        if (!shared) return
+        const name = newName()
+        const [one, other] = [make({ name }), make({ name, onError: nothing }, { baskets: otherBaskets, orders })]
+        await one.ready()
+        expect(await other.append('s', add('A1', 2), { until: 'visible' })).toMatchObject({ visible: false })
+        await one.close()
+        expect(await other.append('s', add('tea', 2), { until: 'visible' })).toMatchObject({ visible: true })
+        await other.close()
+      })
+
+      test('one that was refused works by itself while something is subscribed', async () => {
+        if (!shared) return
+        const name = newName()
+        const clock = virtualClock()
+        const errors: unknown[] = []
+        const one = make({ name })
+        const other = make({ name, clock, onError: (error) => errors.push(error) }, { baskets: otherBaskets, orders })
+        await one.append('s', add('A1', 2), { until: 'visible' })
+        const live = other.baskets.lines.live()
+        const stop = live.subscribe(nothing)
+        const shows = (snapshot: object) =>
+          expect
+            .poll(async () => {
+              await clock.advance(1_000)
+              return live.getSnapshot()
+            }, soon)
+            .toMatchObject(snapshot)
+        await shows({ status: 'error', error: { code: 'already-running' } })
+        await clock.advance(60_000)
+        await one.close()
+        await shows({ status: 'ready' })
+        await clock.runUntil(other.append('s', add('tea', 2), { until: 'visible' }))
+        await shows({ status: 'ready', data: [{ sku: 'A1' }, { sku: 'tea', quantity: 4 }] })
+        expect(errors).toMatchObject([{ code: 'already-running' }])
+        stop()
+        await clock.runUntil(other.close())
+      })
+
+      test.for([
+        [true, false],
+        [false, true],
+        [false, false],
+      ] as const)('with run %s and run %s others are refused, and both are named', async ([first, second]) => {
+        if (!shared) return
+        const name = newName()
+        const one = make({ name, run: first })
+        const other = tidemark({
+          name,
+          events,
+          models: { carts: otherBaskets },
+          run: second,
+          onError: nothing,
+          ...(open && { open }),
+        })
+        await one.ready()
+        const refused = other.ready()
+        await expect(refused).rejects.toMatchObject({ code: 'already-running', projector: 'baskets' })
+        await expect(refused).rejects.toThrow(/'baskets'.*'carts'/)
+        await one.close()
+        await other.ready()
+        await other.close()
+      })
+
+      test('one that runs and one that does not share no run, and rows', async () => {
+        if (!shared) return
+        const name = newName()
+        const [watching, running] = [make({ name, run: false }), make({ name })]
+        await watching.ready()
+        expect(await running.append('s', add('A1'), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await watching.baskets.lines.count()).toBe(1)
+        expect(watching.baskets.status.getSnapshot()).toMatchObject({ leader: false })
+        await running.close()
+        await watching.close()
       })
 
       test('stores in memory are logs of their own', async () => {

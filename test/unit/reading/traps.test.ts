@@ -61,6 +61,26 @@ describe('a read model that no context runs', () => {
   })
 })
 
+describe('a key that comes with two functions', () => {
+  test('is warned of once; the first function runs', async () => {
+    const { clock, store, model, view } = await opened()
+    const count = () => view.live(['of', 1], ({ rows }) => rows.count())
+    const live = count()
+    // The same text is the same function, as in each render.
+    expect(count()).toBe(live)
+    view.live(['of', 2], ({ rows }) => rows.getAll())
+    expect(texts()).toEqual([])
+    expect(view.live(['of', 1], ({ rows }) => rows.getAll())).toBe(live)
+    expect(texts()).toEqual([expect.stringContaining(`of '${model.name}@1'`)])
+    expect(texts()[0]).toMatch(/two different functions came with the live key .*of/)
+    view.live(['of', 1], ({ rows }) => rows.getAll({ limit: 3 }))
+    expect(texts()).toHaveLength(1)
+    expect(await clock.runUntil(live.ready())).toBe(0)
+    await view.close()
+    await store.close()
+  })
+})
+
 describe('live queries without a key that are made in renders', () => {
   test('are warned of once', async () => {
     const { clock, store, model, view } = await opened()
