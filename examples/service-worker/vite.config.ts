@@ -1,6 +1,8 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
+  // For ../shared, which has no packages of its own.
+  resolve: { dedupe: ['tidemark'] },
   // In development the worker is /src/worker.ts, and yet controls the whole site.
   server: { headers: { 'Service-Worker-Allowed': '/' } },
   build: {

@@ -1,5 +1,5 @@
 /** The app that the examples share: what can happen, what is shown, and what a user can do. */
-import { defineEvents, defineProjection, table, tidemark, type LiveQuery } from 'tidemark'
+import { defineEvents, defineProjection, table, tidemark, type LiveQuery, type StatusStore } from 'tidemark'
 
 export interface Todo {
   readonly id: string
@@ -48,9 +48,31 @@ export const list = (filter: Filter): LiveQuery<readonly Todo[]> =>
   app.todos.items.live(filter === 'all' ? { index: 'byAdded' } : inState(filter))
 export const openCount = (): LiveQuery<number> => app.todos.items.liveCount(inState('open'))
 
+let failure: string | undefined
+const followers = new Set<() => void>()
+
+/** Why the last thing that a user did is not saved: in a full disk, for example. Undefined if it is. */
+export const problem: StatusStore<string | undefined> = {
+  getSnapshot: () => failure,
+  getServerSnapshot: () => undefined,
+  subscribe(follower) {
+    followers.add(follower)
+    return () => followers.delete(follower)
+  },
+}
+
+/** Never rejects: a failure is shown. */
+async function saved(write: Promise<unknown>): Promise<void> {
+  failure = await write.then(
+    () => undefined,
+    (error: unknown) => `Not saved. ${error instanceof Error ? error.message : String(error)}`,
+  )
+  for (const follower of followers) follower()
+}
+
 export async function add(title: string): Promise<void> {
   if (title.trim() === '') return
-  await app.append(`todo-${crypto.randomUUID()}`, events.TodoAdded({ title: title.trim() }))
+  await saved(app.append(`todo-${crypto.randomUUID()}`, events.TodoAdded({ title: title.trim() })))
 }
 
 export async function rename({ id, title: before }: Todo, after: string): Promise<void> {
@@ -58,19 +80,25 @@ export async function rename({ id, title: before }: Todo, after: string): Promis
   if (title === before) return
   const event = title === '' ? events.TodoDeleted({}) : events.TodoRenamed({ title })
   // Until the list shows it, so that the old title does not come back for a moment.
-  await app.append(id, event, { until: 'visible' })
+  await saved(app.append(id, event, { until: 'visible' }))
 }
 
-export async function toggle({ id, state }: Todo): Promise<void> {
-  await app.append(id, state === 'open' ? events.TodoDone({}) : events.TodoReopened({}))
+/** @param click of a checkbox that the framework does not keep as the row is: it changes when the row does. */
+export async function toggle({ id, state }: Todo, click?: Event): Promise<void> {
+  click?.preventDefault()
+  await saved(app.append(id, state === 'open' ? events.TodoDone({}) : events.TodoReopened({})))
 }
 
 export async function remove({ id }: Todo): Promise<void> {
-  await app.append(id, events.TodoDeleted({}))
+  await saved(app.append(id, events.TodoDeleted({})))
 }
 
 /** All of them in one append: either all are gone, or none. */
 export async function clearDone(): Promise<void> {
+  await saved(deleteDone())
+}
+
+async function deleteDone(): Promise<void> {
   const done = await app.todos.items.getAll(inState('done'))
   if (done.length > 0) await app.append(done.map(({ id }) => ({ stream: id, events: [events.TodoDeleted({})] })))
 }

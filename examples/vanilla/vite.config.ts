@@ -1,5 +1,7 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
+  // For ../shared, which has no packages of its own.
+  resolve: { dedupe: ['tidemark'] },
   build: { target: 'es2022' },
 })

@@ -9,7 +9,8 @@ export interface AppStatus<Name extends string = string> {
    * - `'opening'`: the store is being opened, or nothing is known of a model yet
    * - `'live'`: every model is at the head, whichever context runs it
    * - `'behind'`: a model is behind and works, or is being rebuilt
-   * - `'stalled'`: a model does not move: stalled, paused, faulted, or no context runs it
+   * - `'stalled'`: a model does not move (stalled, paused, faulted, or no context runs it), or its last rebuild was given
+   *   up, so that its rows are those from before it
    * - `'failed'`: the store does not open; see `error`
    * - `'closed'`: by `close()`, or because newer code of the app took over
    */
@@ -18,7 +19,7 @@ export interface AppStatus<Name extends string = string> {
   readonly behind: number
   /** Which model, or the name of a plain projector. Absent while all are live. */
   readonly model?: string
-  /** Why it does not move, in words. */
+  /** Why it does not move, or why its rebuild was given up, in words. */
   readonly message?: string
   readonly error?: unknown
   /** The status of each model. */
@@ -32,9 +33,10 @@ const ranks = ['stalled', 'opening', 'behind', 'live'] as const
 const still: readonly ProjectionStatus['phase'][] = ['stalled', 'not-running', 'paused', 'faulted', 'stopped']
 
 /** What a projection's status means for an app. */
-export function appPhaseOf({ phase, behind, rebuilding }: ProjectionStatus): (typeof ranks)[number] {
+export function appPhaseOf({ phase, behind, rebuilding, rebuildFault }: ProjectionStatus): (typeof ranks)[number] {
   if (still.includes(phase)) return 'stalled'
   if (phase === 'starting') return 'opening'
+  if (rebuildFault !== undefined && rebuilding === undefined) return 'stalled'
   return phase === 'retrying' || behind > 0 || rebuilding !== undefined ? 'behind' : 'live'
 }
 

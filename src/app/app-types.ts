@@ -70,7 +70,7 @@ export interface AppOptions<E extends EventShape, M extends Models = Models> {
   readonly run?: boolean
   /**
    * Called once with each error that no promise carries: an opening that a subscription began, a projection that
-   * stopped, a live query that failed. @default console.error
+   * stopped, a rebuild that was given up, a live query that failed. @default console.error
    */
   readonly onError?: (error: unknown) => void
   /**

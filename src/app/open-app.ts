@@ -1,4 +1,5 @@
 /** What an app has open: one store, its models and its projectors, until they are closed. */
+import { ProjectionFailedError } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { Durability } from '../log/event-store.js'
@@ -107,11 +108,13 @@ export function startApp<E extends EventShape>(
   }
 }
 
-/** Tells each fault of a projection once. Returns how to stop that. */
+/** Tells each fault of a projection, and each rebuild that was given up, once. Returns how to stop that. */
 function tellFaults(status: StatusStore<ProjectionStatus>, problem: OnceEach): () => void {
   const look = () => {
-    const { phase, lastError } = status.getSnapshot()
-    if (phase === 'faulted' && lastError !== undefined) problem.tell(lastError)
+    const { phase, lastError, rebuildFault } = status.getSnapshot()
+    // While it starts, newer code may be about to fold again.
+    const isGivenUp = rebuildFault !== undefined && phase !== 'starting' && lastError instanceof ProjectionFailedError
+    if (isGivenUp || (phase === 'faulted' && lastError !== undefined)) problem.tell(lastError)
     else if (phase === 'live' || phase === 'catching-up') problem.over()
   }
   look()

@@ -90,7 +90,7 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
     say`must be a string, or a function that returns one.`,
   )
   catalogueCore(events)
-  check(isObject(models), 'models', say`must be { name: projection }.`)
+  check(isObject(models) && !Array.isArray(models), 'models', say`must be an object by name: { name: projection }.`)
   for (const [each, definition] of Object.entries(models))
     check(isDefinition(definition), `models.${each}`, say`must come from defineProjection.`)
   for (const [what, value] of Object.entries({ open, onError }))

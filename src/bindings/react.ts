@@ -1,9 +1,10 @@
 /** Live queries and status for React 18.2 and newer. */
 'use client'
 import { useState, useSyncExternalStore } from 'react'
+import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { StatusStore } from '../running/status.js'
-import { show, type Live, type QuerySource } from './shown.js'
+import { assertLive, show, type Live, type QuerySource } from './shown.js'
 
 /**
  * What a live query shows, and a new render whenever that changes. Without a query (`null`, `undefined` or `false`) the
@@ -18,8 +19,47 @@ import { show, type Live, type QuerySource } from './shown.js'
 export function useLiveQuery<V>(live: QuerySource<V>): Live<V> {
   const [before, setShown] = useState(() => show(live))
   let shown = before
-  if (shown.source !== live) setShown((shown = show(live, before)))
+  if (shown.source !== live) {
+    setShown((shown = show(live, before)))
+    if (__DEV__) {
+      const changes = (exchanged.get(before) ?? 0) + 1
+      // React gives up at 25.
+      if (changes > 15) throw madeAgain('useLiveQuery')
+      exchanged.set(shown, changes)
+    }
+  } else if (__DEV__) exchanged.delete(shown)
   return useSyncExternalStore(shown.subscribe, shown.getSnapshot, shown.getServerSnapshot)
+}
+
+/** How often in a row a render had another query than the one before: for the development build. */
+const exchanged = new WeakMap<object, number>()
+
+const madeAgain = (hook: string): Error =>
+  new Error(
+    say`${hook} is given another live query in each render, which would render again without end. Use live(options) of a table, give a key: live(key, query), or make the query outside of the component.`,
+  )
+
+/** Queries that were waited for: for the development build. */
+const waited = new WeakSet<object>()
+/** The query that was waited for last has an answer, and no render asked for that. */
+let isIgnored = false
+/** How many queries in a row had an answer that no render asked for, before another one was made. */
+let ignored = 0
+
+/** @throws an Error if one query after the other is waited for, and not used once it has its answer */
+function wait<V>(live: LiveQuery<V>): void {
+  if (waited.has(live)) return
+  if (isIgnored) ignored += 1
+  isIgnored = false
+  if (ignored > 20) {
+    ignored = 0
+    throw madeAgain('useLiveSuspenseQuery')
+  }
+  waited.add(live)
+  const answered = () => {
+    isIgnored = true
+  }
+  live.ready().then(answered, answered)
 }
 
 /** Of queries whose `ready` rejected: React renders again then, which must not wait again, without end. */
@@ -44,6 +84,14 @@ const pause = 1_000
  * const lines = useLiveSuspenseQuery(shop.baskets.lines.live({ index: 'byItems', limit: 10 }))
  */
 export function useLiveSuspenseQuery<V>(live: LiveQuery<V>): V {
+  if (__DEV__) {
+    assertLive(live)
+    // Known, so its answer is not ignored.
+    if (waited.has(live)) {
+      isIgnored = false
+      ignored = 0
+    }
+  }
   const snapshot = useSyncExternalStore(live.subscribe, live.getSnapshot, notHere)
   if (snapshot.status === 'ready') return snapshot.data
   const failure = rejected.get(live)
@@ -52,6 +100,7 @@ export function useLiveSuspenseQuery<V>(live: LiveQuery<V>): V {
     setTimeout(() => old.add(snapshot), pause)
     throw snapshot.error
   }
+  if (__DEV__) wait(live)
   // React waits for what is thrown.
   throw live.ready().then(undefined, (reason: unknown) => {
     rejected.set(live, { reason })

@@ -1,4 +1,5 @@
 /** What every binding shows of a query that an app may exchange or leave out. */
+import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
 
@@ -37,6 +38,14 @@ export function staleOf<V>(live: Live<V>): Live<V> {
   return live.status === 'ready' && !live.stale ? { ...live, stale: true } : live
 }
 
+/** For the development build. @throws TypeError for what is no live query, such as a table */
+export function assertLive(source: unknown): void {
+  if (__DEV__ && typeof (source as Partial<LiveQuery<unknown>> | null)?.subscribe !== 'function')
+    throw new TypeError(
+      say`This is no live query. Of a table, call live(), liveRow(key), liveCount() or livePages(options); of a model, live(key, query).`,
+    )
+}
+
 /** Begins to show a query, or none, after what was shown before. Subscribes to nothing by itself. */
 export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
   if (!source)
@@ -47,6 +56,7 @@ export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
       getSnapshot: showOff,
       getServerSnapshot: showOff,
     }
+  if (__DEV__) assertLive(source)
   const last = former?.getSnapshot()
   let kept = last?.status === 'ready' ? staleOf(last) : undefined
   let origin = former?.origin()

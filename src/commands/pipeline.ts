@@ -7,6 +7,7 @@ import {
   LogInconsistentError,
   InvalidArgumentError,
   InvalidEventError,
+  InvalidNameError,
   TooManyStreamsError,
   type CommandRefusedError,
   type VersionConflictError,
@@ -175,6 +176,13 @@ function decide<E extends EventShape, S>(command: Command<E, S>, state: S): read
     throw new InvalidEventError(
       `decide[${wrong}]`,
       say`must be { stream, type, data }: \`decide\` returns a list of events.`,
+    )
+  const homeless = decision.findIndex(({ stream }) => typeof stream !== 'string')
+  if (homeless >= 0)
+    throw new InvalidNameError(
+      say`The stream of decide[${homeless}],`,
+      decision[homeless]?.stream,
+      say`must be the name of a stream that the command reads: \`decide\` returns [{ stream, type, data }].`,
     )
   return decision
 }

@@ -47,6 +47,11 @@ export function readWrites<E extends EventShape>(writes: StreamWrite<E> | readon
     const here = many ? `writes[${at}].` : ''
     const what = many ? `writes[${at}]` : 'writes'
     if (!isObject(write)) throw new InvalidArgumentError(what, say`must be { stream, events }.`)
+    if (typeof (write as { type?: unknown }).type === 'string')
+      throw new InvalidArgumentError(
+        what,
+        say`is an event, which needs the name of its stream: append('stream', event), or { stream, events: [event] }.`,
+      )
     // A misspelt `expectedVersion` would be ignored.
     onlyKnown(write, writeNames, what)
     const name = write.stream

@@ -96,7 +96,7 @@ function started<E extends EventShape, C>(
   const controller = new AbortController()
   const { signal: stopping } = controller
   const unfollow = follow(options.signal, controller)
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, projector.name)
   const restarts = listenerSet()
   const restart = () => restarts.tell()
   const wanted = listenerSet<[position: number]>()
@@ -129,7 +129,11 @@ function started<E extends EventShape, C>(
     isContinuous: mode === 'continuous',
     drive: ({ target, backend }) =>
       runs
-        ? driveTarget(target, { ...backend, onWanted: wanted.add, resting: watch.resting }, own, { mode, owner, report })
+        ? driveTarget(target, { ...backend, onWanted: wanted.add, resting: watch.resting }, own, {
+            mode,
+            owner,
+            report,
+          })
         : followed(status, stopping),
   })
   /** Releases everything, even if a handler hangs. */

@@ -1,5 +1,5 @@
 /** Computes the status of a projection from the reports of its run and from the stored state. */
-import { messageOf } from '../errors.js'
+import { messageOf, ProjectionFailedError } from '../errors.js'
 import { notice, say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { prerendered } from '../platform/deadline.js'
@@ -7,7 +7,7 @@ import type { StorageOccurrence } from '../platform/healing.js'
 import { listenerSet } from '../platform/listeners.js'
 import type { ProjectionReport } from '../projection/report.js'
 import { stallTimeout } from '../projection/stall-watch.js'
-import { workingPosition, type ProjectionState } from '../projection/target.js'
+import { workingPosition, type ProjectionState, type StoredFault } from '../projection/target.js'
 import { equal } from '../read-model/equal.js'
 import { Progress } from './progress.js'
 import type { ProjectionStatus, StatusStore } from './status.js'
@@ -32,15 +32,28 @@ const paused = (): StatusChange => ({
   message: notice('paused', say`The projection is paused. Call resume().`),
 })
 
+/** A rebuild that was given up, as it is reported. */
+interface GivenUp {
+  readonly fault: StoredFault
+  readonly error: ProjectionFailedError
+  readonly message: string
+}
+
 /** The status of one projection in this context. */
 export class StatusKeeper implements StatusStore<ProjectionStatus> {
   readonly #progress: Progress
   readonly #listeners = listenerSet()
+  readonly #name: string
   #status = nothingKnown
   /** Why this context does not take over, if it does not. */
   #standbyMessage: string | undefined
+  /** Why the run in this context gave up a rebuild. */
+  #rebuildError: ProjectionFailedError | undefined
+  /** What is said about the rebuild that was given up last. */
+  #givenUp: GivenUp | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, name: string) {
+    this.#name = name
     this.#progress = new Progress(clock)
   }
 
@@ -64,8 +77,35 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     if (keys.every((key) => equal(change[key], status[key]))) return
     const next: Record<string, unknown> = { ...status, ...change }
     for (const key of keys) if (change[key] === undefined) delete next[key]
+    this.#explain(next)
+    if (equal(next, status)) return
     this.#status = next as unknown as ProjectionStatus
     this.#listeners.tell()
+  }
+
+  /** Says that a rebuild was given up, as long as nothing newer is to be said. */
+  #explain(next: { message?: unknown; lastError?: unknown; rebuildFault?: StoredFault }): void {
+    const { rebuildFault: fault } = next
+    const last = this.#givenUp
+    if (last !== undefined && next.message === last.message) delete next.message
+    if (last !== undefined && next.lastError === last.error) delete next.lastError
+    this.#givenUp = fault && (equal(last?.fault, fault) ? last : this.#givenUpBy(fault))
+    if (this.#givenUp === undefined) return
+    next.message ??= this.#givenUp.message
+    next.lastError ??= this.#givenUp.error
+  }
+
+  #givenUpBy(fault: StoredFault): GivenUp {
+    const { message, position } = fault
+    const own = this.#rebuildError?.position === position ? this.#rebuildError : undefined
+    return {
+      fault,
+      error: own ?? new ProjectionFailedError(message, { projector: this.#name, attempts: 1, position }, undefined),
+      message: notice(
+        'rebuild-given-up',
+        say`The last rebuild was given up, and the rows from before it stay: ${message}`,
+      ),
+    }
   }
 
   /** Newer code of the app is open, so this context does not lead. */
@@ -191,6 +231,7 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
       case 'leadership-lost':
         return { rate: 0 }
       case 'rebuild-failed':
+        if (report.error instanceof ProjectionFailedError) this.#rebuildError = report.error
         return { rebuilding: undefined, lastError: report.error }
       case 'resigned':
         return { leader: false, rate: 0 }
@@ -205,7 +246,8 @@ export class StatusKeeper implements StatusStore<ProjectionStatus> {
     // The head is not known before the first read.
     const isUnknown = phase === 'starting' && head <= position && !rebuilding
     return {
-      ...(rebuilding ? { rebuilding: { position } } : { position }),
+      // What it gave up before is outdated by now.
+      ...(rebuilding ? { rebuilding: { position }, rebuildFault: undefined } : { position }),
       ...(paused || isUnknown ? {} : this.#running()),
     }
   }

@@ -25,7 +25,7 @@ export interface ProjectionStatus {
     | 'paused'
     | 'faulted'
     | 'stopped'
-  /** Why it does not move, in words; absent while it does. */
+  /** Why it does not move, or why the last rebuild was given up, in words; absent otherwise. */
   readonly message?: string
   /** Every event up to this position is in the rows that readers see. */
   readonly position: number
@@ -43,9 +43,12 @@ export interface ProjectionStatus {
   readonly deadLetterCount: number
   /** A rebuild is under way, and has come to this position. Absent otherwise. */
   readonly rebuilding?: { readonly position: number }
-  /** Why the last rebuild was given up; the rows from before it stayed. */
+  /**
+   * Why the last rebuild was given up, until another one begins; the rows from before it stayed. `message` and
+   * `lastError` say so too, unless something else is to be said.
+   */
   readonly rebuildFault?: StoredFault
-  /** The last failure of an event or of the storage, until the projection moves on. */
+  /** The last failure of an event or of the storage, until the projection moves on; that of a rebuild, see there. */
   readonly lastError?: unknown
   /**
    * Why everything that this site stored is in danger, and what to do, in words; absent while it is not. See

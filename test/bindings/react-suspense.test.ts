@@ -218,6 +218,33 @@ function Row({ query }: { readonly query: LiveQuery<number | undefined> }): Reac
   return String(useLiveSuspenseQuery(query))
 }
 
+test('a query that is made in each render is refused with what to do, and not made without end', async () => {
+  const { view, close } = await realStore(openInMemory)
+  let renders = 0
+  function Endless() {
+    renders += 1
+    return String(useLiveSuspenseQuery(view.live(({ tasks }) => tasks.count())))
+  }
+  const { text, heard } = await show(
+    createElement(Boundary, null, createElement(Suspense, { fallback: 'waiting' }, createElement(Endless))),
+  )
+  await expect.poll(text).toMatch(/^failed: useLiveSuspenseQuery is given another live query in each render/)
+  expect(renders).toBeLessThan(200)
+  heard()
+  await close()
+})
+
+test('many components that wait together are no problem', async () => {
+  const made = Array.from({ length: 60 }, () => fakeQuery<number>())
+  const rows = made.map((live, at) => createElement(Boundary, { key: at }, waiting(live)))
+  const { text } = await show(createElement('p', null, ...rows))
+  for (const [at, query] of made.entries()) {
+    query.answer(at % 10)
+    await flush()
+  }
+  await expect.poll(text).toBe(made.map((_, at) => at % 10).join(''))
+})
+
 test('on a server the fallback is sent, and the browser renders the component, and says why', async () => {
   const query = fakeQuery<number>()
   const html = renderToString(waiting(query))
@@ -238,7 +265,7 @@ test('on a server the fallback is sent, and the browser renders the component, a
 })
 
 describe('useLiveQuery', () => {
-  test('a query that is made in each render is refused by React, and not run without end', async () => {
+  test('a query that is made in each render is refused with what to do, before React gives up', async () => {
     const made: FakeQuery<number>[] = []
     function Endless() {
       const query = fakeQuery<number>()
@@ -248,9 +275,41 @@ describe('useLiveQuery', () => {
     const { text, heard } = await show(createElement(Boundary, null, createElement(Endless)))
     expect(text()).toBe('loading')
     made[0]?.answer(1)
-    await expect.poll(text).toMatch(/^failed: Too many re-renders/)
+    await expect.poll(text).toMatch(/^failed: useLiveQuery is given another live query in each render/)
     expect(made.length).toBeLessThan(200)
     heard()
+  })
+
+  test('a query without a key of a view, made in each render, is refused likewise', async () => {
+    const { view, close } = await realStore(openInMemory)
+    function Endless() {
+      return useLiveQuery(view.live(({ tasks }) => tasks.count())).status
+    }
+    const { text, heard } = await show(createElement(Boundary, null, createElement(Endless)))
+    await expect.poll(text).toMatch(/^failed: useLiveQuery is given another live query in each render/)
+    heard()
+    await close()
+  })
+
+  test('another query in each of many renders is no problem, as long as it stays for one', async () => {
+    const made = Array.from({ length: 60 }, () => fakeQuery<number>())
+    function Chosen({ at }: { readonly at: number }) {
+      return useLiveQuery(made[at]).status
+    }
+    const { root, text } = await show(createElement(Chosen, { at: 0 }))
+    for (let at = 1; at < made.length; at += 1) flushSync(() => root.render(createElement(Chosen, { at })))
+    expect(text()).toBe('loading')
+  })
+
+  test('what is no live query is refused, with what to call', async () => {
+    const { view, close } = await realStore(openInMemory)
+    const table = view.tasks as unknown as LiveQuery<number>
+    for (const use of [() => useLiveQuery(table).status, () => useLiveSuspenseQuery(table)]) {
+      const { text, heard } = await show(createElement(Boundary, null, createElement(use)))
+      expect(text()).toMatch(/^failed: This is no live query\. Of a table, call live\(\)/)
+      heard()
+    }
+    await close()
   })
 
   test('in a transition that is thrown away, the query of it is not followed', async () => {

@@ -426,6 +426,42 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(errors).toHaveLength(2)
       })
 
+      test('a rebuild that was given up is told once, and the status says so until the next one', async () => {
+        const errors: unknown[] = []
+        let problem: Error | undefined
+        const careful = defineProjection(events, {
+          name: 'careful',
+          tables,
+          on: {
+            ItemAdded: ({ data }, { lines }) => {
+              if (problem !== undefined) throw problem
+              return lines.put(data)
+            },
+          },
+        })
+        const onError = (error: unknown) => errors.push(error)
+        const shop = tidemark({ name: newName(), events, models: { careful }, onError, ...(open && { open }) })
+        await shop.append('s', add('A1', 1), { until: 'visible' })
+        problem = new TypeError('nothing has no text')
+        await expect(shop.careful.rebuild()).rejects.toMatchObject({ code: 'projection-failed', position: 1 })
+        await expect
+          .poll(() => errors, soon)
+          .toMatchObject([{ code: 'projection-failed', position: 1, cause: problem }])
+        const said = { phase: 'stalled', model: 'careful', error: errors[0] }
+        await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject(said)
+        expect(shop.status.getSnapshot().message).toContain('nothing has no text')
+        problem = undefined
+        // The rows move all the same.
+        expect(await shop.append('s', add('B1', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(shop.status.getSnapshot()).toMatchObject(said)
+        await shop.careful.rebuild()
+        await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
+        const { message, lastError, rebuildFault } = shop.careful.status.getSnapshot()
+        expect([message, lastError, rebuildFault]).toEqual([undefined, undefined, undefined])
+        await shop.close()
+        expect(errors).toHaveLength(1)
+      })
+
       test('a query that throws another error in each run is told once, and again after it was ready', async () => {
         const errors: unknown[] = []
         const clock = virtualClock()
@@ -1187,6 +1223,40 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         stop()
         stopNext()
         await after.close()
+      })
+
+      test('an edit that throws is told, also after a reload, and not once it is corrected', async () => {
+        if (!shared) return
+        const name = newName()
+        const broken = defineProjection(events, {
+          name: 'baskets',
+          tables,
+          on: {
+            ItemAdded: ({ data }, { lines }) => {
+              if (data.quantity < 100) throw new TypeError('an edit that throws')
+              return lines.put(data)
+            },
+          },
+        })
+        const edited = (errors: unknown[], models = { baskets: broken as typeof baskets, orders }) =>
+          make({ name, hot: true, onError: (error) => errors.push(error) }, models)
+        const told: unknown[][] = [[], [], []]
+        const before = make({ name, hot: true })
+        await before.append('s', add('A1', 3), { until: 'visible' })
+        for (const errors of told.slice(0, 2)) {
+          const app = edited(errors)
+          await app.ready()
+          await expect.poll(() => app.status.getSnapshot(), soon).toMatchObject({ phase: 'stalled', model: 'baskets' })
+          expect(app.status.getSnapshot().message).toContain('an edit that throws')
+          expect(await app.baskets.lines.get('A1')).toEqual({ sku: 'A1', quantity: 3 })
+          await app.close()
+        }
+        const fixed = edited(told[2] as unknown[], { baskets: otherBaskets as typeof baskets, orders })
+        await fixed.ready()
+        await expect.poll(() => fixed.baskets.lines.get('A1'), soon).toEqual({ sku: 'A1', quantity: 6 })
+        await expect.poll(() => fixed.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })
+        await fixed.close()
+        expect(told).toMatchObject([[{ code: 'projection-failed', position: 1 }], [{ position: 1 }], []])
       })
 
       test('older code that is used later does not take over from newer', async () => {

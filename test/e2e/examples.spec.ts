@@ -106,6 +106,29 @@ for (const framework of frameworks) {
     await Promise.all([one.close(), other.close()])
   })
 
+  test(`${framework}: says that something is not saved, until the next thing is`, onOneStorage, async ({ launch }) => {
+    const page = await open(await launch())
+    await add(page, 'Milk')
+    await expect(page.getByRole('alert')).toHaveText('')
+    // As on a full disk.
+    await page.evaluate(() => {
+      const add = IDBObjectStore.prototype.add
+      IDBObjectStore.prototype.add = () => {
+        throw new DOMException('full', 'QuotaExceededError')
+      }
+      Object.assign(window, { heal: () => (IDBObjectStore.prototype.add = add) })
+    })
+    await done(page, 'Milk').click()
+    await expect(page.getByRole('alert')).toHaveText(/^Not saved\. .+/)
+    await expect(left(page)).toHaveText('1 thing left')
+    await expect(done(page, 'Milk')).not.toBeChecked()
+    await page.evaluate(() => (window as unknown as { heal(): void }).heal())
+    await add(page, 'Bread')
+    await expect(page.getByRole('alert')).toHaveText('')
+    await expect(rows(page)).toHaveCount(2)
+    await page.close()
+  })
+
   test(
     `${framework}: by keyboard, on a phone, in light and dark, without what axe finds`,
     onOneStorage,

@@ -1,15 +1,19 @@
 // An edited handler in a real Vite dev server: folded again when it is saved, once, whatever the number of tabs.
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { BrowserContext, Page } from '@playwright/test'
-import { createServer } from 'vite'
+import { svelte } from '@sveltejs/vite-plugin-svelte'
+import react from '@vitejs/plugin-react'
+import vue from '@vitejs/plugin-vue'
+import { createServer, type InlineConfig } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
 import { expect, onOneStorage, test as base } from '../support/e2e.js'
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url))
+const installed = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 
 /** What the app of the test has on `window`. */
 interface OnPage {
@@ -18,6 +22,8 @@ interface OnPage {
   saves: number
   add(): Promise<boolean>
   statusOf(): { phase: string; message?: string; behind: number }
+  /** Of a component: how many follow the rows and the status now, through whichever code of the app. */
+  listeners: { rows: number; status: number }
 }
 
 const factorModule = (factor: number) => `export const factor = ${factor}\n`
@@ -70,32 +76,51 @@ import.meta.hot.accept('./shop.js', (next) => {
 `,
 }
 
-const test = base.extend<{ app: { url: string; save(file: string, text: string): Promise<void> } }>({
-  app: async ({}, use) => {
-    const root = await mkdtemp(join(tmpdir(), 'tidemark-hmr-'))
-    const aside = await mkdtemp(join(tmpdir(), 'tidemark-hmr-'))
-    for (const [name, text] of Object.entries(files)) await writeFile(join(root, name), text)
-    const server = await createServer({
-      configFile: false,
-      root,
-      cacheDir: join(root, '.vite'),
-      logLevel: 'error',
-      plugins: [readAs('development')],
-      resolve: { alias: [{ find: /^tidemark$/, replacement: join(source, 'index.ts') }] },
-      optimizeDeps: { noDiscovery: true },
-      server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
-    })
-    await server.listen()
-    const { port } = (server.httpServer as Server).address() as AddressInfo
-    // As editors do: a file that is written in place changes twice.
-    const save = async (file: string, text: string) => {
-      await writeFile(join(aside, file), text)
-      await rename(join(aside, file), join(root, file))
-    }
-    await use({ url: `http://127.0.0.1:${port}/`, save })
-    await server.close()
-    for (const folder of [root, aside]) await rm(folder, { recursive: true, force: true })
-  },
+interface Served {
+  readonly url: string
+  save(file: string, text: string): Promise<void>
+}
+
+/** Serves files as Vite does while an app is developed. */
+async function serve(
+  texts: Readonly<Record<string, string>>,
+  plugins: InlineConfig['plugins'],
+  include: string[],
+  use: (app: Served) => Promise<void>,
+): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), 'tidemark-hmr-'))
+  const aside = await mkdtemp(join(tmpdir(), 'tidemark-hmr-'))
+  for (const [name, text] of Object.entries(texts)) await writeFile(join(root, name), text)
+  await symlink(installed, join(root, 'node_modules'), 'junction')
+  const server = await createServer({
+    configFile: false,
+    root,
+    cacheDir: join(root, '.vite'),
+    logLevel: 'error',
+    plugins: [readAs('development'), plugins],
+    resolve: {
+      alias: [
+        { find: /^tidemark$/, replacement: join(source, 'index.ts') },
+        { find: /^tidemark\/(\w+)$/, replacement: join(source, 'bindings', '$1.ts') },
+      ],
+    },
+    optimizeDeps: { noDiscovery: true, include },
+    server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
+  })
+  await server.listen()
+  const { port } = (server.httpServer as Server).address() as AddressInfo
+  // As editors do: a file that is written in place changes twice.
+  const save = async (file: string, text: string) => {
+    await writeFile(join(aside, file), text)
+    await rename(join(aside, file), join(root, file))
+  }
+  await use({ url: `http://127.0.0.1:${port}/`, save })
+  await server.close()
+  for (const folder of [root, aside]) await rm(folder, { recursive: true, force: true })
+}
+
+const test = base.extend<{ app: Served }>({
+  app: async ({}, use) => serve(files, [], [], use),
 })
 
 const openTab = async (context: BrowserContext, url: string, isOffline = false): Promise<Page> => {
@@ -187,3 +212,171 @@ test('a tab with older code does not lead, and says that newer code is open', on
   await expect.poll(() => sumOf(page)).toBe(8)
   expect(await appliedIn([old])).toBe(1)
 })
+
+/** The app of a component, whose listeners are counted. */
+const countedShop = `
+import { tidemark } from 'tidemark'
+import { board, events } from './model.js'
+export const shop = tidemark({ name: 'hmr', events, models: { board }, durability: 'relaxed', hot: import.meta.hot })
+export const add = () => shop.append('s', { type: 'Added', data: {} })
+window.listeners ??= { rows: 0, status: 0 }
+const counted = (of, from) => ({
+  ...from,
+  subscribe(listener) {
+    window.listeners[of] += 1
+    const stop = from.subscribe(listener)
+    return () => {
+      window.listeners[of] -= 1
+      stop()
+    }
+  },
+})
+export const rows = counted('rows', shop.board.rows.live())
+export const status = counted('status', shop.status)
+`
+/** A component under a title. What is typed into its input is state of the component, and of nothing else. */
+const frameworks = {
+  react: {
+    file: 'board.jsx',
+    keepsState: true,
+    plugin: () => react(),
+    include: ['react', 'react-dom/client', 'react/jsx-dev-runtime'],
+    main: `
+import { createElement, StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { Board } from './board.jsx'
+createRoot(document.querySelector('main')).render(createElement(StrictMode, null, createElement(Board)))
+`,
+    component: (title: string) => `
+import { useState } from 'react'
+import { useLiveQuery, useStatus } from 'tidemark/react'
+import { add, rows, status } from './shop.js'
+export function Board() {
+  const [draft, setDraft] = useState('')
+  const { data } = useLiveQuery(rows)
+  const { phase } = useStatus(status)
+  return (
+    <>
+      <h1>${title}</h1>
+      <input value={draft} onChange={(event) => setDraft(event.target.value)} />
+      <button onClick={add}>Add</button>
+      <output>{data?.[0]?.n ?? 0}</output>
+      <p>{phase}</p>
+    </>
+  )
+}
+`,
+  },
+  vue: {
+    file: 'Board.vue',
+    keepsState: true,
+    plugin: () => vue(),
+    include: ['vue'],
+    main: `
+import { createApp } from 'vue'
+import Board from './Board.vue'
+createApp(Board).mount('main')
+`,
+    component: (title: string) => `
+<script setup>
+import { ref } from 'vue'
+import { useLiveQuery, useStatus } from 'tidemark/vue'
+import { add, rows, status as of } from './shop.js'
+const draft = ref('')
+const { data } = useLiveQuery(rows)
+const status = useStatus(of)
+</script>
+<template>
+  <h1>${title}</h1>
+  <input v-model="draft" />
+  <button @click="add">Add</button>
+  <output>{{ data?.[0]?.n ?? 0 }}</output>
+  <p>{{ status.phase }}</p>
+</template>
+`,
+  },
+  svelte: {
+    file: 'Board.svelte',
+    // Svelte makes a component that was edited again.
+    keepsState: false,
+    plugin: () => svelte({ configFile: false }),
+    include: [],
+    main: `
+import { mount } from 'svelte'
+import Board from './Board.svelte'
+mount(Board, { target: document.querySelector('main') })
+`,
+    component: (title: string) => `
+<script>
+  import { live, status } from 'tidemark/svelte'
+  import { add, rows as query, status as of } from './shop.js'
+  let draft = $state('')
+  const rows = live(query)
+  const shown = status(of)
+</script>
+<h1>${title}</h1>
+<input bind:value={draft} />
+<button onclick={add}>Add</button>
+<output>{rows.current?.[0]?.n ?? 0}</output>
+<p>{shown.current.phase}</p>
+`,
+  },
+}
+
+for (const [framework, { file, keepsState, plugin, include, main, component }] of Object.entries(frameworks)) {
+  test(
+    `${framework}: edits of a component and of its handlers leave its rows live and one listener on each source`,
+    onOneStorage,
+    async ({ launch }) => {
+      const texts = {
+        'index.html': '<!doctype html><main></main><script type="module" src="/main.js"></script>',
+        'factor.js': factorModule(1),
+        'model.js': modelModule(1),
+        'shop.js': countedShop,
+        'main.js': main,
+        [file]: component('First'),
+      }
+      await serve(texts, [plugin()], include, async ({ url, save }) => {
+        const page = await (await launch()).newPage()
+        await page.goto(url)
+        // Lost by a page load.
+        await page.evaluate(() => Object.assign(window, { samePage: true }))
+        const press = () => page.getByRole('button', { name: 'Add' }).click()
+        const sum = page.locator('output')
+        const listeners = () => page.evaluate(() => (window as unknown as OnPage).listeners)
+        const expectTitle = (title: string) => expect(page.getByRole('heading')).toHaveText(title)
+        const expectOne = async () => {
+          await expect.poll(listeners).toEqual({ rows: 1, status: 1 })
+          await expect(page.locator('p')).toHaveText('live')
+        }
+        await expectTitle('First')
+        await page.locator('input').fill('half a word')
+        for (let count = 1; count <= 3; count += 1) {
+          await press()
+          await expect(sum).toHaveText(String(count))
+        }
+        await expectOne()
+
+        for (const [at, title] of ['Second', 'Third', 'Fourth'].entries()) {
+          await save(file, component(title))
+          await expectTitle(title)
+          if (keepsState) await expect(page.locator('input')).toHaveValue('half a word')
+          await expectOne()
+          await press()
+          await expect(sum).toHaveText(String(4 + at))
+        }
+        expect(await appliedIn([page])).toBe(6)
+
+        for (const [at, step] of [3, 5].entries()) {
+          await save('model.js', modelModule(step))
+          await expect(sum).toHaveText(String((6 + at) * step))
+          await expectOne()
+          await press()
+          await expect(sum).toHaveText(String((7 + at) * step))
+        }
+        expect(await appliedIn([page])).toBe(6 + 6 + 1 + 7 + 1)
+        expect(await page.evaluate(() => 'samePage' in window)).toBe(true)
+      })
+    },
+  )
+}

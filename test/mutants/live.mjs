@@ -402,19 +402,11 @@ export default [
     breaks: 'a promise makes its query follow changes for minutes',
   },
   {
-    id: 'run-9',
-    file: 'src/reading/model-query.ts',
-    find: 'const place = reads.push({ table, keys: undefined }) - 1',
-    replace: "const place = reads.push({ table: '', keys: undefined }) - 1",
-    tests: ['test/unit/reading/runs.test.ts'],
-    breaks: 'a write that waits to be visible does not wait for a read that is under way',
-  },
-  {
     id: 'engine-1',
     file: 'src/reading/dependencies.ts',
     find: 'comparePlaces(selection, place, last) < 0',
     replace: 'comparePlaces(selection, { at: place.at, key: last.key }, last) < 0',
-    tests: ['test/unit/reading/dependencies.test.ts'],
+    tests: ['test/unit/reading/windows-model.test.ts', 'test/unit/reading/dependencies.test.ts'],
     breaks: 'windows end by the key in the index alone',
   },
   {

@@ -32,6 +32,7 @@ class TodoApp extends LitElement {
       <div class="filters" role="group" aria-label="Show">
         ${todos.filters.map((each) => html`<button aria-pressed=${each === this.filter} @click=${() => (this.filter = each)}>${each}</button>`)}
       </div>
+      <p role="alert">${todos.problem.getSnapshot() ?? this.#list.value.error}</p>
       <ul aria-label="To-dos">
         ${repeat(this.#list.value.data ?? [], ({ id }) => id, this.#row)}
       </ul>
@@ -60,4 +61,6 @@ class TodoApp extends LitElement {
 }
 
 customElements.define('todo-app', TodoApp)
-document.querySelector('#app')!.append(Object.assign(document.createElement('todo-app'), { filter: 'all' }))
+const todoApp = Object.assign(new TodoApp(), { filter: 'all' })
+todos.problem.subscribe(() => todoApp.requestUpdate())
+document.querySelector('#app')!.append(todoApp)

@@ -1,11 +1,12 @@
 import { useState } from 'react'
-import { useLiveQuery } from 'tidemark/react'
+import { useLiveQuery, useStatus } from 'tidemark/react'
 import * as todos from '../../shared/todo'
 
 export function Todos() {
   const [filter, setFilter] = useState<todos.Filter>('all')
   const { data, error } = useLiveQuery(todos.list(filter))
   const { data: count } = useLiveQuery(todos.openCount())
+  const problem = useStatus(todos.problem)
   return (
     <>
       <h1>Things to do</h1>
@@ -20,7 +21,7 @@ export function Todos() {
           </button>
         ))}
       </div>
-      {error !== undefined && <p role="alert">{String(error)}</p>}
+      <p role="alert">{String(problem ?? error ?? '')}</p>
       <ul aria-label="To-dos">
         {data?.map((todo) => (
           <Row key={todo.id} todo={todo} />

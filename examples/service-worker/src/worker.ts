@@ -1,4 +1,4 @@
-import { add, app } from '../../shared/todo'
+import { add, app, problem } from '../../shared/todo'
 
 declare const self: ServiceWorkerGlobalScope
 
@@ -20,6 +20,8 @@ self.addEventListener('sync', (event) => (event as ExtendableEvent).waitUntil(ca
 
 async function arrived(title = 'Something new') {
   await add(title)
+  const reason = problem.getSnapshot()
+  if (reason !== undefined) throw new Error(reason)
   await catchUp()
 }
 

@@ -1,13 +1,14 @@
 import '../../shared/todo.css'
-import { createSignal, For, Show } from 'solid-js'
+import { createSignal, For } from 'solid-js'
 import { render } from 'solid-js/web'
-import { createLiveQuery } from 'tidemark/solid'
+import { createLiveQuery, createStatus } from 'tidemark/solid'
 import * as todos from '../../shared/todo'
 
 function Todos() {
   const [filter, setFilter] = createSignal<todos.Filter>('all')
   const list = createLiveQuery(() => todos.list(filter()))
   const count = createLiveQuery(todos.openCount)
+  const problem = createStatus(todos.problem)
   let title!: HTMLInputElement
 
   function add(event: SubmitEvent) {
@@ -32,7 +33,7 @@ function Todos() {
           )}
         </For>
       </div>
-      <Show when={list().error}>{(error) => <p role="alert">{String(error())}</p>}</Show>
+      <p role="alert">{String(problem() ?? list().error ?? '')}</p>
       <ul aria-label="To-dos">
         <For each={list().data}>{Row}</For>
       </ul>
@@ -47,7 +48,7 @@ function Todos() {
 function Row(todo: todos.Todo) {
   return (
     <li class={todo.state}>
-      <input type="checkbox" aria-label={todo.title} checked={todo.state === 'done'} onChange={[todos.toggle, todo]} />
+      <input type="checkbox" aria-label={todo.title} checked={todo.state === 'done'} onClick={[todos.toggle, todo]} />
       <input
         type="text"
         aria-label={`Title of ${todo.title}`}

@@ -8,6 +8,7 @@ find('#app').innerHTML = `
   <div class="filters" role="group" aria-label="Show">
     ${todos.filters.map((filter) => `<button data-filter="${filter}">${filter}</button>`).join('')}
   </div>
+  <p role="alert"></p>
   <ul aria-label="To-dos"></ul>
   <footer><p role="status"></p><button>Clear done</button></footer>`
 const ul = find('ul')
@@ -17,7 +18,7 @@ function newRow(id: string): HTMLLIElement {
   const innerHTML = `<input type="checkbox"><input type="text"><button></button>`
   const li = Object.assign(document.createElement('li'), { innerHTML })
   const [box, title, button] = li.querySelectorAll<HTMLInputElement>('*')
-  box!.onchange = () => todos.toggle(rows.get(id)!.todo)
+  box!.onclick = (event) => todos.toggle(rows.get(id)!.todo, event)
   title!.onchange = () => todos.rename(rows.get(id)!.todo, title!.value)
   button!.onclick = () => todos.remove(rows.get(id)!.todo)
   return li
@@ -54,6 +55,7 @@ function show(filter: todos.Filter): void {
 
 const count = todos.openCount()
 count.subscribe(() => (find('[role=status]').textContent = todos.left(count.getSnapshot().data)))
+todos.problem.subscribe(() => (find('[role=alert]').textContent = todos.problem.getSnapshot() ?? ''))
 const form = find<HTMLFormElement>('form')
 form.onsubmit = () => (todos.add(String(new FormData(form).get('title'))), form.reset(), false)
 find('.filters').onclick = ({ target }) => show((target as HTMLElement).dataset['filter'] as todos.Filter)

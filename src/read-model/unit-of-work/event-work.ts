@@ -14,6 +14,7 @@ export class EventWork implements Invocation, Applying {
   open = true
   asked: string | undefined
   loading = 0
+  isFailed = false
   readFailure: Invocation['readFailure']
   done!: Promise<void>
 
@@ -36,6 +37,7 @@ export class EventWork implements Invocation, Applying {
   }
 
   failed(error: unknown): never {
+    this.isFailed = true
     this.#close()
     for (const table of this.tables.values()) table.discard()
     throw error
@@ -44,6 +46,7 @@ export class EventWork implements Invocation, Applying {
   /** Its handler is done, and nothing more may be written. @throws if the handler still waits for something */
   handled(): void {
     const problem = this.#problem()
+    this.isFailed = problem !== undefined
     if (problem !== undefined) throw problem
     this.open = false
   }

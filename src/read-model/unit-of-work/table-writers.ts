@@ -16,6 +16,8 @@ export interface Invocation {
   asked: string | undefined
   /** How many rows its handler waits for, or should. */
   loading: number
+  /** Nothing that its handler wrote counts, and that was reported: what the handler does after that is no further problem. */
+  readonly isFailed: boolean
   /** The storage failed to read a row: what the handler does after that does not count. */
   readFailure: { readonly error: unknown } | undefined
   /** Reads what is not known. */
@@ -59,7 +61,7 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   readonly put = (row: unknown): void => {
-    this.#assertOpen()
+    if (this.#isOver()) return
     this.#table.put(row)
   }
 
@@ -74,14 +76,15 @@ class RowWriter implements TableWriter<unknown> {
       // Updates of one row in parallel: each starts from what the one before it left.
       entry = this.#table.known(key) ?? entry
     }
+    if (this.#isOver()) return
     const row = change(handedOut(entry))
     if (row === null) return this.delete(key)
-    this.#assertOpen()
+    if (this.#isOver()) return
     this.#table.put(row, key)
   }
 
   readonly delete = (key: RowKey): void => {
-    this.#assertOpen()
+    if (this.#isOver()) return
     this.#assertKey(key)
     this.#table.remove(key)
   }
@@ -93,7 +96,7 @@ class RowWriter implements TableWriter<unknown> {
   }
 
   #asks(): void {
-    this.#assertOpen()
+    this.#isOver()
     this.#event.asked = this.#name
   }
 
@@ -123,13 +126,15 @@ class RowWriter implements TableWriter<unknown> {
       this.#table.assertKey(key, say`The key of '${this.#name}'`)
   }
 
-  #assertOpen(): void {
+  #isOver(): boolean {
+    const { open, isFailed } = this.#event
     // Its event is done with: a write now would be counted to another one.
-    if (!this.#event.open)
+    if (!open && !isFailed)
       throw new InvalidArgumentError(
         say`Table '${this.#name}'`,
         say`is used after its handler ended. Await everything inside the handler.`,
       )
+    return !open
   }
 }
 

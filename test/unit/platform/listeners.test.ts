@@ -59,7 +59,7 @@ const places: readonly Place[] = [
   {
     name: 'a status',
     make() {
-      const status = new StatusKeeper(systemClock)
+      const status = new StatusKeeper(systemClock, 'p')
       let head = 0
       return { subscribe: status.subscribe, round: () => status.set({ head: (head += 1) }) }
     },

@@ -199,7 +199,7 @@ test('a write waits for no query that it does not touch, also if that one hangs'
   await close()
 })
 
-test('a write waits for a query that it touches: for one that is shown, one that reads, and one that read before it', async () => {
+test('a write waits for a query that it touches: for one that is shown, and one whose first run read before it', async () => {
   const { clock, view, put, published, close } = await opened()
   await put('a')
   // Shown, and hangs when it runs again.

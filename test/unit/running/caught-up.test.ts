@@ -21,7 +21,7 @@ interface Given extends CaughtUpOptions {
 /** A wait for position 5 of a projection that is at 3 of 9. */
 function waiting({ wanted = 5, caller, refreshed = Promise.resolve(), built, ...options }: Given = {}) {
   const clock = virtualClock()
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, 'p')
   status.set({ phase: 'catching-up', position: 3, head: 9 })
   let subscribed = 0
   const counted = {

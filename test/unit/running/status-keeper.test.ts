@@ -7,7 +7,7 @@ import { virtualClock } from '../../../src/testing/virtual-clock.js'
 
 function keeper() {
   const clock = virtualClock()
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, 'p')
   let told = 0
   status.subscribe(() => (told += 1))
   return {

@@ -12,7 +12,7 @@ import { added, memoryStore } from '../read-model/support.js'
 async function watched() {
   const clock = virtualClock()
   const store = await memoryStore(3)
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, 'p')
   const stopping = new AbortController()
   const stored: ProjectionState = { position: 1, epoch: 1, owner: 'other', paused: false, letters: 0 }
   const state = vi.fn(async () => stored)

@@ -261,7 +261,7 @@ test('who waits for a leader says why nothing is known of it, until something is
 
 test('H38: nobody stalls while the page is being prerendered; patience begins with its activation', async () => {
   const clock = virtualClock()
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, 'p')
   const look = () => {
     status.stored({ position: 0, epoch: 0, owner: '', paused: false, letters: 0 }, 1)
     return status.getSnapshot().phase
@@ -281,7 +281,7 @@ test('H38: nobody stalls while the page is being prerendered; patience begins wi
 })
 
 test('a run that leads is not live before it has seen the head', () => {
-  const status = new StatusKeeper(virtualClock())
+  const status = new StatusKeeper(virtualClock(), 'p')
   const phase = () => status.getSnapshot().phase
   const loaded = { type: 'loaded', position: 41, paused: false, rebuilding: false } as never
   const read = (head: number) => status.report({ type: 'read', events: 0, scannedTo: 41, head, duration: 0 } as never)
@@ -294,7 +294,7 @@ test('a run that leads is not live before it has seen the head', () => {
   status.report({ type: 'leading' } as never)
   status.report(loaded)
   expect(phase()).toBe('catching-up')
-  const done = new StatusKeeper(virtualClock())
+  const done = new StatusKeeper(virtualClock(), 'p')
   done.report({ type: 'leading' } as never)
   done.report(loaded)
   done.report({ type: 'read', events: 0, scannedTo: 41, head: 41, duration: 0 } as never)

@@ -18,7 +18,7 @@ function supervised(
   { isContinuous = true, joinError = undefined as unknown } = {},
 ) {
   const clock = virtualClock()
-  const status = new StatusKeeper(clock)
+  const status = new StatusKeeper(clock, 'p')
   const stopping = new AbortController()
   const restarts = listenerSet()
   const runs: number[] = []
