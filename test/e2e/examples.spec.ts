@@ -37,74 +37,80 @@ for (const framework of frameworks) {
     return page
   }
 
-  test(`${framework}: add, toggle, rename, delete, filter, clear, and all of it is there after a reload`, async ({
-    launch,
-  }) => {
-    const page = await open(await launch())
-    await add(page, 'Milk', 'Bread', 'Salt', 'Rice')
-    await expect(page.getByRole('textbox', { name: 'New to-do' })).toHaveValue('')
-    expect(await titles(page)).toEqual(['Milk', 'Bread', 'Salt', 'Rice'])
-    await expect(left(page)).toHaveText('4 things left')
+  test(
+    `${framework}: add, toggle, rename, delete, filter, clear, and all of it is there after a reload`,
+    onOneStorage,
+    async ({ launch }) => {
+      const page = await open(await launch())
+      await add(page, 'Milk', 'Bread', 'Salt', 'Rice')
+      await expect(page.getByRole('textbox', { name: 'New to-do' })).toHaveValue('')
+      expect(await titles(page)).toEqual(['Milk', 'Bread', 'Salt', 'Rice'])
+      await expect(left(page)).toHaveText('4 things left')
 
-    await done(page, 'Bread').click()
-    await done(page, 'Rice').click()
-    await expect(left(page)).toHaveText('2 things left')
-    await expect(done(page, 'Bread')).toBeChecked()
+      await done(page, 'Bread').click()
+      await done(page, 'Rice').click()
+      await expect(left(page)).toHaveText('2 things left')
+      await expect(done(page, 'Bread')).toBeChecked()
 
-    await title(page, 'Milk').fill('Oat milk')
-    await page.keyboard.press('Enter')
-    await expect(title(page, 'Oat milk')).toBeFocused()
-    await expect(title(page, 'Oat milk')).toHaveValue('Oat milk')
+      await title(page, 'Milk').fill('Oat milk')
+      await page.keyboard.press('Enter')
+      await expect(title(page, 'Oat milk')).toBeFocused()
+      await expect(title(page, 'Oat milk')).toHaveValue('Oat milk')
 
-    await press(page, 'done')
-    await expect(rows(page)).toHaveCount(2)
-    expect(await titles(page)).toEqual(['Bread', 'Rice'])
-    await done(page, 'Bread').click()
-    await expect(rows(page)).toHaveCount(1)
-    await press(page, 'open')
-    await expect(rows(page)).toHaveCount(3)
-    expect(await titles(page)).toEqual(['Oat milk', 'Bread', 'Salt'])
-    await expect(page.getByRole('button', { name: 'open', exact: true })).toHaveAttribute('aria-pressed', 'true')
-
-    await press(page, 'all')
-    await press(page, 'Delete Salt')
-    await press(page, 'Clear done')
-    await expect(rows(page)).toHaveCount(2)
-    await expect(left(page)).toHaveText('2 things left')
-    await page.reload()
-    await expect(rows(page)).toHaveCount(2)
-    expect(await titles(page)).toEqual(['Oat milk', 'Bread'])
-    await expect(done(page, 'Bread')).not.toBeChecked()
-    await page.close()
-  })
-
-  test(`${framework}: two tabs show the same, also offline, and what is being typed stays`, async ({ launch }) => {
-    const context = await launch()
-    const [one, other] = [await open(context), await open(context)]
-    await add(one, 'Milk', 'Bread')
-    await expect(rows(other)).toHaveCount(2)
-
-    await context.setOffline(true)
-    // A title that is being edited, in one tab, while the other tab changes another row.
-    await title(one, 'Milk').fill('Oat mi')
-    await add(other, 'Salt')
-    await done(other, 'Bread').click()
-    await expect(rows(one)).toHaveCount(3)
-    await expect(done(one, 'Bread')).toBeChecked()
-    await expect(title(one, 'Milk')).toBeFocused()
-    await one.keyboard.type('lk')
-    await one.keyboard.press('Enter')
-    await expect(title(other, 'Oat milk')).toHaveValue('Oat milk')
-
-    await context.setOffline(false)
-    await Promise.all([one.reload(), other.reload()])
-    for (const page of [one, other]) {
+      await press(page, 'done')
+      await expect(rows(page)).toHaveCount(2)
+      expect(await titles(page)).toEqual(['Bread', 'Rice'])
+      await done(page, 'Bread').click()
+      await expect(rows(page)).toHaveCount(1)
+      await press(page, 'open')
       await expect(rows(page)).toHaveCount(3)
       expect(await titles(page)).toEqual(['Oat milk', 'Bread', 'Salt'])
+      await expect(page.getByRole('button', { name: 'open', exact: true })).toHaveAttribute('aria-pressed', 'true')
+
+      await press(page, 'all')
+      await press(page, 'Delete Salt')
+      await press(page, 'Clear done')
+      await expect(rows(page)).toHaveCount(2)
       await expect(left(page)).toHaveText('2 things left')
-    }
-    await Promise.all([one.close(), other.close()])
-  })
+      await page.reload()
+      await expect(rows(page)).toHaveCount(2)
+      expect(await titles(page)).toEqual(['Oat milk', 'Bread'])
+      await expect(done(page, 'Bread')).not.toBeChecked()
+      await page.close()
+    },
+  )
+
+  test(
+    `${framework}: two tabs show the same, also offline, and what is being typed stays`,
+    onOneStorage,
+    async ({ launch }) => {
+      const context = await launch()
+      const [one, other] = [await open(context), await open(context)]
+      await add(one, 'Milk', 'Bread')
+      await expect(rows(other)).toHaveCount(2)
+
+      await context.setOffline(true)
+      // A title that is being edited, in one tab, while the other tab changes another row.
+      await title(one, 'Milk').fill('Oat mi')
+      await add(other, 'Salt')
+      await done(other, 'Bread').click()
+      await expect(rows(one)).toHaveCount(3)
+      await expect(done(one, 'Bread')).toBeChecked()
+      await expect(title(one, 'Milk')).toBeFocused()
+      await one.keyboard.type('lk')
+      await one.keyboard.press('Enter')
+      await expect(title(other, 'Oat milk')).toHaveValue('Oat milk')
+
+      await context.setOffline(false)
+      await Promise.all([one.reload(), other.reload()])
+      for (const page of [one, other]) {
+        await expect(rows(page)).toHaveCount(3)
+        expect(await titles(page)).toEqual(['Oat milk', 'Bread', 'Salt'])
+        await expect(left(page)).toHaveText('2 things left')
+      }
+      await Promise.all([one.close(), other.close()])
+    },
+  )
 
   test(`${framework}: says that something is not saved, until the next thing is`, onOneStorage, async ({ launch }) => {
     const page = await open(await launch())
@@ -160,36 +166,38 @@ for (const framework of frameworks) {
   )
 }
 
-test('service-worker: the page opens without a network, and a push message adds a row while no page is open', async ({
-  launch,
-}) => {
-  const context = await launch()
-  const page = await context.newPage()
-  const address = `http://localhost:${process.env['TIDEMARK_EXAMPLES_E2E_PORT']}/service-worker/`
-  const session = await context.newCDPSession(page)
-  const registered = new Promise<string>((resolve) =>
-    session.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
-      for (const { registrationId, scopeURL } of registrations) if (scopeURL === address) resolve(registrationId)
-    }),
-  )
-  await session.send('ServiceWorker.enable')
-  await page.goto(address)
-  await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}))
-  await add(page, 'Milk')
+test(
+  'service-worker: the page opens without a network, and a push message adds a row while no page is open',
+  onOneStorage,
+  async ({ launch }) => {
+    const context = await launch()
+    const page = await context.newPage()
+    const address = `http://localhost:${process.env['TIDEMARK_EXAMPLES_E2E_PORT']}/service-worker/`
+    const session = await context.newCDPSession(page)
+    const registered = new Promise<string>((resolve) =>
+      session.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+        for (const { registrationId, scopeURL } of registrations) if (scopeURL === address) resolve(registrationId)
+      }),
+    )
+    await session.send('ServiceWorker.enable')
+    await page.goto(address)
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}))
+    await add(page, 'Milk')
 
-  await context.setOffline(true)
-  await page.reload()
-  await expect(title(page, 'Milk')).toBeVisible()
-  await add(page, 'Bread')
-  await context.setOffline(false)
+    await context.setOffline(true)
+    await page.reload()
+    await expect(title(page, 'Milk')).toBeVisible()
+    await add(page, 'Bread')
+    await context.setOffline(false)
 
-  await page.goto('about:blank')
-  await session.send('ServiceWorker.deliverPushMessage', {
-    origin: new URL(address).origin,
-    registrationId: await registered,
-    data: 'Salt',
-  })
-  await page.goto(address)
-  await expect(title(page, 'Salt')).toBeVisible()
-  expect(await titles(page)).toEqual(['Milk', 'Bread', 'Salt'])
-})
+    await page.goto('about:blank')
+    await session.send('ServiceWorker.deliverPushMessage', {
+      origin: new URL(address).origin,
+      registrationId: await registered,
+      data: 'Salt',
+    })
+    await page.goto(address)
+    await expect(title(page, 'Salt')).toBeVisible()
+    expect(await titles(page)).toEqual(['Milk', 'Bread', 'Salt'])
+  },
+)
