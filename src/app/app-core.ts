@@ -20,7 +20,6 @@ export class AppCore<E extends EventShape> {
   readonly ended = listenerSet()
   readonly #tellError: (error: unknown) => void
   readonly #told = new WeakSet<object>()
-  readonly #toldTexts = new Set<string>()
   readonly #entry: OpenApp | undefined
   #attempts: Attempts<Opened<E>>
   #ends: Promise<unknown> = Promise.resolve()
@@ -80,12 +79,6 @@ export class AppCore<E extends EventShape> {
   /** An error that no promise carries: told once. */
   readonly failed = (error: unknown): void => {
     if (hasCode(error, 'closed')) return
-    // The run of a model and its view meet it each.
-    if (hasCode(error, 'definition-changed')) {
-      const text = String(error)
-      if (this.#toldTexts.has(text)) return
-      this.#toldTexts.add(text)
-    }
     if (isObject(error)) {
       if (this.#told.has(error)) return
       this.#told.add(error)
