@@ -133,16 +133,14 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
     replies.begin()
     const mine = (run = { since: clock.monotonic() })
     limit(mine)
-    source
-      .evaluate(() => (mine.since = clock.monotonic()))
-      .then(
-        (answer) => finish(mine, answer && answered(snapshot, answer)),
-        (error: unknown) => finish(mine, failed(snapshot, error)),
-      )
+    const progress = () => (mine.since = clock.monotonic())
+    source.evaluate(progress).then(
+      (answer) => finish(mine, answer && answered(snapshot, answer)),
+      (error: unknown) => finish(mine, failed(snapshot, error)),
+    )
   }
   const changed = () => {
-    // Unused: it runs again with its next use.
-    if (isUnused()) replies.release()
+    if (isUnused()) replies.release() // It runs again with its next use.
     else evaluate()
     restIfUnused()
   }
@@ -153,8 +151,7 @@ export function liveQuery<V>(source: LiveSource<V>, clock: Clock): LiveQuery<V> 
       if (run === undefined && (snapshot.status !== 'ready' || snapshot.stale)) evaluate()
     } else if (!end()) {
       stop = source.watch(changed, end, () => (run === undefined ? undefined : reply()))
-      // One that was under way before the rest.
-      if (run !== undefined) limit(run)
+      if (run !== undefined) limit(run) // One that was under way before the rest.
       evaluate()
     }
     return !ended

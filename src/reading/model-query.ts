@@ -142,7 +142,7 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
   let held: News[] | undefined
   let changed = () => {}
   const isTouchedBy = (news: News): boolean => {
-    // A run that failed is made again at any change; a look that finds what it saw is none.
+    // A run that failed is made again at any change; a look that finds what it saw does not count.
     if (last?.at === undefined) return !last?.reads.length || last.reads.some((read) => !isOfNews(news, read))
     if (news.changes === 'unknown') return news.to?.stamp !== last.at.stamp
     return last.reads.some((read) => concerns(news, read))

@@ -452,7 +452,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         expect(shop.status.getSnapshot().message).toContain('nothing has no text')
         problem = undefined
         // The rows move all the same.
-        expect(await shop.append('s', add('B1', 1), { until: 'visible' })).toMatchObject({ visible: true })
+        expect(await shop.append('s', add('C3', 1), { until: 'visible' })).toMatchObject({ visible: true })
         expect(shop.status.getSnapshot()).toMatchObject(said)
         await shop.careful.rebuild()
         await expect.poll(() => shop.status.getSnapshot(), soon).toMatchObject({ phase: 'live' })

@@ -107,7 +107,7 @@ export default [
   {
     id: 'live-12',
     file: 'src/reading/live-query.ts',
-    find: '      if (run !== undefined) limit(run)\n',
+    find: '      if (run !== undefined) limit(run) // One that was under way before the rest.\n',
     replace: '',
     tests: ['test/unit/reading/live-query.test.ts'],
     breaks: 'a run that hung before the rest is never given up',
