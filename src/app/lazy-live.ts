@@ -42,6 +42,7 @@ export function lazyLive<V extends object, A>(source: LazySource<V>, make: (view
     stop = undefined
     // Another object, so that bindings, which may still show the rows of a former query, are notified.
     if (of !== undefined) blank = { ...loading }
+    isReported = false
     of = view
     return (inner = view && make(view))
   }

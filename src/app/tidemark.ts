@@ -5,6 +5,7 @@ import { InvalidArgumentError } from '../errors.js'
 import { catalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import { freshCopy } from '../events/fresh-copy.js'
+import { projectionName } from '../events/names.js'
 import { openEventStore, type TidemarkStore } from '../log/open.js'
 import { assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
@@ -97,6 +98,10 @@ function checked<E extends EventShape>(options: AppOptions<E>): AppConfig<E> {
     check(value === undefined || typeof value === 'function', what, say`must be a function.`)
   check(run === undefined || typeof run === 'boolean', 'run', say`must be true or false.`)
   check(Array.isArray(projectors), 'projectors', say`must be a list of plain projectors.`)
+  for (const each of projectors as readonly { name: string; apply: unknown }[]) {
+    check(isObject(each) && typeof each.apply === 'function', 'projectors', say`must be a list of plain projectors.`)
+    projectionName(each.name)
+  }
   if (durability !== undefined) assertDurability(durability)
   return {
     name,
@@ -130,6 +135,7 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     close: () => core.close(),
     async catchUp(options: CatchUpOptions = {}) {
       onlyKnown(options, ['budget', 'signal'])
+      if (options.budget !== undefined) onlyKnown(options.budget, ['maxTime', 'maxEvents'], 'budget')
       assertSignal(options.signal)
       await catchUp(await core.use(), core.config, options)
     },

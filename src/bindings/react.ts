@@ -103,6 +103,8 @@ export function useLiveSuspenseQuery<V>(live: LiveQuery<V>): V {
   if (__DEV__) wait(live)
   // React waits for what is thrown.
   throw live.ready().then(undefined, (reason: unknown) => {
+    // The app was reopened meanwhile: the next render waits for the answer of the new user.
+    if ((reason as { code?: unknown } | undefined)?.code === 'closed' && live.getSnapshot().status !== 'error') return
     rejected.set(live, { reason })
     setTimeout(() => rejected.delete(live), pause)
   })

@@ -2,11 +2,11 @@
 import { computed, signal, type ReadonlySignal } from '@preact/signals-core'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
-import { show, staleOf, type Live, type QuerySource, type Shown } from './shown.js'
+import { show, type Live, type QuerySource, type Shown } from './shown.js'
 
 /**
- * A live query as a signal. The query runs while an effect or a component reads the signal, and rests otherwise: what is
- * read then is what was shown last, `stale`.
+ * A live query as a signal. The query runs while an effect or a component reads the signal, and rests otherwise: it is
+ * `'loading'` then, since what was shown last may be the rows of a former user.
  *
  * Given a function, it follows the query that the function returns, and calls it again when a signal that it reads
  * changes. Without a query (`null`, `undefined` or `false`) the status is `'off'`. After a change of query, the answer
@@ -43,7 +43,8 @@ function follow<V>(shown: Shown<V>): ReadonlySignal<Live<V>> {
     },
     unwatched() {
       stop()
-      followed.value = staleOf(shown.getSnapshot())
+      // Not what was shown last: the app may be reopened, by another user, while nothing follows it.
+      followed.value = shown.getServerSnapshot()
     },
   })
   return followed

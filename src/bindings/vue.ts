@@ -85,7 +85,9 @@ function follow<S>(current: ComputedRef<StatusStore<S>>): { snapshot: ComputedRe
   const tell = () => {
     changes.value += 1
   }
-  const onServer = hasInjectionContext() && inject(ssrContextKey as InjectionKey<unknown>, null) !== null
+  const onServer =
+    typeof document === 'undefined' ||
+    (hasInjectionContext() && inject(ssrContextKey as InjectionKey<unknown>, null) !== null)
   // A component that takes over a server's HTML has an element before it renders.
   let quiet = onServer || Boolean(getCurrentInstance()?.vnode.el)
   const snapshot = computed(() => {

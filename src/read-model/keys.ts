@@ -45,7 +45,8 @@ export function keyText(key: unknown): string {
   if (typeof key === 'string') return JSON.stringify(key)
   if (typeof key === 'number') return String(key)
   if (Array.isArray(key)) return `[${key.map(keyText).join()}]`
-  return bytesOf(key as object)?.join('.') ?? `d${timeOf(key as object)}`
+  const bytes = bytesOf(key as object)
+  return bytes === undefined ? `d${timeOf(key as object)}` : `b${bytes.join('.')}`
 }
 
 /** Whether it may be the key of a row, whatever the table. */

@@ -55,7 +55,7 @@ export function pagedQuery(table: string, question: Query & { readonly kind: 'al
     async query(_, ask, rerun) {
       again = rerun
       const wanted = pages * pageSize
-      const options = { ...question.options, limit: wanted + 1 }
+      const options = { ...question.options, limit: wanted + 1 < 2 ** 32 ? wanted + 1 : Infinity }
       const found = (await ask(table, { kind: 'all', options })) as readonly object[]
       const hasMore = found.length > wanted
       grows = hasMore ? wanted / pageSize : undefined

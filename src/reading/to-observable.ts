@@ -44,7 +44,13 @@ export function toObservable<V>(live: LiveQuery<V>): LiveObservable<V> {
       else observer.next?.(snapshot)
     }
     const unsubscribe = live.subscribe(next)
-    next()
+    try {
+      next()
+    } catch (error) {
+      // The caller gets nothing by which to unsubscribe.
+      unsubscribe()
+      throw error
+    }
     return { unsubscribe }
   }
   const itself = () => observable

@@ -143,20 +143,22 @@ function use(shared: SharedStorage, key: string, tap: Tap, release: () => void):
   })
 }
 
-/** Queries, told to those who observe the store. */
+/** Queries of readers, told to those who observe the store; a run, which names the slot that it works on, is no reader. */
 const toldQueries =
   (storage: ReadModelStorage, readModel: string, tap: Tap): ReadModelStorage['queries'] =>
-  (asked) =>
-    tap.around(
-      () => storage.queries(asked),
-      ({ values }) => ({
-        type: 'queried',
-        readModel,
-        tables: [...new Set(asked.map(({ table }) => table))],
-        rows: values.reduce<number>(
-          (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
-          0,
-        ),
-      }),
-      (error) => ({ type: 'storage-failed', what: 'querying', error }),
-    )
+  (asked, slot) =>
+    slot !== undefined
+      ? storage.queries(asked, slot)
+      : tap.around(
+          () => storage.queries(asked),
+          ({ values }) => ({
+            type: 'queried',
+            readModel,
+            tables: [...new Set(asked.map(({ table }) => table))],
+            rows: values.reduce<number>(
+              (sum, value) => sum + (Array.isArray(value) ? value.length : value === undefined ? 0 : 1),
+              0,
+            ),
+          }),
+          (error) => ({ type: 'storage-failed', what: 'querying', error }),
+        )

@@ -76,6 +76,23 @@ describe.for([
   ['', (element: ReactElement) => element],
   [' in StrictMode', (element: ReactElement) => createElement(StrictMode, null, element)],
 ] as const)('useLiveSuspenseQuery%s', ([, wrapped]) => {
+  test('waits on where the app is reopened meanwhile: the former promise is of the former user', async () => {
+    const query = fakeQuery<number>()
+    const closed = Object.assign(new Error('closed'), { code: 'closed' })
+    let rejectFirst = (_error: unknown) => {}
+    const first = new Promise<number>((_resolve, reject) => (rejectFirst = reject))
+    let isOver = false
+    const live: LiveQuery<number> = { ...query, ready: () => (isOver ? query.ready() : first) }
+    const page = await show(wrapped(guarded(live)))
+    expect(page.text()).toBe('waiting')
+    isOver = true
+    rejectFirst(closed)
+    await flush()
+    expect(page.text()).toBe('waiting')
+    query.answer(7)
+    await expect.poll(() => page.text()).toBe('7')
+  })
+
   test('waits for the first answer, then follows', async () => {
     const query = fakeQuery<number>()
     const { text } = await show(wrapped(waiting(query)))

@@ -47,12 +47,12 @@ test('a signal of one query has its snapshots, and rests while nothing reads it'
   stop()
   expect(query.subscribers).toBe(0)
   query.answer(2)
-  expect(live.value).toMatchObject({ data: 1, stale: true })
+  expect(live.value).toMatchObject({ status: 'loading', data: undefined })
   live.subscribe(({ data, stale }) => seen.push(stale ? undefined : data))()
   expect(seen).toEqual([undefined, 1, 2])
 })
 
-test('what nothing reads is stale, also if another follows the query', () => {
+test('what nothing reads holds no answer, also if another follows the query: the next user may be another one', () => {
   const query = fakeQuery<number>()
   const stop = query.subscribe(() => {})
   const live = toSignal(query)
@@ -61,7 +61,7 @@ test('what nothing reads is stale, also if another follows the query', () => {
   const read = live.subscribe(() => {})
   expect(live.value).toMatchObject({ data: 1, stale: false })
   read()
-  expect(live.peek()).toMatchObject({ data: 1, stale: true })
+  expect(live.peek()).toMatchObject({ status: 'loading', data: undefined })
   stop()
 })
 

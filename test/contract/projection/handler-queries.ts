@@ -201,6 +201,40 @@ export function handlerQueriesContract({ name, open, shared }: Backend): void {
       await other.close()
     })
 
+    test('in a rebuild a query reads the rows that are built, however many there are and however often it is interrupted', async () => {
+      const definition = defineProjection(events, {
+        name: 'numbered',
+        tables: {
+          rows: table<{ id: string; n: number }>()({ key: 'id', indexes: { byN: { path: 'n', unique: true } } }),
+        },
+        on: {
+          Added: async ({ data }, { rows }) => {
+            const [last] = await rows.getAll({ index: 'byN', direction: 'prev', limit: 1 })
+            rows.put({ id: data.to, n: (last?.n ?? 0) + 1 })
+          },
+        },
+      })
+      // More than what is searched in memory.
+      const count = 1_100
+      const store = await open(newName())
+      await store.append({ stream: 's', events: Array.from({ length: count }, (_, at) => added(`a${at}`, 1)) })
+      await runProjection(store, definition)
+      const view = await openReadModel(store, definition)
+      const numbers = async () => (await view.rows.getAll({ index: 'byN' })).map(({ n }) => n)
+      const expected = Array.from({ length: count }, (_, at) => at + 1)
+      expect(await numbers()).toEqual(expected)
+      const running = startProjection(store, definition)
+      await running.rebuild()
+      expect(await numbers()).toEqual(expected)
+      await running.rebuild({ wait: false })
+      await running.stop()
+      for (let run = 0; run < 8; run += 1) await runProjection(store, definition, { budget: { maxEvents: 150 } })
+      expect(await numbers()).toEqual(expected)
+      expect(await view.position()).toBe(count)
+      await view.close()
+      await store.close()
+    })
+
     test('a query that nothing waits for fails its event, as do one after the handler and one that makes no sense', async () => {
       for (const [handler, message] of [
         [(rows: TableWriter<Row>) => void rows.getAll().catch(() => {}), /did not wait/],
