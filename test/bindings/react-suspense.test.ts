@@ -184,7 +184,7 @@ describe.for([
     expect(text()).toContain('waiting')
     other.answer('other')
     await expect.poll(text).toBe('"other"')
-    expect([one.subscribers, other.subscribers]).toEqual([0, 1])
+    await expect.poll(() => [one.subscribers, other.subscribers]).toEqual([0, 1])
   })
 
   test('in a transition, what is shown stays until the other query has an answer', async () => {
