@@ -47,8 +47,8 @@ export default [
   {
     id: 'bindings-vue-1',
     file: 'src/bindings/vue.ts',
-    find: 'const onServer = hasInjectionContext()',
-    replace: 'const onServer = false && hasInjectionContext()',
+    find: "typeof document === 'undefined' ||\n    (hasInjectionContext()",
+    replace: '(false && hasInjectionContext()',
     tests: server,
     breaks: 'a component subscribes on a server',
   },
@@ -79,8 +79,8 @@ export default [
   {
     id: 'observable-2',
     file: 'src/reading/to-observable.ts',
-    find: '    next()\n    return',
-    replace: '    return',
+    find: '      next()\n    } catch',
+    replace: '    } catch',
     tests: observable,
     breaks: 'an observer waits for the next change to see what is there',
   },
