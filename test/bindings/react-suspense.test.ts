@@ -6,6 +6,7 @@ import {
   StrictMode,
   Suspense,
   useState,
+  version,
   type ReactElement,
   type ReactNode,
 } from 'react'
@@ -235,21 +236,25 @@ function Row({ query }: { readonly query: LiveQuery<number | undefined> }): Reac
   return String(useLiveSuspenseQuery(query))
 }
 
-test('a query that is made in each render is refused with what to do, and not made without end', async () => {
-  const { view, close } = await realStore(openInMemory)
-  let renders = 0
-  function Endless() {
-    renders += 1
-    return String(useLiveSuspenseQuery(view.live(({ tasks }) => tasks.count())))
-  }
-  const { text, heard } = await show(
-    createElement(Boundary, null, createElement(Suspense, { fallback: 'waiting' }, createElement(Endless))),
-  )
-  await expect.poll(text).toMatch(/^failed: useLiveSuspenseQuery is given another live query in each render/)
-  expect(renders).toBeLessThan(200)
-  heard()
-  await close()
-})
+// React 18 renders without end before the hook can notice: docs/known-faults.md.
+test.skipIf(version.startsWith('18.'))(
+  'a query that is made in each render is refused with what to do, and not made without end',
+  async () => {
+    const { view, close } = await realStore(openInMemory)
+    let renders = 0
+    function Endless() {
+      renders += 1
+      return String(useLiveSuspenseQuery(view.live(({ tasks }) => tasks.count())))
+    }
+    const { text, heard } = await show(
+      createElement(Boundary, null, createElement(Suspense, { fallback: 'waiting' }, createElement(Endless))),
+    )
+    await expect.poll(text).toMatch(/^failed: useLiveSuspenseQuery is given another live query in each render/)
+    expect(renders).toBeLessThan(200)
+    heard()
+    await close()
+  },
+)
 
 test('many components that wait together are no problem', async () => {
   const made = Array.from({ length: 60 }, () => fakeQuery<number>())
