@@ -9,11 +9,12 @@ import { projectionName } from '../events/names.js'
 import { openEventStore, type TidemarkStore } from '../log/open.js'
 import { assertDurability } from '../log/store.js'
 import { say } from '../messages.js'
-import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { onlyKnown } from '../platform/arguments.js'
 import { systemClock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { feature } from '../platform/features.js'
 import { tell } from '../platform/tasks.js'
+import { settle } from '../projection/config.js'
 import { isDefinition, type Projection } from '../read-model/define.js'
 import { equal } from '../read-model/equal.js'
 import { nothingKnown } from '../running/status-keeper.js'
@@ -135,8 +136,8 @@ function members<E extends EventShape>(core: AppCore<E>, models: Readonly<Record
     close: () => core.close(),
     async catchUp(options: CatchUpOptions = {}) {
       onlyKnown(options, ['budget', 'signal'])
-      if (options.budget !== undefined) onlyKnown(options.budget, ['maxTime', 'maxEvents'], 'budget')
-      assertSignal(options.signal)
+      // As each run refuses it, but before the store is opened.
+      settle(options, 'batch', false)
       await catchUp(await core.use(), core.config, options)
     },
     head: async () => (await core.use()).store.head(),

@@ -6,7 +6,7 @@ import { show, type Live, type QuerySource, type Shown } from './shown.js'
 
 /** A live query as reactive properties: an effect or a template that reads one of them follows the query. */
 export interface LiveState<V> {
-  /** The answer, or undefined as long as there is none. */
+  /** The answer, or undefined before the first one. */
   readonly current: V | undefined
   /** `'off'` while there is no query. */
   readonly status: Live<V>['status']

@@ -18,7 +18,7 @@ import { show, type Live, type QuerySource, type Shown } from './shown.js'
 
 /** A live query as refs. They are shallow: rows stay the objects that the query returned. */
 export interface LiveRefs<V> {
-  /** The answer, or undefined as long as there is none. */
+  /** The answer, or undefined before the first one. */
   readonly data: ComputedRef<V | undefined>
   /** `'off'` while there is no query. */
   readonly status: ComputedRef<Live<V>['status']>

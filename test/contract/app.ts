@@ -656,7 +656,7 @@ export function appContract({ name: backendName, open, shared }: AppBackend): vo
         await expect(shop.append('s', add('A1'), { until: 'soon' as never })).rejects.toMatchObject(refused)
         await expect(shop.append('s', add('A1'), { until: 'visible', timeout: -1 })).rejects.toMatchObject(refused)
         await expect(shop.append('s', add('A1'), { untill: 'visible' } as never)).rejects.toMatchObject(refused)
-        for (const budget of [{ maxtime: 20_000 }, null])
+        for (const budget of [{ maxtime: 20_000 }, { maxTime: -1 }, { maxEvents: 0.5 }, null])
           await expect(shop.catchUp({ budget } as never)).rejects.toMatchObject(refused)
         expect(await shop.head()).toBe(0)
         await shop.close()
