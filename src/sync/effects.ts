@@ -1,0 +1,72 @@
+/** What the sync machine asks of its shell, and what it is resumed with. The machine does no I/O and reads no clock. */
+import type { CommitAnswer, LogInfo } from '../wire/protocol.js'
+import type { Cursor, OutboxRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
+
+/** Why a request has no result. */
+export type RequestFailure =
+  /** No answer of a tidemark server: the network, a timeout, a captive portal, a redirect. */
+  | { readonly kind: 'offline' }
+  /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
+  | { readonly kind: 'busy'; readonly after?: number }
+  /** Everything else that has a status: `code` as the table of docs/protocol.md has it. */
+  | { readonly kind: 'refused'; readonly status: number; readonly code: string; readonly message: string }
+
+/** What came with an answer, whatever it says. */
+export interface AnsweredBy {
+  readonly log: string
+  readonly epoch: string
+  readonly author: string
+}
+
+/** A part of a pull that ends with a cursor line. */
+export interface PulledPage {
+  readonly kind: 'page'
+  readonly by: AnsweredBy
+  readonly after: Cursor
+  readonly events: PulledEvents
+  readonly cursor: Cursor
+  readonly head: number
+}
+
+export type InfoReply = { readonly kind: 'info'; readonly info: LogInfo } | RequestFailure
+export type PullReply = PulledPage | RequestFailure
+export type PushReply =
+  | {
+      readonly kind: 'pushed'
+      readonly by: AnsweredBy
+      readonly head: number
+      readonly answers: readonly CommitAnswer[]
+      readonly chain?: string
+    }
+  | RequestFailure
+
+/** What an app's command makes of a commit that is decided again. */
+export type DecisionReply =
+  /** In its place: with new ids. */
+  | { readonly kind: 'decided'; readonly row: OutboxRow }
+  /** It wants no events now: confirmed with none. */
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  /** This build knows no command of that name. */
+  | { readonly kind: 'unknown' }
+
+export type SyncEffect =
+  | { readonly kind: 'load' }
+  | { readonly kind: 'info' }
+  | { readonly kind: 'pull'; readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }
+  | {
+      readonly kind: 'push'
+      readonly commits: readonly OutboxRow[]
+      readonly cancel: readonly (readonly string[])[]
+      readonly at?: number
+      readonly as: AnsweredBy
+    }
+  /** `from`: stored only if the turn is still that one. */
+  | { readonly kind: 'store'; readonly change: SyncChange; readonly from: SyncState }
+  | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot }
+  /** Until a reason to look again, `ms` at most. */
+  | { readonly kind: 'wait'; readonly ms: number; readonly why: 'idle' | 'offline' | 'busy' | 'paused' }
+  | { readonly kind: 'report'; readonly status: unknown }
+
+/** Why a wait ended. */
+export type Woken = 'time' | 'own-append' | 'server' | 'online' | 'asked'

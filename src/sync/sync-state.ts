@@ -1,0 +1,108 @@
+/** What a synced store keeps next to its log: its rows, and what they mean. */
+import type { EventFilter } from '../log/event-store.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import type { EventText } from '../log/record/record-text.js'
+
+/** Where a device is in the log of the server: what the last cursor line said. */
+export interface Cursor {
+  readonly at: number
+  readonly chain: string
+}
+
+/** The row of the object store `sync`. */
+export interface SyncState {
+  readonly key: 'state'
+  /** The log that this store is a replica of; unknown before the first contact. */
+  readonly remote?: { readonly log: string; readonly epoch: string; readonly author: string }
+  /** Whether something was pulled under this epoch: nothing is pushed before. */
+  readonly isFresh: boolean
+  readonly cursor: Cursor
+  /** The head of the server, as far as it is known. */
+  readonly head: number
+  /** Earlier cursors, the newest last, 64 at most: where a restored server is compared from. */
+  readonly marks: readonly Cursor[]
+  /** The largest `n` that was ever used. */
+  readonly largestN: number
+  /** Commits up to this `n` may have left this device. */
+  readonly sentTo: number
+  /** Counts every change of `sync` and `outbox` but appends, which the largest `n` shows. */
+  readonly turn: number
+  /** The identity of the log on this device: a new one whenever its tail was taken back. */
+  readonly identity: string
+  /** Identities before it, oldest first, and up to where each is the same as what came after it. */
+  readonly left: readonly { readonly identity: string; readonly upTo: number }[]
+  readonly adopting?: { readonly log: string; readonly upTo: number }
+}
+
+/** A commit of this device that is not in the log, by `n`: pending, or refused. */
+export interface OutboxRow {
+  /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
+  readonly n: number
+  /** The name of the commit: the id of its first event as first appended. Stays when it is decided again. */
+  readonly name: string
+  readonly time: number
+  readonly events: readonly EventText[]
+  /** By stream: the id of its last event as decided on, own pending ones included; `null`: no such stream. */
+  readonly expect: readonly (readonly [stream: string, id: string | null])[]
+  readonly condition?: {
+    readonly failIfEventsMatch: EventFilter
+    readonly after: string | null
+    readonly except: readonly string[]
+  }
+  readonly requires?: readonly string[]
+  /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
+  readonly command?: { readonly name: string; readonly args: string }
+  /** How often in a row it was decided again. */
+  readonly tries?: number
+  /** Ids that earlier versions of it had. */
+  readonly had?: readonly string[]
+  /** The server said that it is at this position; confirmed once it is pulled. */
+  readonly accepted?: number
+  /** The server's final no to this version; it waits to be decided again. */
+  readonly undecided?: { readonly code: 'conflict' | 'blocked'; readonly message: string }
+  /** The event that the server lacks. */
+  readonly behind?: string
+  /** The app does not want it any more, and the server may have it. */
+  readonly cancel?: true
+  /** It was confirmed before the server was restored. */
+  readonly healed?: true
+  /** By identity: where it stood. */
+  readonly was?: { readonly [identity: string]: number }
+  /** Final: kept for the app. */
+  readonly refused?: { readonly code: string; readonly message: string }
+}
+
+/** Own commits in the log, by the position of the first event. Neighbours without needs are one row. */
+export interface OwnRow {
+  readonly at: number
+  /** How many events. */
+  readonly n: number
+  /** The name of the commit where it is not the id of its first event. */
+  readonly name?: string
+  /** What it was decided on, for a restored server. */
+  readonly needs?: readonly string[]
+  readonly was?: { readonly [identity: string]: number }
+}
+
+/** All of it at one moment. */
+export interface SyncSnapshot {
+  readonly state: SyncState
+  /** By `n`. */
+  readonly outbox: readonly OutboxRow[]
+}
+
+/** A pulled page as it is stored: as it came, with the beginnings of its commits. */
+export type PulledEvents = Pick<PreparedAppend, 'events'> & { readonly starts: ReadonlySet<number> }
+
+/** What one transaction changes. */
+export interface SyncChange {
+  /** Its `turn` is one above that of the state before. */
+  readonly state: SyncState
+  readonly put?: readonly OutboxRow[]
+  readonly remove?: readonly number[]
+  readonly own?: readonly OwnRow[]
+  /** Goes to the end of the log, which is at the cursor before. */
+  readonly pulled?: PulledEvents
+  /** Healing: records behind this position go to the attic, with `own` rows, and the log gets `state.identity`. */
+  readonly takeBack?: { readonly upTo: number }
+}
