@@ -1,5 +1,6 @@
 /** What the sync machine asks of its shell, and what it is resumed with. The machine does no I/O and reads no clock. */
 import type { CommitAnswer, LogInfo } from '../wire/protocol.js'
+import type { SyncReport } from './sync-status.js'
 import type { Cursor, OutboxRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
 
 /** Why a request has no result. */
@@ -8,8 +9,21 @@ export type RequestFailure =
   | { readonly kind: 'offline' }
   /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
   | { readonly kind: 'busy'; readonly after?: number }
-  /** Everything else that has a status: `code` as the table of docs/protocol.md has it. */
-  | { readonly kind: 'refused'; readonly status: number; readonly code: string; readonly message: string }
+  /** Nothing was asked, as this device has no space for more events: pulls stop, pushes need not. */
+  | { readonly kind: 'full' }
+  /**
+   * Everything else that has a status: `code` as the table of docs/protocol.md has it, `'unauthorized'` for a 401 (also
+   * with headers that were asked for once more), `'inconsistent'` for a 200 whose body makes no sense, `'bad-request'`
+   * where the server names none.
+   */
+  | {
+      readonly kind: 'refused'
+      readonly status: number
+      readonly code: string
+      readonly message: string
+      /** Where the response said it. */
+      readonly by?: AnsweredBy
+    }
 
 /** What came with an answer, whatever it says. */
 export interface AnsweredBy {
@@ -64,9 +78,13 @@ export type SyncEffect =
   /** `from`: stored only if the turn is still that one. */
   | { readonly kind: 'store'; readonly change: SyncChange; readonly from: SyncState }
   | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot }
-  /** Until a reason to look again, `ms` at most. */
+  /**
+   * Until a reason to look again, `ms` at most. `'online'` and `'asked'` end every wait but a paused one, which only
+   * `'asked'` ends; own appends and the server's hints end `'idle'` alone. What came before the wait ends it immediately. It
+   * is also the end of a round, for those who wait for one.
+   */
   | { readonly kind: 'wait'; readonly ms: number; readonly why: 'idle' | 'offline' | 'busy' | 'paused' }
-  | { readonly kind: 'report'; readonly status: unknown }
+  | { readonly kind: 'report'; readonly report: SyncReport }
 
 /** Why a wait ended. */
 export type Woken = 'time' | 'own-append' | 'server' | 'online' | 'asked'
