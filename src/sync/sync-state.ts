@@ -66,7 +66,7 @@ export interface OutboxRow {
   readonly cancel?: true
   /** It was confirmed before the server was restored. */
   readonly healed?: true
-  /** By identity: where it stood. */
+  /** By identity: where it was. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
   readonly refused?: { readonly code: string; readonly message: string }
