@@ -1,6 +1,5 @@
 /** What a synced store keeps next to its log: its rows, and what they mean. */
 import type { EventFilter } from '../log/event-store.js'
-import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
 
 /** Where a device is in the log of the server: what the last cursor line said. */
@@ -66,7 +65,7 @@ export interface OutboxRow {
   readonly cancel?: true
   /** It was confirmed before the server was restored. */
   readonly healed?: true
-  /** By identity: where it was. */
+  /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
   readonly refused?: { readonly code: string; readonly message: string }
@@ -91,8 +90,17 @@ export interface SyncSnapshot {
   readonly outbox: readonly OutboxRow[]
 }
 
-/** A pulled page as it is stored: as it came, with the beginnings of its commits. */
-export type PulledEvents = Pick<PreparedAppend, 'events'> & { readonly starts: ReadonlySet<number> }
+/** A pulled page as it is stored: as it came. Its positions follow each other. */
+export interface PulledEvents {
+  /** The position of the first event on the wire. */
+  readonly at: number
+  /** Their ids were given. */
+  readonly events: readonly EventText[]
+  /** The versions on the wire, by index in `events`. */
+  readonly versions: readonly number[]
+  /** Indexes in `events` at which a commit begins. The first is one of them. */
+  readonly starts: ReadonlySet<number>
+}
 
 /** What one transaction changes. */
 export interface SyncChange {
@@ -100,9 +108,13 @@ export interface SyncChange {
   readonly state: SyncState
   readonly put?: readonly OutboxRow[]
   readonly remove?: readonly number[]
+  /** Behind all rows that are there, in any order. */
   readonly own?: readonly OwnRow[]
-  /** Goes to the end of the log, which is at the cursor before. */
+  /** Goes to the end of the log. Not in a change that takes back. */
   readonly pulled?: PulledEvents
-  /** Healing: records behind this position go to the attic, with `own` rows, and the log gets `state.identity`. */
+  /**
+   * Healing: records behind this position, where a commit ends, go to the attic. The rows of `own` behind it are
+   * removed, and the log gets `state.identity`.
+   */
   readonly takeBack?: { readonly upTo: number }
 }
