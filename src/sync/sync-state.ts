@@ -1,6 +1,6 @@
 /** What a synced store keeps next to its log: its rows, and what they mean. */
 import type { EventFilter } from '../log/event-store.js'
-import type { EventText, StoredEvent } from '../log/record/record-text.js'
+import type { EventText } from '../log/record/record-text.js'
 
 /** Where a device is in the log of the server: what the last cursor line said. */
 export interface Cursor {
@@ -74,7 +74,7 @@ export interface OutboxRow {
   readonly renew?: readonly string[]
   /** It was confirmed before the server was restored. */
   readonly healed?: true
-  /** By identity: where it stood. */
+  /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
   readonly refused?: { readonly code: string; readonly message: string }
@@ -99,27 +99,23 @@ export interface SyncSnapshot {
   readonly outbox: readonly OutboxRow[]
 }
 
-/** A pulled page as it is stored: as it came. */
-export interface PulledEvents {
-  readonly events: readonly EventText[]
-  /** As the server says. Another one than the next of the stream here: nothing of the page is stored. */
-  readonly versions: readonly number[]
-  /** Indexes in `events` at which a commit begins. */
-  readonly starts: ReadonlySet<number>
-}
-
-/** Confirmed events as they are stored, with where their commits begin. */
-export interface ConfirmedEvents {
-  readonly events: readonly StoredEvent[]
-  /** Indexes in `events` at which a commit begins. */
-  readonly starts: ReadonlySet<number>
-}
-
 /** What became of a commit that left the outbox. `position`: of its first event. */
 export interface EndedCommit {
   readonly name: string
   readonly status: 'confirmed' | 'discarded'
   readonly position?: number
+}
+
+/** A pulled page as it is stored: as it came. Its positions follow each other. */
+export interface PulledEvents {
+  /** The position of the first event on the wire. */
+  readonly at: number
+  /** Their ids were given. */
+  readonly events: readonly EventText[]
+  /** The versions on the wire, by index in `events`. */
+  readonly versions: readonly number[]
+  /** Indexes in `events` at which a commit begins. The first is one of them. */
+  readonly starts: ReadonlySet<number>
 }
 
 /** What one transaction changes. */
@@ -128,12 +124,13 @@ export interface SyncChange {
   readonly state: SyncState
   readonly put?: readonly OutboxRow[]
   readonly remove?: readonly number[]
+  /** Behind all rows that are there, in any order. */
   readonly own?: readonly OwnRow[]
-  /** Goes to the end of the log, which is at the cursor before. */
+  /** Goes to the end of the log. Not in a change that takes back. */
   readonly pulled?: PulledEvents
   /**
-   * Healing: records behind this position go to the attic, `own` rows that begin behind it are removed, and the log gets
-   * `state.identity`. Done before `own` is put.
+   * Healing: records behind this position, where a commit ends, go to the attic. The rows of `own` behind it are
+   * removed, and the log gets `state.identity`.
    */
   readonly takeBack?: { readonly upTo: number }
   /** Commits that leave the outbox for good, for those who wait for them in this context. */

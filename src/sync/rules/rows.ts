@@ -19,7 +19,8 @@ export const idsOf = ({ events, had = [] }: OutboxRow): string[] => [...events.m
 export const wireId = ({ events }: OutboxRow): string => (events[0] as { id: string }).id
 
 /** Neither refused nor about to be decided again. */
-export const isPending = ({ refused, undecided }: OutboxRow): boolean => refused === undefined && undecided === undefined
+export const isPending = ({ refused, undecided }: OutboxRow): boolean =>
+  refused === undefined && undecided === undefined
 
 /** A row without some of its fields. */
 export function without<K extends keyof OutboxRow>(row: OutboxRow, ...names: readonly K[]): Omit<OutboxRow, K> {
@@ -101,7 +102,10 @@ export class OutboxDraft {
   }
 
   /** The change, with a state that counts it. */
-  change(state: Partial<SyncState> = {}, more: Omit<SyncChange, 'state' | 'put' | 'remove' | 'ended'> = {}): SyncChange {
+  change(
+    state: Partial<SyncState> = {},
+    more: Omit<SyncChange, 'state' | 'put' | 'remove' | 'ended'> = {},
+  ): SyncChange {
     const removed = [...this.#removed]
     const next = changedState(this.#snapshot.state, state)
     return {
@@ -120,11 +124,3 @@ export const changedState = (state: SyncState, patch: Partial<SyncState>): SyncS
   ...patch,
   turn: state.turn + 1,
 })
-
-/** What is stored after a change: for storages, which return it. */
-export function snapshotAfter({ outbox }: SyncSnapshot, { state, put = [], remove = [] }: SyncChange): SyncSnapshot {
-  const rows = new Map(outbox.map((row) => [row.n, row]))
-  for (const n of remove) rows.delete(n)
-  for (const row of put) rows.set(row.n, row)
-  return { state, outbox: [...rows.values()].sort((one, other) => one.n - other.n) }
-}
