@@ -23,7 +23,7 @@ export interface OutboxSource {
    * of others by a hint, or by a look at the clock that makes up for lost ones. Returns how to stop that.
    *
    * An append of this context resolves only after the promises that its listeners returned have settled, so that live
-   * queries have heard of it by then. They settle soon, and never reject.
+   * queries have noticed it by then. They settle soon, and never reject.
    */
   subscribe(listener: () => void | Promise<void>): () => void
 }
