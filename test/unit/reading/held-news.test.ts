@@ -22,7 +22,7 @@ function hanging(readAt: number) {
   const source = modelQuery(
     tables,
     async (_, ask) => {
-      const value = await ask('rows', { kind: 'count' })
+      const value = await ask('rows', { kind: 'count', options: {} })
       await new Promise<void>((resolve) => (release = resolve))
       return value
     },
