@@ -1,6 +1,6 @@
 /** What both backends of a synced store do with a change: its first state, what may follow the log, and own rows. */
 import { chainStart } from '../wire/protocol.js'
-import type { OwnRow, PulledEvents, SyncState } from './sync-state.js'
+import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
 
 /** The state of a synced store that was made a moment ago. */
 export const firstState = (identity: string): SyncState => ({
@@ -15,6 +15,24 @@ export const firstState = (identity: string): SyncState => ({
   identity,
   left: [],
 })
+
+/** The largest `n` that a snapshot knows of. */
+export const largestNOf = ({ state, outbox }: SyncSnapshot): number => Math.max(state.largestN, outbox.at(-1)?.n ?? 0)
+
+/** A snapshot with the commits that were appended since: of `stored`, only those behind all that it knows. */
+export function completed(from: SyncSnapshot, stored: readonly OutboxRow[]): SyncSnapshot {
+  const known = largestNOf(from)
+  const newer = stored.filter(({ n }) => n > known)
+  return newer.length === 0 ? from : { state: from.state, outbox: [...from.outbox, ...newer] }
+}
+
+/** What is stored after a change. */
+export function snapshotAfter({ outbox }: SyncSnapshot, { state, put = [], remove = [] }: SyncChange): SyncSnapshot {
+  const rows = new Map(outbox.map((row) => [row.n, row]))
+  for (const n of remove) rows.delete(n)
+  for (const row of put) rows.set(row.n, row)
+  return { state, outbox: [...rows.values()].sort((one, other) => one.n - other.n) }
+}
 
 /** Whether pulled events follow a log: position by position, version by version. */
 export function isNext(pulled: PulledEvents, head: number, versionOf: (stream: string) => number): boolean {

@@ -1,7 +1,8 @@
 /** What the sync machine asks of its shell, and what it is resumed with. The machine does no I/O and reads no clock. */
 import type { CommitAnswer, LogInfo } from '../wire/protocol.js'
 import type { SyncReport } from './sync-status.js'
-import type { Cursor, OutboxRow, PulledEvents, SyncChange, SyncSnapshot, SyncState } from './sync-state.js'
+import type { Cursor, OutboxRow, OwnRow, PulledEvents, SyncRule, SyncSnapshot } from './sync-state.js'
+import type { Changed, ConfirmedEvents } from './sync-storage.js'
 
 /** Why a request has no result. */
 export type RequestFailure =
@@ -75,8 +76,12 @@ export type SyncEffect =
       readonly at?: number
       readonly as: AnsweredBy
     }
-  /** `from`: stored only if the turn is still that one. */
-  | { readonly kind: 'store'; readonly change: SyncChange; readonly from: SyncState }
+  /** `SyncStorage.change`: stored only if the turn is still that of `from`. */
+  | { readonly kind: 'store'; readonly rule: SyncRule; readonly from: SyncSnapshot }
+  /** `SyncStorage.loadOwn`. */
+  | { readonly kind: 'own'; readonly after: number }
+  /** `SyncStorage.confirmed`. */
+  | { readonly kind: 'confirmed'; readonly after: number; readonly limit: number }
   | { readonly kind: 'decide'; readonly row: OutboxRow; readonly from: SyncSnapshot }
   /**
    * Until a reason to look again, `ms` at most. `'online'` and `'asked'` end every wait but a paused one, which only
@@ -88,3 +93,36 @@ export type SyncEffect =
 
 /** Why a wait ended. */
 export type Woken = 'time' | 'own-append' | 'server' | 'online' | 'asked'
+
+/** The storage of this device failed: nothing was stored. */
+export interface StorageFailure {
+  readonly kind: 'storage-failed'
+  /** There is no space left. */
+  readonly isFull: boolean
+  readonly message: string
+}
+
+/** What the machine is resumed with after each effect. */
+export interface SyncReplies {
+  load: SyncSnapshot | StorageFailure
+  info: InfoReply
+  pull: PullReply
+  push: PushReply
+  store: Changed | StorageFailure
+  own: (SyncSnapshot & { readonly own: readonly OwnRow[] }) | StorageFailure
+  confirmed: ConfirmedEvents | StorageFailure
+  /** A command that throws: `'refused'`. Where reading what it decides on failed, a failure. */
+  decide: DecisionReply | StorageFailure
+  wait: Woken
+  report: undefined
+}
+
+/** The steps of the machine, which end with a result. */
+export type SyncSteps<T> = Generator<SyncEffect, T, never>
+
+/** Yields an effect, and returns its reply. */
+export function* ask<K extends SyncEffect['kind']>(
+  effect: SyncEffect & { readonly kind: K },
+): SyncSteps<SyncReplies[K]> {
+  return (yield effect) as SyncReplies[K]
+}

@@ -33,6 +33,17 @@ export interface SyncState {
   readonly adopting?: { readonly log: string; readonly upTo: number }
 }
 
+/** What an append's condition was decided on. */
+export interface OutboxCondition {
+  readonly failIfEventsMatch: EventFilter
+  /** The id of the confirmed event up to which this device has looked itself; `null`: the log was empty. */
+  readonly after: string | null
+  /** The position of that event: the confirmed head at the time. 0 for `null`. */
+  readonly at: number
+  /** Own pending events that match. */
+  readonly except: readonly string[]
+}
+
 /** A commit of this device that is not in the log, by `n`: pending, or refused. */
 export interface OutboxRow {
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
@@ -43,11 +54,7 @@ export interface OutboxRow {
   readonly events: readonly EventText[]
   /** By stream: the id of its last event as decided on, own pending ones included; `null`: no such stream. */
   readonly expect: readonly (readonly [stream: string, id: string | null])[]
-  readonly condition?: {
-    readonly failIfEventsMatch: EventFilter
-    readonly after: string | null
-    readonly except: readonly string[]
-  }
+  readonly condition?: OutboxCondition
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
   readonly command?: { readonly name: string; readonly args: string }
@@ -61,8 +68,10 @@ export interface OutboxRow {
   readonly undecided?: { readonly code: 'conflict' | 'blocked'; readonly message: string }
   /** The event that the server lacks. */
   readonly behind?: string
-  /** The app does not want it any more, and the server may have it. */
+  /** The app does not want it any more, and the server may have it: no view shows it. */
   readonly cancel?: true
+  /** `retry()` of a commit that is `behind`: it is cancelled at the server first, then sent with these ids. */
+  readonly renew?: readonly string[]
   /** It was confirmed before the server was restored. */
   readonly healed?: true
   /** By identity: the position of its first event there. */
@@ -88,6 +97,13 @@ export interface SyncSnapshot {
   readonly state: SyncState
   /** By `n`. */
   readonly outbox: readonly OutboxRow[]
+}
+
+/** What became of a commit that left the outbox. `position`: of its first event. */
+export interface EndedCommit {
+  readonly name: string
+  readonly status: 'confirmed' | 'discarded'
+  readonly position?: number
 }
 
 /** A pulled page as it is stored: as it came. Its positions follow each other. */
@@ -117,4 +133,12 @@ export interface SyncChange {
    * removed, and the log gets `state.identity`.
    */
   readonly takeBack?: { readonly upTo: number }
+  /** Commits that leave the outbox for good, for those who wait for them in this context. */
+  readonly ended?: readonly EndedCommit[]
 }
+
+/**
+ * What is to be changed, as a pure function of what is stored. Called inside the transaction, again if commits were
+ * appended meanwhile. `undefined`: nothing.
+ */
+export type SyncRule = (snapshot: SyncSnapshot) => SyncChange | undefined

@@ -1,7 +1,7 @@
 /** What a synced store keeps of its log, its outbox and its cursor, in memory and on IndexedDB: the port alone. */
 import { describe, expect, test } from 'vitest'
 import type { OutboxRow, PulledEvents, SyncChange, SyncState } from '../../src/sync/sync-state.js'
-import type { SyncStorage } from '../../src/sync/sync-storage.js'
+import type { Changed, SyncStorage } from '../../src/sync/sync-storage.js'
 
 export interface StorageSubject {
   readonly storage: SyncStorage
@@ -63,6 +63,10 @@ export function change(
   return { ...rest, state: { ...from, turn: from.turn + 1, ...(cursor && { cursor }), ...state } as SyncState }
 }
 
+/** Stores a change that does not depend on what was appended since. */
+const apply = async (storage: SyncStorage, change: SyncChange, state: SyncState): Promise<Changed['kind']> =>
+  (await storage.change({ state, outbox: [] }, () => change)).kind
+
 export function syncStorageContract(name: string, open: () => Promise<StorageSubject>): void {
   describe(`sync storage: ${name}`, () => {
     const on = (title: string, run: (storage: SyncStorage, subject: StorageSubject) => Promise<void>) =>
@@ -83,7 +87,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
     ) => {
       const { state } = await storage.load()
       const pulled = page(at, words)
-      return storage.apply(change(state, { pulled, ...more }), state)
+      return apply(storage, change(state, { pulled, ...more }), state)
     }
 
     on('a new store is at the beginning of an unknown log', async (storage, { identity }) => {
@@ -96,7 +100,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
 
     on('an own commit is kept as it is, by its number', async (storage, { events }) => {
       const { state } = await storage.load()
-      const second = row(2, { condition: { failIfEventsMatch: { types: ['X'] }, after: null, except: ['i'] } })
+      const second = row(2, { condition: { failIfEventsMatch: { types: ['X'] }, after: null, at: 0, except: ['i'] } })
       expect(await storage.append(row(1), state, 'strict')).toBe('stored')
       expect(await storage.append(second, state, 'relaxed')).toBe('stored')
       expect((await storage.load()).outbox).toEqual([row(1), second])
@@ -108,15 +112,37 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
       const { state } = await storage.load()
       await storage.append(row(1), state, 'strict')
       expect(await storage.append(row(1, { name: 'other' }), state, 'strict')).toBe('moved')
-      expect(await storage.apply(change(state), state)).toBe('stored')
+      expect(await apply(storage, change(state), state)).toBe('stored')
       expect(await storage.append(row(2), state, 'strict')).toBe('moved')
       expect((await storage.load()).outbox).toEqual([row(1)])
+    })
+
+    on('a rule is called with what was appended since, and with nothing older', async (storage) => {
+      const { state } = await storage.load()
+      await storage.append(row(1), state, 'strict')
+      const from = await storage.load()
+      await storage.append(row(2), state, 'strict')
+      const seen: number[][] = []
+      const changed = await storage.change({ ...from, outbox: [row(1, { behind: 'x' })] }, (snapshot) => {
+        seen.push(snapshot.outbox.map(({ n }) => n))
+        expect(snapshot.outbox[0]).toEqual(row(1, { behind: 'x' }))
+        return change(snapshot.state, { put: [row(2, { behind: 'y' })] })
+      })
+      expect(seen).toEqual([[1, 2]])
+      expect(changed).toMatchObject({ kind: 'stored', snapshot: await storage.load() })
+      expect((await storage.load()).outbox).toEqual([row(1), row(2, { behind: 'y' })])
+    })
+
+    on('a rule that changes nothing stores nothing', async (storage) => {
+      const from = await storage.load()
+      expect(await storage.change(from, () => undefined)).toEqual({ kind: 'unchanged', snapshot: from })
+      expect(await storage.load()).toEqual(from)
     })
 
     on('a number does not come twice, also after its row left', async (storage) => {
       const { state } = await storage.load()
       await storage.append(row(1), state, 'strict')
-      await storage.apply(change(state, { remove: [1], state: { largestN: 1 } }), state)
+      await apply(storage, change(state, { remove: [1], state: { largestN: 1 } }), state)
       const now = (await storage.load()).state
       expect(await storage.append(row(1), now, 'strict')).toBe('moved')
       expect(await storage.append(row(2), now, 'strict')).toBe('stored')
@@ -124,8 +150,8 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
 
     on('a change is stored once: the second one that was made of the same state is not', async (storage) => {
       const { state } = await storage.load()
-      expect(await storage.apply(change(state, { put: [row(1)], state: { head: 5 } }), state)).toBe('stored')
-      expect(await storage.apply(change(state, { put: [row(2)], state: { head: 7 } }), state)).toBe('moved')
+      expect(await apply(storage, change(state, { put: [row(1)], state: { head: 5 } }), state)).toBe('stored')
+      expect(await apply(storage, change(state, { put: [row(2)], state: { head: 7 } }), state)).toBe('moved')
       const now = await storage.load()
       expect(now.state).toMatchObject({ turn: 1, head: 5 })
       expect(now.outbox).toEqual([row(1)])
@@ -133,9 +159,9 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
 
     on('rows are put, replaced and removed together, and are in the order of their numbers', async (storage) => {
       const { state } = await storage.load()
-      await storage.apply(change(state, { put: [row(3), row(-2), row(10)] }), state)
+      await apply(storage, change(state, { put: [row(3), row(-2), row(10)] }), state)
       const now = (await storage.load()).state
-      await storage.apply(change(now, { put: [row(3, { accepted: 7 })], remove: [10, 99] }), now)
+      await apply(storage, change(now, { put: [row(3, { accepted: 7 })], remove: [10, 99] }), now)
       expect((await storage.load()).outbox).toEqual([row(-2), row(3, { accepted: 7 })])
     })
 
@@ -157,7 +183,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
       const { state } = await storage.load()
       const events = [text('a', 'x', 1, { time: 5, schema: 3 }), text('a', 'y', 2, { time: 9 }), text('b', 'z')]
       const pulled = { at: 1, events, versions: [1, 2, 1], starts: new Set([0, 2]) }
-      expect(await storage.apply(change(state, { pulled }), state)).toBe('stored')
+      expect(await apply(storage, change(state, { pulled }), state)).toBe('stored')
       const confirmed = await storage.confirmed(0, 10)
       expect([...confirmed.starts]).toEqual([1, 3])
       expect(confirmed.events.map(({ id, time, schema }) => [id, time, schema])).toEqual([
@@ -173,7 +199,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
         await pull(storage, 1, 'a1')
         const { state } = await storage.load()
         const pulled = { at: 2, events: [text('b', 'id-a1')], versions: [1], starts: new Set([0]) }
-        expect(await storage.apply(change(state, { pulled }), state)).toBe('stored')
+        expect(await apply(storage, change(state, { pulled }), state)).toBe('stored')
         expect(await events()).toHaveLength(2)
       },
     )
@@ -199,7 +225,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
     on('a page on an old turn is not stored', async (storage, { events }) => {
       const { state } = await storage.load()
       await pull(storage, 1, 'a1')
-      expect(await storage.apply(change(state, { pulled: page(1, 'a1') }), state)).toBe('moved')
+      expect(await apply(storage, change(state, { pulled: page(1, 'a1') }), state)).toBe('moved')
       expect(await events()).toHaveLength(1)
     })
 
@@ -251,7 +277,7 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
       const { state } = await storage.load()
       const left = [{ identity: state.identity, upTo: 1 }]
       const next = { cursor: { at: 1, chain: 'c' }, identity: 'another', left }
-      expect(await storage.apply(change(state, { takeBack: { upTo: 1 }, put: [row(-1)], state: next }), state)).toBe(
+      expect(await apply(storage, change(state, { takeBack: { upTo: 1 }, put: [row(-1)], state: next }), state)).toBe(
         'stored',
       )
       expect(await subject.identity()).toBe('another')
@@ -270,12 +296,12 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
     on('taking back everything, or nothing', async (storage, subject) => {
       await pull(storage, 1, 'a1 | b1')
       const all = (await storage.load()).state
-      expect(await storage.apply(change(all, { takeBack: { upTo: 2 }, state: { identity: 'second' } }), all)).toBe(
+      expect(await apply(storage, change(all, { takeBack: { upTo: 2 }, state: { identity: 'second' } }), all)).toBe(
         'stored',
       )
       expect(await subject.events()).toHaveLength(2)
       const now = (await storage.load()).state
-      expect(await storage.apply(change(now, { takeBack: { upTo: 0 }, state: { identity: 'third' } }), now)).toBe(
+      expect(await apply(storage, change(now, { takeBack: { upTo: 0 }, state: { identity: 'third' } }), now)).toBe(
         'stored',
       )
       expect(await subject.events()).toEqual([])
@@ -285,7 +311,8 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
     on('taking back a half of a commit is refused, and nothing is changed', async (storage, subject) => {
       await pull(storage, 1, 'a1 a2 | b1')
       const before = await storage.load()
-      const taking = storage.apply(
+      const taking = apply(
+        storage,
         change(before.state, { takeBack: { upTo: 1 }, state: { identity: 'x' } }),
         before.state,
       )

@@ -1,8 +1,8 @@
 /** A synced store's outbox, cursor and log in memory. Every change is synchronous, and so one transaction. */
 import type { MemoryLog } from '../../log/memory/memory-log.js'
-import { firstState, isBehind, isNext, joinedOwn, ownUpTo } from '../change-rules.js'
-import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
-import type { ConfirmedEvents, SyncStorage } from '../sync-storage.js'
+import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo } from '../change-rules.js'
+import type { OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
+import type { Changed, ConfirmedEvents, SyncStorage } from '../sync-storage.js'
 
 export class MemorySyncStorage implements SyncStorage {
   readonly #log: MemoryLog
@@ -36,11 +36,22 @@ export class MemorySyncStorage implements SyncStorage {
     return 'stored'
   }
 
-  async apply(change: SyncChange, from: SyncState): Promise<'stored' | 'moved' | 'inconsistent'> {
-    if (this.#state.turn !== from.turn) return 'moved'
-    const { state, put = [], remove = [], own = [], pulled, takeBack } = structuredClone(change)
+  async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+    if (this.#state.turn !== from.state.turn) return { kind: 'moved' }
+    const snapshot = completed(from, this.#snapshot().outbox)
+    const wanted = rule(snapshot)
+    if (wanted === undefined) return { kind: 'unchanged', snapshot }
+    const change = structuredClone(wanted)
+    const { pulled } = change
     const log = this.#log
-    if (pulled !== undefined && !isNext(pulled, log.length, (stream) => log.versionOf(stream))) return 'inconsistent'
+    if (pulled !== undefined && !isNext(pulled, log.length, (stream) => log.versionOf(stream)))
+      return { kind: 'inconsistent' }
+    this.#apply(change)
+    return { kind: 'stored', change, snapshot: this.#snapshot() }
+  }
+
+  #apply({ state, put = [], remove = [], own = [], pulled, takeBack }: SyncChange): void {
+    const log = this.#log
     if (takeBack !== undefined) {
       log.takeBack(takeBack.upTo)
       this.#own = ownUpTo(this.#own, takeBack.upTo)
@@ -52,7 +63,6 @@ export class MemorySyncStorage implements SyncStorage {
     for (const n of remove) this.#outbox.delete(n)
     for (const row of put) this.#put(row)
     this.#state = state
-    return 'stored'
   }
 
   async confirmed(after: number, limit: number): Promise<ConfirmedEvents> {
