@@ -1,4 +1,4 @@
-/** The lines of a pull, checked one by one: what they say is believed only if each follows the one before it. */
+/** The lines of a pull, checked one by one: each must follow the one before it. */
 import { messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import { isEventId, eventType, streamName } from '../events/names.js'
@@ -11,6 +11,9 @@ import type { Cursor } from './sync-state.js'
 
 /** What a server may send beyond the number of events that it was asked for: the rest of a commit. */
 const mostBeyond = 100_000
+
+/** A page of more characters than these ends at the next cursor line: all of it is held in memory. */
+const mostCharacters = 16 * 1024 * 1024
 
 /** The format of exports that this build reads. */
 const format = 1
@@ -31,6 +34,7 @@ export class PulledLines {
   #cursor: Cursor | undefined
   /** How many events are before the last cursor line. */
   #kept = 0
+  #characters = 0
 
   constructor(after: Cursor, limit: number, by: AnsweredBy) {
     this.#after = after
@@ -38,14 +42,20 @@ export class PulledLines {
     this.#by = by
   }
 
-  /** Takes in a line. @throws Inconsistent: nothing of this page is to be believed */
+  /** Takes in a line. @throws Inconsistent: nothing of this page may be stored */
   add(line: string): void {
     if (line.trim() === '') return
     if (line.length > longestLine) throw new Inconsistent(say`A line is longer than ${longestLine} characters.`)
+    this.#characters += line.length
     const value = parsedObject(line)
     if (this.#head === undefined) this.#header(value)
     else if ('scannedTo' in value) this.#endPart(value)
     else this.#event(value)
+  }
+
+  /** Whether the rest is better left for another pull. */
+  get isLarge(): boolean {
+    return this.#characters > mostCharacters && this.#cursor?.at === this.#at
   }
 
   /** What is before the last cursor line; nothing without one. */

@@ -77,7 +77,7 @@ export async function* piecesOf(
   }
 }
 
-/** A body as one text, of at most so many characters; the rest is left. */
+/** A body as one text; what follows `most` characters is left. */
 export async function textOf(response: Response, request: Silence, silence: number, most: number): Promise<string> {
   let text = ''
   for await (const piece of piecesOf(response, request, silence)) {

@@ -7,7 +7,7 @@ import type { AnsweredBy, RequestFailure } from './sync-effects.js'
 
 type Refused = Extract<RequestFailure, { kind: 'refused' }>
 
-/** What a body that makes no sense is: nothing of it is believed. */
+/** Of a body that makes no sense: nothing of it is used. */
 export class Inconsistent extends Error {}
 
 export const inconsistent = (error: unknown): Refused => ({

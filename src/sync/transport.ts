@@ -1,4 +1,4 @@
-/** The client of the protocol: requests by `fetch`, and responses that are checked before anything is believed. */
+/** The client of the protocol: requests by `fetch`, and responses that are checked before anything of them is used. */
 import { messageOf } from '../errors.js'
 import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
@@ -97,7 +97,7 @@ class FetchTransport implements Transport {
         await this.#read(lines, response, request)
       } catch (error) {
         if (error instanceof Inconsistent) throw error
-        // Cut off: what came before that is as good as ever.
+        // Cut off: what is before the last cursor is kept.
       }
       return lines.page ?? { kind: 'offline' }
     })
@@ -112,6 +112,7 @@ class FetchTransport implements Transport {
         // A last line without a line feed is whole only if it says so.
         if (isLast && !isJson(text)) return
         lines.add(text)
+        if (lines.isLarge) return
         if ((count += 1) % 16 === 0) await slices.turn()
       }
     }
@@ -199,7 +200,7 @@ const longestProblem = 65_536
 
 const foreign = (): string => say`The response is not that of a tidemark server. Does it expose its headers?`
 
-/** Log and author are told once they are known. */
+/** With log and author once they are known. */
 function headersOf(as: AnsweredBy | undefined): (readonly [string, string])[] {
   const version = [names.version, String(protocolVersion)] as const
   if (as === undefined) return [version]
@@ -227,7 +228,7 @@ function infoIn(text: string): LogInfo {
   const all = isObject(limits) ? (limits as Record<string, unknown>) : {}
   const limit = (name: keyof LogInfo['limits']): number => {
     const value = all[name] ?? leastLimits[name]
-    if (!isCount(value) || value < 1) throw new Inconsistent(say`The server names limits that are none.`)
+    if (!isCount(value) || value < 1) throw new Inconsistent(say`The server names limits that are no numbers.`)
     return value
   }
   if (
