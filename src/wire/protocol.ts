@@ -1,10 +1,16 @@
-/** The wire protocol, version 1, as both sides know it: docs/protocol.md says what it means. */
+/** The wire protocol, version 1, as client and server know it: docs/protocol.md says what it means. */
 
 /** What `Tidemark-Sync` says. */
 export const protocolVersion = 1
 
 /** Request and response headers. Names of headers do not depend on their case. */
 export const headers = { version: 'Tidemark-Sync', log: 'Tidemark-Log', author: 'Tidemark-Author' } as const
+
+/** An author as a header carries it: percent-encoded, since headers take few characters. */
+export const authorHeader = (author: string): string => encodeURIComponent(author)
+
+/** Log and epoch as a header carries them. */
+export const logHeader = (log: string, epoch: string): string => `${log}/${epoch}`
 
 /** Of a body of events, one line each. */
 export const linesType = 'application/x-ndjson'
@@ -30,6 +36,15 @@ export const leastLimits: SyncLimits = {
   commitBytes: 1_048_576,
   pushBytes: 4_194_304,
 }
+
+/** How deep the data of an event may be nested; the value itself is at depth 1. */
+export const maxDepth = 100
+
+/** The most entries of each of `expect`, `requires`, `condition.except`, `condition.failIfEventsMatch.types` and `cancel`. */
+export const maxEntries = 1000
+
+/** How far behind the head `condition.after` may be; one that is further back is `behind`. */
+export const conditionReach = 10_000
 
 /** `GET /info`. */
 export interface LogInfo {
@@ -80,7 +95,7 @@ export interface WireCommit {
   readonly events: readonly WireEvent[]
   /** By stream: the id of its last event when this was decided; `null`: there was no such stream. */
   readonly expect?: { readonly [stream: string]: string | null }
-  /** Refused if an event matches that stands behind `after` (an id; `null`: anywhere), except those. */
+  /** Refused if an event matches that is behind `after` (an id; `null`: anywhere), except those. */
   readonly condition?: {
     readonly failIfEventsMatch: WireFilter
     readonly after: string | null
@@ -120,14 +135,34 @@ export interface PushAnswer {
   readonly chain?: string
 }
 
-/** The last line of a pull, which also stands after every 1,000 events or so, never inside a commit. */
+/** The last line of a pull, which also comes after every 1,000 events or so, never inside a commit. */
 export interface CursorLine {
   readonly scannedTo: number
   readonly chain: string
 }
 
-/** The body of an answer with a status of 400 and above. */
+/** What is wrong with a request as a whole. docs/protocol.md has the status and the meaning of each. */
+export type ProblemCode =
+  | 'bad-request'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'wrong-method'
+  | 'diverged'
+  | 'other-epoch'
+  | 'other-log'
+  | 'other-author'
+  | 'moved'
+  | 'before-first'
+  | 'too-large'
+  | 'wrong-type'
+  | 'invalid-push'
+  | 'newer-protocol'
+  | 'too-many'
+  | 'unavailable'
+
+/** The body of an answer with a status of 400 and above. A server may have codes of its own. */
 export interface WireProblem {
-  readonly code: string
+  readonly code: ProblemCode | (string & {})
   readonly message: string
 }
