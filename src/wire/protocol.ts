@@ -1,4 +1,4 @@
-/** The wire protocol, version 1, as client and server know it: docs/protocol.md says what it means. */
+/** The wire protocol, version 1, as device and server know it: docs/protocol.md says what it means. */
 
 /** What `Tidemark-Sync` says. */
 export const protocolVersion = 1
@@ -95,7 +95,7 @@ export interface WireCommit {
   readonly events: readonly WireEvent[]
   /** By stream: the id of its last event when this was decided; `null`: there was no such stream. */
   readonly expect?: { readonly [stream: string]: string | null }
-  /** Refused if an event matches that is behind `after` (an id; `null`: anywhere), except those. */
+  /** Refused if an event matches that comes after `after` (an id; `null`: anywhere), except those. */
   readonly condition?: {
     readonly failIfEventsMatch: WireFilter
     readonly after: string | null
@@ -122,6 +122,7 @@ export type FinalVerdict =
   | { readonly refused: { readonly code: string; readonly message: string } }
   | { readonly blocked: string }
 
+/** What becomes of a commit: final, or stored, or not decided yet because the log lacks the event of that id. */
 export type Verdict = FinalVerdict | { readonly accepted: number } | { readonly behind: string }
 
 /** What became of a commit, which is named by the id of its first event. */
