@@ -2,6 +2,7 @@
 import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
+import type { StatusStore } from '../running/status.js'
 
 /**
  * What a binding shows: the snapshot of a live query, or `'off'` if it was given none (`null`, `undefined` or `false`).
@@ -18,6 +19,12 @@ export type Live<V> =
 
 /** A query, or none: `id && shop.baskets.lines.liveRow(id)`. */
 export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
+
+/** What has a status (an app, a model, a running projection), or the status itself. */
+export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
+
+/** Its status. */
+export const statusOf = <S>(from: StatusSource<S>): StatusStore<S> => ('status' in from ? from.status : from)
 
 /** A query as a binding follows it, or none. */
 export interface Shown<V> {
