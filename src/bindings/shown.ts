@@ -33,9 +33,14 @@ export interface Shown<V> {
 const off: Live<never> = Object.freeze({ status: 'off', data: undefined, error: undefined, stale: false })
 const showOff = (): Live<never> => off
 
-/** As what is shown of it when nothing follows it any more. */
+const stales = new WeakMap<object, Live<unknown>>()
+
+/** As what is shown of it when nothing follows it any more: the same object each time. */
 export function staleOf<V>(live: Live<V>): Live<V> {
-  return live.status === 'ready' && !live.stale ? { ...live, stale: true } : live
+  if (live.status !== 'ready' || live.stale) return live
+  const stale = (stales.get(live) as Live<V> | undefined) ?? { ...live, stale: true }
+  stales.set(live, stale)
+  return stale
 }
 
 /** For the development build. @throws TypeError for what is no live query, such as a table */
@@ -57,18 +62,20 @@ export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
       getServerSnapshot: showOff,
     }
   if (__DEV__) assertLive(source)
-  const last = former?.getSnapshot()
-  let kept = last?.status === 'ready' ? staleOf(last) : undefined
-  let origin = former?.origin()
+  /** The former query, while its answer is shown. */
+  let origin = former?.getSnapshot().status === 'ready' ? former.origin() : undefined
   return {
     source,
-    origin: () => (kept ? origin : source),
+    origin: () => origin ?? source,
     subscribe: source.subscribe,
     getSnapshot() {
       const snapshot = source.getSnapshot()
+      // As it is now, and not as it was: it may have become that of another user, while nothing followed this.
+      const kept = origin?.getSnapshot()
+      if (kept?.status === 'ready' && snapshot.status === 'loading') return staleOf(kept)
       // For good: after a change of user, queries are loading again, and nothing of the former user may be shown.
-      if (snapshot.status !== 'loading' || origin?.getSnapshot().status === 'loading') kept = origin = undefined
-      return kept ?? snapshot
+      origin = undefined
+      return snapshot
     },
     getServerSnapshot: source.getServerSnapshot,
   }

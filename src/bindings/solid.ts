@@ -95,10 +95,13 @@ function follow<S>(current: Accessor<StatusStore<S>>): Accessor<S> {
   return snapshot
 }
 
-/** A store writes to what it holds, and others read the same rows. */
-function copied(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(copied)
-  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copied(each)])) : value
+/** A store writes to what it holds, and others read the same rows. An object that holds itself is left out there. */
+function copied(value: unknown, within: readonly unknown[] = []): unknown {
+  if (within.includes(value)) return undefined
+  const inside = [...within, value]
+  const each = (part: unknown) => copied(part, inside)
+  if (Array.isArray(value)) return value.map(each)
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, part]) => [name, each(part)])) : value
 }
 
 /** What a store makes reactive, and writes to; dates, maps, sets and bytes stay what they are. */

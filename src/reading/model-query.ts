@@ -17,6 +17,8 @@ import { readers, type Ask, type QueryTables } from './table-readers.js'
 
 /** How often one run is tried because a commit came between its reads. */
 const maxTries = 3
+/** How many changes are kept until a run ends; more than that may have changed anything. */
+const mostHeld = 64
 
 /** What a query works with. */
 export interface QueryPorts {
@@ -129,6 +131,11 @@ async function ofOneCommit<T extends Tables, V>(
   }
 }
 
+/** Keeps a change. A read that saw the newest of them saw all of them. */
+function hold(held: News[], news: News): void {
+  if (held.push(news) > mostHeld) held.splice(0, Infinity, { ...news, changes: 'unknown' })
+}
+
 export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, V>, ports: QueryPorts): LiveSource<V> {
   const { engine, onEnd, end } = ports
   /** What the last run was made of, and what readers saw then: the latter only if it came to an answer. */
@@ -192,7 +199,7 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
       const stop = engine.follow({
         notice(news) {
           compare(news)
-          if (held !== undefined) held.push(news)
+          if (held !== undefined) hold(held, news)
           else if (isTouchedBy(news)) changed()
         },
         published() {

@@ -1,4 +1,4 @@
-/** The wire protocol, version 1, as both sides know it: docs/protocol.md says what it means. */
+/** The wire protocol, version 1, as device and server know it: docs/protocol.md says what it means. */
 
 /** What `Tidemark-Sync` says. */
 export const protocolVersion = 1
@@ -80,7 +80,7 @@ export interface WireCommit {
   readonly events: readonly WireEvent[]
   /** By stream: the id of its last event when this was decided; `null`: there was no such stream. */
   readonly expect?: { readonly [stream: string]: string | null }
-  /** Refused if an event matches that stands behind `after` (an id; `null`: anywhere), except those. */
+  /** Refused if an event matches that comes after `after` (an id; `null`: anywhere), except those. */
   readonly condition?: {
     readonly failIfEventsMatch: WireFilter
     readonly after: string | null
@@ -120,7 +120,7 @@ export interface PushAnswer {
   readonly chain?: string
 }
 
-/** The last line of a pull, which also stands after every 1,000 events or so, never inside a commit. */
+/** The last line of a pull, which also comes after every 1,000 events or so, never inside a commit. */
 export interface CursorLine {
   readonly scannedTo: number
   readonly chain: string

@@ -1,6 +1,8 @@
 /**
  * The log in memory: the same rules as on IndexedDB, for Node, edge runtimes and tests. Nothing survives the process.
  */
+import { LogInconsistentError } from '../../errors.js'
+import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
@@ -14,7 +16,7 @@ import { compileFilter } from '../filter.js'
 import { PageScan } from '../page-scan.js'
 import { finishPage, finishStream, type CollectedPage, type EventPages, type PageOptions } from '../pages.js'
 import type { KnownEvents, PreparedAppend } from '../prepared-append.js'
-import { rowText, type StoredEvent } from '../record/record-text.js'
+import { rowText, type EventText, type StoredEvent } from '../record/record-text.js'
 import { idKey, type CommitRecord } from '../record/record.js'
 
 /** The clock is asked after every 64th event. */
@@ -42,7 +44,7 @@ export class MemoryLog {
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
     const slices = new Slices()
     const head = this.#events.length
-    const versionOf = (stream: string) => this.#streams.get(stream)?.length ?? 0
+    const versionOf = (stream: string) => this.versionOf(stream)
     const decision = decideAppend(wanted, {
       head,
       known: this.#known(wanted),
@@ -74,6 +76,61 @@ export class MemoryLog {
     }
     const versions = versionsOf(expected, versionOf)
     return { position: this.#events.length, firstPosition: head + 1, versions, duplicate: false }
+  }
+
+  /** Adds events of another log as they are recorded there, synchronously and unchecked. */
+  addRecorded(events: readonly EventText[], starts: ReadonlySet<number>): void {
+    for (const [index, event] of events.entries()) {
+      const { stream, id } = event
+      let positions = this.#streams.get(stream)
+      if (positions === undefined) this.#streams.set(stream, (positions = []))
+      const position = this.#events.push(rowText(event, positions.length + 1))
+      positions.push(position)
+      this.#ids.set(id, position)
+      if (starts.has(index)) this.#commits.push(position)
+    }
+  }
+
+  /**
+   * Removes the events behind a position.
+   * @throws LogInconsistentError if no commit ends there: nothing was removed
+   */
+  takeBack(upTo: number): void {
+    const commits = this.#commits
+    if (upTo >= this.#events.length) return
+    if (!commits.includes(upTo + 1))
+      throw new LogInconsistentError(upTo, say`No commit ends at position ${upTo}.`, 'not-written')
+    for (let position = this.#events.length; position > upTo; position -= 1) {
+      const { stream, id } = this.#at(position)
+      this.#events.pop()
+      this.#streams.get(stream)?.pop()
+      if (this.#ids.get(id) === position) this.#ids.delete(id)
+    }
+    while ((commits.at(-1) ?? 0) > upTo) commits.pop()
+  }
+
+  /** The events behind a position as they are stored, and the positions among them at which a commit begins. */
+  recorded(after: number, limit: number): { events: StoredEvent[]; starts: ReadonlySet<number> } {
+    const texts = this.#events.slice(after, after + limit)
+    const isAmong = (position: number) => position > after && position <= after + texts.length
+    return {
+      events: texts.map((_, index) => this.#at(after + index + 1)),
+      starts: new Set(this.#commits.filter(isAmong)),
+    }
+  }
+
+  /** The position of the event of that id. */
+  positionOf(id: string): number | undefined {
+    return this.#ids.get(id)
+  }
+
+  /** The version of a stream, 0 for an unknown one. */
+  versionOf(stream: string): number {
+    return this.#streams.get(stream)?.length ?? 0
+  }
+
+  get length(): number {
+    return this.#events.length
   }
 
   /** The stored events that have a given id of the append. */
@@ -138,7 +195,7 @@ export class MemoryLog {
   }
 
   async streamVersion(name: string): Promise<number> {
-    return this.#streams.get(streamName(name))?.length ?? 0
+    return this.versionOf(streamName(name))
   }
 
   /** The commits as the records that IndexedDB would keep, from the one that holds a position on. */
