@@ -20,8 +20,8 @@ export class LogFileInUseError extends TidemarkError {
 }
 
 /**
- * A part of a log's file is not what was written. The file is left as it is: what stands before `offset` is sound, and
- * what stands behind it was durable, too.
+ * A part of a log's file is not what was written. The file is left as it is: what lies before `offset` is sound, and what
+ * lies behind it was durable, too.
  */
 export class LogFileDamagedError extends StorageDamagedError {
   declare readonly path: string

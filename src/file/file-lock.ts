@@ -1,8 +1,8 @@
 /**
  * One process per file, without a lock that a crashed process leaves behind. Node has no advisory locks. So each process
  * first announces itself by a file whose name says who it is, and then looks for others: of two, the one that looks later
- * sees the other, so never both go on. Announcements of processes that have ended are removed. Nothing is replaced, so
- * there is no moment at which a lock is nobody's.
+ * sees the other, so never both continue. Announcements of processes that have ended are removed. Nothing is replaced, so
+ * there is no moment at which no process holds the lock and one believes that it does.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -128,7 +128,7 @@ async function startOf(pid: number): Promise<string | undefined> {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8')
     // Its name is in parentheses, and may hold some.
     const [state, ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    // A process that was killed stands there until its parent asks, and may write until its last thread has ended.
+    // A process that was killed is listed until its parent asks, and may write until its last thread has ended.
     if (/[ZX]/.test(state ?? '') && (await readdir(`/proc/${pid}/task`)).length <= 1) return undefined
     return fields[18] ?? '0'
   } catch {

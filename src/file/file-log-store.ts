@@ -32,7 +32,7 @@ export interface FileLogStoreOptions {
 /**
  * Opens the log of a server in one file, and makes the file if there is none. What a decision adds is in the file, and
  * has been flushed to the disk (fsync), when its promise resolves; decisions that wait for the disk share one flush. A
- * write that was interrupted (`SIGKILL`, a power cut) is cut off at the next opening: nobody was told of it.
+ * write that was interrupted (`SIGKILL`, a power cut) is cut off at the next opening: no client had received a response for it.
  *
  * Only one process at a time may open a file. Each opening begins a new epoch, since the file may be a backup.
  *

@@ -1,7 +1,7 @@
 /**
  * The frames of a log file. A frame is what one write and one fsync made durable: 16 bytes of head, and then text in
- * UTF-8. The next frame is written only when this one is durable. So an invalid frame is a torn write if no valid one
- * follows it, and damage if one does.
+ * UTF-8. The next frame is written only when this one is durable. So an invalid frame is a write that was
+ * interrupted if no valid one follows it, and damage if one does.
  */
 import type { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'

@@ -11,7 +11,7 @@ import { eventIn, recordsOf } from './records.js'
 
 /** How long a verdict is kept. */
 const verdictAge = 90 * 24 * 60 * 60 * 1000
-/** The file is written again without old verdicts if they have so many bytes, and a quarter of it. */
+/** The file is written again without old verdicts if they have at least this many bytes, and a quarter of it. */
 const worthwhile = 1 << 20
 /** Bytes of a frame of a file that is written again. */
 const frameBytes = 1 << 20

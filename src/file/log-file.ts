@@ -18,11 +18,11 @@ export interface CutTail {
   /** Where it began. */
   readonly offset: number
   readonly bytes: number
-  /** Where it was kept. Absent if it is certain that nobody was told that it is stored. */
+  /** Where it was kept. Absent if it is certain that it was never acknowledged. */
   readonly keptAt?: string
 }
 
-/** The text of a frame, and where it stands in the file. */
+/** The text of a frame, and where it begins in the file. */
 export interface FrameText {
   readonly text: Buffer
   readonly at: number
@@ -159,18 +159,18 @@ export class LogFile {
         say`${next - at} bytes are not what was written, and sound data follows them. Restore a backup.`,
       )
     const rest = await this.read({ at, length: this.#size - at })
-    // A frame whose end is missing was not complete, so nobody was told. Of the rest that is likely, not certain.
-    const isUntold = isShort || rest.length < headBytes || rest.every((byte) => byte === 0)
+    // A frame whose end is missing was never complete, so it was not acknowledged. Of the rest that is likely, not certain.
+    const wasNotAcknowledged = isShort || rest.length < headBytes || rest.every((byte) => byte === 0)
     const keptAt = `${this.path}.cut-at-${at}`
-    if (!isUntold) await writeFile(keptAt, rest, { flush: true })
+    if (!wasNotAcknowledged) await writeFile(keptAt, rest, { flush: true })
     await this.cut(at)
-    return { offset: at, bytes: rest.length, ...(!isUntold && { keptAt }) }
+    return { offset: at, bytes: rest.length, ...(!wasNotAcknowledged && { keptAt }) }
   }
 
   /** Where the next valid frame begins. */
   async #frameBehind(at: number): Promise<number | undefined> {
     for (let begin = at + 1; begin + headBytes <= this.#size; begin += windowBytes) {
-      // With the begin of the next window, for a head that stands in both.
+      // With the begin of the next window, for a head that lies in both.
       const window = await this.read({ at: begin, length: Math.min(windowBytes + headBytes, this.#size - begin) })
       for (let next = magicIn(window, 0); next >= 0; next = magicIn(window, next + 1)) {
         const head = headOf(window.subarray(next), begin + next)

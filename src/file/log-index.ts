@@ -1,6 +1,6 @@
 /** Where everything is in the file: about 30 bytes in memory for an event, whatever its size. */
 import { chainStart } from '../wire/protocol.js'
-import { Column } from './columns.js'
+import { Column } from './number-column.js'
 import { hashOf, HashIndex } from './hash-index.js'
 import type { CommitRecord, EventPlace, Extent, VerdictRecord } from './records.js'
 
@@ -48,7 +48,7 @@ export class LogIndex {
     for (const id of ids) this.#verdicts.add(hashOf(verdictKey(author, id)), this.#verdictAt.size)
   }
 
-  /** Positions at which an event of this id may stand. */
+  /** Positions that an event of this id may have. */
   idCandidates(id: string): number[] {
     return this.#ids.find(hashOf(id))
   }

@@ -41,7 +41,7 @@ class Group extends Layer {
       this.resolve = resolve
       this.reject = reject
     })
-    // Each decision hears of it.
+    // Each of its decisions rejects with it.
     this.stored.catch(() => {})
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The text of a frame: records, each of lines that begin with a letter.
+ * The text of a frame: records of lines, whose first character says what they are.
  *
  * - `H{"format":1,"log":…,"time":…}`: the first record of a file, and of no other place
  * - `C{"at":…,"n":…,"chain":…,"author":…}`: a commit; then two lines for each of its `n` events, `E[id,stream,version]` and
