@@ -45,6 +45,7 @@ export type TidemarkErrorCode =
   | 'storage-damaged'
   | 'unsupported-format'
   | 'log-file-in-use'
+  | 'request-refused'
   | 'closed'
 
 /** What an error has in addition to its message. */

@@ -2,6 +2,7 @@
 import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
+import type { StatusStore } from '../running/status.js'
 
 /**
  * What a binding shows: the snapshot of a live query, or `'off'` if it was given none (`null`, `undefined` or `false`).
@@ -19,6 +20,12 @@ export type Live<V> =
 /** A query, or none: `id && shop.baskets.lines.liveRow(id)`. */
 export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
 
+/** What has a status (an app, a model, a running projection), or the status itself. */
+export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
+
+/** Its status. */
+export const statusOf = <S>(from: StatusSource<S>): StatusStore<S> => ('status' in from ? from.status : from)
+
 /** A query as a binding follows it, or none. */
 export interface Shown<V> {
   /** What `show` was given. */
@@ -33,14 +40,9 @@ export interface Shown<V> {
 const off: Live<never> = Object.freeze({ status: 'off', data: undefined, error: undefined, stale: false })
 const showOff = (): Live<never> => off
 
-const stales = new WeakMap<object, Live<unknown>>()
-
-/** As what is shown of it when nothing follows it any more: the same object each time. */
+/** As what is shown of it when nothing follows it any more. */
 export function staleOf<V>(live: Live<V>): Live<V> {
-  if (live.status !== 'ready' || live.stale) return live
-  const stale = (stales.get(live) as Live<V> | undefined) ?? { ...live, stale: true }
-  stales.set(live, stale)
-  return stale
+  return live.status === 'ready' && !live.stale ? { ...live, stale: true } : live
 }
 
 /** For the development build. @throws TypeError for what is no live query, such as a table */
@@ -62,8 +64,10 @@ export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
       getServerSnapshot: showOff,
     }
   if (__DEV__) assertLive(source)
+  const last = former?.getSnapshot()
+  let kept = last?.status === 'ready' ? staleOf(last) : undefined
   /** The former query, while its answer is shown. */
-  let origin = former?.getSnapshot().status === 'ready' ? former.origin() : undefined
+  let origin = kept && former?.origin()
   return {
     source,
     origin: () => origin ?? source,
@@ -71,10 +75,11 @@ export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
     getSnapshot() {
       const snapshot = source.getSnapshot()
       // As it is now, and not as it was: it may have become that of another user, while nothing followed this.
-      const kept = origin?.getSnapshot()
-      if (kept?.status === 'ready' && snapshot.status === 'loading') return staleOf(kept)
+      const now = origin?.getSnapshot()
+      if (snapshot.status === 'loading' && now?.status === 'ready')
+        return now.data === kept?.data ? kept : (kept = staleOf(now))
       // For good: after a change of user, queries are loading again, and nothing of the former user may be shown.
-      origin = undefined
+      kept = origin = undefined
       return snapshot
     },
     getServerSnapshot: source.getServerSnapshot,

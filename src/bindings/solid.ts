@@ -12,7 +12,7 @@ import {
 import { createStore, reconcile } from 'solid-js/store'
 import { isServer } from 'solid-js/web'
 import type { StatusStore } from '../running/status.js'
-import { show, type Live, type QuerySource, type Shown } from './shown.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
 
 /** How the rows of an answer are told apart. */
 export interface LiveQueryOptions {
@@ -63,13 +63,10 @@ export function createLiveQuery<V>(
 export function createStatus<S>(from: StatusSource<S> | Accessor<StatusSource<S>>): Accessor<S> {
   const current = createMemo(() => {
     const given = typeof from === 'function' ? from() : from
-    return 'status' in given ? given.status : given
+    return statusOf(given)
   })
   return follow(current)
 }
-
-/** What has a status, or the status itself. */
-export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
 
 function follow<S>(current: Accessor<StatusStore<S>>): Accessor<S> {
   // On a server, and until the first render over a server's HTML is done.
@@ -111,4 +108,4 @@ function isPlain(value: unknown): value is object {
   return prototype === null || prototype === Object.prototype
 }
 
-export type { Live, QuerySource } from './shown.js'
+export type { Live, QuerySource, StatusSource } from './shown.js'

@@ -5,7 +5,7 @@ import { say } from '../messages.js'
 import type { LogDecision, LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 import { mostEvents, verdictKey } from './log-index.js'
-import { commitText, verdictText } from './records.js'
+import { commitText, verdictText } from './file-records.js'
 
 /** Commits and verdicts that lie over what is below. */
 export class Layer {
@@ -72,6 +72,7 @@ export interface StoredLog {
 export class Decision implements LogDecision {
   /** What is added here. */
   readonly added: Layer
+  readonly epoch: string
   /** From the newest to the oldest, this one's first. */
   readonly #layers: readonly Layer[]
   readonly #stored: StoredLog
@@ -81,11 +82,13 @@ export class Decision implements LogDecision {
 
   /** @param below from the newest to the oldest; what is decided meanwhile is not among them */
   constructor(
+    epoch: string,
     below: readonly Layer[],
     end: { readonly head: number; readonly chain: string },
     stored: StoredLog,
     now: () => number,
   ) {
+    this.epoch = epoch
     this.added = new Layer(end)
     this.#layers = [this.added, ...below]
     this.#stored = stored

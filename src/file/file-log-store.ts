@@ -10,7 +10,7 @@ import { FileLock } from './file-lock.js'
 import { loadLog } from './load-log.js'
 import { writeFrames } from './log-file.js'
 import { OpenFileLog, type FileLogStore } from './open-file-log.js'
-import { headerText } from './records.js'
+import { headerText } from './file-records.js'
 
 /** Options of {@link openFileLogStore}. */
 export interface FileLogStoreOptions {
@@ -23,7 +23,8 @@ export interface FileLogStoreOptions {
    * @default true
    */
   readonly create?: boolean
-  /** The id of a log that is begun here. By default a new UUID. A file that is there keeps its own. */
+  /** The id of a log that is begun here: 1 to 100 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `.`, `_` and `-`. A
+   * file that is there keeps its own. @default a random one */
   readonly log?: string
   /** The time in ms since 1970, for verdicts, which are kept for 90 days. @default Date.now */
   readonly now?: () => number
@@ -49,6 +50,8 @@ export async function openFileLogStore(options: FileLogStoreOptions): Promise<Fi
   onlyKnown(options, ['path', 'create', 'log', 'now'])
   if (typeof options.path !== 'string' || options.path === '')
     throw new InvalidArgumentError('path', say`must be the path of a file.`)
+  if (options.log !== undefined && !/^[\w.-]{1,100}$/.test(options.log))
+    throw new InvalidArgumentError('log', say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
   const path = await wholePath(options.path)
   const lock = await FileLock.take(path)
   try {

@@ -7,7 +7,7 @@ import { LogFileDamagedError } from './file-errors.js'
 import type { FileLock } from './file-lock.js'
 import { LogFile, writeFrames, type CutTail } from './log-file.js'
 import { LogIndex } from './log-index.js'
-import { eventIn, recordsOf } from './records.js'
+import { eventIn, recordsOf } from './file-records.js'
 
 /** How long a verdict is kept. */
 const verdictAge = 90 * 24 * 60 * 60 * 1000

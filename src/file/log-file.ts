@@ -8,7 +8,7 @@ import { say } from '../messages.js'
 import { LogFileDamagedError } from './file-errors.js'
 import type { FileLock } from './file-lock.js'
 import { headBytes, headOf, isSound, magicIn, seal } from './frames.js'
-import type { Extent } from './records.js'
+import type { Extent } from './file-records.js'
 
 /** Bytes of one read while the whole file is read. */
 const windowBytes = 1 << 22

@@ -2,7 +2,7 @@
 import { chainStart } from '../wire/protocol.js'
 import { Column } from './number-column.js'
 import { hashOf, HashIndex } from './hash-index.js'
-import type { CommitRecord, EventPlace, Extent, VerdictRecord } from './records.js'
+import type { CommitRecord, EventPlace, Extent, VerdictRecord } from './file-records.js'
 
 /** Positions are kept in 32 bits. */
 export const mostEvents = 0xffff_ffff

@@ -4,7 +4,7 @@ import { chainStart, type FinalVerdict } from '../wire/protocol.js'
 import type { StoredLog } from './decisions.js'
 import type { LogFile } from './log-file.js'
 import type { LogIndex } from './log-index.js'
-import { chainIn, commitIn, eventIn, recordsOf } from './records.js'
+import { chainIn, commitIn, eventIn, recordsOf } from './file-records.js'
 
 /** Events and bytes of one read, so that a page of large events fits into memory. */
 const mostEvents = 1000

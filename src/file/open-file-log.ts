@@ -13,7 +13,7 @@ import type { LoadedLog } from './load-log.js'
 import type { CutTail, FrameText, LogFile } from './log-file.js'
 import type { LogIndex } from './log-index.js'
 import { LogReading } from './log-reading.js'
-import { recordsOf } from './records.js'
+import { recordsOf } from './file-records.js'
 
 /** A {@link LogStore} in a file. */
 export interface FileLogStore extends LogStore {
@@ -129,7 +129,7 @@ export class OpenFileLog implements FileLogStore {
     if (this.#lost !== undefined) throw this.#lost
     const losses = this.#losses
     const below = [this.#next, this.#writing].filter((group) => group !== undefined)
-    const decision = new Decision(below, below[0] ?? this.#index, this.#reading, this.#now)
+    const decision = new Decision(this.#identity.epoch, below, below[0] ?? this.#index, this.#reading, this.#now)
     let value: T
     try {
       value = await work(decision)

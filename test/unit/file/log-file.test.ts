@@ -234,7 +234,7 @@ describe('decisions', () => {
   test('a position, version, id or line that does not fit is refused, and the log after the decision too', async () => {
     const store = await openFileLogStore({ path: await newPath() })
     await push(store, [{ id: 'a', stream: 's' }])
-    const event = { position: 2, id: 'b', stream: 's', version: 2, line: '{}' }
+    const event = { position: 2, id: 'b', stream: 's', type: 'Added', version: 2, line: '{}' }
     const chain = '1'.repeat(32)
     const bad = [
       [{ ...event, position: 3 }],

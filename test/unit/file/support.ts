@@ -35,7 +35,7 @@ export async function addCommit(log: LogDecision, drafts: readonly Draft[], auth
     versions.set(stream, version)
     const position = commit + index
     const line = JSON.stringify({ position, commit, stream, version, type: 'Added', id, time: 1, data })
-    return { position, id, stream, version, line }
+    return { position, id, stream, type: 'Added', version, line }
   })
   const hash = createHash('sha256').update(log.chain)
   for (const { line } of events) hash.update(line)

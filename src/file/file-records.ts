@@ -2,7 +2,7 @@
  * The text of a frame: records of lines, whose first character says what they are.
  *
  * - `H{"format":1,"log":…,"time":…}`: the first record of a file, and of no other place
- * - `C{"at":…,"n":…,"chain":…,"author":…}`: a commit; then two lines for each of its `n` events, `E[id,stream,version]` and
+ * - `C{"at":…,"n":…,"chain":…,"author":…}`: a commit; then two lines for each of its `n` events, `E[id,stream,type,version]` and
  *   the event as it is pulled
  * - `V{"author":…,"ids":[…],"verdict":…,"time":…}`: a final verdict that is kept
  */
@@ -29,6 +29,7 @@ export interface HeaderRecord extends Extent {
 export interface EventPlace extends Extent {
   readonly id: string
   readonly stream: string
+  readonly type: string
   readonly version: number
 }
 
@@ -64,11 +65,11 @@ export function commitText({ author, events, chain }: LoggedCommit): string {
   return `C${head}\n${events.map(eventText).join('')}`
 }
 
-function eventText({ id, stream, version, line }: LoggedEvent): string {
+function eventText({ id, stream, type, version, line }: LoggedEvent): string {
   // A line within a line would end an event early; half a character has no UTF-8.
   if (line.includes('\n') || /\p{Surrogate}/u.test(line))
     throw new InvalidArgumentError('event.line', say`must be one line of well-formed text.`)
-  return `E${JSON.stringify([id, stream, version])}\n${line}\n`
+  return `E${JSON.stringify([id, stream, type, version])}\n${line}\n`
 }
 
 export function verdictText(author: string, ids: readonly string[], verdict: FinalVerdict, time: number): string {
@@ -126,8 +127,7 @@ export const chainIn = (line: Buffer): string => (JSON.parse(line.toString('utf8
 /** An event as its two lines say. */
 export function eventIn(bytes: Buffer, position: number): LoggedEvent {
   const end = endOfLine(bytes, 0)
-  const { id, stream, version } = eventHead(bytes, 0, end)
-  return { position, id, stream, version, line: bytes.toString('utf8', end, bytes.length - 1) }
+  return { position, ...eventHead(bytes, 0, end), line: bytes.toString('utf8', end, bytes.length - 1) }
 }
 
 interface CommitHead {
@@ -159,9 +159,14 @@ function commitOf(text: Buffer, begin: number, from: number, head: CommitHead, b
   return { kind: 'commit', at: base + begin, length: at - begin, start: head.at, chain, author, events }
 }
 
-function eventHead(text: Buffer, at: number, end: number): Pick<EventPlace, 'id' | 'stream' | 'version'> {
-  const [id, stream, version] = JSON.parse(text.toString('utf8', at + 1, end - 1)) as [string, string, number]
-  return { id, stream, version }
+function eventHead(text: Buffer, at: number, end: number): Pick<EventPlace, 'id' | 'stream' | 'type' | 'version'> {
+  const [id, stream, type, version] = JSON.parse(text.toString('utf8', at + 1, end - 1)) as [
+    string,
+    string,
+    string,
+    number,
+  ]
+  return { id, stream, type, version }
 }
 
 /** Behind its line feed. */
