@@ -1,13 +1,14 @@
 /** Conditions of commits that were decided long ago: the server looks back only so far, and this device has the log. */
 import { compileFilter } from '../../log/filter.js'
+import { conditionReach } from '../../wire/protocol.js'
 import { looked, type Looked } from '../rules/looked.js'
 import { ask, type SyncSteps } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
 import { again, isStorageFailure, type Session } from './session.js'
 import { storageTrouble, type Trouble } from './trouble.js'
 
-/** A server looks through at least twice as many events. */
-const mostLeft = 5000
+/** Half of what a server looks through: its log grows meanwhile. */
+const mostLeft = conditionReach / 2
 const pageSize = 1000
 
 /** `'done'`: the outbox changed, look at it again. */

@@ -1,7 +1,7 @@
 /** A round: pulls to the server's head, pushes all, decides again what has a conflict, always the most urgent first. */
-import { leastLimits } from '../../wire/protocol.js'
-import { answered } from '../rules/answered.js'
-import { firstBatch, mostCommits, toSend, waitingBatch } from '../rules/batches.js'
+import { leastLimits, maxEntries } from '../../wire/protocol.js'
+import { answered } from '../rules/verdicts.js'
+import { firstBatch, toSend, waitingBatch } from '../rules/batches.js'
 import { decided } from '../rules/decided.js'
 import { found } from '../rules/found.js'
 import { wireId } from '../rules/outbox-draft.js'
@@ -10,7 +10,7 @@ import { sent } from '../rules/sent.js'
 import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
 import { isSameRecordAt } from '../rules/same-event.js'
-import { heal } from './healing.js'
+import { heal } from './give-back.js'
 import { lookThrough } from './look-through.js'
 import { again, isStorageFailure, type Ended, type MachineOptions, type Session } from './session.js'
 import { outOfSpace, storageTrouble, type Trouble } from './trouble.js'
@@ -67,7 +67,7 @@ export class Round {
       const rows = commits.filter(isNew)
       const unwanted = cancel.filter(isNew)
       // Alone, so that a refusal of the whole request is about nothing else.
-      if (unwanted.length > 0) return this.#push([], unwanted.slice(0, mostCommits))
+      if (unwanted.length > 0) return this.#push([], unwanted.slice(0, maxEntries))
       if (rows.length > 0) return this.#push(firstBatch(rows, this.#pushBytes), [])
     }
     if (mayPull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)) return this.#pull()
@@ -129,7 +129,7 @@ export class Round {
     for (const id of accepted) this.#tried.add(id)
     const ended = yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
     if (ended !== undefined) return ended
-    // A server that has less than this device is asked at once.
+    // A server that has less than this device is asked immediately.
     if (head < session.at.state.cursor.at) this.#wantsPull = true
     return yield* this.#settle(accepted)
   }
