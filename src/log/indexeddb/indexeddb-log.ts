@@ -20,7 +20,7 @@ import type {
   ReadAllOptions,
   ReadStreamOptions,
 } from '../event-store.js'
-import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
+import { assertSupported, assertWhole, deadLetterStore, format, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
@@ -78,7 +78,7 @@ export class IndexedDbLog {
         commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
-        database.createObjectStore('letters', { keyPath: ['name', 'position'] })
+        database.createObjectStore(deadLetterStore, { keyPath: ['name', 'position'] })
         meta
           .put({ key: 'log', format, minReader: format, minWriter: format, incarnation } satisfies LogMeta)
           .catch(() => {})

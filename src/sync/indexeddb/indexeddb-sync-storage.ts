@@ -1,7 +1,7 @@
 /** A synced store's outbox, cursor and log in one database: every change is one transaction. */
 import { LogInconsistentError, StorageDamagedError, TidemarkError } from '../../errors.js'
 import type { Durability } from '../../log/event-store.js'
-import { assertSupported } from '../../log/indexeddb/format.js'
+import { assertSupported, logShape } from '../../log/indexeddb/format.js'
 import { addRecords } from '../../log/indexeddb/log-writer.js'
 import { beginOf, headOf, lastKey, readCommits, streamHead } from '../../log/indexeddb/queries.js'
 import { readLogState } from '../../log/indexeddb/read-log-state.js'
@@ -16,6 +16,7 @@ import { completed, isNext, joinedOwn, snapshotAfter } from '../change-rules.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
+import { syncShape } from './synced-database.js'
 import { takenBack } from './taken-back.js'
 
 const wholes = (...values: readonly unknown[]) => values.every((value) => Number.isSafeInteger(value))
@@ -218,7 +219,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
   }
 }
 
-const allStores = ['sync', 'outbox', 'own', 'commits', 'meta', 'attic', 'checkpoints', 'letters']
+const allStores = [...Object.keys(logShape), ...Object.keys(syncShape)]
 
 function storesOf(change: SyncChange | undefined): readonly string[] {
   const { pulled, takeBack, own = [] } = change ?? {}

@@ -5,7 +5,7 @@ import { say } from '../../messages.js'
 import { firstState } from '../change-rules.js'
 
 /** By object store: the key of its rows. */
-const shape: Readonly<Record<string, string | string[]>> = {
+export const syncShape: Readonly<Record<string, string | string[]>> = {
   sync: 'key',
   outbox: 'n',
   own: 'at',
@@ -26,7 +26,7 @@ export const syncedDatabase = (name: string, foreign: () => void): DatabaseKind 
       transaction.abort()
       return false
     }
-    for (const [store, keyPath] of Object.entries(shape)) database.createObjectStore(store, { keyPath })
+    for (const [store, keyPath] of Object.entries(syncShape)) database.createObjectStore(store, { keyPath })
     transaction
       .objectStore('sync')
       .put(firstState(logId))
@@ -34,7 +34,7 @@ export const syncedDatabase = (name: string, foreign: () => void): DatabaseKind 
     return true
   },
   assertWhole(database) {
-    for (const store of Object.keys(shape))
+    for (const store of Object.keys(syncShape))
       if (!database.objectStoreNames.contains(store))
         throw new StorageDamagedError(
           say`The synced store '${name}' lacks its object store '${store}': it was damaged, and is left as it is. Export it with its outbox, then deleteEventStore, and it is fetched again.`,

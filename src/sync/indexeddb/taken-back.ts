@@ -1,6 +1,7 @@
 /** What a restored server took back leaves the log for the attic, in the transaction that heals. */
 import { LogInconsistentError } from '../../errors.js'
 import { eventEncoder } from '../../log/encode.js'
+import { deadLetterStore } from '../../log/indexeddb/format.js'
 import { beginOf } from '../../log/indexeddb/queries.js'
 import type { StoredEvent } from '../../log/record/record-text.js'
 import { decodeRecord, encodeRecords, endOf, type CommitRecord } from '../../log/record/record.js'
@@ -71,7 +72,7 @@ async function ownRows(transaction: IDBTransaction, upTo: number): Promise<void>
 
 /** Plain projectors see what comes to these positions now, and those that were healed once more. */
 async function checkpoints(transaction: IDBTransaction, upTo: number): Promise<void> {
-  const [checkpoints, letters] = [transaction.objectStore('checkpoints'), transaction.objectStore('letters')]
+  const [checkpoints, letters] = [transaction.objectStore('checkpoints'), transaction.objectStore(deadLetterStore)]
   const behind = ({ position }: { position: number }) => position > upTo
   const [saved, parked] = await Promise.all([
     requestedAll(checkpoints.getAll()) as Promise<{ position: number }[]>,
