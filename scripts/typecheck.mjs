@@ -39,6 +39,7 @@ function appConfig(exactOptionalPropertyTypes) {
         paths: {
           tidemark: entry('index'),
           'tidemark/memory': entry('memory/index'),
+          'tidemark/server': entry('server/index'),
           'tidemark/testing': entry('testing/index'),
           'tidemark/*': entry('bindings/*'),
         },

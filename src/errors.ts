@@ -44,6 +44,7 @@ export type TidemarkErrorCode =
   | 'storage-unavailable'
   | 'storage-damaged'
   | 'unsupported-format'
+  | 'request-refused'
   | 'closed'
 
 /** What an error has in addition to its message. */

@@ -3,9 +3,9 @@
  * whichever context they are made.
  */
 import { hasCode } from '../errors.js'
+import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import { singleFlight } from '../platform/single-flight.js'
-import type { Signals } from '../platform/signals.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
@@ -35,23 +35,27 @@ export class QueryEngine {
   /** For the runs of queries: those that wait equally long run together. */
   readonly clock: Clock
   readonly #key: string
-  readonly #signals: Signals
   readonly #saw: Saw
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
+  readonly #schedule: Clock['schedule']
   readonly #followed = new Set<Followed>()
   #follower = follower()
   /** The position that readers see, as far as it is known. */
   #position = 0
   #isLost = false
   #stop: (() => void) | undefined
+  /** A hint says that there is something, and no look that began after it found that. */
+  #isHinted = false
+  #isChecking = false
+  #cancelPause: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
+  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw) {
     this.#key = key
     this.#lookout = lookout
-    this.#signals = signals
     this.#saw = saw
     this.clock = inRounds(clock)
+    this.#schedule = (ms, callback) => clock.schedule(ms, callback)
     this.#read = together(lookout.queries)
   }
 
@@ -76,7 +80,10 @@ export class QueryEngine {
     }
   }
 
-  /** Resolves once queries that have subscribers show every commit up to this position that touches them. */
+  /**
+   * Resolves once queries that have subscribers show every commit up to this position that touches them. Rejects if it
+   * cannot be read what is stored.
+   */
   async published(position: number): Promise<void> {
     if (this.#followed.size === 0) return
     if (this.#position < position) await this.#look()
@@ -87,40 +94,68 @@ export class QueryEngine {
 
   #start(): () => void {
     this.#isLost = false
-    const stopListening = this.#signals.listen((hint) => {
+    const stopListening = this.#lookout.listen((hint) => {
       if (hint.kind !== 'committed' || hint.projection !== this.#key) return
       const changes = this.#follower.take(hint)
-      if (changes === 'unknown') return void this.#look()
+      if (changes === 'unknown') return void this.#hinted()
       if (changes === undefined) return
       this.#position = hint.position
       this.#tell({ to: { stamp: hint.to, revision: hint.revision }, changes })
     })
-    const stopLooking = this.#lookout.watch((state) => void this.#see(state))
+    const stopLooking = this.#lookout.watch((state) => void this.#see(state).catch(() => {}))
     return () => {
       stopListening()
       stopLooking()
+      this.#cancelPause?.()
+      this.#cancelPause = undefined
+      this.#isHinted = false
     }
   }
 
-  /** Takes in a look that has just begun. */
-  async #see(state: Promise<StateRow>): Promise<void> {
+  /**
+   * Looks into a hint that says nothing certain. Any script of the origin may send some: a flood of them makes one look
+   * at a time, and one a second once it was seen that they are not true.
+   */
+  async #hinted(): Promise<void> {
+    this.#isHinted = true
+    if (this.#isChecking || this.#cancelPause !== undefined) return
+    this.#isChecking = true
+    while (this.#isHinted && this.#cancelPause === undefined) {
+      this.#isHinted = false
+      // What cannot be read is looked for again by the clock.
+      const isTrue = await this.#look().catch(() => false)
+      if (isTrue || this.#stop === undefined) continue
+      this.#cancelPause = this.#schedule(hintPause, () => {
+        this.#cancelPause = undefined
+        if (this.#isHinted) void this.#hinted()
+      })
+    }
+    this.#isChecking = false
+  }
+
+  /** Takes in a look that has just begun. Resolves with whether it found something new. */
+  async #see(state: Promise<StateRow>): Promise<boolean> {
     const found = this.#follower.look()
     try {
-      this.#found(found, await state)
+      return this.#found(found, await state)
     } catch (error) {
       // Queries that show rows of a deleted store run again, so that they say so.
-      if (this.#isLost || !hasCode(error, 'storage-lost')) return
-      this.#isLost = true
-      this.#tell({ changes: 'unknown' })
+      if (!this.#isLost && hasCode(error, 'storage-lost')) {
+        this.#isLost = true
+        this.#tell({ changes: 'unknown' })
+      }
+      throw error
     }
   }
 
-  #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): void {
+  #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): boolean {
     if (__DEV__) this.#saw?.(state)
     this.#position = state.position
     const to = seenIn(state)
     const changes = found(to)
-    if (changes !== undefined) this.#tell({ to, changes })
+    if (changes === undefined) return false
+    this.#tell({ to, changes })
+    return true
   }
 
   #tell(news: News): void {
@@ -131,8 +166,8 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw): QueryEngine {
+export function engineOf(key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock, saw)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw)))
   return engine
 }

@@ -1,4 +1,5 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
+import { largestNOf } from '../change-rules.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 
 /** Decided again this often in a row, a commit is refused. */
@@ -49,6 +50,11 @@ export class OutboxDraft {
 
   get(n: number): OutboxRow | undefined {
     return this.#rows.get(n)
+  }
+
+  /** A number above all that were ever used. */
+  get nextN(): number {
+    return Math.max(largestNOf(this.#snapshot), ...this.#put.keys()) + 1
   }
 
   put(row: OutboxRow): void {
