@@ -6,6 +6,7 @@ import { hasCode } from '../errors.js'
 import type { Clock } from '../platform/clock.js'
 import { singleFlight } from '../platform/single-flight.js'
 import type { Signals } from '../platform/signals.js'
+import { nextTask } from '../platform/tasks.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
@@ -44,6 +45,8 @@ export class QueryEngine {
   /** The position that readers see, as far as it is known. */
   #position = 0
   #isLost = false
+  /** The stamp of the commit that queries are being notified of. */
+  #committed: string | undefined
   #stop: (() => void) | undefined
 
   constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
@@ -53,6 +56,12 @@ export class QueryEngine {
     this.#saw = saw
     this.clock = inRounds(clock)
     this.#read = together(lookout.queries)
+  }
+
+  /** As {@link ask}, for a live query: what runs because of a commit of this context need not read its rows again. */
+  async askLive(asked: readonly TableQuery[]): Promise<Answers> {
+    const stamp = this.#committed
+    return (stamp === undefined ? undefined : this.#lookout.recent.answer(asked, stamp)) ?? this.ask(asked)
   }
 
   /** Reads what is asked in one turn in one transaction. */
@@ -93,10 +102,19 @@ export class QueryEngine {
       if (changes === 'unknown') return void this.#look()
       if (changes === undefined) return
       this.#position = hint.position
+      this.#committed = hint.to
       this.#tell({ to: { stamp: hint.to, revision: hint.revision }, changes })
+      // What begins later reads what is stored then.
+      void nextTask().then(() => {
+        if (this.#committed !== hint.to) return
+        this.#committed = undefined
+        this.#lookout.recent.forget()
+      })
     })
+    this.#lookout.recent.readers += 1
     const stopLooking = this.#lookout.watch((state) => void this.#see(state))
     return () => {
+      this.#lookout.recent.readers -= 1
       stopListening()
       stopLooking()
     }

@@ -9,7 +9,7 @@ import { systemClock, type Clock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
-import type { Query, ReadModelStorage } from '../read-model/storage.js'
+import type { ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { engineOf, type QueryEngine } from './engine.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
@@ -162,18 +162,21 @@ function view<T extends Tables>(tables: T, key: string, storage: ReadModelStorag
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
+  const asking =
+    (ask: QueryEngine['ask']): QueryPorts['ask'] =>
+    async (table, query) => {
+      if (closed) throw closedError()
+      const { values, state } = await ask([{ table, query }])
+      return { value: values[0], state }
+    }
   const ports: QueryPorts = {
     engine,
-    async ask(table: string, query: Query) {
-      if (closed) throw closedError()
-      const { values, state } = await engine.ask([{ table, query }])
-      return { value: values[0], state }
-    },
+    ask: asking((asked) => engine.askLive(asked)),
     end: () => (closed ? closedError() : undefined),
     onEnd: watching.add,
   }
   return {
-    ask: ports.ask,
+    ask: asking((asked) => engine.ask(asked)),
     make: (query, rested) =>
       liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, engine.clock),
     position: async () => (await storage.state()).position,

@@ -105,4 +105,28 @@ export default [
     tests: ['test/contract/list.node.test.ts'],
     breaks: 'rows of another log are listed with their position',
   },
+  {
+    id: 'RC1',
+    file: 'src/read-model/recent-commit.ts',
+    find: 'if (rows <= mostRows) this.#last = { change, moved }',
+    replace: 'this.#last ??= { change, moved }',
+    tests: ['test/unit/reading/recent-commit.test.ts'],
+    breaks: 'large commits are copied for readers',
+  },
+  {
+    id: 'RC2',
+    file: 'src/read-model/recent-commit.ts',
+    find: 'if (this.readers === 0 || change.from.rebuild !== undefined) return',
+    replace: 'if (this.readers === 0) return',
+    tests: ['test/unit/reading/recent-commit.test.ts', 'test/unit/reading/live-model.test.ts'],
+    breaks: 'the rows of a rebuild count as those that readers see',
+  },
+  {
+    id: 'RC3',
+    file: 'src/reading/engine.ts',
+    find: 'this.#lookout.recent.forget()',
+    replace: '',
+    tests: ['test/unit/reading/recent-commit.test.ts'],
+    breaks: 'a query that begins later shows an old commit',
+  },
 ]
