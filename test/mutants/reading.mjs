@@ -115,14 +115,6 @@ export default [
   },
   {
     id: 'RC2',
-    file: 'src/read-model/recent-commit.ts',
-    find: 'if (this.readers === 0 || change.from.rebuild !== undefined) return',
-    replace: 'if (this.readers === 0) return',
-    tests: ['test/unit/reading/recent-commit.test.ts', 'test/unit/reading/live-model.test.ts'],
-    breaks: 'the rows of a rebuild count as those that readers see',
-  },
-  {
-    id: 'RC3',
     file: 'src/reading/engine.ts',
     find: 'this.#lookout.recent.forget()',
     replace: '',
