@@ -10,7 +10,9 @@ const ts = createRequire(import.meta.url)('typescript54')
 const entries = {
   tidemark: 'index',
   'tidemark/memory': 'memory/index',
+  'tidemark/server': 'server/index',
   'tidemark/testing': 'testing/index',
+  'tidemark/file': 'file/index',
   'tidemark/react': 'bindings/react',
   'tidemark/vue': 'bindings/vue',
   'tidemark/svelte': 'bindings/svelte',

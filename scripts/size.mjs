@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const entries = {
   tidemark: 'src/index.ts',
   'tidemark/memory': 'src/memory/index.ts',
+  'tidemark/server': 'src/server/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
   'tidemark/vue': 'src/bindings/vue.ts',
@@ -66,6 +67,13 @@ export const budgets = [
     budget: kib(16.2),
     without: [...projection, ...commands, 'node_modules/'],
     but: modelsInMemory,
+  },
+  {
+    title: 'everything of tidemark/server',
+    entry: 'tidemark/server',
+    names: '*',
+    budget: kib(8),
+    without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
   },
   { title: 'everything of tidemark/testing', entry: 'tidemark/testing', names: '*', budget: kib(55.8) },
   {

@@ -39,7 +39,9 @@ function appConfig(exactOptionalPropertyTypes) {
         paths: {
           tidemark: entry('index'),
           'tidemark/memory': entry('memory/index'),
+          'tidemark/server': entry('server/index'),
           'tidemark/testing': entry('testing/index'),
+          'tidemark/file': entry('file/index'),
           'tidemark/*': entry('bindings/*'),
         },
       },

@@ -44,6 +44,8 @@ export type TidemarkErrorCode =
   | 'storage-unavailable'
   | 'storage-damaged'
   | 'unsupported-format'
+  | 'log-file-in-use'
+  | 'request-refused'
   | 'closed'
 
 /** What an error has in addition to its message. */

@@ -1,5 +1,6 @@
 /** Something that is opened at its first use, and again after a failure. */
-import { hasCode, TidemarkError } from '../errors.js'
+import { ClosedError, hasCode, TidemarkError } from '../errors.js'
+import { say } from '../messages.js'
 import { pauseBefore } from '../platform/backoff.js'
 import type { Clock } from '../platform/clock.js'
 import { optional } from '../platform/promises.js'
@@ -28,7 +29,7 @@ export interface Attempts<T extends object> {
   use(): Promise<T>
   /** A subscription: does not disturb the pause after a failure, nor repeat what cannot succeed. */
   want(): void
-  /** No try follows any more. Resolves with what the last one opened, if it did. */
+  /** No try follows any more: calls reject. Resolves with what the last one opened, if it did. */
   end(): Promise<T | undefined>
 }
 
@@ -118,6 +119,8 @@ export function attempts<T extends object>(hooks: AttemptHooks, open: () => Prom
     isUnderWay: () => underWay !== undefined,
     use() {
       if (value !== undefined) return Promise.resolve(value)
+      // What a try opened now would never be closed.
+      if (isEnded && underWay === undefined) return Promise.reject(new ClosedError(say`The former store of the app`))
       const trying = underWay ?? attempt()
       isHeard = true
       return trying

@@ -3,8 +3,7 @@
 import { useState, useSyncExternalStore } from 'react'
 import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
-import type { StatusStore } from '../running/status.js'
-import { assertLive, show, type Live, type QuerySource } from './shown.js'
+import { assertLive, show, statusOf, type Live, type QuerySource, type StatusSource } from './shown.js'
 
 /**
  * What a live query shows, and a new render whenever that changes. Without a query (`null`, `undefined` or `false`) the
@@ -122,9 +121,9 @@ function notHere(): never {
  * @example
  * const { phase, behind } = useStatus(projection)
  */
-export function useStatus<S>(from: StatusStore<S> | { readonly status: StatusStore<S> }): S {
-  const status = 'status' in from ? from.status : from
+export function useStatus<S>(from: StatusSource<S>): S {
+  const status = statusOf(from)
   return useSyncExternalStore(status.subscribe, status.getSnapshot, status.getServerSnapshot)
 }
 
-export type { Live, QuerySource } from './shown.js'
+export type { Live, QuerySource, StatusSource } from './shown.js'

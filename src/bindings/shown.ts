@@ -2,6 +2,7 @@
 import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
+import type { StatusStore } from '../running/status.js'
 
 /**
  * What a binding shows: the snapshot of a live query, or `'off'` if it was given none (`null`, `undefined` or `false`).
@@ -18,6 +19,12 @@ export type Live<V> =
 
 /** A query, or none: `id && shop.baskets.lines.liveRow(id)`. */
 export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
+
+/** What has a status (an app, a model, a running projection), or the status itself. */
+export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
+
+/** Its status. */
+export const statusOf = <S>(from: StatusSource<S>): StatusStore<S> => ('status' in from ? from.status : from)
 
 /** A query as a binding follows it, or none. */
 export interface Shown<V> {
@@ -59,16 +66,21 @@ export function show<V>(source: QuerySource<V>, former?: Shown<V>): Shown<V> {
   if (__DEV__) assertLive(source)
   const last = former?.getSnapshot()
   let kept = last?.status === 'ready' ? staleOf(last) : undefined
-  let origin = former?.origin()
+  /** The former query, while its answer is shown. */
+  let origin = kept && former?.origin()
   return {
     source,
-    origin: () => (kept ? origin : source),
+    origin: () => origin ?? source,
     subscribe: source.subscribe,
     getSnapshot() {
       const snapshot = source.getSnapshot()
+      // As it is now, and not as it was: it may have become that of another user, while nothing followed this.
+      const now = origin?.getSnapshot()
+      if (snapshot.status === 'loading' && now?.status === 'ready')
+        return now.data === kept?.data ? kept : (kept = staleOf(now))
       // For good: after a change of user, queries are loading again, and nothing of the former user may be shown.
-      if (snapshot.status !== 'loading' || origin?.getSnapshot().status === 'loading') kept = origin = undefined
-      return kept ?? snapshot
+      kept = origin = undefined
+      return snapshot
     },
     getServerSnapshot: source.getServerSnapshot,
   }

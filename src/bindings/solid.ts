@@ -12,7 +12,7 @@ import {
 import { createStore, reconcile } from 'solid-js/store'
 import { isServer } from 'solid-js/web'
 import type { StatusStore } from '../running/status.js'
-import { show, type Live, type QuerySource, type Shown } from './shown.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
 
 /** How the rows of an answer are told apart. */
 export interface LiveQueryOptions {
@@ -63,13 +63,10 @@ export function createLiveQuery<V>(
 export function createStatus<S>(from: StatusSource<S> | Accessor<StatusSource<S>>): Accessor<S> {
   const current = createMemo(() => {
     const given = typeof from === 'function' ? from() : from
-    return 'status' in given ? given.status : given
+    return statusOf(given)
   })
   return follow(current)
 }
-
-/** What has a status, or the status itself. */
-export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
 
 function follow<S>(current: Accessor<StatusStore<S>>): Accessor<S> {
   // On a server, and until the first render over a server's HTML is done.
@@ -95,10 +92,13 @@ function follow<S>(current: Accessor<StatusStore<S>>): Accessor<S> {
   return snapshot
 }
 
-/** A store writes to what it holds, and others read the same rows. */
-function copied(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(copied)
-  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copied(each)])) : value
+/** A store writes to what it holds, and others read the same rows. An object that holds itself is left out there. */
+function copied(value: unknown, within: readonly unknown[] = []): unknown {
+  if (within.includes(value)) return undefined
+  const inside = [...within, value]
+  const each = (part: unknown) => copied(part, inside)
+  if (Array.isArray(value)) return value.map(each)
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, part]) => [name, each(part)])) : value
 }
 
 /** What a store makes reactive, and writes to; dates, maps, sets and bytes stay what they are. */
@@ -108,4 +108,4 @@ function isPlain(value: unknown): value is object {
   return prototype === null || prototype === Object.prototype
 }
 
-export type { Live, QuerySource } from './shown.js'
+export type { Live, QuerySource, StatusSource } from './shown.js'

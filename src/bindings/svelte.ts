@@ -2,7 +2,7 @@
 import { createSubscriber } from 'svelte/reactivity'
 import type { Readable } from 'svelte/store'
 import type { StatusStore } from '../running/status.js'
-import { show, type Live, type QuerySource, type Shown } from './shown.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
 
 /** A live query as reactive properties: an effect or a template that reads one of them follows the query. */
 export interface LiveState<V> {
@@ -85,13 +85,10 @@ export function status<S>(from: StatusSource<S> | (() => StatusSource<S>)): { re
   return {
     get current() {
       const given = typeof from === 'function' ? from() : from
-      return read('status' in given ? given.status : given)
+      return read(statusOf(given))
     },
   }
 }
-
-/** What has a status, or the status itself. */
-export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S> }
 
 /** Returns the value now, and lets the effect that asked run again when it is another one. */
 function follower<S>(): (from: StatusStore<S>) => S {
@@ -123,4 +120,4 @@ function onServer(): boolean {
   return typeof document === 'undefined'
 }
 
-export type { Live, QuerySource } from './shown.js'
+export type { Live, QuerySource, StatusSource } from './shown.js'

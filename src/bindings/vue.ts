@@ -14,7 +14,7 @@ import {
   type MaybeRefOrGetter,
 } from 'vue'
 import type { StatusStore } from '../running/status.js'
-import { show, type Live, type QuerySource, type Shown } from './shown.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
 
 /** A live query as refs. They are shallow: rows stay the objects that the query returned. */
 export interface LiveRefs<V> {
@@ -69,12 +69,10 @@ export function useLiveQuery<V>(query: MaybeRefOrGetter<QuerySource<V>>): LiveRe
  * @example
  * const status = useStatus(shop) // status.value.phase
  */
-export function useStatus<S>(
-  from: MaybeRefOrGetter<StatusStore<S> | { readonly status: StatusStore<S> }>,
-): ComputedRef<S> {
+export function useStatus<S>(from: MaybeRefOrGetter<StatusSource<S>>): ComputedRef<S> {
   const current = computed(() => {
     const given = toValue(from)
-    return 'status' in given ? given.status : given
+    return statusOf(given)
   })
   return follow(current).snapshot
 }
@@ -111,4 +109,4 @@ function follow<S>(current: ComputedRef<StatusStore<S>>): { snapshot: ComputedRe
   return { snapshot, quiet: () => quiet }
 }
 
-export type { Live, QuerySource } from './shown.js'
+export type { Live, QuerySource, StatusSource } from './shown.js'

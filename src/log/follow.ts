@@ -5,7 +5,7 @@ import { pauseBefore } from '../platform/backoff.js'
 import { sleep, type Clock } from '../platform/clock.js'
 import type { FollowOptions } from './event-store.js'
 import type { HeadWatch } from './head-watch.js'
-import { EventIterator } from './iterate.js'
+import { EventIterator, left } from './iterate.js'
 import { iterated, type CollectedPage, type EventPages, type ReadPage } from './pages.js'
 import { RecordsAhead } from './records-ahead.js'
 
@@ -19,9 +19,6 @@ export interface FollowPorts {
 
 /** Before a page that failed is read again, ms; twice as long after each failure. */
 const pauses = { delay: 1_000, maxDelay: 30_000 }
-
-/** Ends the loop without an error. */
-const left = Symbol()
 
 /** The loop may be left also while it waits. */
 class Following<E extends EventShape> extends EventIterator<RecordedEvent<E>> {

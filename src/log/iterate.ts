@@ -1,5 +1,8 @@
 /** Iterating over events that come in pages. */
 
+/** The reason of an abort that ends the loop without an error. */
+export const left = Symbol()
+
 /**
  * One promise for each event, where a generator takes three: that is four microseconds an event in Firefox, as much as
  * reading it. Like a generator it goes through its pages once, serves calls that do not wait for each other in order,
@@ -42,7 +45,8 @@ export class EventIterator<T> implements AsyncIterableIterator<T, undefined> {
   async #afterPage(): Promise<IteratorResult<T, undefined>> {
     if (this.#ended) return { done: true, value: undefined }
     if (this.#signal?.aborted === true) {
-      await this.#end()
+      const end = await this.#end()
+      if (this.#signal.reason === left) return end
       throw this.#signal.reason
     }
     while (this.#next >= this.#page.length) {

@@ -3,12 +3,13 @@
  * whichever context they are made.
  */
 import { hasCode } from '../errors.js'
+import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import { singleFlight } from '../platform/single-flight.js'
-import type { Signals } from '../platform/signals.js'
 import { nextTask } from '../platform/tasks.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
+import type { RecentCommit } from '../read-model/recent-commit.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
 import type { StateRow } from '../read-model/state.js'
 import type { Answers, TableQuery } from '../read-model/storage.js'
@@ -36,10 +37,12 @@ export class QueryEngine {
   /** For the runs of queries: those that wait equally long run together. */
   readonly clock: Clock
   readonly #key: string
-  readonly #signals: Signals
   readonly #saw: Saw
+  /** The rows of this context's last commit, if nothing is laid over them. */
+  readonly #recent: RecentCommit | undefined
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
+  readonly #schedule: Clock['schedule']
   readonly #followed = new Set<Followed>()
   #follower = follower()
   /** The position that readers see, as far as it is known. */
@@ -48,20 +51,25 @@ export class QueryEngine {
   /** The stamp of the commit that queries are being notified of. */
   #committed: string | undefined
   #stop: (() => void) | undefined
+  /** A hint says that there is something, and no look that began after it found that. */
+  #isHinted = false
+  #isChecking = false
+  #cancelPause: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
+  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw, recent: RecentCommit | undefined) {
+    this.#recent = recent
     this.#key = key
     this.#lookout = lookout
-    this.#signals = signals
     this.#saw = saw
     this.clock = inRounds(clock)
+    this.#schedule = (ms, callback) => clock.schedule(ms, callback)
     this.#read = together(lookout.queries)
   }
 
   /** As {@link ask}, for a live query: what runs because of a commit of this context need not read its rows again. */
   async askLive(asked: readonly TableQuery[]): Promise<Answers> {
     const stamp = this.#committed
-    return (stamp === undefined ? undefined : this.#lookout.recent.answer(asked, stamp)) ?? this.ask(asked)
+    return (stamp === undefined ? undefined : this.#recent?.answer(asked, stamp)) ?? this.ask(asked)
   }
 
   /** Reads what is asked in one turn in one transaction. */
@@ -85,7 +93,10 @@ export class QueryEngine {
     }
   }
 
-  /** Resolves once queries that have subscribers show every commit up to this position that touches them. */
+  /**
+   * Resolves once queries that have subscribers show every commit up to this position that touches them. Rejects if it
+   * cannot be read what is stored.
+   */
   async published(position: number): Promise<void> {
     if (this.#followed.size === 0) return
     if (this.#position < position) await this.#look()
@@ -96,10 +107,10 @@ export class QueryEngine {
 
   #start(): () => void {
     this.#isLost = false
-    const stopListening = this.#signals.listen((hint) => {
+    const stopListening = this.#lookout.listen((hint) => {
       if (hint.kind !== 'committed' || hint.projection !== this.#key) return
       const changes = this.#follower.take(hint)
-      if (changes === 'unknown') return void this.#look()
+      if (changes === 'unknown') return void this.#hinted()
       if (changes === undefined) return
       this.#position = hint.position
       this.#committed = hint.to
@@ -108,37 +119,65 @@ export class QueryEngine {
       void nextTask().then(() => {
         if (this.#committed !== hint.to) return
         this.#committed = undefined
-        this.#lookout.recent.forget()
+        this.#recent?.forget()
       })
     })
-    this.#lookout.recent.readers += 1
-    const stopLooking = this.#lookout.watch((state) => void this.#see(state))
+    if (this.#recent !== undefined) this.#recent.readers += 1
+    const stopLooking = this.#lookout.watch((state) => void this.#see(state).catch(() => {}))
     return () => {
-      this.#lookout.recent.readers -= 1
+      if (this.#recent !== undefined) this.#recent.readers -= 1
       stopListening()
       stopLooking()
+      this.#cancelPause?.()
+      this.#cancelPause = undefined
+      this.#isHinted = false
     }
   }
 
-  /** Takes in a look that has just begun. */
-  async #see(state: Promise<StateRow>): Promise<void> {
+  /**
+   * Looks into a hint that says nothing certain. Any script of the origin may send some: a flood of them makes one look
+   * at a time, and one a second once it was seen that they are not true.
+   */
+  async #hinted(): Promise<void> {
+    this.#isHinted = true
+    if (this.#isChecking || this.#cancelPause !== undefined) return
+    this.#isChecking = true
+    while (this.#isHinted && this.#cancelPause === undefined) {
+      this.#isHinted = false
+      // What cannot be read is looked for again by the clock.
+      const isTrue = await this.#look().catch(() => false)
+      if (isTrue || this.#stop === undefined) continue
+      this.#cancelPause = this.#schedule(hintPause, () => {
+        this.#cancelPause = undefined
+        if (this.#isHinted) void this.#hinted()
+      })
+    }
+    this.#isChecking = false
+  }
+
+  /** Takes in a look that has just begun. Resolves with whether it found something new. */
+  async #see(state: Promise<StateRow>): Promise<boolean> {
     const found = this.#follower.look()
     try {
-      this.#found(found, await state)
+      return this.#found(found, await state)
     } catch (error) {
       // Queries that show rows of a deleted store run again, so that they say so.
-      if (this.#isLost || !hasCode(error, 'storage-lost')) return
-      this.#isLost = true
-      this.#tell({ changes: 'unknown' })
+      if (!this.#isLost && hasCode(error, 'storage-lost')) {
+        this.#isLost = true
+        this.#tell({ changes: 'unknown' })
+      }
+      throw error
     }
   }
 
-  #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): void {
+  #found(found: (seen: Seen) => 'unknown' | undefined, state: StateRow): boolean {
     if (__DEV__) this.#saw?.(state)
     this.#position = state.position
     const to = seenIn(state)
     const changes = found(to)
-    if (changes !== undefined) this.#tell({ to, changes })
+    if (changes === undefined) return false
+    this.#tell({ to, changes })
+    return true
   }
 
   #tell(news: News): void {
@@ -149,8 +188,14 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw): QueryEngine {
+export function engineOf(
+  key: string,
+  lookout: ModelLookout,
+  clock: Clock,
+  saw: Saw,
+  recent: RecentCommit | undefined,
+): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock, saw)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw, recent)))
   return engine
 }

@@ -6,6 +6,7 @@ export interface LoggedEvent {
   readonly position: number
   readonly id: string
   readonly stream: string
+  readonly type: string
   readonly version: number
   /** The whole event as it is pulled, one line of JSON without the line feed. */
   readonly line: string
@@ -22,6 +23,8 @@ export interface LoggedCommit {
 
 /** The log while something is decided: no other decision is made meanwhile. */
 export interface LogDecision {
+  /** That of {@link LogStore.identity} while this is decided: a request that was made under another one is not looked at. */
+  readonly epoch: string
   readonly head: number
   /** The chain of the head. */
   readonly chain: string

@@ -1,6 +1,5 @@
 /** What a synced store keeps next to its log: its rows, and what they mean. */
 import type { EventFilter } from '../log/event-store.js'
-import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
 
 /** Where a device is in the log of the server: what the last cursor line said. */
@@ -34,6 +33,17 @@ export interface SyncState {
   readonly adopting?: { readonly log: string; readonly upTo: number }
 }
 
+/** What an append's condition was decided on. */
+export interface OutboxCondition {
+  readonly failIfEventsMatch: EventFilter
+  /** The id of the confirmed event up to which this device has looked itself; `null`: the log was empty. */
+  readonly after: string | null
+  /** The position of that event: the confirmed head at the time. 0 for `null`. */
+  readonly at: number
+  /** Own pending events that match. */
+  readonly except: readonly string[]
+}
+
 /** A commit of this device that is not in the log, by `n`: pending, or refused. */
 export interface OutboxRow {
   /** Its place: the order in the outbox. Goes nowhere else. Healed commits have numbers below zero. */
@@ -44,11 +54,7 @@ export interface OutboxRow {
   readonly events: readonly EventText[]
   /** By stream: the id of its last event as decided on, own pending ones included; `null`: no such stream. */
   readonly expect: readonly (readonly [stream: string, id: string | null])[]
-  readonly condition?: {
-    readonly failIfEventsMatch: EventFilter
-    readonly after: string | null
-    readonly except: readonly string[]
-  }
+  readonly condition?: OutboxCondition
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
   readonly command?: { readonly name: string; readonly args: string }
@@ -62,11 +68,13 @@ export interface OutboxRow {
   readonly undecided?: { readonly code: 'conflict' | 'blocked'; readonly message: string }
   /** The event that the server lacks. */
   readonly behind?: string
-  /** The app does not want it any more, and the server may have it. */
+  /** The app does not want it any more, and the server may have it: no view shows it. */
   readonly cancel?: true
+  /** `retry()` of a commit that is `behind`: it is cancelled at the server first, then sent with these ids. */
+  readonly renew?: readonly string[]
   /** It was confirmed before the server was restored. */
   readonly healed?: true
-  /** By identity: where it was. */
+  /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
   readonly refused?: { readonly code: string; readonly message: string }
@@ -91,8 +99,24 @@ export interface SyncSnapshot {
   readonly outbox: readonly OutboxRow[]
 }
 
-/** A pulled page as it is stored: as it came, with the beginnings of its commits. */
-export type PulledEvents = Pick<PreparedAppend, 'events'> & { readonly starts: ReadonlySet<number> }
+/** What became of a commit that left the outbox. `position`: of its first event. */
+export interface EndedCommit {
+  readonly name: string
+  readonly status: 'confirmed' | 'discarded'
+  readonly position?: number
+}
+
+/** A pulled page as it is stored: as it came. Its positions follow each other. */
+export interface PulledEvents {
+  /** The position of the first event on the wire. */
+  readonly at: number
+  /** Their ids were given. */
+  readonly events: readonly EventText[]
+  /** The versions on the wire, by index in `events`. */
+  readonly versions: readonly number[]
+  /** Indexes in `events` at which a commit begins. The first is one of them. */
+  readonly starts: ReadonlySet<number>
+}
 
 /** What one transaction changes. */
 export interface SyncChange {
@@ -100,9 +124,21 @@ export interface SyncChange {
   readonly state: SyncState
   readonly put?: readonly OutboxRow[]
   readonly remove?: readonly number[]
+  /** Behind all rows that are there, in any order. */
   readonly own?: readonly OwnRow[]
-  /** Goes to the end of the log, which is at the cursor before. */
+  /** Goes to the end of the log. Not in a change that takes back. */
   readonly pulled?: PulledEvents
-  /** Healing: records behind this position go to the attic, with `own` rows, and the log gets `state.identity`. */
+  /**
+   * Healing: records behind this position, where a commit ends, go to the attic. The rows of `own` behind it are
+   * removed, and the log gets `state.identity`.
+   */
   readonly takeBack?: { readonly upTo: number }
+  /** Commits that leave the outbox for good, for those who wait for them in this context. */
+  readonly ended?: readonly EndedCommit[]
 }
+
+/**
+ * What is to be changed, as a pure function of what is stored. Called before the transaction or in it, again if
+ * commits were appended meanwhile. `undefined`: nothing.
+ */
+export type SyncRule = (snapshot: SyncSnapshot) => SyncChange | undefined

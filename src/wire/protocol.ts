@@ -6,6 +6,12 @@ export const protocolVersion = 1
 /** Request and response headers. Names of headers do not depend on their case. */
 export const headers = { version: 'Tidemark-Sync', log: 'Tidemark-Log', author: 'Tidemark-Author' } as const
 
+/** An author as a header carries it: percent-encoded, since headers take few characters. */
+export const authorHeader = (author: string): string => encodeURIComponent(author)
+
+/** Log and epoch as a header carries them. */
+export const logHeader = (log: string, epoch: string): string => `${log}/${epoch}`
+
 /** Of a body of events, one line each. */
 export const linesType = 'application/x-ndjson'
 
@@ -30,6 +36,15 @@ export const leastLimits: SyncLimits = {
   commitBytes: 1_048_576,
   pushBytes: 4_194_304,
 }
+
+/** How deep the data of an event may be nested; the value itself is at depth 1. */
+export const maxDepth = 100
+
+/** The most entries of each of `expect`, `requires`, `condition.except`, `condition.failIfEventsMatch.types` and `cancel`. */
+export const maxEntries = 1000
+
+/** How far behind the head `condition.after` may be; one that is further back is `behind`. */
+export const conditionReach = 10_000
 
 /** `GET /info`. */
 export interface LogInfo {
@@ -107,6 +122,7 @@ export type FinalVerdict =
   | { readonly refused: { readonly code: string; readonly message: string } }
   | { readonly blocked: string }
 
+/** What becomes of a commit: final, or stored, or not decided yet because the log lacks the event of that id. */
 export type Verdict = FinalVerdict | { readonly accepted: number } | { readonly behind: string }
 
 /** What became of a commit, which is named by the id of its first event. */
@@ -126,8 +142,28 @@ export interface CursorLine {
   readonly chain: string
 }
 
-/** The body of an answer with a status of 400 and above. */
+/** What is wrong with a request as a whole. docs/protocol.md has the status and the meaning of each. */
+export type ProblemCode =
+  | 'bad-request'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'wrong-method'
+  | 'diverged'
+  | 'other-epoch'
+  | 'other-log'
+  | 'other-author'
+  | 'moved'
+  | 'before-first'
+  | 'too-large'
+  | 'wrong-type'
+  | 'invalid-push'
+  | 'newer-protocol'
+  | 'too-many'
+  | 'unavailable'
+
+/** The body of an answer with a status of 400 and above. A server may have codes of its own. */
 export interface WireProblem {
-  readonly code: string
+  readonly code: ProblemCode | (string & {})
   readonly message: string
 }

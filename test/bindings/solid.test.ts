@@ -49,3 +49,17 @@ test.for([
   expect(query.subscribers).toBe(0)
   at.remove()
 })
+
+test('rows that hold themselves are shown, without the cycle', async () => {
+  const row: Row & { self?: unknown; parts?: unknown[] } = { id: 1, text: 'round' }
+  row.self = row
+  row.parts = [{ of: row }]
+  const query = fakeQuery<readonly Row[]>()
+  const at = container()
+  const unmount = client.listAt(at, { source: query })
+  query.answer([row, { id: 2, text: 'flat' }])
+  await driver.flush()
+  expect([...at.querySelectorAll('li')].map((li) => li.textContent)).toEqual(['round', 'flat'])
+  unmount()
+  at.remove()
+})

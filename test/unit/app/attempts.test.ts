@@ -101,3 +101,18 @@ test('the end resolves with what was opened, also by the try under way, and noth
   expect(unheard).toEqual([])
   expect(clock.pending + time.pending).toBe(0)
 })
+
+test('a call after the end is refused, and opens nothing that is never closed', async () => {
+  const { tries, attempts } = harness()
+  expect(await attempts.end()).toBeUndefined()
+  await expect(attempts.use()).rejects.toMatchObject({ code: 'closed', outcome: 'not-written' })
+  expect(tries).toHaveLength(0)
+  const { tries: others, attempts: other } = harness()
+  other.want()
+  const [end, call] = [other.end(), other.use()]
+  others[0]?.reject(new Error('busy'))
+  await expect(call).rejects.toThrow('busy')
+  await end
+  await expect(other.use()).rejects.toMatchObject({ code: 'closed' })
+  expect(others).toHaveLength(1)
+})

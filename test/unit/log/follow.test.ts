@@ -28,8 +28,10 @@ function logOf(initial = 0) {
   }
   const closing = new AbortController()
   const found: number[] = []
-  const loop = (options: { after?: number; signal?: AbortSignal } = {}) => {
-    const iterator = follow(readPage, options, { clock, watch, closing: closing.signal })
+  const open = (options: { after?: number; signal?: AbortSignal } = {}) =>
+    follow(readPage, options, { clock, watch, closing: closing.signal })
+  const loop = (options?: { after?: number; signal?: AbortSignal }) => {
+    const iterator = open(options)
     const ended = (async () => {
       for await (const { position } of iterator) found.push(position)
       return 'left'
@@ -37,7 +39,7 @@ function logOf(initial = 0) {
     ended.catch(() => {})
     return { iterator, ended }
   }
-  return { clock, log, watch, closing, found, loop }
+  return { clock, log, watch, closing, found, open, loop }
 }
 
 test('what is there comes first, then what a notification tells of, at once', async () => {
@@ -130,6 +132,20 @@ test.each(['while it waits', 'while it catches up', 'before the first step', 'af
     expect(await iterator.next()).toEqual({ done: true, value: undefined })
   },
 )
+
+test('steps that return overtakes end without an error, whenever it comes', async () => {
+  const { open, clock } = logOf(3)
+  let values = 0
+  for (let turns = 0; turns < 20; turns += 1) {
+    const iterator = open()
+    const steps = [iterator.next(), iterator.next(), iterator.next()]
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+    steps.push(iterator.return?.() as (typeof steps)[0], iterator.next())
+    for (const { done } of await Promise.all(steps)) values += done === true ? 0 : 1
+  }
+  expect(values).toBeGreaterThan(0)
+  expect(clock.pending).toBe(0)
+})
 
 test('closing the store rejects with what it says, at once', async () => {
   const { clock, closing, loop } = logOf()

@@ -62,7 +62,8 @@ async function opened(rows: number) {
     await projection.stop()
     await store.close()
   }
-  return { clock, store, projection, view, put, show, told, transactions, close }
+  const published = (until: number) => watch.published(until)
+  return { clock, store, projection, view, put, show, told, transactions, published, close }
 }
 
 test('of 500 rows on screen one changes: an append and a commit that says what it stored, and one snapshot', async () => {
@@ -264,5 +265,50 @@ test.for([
   await (isHeard ? store : leading).append('s', events.Put({ id: 1, rank: 7 }))
   await followed.advance(within)
   expect(isLeading()).toBe(true)
+  await close()
+})
+
+test('a flood of made-up hints makes one look a second, and hides no commit for longer than that', async () => {
+  const { clock, store, projection, view, show, transactions, close } = await opened(10)
+  const live = view.rows.liveRow(3)
+  await show([live])
+  const { signals } = storeInternals(store)
+  const post = signals.post.bind(signals)
+  const hint = () =>
+    post({ kind: 'committed', projection: 'ranks@1', position: 9, revision: 9, from: '', to: '', changes: 'unknown' })
+  for (let hints = 0; hints < 50; hints += 1) {
+    hint()
+    await clock.advance(0)
+  }
+  await vi.waitFor(() => expect(transactions).toHaveBeenCalledTimes(1))
+  hint()
+  for (let turn = 0; turn < 50; turn += 1) await clock.advance(0)
+  expect(transactions).toHaveBeenCalledTimes(1)
+  // A commit of which only a hint without contents arrives, as of one by an older build.
+  vi.spyOn(signals, 'post').mockImplementation((each) => each.kind === 'head' && post(each))
+  const { position } = await store.append('s', events.Put({ id: 3, rank: 1 }))
+  await projection.caughtUp(position)
+  hint()
+  await clock.advance(0)
+  expect(live.getSnapshot()).toMatchObject({ data: { rank: 0 } })
+  await clock.advance(1_000)
+  expect(live.getSnapshot()).toMatchObject({ data: { rank: 1 } })
+  await close()
+})
+
+test('what cannot be read whether it is published is an error, not a yes', async () => {
+  const { store, projection, view, show, published, close } = await opened(10)
+  await show([view.rows.liveRow(3)])
+  const { signals } = storeInternals(store)
+  const post = signals.post.bind(signals)
+  vi.spyOn(signals, 'post').mockImplementation((each) => each.kind === 'head' && post(each))
+  const { position } = await store.append('s', events.Put({ id: 3, rank: 1 }))
+  await projection.caughtUp(position)
+  const get = vi.spyOn(IDBObjectStore.prototype, 'get').mockImplementation(() => {
+    throw new DOMException('no', 'DataError')
+  })
+  await expect(published(position)).rejects.toMatchObject({ code: 'storage-failed' })
+  get.mockRestore()
+  await published(position)
   await close()
 })

@@ -1,0 +1,37 @@
+/** Which other origins may use the server from a browser. */
+import { headers } from '../wire/protocol.js'
+
+/** A list of origins, which may send cookies; `'*'`: all of them, without cookies. */
+export type Origins = readonly string[] | '*'
+
+/** The headers of a response that let the page which asked read it. */
+export function corsHeaders(request: Request, origins: Origins): Record<string, string> {
+  const exposed = { 'Access-Control-Expose-Headers': [...Object.values(headers), 'Retry-After'].join(', ') }
+  if (origins === '*') return { 'Access-Control-Allow-Origin': '*', ...exposed }
+  if (origins.length === 0) return {}
+  const origin = request.headers.get('Origin')
+  if (origin === null || !origins.includes(origin)) return { Vary: 'Origin' }
+  return {
+    'Access-Control-Allow-Origin': origin,
+    'Access-Control-Allow-Credentials': 'true',
+    ...exposed,
+    Vary: 'Origin',
+  }
+}
+
+/** The response to `OPTIONS`, which a browser sends before a request to another origin. */
+export function preflight(request: Request, origins: Origins): Response {
+  const allowed = corsHeaders(request, origins)
+  if (allowed['Access-Control-Allow-Origin'] === undefined) return new Response(null, { status: 204, headers: allowed })
+  return new Response(null, {
+    status: 204,
+    headers: {
+      ...allowed,
+      'Access-Control-Allow-Methods': 'GET, POST',
+      // Those of the app too, such as Authorization.
+      'Access-Control-Allow-Headers': request.headers.get('Access-Control-Request-Headers') ?? '',
+      // So that preflights are rare. Browsers take less.
+      'Access-Control-Max-Age': '86400',
+    },
+  })
+}

@@ -1,0 +1,90 @@
+/** What becomes of a pushed commit. Pure: docs/protocol.md has these rules in words. */
+import { isSameJson } from '../events/json.js'
+import { say } from '../messages.js'
+import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from '../wire/protocol.js'
+import type { CheckedCommit, CheckedEvent, Refusal } from './check-push.js'
+import type { LoggedEvent } from './log-store.js'
+
+/** What the log says about the ids and streams of a push. */
+export interface Known {
+  /** The position of the last event. */
+  readonly head: number
+  /** Events in the log, by id. */
+  readonly events: ReadonlyMap<string, LoggedEvent>
+  /** The last events of streams. */
+  readonly last: ReadonlyMap<string, LoggedEvent>
+  /** The final verdicts on commits of this author, by each of their ids. */
+  readonly verdicts: ReadonlyMap<string, FinalVerdict>
+  /** The last events of the log, in order, from the earliest that a condition of the push looks at. */
+  readonly recent: readonly LoggedEvent[]
+  /** By stream: the first commit of this push that is behind. */
+  readonly waiting: ReadonlyMap<string, string>
+}
+
+/** What the server has said about a commit before, or has to say because of its ids. */
+export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { readonly accepted: number } | undefined {
+  const found = commit.events.map(({ id }) => known.events.get(id))
+  const [first] = found
+  if (found.some((event) => event !== undefined)) {
+    if (!commit.events.every((event, index) => isUnlike(event, found[index]) === false)) {
+      const taken = commit.events.some((event, index) => isUnlike(event, found[index]) === true)
+      return taken
+        ? refused('id-taken', say`Another event has one of these ids.`)
+        : refused('incomplete', say`A part of the commit is in the log.`)
+    }
+    return { accepted: (first as LoggedEvent).position }
+  }
+  for (const id of commit.ids) {
+    const verdict = known.verdicts.get(id)
+    if (verdict !== undefined) return verdict
+  }
+  return undefined
+}
+
+/** What becomes of a commit; nothing if it is to be stored. `no`: what `accept` has against it. */
+export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefined): Verdict | undefined {
+  const before = settled(commit, known)
+  if (before !== undefined) return before
+  const flaw = commit.flaw ?? no
+  if (flaw !== undefined) return refused(flaw.code, flaw.message)
+  for (const { stream } of commit.events) {
+    const first = known.waiting.get(stream)
+    if (first !== undefined) return { behind: first }
+  }
+  // First of all needs: a refused id may be in the log with what another author wrote.
+  const blocked = commit.needs.find((id) => known.verdicts.has(id))
+  if (blocked !== undefined) return { blocked }
+  const missing = commit.needs.find((id) => !known.events.has(id))
+  if (missing !== undefined) return { behind: missing }
+  for (const [stream, wanted] of commit.expect) {
+    const last = known.last.get(stream)?.id ?? null
+    if (last !== wanted) return { conflict: { stream, last } }
+  }
+  return commit.condition === undefined ? undefined : matching(commit.condition, known)
+}
+
+function matching(condition: NonNullable<CheckedCommit['condition']>, known: Known): Verdict | undefined {
+  const { filter, after, except } = condition
+  const from = after === null ? 0 : (known.events.get(after) as LoggedEvent).position
+  // Not looked through while all others wait: the device pulls, and says what it has looked at itself.
+  if (known.head - from > conditionReach) return { behind: after ?? '' }
+  const match = known.recent.find((event) => event.position > from && !except.has(event.id) && filter.matches(event))
+  return match && { conflict: { position: match.position } }
+}
+
+/** What becomes of the wish to cancel a commit, given all of its ids. */
+export function judgeCancel(ids: readonly string[], known: Known): FinalVerdict | { readonly accepted: number } {
+  const logged = ids.map((id) => known.events.get(id)).find((event) => event !== undefined)
+  if (logged !== undefined) return { accepted: logged.position }
+  const verdict = ids.map((id) => known.verdicts.get(id)).find((earlier) => earlier !== undefined)
+  return verdict ?? refused('cancelled', say`It was taken back by its device.`)
+}
+
+const refused = (code: string, message: string): FinalVerdict => ({ refused: { code, message } })
+
+/** Whether the log has something else under the id of an event; nothing if it does not have that id. */
+function isUnlike(event: CheckedEvent, logged: LoggedEvent | undefined): boolean | undefined {
+  if (logged === undefined) return undefined
+  if (event.stream !== logged.stream || event.type !== logged.type) return true
+  return !isSameJson(JSON.parse(event.data), (JSON.parse(logged.line) as WireEvent).data)
+}

@@ -1,0 +1,154 @@
+/** One log as a server offers it: what becomes of pushed commits, and pages of the log. */
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { InvalidArgumentError, describe } from '../errors.js'
+import { say } from '../messages.js'
+import { isObject } from '../platform/objects.js'
+import { leastLimits, protocolVersion, type LogInfo, type PushAnswer, type WireCommit } from '../wire/protocol.js'
+import { checkPush, type CheckedCommit, type CheckedPush, type Refusal } from './check-push.js'
+import type { LogStore } from './log-store.js'
+import { PushState } from './push-state.js'
+import { pagesOf } from './pull-page.js'
+import { RequestRefusedError } from './request-refused.js'
+import { settled } from './rules.js'
+
+/** Who pushes, and what may be pushed. */
+export interface PushSession {
+  /** Whose commits these are: refusals and cancels are the author's own. */
+  readonly author: string
+  /** The epoch that the request was made under. Another one than that of the log is refused. @default not compared */
+  readonly epoch?: string
+  /**
+   * Called once for each commit on which there is no verdict yet, before anything is locked. What it returns is why the
+   * commit is refused, for good. If it throws, the push fails and nothing of it is stored.
+   *
+   * @default every commit is accepted
+   */
+  readonly accept?: (commit: WireCommit) => void | undefined | Refusal | Promise<void | undefined | Refusal>
+}
+
+/** Which page of the log. */
+export interface PullRequest {
+  /** The position where the page before ended; 0 for the first one. */
+  readonly after: number
+  /** The chain that came with that position. Needed unless `after` is 0. */
+  readonly chain?: string
+  /** The most events, but a commit is never divided. @default 5000, which is the most */
+  readonly limit?: number
+}
+
+/** One log as a server offers it. */
+export interface ServerLog {
+  /** What the log is and how far it is. */
+  info(): Promise<Omit<LogInfo, 'author'>>
+  /**
+   * Decides and stores what a device pushes, commit by commit, as one atomic act.
+   *
+   * @param body a `PushBody`, checked before anything is done with it
+   * @throws RequestRefusedError for what is no push (422), under another epoch, or with `at` if the log has moved (409)
+   */
+  push(body: unknown, session: PushSession): Promise<PushAnswer>
+  /**
+   * A page as text, in parts that hold whole lines. It rejects before the first line if the log is not the one that
+   * `chain` is of; while it is read, if the log goes back.
+   *
+   * @throws RequestRefusedError for a position and chain that are not of this log (409), for bad arguments (400)
+   */
+  pull(page: PullRequest, options?: { readonly signal?: AbortSignal }): Promise<AsyncIterable<string>>
+  /** Calls back when the log may have grown. A hint: calls may be lost, delayed or doubled. */
+  subscribe(listener: (head: number) => void): () => void
+}
+
+/** The most events of a page. */
+const longestPage = 5000
+
+/**
+ * A log over any store that passes `logStoreContract` of `tidemark/testing`. Verdict and storage of a push are one
+ * atomic act of the store, so several processes may serve one log if the store allows it.
+ *
+ * @example
+ * const log = serverLog(memoryLogStore())
+ * const handler = syncHandler({ open: async (request) => ({ log, author: await userOf(request) }) })
+ */
+export function serverLog(store: LogStore): ServerLog {
+  if (!isObject(store) || typeof (store as Partial<LogStore>).decide !== 'function')
+    throw new InvalidArgumentError('store', say`must be a log store, such as memoryLogStore().`)
+  return {
+    info: async () => {
+      const [{ log, epoch }, head] = [await store.identity(), await store.head()]
+      return { log, epoch, head, first: 1, format: protocolVersion, limits: leastLimits }
+    },
+    push: (body, session) => push(store, body, session),
+    pull: (page, options) => pull(store, page, options),
+    subscribe: (listener) => store.subscribe(listener),
+  }
+}
+
+async function push(store: LogStore, body: unknown, session: PushSession): Promise<PushAnswer> {
+  const asked = checkPush(body)
+  const { accept } = session
+  const replies = new Map<CheckedCommit, Refusal | undefined>()
+  for (;;) {
+    // A restore in between may have taken back a verdict that was there: then `accept` is asked after all.
+    const outcome = await store.decide(async (log) => {
+      if (session.epoch !== undefined && session.epoch !== log.epoch) throw otherEpoch()
+      const state = await PushState.load(log, session.author, asked)
+      const unasked =
+        accept === undefined
+          ? []
+          : asked.commits.filter(
+              (commit) =>
+                commit.flaw === undefined && !replies.has(commit) && settled(commit, state.known) === undefined,
+            )
+      return unasked.length > 0 ? unasked : await settle(state, asked, replies)
+    })
+    if (!isUnasked(outcome)) return outcome
+    for (const commit of outcome) replies.set(commit, refusalOf(await accept?.(commit.given)))
+  }
+}
+
+const isUnasked = (outcome: PushAnswer | readonly CheckedCommit[]): outcome is readonly CheckedCommit[] =>
+  Array.isArray(outcome)
+
+async function settle(
+  state: PushState,
+  { commits, at, cancel }: CheckedPush,
+  replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
+): Promise<PushAnswer> {
+  const answers = []
+  for (const commit of commits) answers.push(await state.settle(commit, replies.get(commit), at))
+  for (const ids of cancel) answers.push(await state.cancel(ids))
+  const { head, chain } = state
+  return at === undefined ? { head, answers } : { head, answers, chain }
+}
+
+/** @throws InvalidArgumentError for anything else than a refusal or nothing, such as `false`, whatever that means */
+function refusalOf(reply: unknown): Refusal | undefined {
+  if (reply === undefined) return undefined
+  const { code, message } = isObject(reply) ? (reply as Partial<Refusal>) : {}
+  if (typeof code !== 'string' || typeof message !== 'string')
+    throw new InvalidArgumentError('accept', say`must return nothing or { code, message }, not ${describe(reply)}.`)
+  return { code, message }
+}
+
+async function pull(
+  store: LogStore,
+  page: PullRequest,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<AsyncIterable<string>> {
+  onlyKnown(options, ['signal'])
+  assertSignal(options.signal)
+  const { after, chain, limit = longestPage } = page
+  if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
+  if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
+  if (after > 0 && chain === undefined) throw badRequest(say`'chain' is missing.`)
+  const { log, epoch } = await store.identity()
+  const head = await store.head()
+  const found = await store.chainAt(after)
+  if (found === undefined || (chain !== undefined && chain !== found))
+    throw new RequestRefusedError(409, 'diverged', say`The log does not have this chain at ${after}.`)
+  return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) }, options.signal)
+}
+
+const badRequest = (message: string) => new RequestRefusedError(400, 'bad-request', message)
+
+const otherEpoch = () => new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)

@@ -1,0 +1,63 @@
+/**
+ * SHA-256 (FIPS 180-4), synchronous. That of WebCrypto is a promise, which for a commit of ordinary size takes longer
+ * than the hash itself, and is missing in insecure contexts.
+ */
+
+const words = (hex: string) => Int32Array.from(hex.match(/.{8}/g) ?? [], (word) => Number.parseInt(word, 16))
+
+const initial = words('6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19')
+const constants = words(
+  '428a2f9871374491b5c0fbcfe9b5dba53956c25b59f111f1923f82a4ab1c5ed5d807aa9812835b01243185be550c7dc3' +
+    '72be5d7480deb1fe9bdc06a7c19bf174e49b69c1efbe47860fc19dc6240ca1cc2de92c6f4a7484aa5cb0a9dc76f988da' +
+    '983e5152a831c66db00327c8bf597fc7c6e00bf3d5a7914706ca63511429296727b70a852e1b21384d2c6dfc53380d13' +
+    '650a7354766a0abb81c2c92e92722c85a2bfe8a1a81a664bc24b8b70c76c51a3d192e819d6990624f40e3585106aa070' +
+    '19a4c1161e376c082748774c34b0bcb5391c0cb34ed8aa4a5b9cca4f682e6ff3748f82ee78a5636f84c878148cc70208' +
+    '90befffaa4506cebbef9a3f7c67178f2',
+)
+
+/** The hash of a text in UTF-8, as 64 hexadecimal digits. */
+export function sha256(text: string): string {
+  const bytes = new TextEncoder().encode(text)
+  // Behind the text one bit, zeros, and the number of its bits in the last 8 bytes.
+  const size = ((bytes.length + 72) >>> 6) << 6
+  const padded = new Uint8Array(size)
+  padded.set(bytes)
+  padded[bytes.length] = 128
+  const view = new DataView(padded.buffer)
+  view.setUint32(size - 8, Math.floor(bytes.length / 2 ** 29))
+  view.setUint32(size - 4, bytes.length << 3)
+  const state = initial.slice()
+  const schedule = new Int32Array(64)
+  for (let offset = 0; offset < size; offset += 64) mixIn(state, schedule, view, offset)
+  return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+}
+
+const turned = (word: number, by: number) => (word >>> by) | (word << (32 - by))
+
+/** Mixes 64 bytes into the state. */
+function mixIn(state: Int32Array, w: Int32Array, view: DataView, offset: number): void {
+  for (let i = 0; i < 16; i += 1) w[i] = view.getInt32(offset + i * 4)
+  for (let i = 16; i < 64; i += 1) {
+    const x = w[i - 15] as number
+    const y = w[i - 2] as number
+    const s0 = turned(x, 7) ^ turned(x, 18) ^ (x >>> 3)
+    const s1 = turned(y, 17) ^ turned(y, 19) ^ (y >>> 10)
+    w[i] = (w[i - 16] as number) + s0 + (w[i - 7] as number) + s1
+  }
+  let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number]
+  for (let i = 0; i < 64; i += 1) {
+    const s1 = turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)
+    const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (constants[i] as number) + (w[i] as number)) | 0
+    const s0 = turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)
+    const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0
+    h = g
+    g = f
+    f = e
+    e = (d + t1) | 0
+    d = c
+    c = b
+    b = a
+    a = (t1 + t2) | 0
+  }
+  for (const [i, word] of [a, b, c, d, e, f, g, h].entries()) state[i] = (state[i] as number) + word
+}

@@ -1,0 +1,219 @@
+/** The wire protocol over HTTP: a `Request` in, a `Response` out. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { systemClock, type Clock } from '../platform/clock.js'
+import { isObject } from '../platform/objects.js'
+import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
+import type { WireCommit } from '../wire/protocol.js'
+import type { Refusal } from './check-push.js'
+import { corsHeaders, preflight, type Origins } from './cors.js'
+import { readJson } from './request-body.js'
+import { RequestRefusedError } from './request-refused.js'
+import type { PullRequest, ServerLog } from './server-log.js'
+import { textStream } from './text-stream.js'
+import { wakeStream } from './wake-stream.js'
+
+/** What a request is allowed to. */
+export interface Opened<C> {
+  /** The log that this request may use. */
+  readonly log: ServerLog
+  /**
+   * Who the session is: opaque, the same for all devices of a user. Verdicts are kept under it, and a device refuses to
+   * send what it was filled with under another one. @default ''
+   */
+  readonly author?: string
+  /** Whatever `accept` needs to know about the session. */
+  readonly claims?: C
+}
+
+/** The session that pushes, for `accept`. */
+export interface AcceptSession<C> {
+  readonly author: string
+  readonly claims: C
+}
+
+/** How requests become a log, and what may be pushed. */
+export interface SyncHandlerOptions<C> {
+  /**
+   * Finds the log that a request is for, and whether this session may use it: reads and writes alike. A `Response` (401,
+   * 403, 404 …) is sent as it is. If it throws, the response is 503 and the device tries again.
+   */
+  open(request: Request): Opened<C> | Response | Promise<Opened<C> | Response>
+  /**
+   * What the owner of the log must be able to rely on: authors, streams, types, sizes. Called once for each commit that
+   * has no verdict yet. What it returns is why the commit is refused, for good: its device tells the app. If it throws,
+   * the response is 503 and nothing is stored.
+   *
+   * @default every commit is accepted
+   */
+  accept?(
+    commit: WireCommit,
+    session: AcceptSession<C>,
+  ): void | undefined | Refusal | Promise<void | undefined | Refusal>
+  /**
+   * From which other origins browsers may use this: a list such as `['https://shop.example']`, then with cookies, or
+   * `'*'`, then without. @default none
+   */
+  readonly origins?: Origins
+  /** Compresses pages if the client takes gzip. Turn it off where a proxy does. @default true */
+  readonly compress?: boolean
+  /** Gets what was thrown, which no response shows. @default `console.error` */
+  readonly onError?: (error: unknown) => void
+  /** For tests. @default that of this context */
+  readonly clock?: Clock
+}
+
+/**
+ * Serves logs to synced stores. The last part of the path is one of `info`, `push`, `pull` and `wake`; what is before
+ * it is for `open` to understand. docs/protocol.md describes requests and responses.
+ *
+ * @example
+ * const handler = syncHandler({
+ *   open: async (request) => {
+ *     const user = await userOf(request)
+ *     return user ? { log: logOf(user.household), author: user.id, claims: user } : new Response(null, { status: 401 })
+ *   },
+ *   accept: (commit, { claims }) => {
+ *     if (claims.readOnly) return { code: 'read-only', message: 'You may look, but not change.' }
+ *   },
+ * })
+ *
+ * @throws InvalidArgumentError for unknown or missing options
+ */
+export function syncHandler<C = undefined>(options: SyncHandlerOptions<C>): (request: Request) => Promise<Response> {
+  onlyKnown(options, ['open', 'accept', 'origins', 'compress', 'onError', 'clock'])
+  if (typeof options?.open !== 'function') throw new InvalidArgumentError('open', say`must be a function.`)
+  const { origins = [], onError = (error: unknown) => console.error(error) } = options
+  return async (request) => {
+    if (request.method === 'OPTIONS') return preflight(request, origins)
+    const seen: Record<string, string> = { [headers.version]: `${protocolVersion}`, ...corsHeaders(request, origins) }
+    try {
+      return await respond(request, options, seen)
+    } catch (error) {
+      if (error instanceof RequestRefusedError) return problem(error, seen)
+      onError(error)
+      return problem(new RequestRefusedError(503, 'unavailable', say`The server cannot do this now.`), {
+        ...seen,
+        'Retry-After': '1',
+      })
+    }
+  }
+}
+
+const methods: Readonly<Record<string, string>> = { info: 'GET', push: 'POST', pull: 'GET', wake: 'GET' }
+
+/** @param seen headers of every response to this request; it gets those of the log once that is known */
+async function respond<C>(
+  request: Request,
+  options: SyncHandlerOptions<C>,
+  seen: Record<string, string>,
+): Promise<Response> {
+  const url = new URL(request.url)
+  const name = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
+  const method = Object.hasOwn(methods, name) ? methods[name] : undefined
+  if (method === undefined) throw new RequestRefusedError(404, 'not-found', say`There is info, push, pull and wake.`)
+  if (request.method !== method) {
+    seen['Allow'] = method
+    throw new RequestRefusedError(405, 'wrong-method', say`It is ${method}.`)
+  }
+  checkVersion(request)
+  const opened = await options.open(request)
+  if (isResponse(opened)) return withHeaders(opened, seen)
+  const { log, author = '', claims } = opened
+  const info = await log.info()
+  seen[headers.log] = logHeader(info.log, info.epoch)
+  seen[headers.author] = authorHeader(author)
+  if (name === 'info') return json({ ...info, author }, seen)
+  checkIdentity(request, name, seen)
+  if (name === 'push') {
+    const body = await readJson(request, leastLimits.pushBytes)
+    const { accept } = options
+    return json(
+      await log.push(body, {
+        author,
+        epoch: info.epoch,
+        ...(accept && { accept: (commit: WireCommit) => accept(commit, { author, claims: claims as C }) }),
+      }),
+      seen,
+    )
+  }
+  if (name === 'pull') return await pull(request, url, log, options.compress !== false, seen)
+  return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
+    headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
+  })
+}
+
+async function pull(
+  request: Request,
+  url: URL,
+  log: ServerLog,
+  compress: boolean,
+  seen: Readonly<Record<string, string>>,
+): Promise<Response> {
+  const number = (name: string) => {
+    const text = url.searchParams.get(name)
+    if (text !== null && !/^\d{1,16}$/.test(text))
+      throw new RequestRefusedError(400, 'bad-request', say`'${name}' must be a whole number.`)
+    return text === null ? undefined : Number(text)
+  }
+  const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
+  const page: PullRequest = { after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
+  const stream = textStream(await log.pull(page, { signal: request.signal }), request.signal)
+  const gzip = compress && typeof CompressionStream === 'function' && takesGzip(request)
+  return new Response(gzip ? stream.pipeThrough(new CompressionStream('gzip')) : stream, {
+    headers: {
+      ...seen,
+      'Content-Type': linesType,
+      ...noStore,
+      ...(gzip && { 'Content-Encoding': 'gzip', Vary: [seen['Vary'], 'Accept-Encoding'].filter(Boolean).join(', ') }),
+    },
+    // In workerd: the body is compressed already. Other runtimes do not know it.
+    ...({ encodeBody: gzip ? 'manual' : 'automatic' } as object),
+  })
+}
+
+const takesGzip = (request: Request) =>
+  /(^|,)\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*(,|$))|,|$)/i.test(request.headers.get('Accept-Encoding') ?? '')
+
+/** A missing header is no form's and no link's doing: only a script that was allowed to can set it. */
+function checkVersion(request: Request): void {
+  const version = request.headers.get(headers.version)
+  if (version === null) throw new RequestRefusedError(400, 'bad-request', say`'${headers.version}' is missing.`)
+  if (version !== `${protocolVersion}`)
+    throw new RequestRefusedError(426, 'newer-protocol', say`The server speaks version ${protocolVersion}.`)
+}
+
+/** Compares what the device believes with what is true. Nothing is read or stored for a device that believes otherwise. */
+function checkIdentity(request: Request, name: string, seen: Readonly<Record<string, string>>): void {
+  const log = request.headers.get(headers.log)
+  const author = request.headers.get(headers.author)
+  if (log === null && name === 'push')
+    throw new RequestRefusedError(400, 'bad-request', say`'${headers.log}' is missing.`)
+  const [id] = log?.split('/') ?? []
+  if (log !== null && id !== seen[headers.log]?.split('/')[0])
+    throw new RequestRefusedError(409, 'other-log', say`It is another log.`)
+  if (author !== null && author !== seen[headers.author])
+    throw new RequestRefusedError(409, 'other-author', say`The session is of another author.`)
+  if (log !== null && log !== seen[headers.log])
+    throw new RequestRefusedError(409, 'other-epoch', say`The log has begun another epoch.`)
+}
+
+const noStore = { 'Cache-Control': 'no-store' }
+
+const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 200) =>
+  new Response(JSON.stringify(body), { status, headers: { ...seen, 'Content-Type': 'application/json', ...noStore } })
+
+const problem = (error: RequestRefusedError, seen: Readonly<Record<string, string>>) =>
+  json(error.problem, seen, error.status)
+
+/** Not by `instanceof`: it may be of another realm, or of a polyfill. */
+const isResponse = (value: unknown): value is Response =>
+  isObject(value) && typeof (value as Response).status === 'number' && isObject((value as Response).headers)
+
+/** The response of the app, with the headers that every response has. */
+function withHeaders(response: Response, seen: Readonly<Record<string, string>>): Response {
+  const copy = new Response(response.body, response)
+  for (const [name, value] of Object.entries(seen)) copy.headers.set(name, value)
+  return copy
+}

@@ -1,0 +1,115 @@
+/** A synced store's outbox, cursor and log in memory. Every change is synchronous, and so one transaction. */
+import type { MemoryLog } from '../../log/memory/memory-log.js'
+import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo } from '../change-rules.js'
+import type { OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
+import type { Changed, ConfirmedEvents } from '../sync-storage.js'
+import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
+import { IdGaps } from '../../log/record/id-gaps.js'
+import type { PreparedAppend } from '../../log/prepared-append.js'
+import type { StoredEvent } from '../../log/record/record-text.js'
+
+export class MemorySyncStorage implements DeviceStorage {
+  readonly #log: MemoryLog
+  #state: SyncState
+  readonly #outbox = new Map<number, OutboxRow>()
+  #own: OwnRow[] = []
+  /** Of any commit that was ever here. */
+  #largestN = 0
+
+  readonly #checkpoints: Map<string, number>
+
+  /** @param checkpoints of plain projectors */
+  constructor(log: MemoryLog, identity: string, checkpoints = new Map<string, number>()) {
+    this.#log = log
+    this.#checkpoints = checkpoints
+    this.#state = firstState(identity)
+  }
+
+  /** The id of the log as it is now. */
+  get identity(): string {
+    return this.#state.identity
+  }
+
+  async load(): Promise<SyncSnapshot> {
+    return this.#snapshot()
+  }
+
+  async loadOwn(after: number): Promise<SyncSnapshot & { own: readonly OwnRow[] }> {
+    return { ...this.#snapshot(), own: this.#own.filter((row) => isBehind(row, after)) }
+  }
+
+  async append(row: OutboxRow, from: SyncState): Promise<'stored' | 'moved'> {
+    if (this.#state.turn !== from.turn || row.n <= Math.max(this.#largestN, this.#state.largestN)) return 'moved'
+    this.#put(structuredClone(row))
+    return 'stored'
+  }
+
+  async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+    if (this.#state.turn !== from.state.turn) return { kind: 'moved' }
+    const snapshot = completed(from, this.#snapshot().outbox)
+    const wanted = rule(snapshot)
+    if (wanted === undefined) return { kind: 'unchanged', snapshot }
+    const change = structuredClone(wanted)
+    const { pulled } = change
+    const log = this.#log
+    if (pulled !== undefined && !isNext(pulled, log.length, (stream) => log.versionOf(stream)))
+      return { kind: 'inconsistent' }
+    this.#apply(change)
+    return { kind: 'stored', change, snapshot: this.#snapshot() }
+  }
+
+  #apply({ state, put = [], remove = [], own = [], pulled, takeBack }: SyncChange): void {
+    const log = this.#log
+    if (takeBack !== undefined) {
+      log.takeBack(takeBack.upTo)
+      this.#own = ownUpTo(this.#own, takeBack.upTo)
+      for (const [name, position] of this.#checkpoints) this.#checkpoints.set(name, Math.min(position, takeBack.upTo))
+    }
+    if (pulled !== undefined) log.addRecorded(pulled.events, pulled.starts)
+    const last = this.#own.pop()
+    // One by one: a list of a hundred thousand is more than an engine takes as arguments.
+    for (const row of joinedOwn(last, own)) this.#own.push(row)
+    for (const n of remove) this.#outbox.delete(n)
+    for (const row of put) this.#put(row)
+    this.#state = state
+  }
+
+  async stamp(): Promise<Stamp> {
+    const { turn, largestN } = this.#state
+    return { turn, largestN: Math.max(largestN, this.#largestN) }
+  }
+
+  async facts({ events, expected, condition }: PreparedAppend): Promise<ConfirmedFacts> {
+    const log = this.#log
+    const at = (position: number) => log.eventAt(position)
+    const known = new Map<string, StoredEvent>()
+    for (const { id, idGiven } of events) {
+      const position = idGiven ? log.positionOf(id) : undefined
+      if (position !== undefined) known.set(id, at(position))
+    }
+    const ends = new Map<string, StreamEnd>()
+    for (const stream of expected.keys()) {
+      const position = log.lastOf(stream)
+      if (position !== undefined) ends.set(stream, at(position))
+    }
+    let match: number | undefined
+    for (let position = (condition?.after ?? 0) + 1; position <= log.length && match === undefined; position += 1)
+      if (condition?.filter.matches(at(position)) === true) match = position
+    const lastId = log.length === 0 ? null : at(log.length).id
+    return { turn: this.#state.turn, head: log.length, lastId, ends, known, ids: new IdGaps([]), match }
+  }
+
+  async confirmed(after: number, limit: number): Promise<ConfirmedEvents> {
+    return this.#log.recorded(after, limit)
+  }
+
+  #snapshot(): SyncSnapshot {
+    const outbox = [...this.#outbox.values()].sort((left, right) => left.n - right.n)
+    return structuredClone({ state: this.#state, outbox })
+  }
+
+  #put(row: OutboxRow): void {
+    this.#outbox.set(row.n, row)
+    this.#largestN = Math.max(this.#largestN, row.n)
+  }
+}

@@ -1,0 +1,105 @@
+/** The body of a push, from what is stored as text: data is not parsed again. */
+import { isEventId } from '../events/names.js'
+import { say } from '../messages.js'
+import { isObject } from '../platform/objects.js'
+import type { EventText } from '../log/record/record-text.js'
+import type { CommitAnswer } from '../wire/protocol.js'
+import { Inconsistent, isChain, isCount, isName, parsedObject } from './responses.js'
+import type { PushReply } from './sync-effects.js'
+import type { OutboxRow } from './sync-state.js'
+
+const quoted = (text: string): string => JSON.stringify(text)
+const list = (texts: readonly string[]): string => `[${texts.join(',')}]`
+// Not by `JSON.stringify` of a list: libraries give lists a `toJSON` (H2).
+const strings = (texts: readonly string[]): string => list(texts.map(quoted))
+
+function eventText({ stream, type, schema, id, time, data, meta }: EventText): string {
+  const version = schema === 1 ? '' : `"schema":${schema},`
+  return `{"stream":${quoted(stream)},"type":${quoted(type)},${version}"id":${quoted(id)},"time":${time},"data":${data}${
+    meta === undefined ? '' : `,"meta":${meta}`
+  }}`
+}
+
+function filterText({
+  types,
+  streamPrefix,
+  streamPattern,
+}: NonNullable<OutboxRow['condition']>['failIfEventsMatch']): string {
+  const parts: string[] = []
+  if (types !== undefined) parts.push(`"types":${strings(types)}`)
+  if (streamPrefix !== undefined) parts.push(`"streamPrefix":${quoted(streamPrefix)}`)
+  if (streamPattern !== undefined) parts.push(`"streamPattern":${quoted(streamPattern)}`)
+  return `{${parts.join(',')}}`
+}
+
+/** A commit as it is pushed. */
+export function commitText({ events, expect, condition, requires, healed }: OutboxRow): string {
+  const parts = [`"events":${list(events.map(eventText))}`]
+  if (expect.length > 0)
+    parts.push(
+      `"expect":{${expect.map(([stream, id]) => `${quoted(stream)}:${id === null ? 'null' : quoted(id)}`).join(',')}}`,
+    )
+  if (condition !== undefined) {
+    const { failIfEventsMatch, after, except } = condition
+    const but = except.length === 0 ? '' : `,"except":${strings(except)}`
+    parts.push(
+      `"condition":{"failIfEventsMatch":${filterText(failIfEventsMatch)},"after":${after === null ? 'null' : quoted(after)}${but}}`,
+    )
+  }
+  if (requires !== undefined && requires.length > 0) parts.push(`"requires":${strings(requires)}`)
+  if (healed === true) parts.push('"healed":true')
+  return `{${parts.join(',')}}`
+}
+
+/** What is pushed. */
+export interface Pushed {
+  readonly commits: readonly OutboxRow[]
+  readonly cancel: readonly (readonly string[])[]
+  readonly at?: number
+}
+
+export function pushText({ commits, cancel, at }: Pushed): string {
+  const parts = [`"commits":${list(commits.map(commitText))}`]
+  if (at !== undefined) parts.push(`"at":${at}`)
+  if (cancel.length > 0) parts.push(`"cancel":${list(cancel.map(strings))}`)
+  return `{${parts.join(',')}}`
+}
+
+/** What the server said to a push. @throws Inconsistent */
+export function pushedIn(
+  text: string,
+  { commits, cancel }: Pushed,
+): Omit<Extract<PushReply, { kind: 'pushed' }>, 'by'> {
+  const { head, answers, chain } = parsedObject(text)
+  if (!isCount(head) || !Array.isArray(answers) || (chain !== undefined && !isChain(chain)))
+    throw new Inconsistent(say`The server did not say what became of a push.`)
+  const asked = new Set([...commits.map(({ events }) => events[0]?.id), ...cancel.map(([id]) => id)])
+  return {
+    kind: 'pushed',
+    head,
+    answers: answers.map((answer) => answerOf(answer, asked)),
+    ...(chain === undefined ? {} : { chain }),
+  }
+}
+
+function answerOf(value: unknown, asked: ReadonlySet<unknown>): CommitAnswer {
+  const answer = (isObject(value) ? value : {}) as Record<string, unknown>
+  const { id, accepted, conflict, refused, blocked, behind } = answer
+  if (!isEventId(id) || !asked.has(id))
+    throw new Inconsistent(say`The server said something about a commit that it was not sent.`)
+  const { stream, last, position } = (isObject(conflict) ? conflict : {}) as Record<string, unknown>
+  const { code, message } = (isObject(refused) ? refused : {}) as Record<string, unknown>
+  const verdicts: (CommitAnswer | false)[] = [
+    isCount(accepted) && accepted > 0 && { id, accepted },
+    isName(stream) && (last === null || isEventId(last)) && { id, conflict: { stream, last } },
+    isCount(position) && { id, conflict: { position } },
+    isName(code) && { id, refused: { code, message: typeof message === 'string' ? message : '' } },
+    isEventId(blocked) && { id, blocked },
+    isEventId(behind) && { id, behind },
+  ]
+  const found = verdicts.filter((verdict) => verdict !== false)
+  const [first] = found
+  if (first === undefined || found.length > 1)
+    throw new Inconsistent(say`The server said nothing that is known about a commit.`)
+  return first
+}

@@ -1,0 +1,116 @@
+/** One request: a deadline for silence, and a body that may end anywhere. */
+import { say } from '../messages.js'
+import type { Clock } from '../platform/clock.js'
+import { startDeadline } from '../platform/deadline.js'
+import { abortable } from '../platform/promises.js'
+
+/** Aborts a request that is silent for too long, and with the caller's signal. */
+export class Silence {
+  readonly #clock: Clock
+  readonly #outer: AbortSignal
+  readonly #controller = new AbortController()
+  readonly #abort = () => this.#controller.abort(this.#outer.reason)
+  #cancel = () => {}
+
+  /** `first`: how long the beginning of the response may take, ms. */
+  constructor(clock: Clock, first: number, outer: AbortSignal) {
+    this.#clock = clock
+    this.#outer = outer
+    outer.addEventListener('abort', this.#abort, { once: true })
+    if (outer.aborted) this.#abort()
+    this.allow(first)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** The next sign of life may take that long, ms. */
+  allow(ms: number): void {
+    this.#cancel()
+    this.#cancel = startDeadline(this.#clock, ms, () =>
+      this.#controller.abort(new Error(say`The server was silent for ${ms} ms.`)),
+    )
+  }
+
+  /** What the promise settles with, unless this is aborted before. */
+  over<T>(promise: PromiseLike<T>): Promise<T> {
+    return abortable(promise, this.signal)
+  }
+
+  /** Nothing is waited for any more, and nothing more is to be sent. */
+  end(): void {
+    this.#cancel()
+    this.#outer.removeEventListener('abort', this.#abort)
+    this.#controller.abort()
+  }
+}
+
+/**
+ * The body as text, in pieces as they come.
+ *
+ * @param silence in ms, between two pieces
+ * @throws whatever the network failed with, TypeError for what is not UTF-8, or the reason of the silence
+ */
+export async function* piecesOf(
+  response: Response,
+  request: Silence,
+  silence: number,
+): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  // Nothing in old engines, and without a body.
+  const reader = response.body?.getReader()
+  if (reader === undefined) return yield await request.over(response.text())
+  try {
+    for (;;) {
+      request.allow(silence)
+      const { done, value } = await request.over(reader.read())
+      if (done) break
+      const text = decoder.decode(value, { stream: true })
+      if (text !== '') yield text
+    }
+    const rest = decoder.decode()
+    if (rest !== '') yield rest
+  } finally {
+    // Of a body that is not needed any more. It may have failed already.
+    reader.cancel().catch(() => {})
+  }
+}
+
+/** A body as one text; what follows `most` characters is left. */
+export async function textOf(response: Response, request: Silence, silence: number, most: number): Promise<string> {
+  let text = ''
+  for await (const piece of piecesOf(response, request, silence)) {
+    text += piece
+    if (text.length > most) break
+  }
+  return text
+}
+
+/** Lines of a body, without their line feeds, as they come. */
+export interface Lines {
+  readonly lines: readonly string[]
+  /** The last one may be cut off. */
+  readonly isLast: boolean
+}
+
+/** The lines of a body. @throws as {@link piecesOf} */
+export async function* bodyLines(
+  response: Response,
+  request: Silence,
+  silence: number,
+): AsyncGenerator<Lines, void, undefined> {
+  let pending = ''
+  for await (const piece of piecesOf(response, request, silence)) {
+    const lines = piece.split('\n')
+    lines[0] = pending + lines[0]
+    pending = lines.pop() ?? ''
+    // The caller refuses a line of that length.
+    if (pending.length > longestLine) lines.push(pending)
+    if (lines.length > 0) yield { lines, isLast: false }
+  }
+  if (pending !== '') yield { lines: [pending], isLast: true }
+}
+
+/** A longer line, in characters, is not one of the protocol: it would be larger than any push. */
+export const longestLine = 16 * 1024 * 1024

@@ -1,0 +1,129 @@
+/** What a response means: the table of docs/protocol.md, from the side of the device. */
+import { messageOf } from '../errors.js'
+import { say } from '../messages.js'
+import { isObject } from '../platform/objects.js'
+import { headers as names } from '../wire/protocol.js'
+import type { AnsweredBy, RequestFailure } from './sync-effects.js'
+
+type Refused = Extract<RequestFailure, { kind: 'refused' }>
+
+/** Of a body that makes no sense: nothing of it is used. */
+export class Inconsistent extends Error {}
+
+export const inconsistent = (error: unknown): Refused => ({
+  kind: 'refused',
+  status: 200,
+  code: 'inconsistent',
+  message: messageOf(error),
+})
+
+/** No id, epoch or author is longer. */
+const longestName = 1000
+
+export const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= longestName
+
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/** A chain: opaque to this device, and bounded. */
+export const isChain = (value: unknown): value is string => isName(value)
+
+/** Of a text that a server sent. @throws Inconsistent */
+export function parsedObject(text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new Inconsistent(say`The server sent something else than JSON: ${messageOf(error)}`)
+  }
+  if (!isObject(value) || Array.isArray(value))
+    throw new Inconsistent(say`The server sent something else than an object.`)
+  return value as Record<string, unknown>
+}
+
+/** Log, epoch and author of a response; nothing if it is not that of a tidemark server. */
+export function answeredBy(response: Response): AnsweredBy | undefined {
+  const [log, epoch, ...more] = (response.headers.get(names.log) ?? '').split('/')
+  if (!isName(log) || !isName(epoch) || more.length > 0) return undefined
+  try {
+    const author = decodeURIComponent(response.headers.get(names.author) ?? '')
+    return author.length > longestName ? undefined : { log, epoch, author }
+  } catch {
+    return undefined
+  }
+}
+
+/** How a response that was given by another log, epoch or author is refused, although the server did not. */
+export function unlike(as: AnsweredBy | undefined, by: AnsweredBy): Refused | undefined {
+  if (as === undefined) return undefined
+  const code =
+    by.log !== as.log
+      ? 'other-log'
+      : by.author !== as.author
+        ? 'other-author'
+        : by.epoch !== as.epoch
+          ? 'other-epoch'
+          : undefined
+  return code === undefined
+    ? undefined
+    : { kind: 'refused', status: 409, code, message: say`The response is not that of the log that was asked.`, by }
+}
+
+/** The type of a body, without its parameters. */
+export const typeOf = (response: Response): string =>
+  (response.headers.get('Content-Type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+
+/** What a status means where the body names no code. */
+const codes: Readonly<Record<number, string>> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  410: 'before-first',
+  413: 'too-large',
+  426: 'newer-protocol',
+}
+
+/** Whether a status asks to come again. */
+const isBusy = (status: number): boolean =>
+  status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 511)
+
+/**
+ * What a response is that is not the one that was asked for: `text` is its body, or as much of it as could be read.
+ *
+ * @param now wall clock, ms, for a `Retry-After` that is a date
+ */
+export function failureOf(response: Response, text: string, now: number): RequestFailure {
+  const { status } = response
+  if (isBusy(status)) return { kind: 'busy', ...retryAfter(response, now) }
+  // A captive portal, a proxy, or a page of another server.
+  const isForeign = answeredBy(response) === undefined
+  const isPage = typeOf(response).endsWith('html')
+  if (status < 400 || status === 511 || (isForeign && isPage && status !== 401 && status !== 403))
+    return { kind: 'offline' }
+  const by = answeredBy(response)
+  return { kind: 'refused', status, ...problemOf(status, text), ...(by === undefined ? {} : { by }) }
+}
+
+function problemOf(status: number, text: string): Pick<Refused, 'code' | 'message'> {
+  const fallback = codes[status] ?? 'bad-request'
+  try {
+    const { code, message } = parsedObject(text)
+    return {
+      code: isName(code) && codes[status] === undefined ? code : fallback,
+      message: typeof message === 'string' ? message.slice(0, longestName) : say`The server refused: status ${status}.`,
+    }
+  } catch {
+    return { code: fallback, message: say`The server refused: status ${status}.` }
+  }
+}
+
+/** No server keeps a device away for longer, ms. */
+const longestPause = 3_600_000
+
+function retryAfter(response: Response, now: number): { after?: number } {
+  const value = response.headers.get('Retry-After')?.trim()
+  if (value === undefined || value === '') return {}
+  // The clock of the server, where it tells: that of this device may be wrong by years.
+  const date = Date.parse(response.headers.get('Date') ?? '')
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - (Number.isFinite(date) ? date : now)
+  return Number.isFinite(ms) ? { after: Math.max(0, Math.min(ms, longestPause)) } : {}
+}

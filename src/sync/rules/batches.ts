@@ -1,0 +1,135 @@
+/** Which commits are sent, and which of them together. */
+import { maxEntries } from '../../wire/protocol.js'
+import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
+import { isPending } from './outbox-draft.js'
+
+/** What the texts around the values of an event and of a commit take, and more. */
+const aroundEvent = 120
+const aroundCommit = 120
+
+/** The most bytes that JSON takes as UTF-8. */
+function jsonBytes(json: string): number {
+  let bytes = json.length
+  for (let index = 0; index < json.length; index += 1) if (json.charCodeAt(index) > 0x7f) bytes += 2
+  return bytes
+}
+
+const textBytes = (text: string): number => jsonBytes(JSON.stringify(text))
+
+/** The size of a commit on the wire: at least what it is. */
+export function wireSize({ events, expect, condition, requires = [] }: OutboxRow): number {
+  let bytes = aroundCommit
+  for (const { type, stream, id, data, meta = '' } of events)
+    bytes += aroundEvent + textBytes(type) + textBytes(stream) + textBytes(id) + jsonBytes(data) + jsonBytes(meta)
+  for (const [stream, id] of expect) bytes += 8 + textBytes(stream) + textBytes(id ?? '')
+  for (const id of requires) bytes += 4 + textBytes(id)
+  if (condition !== undefined) {
+    bytes += jsonBytes(JSON.stringify(condition.failIfEventsMatch)) + textBytes(condition.after ?? '') + 60
+    for (const id of condition.except) bytes += 4 + textBytes(id)
+  }
+  return bytes
+}
+
+/**
+ * Whether the server's word that it has a commit still counts: it was not pulled yet, and may be. A server whose head is
+ * below, or whose log was pulled to there without it, lost it.
+ */
+const isAccepted = ({ accepted }: OutboxRow, { head, cursor }: SyncState): boolean =>
+  accepted !== undefined && accepted <= head && accepted > cursor.at
+
+/** What is to be sent. */
+export interface ToSend {
+  /** In the order of the outbox, the oldest first. None is left out. */
+  readonly commits: readonly OutboxRow[]
+  /** Commits that are `behind`, and later ones in their streams: they go in pushes of their own, and hold up no other. */
+  readonly waiting: readonly OutboxRow[]
+  /** Commits that are not wanted any more. */
+  readonly cancel: readonly OutboxRow[]
+}
+
+export function toSend({ state, outbox }: SyncSnapshot): ToSend {
+  const commits: OutboxRow[] = []
+  const waiting: OutboxRow[] = []
+  const cancel: OutboxRow[] = []
+  const streams = new Set<string>()
+  for (const row of outbox) {
+    if (!isPending(row) || isAccepted(row, state)) continue
+    if (row.cancel === true || row.renew !== undefined) cancel.push(row)
+    else if (row.behind !== undefined || row.events.some(({ stream }) => streams.has(stream))) {
+      waiting.push(row)
+      for (const { stream } of row.events) streams.add(stream)
+    } else commits.push(row)
+  }
+  return { commits, waiting, cancel }
+}
+
+/** The first commits that go into one push: at least one, if there is one. */
+export function firstBatch(rows: readonly OutboxRow[], bytes: number): OutboxRow[] {
+  let size = 0
+  const batch: OutboxRow[] = []
+  for (const row of rows) {
+    size += wireSize(row)
+    if (batch.length > 0 && (size > bytes || batch.length === maxEntries)) break
+    batch.push(row)
+  }
+  return batch
+}
+
+/**
+ * A push of waiting commits, and the `n` at which the next one begins; `undefined`: all were taken once. Each goes together
+ * with all earlier ones of its streams, since the server would store it before them otherwise. Where that is too much for
+ * one push, the earliest of them go.
+ *
+ * @param from the smallest `n` to begin with
+ */
+export function waitingBatch(
+  waiting: readonly OutboxRow[],
+  from: number,
+  bytes: number,
+): { readonly rows: OutboxRow[]; readonly next: number | undefined } {
+  const before = predecessors(waiting)
+  const rowAt = (index: number) => waiting[index] as OutboxRow
+  const chosen = new Set<number>()
+  let left = bytes
+  let at = waiting.findIndex(({ n }) => n >= from)
+  if (at < 0) at = waiting.length
+  while (at < waiting.length) {
+    const needed = withEarlier(at, before, chosen)
+    const size = needed.reduce((sum, index) => sum + wireSize(rowAt(index)), 0)
+    const fits = size <= left && chosen.size + needed.length <= maxEntries
+    if (!fits && chosen.size > 0) break
+    at += 1
+    left -= size
+    const most = fits ? needed.length : firstBatch(needed.map(rowAt), bytes).length
+    for (const index of needed.slice(0, most)) chosen.add(index)
+    if (!fits) break
+  }
+  const rows = [...chosen].sort((one, other) => one - other).map(rowAt)
+  return { rows, next: waiting[at]?.n }
+}
+
+/** The last earlier commit of each stream, by index. */
+function predecessors(rows: readonly OutboxRow[]): number[][] {
+  const last = new Map<string, number>()
+  return rows.map(({ events }, index) => {
+    const before = new Set<number>()
+    for (const { stream } of events) {
+      const earlier = last.get(stream)
+      if (earlier !== undefined && earlier !== index) before.add(earlier)
+      last.set(stream, index)
+    }
+    return [...before]
+  })
+}
+
+/** A commit and all earlier ones that it has to follow, in order, without those that are chosen. */
+function withEarlier(index: number, before: readonly (readonly number[])[], chosen: ReadonlySet<number>): number[] {
+  const found = new Set<number>()
+  const open = [index]
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    if (found.has(at) || chosen.has(at)) continue
+    found.add(at)
+    open.push(...(before[at] as number[]))
+  }
+  return [...found].sort((one, other) => one - other)
+}

@@ -1,0 +1,32 @@
+/** A commit was decided again by the command that made it. */
+import type { DecisionReply } from '../sync-effects.js'
+import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
+import { idsOf, OutboxDraft, wireId, without } from './outbox-draft.js'
+
+/**
+ * Takes the row's place, if it still has the ids that were to be replaced: several contexts that decide the same commit
+ * make one of it. Later commits that were decided on the replaced events follow.
+ */
+export function decided(snapshot: SyncSnapshot, was: OutboxRow, decision: DecisionReply): SyncChange | undefined {
+  const draft = new OutboxDraft(snapshot)
+  const row = draft.get(was.n)
+  if (row?.undecided === undefined || wireId(row) !== wireId(was)) return undefined
+  if (decision.kind === 'refused') draft.refuse(row, decision.code, decision.message)
+  else if (decision.kind === 'unknown') draft.refuse(row, 'command-unknown', row.command?.name ?? '')
+  else {
+    if (decision.kind === 'nothing') draft.remove(row, { status: 'confirmed' })
+    else draft.put(nextVersion(row, decision.row))
+    draft.follow(row)
+  }
+  return draft.change()
+}
+
+const nextVersion = (row: OutboxRow, { events, expect, condition, requires }: OutboxRow): OutboxRow => ({
+  ...without(row, 'undecided', 'accepted', 'behind', 'condition', 'requires'),
+  events,
+  expect,
+  ...(condition !== undefined && { condition }),
+  ...(requires !== undefined && { requires }),
+  tries: (row.tries ?? 0) + 1,
+  had: idsOf(row),
+})

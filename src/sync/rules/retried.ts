@@ -1,0 +1,55 @@
+/** The app calls `retry()` or `discard()`. */
+import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
+import { OutboxDraft, without } from './outbox-draft.js'
+
+/**
+ * A commit that was refused, or is `behind`, is wanted once more. The one that is `behind` may be at the server, or still
+ * on its way: it is cancelled there first. Nothing is changed for a commit that is neither.
+ *
+ * @param ids new ones, for each of its events
+ */
+export function retried(snapshot: SyncSnapshot, n: number, ids: readonly string[]): SyncChange | undefined {
+  const draft = new OutboxDraft(snapshot)
+  const row = draft.get(n)
+  if (row === undefined) return undefined
+  if (row.refused !== undefined) {
+    draft.remove(row)
+    draft.put(newestVersion(row, draft.nextN, ids))
+  } else if (row.behind !== undefined && row.cancel !== true && row.renew === undefined)
+    draft.put({ ...row, renew: ids })
+  else return undefined
+  return draft.change()
+}
+
+/**
+ * A commit is not wanted any more. One that was refused, or never left this device, is gone; another one is cancelled at
+ * the server, and no view shows it meanwhile. If it was accepted before the cancel came, it comes back as confirmed.
+ */
+export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undefined {
+  const draft = new OutboxDraft(snapshot)
+  const row = draft.get(n)
+  if (row === undefined || row.cancel === true) return undefined
+  const isGone = row.refused !== undefined || row.undecided !== undefined || n > snapshot.state.sentTo
+  if (isGone) {
+    draft.remove(row, { status: 'discarded' })
+    if (row.refused === undefined) draft.follow(row)
+  } else draft.put({ ...without(row, 'renew'), cancel: true })
+  return draft.change()
+}
+
+/**
+ * A commit that the app wants once more, as the newest one: decided again if a command made it, else with other ids and
+ * without preconditions.
+ */
+export function newestVersion(row: OutboxRow, n: number, ids: readonly string[]): OutboxRow {
+  const rest = without(row, 'refused', 'undecided', 'accepted', 'behind', 'cancel', 'renew', 'tries', 'healed')
+  if (row.command !== undefined && row.healed !== true)
+    return { ...rest, n, undecided: { code: 'conflict', message: '' } }
+  return {
+    ...without(rest as OutboxRow, 'requires', 'condition'),
+    n,
+    expect: [],
+    events: row.events.map((event, index) => ({ ...event, id: ids[index] as string, idGiven: false })),
+    had: [...(row.had ?? []), ...row.events.map(({ id }) => id)],
+  }
+}

@@ -1,0 +1,61 @@
+/** What the server said of commits that were pushed. */
+import type { CommitAnswer } from '../../wire/protocol.js'
+import type { AnsweredBy } from '../sync-effects.js'
+import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
+import { isBy } from './contact.js'
+import { isPending, OutboxDraft, wireId, without } from './outbox-draft.js'
+import { newestVersion } from './retried.js'
+
+/** A push, as it was made. */
+export interface Pushed {
+  readonly by: AnsweredBy
+  /** The identity of the device's log when it was made. */
+  readonly identity: string
+  readonly head: number
+  readonly answers: readonly CommitAnswer[]
+}
+
+/**
+ * Thrown away unless epoch and identity are still those of the request: an old no that comes late would refuse what a
+ * restored server stores.
+ */
+export function answered(snapshot: SyncSnapshot, { by, identity, head, answers }: Pushed): SyncChange | undefined {
+  const { state } = snapshot
+  if (!isBy(state, by) || state.identity !== identity) return undefined
+  const draft = new OutboxDraft(snapshot)
+  const places = new Map(snapshot.outbox.map((row) => [wireId(row), row.n]))
+  for (const answer of answers) {
+    // An earlier verdict may have changed it, or replaced it.
+    const row = draft.get(places.get(answer.id) ?? NaN)
+    if (row !== undefined && isPending(row) && wireId(row) === answer.id) take(draft, row, answer)
+  }
+  return draft.isEmpty && state.head === head ? undefined : draft.change({ head })
+}
+
+function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {
+  if ('accepted' in verdict) {
+    if (row.accepted !== verdict.accepted || row.behind !== undefined)
+      draft.put({ ...without(row, 'behind'), accepted: verdict.accepted })
+  } else if ('behind' in verdict) {
+    if (row.behind !== verdict.behind || row.accepted !== undefined)
+      draft.put({ ...without(row, 'accepted'), behind: verdict.behind })
+  } else if (row.renew !== undefined) renew(draft, row, row.renew)
+  else if (row.cancel === true) {
+    draft.remove(row, { status: 'discarded' })
+    draft.follow(row)
+  } else if ('refused' in verdict) draft.refuse(row, verdict.refused.code, verdict.refused.message)
+  else if ('conflict' in verdict)
+    draft.decideAgain(
+      row,
+      'conflict',
+      'stream' in verdict.conflict ? verdict.conflict.stream : `${verdict.conflict.position}`,
+    )
+  else draft.decideAgain(row, 'blocked', verdict.blocked)
+}
+
+/** It is cancelled, so its next version can be sent. */
+function renew(draft: OutboxDraft, row: OutboxRow, ids: readonly string[]): void {
+  draft.remove(row)
+  draft.put(newestVersion(row, draft.nextN, ids))
+  draft.follow(row)
+}

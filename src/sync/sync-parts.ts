@@ -1,0 +1,54 @@
+/** What `startSync` and `syncOnce` need of a synced store. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import type { Clock } from '../platform/clock.js'
+import { isThenable } from '../platform/promises.js'
+import type { Coordinator } from '../ports.js'
+import type { DecisionReply } from './sync-effects.js'
+import type { OutboxRow, SyncSnapshot } from './sync-state.js'
+import type { SyncStorage } from './sync-storage.js'
+
+/** Where the server is, and how it is asked. */
+export interface RemoteOptions {
+  /** The address of one log, such as `https://api.example.com/logs/shop-7`. */
+  readonly url: string
+  /** Called before each request, and once more after a 401: for a token, for example. @default no headers */
+  readonly headers?: (() => HeadersInit | Promise<HeadersInit>) | undefined
+  /** Whether cookies are sent. @default 'same-origin' */
+  readonly credentials?: RequestCredentials | undefined
+  /** @default the global one */
+  readonly fetch?: typeof globalThis.fetch | undefined
+}
+
+export interface SyncParts {
+  readonly name: string
+  readonly storage: SyncStorage
+  readonly remote: RemoteOptions
+  readonly clock: Clock
+  /** Which context syncs. */
+  readonly coordinator: Coordinator
+  /** The channel on which the contexts of this store tell each other how they sync; none for a store in memory. */
+  readonly channelName?: string | undefined
+  /** Decides a commit again, by the app's command of that name. */
+  decide(row: OutboxRow, from: SyncSnapshot): Promise<DecisionReply>
+  /** Calls back when a commit was appended, in this context or in another. Returns how to stop that. A hint. */
+  onAppend(listener: () => void): () => void
+  /** Aborts when the store is closed. */
+  readonly closed: AbortSignal
+  /** Throws ClosedError once the store was closed. */
+  assertOpen(): void
+}
+
+/** Enumerable, so that a copy of a store with some methods exchanged is still that store. */
+export const syncParts = Symbol(say`tidemark sync`)
+
+/** @throws InvalidArgumentError for anything that is not a store of `openSyncedStore`, or a copy of one */
+export function syncPartsOf(store: unknown): SyncParts {
+  const parts = (store as { [syncParts]?: SyncParts } | null | undefined)?.[syncParts]
+  if (parts === undefined)
+    throw new InvalidArgumentError(
+      'store',
+      isThenable(store) ? say`is a promise. Await openSyncedStore() first.` : say`must come from openSyncedStore.`,
+    )
+  return parts
+}

@@ -1,0 +1,93 @@
+/** What an app may know of how its store is synced. */
+import type { SyncSnapshot } from './sync-state.js'
+
+/** Why a store is paused, stopped, or waits. */
+export type SyncReason =
+  /** The server refuses the credentials: sign in again, then call `resume()`. */
+  | 'unauthorized'
+  /** The server refuses this user. */
+  | 'forbidden'
+  /** What the server sent does not follow what is here. */
+  | 'inconsistent'
+  /** The server has another log at this address. */
+  | 'other-log'
+  /** Another user is signed in than the one whose store this is. */
+  | 'other-author'
+  /** This user may see another part of the log than before. */
+  | 'scope-changed'
+  /** The server has no events from as far back any more. */
+  | 'before-first'
+  /** The server was restored from a backup, and what it lost cannot be given back. */
+  | 'diverged'
+  /** The server speaks a newer protocol: reload the page. */
+  | 'newer-protocol'
+  /** The server did not understand a request. */
+  | 'bad-request'
+  /** The device has no space for more events. Own commits are still sent. */
+  | 'storage-full'
+  /** The storage of this device failed. */
+  | 'storage-failed'
+  /** By `pause()` or `stop()`. */
+  | 'by-hand'
+
+/**
+ * - `'following'`: another tab syncs, and has not told yet how it is
+ * - `'working'`: sends or fetches
+ * - `'idle'`: has what the server has, and the server has what this device did
+ * - `'offline'`: no tidemark server responds; see `nextTry`
+ * - `'waiting'`: the server or the storage asked to wait, or something has to happen first; see `reason` and `nextTry`
+ * - `'healing'`: gives back to a restored server what it lost
+ * - `'paused'`: until `resume()`; see `reason`
+ * - `'stopped'`: see `reason`
+ */
+export type SyncPhase = 'following' | 'working' | 'idle' | 'offline' | 'waiting' | 'healing' | 'paused' | 'stopped'
+
+/** How a store is synced, the same in every tab. A new object whenever something in it changed. */
+export interface SyncStatus {
+  readonly status: SyncPhase
+  readonly reason?: SyncReason
+  /** The reason in words, for developers. */
+  readonly message?: string
+  /** Up to which position of the server this device has the log. */
+  readonly cursor: number
+  /** The last position of the server, as far as it is known. */
+  readonly head: number
+  /** Own commits that are not confirmed. */
+  readonly pending: number
+  /** Those of them that wait for events that the server lacks. */
+  readonly behind: number
+  /** Own commits that were refused, and that the app has neither retried nor discarded. */
+  readonly refused: number
+  /** How far the log was fetched while there is much to fetch: positions. */
+  readonly progress?: { readonly done: number; readonly total: number }
+  /** When a tidemark server last responded, in ms since 1970. */
+  readonly lastContact?: number
+  /** When it is tried again, in ms since 1970. */
+  readonly nextTry?: number
+}
+
+/** What the machine says of itself. Counts come from the snapshot. */
+export interface SyncReport {
+  readonly status: Exclude<SyncPhase, 'following'>
+  readonly reason?: SyncReason
+  readonly message?: string
+  readonly snapshot: SyncSnapshot
+}
+
+/** The part of a status that the stored state tells. */
+export type SyncCounts = Pick<SyncStatus, 'cursor' | 'head' | 'pending' | 'behind' | 'refused'>
+
+export function countsOf({ state, outbox }: SyncSnapshot): SyncCounts {
+  let pending = 0
+  let behind = 0
+  let refused = 0
+  for (const row of outbox) {
+    if (row.refused !== undefined) refused += 1
+    else {
+      pending += 1
+      if (row.behind !== undefined) behind += 1
+    }
+  }
+  const cursor = state.cursor.at
+  return { cursor, head: Math.max(state.head, cursor), pending, behind, refused }
+}
