@@ -15,6 +15,8 @@ export interface Plan {
   readonly identity: string
   /** Positions in the log, in order. */
   readonly confirmed: readonly number[]
+  /** Streams whose events the projection puts aside. */
+  readonly blocked: ReadonlySet<string> | undefined
   /** In the order of the outbox. */
   readonly pending: readonly PendingPlace[]
 }
@@ -38,8 +40,9 @@ export async function copyFor(source: OutboxSource, state: StateRow): Promise<Ou
 }
 
 /**
- * Leaves out what the projection leaves out: events that its filter does not let through, that were skipped by hand, and
- * those of streams that are blocked by dead letters.
+ * Leaves out what the projection leaves out: events that were skipped by hand, and of the outbox those that its filter
+ * does not let through, and of streams that are blocked by dead letters. Of events of the log the latter is known once
+ * they are read.
  *
  * @throws RangeError for a copy that is older than the rows
  */
@@ -62,14 +65,14 @@ export function planOf(
     }
     const text = event.commit.events[event.index]
     if (text === undefined) continue
-    // Also those that this read model does not handle: an event has one place, whoever shows it.
+    // Also those that this read model does not handle: an event has one place in all of them.
     position += 1
     const nth = (versions.get(text.stream) ?? 0) + 1
     versions.set(text.stream, nth)
     if (filter.matches(text) && blocked?.has(text.stream) !== true)
       pending.push({ text, commit: event.commit.name, position, nth })
   }
-  return { cursor: cursor.at, identity, confirmed: confirmed.slice(-mostConfirmed), pending }
+  return { cursor: cursor.at, identity, confirmed: confirmed.slice(-mostConfirmed), blocked, pending }
 }
 
 /** What tells one state of an outbox from another. */

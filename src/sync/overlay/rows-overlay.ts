@@ -5,6 +5,7 @@
  * A moment is one state of the stored rows together with one state of the outbox. Each has a stamp of its own, so that an
  * answer never holds parts of two. Rows are always read first, and the copy of the outbox after that.
  */
+import type { RecordedEvent } from '../../events/event.js'
 import { randomId } from '../../events/identifier.js'
 import { compileFilter, type CompiledFilter } from '../../log/filter.js'
 import type { Clock } from '../../platform/clock.js'
@@ -12,6 +13,7 @@ import { listenerSet } from '../../platform/listeners.js'
 import type { Hint } from '../../platform/signals.js'
 import { Slices } from '../../platform/slices.js'
 import { readBlockedStreams } from '../../read-model/begin.js'
+import type { Changes } from '../../read-model/changes.js'
 import { unknownCommit, type CommittedHint } from '../../read-model/committed-hint.js'
 import { projectionKey, type Projection } from '../../read-model/define.js'
 import { equal } from '../../read-model/equal.js'
@@ -44,7 +46,7 @@ const mostGone = 256
 interface Laid {
   readonly state: StateRow
   readonly seen: Seen
-  /** The state is made of a hint: what is in it besides the position may be old. */
+  /** The state is made of a hint: all in it but the position may be old. */
   readonly isGuess: boolean
   /** The ids of the events, in order. */
   readonly ids: readonly string[]
@@ -52,7 +54,17 @@ interface Laid {
   readonly known: KnownRows
   /** What made it, as long as more events can be applied to it. */
   readonly work: Laying | undefined
+  /** By the name of the commit: why an event of it is left out. */
+  readonly unshown: ReadonlyMap<string, unknown>
   readonly moment: Seen
+}
+
+/** Of an event what is remembered: its handler may change the rest. */
+type Confirmed = Pick<RecordedEvent, 'id' | 'position' | 'stream'>
+
+interface Known {
+  readonly identity: string
+  readonly events: Map<number, Confirmed | undefined>
 }
 
 const nothing: LaidRows = new Map()
@@ -75,8 +87,8 @@ export class RowsOverlay {
   #told: Told | undefined
   /** The moment that live queries know of. */
   #saidTo: Seen | undefined
-  /** The ids of own events of the log, by position; none where they are not handled. */
-  #read: { readonly identity: string; readonly ids: Map<number, string | undefined> } = { identity: '', ids: new Map() }
+  /** Own events of the log that were read; nothing where they are not handled. */
+  #read: Known = { identity: '', events: new Map() }
   #turn: Promise<unknown> = Promise.resolve()
   #stop: (() => void) | undefined
 
@@ -90,6 +102,7 @@ export class RowsOverlay {
     this.#versions = new Versions(parts.streamVersion)
     this.lookout = {
       storage: plain.storage,
+      recent: plain.recent,
       state: async () => (await this.#answer([])).state,
       queries: (asked, slot) => (slot === undefined ? this.#answer(asked) : plain.queries(asked, slot)),
       watch: (looked) => plain.watch((state) => looked(optionalState(this.#stateOver(state)))),
@@ -99,7 +112,7 @@ export class RowsOverlay {
 
   /** Why views do not show an event of a pending commit. */
   unshown(commit: string): unknown {
-    return this.#laid?.work?.unshown.get(commit)
+    return this.#laid?.unshown.get(commit)
   }
 
   async #stateOver(looked: Promise<StateRow>): Promise<StateRow> {
@@ -156,7 +169,7 @@ export class RowsOverlay {
     if (isOld && seenIn(await this.#plain.state()).stamp !== seen.stamp) return false
     const plan = await this.#planOf(state)
     if (plan === undefined) return false
-    const confirmed = await this.#idsOf(plan)
+    const confirmed = await this.#confirmedOf(plan)
     const ids = [...confirmed.map(({ id }) => id), ...plan.pending.map(({ text }) => text.id)]
     if (ids.length === 0) return this.#made({ state, isGuess, ids, work: undefined })
     if (isGuess) return false
@@ -184,17 +197,17 @@ export class RowsOverlay {
     }
   }
 
-  /** The events of the log in a plan that this read model handles. */
-  async #idsOf({ confirmed, identity }: Plan): Promise<{ readonly id: string; readonly position: number }[]> {
-    if (this.#read.identity !== identity || this.#read.ids.size > 2 * mostConfirmed)
-      this.#read = { identity, ids: new Map() }
-    const { ids } = this.#read
-    const missing = confirmed.filter((position) => !ids.has(position))
+  /** The events of the log in a plan that the projection applies. */
+  async #confirmedOf({ confirmed, identity, blocked }: Plan): Promise<readonly Confirmed[]> {
+    if (this.#read.identity !== identity || this.#read.events.size > 2 * mostConfirmed)
+      this.#read = { identity, events: new Map() }
+    const { events } = this.#read
+    const missing = confirmed.filter((position) => !events.has(position))
     const found = await confirmedEvents(this.#parts, missing, this.#definition.filter)
-    for (const position of missing) ids.set(position, found.get(position)?.event.id)
+    for (const position of missing) events.set(position, found.get(position)?.event)
     return confirmed.flatMap((position) => {
-      const id = ids.get(position)
-      return id === undefined ? [] : [{ id, position }]
+      const event = events.get(position)
+      return event === undefined || blocked?.has(event.stream) === true ? [] : [event]
     })
   }
 
@@ -236,17 +249,15 @@ export class RowsOverlay {
       work === undefined ? nothing : new Map([...work.rows].map(([table, changed]) => [table, new Map(changed)]))
     const isEmpty = rows.size === 0 && (before === undefined || before.rows.size === 0)
     const changed = isEmpty || this.#told === undefined ? undefined : await this.#changedRows(state, rows, known)
-    if (changed === 'torn') {
+    if (changed === 'moved') {
       this.#spoil()
       return false
     }
     for (const [table, each] of changed ?? []) this.#told?.changed(table, each)
     const seen = seenIn(state)
     const isSame = before?.seen.stamp === seen.stamp && (isEmpty || changed?.size === 0)
-    const moment = isSame
-      ? (before as Laid).moment
-      : { stamp: `${this.#name}~${(this.#moments += 1)}`, revision: this.#moments }
-    this.#laid = { state, seen, isGuess, ids, rows, known, work, moment }
+    const moment = isSame ? (before as Laid).moment : this.#nextMoment()
+    this.#laid = { state, seen, isGuess, ids, rows, known, work, unshown: work?.unshown ?? new Map(), moment }
     this.#tell()
     return true
   }
@@ -256,7 +267,7 @@ export class RowsOverlay {
     state: StateRow,
     rows: LaidRows,
     known: KnownRows,
-  ): Promise<Map<string, readonly StoredRow[] | 'unknown'> | 'torn'> {
+  ): Promise<Map<string, readonly StoredRow[] | 'unknown'> | 'moved'> {
     const before = this.#laid?.rows ?? nothing
     const slices = new Slices(() => this.#clock.monotonic())
     const all = new Map<string, readonly StoredRow[] | 'unknown'>()
@@ -285,7 +296,7 @@ export class RowsOverlay {
       }
       if (changed.length > 0) all.set(table, changed)
     }
-    if (isRead && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp) return 'torn'
+    if (isRead && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp) return 'moved'
     return all
   }
 
@@ -299,19 +310,29 @@ export class RowsOverlay {
       return
     }
     if (laid.moment === this.#saidTo) return
-    const changes = this.#told.tell(laid.seen, laid.rows)
-    if (changes === undefined) return
+    const changes = this.#told.all(laid.seen, laid.rows)
+    if (changes !== undefined) this.#say(changes, laid.moment, laid.state.position)
+  }
+
+  #say(changes: Changes, to: Seen, position: number): void {
     const from = this.#saidTo
-    this.#saidTo = laid.moment
+    this.#saidTo = to
+    const isKnown = changes !== 'unknown' && from !== undefined
     this.#listeners.tell({
       kind: 'committed',
       projection: this.#key,
-      position: laid.state.position,
-      revision: laid.moment.revision,
-      from: changes === 'unknown' ? '' : from.stamp,
-      to: changes === 'unknown' ? '' : laid.moment.stamp,
-      changes: changes === 'unknown' ? changes : () => changes,
+      position,
+      revision: to.revision,
+      // Unknown changes make a look necessary, and only that decides.
+      from: isKnown ? from.stamp : '',
+      to: isKnown ? to.stamp : '',
+      changes: isKnown ? () => changes : changes,
     })
+  }
+
+  #nextMoment(): Seen {
+    this.#moments += 1
+    return { stamp: `${this.#name}~${this.#moments}`, revision: this.#moments }
   }
 
   #listen(listener: (hint: Hint) => void): () => void {
@@ -338,8 +359,11 @@ export class RowsOverlay {
   #committed(hint: CommittedHint): void {
     // Nothing was read yet: the look that this causes begins with what is stored then.
     if (this.#told === undefined) return this.#listeners.tell(unknownCommit(this.#key, hint.position))
-    if (this.#told.take(hint)) void this.#follow(hint)
-    else this.#tell()
+    if (!this.#told.take(hint)) return this.#tell()
+    const laid = this.#laid as Laid
+    // Queries that read rows which are stored as they are shown run immediately, and others once it is laid over again.
+    if (laid.seen.stamp !== hint.to) this.#say(this.#told.stored(laid.rows), this.#nextMoment(), hint.position)
+    void this.#follow(hint)
   }
 
   async #follow({ from, to, revision, position }: CommittedHint): Promise<void> {

@@ -57,10 +57,23 @@ export class Told {
   }
 
   /**
-   * Everything that readers do not know, if it is known what changed up to the stored rows that are shown; nothing while
-   * a hint is missing.
+   * What commits changed since it was last asked, up to the hint that was taken in last. What is stored of a row that is
+   * laid over is not seen: if that becomes another one, it is known once it was laid over again.
    */
-  tell(shown: Seen, laid: LaidRows): Changes | undefined {
+  stored(laid: LaidRows): Changes {
+    const stored = this.#stored
+    this.#stored = new Map()
+    if (stored === 'unknown') return stored
+    const changes = new Map<string, TableChanges>()
+    for (const [table, rows] of stored) changes.set(table, this.#rowsOf(table, rows, undefined, laid.get(table)))
+    return changes
+  }
+
+  /**
+   * Everything since it was last asked, if it is known what changed up to the stored rows that are shown; nothing while a
+   * hint is missing.
+   */
+  all(shown: Seen, laid: LaidRows): Changes | undefined {
     const [stored, over] = [this.#stored, this.#over]
     if (stored !== 'unknown' && shown.stamp !== this.#known.stamp) return undefined
     this.#known = shown
@@ -77,12 +90,11 @@ export class Told {
     table: string,
     stored: Map<MapKey, RowChange> | 'unknown' = new Map(),
     over: Map<MapKey, StoredRow> | 'unknown' = new Map(),
-    laid: LaidRows extends ReadonlyMap<string, infer V> ? V | undefined : never,
+    laid: ReadonlyMap<MapKey, StoredRow> | undefined,
   ): TableChanges {
     if (stored === 'unknown' || over === 'unknown') return 'unknown'
     const definition = this.#tables[table] as Parameters<typeof indexKeysOf>[0]
     const rows: RowChange[] = []
-    // What is stored of a row that is laid over is not seen.
     for (const [mapKey, row] of stored) if (laid?.has(mapKey) !== true) rows.push(row)
     for (const [mapKey, before] of over) {
       const entry = laid?.get(mapKey)
