@@ -1,6 +1,7 @@
 /** Waiting until a write is in the rows and on the screen. */
 import type { EventShape } from '../events/event.js'
 import type { Clock } from '../platform/clock.js'
+import { laidOver } from '../reading/laid-over.js'
 import type { Opened, OpenModel } from './open-app.js'
 
 /** How long live queries may take to show what is in the rows, ms. */
@@ -11,7 +12,7 @@ const publishTime = 1_000
  * context have shown it then, or had a second for that. Never rejects.
  */
 export async function becomesVisible<E extends EventShape>(
-  { models }: Opened<E>,
+  { models, store }: Opened<E>,
   types: ReadonlySet<string>,
   position: number,
   timeout: number,
@@ -20,12 +21,14 @@ export async function becomesVisible<E extends EventShape>(
   const handling = [...models.values()].filter(
     ({ definition }) => definition.filter.types?.some((type) => types.has(type)) ?? types.size > 0,
   )
+  // Own events are laid over the rows immediately: then only live queries are waited for.
+  const isOver = laidOver(store) !== undefined
   const isVisible = async ({ handle, view }: OpenModel): Promise<boolean> => {
-    await handle.caughtUp(position, { timeout })
+    if (!isOver) await handle.caughtUp(position, { timeout })
     await new Promise<unknown>((resolve) => {
       const cancel = clock.schedule(publishTime, () => resolve(undefined))
       // If it cannot be read what is stored, the queries that look again by themselves have the rest of that time.
-      Promise.resolve(view.value()?.published(position)).then(
+      Promise.resolve(view.value()?.published(isOver ? Infinity : position)).then(
         () => {
           cancel()
           resolve(undefined)

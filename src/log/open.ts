@@ -107,6 +107,8 @@ interface CommonInternals {
   readonly maxEventCharacters: number
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
+  /** What a store that syncs lays over its read models. Used by `reading/`: the log knows nothing of it. */
+  readonly overlay?: object | undefined
 }
 
 /**

@@ -6,7 +6,6 @@ import { hasCode } from '../errors.js'
 import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import { singleFlight } from '../platform/single-flight.js'
-import type { Signals } from '../platform/signals.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
@@ -36,7 +35,6 @@ export class QueryEngine {
   /** For the runs of queries: those that wait equally long run together. */
   readonly clock: Clock
   readonly #key: string
-  readonly #signals: Signals
   readonly #saw: Saw
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
@@ -52,10 +50,9 @@ export class QueryEngine {
   #isChecking = false
   #cancelPause: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw) {
+  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw) {
     this.#key = key
     this.#lookout = lookout
-    this.#signals = signals
     this.#saw = saw
     this.clock = inRounds(clock)
     this.#schedule = (ms, callback) => clock.schedule(ms, callback)
@@ -97,7 +94,7 @@ export class QueryEngine {
 
   #start(): () => void {
     this.#isLost = false
-    const stopListening = this.#signals.listen((hint) => {
+    const stopListening = this.#lookout.listen((hint) => {
       if (hint.kind !== 'committed' || hint.projection !== this.#key) return
       const changes = this.#follower.take(hint)
       if (changes === 'unknown') return void this.#hinted()
@@ -169,8 +166,8 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, signals: Signals, clock: Clock, saw: Saw): QueryEngine {
+export function engineOf(key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, signals, clock, saw)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw)))
   return engine
 }

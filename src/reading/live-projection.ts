@@ -15,6 +15,7 @@ import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isRefusedPromise } from '../platform/promises.js'
+import { laidOver, type FoldedModel } from './laid-over.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 import { isObject } from '../platform/objects.js'
 
@@ -77,21 +78,24 @@ export function liveProjection<E extends EventShape, S>(
   compileFilter(filter)
   if (isRefusedPromise(specification.initial))
     throw new InvalidArgumentError('initial', say`must not be a promise. Await it before.`)
-  const { clock = systemClock } = specification
+  const { initial, clock = systemClock } = specification
+  const end = () => closedError(internalsOf(store))
+  const over = laidOver(store)
+  if (over !== undefined) return liveQuery(over.fold({ initial, on, filter } as FoldedModel<S>, clock, end), clock)
   /** Counts evaluations: one that was given up must not fold in parallel with the next. */
   let latest = 0
-  let state = freshCopy(specification.initial)
+  let state = freshCopy(initial)
   /**
    * What is shown, and the state it is of. Never the same object if folds change their state in place: it would change
    * under its readers.
    */
-  let data = specification.initial
+  let data = initial
   let valueOf = state
   let isOld = false
   let position = 0
   return liveQuery(
     {
-      end: () => closedError(internalsOf(store)),
+      end,
       async evaluate(progress) {
         const mine = (latest += 1)
         const ahead = new RecordsAhead()

@@ -26,6 +26,11 @@ export type LiveSnapshot<V> =
       readonly stale: boolean
       /** Where this answer was first read: it may hold for later positions, too. */
       readonly position: number
+      /**
+       * It holds something of this device that the rows of the log do not hold yet, or lacks a row for such a reason.
+       * Only of a store that syncs.
+       */
+      readonly pending?: true | undefined
     }
   | { readonly status: 'error'; readonly data: V | undefined; readonly error: unknown; readonly stale: boolean }
 
@@ -35,6 +40,7 @@ export interface LiveAnswer<V> {
   readonly position: number
   /** It is the library's: the development build freezes it. */
   readonly isShared?: boolean
+  readonly pending?: true | undefined
 }
 
 /** Before the first run, and on a server. */
@@ -51,13 +57,13 @@ export const loading: LiveSnapshot<never> = Object.freeze({
  */
 export function answered<V>(
   before: LiveSnapshot<V>,
-  { data: after, position, isShared }: LiveAnswer<V>,
+  { data: after, position, isShared, pending }: LiveAnswer<V>,
 ): LiveSnapshot<V> {
   const data = share(before.data, after)
   if (__DEV__ && isShared === true) frozen(data)
-  if (!Object.is(before.data, data)) return { status: 'ready', data, error: undefined, stale: false, position }
-  if (before.status === 'ready') return before.stale ? { ...before, stale: false } : before
-  return { status: 'ready', data: before.data as V, error: undefined, stale: false, position }
+  if (before.status === 'ready' && Object.is(before.data, data) && before.pending === pending)
+    return before.stale ? { ...before, stale: false } : before
+  return { status: 'ready', data: data as V, error: undefined, stale: false, position, ...(pending && { pending }) }
 }
 
 /** After a run that failed, and at the end of the source. The same error again says the same. */

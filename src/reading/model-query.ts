@@ -10,6 +10,7 @@ import type { StateRow } from '../read-model/state.js'
 import type { Answer, Query, TableQuery } from '../read-model/storage.js'
 import { readOf, touches, type Read } from './dependencies.js'
 import type { News, QueryEngine } from './engine.js'
+import type { ShownState } from './laid-over.js'
 import type { LiveSource } from './live-query.js'
 import type { LiveAnswer } from './live-snapshot.js'
 import { frozen, share } from './share.js'
@@ -44,6 +45,7 @@ type Rows = Map<string, Map<MapKey, unknown>>
 /** A read, and what readers saw then. */
 interface Made extends Read {
   readonly at?: Seen
+  readonly pending?: boolean | undefined
 }
 
 /** One try of a run, as far as it has come. */
@@ -76,10 +78,15 @@ function asker(
     // Any row counts until it is known which ones do.
     const place = reads.push({ table, keys: undefined }) - 1
     const at = known.findIndex((one) => one.table === table && equal(one.query, question))
-    const { value, state } = known.splice(at, at < 0 ? 0 : 1)[0]?.answer ?? (await ask(table, question))
+    const before = known.splice(at, at < 0 ? 0 : 1)[0]
+    const { value, state } = before?.answer ?? (await ask(table, question))
     const seen = seenIn(state)
     states.set(seen.stamp, state)
-    reads[place] = { ...readOf(tables, table, question, value), at: seen }
+    const read = readOf(tables, table, question, value)
+    // A row that is missing for the time being is not among its keys.
+    reads[place] = (state as ShownState).pending?.has(before?.query ?? question)
+      ? { table, keys: undefined, at: seen, pending: true }
+      : { ...read, at: seen }
     if (question.kind === 'count') return { value, state }
     return {
       value: Array.isArray(value) ? value.map((row) => kept(table, row)) : kept(table, value),
@@ -107,7 +114,7 @@ async function ofOneCommit<T extends Tables, V>(
   before: Rows,
   again: () => void,
   begun: (one: Attempt) => void,
-): Promise<{ readonly data: V; readonly rows: Rows; readonly state: StateRow } | undefined> {
+): Promise<(Pick<Attempt, 'rows' | 'reads'> & { readonly data: V; readonly state: StateRow }) | undefined> {
   /** What the last try asked, read at one moment: the next try, which asks the same, reads one commit. */
   let known: Known[] = []
   for (let tries = 1; ; tries += 1) {
@@ -122,7 +129,7 @@ async function ofOneCommit<T extends Tables, V>(
     if (one.states.size < 2) {
       if ('error' in outcome) throw outcome.error
       const state = [...one.states.values()][0] ?? (await engine.ask([])).state
-      return { data: outcome.data, rows: one.rows, state }
+      return { ...one, data: outcome.data, state }
     }
     // What it threw may come of reads that do not belong together.
     if (tries === maxTries) return undefined
@@ -175,7 +182,8 @@ export function modelQuery<T extends Tables, V>(tables: T, query: ModelQuery<T, 
     const { data, state } = found
     if (held === mine) rows = found.rows
     finish(mine, state)
-    return { data, position: state.position, isShared: true }
+    const pending = found.reads.some((read) => read.pending) || undefined
+    return { data, position: state.position, isShared: true, pending }
   }
   return {
     end,

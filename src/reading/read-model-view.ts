@@ -12,6 +12,7 @@ import { isDefinition, projectionKey, type Projection, type Tables } from '../re
 import type { Query, ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { engineOf, type QueryEngine } from './engine.js'
+import { laidOver } from './laid-over.js'
 import { liveQuery, type LiveQuery } from './live-query.js'
 import type { LiveTables } from './live-tables.js'
 import { modelQuery, type QueryPorts } from './model-query.js'
@@ -153,7 +154,9 @@ export async function openView<E extends EventShape, T extends Tables>(
   }
   const key = projectionKey(definition)
   const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
-  const engine = engineOf(key, lookout(clock), storeInternals(store).signals, clock, saw)
+  const plain = lookout(clock)
+  const shown = laidOver(store)?.over(plain, definition as unknown as Projection, clock)
+  const engine = engineOf(key, shown ?? plain, clock, saw)
   return view(definition.tables, key, storage, engine)
 }
 

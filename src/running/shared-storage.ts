@@ -8,6 +8,7 @@ import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import type { Listeners } from '../platform/listeners.js'
 import { pageLifecycle } from '../platform/page-lifecycle.js'
+import type { Signals } from '../platform/signals.js'
 import { shares } from '../platform/shares.js'
 import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
@@ -38,10 +39,13 @@ interface SharedStorage {
 
 /** What everything in this context shares that reads or runs one read model. */
 export interface ModelLookout {
-  /** Of the storage itself, not of a share: it closes when the last share does. */
+  /** Not a share of it: it closes when the last share does. */
+  readonly storage: ReadModelStorage
   readonly state: ReadModelStorage['state']
   readonly queries: ReadModelStorage['queries']
   readonly watch: Lookout<StateRow>
+  /** Calls back with the hints of the store. Returns how to stop that. */
+  readonly listen: Signals['listen']
 }
 
 /** A share in the storage of a read model. */
@@ -69,7 +73,7 @@ export async function openStorage<E extends EventShape>(
     return {
       storage: use(shared, projectionKey(erased), parts.tap, release),
       waiting,
-      lookout: (clock) => lookoutOf(shared, projectionKey(erased), parts.tap, clock),
+      lookout: (clock) => lookoutOf(shared, projectionKey(erased), parts, clock),
     }
   } catch (error) {
     release()
@@ -106,12 +110,19 @@ function sharedStorage<E extends EventShape>(
   return shared
 }
 
-function lookoutOf({ storage, lookouts }: SharedStorage, key: string, tap: Tap, clock: Clock): ModelLookout {
+function lookoutOf(
+  { storage, lookouts }: SharedStorage,
+  key: string,
+  { tap, signals }: StoreInternals,
+  clock: Clock,
+): ModelLookout {
   let lookout = lookouts.get(clock)
   if (lookout === undefined)
     lookouts.set(
       clock,
       (lookout = {
+        storage,
+        listen: signals.listen,
         state: () => storage.state(),
         queries: toldQueries(storage, key, tap),
         watch: modelLookout(() => storage.state(), clock),
