@@ -18,9 +18,8 @@ const longestMessage = 1000
 export interface WakeOptions {
   readonly transport: Transport
   readonly clock: Clock
-  /** Nothing while the log is not known, or nothing is to be asked of the server. */
-  readonly as: () => AnsweredBy | undefined
-  /** The stream is open: what was hinted before is lost. */
+  readonly as: AnsweredBy
+  /** The stream is open; its first hint says where the log is now. */
   readonly onOpen: () => void
   readonly onHead: (head: number) => void
 }
@@ -30,17 +29,13 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
   const { transport, clock } = options
   for (;;) {
     signal.throwIfAborted()
-    const as = options.as()
     let least = pause.least
-    if (as !== undefined) {
-      const opened = await transport.openWake(as, signal)
-      if (opened.kind === 'opened') {
-        options.onOpen()
-        await readHints(opened, options.onHead)
-        signal.throwIfAborted()
-      } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
-      else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
-    }
+    const opened = await transport.openWake(options.as, signal)
+    if (opened.kind === 'opened') {
+      options.onOpen()
+      await readHints(opened, options.onHead)
+    } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
+    else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
 }

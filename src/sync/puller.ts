@@ -17,7 +17,9 @@ interface Asked {
 export class Puller {
   readonly #transport: Transport
   readonly #usage: () => Promise<StorageUsage>
-  #ahead: { readonly asked: Asked; readonly controller: AbortController; readonly reply: Promise<PullReply> } | undefined
+  #ahead:
+    | { readonly asked: Asked; readonly controller: AbortController; readonly reply: Promise<PullReply> }
+    | undefined
   /** Fewer events than are asked for, where bodies were cut off before the first cursor. */
   #most = Infinity
 

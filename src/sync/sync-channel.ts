@@ -77,7 +77,8 @@ export function hintIn(message: unknown): SyncHint | undefined {
   if (!isObject(message)) return undefined
   const { kind, owner, hasLock, status } = message as Record<string, unknown>
   if (plain.has(kind)) return { kind } as SyncHint
-  if (kind !== 'status' || typeof owner !== 'string' || owner.length > 100 || typeof hasLock !== 'boolean') return undefined
+  if (kind !== 'status' || typeof owner !== 'string' || owner.length > 100 || typeof hasLock !== 'boolean')
+    return undefined
   const found = statusIn(status)
   return found === undefined ? undefined : { kind, owner, hasLock, status: found }
 }
