@@ -12,6 +12,7 @@ const entries = {
   'tidemark/memory': 'memory/index',
   'tidemark/server': 'server/index',
   'tidemark/testing': 'testing/index',
+  'tidemark/file': 'file/index',
   'tidemark/react': 'bindings/react',
   'tidemark/vue': 'bindings/vue',
   'tidemark/svelte': 'bindings/svelte',

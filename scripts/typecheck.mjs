@@ -41,6 +41,7 @@ function appConfig(exactOptionalPropertyTypes) {
           'tidemark/memory': entry('memory/index'),
           'tidemark/server': entry('server/index'),
           'tidemark/testing': entry('testing/index'),
+          'tidemark/file': entry('file/index'),
           'tidemark/*': entry('bindings/*'),
         },
       },

@@ -44,6 +44,7 @@ export type TidemarkErrorCode =
   | 'storage-unavailable'
   | 'storage-damaged'
   | 'unsupported-format'
+  | 'log-file-in-use'
   | 'request-refused'
   | 'closed'
 

@@ -11,9 +11,9 @@ export interface Todo {
 export type TodoEvent =
   | { type: 'TodoAdded'; data: { title: string } }
   | { type: 'TodoRenamed'; data: { title: string } }
-  | { type: 'TodoDone'; data: object }
-  | { type: 'TodoReopened'; data: object }
-  | { type: 'TodoDeleted'; data: object }
+  | { type: 'TodoDone'; data: null }
+  | { type: 'TodoReopened'; data: null }
+  | { type: 'TodoDeleted'; data: null }
 
 const events = defineEvents<TodoEvent>()
 
@@ -78,7 +78,7 @@ export async function add(title: string): Promise<void> {
 export async function rename({ id, title: before }: Todo, after: string): Promise<void> {
   const title = after.trim()
   if (title === before) return
-  const event = title === '' ? events.TodoDeleted({}) : events.TodoRenamed({ title })
+  const event = title === '' ? events.TodoDeleted(null) : events.TodoRenamed({ title })
   // Until the list shows it, so that the old title does not come back for a moment.
   await saved(app.append(id, event, { until: 'visible' }))
 }
@@ -86,11 +86,11 @@ export async function rename({ id, title: before }: Todo, after: string): Promis
 /** @param click of a checkbox that the framework does not keep as the row is: it changes when the row does. */
 export async function toggle({ id, state }: Todo, click?: Event): Promise<void> {
   click?.preventDefault()
-  await saved(app.append(id, state === 'open' ? events.TodoDone({}) : events.TodoReopened({})))
+  await saved(app.append(id, state === 'open' ? events.TodoDone(null) : events.TodoReopened(null)))
 }
 
 export async function remove({ id }: Todo): Promise<void> {
-  await saved(app.append(id, events.TodoDeleted({})))
+  await saved(app.append(id, events.TodoDeleted(null)))
 }
 
 /** All of them in one append: either all are gone, or none. */
@@ -100,7 +100,7 @@ export async function clearDone(): Promise<void> {
 
 async function deleteDone(): Promise<void> {
   const done = await app.todos.items.getAll(inState('done'))
-  if (done.length > 0) await app.append(done.map(({ id }) => ({ stream: id, events: [events.TodoDeleted({})] })))
+  if (done.length > 0) await app.append(done.map(({ id }) => ({ stream: id, events: [events.TodoDeleted(null)] })))
 }
 
 /** How many are left, in words. */

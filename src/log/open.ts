@@ -6,12 +6,12 @@ import { lockManager } from '../locks/in-use.js'
 import { webLocksCoordinator } from '../locks/web-locks.js'
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
-import { anyEvents, catalogueCore, type EventCatalogue } from '../events/catalogue.js'
+import { anyEvents, catalogueCore, type CatalogueCore, type EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { databaseName, storeName } from '../events/names.js'
 import { onlyKnown, wholeNumber } from '../platform/arguments.js'
-import { systemClock, timeTold } from '../platform/clock.js'
+import { systemClock, timeTold, type Clock } from '../platform/clock.js'
 import { deleteDatabase, type Connection } from '../platform/connection.js'
 import { made, notOurs } from '../platform/copies.js'
 import { healing, type StorageOccurrence, type StorageReport } from '../platform/healing.js'
@@ -23,12 +23,12 @@ import type { StoreReport } from '../reports.js'
 import { indexedDbCheckpoints } from './indexeddb/checkpoints.js'
 import { memoryCheckpoints } from './memory/memory-checkpoints.js'
 import type { AppendOptions, AppendResult, Durability, EventStore } from './event-store.js'
-import { IndexedDbLog } from './indexeddb/indexeddb-log.js'
+import { IndexedDbLog, type DatabaseKind } from './indexeddb/indexeddb-log.js'
 import { MemoryLog } from './memory/memory-log.js'
 import { deviceOperations, memoryOperations, type StoreOperations } from './operations.js'
 import type { Codec } from './encode.js'
 import type { PreparedAppend } from './prepared-append.js'
-import { assertDurability, createStore } from './store.js'
+import { assertDurability, createStore, type Log } from './store.js'
 import { monotonic, Tap } from './tap.js'
 import { isObject } from '../platform/objects.js'
 
@@ -85,6 +85,8 @@ export type StoreInternals = CommonInternals &
     | {
         readonly medium: 'indexeddb'
         readonly connection: Connection
+        /** The id with which the database was made: that of the log, unless its tail was taken back since. */
+        databaseId(): Promise<string>
         /** Calls back with what happens to the storage of this origin. Returns how to stop that. */
         onStorage(listener: (occurrence: StorageOccurrence) => void): () => void
       }
@@ -151,9 +153,47 @@ export function closedError(parts: StoreInternals | undefined): unknown {
   }
 }
 
-function common<E extends EventShape>(options: EventStoreOptions<E>) {
+/** What another kind of store puts over the log of `L`. */
+export interface StoreLayer<L> {
+  /** Further options that it takes. */
+  readonly names: readonly string[]
+  readonly clock: Clock
+  readonly kind?: DatabaseKind
+  /** Called before the log is opened. */
+  over(log: L, about: LayerContext): LayeredLog
+}
+
+/** What a layer is given of its store. */
+export interface LayerContext {
+  readonly name: string
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly durability: Durability
+  readonly maxEventCharacters: number
+  readonly signals: Signals
+  readonly coordinator: Coordinator
+  /** Positions of plain projectors, of a store in memory. */
+  readonly checkpoints?: Map<string, number>
+}
+
+export interface LayeredLog {
+  readonly log: Log
+  /** In place of the store's own. */
+  readonly internals: Partial<CommonInternals>
+  dispose(): void
+}
+
+function common<E extends EventShape>(options: EventStoreOptions<E>, layer?: StoreLayer<never>) {
   if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, … }.`)
-  onlyKnown(options, ['name', 'events', 'durability', 'codec', 'maxEventCharacters', 'onReport'])
+  onlyKnown(options, [
+    'name',
+    'events',
+    'durability',
+    'codec',
+    'maxEventCharacters',
+    'onReport',
+    ...(layer?.names ?? []),
+  ])
   const { durability = 'strict', maxEventCharacters = 1024 * 1024, codec, onReport } = options
   assertDurability(durability)
   if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
@@ -166,7 +206,7 @@ function common<E extends EventShape>(options: EventStoreOptions<E>) {
     name: storeName(options.name),
     catalogue: options.events === undefined ? anyEvents : catalogueCore(options.events),
     codec,
-    clock: systemClock,
+    clock: layer?.clock ?? systemClock,
     durability,
     maxEventCharacters: wholeNumber(maxEventCharacters, 'maxEventCharacters', 1),
   }
@@ -220,23 +260,36 @@ function coordinatorFor(name: string): Coordinator {
 export function openEventStore<E extends EventShape = EventShape>(
   options: EventStoreOptions<E>,
 ): Promise<TidemarkStore<E>> {
+  return openOnDevice(options)
+}
+
+/** As {@link openEventStore}, for a store of another kind, too. */
+export function openOnDevice<E extends EventShape>(
+  options: EventStoreOptions<E>,
+  layer?: StoreLayer<IndexedDbLog>,
+): Promise<TidemarkStore<E>> {
   let parts: ReturnType<typeof common<E>>
   try {
-    parts = common(options)
+    parts = common(options, layer)
   } catch (error) {
     return Promise.reject(error)
   }
-  const opening = open<E>(parts)
+  const opening = open<E>(parts, layer)
   // Node ends at an unhandled rejection, and with it the build of a page that only imports the module.
   if (isMissing()) opening.catch(() => {})
   return opening
 }
 
-async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): Promise<TidemarkStore<E>> {
+async function open<E extends EventShape>(
+  parts: ReturnType<typeof common<E>>,
+  layer?: StoreLayer<IndexedDbLog>,
+): Promise<TidemarkStore<E>> {
   const { name, onReport } = parts
   const start = monotonic()
   const signals = openSignals(databaseName(name))
-  const log = new IndexedDbLog(parts)
+  const log = new IndexedDbLog({ ...parts, kind: layer?.kind })
+  const coordinator = coordinatorFor(name)
+  const layered = layer?.over(log, { ...parts, signals, coordinator })
   signals.listen((hint) => {
     if (hint.kind === 'head') log.headMoved(hint.head, hint.format)
   })
@@ -249,6 +302,7 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
   const dispose = () => {
     leave()
     stopTelling()
+    layered?.dispose()
     log.connection.close()
   }
   try {
@@ -259,19 +313,22 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
     throw error
   }
   tap = new Tap(name, start)
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, tap, dispose })
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log: layered?.log ?? log, signals, tap, dispose })
+  const databaseId = () => log.logId()
   const shared: StoreInternals = {
     signals,
     tap,
     medium: 'indexeddb',
     connection: log.connection,
+    databaseId,
     onStorage: (listener) => healing.subscribe(listener),
-    logId: () => log.logId(),
+    logId: databaseId,
     appendPrepared: append,
     maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
+    ...layered?.internals,
   }
-  const ports = { checkpoints: indexedDbCheckpoints(log.connection), coordinator: coordinatorFor(name) }
+  const ports = { checkpoints: indexedDbCheckpoints(log.connection), coordinator }
   return withPorts(store, shared, ports, deviceOperations)
 }
 
@@ -279,14 +336,18 @@ async function open<E extends EventShape>(parts: ReturnType<typeof common<E>>): 
 export async function openMemoryEventStore<E extends EventShape>(
   options: EventStoreOptions<E>,
   readModels: object,
+  layer?: StoreLayer<MemoryLog>,
 ): Promise<TidemarkStore<E>> {
-  const parts = common(options)
+  const parts = common(options, layer)
   const signals = openSignals()
   const log = new MemoryLog(parts)
   const tap = new Tap(parts.name, monotonic())
-  const { store, append, assertOpen } = createStore<E>({ ...parts, log, signals, tap, dispose: () => {} })
-  const logId = randomId()
   const checkpoints = new Map<string, number>()
+  const coordinator = inProcessCoordinator()
+  const layered = layer?.over(log, { ...parts, signals, coordinator, checkpoints })
+  const dispose = () => layered?.dispose()
+  const { store, append, assertOpen } = createStore<E>({ ...parts, log: layered?.log ?? log, signals, tap, dispose })
+  const logId = randomId()
   const shared: StoreInternals = {
     signals,
     tap,
@@ -298,8 +359,9 @@ export async function openMemoryEventStore<E extends EventShape>(
     appendPrepared: append,
     maxEventCharacters: parts.maxEventCharacters,
     assertOpen,
+    ...layered?.internals,
   }
-  const ports = { checkpoints: memoryCheckpoints(checkpoints), coordinator: inProcessCoordinator() }
+  const ports = { checkpoints: memoryCheckpoints(checkpoints), coordinator }
   return withPorts(store, shared, ports, memoryOperations)
 }
 

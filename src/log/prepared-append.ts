@@ -8,6 +8,11 @@ import type { EventText, StoredEvent } from './record/record-text.js'
 /** Events of the log by their ids, as they are stored. */
 export type KnownEvents = ReadonlyMap<string, StoredEvent>
 
+/** What records are made of. */
+export interface EncodableAppend extends Pick<PreparedAppend, 'events' | 'expected'> {
+  readonly imported?: { readonly starts: ReadonlySet<number> } | undefined
+}
+
 export interface PreparedAppend {
   readonly events: readonly EventText[]
   /** What the append expects of each stream that it names. */

@@ -9,7 +9,7 @@ import { anyHolds, endOf } from '../log/record/record.js'
 export function inspectionOf(name: string, parts: StoreInternals): LogInspection {
   return parts.medium === 'memory'
     ? memoryInspection(parts.log, parts.checkpoints)
-    : indexedDbInspection(parts.connection, name, parts.logId)
+    : indexedDbInspection(parts.connection, name, parts.databaseId)
 }
 
 /**

@@ -288,7 +288,7 @@ export class Connection {
       if (error instanceof StorageLostError) throw this.#markLost(say`was replaced by another one`)
       if ((error as { name?: string } | null)?.name === 'VersionError') {
         throw new UnsupportedFormatError(
-          say`${label} was upgraded by a newer version of this app. Reload the page to get that version.`,
+          say`${label} is a synced store, which openSyncedStore() of tidemark/sync opens; or a newer version of this app made it: reload the page to get that version.`,
         )
       }
       throw storageError(error, what, 'not-written')

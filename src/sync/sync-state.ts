@@ -140,7 +140,7 @@ export interface SyncChange {
 }
 
 /**
- * What is to be changed, as a pure function of what is stored. Called inside the transaction, again if commits were
- * appended meanwhile. `undefined`: nothing.
+ * What is to be changed, as a pure function of what is stored. Called before the transaction or in it, again if
+ * commits were appended meanwhile. `undefined`: nothing.
  */
 export type SyncRule = (snapshot: SyncSnapshot) => SyncChange | undefined

@@ -1,6 +1,8 @@
+import 'fake-indexeddb/auto'
 import { MemoryLog } from '../../src/log/memory/memory-log.js'
 import { anyEvents } from '../../src/events/catalogue.js'
 import { MemorySyncStorage } from '../../src/sync/memory/memory-sync-storage.js'
+import { deviceSubject } from './synced-subject.js'
 import { syncStorageContract } from './sync-storage.js'
 
 syncStorageContract('memory', async () => {
@@ -13,3 +15,5 @@ syncStorageContract('memory', async () => {
     close: async () => {},
   }
 })
+
+syncStorageContract('fake-indexeddb', deviceSubject)

@@ -128,7 +128,8 @@ export function syncStorageContract(name: string, open: () => Promise<StorageSub
         expect(snapshot.outbox[0]).toEqual(row(1, { behind: 'x' }))
         return change(snapshot.state, { put: [row(2, { behind: 'y' })] })
       })
-      expect(seen).toEqual([[1, 2]])
+      // It may be called before the transaction, to know what that needs.
+      expect(seen.at(-1)).toEqual([1, 2])
       expect(changed).toMatchObject({ kind: 'stored', snapshot: await storage.load() })
       expect((await storage.load()).outbox).toEqual([row(1), row(2, { behind: 'y' })])
     })

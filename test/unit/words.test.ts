@@ -4,7 +4,7 @@ import { checkedFiles, proseOfMarkdown, proseOfSource, readChecked, wordFindings
 
 /** What is not clean yet, and how many findings it may have. A number may only become smaller; a path that is not named has none. */
 const budgets: Readonly<Record<string, number>> = {
-  'src/log': 10,
+  'src/log': 1,
   'src/maintenance': 29,
   'src/projection': 2,
   'src/read-model': 3,

@@ -15,7 +15,7 @@ if (import.meta.env.PROD) {
 /** A to-do that a server sends, also while no page is open. */
 self.addEventListener('push', (event) => event.waitUntil(arrived(event.data?.text())))
 
-/** The browser woke the worker, because the device is online again, or once a day. */
+/** The browser woke the worker, because the device is online again: see main.ts. */
 self.addEventListener('sync', (event) => (event as ExtendableEvent).waitUntil(catchUp()))
 
 async function arrived(title = 'Something new') {

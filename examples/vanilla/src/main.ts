@@ -38,15 +38,18 @@ function liOf(todo: todos.Todo): HTMLLIElement {
   return li
 }
 
+let list = todos.list('all')
+function render(): void {
+  const { data: items = [], error } = list.getSnapshot()
+  find('[role=alert]').textContent = String(todos.problem.getSnapshot() ?? error ?? '')
+  const shown = new Set(items.map(({ id }) => id))
+  for (const [id, { li }] of rows) if (!shown.has(id)) (li.remove(), rows.delete(id))
+  items.map(liOf).forEach((li, at) => ul.children[at] !== li && ul.insertBefore(li, ul.children[at] ?? null))
+}
+
 let unfollow = () => {}
 function show(filter: todos.Filter): void {
-  const list = todos.list(filter)
-  const render = () => {
-    const items = list.getSnapshot().data ?? []
-    const shown = new Set(items.map(({ id }) => id))
-    for (const [id, { li }] of rows) if (!shown.has(id)) (li.remove(), rows.delete(id))
-    items.map(liOf).forEach((li, at) => ul.children[at] !== li && ul.insertBefore(li, ul.children[at] ?? null))
-  }
+  list = todos.list(filter)
   unfollow()
   unfollow = list.subscribe(render)
   render()
@@ -55,7 +58,7 @@ function show(filter: todos.Filter): void {
 
 const count = todos.openCount()
 count.subscribe(() => (find('[role=status]').textContent = todos.left(count.getSnapshot().data)))
-todos.problem.subscribe(() => (find('[role=alert]').textContent = todos.problem.getSnapshot() ?? ''))
+todos.problem.subscribe(render)
 const form = find<HTMLFormElement>('form')
 form.onsubmit = () => (todos.add(String(new FormData(form).get('title'))), form.reset(), false)
 find('.filters').onclick = ({ target }) => show((target as HTMLElement).dataset['filter'] as todos.Filter)

@@ -6,6 +6,7 @@ import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested } from '../../platform/indexeddb.js'
 import type { CheckpointStore, DeadLetterRecord } from '../../ports.js'
 import { assertExpected, checkPage, saveNames } from '../checkpoint-rules.js'
+import { deadLetterStore } from './format.js'
 import { assertAnswering } from './sentinel.js'
 
 const ask = (transaction: IDBTransaction, key: string) =>
@@ -32,7 +33,7 @@ export function indexedDbCheckpoints(connection: Connection): Required<Checkpoin
       const { expected, deadLetters = [], dropDeadLetters = false } = options
       const key = projectionName(name)
       wholeNumber(position, 'position')
-      const stores = ['checkpoints', 'meta', ...(deadLetters.length > 0 || dropDeadLetters ? ['letters'] : [])]
+      const stores = ['checkpoints', 'meta', ...(deadLetters.length > 0 || dropDeadLetters ? [deadLetterStore] : [])]
       await connection.transact(
         { stores, mode: 'readwrite', durability: 'relaxed', what: say`saving the checkpoint of '${key}'` },
         async (transaction) => {
@@ -43,10 +44,10 @@ export function indexedDbCheckpoints(connection: Connection): Required<Checkpoin
             assertExpected(key, row?.position, expected)
           }
           await commitWritten(transaction, [
-            ...(dropDeadLetters ? [transaction.objectStore('letters').delete(lettersOf(key))] : []),
+            ...(dropDeadLetters ? [transaction.objectStore(deadLetterStore).delete(lettersOf(key))] : []),
             checkpoints.put({ name: key, position }),
             ...deadLetters.map((letter) =>
-              transaction.objectStore('letters').put({ name: key, position: letter.position, letter }),
+              transaction.objectStore(deadLetterStore).put({ name: key, position: letter.position, letter }),
             ),
           ])
         },
@@ -57,11 +58,11 @@ export function indexedDbCheckpoints(connection: Connection): Required<Checkpoin
       checkPage(after, limit)
       if (limit === 0) return []
       const rows = (await connection.transact(
-        { stores: ['letters'], mode: 'readonly', what: say`reading dead letters of '${key}'` },
+        { stores: [deadLetterStore], mode: 'readonly', what: say`reading dead letters of '${key}'` },
         (transaction) =>
           requested(
             transaction
-              .objectStore('letters')
+              .objectStore(deadLetterStore)
               .getAll(IDBKeyRange.bound([key, after], [key, []], true, false), Math.min(limit, 2 ** 32 - 1)),
           ),
       )) as { letter: DeadLetterRecord }[]
@@ -70,21 +71,21 @@ export function indexedDbCheckpoints(connection: Connection): Required<Checkpoin
     async countDeadLetters(name) {
       const key = projectionName(name)
       return connection.transact(
-        { stores: ['letters'], mode: 'readonly', what: say`counting dead letters of '${key}'` },
-        (transaction) => requested(transaction.objectStore('letters').count(lettersOf(key))),
+        { stores: [deadLetterStore], mode: 'readonly', what: say`counting dead letters of '${key}'` },
+        (transaction) => requested(transaction.objectStore(deadLetterStore).count(lettersOf(key))),
       )
     },
     async removeDeadLetter(name, position) {
       const key = projectionName(name)
       return connection.transact(
         {
-          stores: ['letters'],
+          stores: [deadLetterStore],
           mode: 'readwrite',
           durability: 'relaxed',
           what: say`removing a dead letter of '${key}'`,
         },
         async (transaction) => {
-          const rows = transaction.objectStore('letters')
+          const rows = transaction.objectStore(deadLetterStore)
           const wasThere = (await requested(rows.getKey([key, position]))) !== undefined
           await commitWritten(transaction, [rows.delete([key, position])])
           return wasThere

@@ -9,6 +9,9 @@ import { indexNames } from '../../platform/indexeddb.js'
  */
 export const format = 2
 
+/** The object store of the dead letters of plain projectors. */
+export const deadLetterStore = 'letters'
+
 /** The row that identifies a log: key `log` of the object store `meta`. */
 export interface LogMeta {
   readonly key: 'log'
@@ -21,11 +24,12 @@ export interface LogMeta {
   readonly incarnation: string
 }
 
-const shape: Readonly<Record<string, readonly string[]>> = {
+/** The object stores of a log, with their indexes. */
+export const logShape: Readonly<Record<string, readonly string[]>> = {
   meta: [],
   commits: ['heads', 'commits', 'ids'],
   checkpoints: [],
-  letters: [],
+  [deadLetterStore]: [],
 }
 
 /**
@@ -38,7 +42,7 @@ export function assertWhole(database: IDBDatabase, store: string): void {
     new StorageDamagedError(
       say`The event store '${store}' lacks its ${what}: it was damaged, and is left as it is. Restore it from an export, after deleteEventStore.`,
     )
-  for (const [name, indexes] of Object.entries(shape)) {
+  for (const [name, indexes] of Object.entries(logShape)) {
     if (!database.objectStoreNames.contains(name)) throw missing(say`object store '${name}'`)
     if (indexes.length === 0) continue
     const there = indexNames(database, name)

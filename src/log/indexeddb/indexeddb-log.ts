@@ -2,6 +2,7 @@
  * The log on IndexedDB: one record per commit (docs/decisions/0001). Its database, its identity, and who reads and
  * writes it.
  */
+import type { IDBPDatabase, IDBPTransaction } from 'idb'
 import { StorageFailedError, StorageLostError, type TidemarkError } from '../../errors.js'
 import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
@@ -19,7 +20,7 @@ import type {
   ReadAllOptions,
   ReadStreamOptions,
 } from '../event-store.js'
-import { assertSupported, assertWhole, format, type LogMeta } from './format.js'
+import { assertSupported, assertWhole, deadLetterStore, format, type LogMeta } from './format.js'
 import { hintPause } from '../head-watch.js'
 import { LogReader } from './log-reader.js'
 import { LogWriter } from './log-writer.js'
@@ -28,12 +29,27 @@ import type { Codec } from '../encode.js'
 import type { PreparedAppend } from '../prepared-append.js'
 import { RecentRecords } from './recent-records.js'
 
+/** What another kind of store has in the database of its log. */
+export interface DatabaseKind {
+  /** Of the database: a build that does not know the kind does not open it. */
+  readonly version: number
+  /** Creates what it has. Returns false if it ended the upgrade: the database is that of another kind. */
+  create(
+    database: IDBPDatabase,
+    transaction: IDBPTransaction<unknown, string[], 'versionchange'>,
+    logId: string,
+  ): boolean
+  /** @throws StorageDamagedError if something of it is missing */
+  assertWhole(database: IDBDatabase): void
+}
+
 export interface IndexedDbLogOptions {
   readonly name: string
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly durability: Durability
   readonly clock: Clock
+  readonly kind?: DatabaseKind | undefined
 }
 
 export class IndexedDbLog {
@@ -48,24 +64,28 @@ export class IndexedDbLog {
 
   constructor(options: IndexedDbLogOptions) {
     this.#clock = options.clock
+    const { kind } = options
     this.connection = new Connection({
       name: databaseName(options.name),
-      version: 1,
+      version: kind?.version ?? 1,
       label: say`The event store '${options.name}'`,
-      upgrade: (database) => {
+      upgrade: (database, transaction) => {
+        const incarnation = randomId()
+        if (kind?.create(database, transaction, incarnation) === false) return
         const meta = database.createObjectStore('meta', { keyPath: 'key' })
         const commits = database.createObjectStore('commits', { keyPath: 'at' })
         commits.createIndex('heads', 'heads', { multiEntry: true })
         commits.createIndex('commits', 'commits', { multiEntry: true, unique: true })
         commits.createIndex('ids', 'ids', { multiEntry: true })
         database.createObjectStore('checkpoints', { keyPath: 'name' })
-        database.createObjectStore('letters', { keyPath: ['name', 'position'] })
+        database.createObjectStore(deadLetterStore, { keyPath: ['name', 'position'] })
         meta
-          .put({ key: 'log', format, minReader: format, minWriter: format, incarnation: randomId() } satisfies LogMeta)
+          .put({ key: 'log', format, minReader: format, minWriter: format, incarnation } satisfies LogMeta)
           .catch(() => {})
       },
       verify: async (database) => {
         assertWhole(database, options.name)
+        kind?.assertWhole(database)
         let meta: LogMeta | undefined
         await transact(
           database,
@@ -89,10 +109,7 @@ export class IndexedDbLog {
         if (this.#logId !== undefined && this.#logId !== meta.incarnation) throw new StorageLostError('replaced')
         this.#logId = meta.incarnation
       },
-      lost: () => {
-        this.#writer.forget()
-        this.#recent.forgetOwn()
-      },
+      lost: () => this.forget(),
     })
     this.#reader = new LogReader(this.connection, this.#recent, options)
     this.#writer = new LogWriter(this.connection, this.#recent, options)
@@ -103,6 +120,12 @@ export class IndexedDbLog {
     // Also where it is known: nothing may be built for a log that is lost (H31).
     await this.connection.open()
     return this.#logId as string
+  }
+
+  /** What it remembers of the records is not true any more. */
+  forget(): void {
+    this.#writer.forget()
+    this.#recent.forget()
   }
 
   /** A hint: the log reaches so far, and its writer stores in that format. */

@@ -10,7 +10,7 @@ import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
 import type { AppendOptions, AppendResult, Durability } from '../event-store.js'
 import { hintPause } from '../head-watch.js'
-import type { PreparedAppend } from '../prepared-append.js'
+import type { EncodableAppend, PreparedAppend } from '../prepared-append.js'
 import { encodeRecords, type CommitRecord } from '../record/record.js'
 import { assertSupported, raiseFormat } from './format.js'
 import { isLoss } from './lost-records.js'
@@ -27,7 +27,7 @@ export interface WriterContext {
 }
 
 /** What a transaction stored of an append. */
-interface Written {
+export interface Written {
   readonly records: readonly CommitRecord[]
   /** Of the streams of the append, after it. */
   readonly versions: ReadonlyMap<string, number>
@@ -182,14 +182,14 @@ export class LogWriter {
 const isRefusedByKey = (error: unknown): boolean =>
   error instanceof TidemarkError && (error.cause as { name?: string } | undefined)?.name === 'ConstraintError'
 
-interface Adding extends Written {
+export interface Adding extends Written {
   readonly requests: readonly IDBRequest[]
 }
 
 /** Adds the records of an append. Between many of them it waits for the storage, so that the page can respond. */
-function addRecords(
+export function addRecords(
   commits: IDBObjectStore,
-  prepared: PreparedAppend,
+  prepared: EncodableAppend,
   at: number,
   versionOf: (stream: string) => number,
 ): Adding | Promise<Adding> {

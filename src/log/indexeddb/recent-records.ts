@@ -14,7 +14,7 @@ const maxTailRecords = 64
 const maxTailCharacters = 256 * 1024
 
 export class RecentRecords {
-  readonly #boundaries = new RecentMap<number, true>(maxBoundaries)
+  #boundaries = new RecentMap<number, true>(maxBoundaries)
   /** The last records that this instance appended: one after the other, and no other writer's between them. */
   #tail: CommitRecord[] = []
   #tailCharacters = 0
@@ -51,6 +51,12 @@ export class RecentRecords {
   /** The log reaches so far. */
   headMoved(head: number): void {
     if (endOf(this.#tail.at(-1)) < head) this.forgetOwn()
+  }
+
+  /** The log was lost, or taken back: other records are there. */
+  forget(): void {
+    this.#boundaries = new RecentMap(maxBoundaries)
+    this.forgetOwn()
   }
 
   forgetOwn(): void {

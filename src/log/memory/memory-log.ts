@@ -98,10 +98,10 @@ export class MemoryLog {
   takeBack(upTo: number): void {
     const commits = this.#commits
     if (upTo >= this.#events.length) return
-    if (!commits.includes(upTo + 1))
+    if (commits[this.#commitOf(upTo + 1)] !== upTo + 1)
       throw new LogInconsistentError(upTo, say`No commit ends at position ${upTo}.`, 'not-written')
     for (let position = this.#events.length; position > upTo; position -= 1) {
-      const { stream, id } = this.#at(position)
+      const { stream, id } = this.eventAt(position)
       this.#events.pop()
       this.#streams.get(stream)?.pop()
       if (this.#ids.get(id) === position) this.#ids.delete(id)
@@ -111,17 +111,23 @@ export class MemoryLog {
 
   /** The events behind a position as they are stored, and the positions among them at which a commit begins. */
   recorded(after: number, limit: number): { events: StoredEvent[]; starts: ReadonlySet<number> } {
-    const texts = this.#events.slice(after, after + limit)
-    const isAmong = (position: number) => position > after && position <= after + texts.length
-    return {
-      events: texts.map((_, index) => this.#at(after + index + 1)),
-      starts: new Set(this.#commits.filter(isAmong)),
-    }
+    const end = Math.min(this.#events.length, after + limit)
+    const events: StoredEvent[] = []
+    for (let position = after + 1; position <= end; position += 1) events.push(this.eventAt(position))
+    const starts = new Set<number>()
+    for (let index = this.#commitOf(after + 1); (this.#commits[index] ?? Infinity) <= end; index += 1)
+      if ((this.#commits[index] as number) > after) starts.add(this.#commits[index] as number)
+    return { events, starts }
   }
 
   /** The position of the event of that id. */
   positionOf(id: string): number | undefined {
     return this.#ids.get(id)
+  }
+
+  /** The position of the last event of a stream. */
+  lastOf(stream: string): number | undefined {
+    return this.#streams.get(stream)?.at(-1)
   }
 
   /** The version of a stream, 0 for an unknown one. */
@@ -138,14 +144,14 @@ export class MemoryLog {
     const known = new Map<string, StoredEvent>()
     for (const { id, idGiven } of events) {
       const position = idGiven ? this.#ids.get(id) : undefined
-      if (position !== undefined) known.set(id, this.#at(position))
+      if (position !== undefined) known.set(id, this.eventAt(position))
     }
     return known
   }
 
   #firstMatch({ condition }: PreparedAppend): number | undefined {
     for (let position = (condition?.after ?? 0) + 1; position <= this.#events.length; position += 1)
-      if (condition?.filter.matches(this.#at(position)) === true) return position
+      if (condition?.filter.matches(this.eventAt(position)) === true) return position
     return undefined
   }
 
@@ -161,7 +167,7 @@ export class MemoryLog {
     )
     signal?.throwIfAborted()
     const head = this.#events.length
-    while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.#at(scan.scannedTo + 1))
+    while (!scan.isFull && scan.scannedTo < head) scan.takeEvent(this.eventAt(scan.scannedTo + 1))
     return finishPage<E>(scan, scan.scannedTo, head, this.#context, { ...options, signal })
   }
 
@@ -172,7 +178,7 @@ export class MemoryLog {
     const positions = this.#streams.get(streamName(name))?.slice(after, Math.max(after, before - 1)) ?? []
     if (direction === 'backwards') positions.reverse()
     signal?.throwIfAborted()
-    const found = positions.slice(0, limit).map((position) => this.#at(position))
+    const found = positions.slice(0, limit).map((position) => this.eventAt(position))
     yield* finishStream<E>({ found, broken: nothingBroken }, this.#context, signal)
   }
 
@@ -184,7 +190,7 @@ export class MemoryLog {
     while (!scan.isDone) {
       const { before, wanted } = scan
       scan.begun = true
-      while (!scan.isDone && before - scan.before < wanted) scan.takeEvent(this.#at(scan.before - 1))
+      while (!scan.isDone && before - scan.before < wanted) scan.takeEvent(this.eventAt(scan.before - 1))
       yield* finishStream<E>(scan.take(), this.#context, options.signal)
       await slices.turn()
     }
@@ -201,16 +207,11 @@ export class MemoryLog {
   /** The commits as the records that IndexedDB would keep, from the one that holds a position on. */
   async records(from: number, limit: number): Promise<readonly CommitRecord[]> {
     if (from > this.#events.length) return []
-    let [begin, end] = [0, this.#commits.length]
-    while (end - begin > 1) {
-      const middle = (begin + end) >> 1
-      if ((this.#commits[middle] as number) <= from) begin = middle
-      else end = middle
-    }
+    const begin = this.#commitOf(from)
     return this.#commits.slice(begin, begin + limit).map((at, index) => {
       const next = this.#commits[begin + index + 1] ?? this.#events.length + 1
       const events = this.#events.slice(at - 1, next - 1)
-      const stored = events.map((_, offset) => this.#at(at + offset))
+      const stored = events.map((_, offset) => this.eventAt(at + offset))
       return {
         at,
         n: events.length,
@@ -222,7 +223,18 @@ export class MemoryLog {
     })
   }
 
-  #at(position: number): StoredEvent {
+  /** The index of the commit that a position belongs to. */
+  #commitOf(position: number): number {
+    let [begin, end] = [0, this.#commits.length]
+    while (end - begin > 1) {
+      const middle = (begin + end) >> 1
+      if ((this.#commits[middle] as number) <= position) begin = middle
+      else end = middle
+    }
+    return begin
+  }
+
+  eventAt(position: number): StoredEvent {
     const event = JSON.parse(this.#events[position - 1] as string) as StoredEvent
     event.position = position
     return event

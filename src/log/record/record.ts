@@ -5,7 +5,7 @@ import { say } from '../../messages.js'
 import type { CatalogueCore } from '../../events/catalogue.js'
 import type { RecordedEvent } from '../../events/event.js'
 import { isUuidV7 } from '../../events/identifier.js'
-import type { PreparedAppend } from '../prepared-append.js'
+import type { EncodableAppend } from '../prepared-append.js'
 import {
   columnsFormat,
   eventsOf,
@@ -78,7 +78,7 @@ export function idKey(id: string): string {
  * `versionOf` is asked for the versions before it. Returns those after it.
  */
 export function* encodeRecords(
-  prepared: PreparedAppend,
+  prepared: EncodableAppend,
   at: number,
   versionOf: (stream: string) => number,
 ): Generator<CommitRecord, ReadonlyMap<string, number>, undefined> {

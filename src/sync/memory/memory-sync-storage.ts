@@ -2,9 +2,13 @@
 import type { MemoryLog } from '../../log/memory/memory-log.js'
 import { completed, firstState, isBehind, isNext, joinedOwn, ownUpTo } from '../change-rules.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
-import type { Changed, ConfirmedEvents, SyncStorage } from '../sync-storage.js'
+import type { Changed, ConfirmedEvents } from '../sync-storage.js'
+import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
+import { IdGaps } from '../../log/record/id-gaps.js'
+import type { PreparedAppend } from '../../log/prepared-append.js'
+import type { StoredEvent } from '../../log/record/record-text.js'
 
-export class MemorySyncStorage implements SyncStorage {
+export class MemorySyncStorage implements DeviceStorage {
   readonly #log: MemoryLog
   #state: SyncState
   readonly #outbox = new Map<number, OutboxRow>()
@@ -12,8 +16,12 @@ export class MemorySyncStorage implements SyncStorage {
   /** Of any commit that was ever here. */
   #largestN = 0
 
-  constructor(log: MemoryLog, identity: string) {
+  readonly #checkpoints: Map<string, number>
+
+  /** @param checkpoints of plain projectors */
+  constructor(log: MemoryLog, identity: string, checkpoints = new Map<string, number>()) {
     this.#log = log
+    this.#checkpoints = checkpoints
     this.#state = firstState(identity)
   }
 
@@ -55,6 +63,7 @@ export class MemorySyncStorage implements SyncStorage {
     if (takeBack !== undefined) {
       log.takeBack(takeBack.upTo)
       this.#own = ownUpTo(this.#own, takeBack.upTo)
+      for (const [name, position] of this.#checkpoints) this.#checkpoints.set(name, Math.min(position, takeBack.upTo))
     }
     if (pulled !== undefined) log.addRecorded(pulled.events, pulled.starts)
     const last = this.#own.pop()
@@ -63,6 +72,31 @@ export class MemorySyncStorage implements SyncStorage {
     for (const n of remove) this.#outbox.delete(n)
     for (const row of put) this.#put(row)
     this.#state = state
+  }
+
+  async stamp(): Promise<Stamp> {
+    const { turn, largestN } = this.#state
+    return { turn, largestN: Math.max(largestN, this.#largestN) }
+  }
+
+  async facts({ events, expected, condition }: PreparedAppend): Promise<ConfirmedFacts> {
+    const log = this.#log
+    const at = (position: number) => log.eventAt(position)
+    const known = new Map<string, StoredEvent>()
+    for (const { id, idGiven } of events) {
+      const position = idGiven ? log.positionOf(id) : undefined
+      if (position !== undefined) known.set(id, at(position))
+    }
+    const ends = new Map<string, StreamEnd>()
+    for (const stream of expected.keys()) {
+      const position = log.lastOf(stream)
+      if (position !== undefined) ends.set(stream, at(position))
+    }
+    let match: number | undefined
+    for (let position = (condition?.after ?? 0) + 1; position <= log.length && match === undefined; position += 1)
+      if (condition?.filter.matches(at(position)) === true) match = position
+    const lastId = log.length === 0 ? null : at(log.length).id
+    return { turn: this.#state.turn, head: log.length, lastId, ends, known, ids: new IdGaps([]), match }
   }
 
   async confirmed(after: number, limit: number): Promise<ConfirmedEvents> {

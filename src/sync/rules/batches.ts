@@ -1,9 +1,7 @@
 /** Which commits are sent, and which of them together. */
+import { maxEntries } from '../../wire/protocol.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
 import { isPending } from './outbox-draft.js'
-
-/** As many entries of a list as every server takes. */
-export const mostCommits = 1000
 
 /** What the texts around the values of an event and of a commit take, and more. */
 const aroundEvent = 120
@@ -71,7 +69,7 @@ export function firstBatch(rows: readonly OutboxRow[], bytes: number): OutboxRow
   const batch: OutboxRow[] = []
   for (const row of rows) {
     size += wireSize(row)
-    if (batch.length > 0 && (size > bytes || batch.length === mostCommits)) break
+    if (batch.length > 0 && (size > bytes || batch.length === maxEntries)) break
     batch.push(row)
   }
   return batch
@@ -98,7 +96,7 @@ export function waitingBatch(
   while (at < waiting.length) {
     const needed = withEarlier(at, before, chosen)
     const size = needed.reduce((sum, index) => sum + wireSize(rowAt(index)), 0)
-    const fits = size <= left && chosen.size + needed.length <= mostCommits
+    const fits = size <= left && chosen.size + needed.length <= maxEntries
     if (!fits && chosen.size > 0) break
     at += 1
     left -= size

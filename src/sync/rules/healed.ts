@@ -1,14 +1,12 @@
 /** The server was restored from a backup: what this device had as confirmed, and the server lost, is given back. */
 import { toJsonText } from '../../events/json.js'
 import type { EventText, StoredEvent } from '../../log/record/record-text.js'
+import { maxEntries } from '../../wire/protocol.js'
 import type { AnsweredBy } from '../sync-effects.js'
 import type { Cursor, OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import type { ConfirmedEvents } from '../sync-storage.js'
 import { isBy } from './contact.js'
 import { OutboxDraft, without } from './outbox-draft.js'
-
-/** As many entries of a list as every server takes. */
-const mostRequired = 1000
 
 /** An own commit of the part that the server lost. */
 export interface LostCommit {
@@ -84,7 +82,7 @@ export class LostTail {
     return this.#commits.map(({ at, events, before, own }) => {
       const texts = events.map(textOf)
       const first = texts[0] as EventText
-      const requires = [...new Set([...(own.needs ?? []), ...before])].slice(0, mostRequired)
+      const requires = [...new Set([...(own.needs ?? []), ...before])].slice(0, maxEntries)
       // In each identity of the log in which it was there.
       const was = left.filter((_, index) => left.slice(index).every(({ upTo }) => upTo >= at))
       return {

@@ -22,3 +22,11 @@ export const isSameRecord = (one: StoredEvent, other: EventText, position: numbe
   (one.meta === undefined || other.meta === undefined
     ? one.meta === undefined && other.meta === undefined
     : isSameJson(one.meta, JSON.parse(other.meta)))
+
+/** A commit's event and what is confirmed at its place. */
+export const isSameRecordAt = (stored: StoredEvent | undefined, event: EventText): boolean =>
+  stored !== undefined &&
+  stored.id === event.id &&
+  stored.stream === event.stream &&
+  stored.type === event.type &&
+  isSameJson(stored.data, JSON.parse(event.data))

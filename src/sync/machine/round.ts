@@ -1,0 +1,178 @@
+/** A round: pulls to the server's head, pushes all, decides again what has a conflict, always the most urgent first. */
+import { leastLimits, maxEntries } from '../../wire/protocol.js'
+import { answered } from '../rules/verdicts.js'
+import { firstBatch, toSend, waitingBatch } from '../rules/batches.js'
+import { decided } from '../rules/decided.js'
+import { found } from '../rules/found.js'
+import { wireId } from '../rules/outbox-draft.js'
+import { pulled } from '../rules/pulled.js'
+import { sent } from '../rules/sent.js'
+import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
+import type { OutboxRow } from '../sync-state.js'
+import { isSameRecordAt } from '../rules/same-event.js'
+import { heal } from './give-back.js'
+import { lookThrough } from './look-through.js'
+import { again, isStorageFailure, type Ended, type MachineOptions, type Session } from './session.js'
+import { outOfSpace, storageTrouble, type Trouble } from './trouble.js'
+
+const defaultPage = 5000
+
+export class Round {
+  readonly #session: Session
+  readonly #options: MachineOptions
+  /** Halved by a server that takes less. */
+  #pushBytes: number
+  /** Whether the server is asked for what it has, though it did not say that it has more. */
+  #wantsPull = true
+  /** Where the next push of waiting commits begins; `undefined`: they were all tried. */
+  #waitingFrom: number | undefined
+  /** Versions of commits that the server said it has, in this round: what it lost nevertheless is sent in the next one. */
+  readonly #tried = new Set<string>()
+  #isFull = false
+
+  constructor(session: Session, options: MachineOptions) {
+    this.#session = session
+    this.#options = options
+    this.#pushBytes = options.pushBytes ?? leastLimits.pushBytes
+  }
+
+  /** What was loaded is up to date. `woken`: why there is a round. */
+  *steps(woken: Woken): SyncSteps<Ended> {
+    const session = this.#session
+    this.#wantsPull = woken !== 'own-append'
+    // A server that was asked a moment ago for what is behind lacks it still: what arrives is noticed when it is pulled.
+    this.#waitingFrom = woken === 'own-append' || woken === 'server' ? undefined : -Infinity
+    this.#tried.clear()
+    this.#isFull = false
+    if (session.at.state.remote === undefined) {
+      const ended = yield* session.greet()
+      if (ended !== undefined) return ended
+    }
+    yield* session.report('working')
+    for (;;) {
+      const step = this.#next()
+      if (step === undefined) return this.#isFull ? outOfSpace : undefined
+      const ended = yield* step
+      if (ended !== undefined) return ended
+    }
+  }
+
+  /** The most urgent thing that there is to do. */
+  #next(): SyncSteps<Ended> | undefined {
+    const { state, outbox } = this.#session.at
+    const { waiting, cancel, commits } = toSend(this.#session.at)
+    const isNew = (row: OutboxRow) => !this.#tried.has(wireId(row))
+    const mayPull = !this.#isFull
+    if (state.isFresh) {
+      const rows = commits.filter(isNew)
+      const unwanted = cancel.filter(isNew)
+      // Alone, so that a refusal of the whole request is about nothing else.
+      if (unwanted.length > 0) return this.#push([], unwanted.slice(0, maxEntries))
+      if (rows.length > 0) return this.#push(firstBatch(rows, this.#pushBytes), [])
+    }
+    if (mayPull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)) return this.#pull()
+    const undecided = this.#options.decides === false ? undefined : outbox.find((row) => row.undecided !== undefined)
+    if (undecided !== undefined) return this.#decide(undecided)
+    if (state.isFresh && this.#waitingFrom !== undefined) {
+      const { rows, next } = waitingBatch(waiting, this.#waitingFrom, this.#pushBytes)
+      this.#waitingFrom = next
+      if (rows.length > 0) return this.#push(rows, [])
+    }
+    return undefined
+  }
+
+  *#pull(): SyncSteps<Ended> {
+    const session = this.#session
+    const { cursor, head } = session.at.state
+    const limit = this.#options.pageSize ?? defaultPage
+    const reply = yield* ask({ kind: 'pull', after: cursor, limit, as: session.as })
+    if (reply.kind === 'full') {
+      this.#isFull = true
+      return undefined
+    }
+    if (reply.kind === 'refused' && reply.code === 'diverged') {
+      const met = reply.by && (yield* session.meet(reply.by))
+      return met ?? (yield* heal(session, this.#options))
+    }
+    if (reply.kind !== 'page') return yield* session.refused(reply)
+    const ended = (yield* session.meet(reply.by)) ?? (yield* session.store((snapshot) => pulled(snapshot, reply)))
+    if (ended !== undefined) return ended
+    this.#wantsPull = false
+    const { state } = session.at
+    // Nothing came although there is more: it is asked for again later.
+    if (state.cursor.at === cursor.at && state.head > cursor.at && state.head >= head) return { status: 'waiting' }
+    if (head > state.cursor.at || reply.cursor.at > cursor.at) yield* session.report('working')
+    return undefined
+  }
+
+  *#push(commits: readonly OutboxRow[], unwanted: readonly OutboxRow[]): SyncSteps<Ended> {
+    const session = this.#session
+    const looked = yield* lookThrough(session, commits)
+    if (looked !== undefined) return looked === 'done' ? undefined : looked
+    if (sent(session.at, commits) !== undefined) {
+      const ended = yield* session.storeOnce((snapshot) => sent(snapshot, commits))
+      if (ended !== undefined) return ended === again ? undefined : ended
+    }
+    const { identity } = session.at.state
+    const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
+    const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
+    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits)
+    if (reply.kind !== 'pushed') return yield* session.refused(reply)
+    return (yield* session.meet(reply.by)) ?? (yield* this.#take(reply, identity))
+  }
+
+  *#take(reply: PushReply & { readonly kind: 'pushed' }, identity: string): SyncSteps<Ended> {
+    const session = this.#session
+    const { by, head, answers } = reply
+    if (answers.length === 0) return { status: 'waiting' }
+    const accepted = answers.flatMap((each) => ('accepted' in each ? [each.id] : []))
+    for (const id of accepted) this.#tried.add(id)
+    const ended = yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
+    if (ended !== undefined) return ended
+    // A server that has less than this device is asked immediately.
+    if (head < session.at.state.cursor.at) this.#wantsPull = true
+    return yield* this.#settle(accepted)
+  }
+
+  /** Commits that are accepted where this device has been already: another one pushed the same ids, or the server errs. */
+  *#settle(ids: readonly string[]): SyncSteps<Ended> {
+    const session = this.#session
+    const { state, outbox } = session.at
+    const known = new Set(ids)
+    for (const row of outbox) {
+      const { accepted: at, events } = row
+      if (at === undefined || at > state.cursor.at || !known.has(wireId(row))) continue
+      const reply = yield* ask({ kind: 'confirmed', after: at - 1, limit: events.length })
+      if (isStorageFailure(reply)) return storageTrouble(reply)
+      const isThere = events.every((event, index) => isSameRecordAt(reply.events[index], event))
+      const ended = isThere ? yield* session.storeOnce((snapshot) => found(snapshot, row, at)) : undefined
+      if (ended !== undefined) return ended === again ? undefined : ended
+      if (!isThere) this.#wantsPull = true
+    }
+    return undefined
+  }
+
+  /** The server takes less than it has to: half as much next time, and a single commit not at all. */
+  *#tooLarge(commits: readonly OutboxRow[]): SyncSteps<Ended> {
+    const session = this.#session
+    if (commits.length > 1) {
+      this.#pushBytes = Math.max(1, Math.floor(this.#pushBytes / 2))
+      return undefined
+    }
+    const [row] = commits
+    if (row === undefined) return { status: 'stopped', reason: 'bad-request' } satisfies Trouble
+    const { identity, head } = session.at.state
+    const by = session.as
+    const answers = [{ id: wireId(row), refused: { code: 'too-large', message: '' } }]
+    return yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
+  }
+
+  *#decide(row: OutboxRow): SyncSteps<Ended> {
+    const session = this.#session
+    const reply = yield* ask({ kind: 'decide', row, from: session.at })
+    if (isStorageFailure(reply)) return storageTrouble(reply)
+    // A decision is made on what was read: where that changed meanwhile, it is made again.
+    const ended = yield* session.storeOnce((snapshot) => decided(snapshot, row, reply))
+    return ended === again ? undefined : ended
+  }
+}
