@@ -8,7 +8,7 @@ import type { Opened, Transport } from './transport.js'
 
 /** A server sends something every 25 s at least, ms. */
 const longestSilence = 60_000
-/** Before a stream is opened again, ms: by chance, so that a server that starts again is not overrun. */
+/** Before a stream is opened again, ms: at random, so that a server that starts again is not overrun. */
 const pause = { least: 1_000, most: 30_000 }
 /** The same where the server has no such stream, ms. */
 const rarely = 300_000

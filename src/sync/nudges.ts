@@ -15,9 +15,9 @@ const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
   paused: ['asked'],
 }
 
-/** How long a wait goes on after the nudge that ends it, so that a burst is one round, ms. */
+/** How long a wait continues after the nudge that ends it, so that a burst is one round, ms. */
 const burst = 2
-/** Up to how long after a hint of the server, by chance, ms: many devices get it at the same time. */
+/** Up to how long after a hint of the server, at random, ms: many devices get it at the same time. */
 const spread = 100
 
 export class Nudges {

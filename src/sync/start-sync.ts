@@ -1,5 +1,5 @@
 /** Starts syncing: in every tab, of which one works. */
-import { InvalidArgumentError, hasCode, messageOf } from '../errors.js'
+import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { randomId } from '../events/identifier.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
@@ -15,19 +15,19 @@ export interface StartSyncOptions {
   /** Stops it, as `stop()` does. */
   readonly signal?: AbortSignal | undefined
   /**
-   * How this device hears of new events: `'events'` keeps a stream of hints open, `'poll'` asks once a minute.
+   * How this device learns of new events: `'events'` keeps a stream of hints open, `'poll'` asks once a minute.
    * @default 'events'
    */
   readonly wake?: 'events' | 'poll'
 }
 
 /** Syncing of a store, as seen from this context. */
-export interface SyncHandle extends AsyncDisposable {
+export interface SyncHandle {
   /** The same in every tab; for `useSyncExternalStore` or any other way to follow a value. */
   readonly status: StatusStore<SyncStatus>
   /**
    * Sends and fetches now, also where the next try is due later: for a button, and for tests. Resolves with the status
-   * after one round; that of a paused store at once. Rejects with the signal's reason, or with ClosedError.
+   * after one round; that of a paused store immediately. Rejects with the signal's reason, or with ClosedError.
    */
   now(options?: { readonly signal?: AbortSignal | undefined }): Promise<SyncStatus>
   /** Sends and fetches nothing until `resume()`, in all tabs, also after a reload. */
@@ -41,6 +41,8 @@ export interface SyncHandle extends AsyncDisposable {
    * rows of read models stay until they are made again.
    */
   resync(): Promise<void>
+  /** The same as `stop`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**

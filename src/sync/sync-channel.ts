@@ -21,7 +21,7 @@ export type SyncHint =
 
 export interface SyncChannel extends LeadershipHints {
   tell(hint: SyncHint): void
-  hear(listener: (hint: SyncHint) => void): () => void
+  listenTo(listener: (hint: SyncHint) => void): () => void
   close(): void
 }
 
@@ -44,7 +44,7 @@ export function openSyncChannel(storage: object, name: string | undefined): Sync
         // Closed.
       }
     },
-    hear: listeners.add,
+    listenTo: listeners.add,
     post: (kind: 'hidden-leader' | 'candidate') => self.tell({ kind }),
     listen: (listener: (kind: 'hidden-leader' | 'candidate') => void) =>
       listeners.add(({ kind }) => {

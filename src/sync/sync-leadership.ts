@@ -102,7 +102,7 @@ export class SyncLeadership {
     }
   }
 
-  /** Where locks cannot be asked for, this context works once it hears of no other. */
+  /** Where locks cannot be asked for, this context works once it knows of no other. */
   async #tryNow(claim: Claim, signal: AbortSignal): Promise<boolean> {
     try {
       return await claim.tryNow()
@@ -139,20 +139,20 @@ export class SyncLeadership {
   async #stuck(signal: AbortSignal, always = false): Promise<void> {
     const { channel, clock, look } = this.#ports
     const span = patience(this.#takeovers)
-    let heard = true
-    const unhear = channel.hear(({ kind }) => {
-      if (kind === 'status') heard = true
+    let responded = true
+    const stopListening = channel.listenTo(({ kind }) => {
+      if (kind === 'status') responded = true
     })
     try {
       let before: number | undefined
       let late = 0
       while (!signal.aborted) {
-        heard = false
+        responded = false
         channel.tell({ kind: 'who-syncs' })
         const since = clock.monotonic()
         await sleep(clock, span * (1 + 0.2 * clock.random()), signal)
         if (signal.aborted) return
-        if (heard) {
+        if (responded) {
           before = undefined
           continue
         }
@@ -164,13 +164,13 @@ export class SyncLeadership {
         before = now?.turn
       }
     } finally {
-      unhear()
+      stopListening()
     }
   }
 
-  /** A leader without the lock ends when it hears of one that has it, or of one of a smaller name. */
+  /** A leader without the lock ends when it learns of one that has it, or of one of a smaller name. */
   #yieldTo(attempt: AbortController): () => void {
-    return this.#ports.channel.hear((hint) => {
+    return this.#ports.channel.listenTo((hint) => {
       if (hint.kind !== 'status' || hint.owner === this.#ports.owner || this.hasLock) return
       if (hint.hasLock || hint.owner < this.#ports.owner) attempt.abort(new HandedOver('hidden'))
     })

@@ -103,7 +103,7 @@ export class SyncShell {
     this.#undo.push(
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
-      this.#channel.hear((hint) => this.#hear(hint)),
+      this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
       // Only a closed store ends it.
@@ -166,7 +166,7 @@ export class SyncShell {
     this.#run?.abort()
   }
 
-  #hear(hint: SyncHint): void {
+  #take(hint: SyncHint): void {
     const { leads, hasLock } = this.#leadership
     if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#keeper.become(hint.status)
     if (!leads) return
