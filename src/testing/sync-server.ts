@@ -41,14 +41,14 @@ export interface TestRequest {
 export interface TestConnection {
   /** To pass to `openSyncedStore` and the like. */
   readonly fetch: typeof globalThis.fetch
-  /** Delays each request, and each response, by so many ms of the clock. @default 0 */
+  /** Delays each request, and each response, by this many ms of the clock. @default 0 */
   latency(ms: number): void
   /**
    * Lets nothing through, in one direction or both, until it is called without one. With `'down'` the server does what
    * it is asked, and the response is lost. Streams that are open end.
    */
   partition(which?: Partition): void
-  /** Cuts off each response after so many bytes of its body, until it is called without a number. */
+  /** Cuts off each response after this many bytes of its body, until it is called without a number. */
   cut(bytes?: number): void
 }
 
@@ -58,7 +58,7 @@ export interface TestSyncServer extends TestConnection {
   readonly url: string
   /** What reached the server, oldest first. */
   readonly requests: readonly TestRequest[]
-  /** The way of one device to the server, with faults of its own beside those of all. */
+  /** The way of one device to the server, with faults of its own in addition to those of all. */
   connection(): TestConnection
   /** `Request` in, `Response` out, without any of the faults, to serve it over HTTP. */
   readonly handler: (request: Request) => Promise<Response>
