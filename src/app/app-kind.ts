@@ -1,11 +1,22 @@
 /** What an entry of the package adds to the app of the core. The core adds nothing, so it pays for nothing. */
 import type { EventShape } from '../events/event.js'
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
-import type { AppCore } from './app-core.js'
+import type { Clock } from '../platform/clock.js'
 import type { CatchUpOptions } from './app-types.js'
 
 /** Opens the store of an app. */
 export type OpenStore<E extends EventShape> = (options: EventStoreOptions<E>) => Promise<TidemarkStore<E>>
+
+/** What additional members of an app need of it: see `AppCore`. */
+export interface AppPorts<E extends EventShape> {
+  readonly config: { readonly clock: Clock }
+  readonly opened: { readonly store: TidemarkStore<E> } | undefined
+  readonly of: object
+  readonly failure: unknown
+  use(): Promise<{ readonly store: TidemarkStore<E> }>
+  follow(listener: () => void): () => void
+  readonly failed: (error: unknown) => void
+}
 
 /** What is added, and how the stores of such an app are opened. */
 export interface AppKind<E extends EventShape> {
@@ -17,7 +28,7 @@ export interface AppKind<E extends EventShape> {
    */
   opener(open: OpenStore<E> | undefined): () => OpenStore<E>
   /** Properties of the app in addition. */
-  members?(core: AppCore<E>): object
+  members?(core: AppPorts<E>): object
   /** Called with each store that is opened. Returns how to end that, which is awaited before the store is closed. */
   attach?(store: TidemarkStore<E>): () => unknown
   /** Called before the models are run up to the head. */
