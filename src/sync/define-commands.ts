@@ -96,7 +96,7 @@ export async function commandRow(
   return { name: row.name, args: toJsonText(args, 'args') }
 }
 
-/** The command once more; nothing if there is none of that name. */
+/** The command once more; nothing for an unknown name. */
 export async function commandAgain(
   { name, args }: CommandRow,
   commands: CommandFunctions,

@@ -234,7 +234,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const noticed: (void | Promise<void>)[] = []
     const all = [...this.#listeners, ...(appended ? this.#appended : [])]
     for (const { call } of all) tell(() => void noticed.push(call()))
-    await Promise.allSettled(noticed)
+    await Promise.all(noticed.map((each) => Promise.resolve(each).catch(() => {})))
   }
 
   /** Notifies the other contexts in the next task, once for all that was stored by then. */

@@ -11,7 +11,7 @@ import type {
 import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import type { CommandFunctions } from './define-commands.js'
-import type { CommitRefusal } from './errors.js'
+import type { CommitRefusal } from './sync-refused.js'
 import type { RemoteOptions } from './sync-parts.js'
 
 /** What `openSyncedStore` takes. */
