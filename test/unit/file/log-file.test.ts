@@ -5,7 +5,8 @@ import { LogFileDamagedError, LogFileInUseError, openFileLogStore, type LoggedCo
 import { ClosedError, InvalidArgumentError, StorageLostError, UnsupportedFormatError } from 'tidemark'
 import { describe, expect, test } from 'vitest'
 import { headBytes, seal } from '../../../src/file/frames.js'
-import { addCommit, allOf, inMemory, newFolder, newPath, push } from './support.js'
+import { allOf, inMemory, newFolder, newPath, push } from './support.js'
+import { addCommit } from './support-commit.js'
 
 const refusal = { refused: { code: 'no', message: 'No.' } }
 
@@ -209,6 +210,15 @@ describe('decisions', () => {
     )
     expect(heads.at(-1)).toBe(50)
     expect(heads.length).toBeLessThan(50)
+    await store.close()
+  })
+
+  test('what a decision has seen is stored when it resolves, also if it adds nothing', async () => {
+    const store = await openFileLogStore({ path: await newPath() })
+    const pushed = push(store, [{ id: 'a', stream: 's' }])
+    const seen = await store.decide((log) => log.find(['a']))
+    expect([seen.size, await store.head()]).toEqual([1, 1])
+    await pushed
     await store.close()
   })
 
