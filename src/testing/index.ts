@@ -13,6 +13,17 @@ export { logStoreContract, type LogStoreSubject } from './contract/log-store.js'
 export { collector, type Collector } from './collector.js'
 export { given, type Given, type WhenCommand, type WhenProjected } from './scenario.js'
 
+// Apps that sync
+export {
+  testSyncServer,
+  type Partition,
+  type TestConnection,
+  type TestFailure,
+  type TestRequest,
+  type TestSyncServer,
+  type TestSyncServerOptions,
+} from './sync-server.js'
+
 // Time and faults
 export {
   faulty,
