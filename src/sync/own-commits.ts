@@ -22,6 +22,8 @@ export interface OwnCommitsOptions {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
+  /** Why views of this context do not show a commit, by its name. */
+  unshown(name: string): unknown
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
 }
@@ -39,9 +41,6 @@ interface Known {
 
 export class OwnCommits {
   readonly #options: OwnCommitsOptions
-  /** Why views do not show a commit, by its id. */
-  readonly unshown = new Map<string, unknown>()
-
   constructor(options: OwnCommitsOptions) {
     this.#options = options
   }
@@ -115,7 +114,7 @@ export class OwnCommits {
   async #commit(known: Known): Promise<OwnCommit> {
     const { name, row, status, position } = known
     const { events, problem } = await this.#decoded(known.events)
-    const unshown = problem ?? this.unshown.get(name)
+    const unshown = problem ?? this.#options.unshown(name)
     return Object.freeze<OwnCommit>({
       id: name,
       events,
