@@ -44,7 +44,10 @@ export type TidemarkErrorCode =
   | 'storage-unavailable'
   | 'storage-damaged'
   | 'unsupported-format'
+  | 'log-file-in-use'
+  | 'log-file-damaged'
   | 'request-refused'
+  | 'sync-refused'
   | 'closed'
 
 /** What an error has in addition to its message. */

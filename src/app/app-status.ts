@@ -21,6 +21,7 @@ export interface AppStatus<Name extends string = string> {
   readonly model?: string
   /** Why it does not move, or why its rebuild was given up, in words. */
   readonly message?: string
+  /** What failed: the opening of the store, or what the model that is worst off met last. Absent while all are live. */
   readonly error?: unknown
   /** The status of each model. */
   readonly models: { readonly [N in Name]: ProjectionStatus }

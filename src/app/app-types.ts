@@ -90,7 +90,10 @@ export interface UntilOptions {
    * `visible` in the result says whether it came to that. @default 'stored'
    */
   readonly until?: 'stored' | 'visible'
-  /** The longest wait for that, ms. @default 5000 */
+  /**
+   * The longest wait for the rows, ms. Live queries may have one more second to show them; opening the store, if this
+   * call does, is not counted. @default 5000
+   */
   readonly timeout?: number
 }
 
@@ -167,12 +170,17 @@ export interface AppMembers<E extends EventShape, M> extends Pick<
   /**
    * Opens the app. Resolves with the store once every model can be read, caught up or not.
    *
-   * @throws what `openEventStore` and `openReadModel` throw
+   * @throws what `openEventStore` and `openReadModel` throw, or what `name` does
+   * @throws AlreadyRunningError if another app of this name and context defines a model differently
+   * @throws ClosedError after `close`
    */
   ready(): Promise<TidemarkStore<E>>
   /**
    * Closes the store, so that no row of it is shown any more, reads `name()` again and opens that one. Every snapshot is
-   * `'loading'` immediately, and subscriptions stay. Call it at login and logout, in each tab.
+   * `'loading'` immediately, and subscriptions stay. Call it at login and logout, in each tab. Resolves as `ready` does;
+   * of several calls, with the store of the last one.
+   *
+   * @throws what `ready` throws
    *
    * @example
    * const shop = tidemark({ name: () => `shop-${currentUser()}`, events, models: { baskets } })

@@ -6,8 +6,10 @@ import { hasCode } from '../errors.js'
 import { hintPause } from '../log/head-watch.js'
 import type { Clock } from '../platform/clock.js'
 import { singleFlight } from '../platform/single-flight.js'
+import { nextTask } from '../platform/tasks.js'
 import type { Changes } from '../read-model/changes.js'
 import { follower } from '../read-model/follower.js'
+import type { RecentCommit } from '../read-model/recent-commit.js'
 import { seenIn, type Seen } from '../read-model/stamps.js'
 import type { StateRow } from '../read-model/state.js'
 import type { Answers, TableQuery } from '../read-model/storage.js'
@@ -36,6 +38,8 @@ export class QueryEngine {
   readonly clock: Clock
   readonly #key: string
   readonly #saw: Saw
+  /** The rows of this context's last commit, if nothing is laid over them. */
+  readonly #recent: RecentCommit | undefined
   readonly #lookout: ModelLookout
   readonly #read: (asked: readonly TableQuery[]) => Promise<Answers>
   readonly #schedule: Clock['schedule']
@@ -44,19 +48,28 @@ export class QueryEngine {
   /** The position that readers see, as far as it is known. */
   #position = 0
   #isLost = false
+  /** The stamp of the commit that queries are being notified of. */
+  #committed: string | undefined
   #stop: (() => void) | undefined
   /** A hint says that there is something, and no look that began after it found that. */
   #isHinted = false
   #isChecking = false
   #cancelPause: (() => void) | undefined
 
-  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw) {
+  constructor(key: string, lookout: ModelLookout, clock: Clock, saw: Saw, recent: RecentCommit | undefined) {
+    this.#recent = recent
     this.#key = key
     this.#lookout = lookout
     this.#saw = saw
     this.clock = inRounds(clock)
     this.#schedule = (ms, callback) => clock.schedule(ms, callback)
     this.#read = together(lookout.queries)
+  }
+
+  /** As {@link ask}, for a live query: what runs because of a commit of this context need not read its rows again. */
+  async askLive(asked: readonly TableQuery[]): Promise<Answers> {
+    const stamp = this.#committed
+    return (stamp === undefined ? undefined : this.#recent?.answer(asked, stamp)) ?? this.ask(asked)
   }
 
   /** Reads what is asked in one turn in one transaction. */
@@ -100,10 +113,19 @@ export class QueryEngine {
       if (changes === 'unknown') return void this.#hinted()
       if (changes === undefined) return
       this.#position = hint.position
+      this.#committed = hint.to
       this.#tell({ to: { stamp: hint.to, revision: hint.revision }, changes })
+      // What begins later reads what is stored then.
+      void nextTask().then(() => {
+        if (this.#committed !== hint.to) return
+        this.#committed = undefined
+        this.#recent?.forget()
+      })
     })
+    if (this.#recent !== undefined) this.#recent.readers += 1
     const stopLooking = this.#lookout.watch((state) => void this.#see(state).catch(() => {}))
     return () => {
+      if (this.#recent !== undefined) this.#recent.readers -= 1
       stopListening()
       stopLooking()
       this.#cancelPause?.()
@@ -166,8 +188,14 @@ export class QueryEngine {
 const engines = new WeakMap<ModelLookout, QueryEngine>()
 
 /** The engine of a read model: the same for all of its views. */
-export function engineOf(key: string, lookout: ModelLookout, clock: Clock, saw: Saw): QueryEngine {
+export function engineOf(
+  key: string,
+  lookout: ModelLookout,
+  clock: Clock,
+  saw: Saw,
+  recent: RecentCommit | undefined,
+): QueryEngine {
   let engine = engines.get(lookout)
-  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw)))
+  if (engine === undefined) engines.set(lookout, (engine = new QueryEngine(key, lookout, clock, saw, recent)))
   return engine
 }

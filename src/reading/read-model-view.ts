@@ -9,7 +9,7 @@ import { systemClock, type Clock } from '../platform/clock.js'
 import { disposable } from '../platform/disposable.js'
 import { listenerSet } from '../platform/listeners.js'
 import { isDefinition, projectionKey, type Projection, type Tables } from '../read-model/define.js'
-import type { Query, ReadModelStorage } from '../read-model/storage.js'
+import type { ReadModelStorage } from '../read-model/storage.js'
 import { openStorage } from '../running/shared-storage.js'
 import { engineOf, type QueryEngine } from './engine.js'
 import { laidOver } from './laid-over.js'
@@ -156,7 +156,7 @@ export async function openView<E extends EventShape, T extends Tables>(
   const saw = __DEV__ ? runnerCheck(store, key, clock) : undefined
   const plain = lookout(clock)
   const shown = laidOver(store)?.over(plain, definition as unknown as Projection, clock)
-  const engine = engineOf(key, shown ?? plain, clock, saw)
+  const engine = engineOf(key, shown ?? plain, clock, saw, shown === undefined ? plain.recent : undefined)
   return view(definition.tables, key, storage, engine)
 }
 
@@ -165,18 +165,21 @@ function view<T extends Tables>(tables: T, key: string, storage: ReadModelStorag
   /** The live queries that have subscribers. */
   const watching = listenerSet()
   const closedError = () => new ClosedError(say`The read model '${key}'`)
+  const asking =
+    (ask: QueryEngine['ask']): QueryPorts['ask'] =>
+    async (table, query) => {
+      if (closed) throw closedError()
+      const { values, state } = await ask([{ table, query }])
+      return { value: values[0], state }
+    }
   const ports: QueryPorts = {
     engine,
-    async ask(table: string, query: Query) {
-      if (closed) throw closedError()
-      const { values, state } = await engine.ask([{ table, query }])
-      return { value: values[0], state }
-    },
+    ask: asking((asked) => engine.askLive(asked)),
     end: () => (closed ? closedError() : undefined),
     onEnd: watching.add,
   }
   return {
-    ask: ports.ask,
+    ask: asking((asked) => engine.ask(asked)),
     make: (query, rested) =>
       liveQuery({ ...modelQuery(tables, query, ports), ...(rested && { rested }) }, engine.clock),
     position: async () => (await storage.state()).position,

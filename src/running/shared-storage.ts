@@ -14,7 +14,8 @@ import { projectionKey, type Projection } from '../read-model/define.js'
 import { IndexedDbStorage } from '../read-model/indexeddb/indexeddb-storage.js'
 import { inUseName } from '../read-model/indexeddb/old-versions.js'
 import type { MemoryReadModels } from '../read-model/memory/memory-storage.js'
-import type { StateRow } from '../read-model/state.js'
+import { RecentCommit } from '../read-model/recent-commit.js'
+import type { Commit, StateRow } from '../read-model/state.js'
 import type { ReadModelStorage } from '../read-model/storage.js'
 import { useDefinition } from './definitions.js'
 import { modelLookout, type Lookout } from './model-lookout.js'
@@ -31,6 +32,7 @@ const inUse = new WeakMap<StoreInternals, Map<string, SharedStorage>>()
 
 interface SharedStorage {
   readonly storage: ReadModelStorage
+  readonly recent: RecentCommit
   /** What looks at its state, by clock: there is one, but for tests. */
   readonly lookouts: WeakMap<Clock, ModelLookout>
   /** Takes a share. */
@@ -43,6 +45,8 @@ export interface ModelLookout {
   readonly storage: ReadModelStorage
   readonly state: ReadModelStorage['state']
   readonly queries: ReadModelStorage['queries']
+  /** The rows of this context's last commit. */
+  readonly recent: RecentCommit
   readonly watch: Lookout<StateRow>
   /** Calls back with the hints of the store. Returns how to stop that. */
   readonly listen: Signals['listen']
@@ -99,6 +103,7 @@ function sharedStorage<E extends EventShape>(
     : new IndexedDbStorage(store.name, definition, log, () => store.head())
   const shared: SharedStorage = {
     storage,
+    recent: new RecentCommit(),
     lookouts: new WeakMap(),
     hold: shares(() => {
       all.delete(key)
@@ -111,7 +116,7 @@ function sharedStorage<E extends EventShape>(
 }
 
 function lookoutOf(
-  { storage, lookouts }: SharedStorage,
+  { storage, recent, lookouts }: SharedStorage,
   key: string,
   { tap, signals }: StoreInternals,
   clock: Clock,
@@ -125,6 +130,7 @@ function lookoutOf(
         listen: signals.listen,
         state: () => storage.state(),
         queries: toldQueries(storage, key, tap),
+        recent,
         watch: modelLookout(() => storage.state(), clock),
       }),
     )
@@ -149,7 +155,14 @@ function use(shared: SharedStorage, key: string, tap: Tap, release: () => void):
       // `then`, among others: a promise that is resolved with a share looks for it.
       if (typeof method !== 'function') return method
       if (closed) return () => Promise.reject(new ClosedError(label))
-      return name === 'queries' ? toldQueries(storage, key, tap) : method.bind(storage)
+      if (name === 'queries') return toldQueries(storage, key, tap)
+      if (name === 'commit')
+        return async (change: Commit) => {
+          const moved = await storage.commit(change)
+          shared.recent.committed(change, moved)
+          return moved
+        }
+      return method.bind(storage)
     },
   })
 }

@@ -25,5 +25,6 @@ export type {
   WireCommit,
   WireEvent,
   WireFilter,
+  WireLine,
   WireProblem,
 } from '../wire/protocol.js'

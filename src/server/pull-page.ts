@@ -25,7 +25,7 @@ export async function* pagesOf(store: LogStore, page: PageStart, signal?: AbortS
   let [position, chain, left, uncovered] = [after, page.chain, limit, 0]
   let size = 50
   const cursor = () => `${JSON.stringify({ scannedTo: position, chain })}\n`
-  while (left > 0) {
+  while (left > 0 && position < head) {
     const commits = await store.read(position, Math.min(size, left))
     signal?.throwIfAborted()
     // Asked after the read: what was read before an epoch ended is of that epoch.
@@ -35,6 +35,8 @@ export async function* pagesOf(store: LogStore, page: PageStart, signal?: AbortS
     let characters = 0
     const before = position
     for (const commit of commits) {
+      // What came since is for the next page.
+      if (position === head) break
       for (const { line } of commit.events) {
         lines.push(line, '\n')
         characters += line.length

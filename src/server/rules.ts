@@ -2,7 +2,7 @@
 import { isSameJson } from '../events/json.js'
 import { say } from '../messages.js'
 import { conditionReach, type FinalVerdict, type Verdict, type WireEvent } from '../wire/protocol.js'
-import type { CheckedCommit, CheckedEvent, Refusal } from './check-push.js'
+import type { CheckedCommit, CheckedCondition, CheckedEvent, Refusal } from './check-push.js'
 import type { LoggedEvent } from './log-store.js'
 
 /** What the log says about the ids and streams of a push. */
@@ -60,14 +60,17 @@ export function judge(commit: CheckedCommit, known: Known, no: Refusal | undefin
     const last = known.last.get(stream)?.id ?? null
     if (last !== wanted) return { conflict: { stream, last } }
   }
-  return commit.condition === undefined ? undefined : matching(commit.condition, known)
+  return commit.condition === undefined ? undefined : matching(commit, commit.condition, known)
 }
 
-function matching(condition: NonNullable<CheckedCommit['condition']>, known: Known): Verdict | undefined {
-  const { filter, after, except } = condition
+function matching(
+  commit: CheckedCommit,
+  { filter, after, except }: CheckedCondition,
+  known: Known,
+): Verdict | undefined {
   const from = after === null ? 0 : (known.events.get(after) as LoggedEvent).position
   // Not looked through while all others wait: the device pulls, and says what it has looked at itself.
-  if (known.head - from > conditionReach) return { behind: after ?? '' }
+  if (known.head - from > conditionReach) return { behind: after ?? commit.id }
   const match = known.recent.find((event) => event.position > from && !except.has(event.id) && filter.matches(event))
   return match && { conflict: { position: match.position } }
 }

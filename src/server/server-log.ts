@@ -32,6 +32,8 @@ export interface PullRequest {
   readonly after: number
   /** The chain that came with that position. Needed unless `after` is 0. */
   readonly chain?: string
+  /** The epoch that the request was made under. Another one than that of the log is refused. @default not compared */
+  readonly epoch?: string
   /** The most events, but a commit is never divided. @default 5000, which is the most */
   readonly limit?: number
 }
@@ -142,6 +144,7 @@ async function pull(
   if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
   if (after > 0 && chain === undefined) throw badRequest(say`'chain' is missing.`)
   const { log, epoch } = await store.identity()
+  if (page.epoch !== undefined && page.epoch !== epoch) throw otherEpoch()
   const head = await store.head()
   const found = await store.chainAt(after)
   if (found === undefined || (chain !== undefined && chain !== found))

@@ -138,7 +138,7 @@ async function respond<C>(
       seen,
     )
   }
-  if (name === 'pull') return await pull(request, url, log, options.compress !== false, seen)
+  if (name === 'pull') return await pull(request, url, log, info.epoch, options.compress !== false, seen)
   return new Response(wakeStream(log, info.head, options.clock ?? systemClock, request.signal), {
     headers: { ...seen, 'Content-Type': 'text/event-stream', ...noStore },
   })
@@ -148,6 +148,7 @@ async function pull(
   request: Request,
   url: URL,
   log: ServerLog,
+  epoch: string,
   compress: boolean,
   seen: Readonly<Record<string, string>>,
 ): Promise<Response> {
@@ -158,7 +159,7 @@ async function pull(
     return text === null ? undefined : Number(text)
   }
   const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
-  const page: PullRequest = { after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
+  const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
   const stream = textStream(await log.pull(page, { signal: request.signal }), request.signal)
   const gzip = compress && typeof CompressionStream === 'function' && takesGzip(request)
   return new Response(gzip ? stream.pipeThrough(new CompressionStream('gzip')) : stream, {

@@ -8,10 +8,23 @@ export type { ContractCase } from './contract/assert.js'
 export { eventStoreContract, type ContractSubject } from './contract/event-store.js'
 export { checkpointStoreContract, coordinatorContract, type PortSubject } from './contract/ports.js'
 export { logStoreContract, type LogStoreSubject } from './contract/log-store.js'
+export type { ServerSubject } from './contract/server/contract-client.js'
+export { serverContract } from './contract/server/server-contract.js'
 
 // Commands and projections of an app
 export { collector, type Collector } from './collector.js'
 export { given, type Given, type WhenCommand, type WhenProjected } from './scenario.js'
+
+// Apps that sync
+export {
+  testSyncServer,
+  type Partition,
+  type TestConnection,
+  type TestFailure,
+  type TestRequest,
+  type TestSyncServer,
+  type TestSyncServerOptions,
+} from './sync-server.js'
 
 // Time and faults
 export {

@@ -105,4 +105,20 @@ export default [
     tests: ['test/contract/list.node.test.ts'],
     breaks: 'rows of another log are listed with their position',
   },
+  {
+    id: 'RC1',
+    file: 'src/read-model/recent-commit.ts',
+    find: 'if (rows <= mostRows) this.#last = { change, moved }',
+    replace: 'this.#last ??= { change, moved }',
+    tests: ['test/unit/reading/recent-commit.test.ts'],
+    breaks: 'large commits are copied for readers',
+  },
+  {
+    id: 'RC2',
+    file: 'src/reading/engine.ts',
+    find: 'this.#recent?.forget()',
+    replace: '',
+    tests: ['test/unit/reading/recent-commit.test.ts'],
+    breaks: 'a query that begins later shows an old commit',
+  },
 ]

@@ -86,14 +86,21 @@ test('a binding imports the types of the core, and nothing else of it', () => {
   expect(values).toEqual([])
 })
 
-test('no package but idb is imported, a framework by its own binding, and nothing of Node', () => {
+test('no package but idb is imported, a framework by its own binding, and nothing of Node but in file/', () => {
   const foreign = files.flatMap(({ path, code }) =>
     importsOf(code)
       .filter((specifier) => !specifier.startsWith('.') && !packages.has(specifier))
       .filter((specifier) => !frameworks[path]?.includes(specifier))
+      .filter((specifier) => !(path.startsWith('file/') && specifier.startsWith('node:')))
       .map((specifier) => `${path} imports ${specifier}`),
   )
   expect(foreign).toEqual([])
+})
+
+test('only file/ names the globals of Node, which its types declare everywhere', () => {
+  const named = /(?<![-.\w'`#])(process|Buffer)\.|\b(setImmediate|clearImmediate|__dirname|NodeJS)\b/
+  const naming = files.filter(({ path, code }) => !path.startsWith('file/') && named.test(code))
+  expect(naming.map(({ path }) => path)).toEqual([])
 })
 
 test('relative imports name the file as it is after the build', () => {

@@ -426,7 +426,7 @@ function readingBack(add: Add): void {
           await log.add(
             commitAt(
               log.head,
-              Array.from({ length: 1 + (m % 7) }, (_, k) => ({ stream: `s${k}`, id: `${n}-${m}-${k}` })),
+              Array.from({ length: 1 + (m % 7) }, (_, k) => ({ stream: `s${n}-${m}-${k}`, id: `${n}-${m}-${k}` })),
             ),
           )
       })

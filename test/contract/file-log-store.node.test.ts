@@ -1,0 +1,26 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openFileLogStore } from 'tidemark/file'
+import { logStoreContract } from 'tidemark/testing'
+import { describe, test } from 'vitest'
+
+describe('openFileLogStore keeps the contract of a log store', () => {
+  const open = async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidemark-file-'))
+    const path = join(folder, 'shop.log')
+    const store = await openFileLogStore({ path })
+    let current = store
+    const reopen = async () => {
+      await current.close()
+      current = await openFileLogStore({ path })
+      return current
+    }
+    const dispose = async () => {
+      await current.close()
+      await rm(folder, { recursive: true })
+    }
+    return { store, reopen, dispose }
+  }
+  for (const { name, run } of logStoreContract(open)) test(name, run)
+})
