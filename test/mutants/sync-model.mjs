@@ -149,8 +149,8 @@ export default [
   {
     id: 'sync-push-first',
     file: 'src/sync/rules/contact.ts',
-    find: '      isFresh: false,\n      ...(head',
-    replace: '      isFresh: true,\n      ...(head',
+    find: 'isFresh: false, ...(head',
+    replace: 'isFresh: true, ...(head',
     tests,
     breaks: 'a device pushes under a new epoch before it has pulled',
   },

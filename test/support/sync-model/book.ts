@@ -1,5 +1,5 @@
 /** What the app was told: every commit that it appended, and every no that it got. */
-import type { OutboxRow, SyncChange, SyncSnapshot } from '../../../src/sync/sync-state.js'
+import type { OutboxRow, SyncSnapshot } from '../../../src/sync/sync-state.js'
 import type { Changed } from '../../../src/sync/sync-storage.js'
 import type { Device } from './device.js'
 
@@ -50,7 +50,6 @@ export class Book {
   stored(changed: Changed, { outbox }: SyncSnapshot): void {
     if (changed.kind !== 'stored') return
     const { change } = changed
-    this.#trace(change)
     const before = new Map(outbox.map((row) => [row.n, row]))
     for (const row of change.put ?? []) this.#changed(row, before.get(row.n))
     for (const ended of change.ended ?? []) {
@@ -68,16 +67,6 @@ export class Book {
       this.count('heals')
       for (const row of change.put ?? []) if (row.healed === true) this.count('healed commits')
     }
-  }
-
-  #trace({ put = [], remove = [], ended = [], takeBack, pulled, own }: SyncChange): void {
-    const name = globalThis.process?.env['TRACE']
-    if (name === undefined) return
-    for (const row of put) if (row.name === name) console.log('put', JSON.stringify(row))
-    for (const each of ended) if (each.name === name) console.log('ended', JSON.stringify(each))
-    if (pulled?.events.some(({ id }) => id === name)) console.log('pulled', pulled.at, JSON.stringify(own))
-    if (takeBack) console.log('takeBack', takeBack.upTo)
-    void remove
   }
 
   #changed(row: OutboxRow, old: OutboxRow | undefined): void {

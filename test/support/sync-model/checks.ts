@@ -1,4 +1,4 @@
-/** What has to hold: the invariants of docs/sync-model.md, by their numbers. */
+/** What has to hold: the invariants of docs/sync-model.md, by their names. */
 import type { EventText, StoredEvent } from '../../../src/log/record/record-text.js'
 import { compileFilter } from '../../../src/log/filter.js'
 import { inRows } from '../../../src/sync/overlay/in-rows.js'
@@ -22,29 +22,29 @@ export async function checkDevice({ fail }: Running, device: Device): Promise<vo
   const copy = await device.copy()
   const { state, outbox, own } = copy
   if (state.cursor.at !== log.length)
-    fail(`I3: the cursor of ${name} is at ${state.cursor.at}, its log at ${log.length}`)
-  if (storage.identity !== state.identity) fail(`I3: the log of ${name} is another one`)
+    fail(`one transaction: the cursor of ${name} is at ${state.cursor.at}, its log at ${log.length}`)
+  if (storage.identity !== state.identity) fail(`one transaction: the log of ${name} is another one`)
   checkPlaces(fail, name, log, outbox)
   if (rows.identity === state.identity)
     for (const [index, event] of rows.events.entries())
       if (log[index]?.id !== event.id || log[index].data !== event.data)
-        fail(`I6: rows of ${name} were not folded from its log`)
+        fail(`same rows: rows of ${name} were not folded from its log`)
   const shown = counted(await device.shown(copy))
-  for (const [id, times] of shown) if (times > 1) fail(`I7: ${name} shows ${id} ${times} times`)
+  for (const [id, times] of shown) if (times > 1) fail(`shown once: ${name} shows ${id} ${times} times`)
   for (const row of outbox) {
     if (row.refused !== undefined) continue
     for (const [index, { id }] of row.events.entries()) {
       const isInRows = inRows(state, rows, row.was === undefined ? {} : { was: row.was }, index)
       const wanted = row.cancel === true && !isInRows ? 0 : 1
-      if ((shown.get(id) ?? 0) !== wanted) fail(`I7: ${name} shows pending ${id} ${shown.get(id) ?? 0} times`)
+      if ((shown.get(id) ?? 0) !== wanted) fail(`shown once: ${name} shows pending ${id} ${shown.get(id) ?? 0} times`)
     }
   }
   for (const { at, n } of own)
     for (const { id } of log.slice(at - 1, at - 1 + n))
-      if (shown.get(id) !== 1) fail(`I7: ${name} shows settled ${id} ${shown.get(id) ?? 0} times`)
+      if (shown.get(id) !== 1) fail(`shown once: ${name} shows settled ${id} ${shown.get(id) ?? 0} times`)
   for (const known of device.known)
     for (const [id, times] of counted(await device.shownBy(known)))
-      if (times > 1) fail(`I7: a tab of ${name} shows ${id} ${times} times`)
+      if (times > 1) fail(`shown once: a tab of ${name} shows ${id} ${times} times`)
 }
 
 function checkPlaces(
@@ -55,15 +55,15 @@ function checkPlaces(
 ): void {
   const seen = new Map<string, unknown>()
   for (const { id, data } of log) {
-    if (seen.has(id)) fail(`I2: ${id} twice in the log of ${name}`)
+    if (seen.has(id)) fail(`one place: ${id} twice in the log of ${name}`)
     seen.set(id, data)
   }
   const names = new Set<string>()
   for (const row of outbox) {
-    if (names.has(row.name)) fail(`I2: ${row.name} twice in the outbox of ${name}`)
+    if (names.has(row.name)) fail(`one place: ${row.name} twice in the outbox of ${name}`)
     names.add(row.name)
     for (const { id, data } of row.events)
-      if (seen.has(id) && seen.get(id) === JSON.parse(data)) fail(`I2: ${id} in two places at ${name}`)
+      if (seen.has(id) && seen.get(id) === JSON.parse(data)) fail(`one place: ${id} in two places at ${name}`)
   }
 }
 
@@ -71,7 +71,7 @@ export function checkServer({ service, fail }: Running): void {
   const ids = new Set<string>()
   for (const [index, { id, position }] of service.events.entries()) {
     if (ids.has(id)) fail(`the server has ${id} twice`)
-    if (position !== index + 1) fail(`I11: position ${position} at ${index + 1}`)
+    if (position !== index + 1) fail(`positions: position ${position} at ${index + 1}`)
     ids.add(id)
   }
 }
@@ -94,9 +94,9 @@ export async function checkEnd(running: Running): Promise<void> {
     const rows = inOutbox.get(name) ?? []
     const count = there.length + rows.length
     if (count > 1 && !made.isEnded)
-      fail(`I2: ${name} is in ${count} places: ${there.map(({ row }) => first(row)).join()}`)
-    if (count === 0 && !made.isEnded) fail(`I10: ${name} of ${made.device.name} is nowhere`)
-    for (const version of there) checkVersion(running, version, places)
+      fail(`one place: ${name} is in ${count} places: ${there.map(({ row }) => first(row)).join()}`)
+    if (count === 0 && !made.isEnded) fail(`heals: ${name} of ${made.device.name} is nowhere`)
+    if (!running.isUnnoticed) for (const version of there) checkVersion(running, version, places)
   }
 }
 
@@ -110,8 +110,8 @@ async function checkReplica(
   const { state, outbox, own } = await device.storage.loadOwn(0)
   const key = ({ id, stream, version, type, data }: StoredEvent | Logged) =>
     JSON.stringify([id, stream, version, type, data])
-  if (log.map(key).join() !== service.events.map(key).join()) fail(`I1: the log of ${name} is not the server's`)
-  if (state.cursor.at !== log.length) fail(`I1: ${name} is not at the end`)
+  if (log.map(key).join() !== service.events.map(key).join()) fail(`replica: the log of ${name} is not the server's`)
+  if (state.cursor.at !== log.length) fail(`replica: ${name} is not at the end`)
   for (const { at, n } of own)
     for (const { id, data } of log.slice(at - 1, at - 1 + n))
       if (data === 'evil') fail(`squatted: ${name} takes ${id} of another for its own`)
@@ -120,14 +120,14 @@ async function checkReplica(
     if (row.refused !== undefined) continue
     book.count('behind at the end')
     const waits = needsOf(row).some((id) => !places.has(id)) || row.events.some(({ stream }) => streams.has(stream))
-    if (!waits) fail(`I8: ${first(row)} of ${name} is still pending`)
+    if (!waits) fail(`drains: ${first(row)} of ${name} is still pending`)
     for (const { stream } of row.events) streams.add(stream)
   }
   if (outbox.length > 0) return
   // Rows of an earlier identity become today's first.
   for (let times = 0; times < 2; times += 1) await device.project(Infinity)
   const shown = (await device.shown(await device.copy()))?.map(({ id }) => id)
-  if (shown?.join() !== log.map(({ id }) => id).join()) fail(`I6: rows of ${name} differ`)
+  if (shown?.join() !== log.map(({ id }) => id).join()) fail(`same rows: rows of ${name} differ`)
 }
 
 const isAsWritten = (log: readonly Logged[], places: ReadonlyMap<string, number>, row: OutboxRow): boolean =>
@@ -136,17 +136,17 @@ const isAsWritten = (log: readonly Logged[], places: ReadonlyMap<string, number>
 function checkVersion({ book, fail, service }: Running, { row }: Version, places: ReadonlyMap<string, number>): void {
   const id = first(row)
   const at = places.get(id) as number
-  if (book.no.has(id)) fail(`I9: ${id} was refused, and is in the log`)
+  if (book.no.has(id)) fail(`no means no: ${id} was refused, and is in the log`)
   for (const need of needsOf(row)) {
     const place = places.get(need)
     if (place === undefined || place >= at)
-      fail(`I4: ${id} was decided on ${need}, which is ${place === undefined ? 'nowhere' : 'behind it'}`)
+      fail(`causes first: ${id} was decided on ${need}, which is ${place === undefined ? 'nowhere' : 'behind it'}`)
   }
   if (book.healed.has(id)) return
   const log = service.events
   for (const [stream, wanted] of row.expect) {
     const last = log.slice(0, at - 1).findLast((event) => event.stream === stream)?.id ?? null
-    if (last !== wanted) fail(`I5: ${id} expects ${wanted} in ${stream}, where ${last} is`)
+    if (last !== wanted) fail(`preconditions: ${id} expects ${wanted} in ${stream}, where ${last} is`)
   }
   const { condition } = row
   const after = condition === undefined ? undefined : condition.after === null ? 0 : places.get(condition.after)
@@ -155,5 +155,5 @@ function checkVersion({ book, fail, service }: Running, { row }: Version, places
   const match = log
     .slice(after, at - 1)
     .find((event) => filter.matches(event as never) && !condition.except.includes(event.id))
-  if (match !== undefined) fail(`I5: ${id} is behind ${match.id}, which its condition excludes`)
+  if (match !== undefined) fail(`preconditions: ${id} is behind ${match.id}, which its condition excludes`)
 }

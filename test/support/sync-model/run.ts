@@ -31,6 +31,8 @@ class Run {
   readonly book: Book
   readonly service = new Service()
   readonly devices: readonly Device[]
+  /** In this run a server may be restored and keep its epoch: then a late request may revive what was refused. */
+  readonly isUnnoticed: boolean
   readonly #options: RunOptions
   readonly #seed: number
   /** Requests and replies under way. */
@@ -42,6 +44,7 @@ class Run {
     this.#seed = seed
     this.#options = options
     this.chance = seeded(seed)
+    this.isUnnoticed = this.chance.hits(0.12)
     this.book = new Book(this.fail)
     const machine = {
       pageSize: 1 + this.chance.pick(20),
@@ -182,7 +185,7 @@ class Run {
   }
 
   async #restore(backup: LogBackup): Promise<void> {
-    await this.service.restore(backup)
+    await this.service.restore(backup, this.isUnnoticed && this.chance.hits(0.5))
     // A backup of another past may hold what was refused since: the log wins.
     const { book } = this
     for (const { id } of this.service.events) book.no.delete(id)
@@ -221,7 +224,7 @@ class Run {
     }
     let before = ''
     for (let quiet = 0, round = 0; quiet < 3; round += 1) {
-      if (round === 60) this.fail('I8: the devices do not come to rest')
+      if (round === 60) this.fail('drains: the devices do not come to rest')
       for (const device of this.devices) await this.#syncOnce(device)
       const now = await this.#summary()
       quiet = now === before ? quiet + 1 : 0
@@ -232,7 +235,7 @@ class Run {
   async #syncOnce(device: Device): Promise<void> {
     const runner = device.start({ isBounded: true })
     for (let effects = 0; !runner.isOver; effects += 1) {
-      if (effects === 5000) this.fail(`I8: a round of ${device.name} does not end`)
+      if (effects === 5000) this.fail(`drains: a round of ${device.name} does not end`)
       if (await runner.step()) continue
       const asked = runner.request()
       if (asked !== undefined) asked.resume(await this.service.serve(asked.request, device.author))
@@ -254,4 +257,4 @@ class Run {
   }
 }
 
-export type Running = Pick<Run, 'book' | 'service' | 'devices' | 'fail' | 'chance'>
+export type Running = Pick<Run, 'book' | 'service' | 'devices' | 'fail' | 'isUnnoticed'>

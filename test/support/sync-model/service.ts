@@ -151,8 +151,9 @@ export class Service {
 
   #backup: object | undefined
 
-  async restore(backup: ReturnType<Service['store']['snapshot']>): Promise<void> {
-    this.store.restore(backup)
+  /** @param isUnnoticed the server does not know that it was restored, and keeps its epoch */
+  async restore(backup: ReturnType<Service['store']['snapshot']>, isUnnoticed: boolean): Promise<void> {
+    this.store.restore(backup, { sameEpoch: isUnnoticed })
     this.#backup = backup
     await this.read()
   }
