@@ -13,6 +13,7 @@ export interface AppPorts<E extends EventShape> {
   readonly opened: { readonly store: TidemarkStore<E> } | undefined
   readonly of: object
   readonly failure: unknown
+  readonly phase: 'idle' | 'opening' | 'failed' | 'closed' | 'open'
   use(): Promise<{ readonly store: TidemarkStore<E> }>
   follow(listener: () => void): () => void
   readonly failed: (error: unknown) => void
