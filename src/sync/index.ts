@@ -26,3 +26,6 @@ export type {
   SyncedCommandResult,
   SyncedUntilOptions,
 } from './synced-app-types.js'
+// Syncing it
+export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
+export { syncOnce, type SyncOnceOptions } from './sync-once.js'
