@@ -47,19 +47,19 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
     attach(store, runs) {
       // A service worker syncs while an event lasts: see `catchUp`.
       if (!runs && isServiceWorker()) return () => {}
-      const handle = startSync(store, wake === undefined ? {} : { wake })
+      const handle = startSync(store as SyncedStore, wake === undefined ? {} : { wake })
       handles.set(store, handle)
       return () => handle.stop()
     },
-    members: (core, base) => ({
-      sync: appSync(core as unknown as SyncedCore, handles),
+    members: (ports, base) => ({
+      sync: appSync(ports as unknown as SyncedCore, handles),
       append(...given: readonly unknown[]) {
         const at = typeof given[0] === 'string' ? 2 : 1
         return write(given[at] as SyncedUntilOptions, (options) => base.append(...given.slice(0, at), options))
       },
       execute: (command: never, given?: SyncedUntilOptions) =>
         write(given, (options) => base.execute(command, options)),
-      catchUp: (options: CatchUpOptions = {}) => catchUp(core, base, handles, options),
+      catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, handles, options),
     }),
   }
 }
@@ -136,7 +136,7 @@ async function write(
 
 /** Where nothing syncs by itself, a round of that comes first, with half of the time. */
 async function catchUp(
-  core: AppPorts<EventShape>,
+  core: SyncedCore,
   base: AppBase,
   handles: WeakMap<object, SyncHandle>,
   options: CatchUpOptions,
