@@ -153,11 +153,12 @@ export class AppCore<E extends EventShape> {
     if (this.#isServer) assertAvailable(say`opening an app`)
     // Before anything is waited for: what is called now is meant for this name.
     const name = typeof config.name === 'function' ? config.name() : config.name
+    const open = config.opener()
     await this.#ends
     const { events, durability } = config
     const start = async (hot?: HotRun) => {
       if (this.#closed !== undefined) throw this.#closed
-      const store = await config.open({ name, events, ...(durability !== undefined && { durability }) })
+      const store = await open({ name, events, ...(durability !== undefined && { durability }) })
       return startApp(store, config, hooks, hot)
     }
     if (__DEV__ && this.#entry) {

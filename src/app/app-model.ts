@@ -9,7 +9,7 @@ import type { ProjectionStatus, StatusStore } from '../running/status.js'
 import type { AppCore } from './app-core.js'
 import type { AppModel } from './app-types.js'
 import { lazyLive, type LazySource } from './lazy-live.js'
-import type { Opened, OpenModel } from './open-app.js'
+import type { OpenModel } from './open-app.js'
 
 export function appModel<E extends EventShape>(core: AppCore<E>, name: string, definition: Projection): AppModel {
   const opened = (): OpenModel | undefined => core.opened?.models.get(name)
@@ -72,15 +72,21 @@ function lazyStatus<E extends EventShape>(
   )
 }
 
+/** An app, as what follows it sees it: see `AppCore`. */
+interface Followable<O> {
+  readonly opened: O | undefined
+  follow(listener: () => void): () => void
+}
+
 /**
  * Follows the statuses of what is open, whatever is open, and calls back if the snapshot is another one. Not before
  * `subscribe` returns: the listener may want to unsubscribe.
  */
-export function storeOf<E extends EventShape, S>(
-  core: AppCore<E>,
+export function storeOf<O extends object, S>(
+  core: Followable<O>,
   unknown: S,
   getSnapshot: () => S,
-  statuses: (opened: Opened<E>) => readonly (StatusStore<ProjectionStatus> | undefined)[],
+  statuses: (opened: O) => readonly (StatusStore<unknown> | undefined)[],
 ): StatusStore<S> {
   return {
     getSnapshot,
@@ -121,13 +127,13 @@ export function storeOf<E extends EventShape, S>(
  * @param looked called after each look
  * @returns how to end that
  */
-export function whileOpen<E extends EventShape>(
-  core: AppCore<E>,
+export function whileOpen<O extends object>(
+  core: Pick<Followable<O>, 'opened'>,
   watch: (look: () => void) => () => void,
-  attach: (opened: Opened<E>) => readonly ((() => void) | undefined)[],
+  attach: (opened: O) => readonly ((() => void) | undefined)[],
   looked?: () => void,
 ): () => void {
-  let of: Opened<E> | undefined
+  let of: O | undefined
   let undo: readonly ((() => void) | undefined)[] = []
   const detach = () => {
     for (const each of undo) each?.()

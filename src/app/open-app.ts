@@ -3,7 +3,7 @@ import { ProjectionFailedError } from '../errors.js'
 import type { EventCatalogue } from '../events/catalogue.js'
 import type { EventShape } from '../events/event.js'
 import type { Durability } from '../log/event-store.js'
-import type { EventStoreOptions, TidemarkStore } from '../log/open.js'
+import type { TidemarkStore } from '../log/open.js'
 import type { Clock } from '../platform/clock.js'
 import { shares } from '../platform/shares.js'
 import type { Projector } from '../projection/projector.js'
@@ -14,6 +14,7 @@ import type { ProjectionHandle } from '../running/handle.js'
 import { startModel, startProjection } from '../running/start-projection.js'
 import { definitionText } from '../running/definitions.js'
 import type { ProjectionStatus, StatusStore } from '../running/status.js'
+import type { AppKind } from './app-kind.js'
 import { attempts, onceEach, type AttemptHooks, type Attempts, type OnceEach } from './attempts.js'
 import { newestCode, textHash } from './newest-code.js'
 import { shareRun } from './shared-runs.js'
@@ -29,7 +30,9 @@ export interface AppConfig<E extends EventShape> {
   readonly hot: boolean
   /** The store is opened by `openEventStore`. */
   readonly needsIndexedDb: boolean
-  open(options: EventStoreOptions<E>): Promise<TidemarkStore<E>>
+  readonly kind: AppKind<E>
+  /** Called at each opening. */
+  readonly opener: ReturnType<AppKind<E>['opener']>
   /** Whether this context runs the models. */
   runs(): boolean
 }
@@ -57,7 +60,7 @@ export type HotRun = Pick<RunningCode, 'ranAt' | 'replaced'>
 /** Starts what belongs to a store that was opened. */
 export function startApp<E extends EventShape>(
   store: TidemarkStore<E>,
-  { clock, models, projectors, runs: mayRun }: AppConfig<E>,
+  { clock, models, projectors, kind, runs: mayRun }: AppConfig<E>,
   hooks: AttemptHooks,
   hot: HotRun | undefined,
 ): Opened<E> {
@@ -66,6 +69,7 @@ export function startApp<E extends EventShape>(
   const runs = mayRun()
   const ends: (() => unknown)[] = []
   const lasts: (() => void)[] = []
+  if (kind.attach !== undefined) ends.push(kind.attach(store))
   const openModel = (name: string, model: Projection): OpenModel => {
     const definition = model as unknown as Projection<E>
     const check =

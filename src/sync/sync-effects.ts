@@ -7,7 +7,12 @@ import type { Changed, ConfirmedEvents } from './sync-storage.js'
 /** Why a request has no result. */
 export type RequestFailure =
   /** No answer of a tidemark server: the network, a timeout, a captive portal, a redirect. */
-  | { readonly kind: 'offline'; readonly message?: string }
+  | {
+      readonly kind: 'offline'
+      readonly message?: string
+      /** The response began, and ended before anything of it could be kept. */
+      readonly isCut?: true
+    }
   /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
   | { readonly kind: 'busy'; readonly after?: number }
   /** Nothing was asked, as this device has no space for more events: pulls stop, pushes need not. */

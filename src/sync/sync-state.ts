@@ -30,6 +30,8 @@ export interface SyncState {
   readonly identity: string
   /** Identities before it, oldest first, and up to where each is the same as what came after it. */
   readonly left: readonly { readonly identity: string; readonly upTo: number }[]
+  /** By `pause()`, in any context: nothing is asked of the server. */
+  readonly paused?: true
   readonly adopting?: { readonly log: string; readonly upTo: number }
 }
 

@@ -42,6 +42,35 @@ export type SyncReason =
  */
 export type SyncPhase = 'following' | 'working' | 'idle' | 'offline' | 'waiting' | 'healing' | 'paused' | 'stopped'
 
+/** Every phase, for the check of what another context says. */
+export const phases: readonly SyncPhase[] = [
+  'following',
+  'working',
+  'idle',
+  'offline',
+  'waiting',
+  'healing',
+  'paused',
+  'stopped',
+]
+
+/** Every reason, for the same check. */
+export const reasons: readonly SyncReason[] = [
+  'unauthorized',
+  'forbidden',
+  'inconsistent',
+  'other-log',
+  'other-author',
+  'scope-changed',
+  'before-first',
+  'diverged',
+  'newer-protocol',
+  'bad-request',
+  'storage-full',
+  'storage-failed',
+  'by-hand',
+]
+
 /** How a store is synced, the same in every tab. A new object whenever something in it changed. */
 export interface SyncStatus {
   readonly status: SyncPhase

@@ -99,7 +99,7 @@ class FetchTransport implements Transport {
         if (error instanceof Inconsistent) throw error
         // Cut off: what is before the last cursor is kept.
       }
-      return lines.page ?? { kind: 'offline' }
+      return lines.page ?? { kind: 'offline', isCut: true as const }
     })
   }
 

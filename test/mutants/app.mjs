@@ -155,7 +155,7 @@ export default [
   },
   {
     id: 'app-32',
-    file: 'src/app/tidemark.ts',
+    file: 'src/app/make-app.ts',
     find: 'core.opened === undefined ? copied(asked) : asked',
     replace: 'asked',
     tests: [contract],
@@ -168,5 +168,21 @@ export default [
     replace: '',
     tests: [contract],
     breaks: 'a promise after a reopening is that of the former user',
+  },
+  {
+    id: 'app-ended-1',
+    file: 'src/app/attempts.ts',
+    find: 'if (isEnded && underWay === undefined) return',
+    replace: 'if (isEnded && underWay !== undefined) return',
+    tests: ['test/unit/app/attempts.test.ts'],
+    breaks: 'a call after the end opens something that is never closed',
+  },
+  {
+    id: 'follow-left-1',
+    file: 'src/log/iterate.ts',
+    find: 'if (this.#signal.reason === left) return end',
+    replace: '',
+    tests: ['test/unit/log/follow.test.ts'],
+    breaks: 'a step that return overtakes rejects with an internal symbol',
   },
 ]

@@ -15,8 +15,8 @@ export default [
   {
     id: 'bindings-2',
     file: 'src/bindings/shown.ts',
-    find: "|| origin?.getSnapshot().status === 'loading'",
-    replace: '',
+    find: 'const now = origin?.getSnapshot()',
+    replace: 'const now = kept',
     tests,
     breaks: 'rows of a former user stay while the next query loads',
   },
@@ -31,8 +31,8 @@ export default [
   {
     id: 'bindings-4',
     file: 'src/bindings/shown.ts',
-    find: 'let origin = former?.origin()',
-    replace: 'let origin = former?.source || undefined',
+    find: 'let origin = kept && former?.origin()',
+    replace: 'let origin = kept && (former?.source || undefined)',
     tests,
     breaks: 'after two changes, nothing notices that the query of the answer was forgotten',
   },

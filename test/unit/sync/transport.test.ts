@@ -164,7 +164,7 @@ describe('requests', () => {
     expect(await silent.clock.runUntil(silent.transport.info(never))).toMatchObject({ kind: 'offline' })
     expect(silent.clock.monotonic()).toBe(longestSilence)
     const stuck = client(() => lines(broken([header()], 'silent')))
-    expect(await stuck.clock.runUntil(pull(stuck.transport))).toEqual({ kind: 'offline' })
+    expect(await stuck.clock.runUntil(pull(stuck.transport))).toEqual({ kind: 'offline', isCut: true })
     expect([silent.clock.pending, stuck.clock.pending]).toEqual([0, 0])
   })
 

@@ -1,0 +1,72 @@
+/** The stream on which a server hints that its log has grown. It is opened again and again; what it misses, pulls find. */
+import { sleep, type Clock } from '../platform/clock.js'
+import { isObject } from '../platform/objects.js'
+import { piecesOf } from './request.js'
+import { isCount } from './responses.js'
+import type { AnsweredBy } from './sync-effects.js'
+import type { Opened, Transport } from './transport.js'
+
+/** A server sends something every 25 s at least, ms. */
+const longestSilence = 60_000
+/** Before a stream is opened again, ms: at random, so that a server that starts again is not overrun. */
+const pause = { least: 1_000, most: 30_000 }
+/** The same where the server has no such stream, ms. */
+const rarely = 300_000
+/** A longer message, in characters, is not a hint. */
+const longestMessage = 1000
+
+export interface WakeOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly as: AnsweredBy
+  /** The stream is open; its first hint says where the log is now. */
+  readonly onOpen: () => void
+  readonly onHead: (head: number) => void
+}
+
+/** Rejects with the reason of the signal, and with nothing else. */
+export async function followWake(options: WakeOptions, signal: AbortSignal): Promise<never> {
+  const { transport, clock } = options
+  for (;;) {
+    signal.throwIfAborted()
+    let least = pause.least
+    const opened = await transport.openWake(options.as, signal)
+    if (opened.kind === 'opened') {
+      options.onOpen()
+      await readHints(opened, options.onHead)
+    } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
+    else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
+    await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
+  }
+}
+
+const isMissing = (status: number): boolean => status === 404 || status === 405
+
+/** Until the stream ends, however it does. */
+async function readHints({ response, request }: Opened, onHead: (head: number) => void): Promise<void> {
+  let pending = ''
+  try {
+    for await (const piece of piecesOf(response, request, longestSilence)) {
+      const lines = (pending + piece).split(/\r\n|\r|\n/)
+      pending = lines.pop() ?? ''
+      if (pending.length > longestMessage) return
+      // A hint is one line, so the empty line behind it says nothing more.
+      for (const line of lines) if (line.startsWith('data:')) hinted(line.slice(5), onHead)
+    }
+  } catch {
+    // It ends as the network likes.
+  } finally {
+    request.end()
+  }
+}
+
+function hinted(text: string, onHead: (head: number) => void): void {
+  if (text.length > longestMessage) return
+  try {
+    const value: unknown = JSON.parse(text)
+    const head: unknown = isObject(value) ? (value as { head?: unknown }).head : undefined
+    if (isCount(head)) onHead(head)
+  } catch {
+    // Of a later version.
+  }
+}

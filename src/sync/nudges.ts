@@ -1,0 +1,87 @@
+/** Reasons to look again: what comes while the machine works is kept until it waits. */
+import type { Clock } from '../platform/clock.js'
+import type { SyncEffect, Woken } from './sync-effects.js'
+
+export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
+
+/** `'reachable'`: a server responded to something else, so an offline wait may end. */
+export type Nudge = Exclude<Woken, 'time'> | 'reachable'
+
+/** Which nudges end which wait. */
+const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
+  idle: ['asked', 'online', 'own-append', 'server'],
+  offline: ['asked', 'online', 'reachable'],
+  busy: ['asked', 'online'],
+  paused: ['asked'],
+}
+
+/** How long a wait continues after the nudge that ends it, so that a burst is one round, ms. */
+const burst = 2
+/** Up to how long after a hint of the server, at random, ms: many devices get it at the same time. */
+const spread = 100
+
+export class Nudges {
+  readonly #clock: Clock
+  readonly #raised = new Set<Nudge>()
+  /** The largest head that the server hinted at. */
+  #head = 0
+  #check: (() => void) | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  raise(nudge: Nudge): void {
+    this.#raised.add(nudge)
+    this.#check?.()
+  }
+
+  /** The server hints that its log has come to a position. */
+  hinted(head: number): void {
+    this.#head = Math.max(this.#head, head)
+    this.raise('server')
+  }
+
+  /** @param cursor hints about positions up to this one say nothing new */
+  wait(ms: number, why: Rest, cursor: number, signal: AbortSignal): Promise<Woken> {
+    return new Promise((resolve, reject) => {
+      let cancel = () => {}
+      let due = Infinity
+      const end = (settle: () => void) => {
+        cancel()
+        this.#check = undefined
+        signal.removeEventListener('abort', abort)
+        settle()
+      }
+      const abort = () => end(() => reject(signal.reason))
+      const schedule = (pause: number, woken: Woken) => {
+        const at = this.#clock.monotonic() + pause
+        if (at >= due) return
+        due = at
+        cancel()
+        cancel = this.#clock.schedule(pause, () =>
+          end(() => {
+            for (const nudge of ends[why]) this.#raised.delete(nudge)
+            resolve(woken)
+          }),
+        )
+      }
+      this.#check = () => {
+        if (this.#head <= cursor) this.#raised.delete('server')
+        const nudge = ends[why].find((each) => this.#raised.has(each))
+        if (nudge === undefined) return
+        schedule(pauseAfter(nudge, this.#clock), nudge === 'reachable' ? 'online' : nudge)
+      }
+      signal.addEventListener('abort', abort, { once: true })
+      if (signal.aborted) return abort()
+      // A timer of this context: an endless wait needs none.
+      if (ms < Infinity) schedule(ms, 'time')
+      this.#check()
+    })
+  }
+}
+
+function pauseAfter(nudge: Nudge, clock: Clock): number {
+  if (nudge === 'own-append') return burst
+  return nudge === 'server' ? spread * clock.random() : 0
+}

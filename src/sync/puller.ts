@@ -1,0 +1,93 @@
+/** Pulls pages: the next one while this one is stored, smaller ones where bodies are cut off, and none on a full disk. */
+import { storageUsage, type StorageUsage } from '../platform/storage-manager.js'
+import { optional } from '../platform/promises.js'
+import type { AnsweredBy, PullReply } from './sync-effects.js'
+import type { Cursor } from './sync-state.js'
+import type { Transport } from './transport.js'
+
+/** From this share of what the origin may store on, nothing is pulled: appends need space, too. */
+const fullAt = 0.9
+
+interface Asked {
+  readonly after: Cursor
+  readonly limit: number
+  readonly as: AnsweredBy
+}
+
+export class Puller {
+  readonly #transport: Transport
+  readonly #usage: () => Promise<StorageUsage>
+  #ahead:
+    | { readonly asked: Asked; readonly controller: AbortController; readonly reply: Promise<PullReply> }
+    | undefined
+  /** Fewer events than are asked for, where bodies were cut off before the first cursor. */
+  #most = Infinity
+
+  constructor(transport: Transport, usage = storageUsage) {
+    this.#transport = transport
+    this.#usage = usage
+  }
+
+  async pull(asked: Asked, signal: AbortSignal): Promise<PullReply> {
+    const limit = Math.min(asked.limit, this.#most)
+    const reply = (await this.#early({ ...asked, limit }, signal)) ?? (await this.#fresh({ ...asked, limit }, signal))
+    if (reply.kind === 'page') {
+      this.#most = Math.min(this.#most * 4, Number.MAX_SAFE_INTEGER)
+      if (reply.cursor.at < reply.head && reply.cursor.at > reply.after.at) this.#readAhead(reply, asked.limit, signal)
+    } else if (reply.kind === 'offline' && reply.isCut === true) this.#most = Math.max(1, Math.floor(limit / 4))
+    return reply
+  }
+
+  /** Drops what was read ahead: it was asked for when more was known to come. */
+  forget(): void {
+    this.#ahead?.controller.abort()
+    this.#ahead = undefined
+  }
+
+  async #fresh(asked: Asked, signal: AbortSignal): Promise<PullReply> {
+    const { usage = 0, quota = Infinity } = await this.#usage()
+    signal.throwIfAborted()
+    if (usage >= quota * fullAt) return { kind: 'full' }
+    return this.#transport.pull(asked, signal)
+  }
+
+  /** The page that was read ahead, if that is the one that is asked for. */
+  async #early(asked: Asked, signal: AbortSignal): Promise<PullReply | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (ahead === undefined) return undefined
+    const { after, as } = ahead.asked
+    const isSame =
+      after.at === asked.after.at &&
+      after.chain === asked.after.chain &&
+      as.log === asked.as.log &&
+      as.epoch === asked.as.epoch &&
+      as.author === asked.as.author
+    if (!isSame) {
+      ahead.controller.abort()
+      return undefined
+    }
+    const stop = () => ahead.controller.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    try {
+      return await ahead.reply
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  #readAhead(page: PullReply & { kind: 'page' }, limit: number, signal: AbortSignal): void {
+    const asked: Asked = { after: page.cursor, limit: Math.min(limit, this.#most), as: page.by }
+    const controller = new AbortController()
+    const stop = () => controller.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    const reply = optional(
+      this.#fresh(asked, controller.signal).finally(() => signal.removeEventListener('abort', stop)),
+    )
+    this.#ahead = { asked, controller, reply }
+  }
+}

@@ -1,0 +1,82 @@
+/** Starts syncing: in every tab, of which one works. */
+import { InvalidArgumentError } from '../errors.js'
+import { say } from '../messages.js'
+import { randomId } from '../events/identifier.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { disposable } from '../platform/disposable.js'
+import { pageLifecycle } from '../platform/page-lifecycle.js'
+import type { StatusStore } from '../running/status.js'
+import { syncPartsOf } from './sync-parts.js'
+import { SyncShell } from './sync-shell.js'
+import type { SyncStatus } from './sync-status.js'
+
+/** What `startSync` takes. */
+export interface StartSyncOptions {
+  /** Stops it, as `stop()` does. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * How this device learns of new events: `'events'` keeps a stream of hints open, `'poll'` asks once a minute.
+   * @default 'events'
+   */
+  readonly wake?: 'events' | 'poll'
+}
+
+/** Syncing of a store, as seen from this context. */
+export interface SyncHandle {
+  /** The same in every tab; for `useSyncExternalStore` or any other way to follow a value. */
+  readonly status: StatusStore<SyncStatus>
+  /**
+   * Sends and fetches now, also where the next try is due later: for a button, and for tests. Resolves with the status
+   * after one round; that of a paused store immediately. Rejects with the signal's reason, or with ClosedError.
+   */
+  now(options?: { readonly signal?: AbortSignal | undefined }): Promise<SyncStatus>
+  /** Sends and fetches nothing until `resume()`, in all tabs, also after a reload. */
+  pause(): Promise<void>
+  /** After `pause()`; and tries again after a new sign-in, or whatever else made it stop. */
+  resume(): Promise<void>
+  /** Ends it in this context. Resolves when nothing of it is under way any more. */
+  stop(): Promise<void>
+  /**
+   * After 'other-log', 'scope-changed' or 'inconsistent': fetches the log again from its beginning. The outbox stays;
+   * rows of read models stay until they are made again.
+   */
+  resync(): Promise<void>
+  /** The same as `stop`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Syncs a store until it is stopped or closed. Call it in every tab: one of them works, and another one takes over when
+ * that ends.
+ *
+ * @throws InvalidArgumentError for anything that is not a synced store, and for unknown options; ClosedError
+ *
+ * @example
+ * const sync = startSync(store)
+ * sync.status.subscribe(() => console.log(sync.status.getSnapshot().pending))
+ */
+export function startSync(store: object, options: StartSyncOptions = {}): SyncHandle {
+  const parts = syncPartsOf(store)
+  onlyKnown(options, ['signal', 'wake'])
+  const { signal, wake = 'events' } = options
+  assertSignal(signal)
+  if (wake !== 'events' && wake !== 'poll') throw new InvalidArgumentError('wake', say`must be 'events' or 'poll'.`)
+  parts.assertOpen()
+  const shell = new SyncShell(parts, { wake, owner: randomId(), lifecycle: pageLifecycle() })
+  shell.start(signal)
+  return disposable<SyncHandle>(
+    {
+      status: shell.status,
+      now: async (asked = {}) => {
+        onlyKnown(asked, ['signal'])
+        assertSignal(asked.signal)
+        return shell.now(asked.signal)
+      },
+      pause: () => shell.pause(true),
+      resume: () => shell.pause(false),
+      stop: () => shell.stop(),
+      resync: () => shell.resync(),
+    },
+    () => shell.stop(),
+  )
+}

@@ -1,0 +1,310 @@
+/** A store that is synced in this context: leads or follows, and says how it is. */
+import { hasCode, messageOf } from '../errors.js'
+import { randomId } from '../events/identifier.js'
+import { feature } from '../platform/features.js'
+import type { PageLifecycle } from '../platform/page-lifecycle.js'
+import { abortable, optional } from '../platform/promises.js'
+import { storageUsage } from '../platform/storage-manager.js'
+import type { StatusStore } from '../running/status.js'
+import { followWake } from './follow-wake.js'
+import { syncMachine } from './machine/sync-machine.js'
+import { Nudges } from './nudges.js'
+import { Puller } from './puller.js'
+import { Rounds } from './rounds.js'
+import { refetched, withPause } from './rules/control.js'
+import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
+import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
+import { SyncLeadership } from './sync-leadership.js'
+import { runOnce } from './sync-once.js'
+import type { SyncParts } from './sync-parts.js'
+import { runSync } from './sync-run.js'
+import type { SyncRule, SyncSnapshot } from './sync-state.js'
+import { SyncStatusKeeper, type SyncStatusChange } from './sync-status-keeper.js'
+import { countsOf, type SyncReport, type SyncStatus } from './sync-status.js'
+import { openTransport, type Transport } from './transport.js'
+
+/** A status is posted to other contexts at most once in this time, ms. */
+const betweenPosts = 16
+/** After something that should not happen, it is tried again, ms. */
+const afterFailure = 60_000
+/** This much has to be fetched before that counts as progress of its own, in positions. */
+const longWay = 1_000
+
+export interface ShellOptions {
+  readonly wake: 'events' | 'poll'
+  /** Names this context to others. */
+  readonly owner: string
+  readonly lifecycle: PageLifecycle | undefined
+  /** @default that of the origin */
+  readonly usage?: typeof storageUsage
+}
+
+export class SyncShell {
+  readonly #parts: SyncParts
+  readonly #options: ShellOptions
+  readonly #keeper = new SyncStatusKeeper()
+  readonly #nudges: Nudges
+  readonly #rounds = new Rounds()
+  readonly #channel: SyncChannel
+  readonly #transport: Transport
+  readonly #leadership: SyncLeadership
+  readonly #stopping = new AbortController()
+  #running: Promise<void> = Promise.resolve()
+  /** The run of the machine; another one begins when it is aborted. */
+  #run: AbortController | undefined
+  #wake: { readonly as: AnsweredBy; readonly controller: AbortController } | undefined
+  #cursor = 0
+  #turn = -1
+  #isFarBehind = false
+  #lastContact: number | undefined
+  #post: (() => void) | undefined
+  readonly #undo: (() => unknown)[] = []
+
+  constructor(parts: SyncParts, options: ShellOptions) {
+    const { clock, coordinator, storage, channelName, name } = parts
+    this.#parts = parts
+    this.#options = options
+    this.#nudges = new Nudges(clock)
+    this.#channel = openSyncChannel(storage, channelName)
+    this.#transport = openTransport(parts.remote, clock, () => (this.#lastContact = clock.now()))
+    this.#leadership = new SyncLeadership({
+      coordinator,
+      channel: this.#channel,
+      clock,
+      lifecycle: options.lifecycle,
+      name,
+      owner: options.owner,
+      lead: (signal) => this.#lead(signal),
+      followed: () => void this.#followed(),
+      look: () => this.#look(),
+    })
+  }
+
+  get status(): StatusStore<SyncStatus> {
+    return this.#keeper.readable
+  }
+
+  start(signal: AbortSignal | undefined): void {
+    const { closed, onAppend } = this.#parts
+    const stop = () => void this.stop()
+    for (const each of [signal, closed]) {
+      if (each?.aborted === true) return stop()
+      each?.addEventListener('abort', stop, { once: true })
+      this.#undo.push(() => each?.removeEventListener('abort', stop))
+    }
+    const online = () => this.#nudges.raise('online')
+    if (feature((here) => here.addEventListener) !== undefined) {
+      addEventListener('online', online)
+      this.#undo.push(() => removeEventListener('online', online))
+    }
+    const unsubscribe = this.#options.lifecycle?.subscribe((presence) => {
+      if (presence === 'visible') online()
+    })
+    this.#undo.push(
+      () => unsubscribe?.(),
+      onAppend(() => this.#nudges.raise('own-append')),
+      this.#channel.listenTo((hint) => this.#take(hint)),
+    )
+    this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
+      // Only a closed store ends it.
+      if (!hasCode(error, 'closed')) this.#show({ status: 'stopped', message: messageOf(error) })
+    })
+  }
+
+  async stop(): Promise<void> {
+    const isFirst = !this.#stopping.signal.aborted
+    this.#stopping.abort()
+    await this.#running
+    if (!isFirst) return
+    for (const undo of this.#undo.splice(0)) undo()
+    this.#post?.()
+    this.#channel.close()
+    this.#rounds.ended()
+    this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
+  }
+
+  async now(signal?: AbortSignal): Promise<SyncStatus> {
+    this.#parts.assertOpen()
+    signal?.throwIfAborted()
+    if (this.#stopping.signal.aborted) return this.#keeper.getSnapshot()
+    this.#channel.tell({ kind: 'look' })
+    if (!this.#leadership.leads) {
+      // Without the lock: whatever two contexts do at the same time is right.
+      const status = await runOnce(this.#parts, this.#transport, this.#options, signal ?? new AbortController().signal)
+      return status ?? this.#keeper.getSnapshot()
+    }
+    const round = this.#rounds.next()
+    this.#nudges.raise('asked')
+    await abortable(round, signal)
+    return this.#keeper.getSnapshot()
+  }
+
+  async pause(paused: boolean): Promise<void> {
+    await this.#change((snapshot) => withPause(snapshot, paused))
+    this.#control()
+  }
+
+  async resync(): Promise<void> {
+    await this.#change((snapshot) => refetched(snapshot, randomId()))
+    this.#control()
+  }
+
+  async #change(rule: SyncRule): Promise<void> {
+    const { storage, assertOpen } = this.#parts
+    assertOpen()
+    while ((await storage.change(await storage.load(), rule)).kind === 'moved');
+  }
+
+  /** What is stored was changed by a call: whatever runs, in whatever context, begins again with it. */
+  #control(): void {
+    this.#channel.tell({ kind: 'control' })
+    this.#restart()
+  }
+
+  #restart(): void {
+    this.#nudges.raise('asked')
+    this.#run?.abort()
+  }
+
+  #take(hint: SyncHint): void {
+    const { leads, hasLock } = this.#leadership
+    if (hint.kind === 'status' && !hasLock && hint.owner !== this.#options.owner) this.#keeper.become(hint.status)
+    if (!leads) return
+    if (hint.kind === 'who-syncs') this.#postNow()
+    if (hint.kind === 'look') this.#nudges.raise('asked')
+    if (hint.kind === 'control') this.#restart()
+  }
+
+  /** Another context leads: until it says how it is, what is stored is all that is known. */
+  async #followed(): Promise<void> {
+    this.#rounds.ended()
+    const before = this.#keeper.getSnapshot()
+    const snapshot = await this.#parts.storage.load().catch(() => undefined)
+    if (snapshot !== undefined && this.#keeper.getSnapshot() === before && !this.#leadership.leads)
+      this.#keeper.set({ ...countsOf(snapshot), status: 'following', reason: undefined, nextTry: undefined })
+  }
+
+  async #look(): Promise<{ turn: number; isBusy: boolean } | undefined> {
+    const snapshot = await this.#parts.storage.load().catch(() => undefined)
+    if (snapshot === undefined) return undefined
+    const { state } = snapshot
+    const { pending, cursor, head } = countsOf(snapshot)
+    const isBusy = state.paused !== true && (pending > 0 || head > cursor || state.remote === undefined)
+    return { turn: state.turn, isBusy }
+  }
+
+  /** Runs the machine, again and again, until the signal aborts. */
+  async #lead(signal: AbortSignal): Promise<void> {
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        const run = (this.#run = new AbortController())
+        const stop = () => run.abort(signal.reason)
+        signal.addEventListener('abort', stop, { once: true })
+        try {
+          await this.#once(run.signal)
+        } catch (error) {
+          signal.throwIfAborted()
+          if (hasCode(error, 'closed')) throw error
+          if (!run.signal.aborted) await this.#failed(error, signal)
+        } finally {
+          signal.removeEventListener('abort', stop)
+          run.abort()
+          this.#endWake()
+        }
+      }
+    } finally {
+      this.#run = undefined
+      this.#rounds.ended()
+    }
+  }
+
+  async #once(signal: AbortSignal): Promise<void> {
+    const { parts, transport, puller } = this.#tools()
+    const snapshot = await parts.storage.load()
+    signal.throwIfAborted()
+    if (snapshot.state.paused === true) {
+      this.#show({ ...countsOf(snapshot), status: 'paused', reason: 'by-hand', message: undefined, nextTry: undefined })
+      this.#rounds.waits()
+      await this.#nudges.wait(Infinity, 'paused', 0, signal)
+      return this.#rounds.begins()
+    }
+    const machine = syncMachine({ random: () => parts.clock.random(), newIdentity: randomId })
+    const report = (told: SyncReport) => this.#report(told, signal)
+    await runSync(machine, { parts, transport, puller, report, wait: (effect) => this.#wait(effect, signal) }, signal)
+  }
+
+  #tools() {
+    const puller = new Puller(this.#transport, this.#options.usage)
+    return { parts: this.#parts, transport: this.#transport, puller }
+  }
+
+  async #failed(error: unknown, signal: AbortSignal): Promise<void> {
+    const nextTry = this.#parts.clock.now() + afterFailure
+    this.#show({ status: 'waiting', reason: 'storage-failed', message: messageOf(error), nextTry })
+    this.#rounds.waits()
+    await this.#nudges.wait(afterFailure, 'busy', 0, signal)
+    this.#rounds.begins()
+  }
+
+  async #wait({ ms, why }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
+    if (why === 'offline' || why === 'busy') this.#show({ nextTry: this.#parts.clock.now() + ms })
+    this.#rounds.waits()
+    const woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    this.#rounds.begins()
+    return woken
+  }
+
+  #report({ status, reason, message, snapshot }: SyncReport, signal: AbortSignal): void {
+    const { state } = snapshot
+    const counts = countsOf(snapshot)
+    const { cursor, head } = counts
+    if (state.turn !== this.#turn) this.#leadership.worked()
+    this.#turn = state.turn
+    this.#cursor = cursor
+    this.#isFarBehind = head > cursor && (this.#isFarBehind || head - cursor > longWay)
+    const progress = this.#isFarBehind ? { done: cursor, total: head } : undefined
+    this.#show({ ...counts, status, reason, message, progress, lastContact: this.#lastContact, nextTry: undefined })
+    if (status === 'paused' || status === 'stopped') this.#endWake()
+    else if (state.isFresh) this.#followWake(snapshot, signal)
+  }
+
+  #followWake({ state: { remote } }: SyncSnapshot, signal: AbortSignal): void {
+    const { as } = this.#wake ?? {}
+    if (remote === undefined || this.#options.wake === 'poll' || signal.aborted) return
+    if (as?.log === remote.log && as.epoch === remote.epoch && as.author === remote.author) return
+    this.#endWake()
+    const controller = new AbortController()
+    this.#wake = { as: remote, controller }
+    const nudges = this.#nudges
+    const onOpen = () => nudges.raise('reachable')
+    const onHead = (reached: number) => nudges.hinted(reached)
+    const { clock } = this.#parts
+    void optional(followWake({ transport: this.#transport, clock, as: remote, onOpen, onHead }, controller.signal))
+  }
+
+  #endWake(): void {
+    this.#wake?.controller.abort()
+    this.#wake = undefined
+  }
+
+  #show(change: SyncStatusChange): void {
+    if (!this.#keeper.set(change) || !this.#leadership.leads || this.#post !== undefined) return
+    // The first one is posted immediately, and what follows soon is posted together.
+    this.#postNow()
+    const posted = this.#keeper.getSnapshot()
+    const cancel = this.#parts.clock.schedule(betweenPosts, () => {
+      this.#post = undefined
+      if (this.#leadership.leads && this.#keeper.getSnapshot() !== posted) this.#postNow()
+    })
+    this.#post = () => {
+      cancel()
+      this.#post = undefined
+    }
+  }
+
+  #postNow(): void {
+    const { hasLock } = this.#leadership
+    this.#channel.tell({ kind: 'status', owner: this.#options.owner, hasLock, status: this.#keeper.getSnapshot() })
+  }
+}

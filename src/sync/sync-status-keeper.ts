@@ -1,0 +1,48 @@
+/** The status of one synced store in this context, as a value that changes. */
+import { listenerSet } from '../platform/listeners.js'
+import { equal } from '../read-model/equal.js'
+import type { StatusStore } from '../running/status.js'
+import type { SyncStatus } from './sync-status.js'
+
+/** Before anything is known. */
+export const nothingKnown: SyncStatus = Object.freeze({
+  status: 'following',
+  cursor: 0,
+  head: 0,
+  pending: 0,
+  behind: 0,
+  refused: 0,
+})
+
+/** What becomes different. `undefined` removes an entry. */
+export type SyncStatusChange = { readonly [K in keyof SyncStatus]?: SyncStatus[K] | undefined }
+
+export class SyncStatusKeeper implements StatusStore<SyncStatus> {
+  readonly #listeners = listenerSet()
+  #status = nothingKnown
+
+  readonly getSnapshot = (): SyncStatus => this.#status
+  readonly getServerSnapshot = (): SyncStatus => nothingKnown
+  readonly subscribe: StatusStore<SyncStatus>['subscribe'] = this.#listeners.add
+
+  /** The part that an app gets. */
+  get readable(): StatusStore<SyncStatus> {
+    const { getSnapshot, getServerSnapshot, subscribe } = this
+    return { getSnapshot, getServerSnapshot, subscribe }
+  }
+
+  /** Some entries become different. Returns whether that changed anything. */
+  set(change: SyncStatusChange): boolean {
+    const next: Record<string, unknown> = { ...this.#status, ...change }
+    for (const key of Object.keys(next)) if (next[key] === undefined) delete next[key]
+    return this.become(next as unknown as SyncStatus)
+  }
+
+  /** A status that says the same stays the same object. Returns whether it changed. */
+  become(next: SyncStatus): boolean {
+    if (equal(next, this.#status)) return false
+    this.#status = Object.freeze(next)
+    this.#listeners.tell()
+    return true
+  }
+}
