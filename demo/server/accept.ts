@@ -12,7 +12,7 @@ import {
 /** Why a commit is refused, or nothing. */
 export function accept({ events }: WireCommit): Refusal | undefined {
   for (const event of events) {
-    const reason = isOfBoard(event) ? tooLong(event) : notOfBoard
+    const reason = isOfBoard(event) ? tooLong(event as BoardEvent) : notOfBoard
     if (reason) return reason
   }
   return undefined
