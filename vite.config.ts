@@ -19,6 +19,7 @@ export const alias = [
   { find: /^tidemark$/, replacement: source('index.ts') },
   { find: /^tidemark\/memory$/, replacement: source('memory/index.ts') },
   { find: /^tidemark\/server$/, replacement: source('server/index.ts') },
+  { find: /^tidemark\/sync$/, replacement: source('sync/index.ts') },
   { find: /^tidemark\/testing$/, replacement: source('testing/index.ts') },
   { find: /^tidemark\/file$/, replacement: source('file/index.ts') },
   { find: /^tidemark\/(\w+)$/, replacement: source('bindings/$1.ts') },

@@ -11,6 +11,7 @@ const entries = {
   tidemark: 'index',
   'tidemark/memory': 'memory/index',
   'tidemark/server': 'server/index',
+  'tidemark/sync': 'sync/index',
   'tidemark/testing': 'testing/index',
   'tidemark/file': 'file/index',
   'tidemark/react': 'bindings/react',

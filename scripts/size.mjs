@@ -12,6 +12,7 @@ const entries = {
   tidemark: 'src/index.ts',
   'tidemark/memory': 'src/memory/index.ts',
   'tidemark/server': 'src/server/index.ts',
+  'tidemark/sync': 'src/sync/index.ts',
   'tidemark/testing': 'src/testing/index.ts',
   'tidemark/react': 'src/bindings/react.ts',
   'tidemark/vue': 'src/bindings/vue.ts',

@@ -40,6 +40,7 @@ function appConfig(exactOptionalPropertyTypes) {
           tidemark: entry('index'),
           'tidemark/memory': entry('memory/index'),
           'tidemark/server': entry('server/index'),
+          'tidemark/sync': entry('sync/index'),
           'tidemark/testing': entry('testing/index'),
           'tidemark/file': entry('file/index'),
           'tidemark/*': entry('bindings/*'),

@@ -46,6 +46,7 @@ export type TidemarkErrorCode =
   | 'unsupported-format'
   | 'log-file-in-use'
   | 'request-refused'
+  | 'sync-refused'
   | 'closed'
 
 /** What an error has in addition to its message. */

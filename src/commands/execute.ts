@@ -3,6 +3,7 @@ import { hasCode, InvalidArgumentError, type VersionConflictError } from '../err
 import { say } from '../messages.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import type { Literal, Literals } from '../events/literals.js'
+import { decidedOn } from '../log/decided-on.js'
 import type { AppendOptions, AppendResult, ReadStreamOptions, StreamWrite } from '../log/event-store.js'
 import { internalsOf } from '../log/open.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
@@ -106,9 +107,11 @@ async function run<E extends EventShape, S>(
         }
         step = pipeline.next({ kind: 'end' })
         break
-      case 'append':
+      case 'append': {
+        const given = { ...appending }
+        decidedOn.set(given, { command, last: effect.last })
         step = pipeline.next(
-          await store.append(effect.writes, appending).then(
+          await store.append(effect.writes, given).then(
             (result) => ({ kind: 'appended', result }) as const,
             (error: unknown) => {
               if (hasCode(error, 'version-conflict'))
@@ -118,6 +121,7 @@ async function run<E extends EventShape, S>(
           ),
         )
         break
+      }
       case 'report':
         onRetry?.(effect.retry)
         step = pipeline.next({ kind: 'done' })

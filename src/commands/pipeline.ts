@@ -45,7 +45,12 @@ export type CommandEffect<E extends EventShape> =
   /** Resume with the next event of the same stream, or `end`. */
   | { readonly kind: 'next-event'; readonly stream: string }
   /** Append. Resume with `appended` or `conflict`. */
-  | { readonly kind: 'append'; readonly writes: readonly StreamWrite<E>[] }
+  | {
+      readonly kind: 'append'
+      readonly writes: readonly StreamWrite<E>[]
+      /** The id of the last event of each stream that was read. */
+      readonly last: ReadonlyMap<string, string | undefined>
+    }
   /** Call `onRetry`. Resume with `done`. */
   | { readonly kind: 'report'; readonly retry: CommandRetry }
   /** Resume with `done` after `ms`. */
@@ -78,13 +83,13 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
   { retry, random }: PipelineOptions,
 ): CommandPipeline<E, CommandResult<E, ReasonOf<D>>> {
   for (let attempts = 1; ; attempts += 1) {
-    const { state, versions } = yield* readStreams(command)
+    const { state, versions, last } = yield* readStreams(command)
     const decision: readonly CommandEvent<E>[] | Refusal = decide(command, state)
     if (!isEvents(decision)) return { type: 'refused', reason: decision.reason as ReasonOf<D>, attempts }
     const batch = createWriteBatch<E>()
     for (const [stream, version] of versions) batch.participate(stream, version)
     for (const event of decision) batch.add(event)
-    const reply = yield { kind: 'append', writes: batch.writes() }
+    const reply = yield { kind: 'append', writes: batch.writes(), last }
     if (reply.kind === 'appended') {
       const { position, versions } = reply.result
       return { type: 'accepted', position, versions, attempts, events: decision }
@@ -101,7 +106,10 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
 /** Reads the declared and the discovered streams, each once, from its start. */
 function* readStreams<E extends EventShape, S>(
   command: Command<E, S>,
-): CommandPipeline<E, { state: S; versions: ReadonlyMap<string, number> }> {
+): CommandPipeline<
+  E,
+  { state: S; versions: ReadonlyMap<string, number>; last: ReadonlyMap<string, string | undefined> }
+> {
   if (!isObject(command)) throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   // An instance of a class may have further properties.
   if (isPlainPrototype(Object.getPrototypeOf(command)))
@@ -112,12 +120,14 @@ function* readStreams<E extends EventShape, S>(
   if (typeof evolve !== 'function' || typeof decide !== 'function')
     throw new InvalidArgumentError('command', say`must be { streams, initial, evolve, decide }.`)
   const versions = new Map<string, number>()
+  const last = new Map<string, string | undefined>()
   // A set serves as the queue: it is iterated in the order of insertion, including what is added during the iteration.
   const queue = new Set(declareStreams(command.streams))
   const most = queue.size + maxDiscovered
   let state = awaited('initial', typeof initial === 'function' ? (initial as () => S)() : freshCopy(initial))
   for (const stream of queue) {
     let version = 0
+    let id: string | undefined
     let reply = yield { kind: 'read-stream', stream }
     for (; reply.kind === 'event'; reply = yield { kind: 'next-event', stream }) {
       const { event } = reply
@@ -129,10 +139,12 @@ function* readStreams<E extends EventShape, S>(
           say`Stream '${stream}' has version ${event.version} where ${version} should be, at position ${event.position}.`,
         )
       }
+      id = event.id
       state = awaited('evolve', command.evolve(state, event))
     }
     if (reply.kind !== 'end') throw unexpected(reply)
     versions.set(stream, version)
+    last.set(stream, id)
     if (command.discover === undefined) continue
     const found: unknown = awaited('discover', command.discover(state))
     if (!Array.isArray(found)) throw new InvalidArgumentError('discover', say`must return a list of stream names.`)
@@ -142,7 +154,7 @@ function* readStreams<E extends EventShape, S>(
       if (queue.size > most) throw new TooManyStreamsError(maxDiscovered, command.name)
     }
   }
-  return { state, versions }
+  return { state, versions, last }
 }
 
 /** Checks what a function of the command returned. Commands are synchronous: a promise would be treated as a state. */

@@ -25,6 +25,8 @@ export interface ConfirmedFacts {
   readonly lastId: string | null
   /** The streams that the append names and that there are. */
   readonly ends: ReadonlyMap<string, StreamEnd>
+  /** The streams that were looked at. */
+  readonly looked?: ReadonlySet<string>
   /** Events that have a given id of the append. */
   readonly known: KnownEvents
   /** Where in the log no id is, as far as that was seen. */

@@ -1,4 +1,14 @@
-/** `tidemark/sync`: stores that are synced with a server. */
-export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
-export { syncOnce, type SyncOnceOptions } from './sync-once.js'
-export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'
+/** `tidemark/sync`: a store that is a replica of a server's log, with an outbox for what this device did. */
+export { openSyncedStore } from './open-synced-store.js'
+export { defineCommands, type CommandFunctions, type NamedCommand } from './define-commands.js'
+export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
+export type { RemoteOptions } from './sync-parts.js'
+export type {
+  OwnCommit,
+  OwnCommitStatus,
+  SyncedAppendResult,
+  SyncedEvent,
+  SyncedStore,
+  SyncedStoreOptions,
+  SyncedStreamOptions,
+} from './synced-store.js'

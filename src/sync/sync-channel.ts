@@ -28,7 +28,7 @@ export interface SyncChannel extends LeadershipHints {
 /** Of the instances of one storage in this context. */
 const local = new WeakMap<object, Listeners<[from: object, hint: SyncHint]>>()
 
-/** @param storage instances that share it hear each other also without a name */
+/** @param storage instances that share it receive what others tell, also without a name */
 export function openSyncChannel(storage: object, name: string | undefined): SyncChannel {
   const listeners = listenerSet<[hint: SyncHint]>()
   let near = local.get(storage)

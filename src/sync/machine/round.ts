@@ -29,6 +29,8 @@ export class Round {
   /** Versions of commits that the server said it has, in this round: what it lost nevertheless is sent in the next one. */
   readonly #tried = new Set<string>()
   #isFull = false
+  /** A push had no result: next time it comes after a pull, so that no push keeps this device from what others did. */
+  #pullsFirst = false
 
   constructor(session: Session, options: MachineOptions) {
     this.#session = session
@@ -39,7 +41,7 @@ export class Round {
   /** What was loaded is up to date. `woken`: why there is a round. */
   *steps(woken: Woken): SyncSteps<Ended> {
     const session = this.#session
-    this.#wantsPull = woken !== 'own-append'
+    this.#wantsPull = woken !== 'own-append' || this.#pullsFirst
     // A server that was asked a moment ago for what is behind lacks it still: what arrives is noticed when it is pulled.
     this.#waitingFrom = woken === 'own-append' || woken === 'server' ? undefined : -Infinity
     this.#tried.clear()
@@ -63,7 +65,7 @@ export class Round {
     const { waiting, cancel, commits } = toSend(this.#session.at)
     const isNew = (row: OutboxRow) => !this.#tried.has(wireId(row))
     const mayPull = !this.#isFull
-    if (state.isFresh) {
+    if (state.isFresh && !(this.#pullsFirst && this.#wantsPull && mayPull)) {
       const rows = commits.filter(isNew)
       const unwanted = cancel.filter(isNew)
       // Alone, so that a refusal of the whole request is about nothing else.
@@ -117,6 +119,7 @@ export class Round {
     const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
     const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
     if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits)
+    this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
     if (reply.kind !== 'pushed') return yield* session.refused(reply)
     return (yield* session.meet(reply.by)) ?? (yield* this.#take(reply, identity))
   }

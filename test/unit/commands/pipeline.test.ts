@@ -29,6 +29,7 @@ test('X14: an empty stream is read, then the append, then success', () => {
   expect(pipeline.next({ kind: 'end' }).value).toEqual({
     kind: 'append',
     writes: [{ stream: 'a', events: [deposited(1)], expectedVersion: 0 }],
+    last: new Map([['a', undefined]]),
   })
   expect(pipeline.next({ kind: 'appended', result })).toMatchObject({
     done: true,
@@ -69,6 +70,7 @@ test('X17: events are folded one by one, and counted', () => {
   expect(pipeline.next({ kind: 'end' }).value).toEqual({
     kind: 'append',
     writes: [{ stream: 'a', events: [], expectedVersion: 3 }],
+    last: new Map([['a', recorded(3).id]]),
   })
   expect(seen).toEqual([1, 2, 3])
 })

@@ -341,6 +341,22 @@ describe('a server that says', () => {
     expect((await device.refused()).map(({ refused }) => refused?.code)).toEqual(['refused', 'blocked'])
   })
 
+  test('busy to pushes alone: what others did arrives all the same', async () => {
+    const it = world()
+    const device = it.device()
+    const sync = it.start(device)
+    await it.pass(1)
+    it.server.fail({ status: 503, on: 'push' })
+    await device.append('a')
+    await it.pass(10)
+    await it.foreign()
+    await it.pass(10_000)
+    expect(shown(sync)).toMatchObject({ status: 'waiting', pending: 1, cursor: 1 })
+    it.server.fail()
+    await it.pass(60_000)
+    expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, cursor: 2 })
+  })
+
   test('another epoch: it fetches before it sends, and goes on', async () => {
     const it = world()
     const device = it.device()

@@ -1,0 +1,95 @@
+/** Runs the command of a commit once more, on what is confirmed and on what is pending before it. */
+import type { Command } from '../commands/command.js'
+import { commandPipeline, type CommandEffect } from '../commands/pipeline.js'
+import { hasCode, messageOf } from '../errors.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { createId } from '../events/identifier.js'
+import type { StreamWrite } from '../log/event-store.js'
+import { prepareAppend, type PrepareContext } from '../log/prepare.js'
+import { readWrites } from '../log/read-writes.js'
+import type { EventText } from '../log/record/record-text.js'
+import { wallTime } from '../platform/clock.js'
+import { commandRetry } from '../platform/backoff.js'
+import { commandAgain, type CommandFunctions } from './define-commands.js'
+import { assertFits } from './limits.js'
+import type { DecisionReply } from './sync-effects.js'
+import type { OutboxRow } from './sync-state.js'
+
+export interface Deciding {
+  readonly commands: CommandFunctions
+  readonly context: PrepareContext
+  /** A stream as it was when the row was decided. */
+  stream(name: string): AsyncIterable<readonly RecordedEvent[]>
+}
+
+/** @throws what reading a stream fails with; all that the command does wrong is a refusal */
+export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<DecisionReply> {
+  if (row.command === undefined) return { kind: 'unknown' }
+  const { context } = deciding
+  const reading: { error?: unknown } = {}
+  try {
+    const command = await commandAgain(row.command, deciding.commands, context.codec)
+    if (command === undefined) return { kind: 'unknown' }
+    const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, reading)
+    if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
+    const events = await eventsOf(decision.writes, context)
+    if (events.length === 0) return { kind: 'nothing' }
+    const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
+    return { kind: 'decided', row: { ...row, events, expect } }
+  } catch (error) {
+    if ('error' in reading) throw reading.error
+    return { kind: 'refused', code: 'command-failed', message: messageOf(error) }
+  }
+}
+
+type Decided = { readonly reason: unknown } | Pick<CommandEffect<EventShape> & { kind: 'append' }, 'writes' | 'last'>
+
+async function decided(
+  command: Command<EventShape, unknown>,
+  { stream }: Deciding,
+  reading: { error?: unknown },
+): Promise<Decided> {
+  const pipeline = commandPipeline(command, { retry: commandRetry, random: () => 0 })
+  let step = pipeline.next()
+  while (!step.done) {
+    const effect = step.value
+    if (effect.kind === 'append') return effect
+    if (effect.kind === 'read-stream') {
+      const pages = stream(effect.stream)[Symbol.asyncIterator]()
+      for (;;) {
+        const page = await pages.next().catch((error: unknown) => {
+          reading.error = error
+          throw error
+        })
+        if (page.done === true) break
+        for (const event of page.value) step = pipeline.next({ kind: 'event', event })
+      }
+    }
+    try {
+      step = pipeline.next({ kind: 'end' })
+    } catch (error) {
+      if (hasCode(error, 'log-inconsistent')) reading.error = error
+      throw error
+    }
+  }
+  return { reason: (step.value as { reason?: unknown }).reason }
+}
+
+/** Its events, under new ids: those of the version that was refused stay refused. */
+async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext): Promise<EventText[]> {
+  const preparing = await prepareAppend(readWrites(writes), {}, context)
+  const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
+  const time = wallTime(context.clock)
+  const events = prepared.events.map((event) => ({ ...event, id: createId(time), idGiven: false }))
+  if (events.length > 0) assertFits({ ...prepared, events })
+  return events
+}
+
+const textOf = (reason: unknown): string => {
+  if (typeof reason === 'string') return reason
+  try {
+    return JSON.stringify(reason) ?? String(reason)
+  } catch {
+    return String(reason)
+  }
+}

@@ -1,0 +1,72 @@
+/** A synced store takes nothing that a server may find too large later. */
+import { InvalidEventError } from '../errors.js'
+import { weightOf, type EventText } from '../log/record/record-text.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import { say } from '../messages.js'
+import { leastLimits, maxDepth } from '../wire/protocol.js'
+
+/** Kept for what a commit requires: 1,000 ids. More is added when it is given back to a restored server. */
+const reserve = 128 * 1024
+
+/** What belongs to an event on the wire in addition to its names, data and meta, in bytes. */
+const around = 128
+
+/** @throws InvalidEventError for an append that is too large to be pushed */
+export function assertFits({ events, pathOf }: Pick<PreparedAppend, 'events' | 'pathOf'>): void {
+  const { commitEvents, eventBytes, commitBytes } = leastLimits
+  if (events.length > commitEvents)
+    throw new InvalidEventError(
+      pathOf(commitEvents),
+      say`is one event too many: a commit of a synced store has at most ${commitEvents}. Use several appends.`,
+    )
+  let bytes = 0
+  for (const [index, event] of events.entries()) {
+    if (weightOf(event) > eventBytes)
+      throw new InvalidEventError(
+        pathOf(index),
+        say`is larger than ${eventBytes} characters of JSON, the most that a synced store takes. Store large content elsewhere and refer to it.`,
+      )
+    if (isDeep(event.data) || isDeep(event.meta))
+      throw new InvalidEventError(pathOf(index), say`is nested more than ${maxDepth} deep.`)
+    bytes += bytesOf(event)
+    if (bytes > commitBytes - reserve)
+      throw new InvalidEventError(
+        pathOf(index),
+        say`makes the commit larger than ${commitBytes - reserve} bytes, the most that a synced store takes. Use several appends.`,
+      )
+  }
+}
+
+function bytesOf({ stream, type, id, data, meta = '' }: EventText): number {
+  let bytes = around + utf8(data) + utf8(meta)
+  for (const name of [stream, type, id]) bytes += utf8(JSON.stringify(name))
+  return bytes
+}
+
+/** How many bytes a text has in UTF-8. A lone half of a character has three, as it is written there. */
+function utf8(text: string): number {
+  let bytes = text.length
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
+function isDeep(text = ''): boolean {
+  if (text.length <= 2 * maxDepth) return false
+  let depth = 0
+  let quoted = false
+  for (let at = 0; at < text.length; at += 1) {
+    const sign = text[at]
+    if (quoted) {
+      if (sign === '\\') at += 1
+      else if (sign === '"') quoted = false
+    } else if (sign === '"') quoted = true
+    else if (sign === '{' || sign === '[') {
+      depth += 1
+      if (depth > maxDepth) return true
+    } else if (sign === '}' || sign === ']') depth -= 1
+  }
+  return false
+}

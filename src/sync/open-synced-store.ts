@@ -1,0 +1,212 @@
+/** Opening a synced store: the store of the core over a log whose appends go to an outbox. */
+import { ClosedError, InvalidArgumentError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import { storeName } from '../events/names.js'
+import {
+  openMemoryEventStore,
+  openOnDevice,
+  storeInternals,
+  type LayerContext,
+  type StoreLayer,
+  type TidemarkStore,
+} from '../log/open.js'
+import { randomId } from '../events/identifier.js'
+import type { IndexedDbLog } from '../log/indexeddb/indexeddb-log.js'
+import { format } from '../log/indexeddb/format.js'
+import type { MemoryLog } from '../log/memory/memory-log.js'
+import type { Log } from '../log/store.js'
+import { say } from '../messages.js'
+import { systemClock } from '../platform/clock.js'
+import { isObject } from '../platform/objects.js'
+import { assertCommands, commandRow } from './define-commands.js'
+import { decideAgain } from './decide-again.js'
+import type { DeviceStorage } from './device-storage.js'
+import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
+import { syncedDatabase } from './indexeddb/synced-database.js'
+import { MemorySyncStorage } from './memory/memory-sync-storage.js'
+import { confirmedOnly, OutboxLog } from './outbox-log.js'
+import { OutboxKeeper } from './outbox-keeper.js'
+import { OwnCommits } from './own-commits.js'
+import { syncParts, type SyncParts } from './sync-parts.js'
+import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
+
+/** What it takes in addition to a local store. */
+const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
+
+/**
+ * Opens the synced store of that name in IndexedDB, and creates it if there is none: a replica of one log of a server,
+ * and an outbox for what this device did. It works without the server, also the first time; `startSync` connects it.
+ *
+ * A database of its own kind: a local store of that name is left as it is, and refused; `adoptStore` copies it into a
+ * synced store of another name. Put the user into the name: nothing of one user is ever sent as another.
+ *
+ * @throws InvalidNameError, InvalidArgumentError before anything is opened; InvalidArgumentError also if there is a local
+ * store of that name
+ * @throws StorageUnavailableError, StorageBusyError, StorageFailedError, StorageFullError, StorageDamagedError,
+ * UnsupportedFormatError as `openEventStore`
+ *
+ * @example
+ * const store = await openSyncedStore({ name: 'shop/anna', events, url: 'https://api.example.com/logs/shop-7' })
+ * const sync = startSync(store)
+ */
+export async function openSyncedStore<E extends EventShape = EventShape>(
+  options: SyncedStoreOptions<E>,
+): Promise<SyncedStore<E>> {
+  const given = checked(options)
+  const name = storeName(options.name)
+  let isForeign = false
+  let parts: OpenedParts | undefined
+  let log: IndexedDbLog | undefined
+  const layer: StoreLayer<IndexedDbLog> = {
+    names,
+    clock: given.clock,
+    kind: syncedDatabase(name, () => {
+      isForeign = true
+      // No second try: nothing would be different.
+      log?.connection.close()
+    }),
+    over(opened, about) {
+      log = opened
+      const storage = new IndexedDbSyncStorage(opened.connection, name)
+      parts = open(given, about, opened, storage, () => opened.forget())
+      return parts.layered
+    },
+  }
+  const store = await openOnDevice<E>(options, layer).catch((error: unknown) => {
+    if (!isForeign) throw error
+    throw new InvalidArgumentError(
+      'name',
+      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name; adoptStore() copies what is in the local one.`,
+    )
+  })
+  return syncedStore(store, parts as OpenedParts)
+}
+
+/** The same in memory; see `tidemark/memory`. */
+export async function openSyncedInMemory<E extends EventShape = EventShape>(
+  options: SyncedStoreOptions<E>,
+  readModels: object,
+): Promise<SyncedStore<E>> {
+  const given = checked(options)
+  let parts: OpenedParts | undefined
+  const layer: StoreLayer<MemoryLog> = {
+    names,
+    clock: given.clock,
+    over(log, about) {
+      const storage = new MemorySyncStorage(log, randomId(), about.checkpoints)
+      parts = open(given, about, log, storage, () => {})
+      return parts.layered
+    },
+  }
+  const store = await openMemoryEventStore<E>(options, readModels, layer)
+  return syncedStore(store, parts as OpenedParts)
+}
+
+interface Given extends Pick<SyncParts, 'remote' | 'clock'> {
+  readonly commands: NonNullable<SyncedStoreOptions['commands']>
+}
+
+function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
+  if (!isObject(options)) throw new InvalidArgumentError('options', say`must be { name, url, … }.`)
+  const { url, headers, credentials, fetch, commands = {}, clock = systemClock } = options
+  if (typeof url !== 'string' || url === '')
+    throw new InvalidArgumentError('url', say`must be the address of a log, such as 'https://api.example.com/logs/7'.`)
+  for (const [what, value] of Object.entries({ headers, fetch }))
+    if (value !== undefined && typeof value !== 'function')
+      throw new InvalidArgumentError(what, say`must be a function.`)
+  assertCommands(commands)
+  return { remote: { url, headers, credentials, fetch }, clock, commands: commands as Given['commands'] }
+}
+
+interface OpenedParts {
+  readonly layered: ReturnType<StoreLayer<never>['over']>
+  readonly own: OwnCommits
+  readonly sync: Omit<SyncParts, 'assertOpen'>
+}
+
+function open(
+  { remote, clock, commands }: Given,
+  about: LayerContext,
+  log: Log,
+  storage: DeviceStorage,
+  takenBack: () => void,
+): OpenedParts {
+  const { name, catalogue, codec, signals, coordinator, checkpoints } = about
+  const onDevice = checkpoints === undefined
+  const end = new AbortController()
+  const keeper = new OutboxKeeper({
+    storage,
+    clock,
+    channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
+    pulled: (head) => signals.post({ kind: 'head', head, format }),
+    takenBack,
+  })
+  const own = new OwnCommits({ keeper, catalogue, codec, clock, closed: end.signal })
+  const outboxLog = new OutboxLog({
+    ...about,
+    log,
+    keeper,
+    own,
+    clock,
+    commandRow: (command) => commandRow(command, codec),
+  })
+  return {
+    own,
+    layered: {
+      log: outboxLog,
+      internals: {
+        logId: async () => (await keeper.fresh()).state.identity,
+        async appendPrepared() {
+          throw new InvalidArgumentError(
+            'store',
+            say`is synced: what is imported would be nowhere else. Import into a local store, then adoptStore().`,
+          )
+        },
+      },
+      dispose() {
+        end.abort(new ClosedError(say`The synced store '${name}'`))
+        keeper.close()
+      },
+    },
+    sync: {
+      name,
+      storage: keeper,
+      remote,
+      clock,
+      coordinator,
+      channelName: onDevice ? `tidemark-sync:${name}` : undefined,
+      decide: (row, { state, outbox }) =>
+        decideAgain(row, {
+          commands,
+          context: { ...about, clock },
+          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: outbox.filter(({ n }) => n < row.n) }),
+        }),
+      onAppend: (listener) => keeper.onAppend(listener),
+      closed: end.signal,
+    },
+  }
+}
+
+function syncedStore<E extends EventShape>(store: TidemarkStore<E>, { own, sync }: OpenedParts): SyncedStore<E> {
+  const { readStream } = store
+  const { assertOpen } = storeInternals(store)
+  const more = {
+    [syncParts]: { ...sync, assertOpen } satisfies SyncParts,
+    readStream(stream: string, options: SyncedStreamOptions = {}) {
+      if (!isObject(options)) return readStream(stream, options)
+      const { confirmed = false, ...rest } = options
+      if (typeof confirmed !== 'boolean') throw new InvalidArgumentError('confirmed', say`must be true or false.`)
+      if (confirmed) confirmedOnly.add(rest)
+      return readStream(stream, rest)
+    },
+    async outbox() {
+      assertOpen()
+      return own.outbox()
+    },
+    async ownCommit(id: string) {
+      assertOpen()
+      return own.find(id)
+    },
+  }
+  return Object.assign(store, more) as unknown as SyncedStore<E>
+}

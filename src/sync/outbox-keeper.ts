@@ -1,0 +1,280 @@
+/**
+ * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
+ * context stores comes through here, so that the copy need not be read again.
+ */
+import type { Durability } from '../log/event-store.js'
+import { hintPause } from '../log/head-watch.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import type { Clock } from '../platform/clock.js'
+import { lookOut } from '../platform/lookout.js'
+import { isObject } from '../platform/objects.js'
+import { RecentMap } from '../platform/recent-map.js'
+import { nextTask, tell } from '../platform/tasks.js'
+import { joinedOwn, largestNOf, ownUpTo } from './change-rules.js'
+import type { ConfirmedFacts, DeviceStorage, Stamp } from './device-storage.js'
+import type { OutboxCopy, OutboxSource } from './outbox-copy.js'
+import { OutboxIndex } from './outbox-index.js'
+import type { EndedCommit, OutboxRow, OwnRow, SyncChange, SyncRule, SyncSnapshot, SyncState } from './sync-state.js'
+import type { Changed, ConfirmedEvents, SyncStorage } from './sync-storage.js'
+
+/** How often the stamp is read while there are listeners, in ms. */
+const lookEvery = 5000
+/** How many commits are remembered that left the outbox. */
+const maxEnded = 10_000
+
+export interface KeeperOptions {
+  readonly storage: DeviceStorage
+  readonly clock: Clock
+  /** For hints to other contexts; none for a store in memory. */
+  readonly channelName?: string | undefined
+  /** A change of this context moved the head of the log. */
+  pulled(head: number): void
+  /** The log was taken back: what is remembered of it is not true any more. */
+  takenBack(): void
+}
+
+const stampOf = (copy: SyncSnapshot): Stamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
+const isNewer = (one: Stamp, other: Stamp): boolean =>
+  one.turn > other.turn || (one.turn === other.turn && one.largestN > other.largestN)
+
+type Listener = () => void | Promise<void>
+
+export class OutboxKeeper implements OutboxSource, SyncStorage {
+  readonly #options: KeeperOptions
+  readonly #storage: DeviceStorage
+  #copy: OutboxCopy | undefined
+  #index: OutboxIndex | undefined
+  /** What listeners know. */
+  #shown: Stamp | undefined
+  readonly #ended = new RecentMap<string, EndedCommit>(maxEnded)
+  readonly #listeners = new Set<{ readonly call: Listener }>()
+  readonly #appended = new Set<{ readonly call: Listener }>()
+  #stopLooking = () => {}
+  readonly #channel: BroadcastChannel | undefined
+  #posting = false
+  #posted: Stamp | undefined
+  /** A look at the storage that has not begun. */
+  #waiting: Promise<void> | undefined
+  #looking: Promise<void> = Promise.resolve()
+  #deafUntil = -Infinity
+  #closed = false
+
+  constructor(options: KeeperOptions) {
+    this.#options = options
+    this.#storage = options.storage
+    this.#channel = openChannel(options.channelName)
+    if (this.#channel !== undefined)
+      this.#channel.onmessage = ({ data }: MessageEvent) => void this.#hinted(data).catch(() => {})
+  }
+
+  /** The copy that is there, however old. */
+  get current(): OutboxCopy | undefined {
+    return this.#copy
+  }
+
+  indexOf(copy: OutboxCopy): OutboxIndex {
+    if (copy !== this.#copy) return new OutboxIndex(copy.outbox)
+    return (this.#index ??= new OutboxIndex(copy.outbox))
+  }
+
+  /** What became of a commit that left the outbox, if it did in this context. */
+  ended(name: string): EndedCommit | undefined {
+    return this.#ended.get(name)
+  }
+
+  /** A copy that is at least as new as this call. */
+  async fresh(): Promise<OutboxCopy> {
+    await this.#look()
+    return this.#copy as OutboxCopy
+  }
+
+  async copy({ cursor, after }: { readonly cursor: number; readonly after: number }): Promise<OutboxCopy> {
+    const copy = await this.fresh()
+    // Rows that are newer than the copy come from a change that it does not have.
+    if (copy.ownFrom <= after && copy.state.cursor.at >= cursor) return copy
+    await this.#load(Math.min(after, copy.ownFrom))
+    return this.#copy as OutboxCopy
+  }
+
+  subscribe(listener: Listener): () => void {
+    const own = { call: listener }
+    this.#listeners.add(own)
+    if (this.#listeners.size + this.#appended.size === 1) this.#lookOut()
+    return () => {
+      if (this.#listeners.delete(own)) this.#stopIfUnused()
+    }
+  }
+
+  /** Calls back when a commit was appended, here or elsewhere. */
+  onAppend(listener: Listener): () => void {
+    const own = { call: listener }
+    this.#appended.add(own)
+    if (this.#listeners.size + this.#appended.size === 1) this.#lookOut()
+    return () => {
+      if (this.#appended.delete(own)) this.#stopIfUnused()
+    }
+  }
+
+  #lookOut(): void {
+    this.#stopLooking = lookOut(this.#options.clock, lookEvery, () => void this.fresh().catch(() => {}))
+  }
+
+  #stopIfUnused(): void {
+    if (this.#listeners.size + this.#appended.size === 0) this.#stopLooking()
+  }
+
+  async load(): Promise<SyncSnapshot> {
+    const { state, outbox } = await this.fresh()
+    return { state, outbox }
+  }
+
+  loadOwn(after: number): Promise<SyncSnapshot & { readonly own: readonly OwnRow[] }> {
+    return this.#storage.loadOwn(after)
+  }
+
+  confirmed(after: number, limit: number): Promise<ConfirmedEvents> {
+    return this.#storage.confirmed(after, limit)
+  }
+
+  facts(prepared: PreparedAppend): Promise<ConfirmedFacts> {
+    return this.#storage.facts(prepared)
+  }
+
+  async append(row: OutboxRow, from: SyncState, durability: Durability): Promise<'stored' | 'moved'> {
+    const outcome = await this.#storage.append(row, from, durability)
+    if (outcome === 'moved') return outcome
+    const copy = this.#copy
+    if (copy?.state.turn === from.turn && row.n === largestNOf(copy) + 1) {
+      this.#index?.add(row)
+      this.#copy = { ...copy, outbox: [...copy.outbox, row] }
+    } else this.#forget()
+    this.#post({ turn: from.turn, largestN: row.n })
+    await this.#tell(true)
+    return outcome
+  }
+
+  async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+    const changed = await this.#storage.change(from, rule)
+    if (changed.kind === 'stored') {
+      const { snapshot, change } = changed
+      for (const ended of change.ended ?? []) this.#ended.set(ended.name, ended)
+      this.#take({ ...snapshot, ...this.#ownAfter(from, change) })
+      this.#post(stampOf(snapshot))
+      if (change.takeBack !== undefined) this.#options.takenBack()
+      if (change.pulled !== undefined) this.#options.pulled(snapshot.state.cursor.at)
+      void this.#tell(false)
+    }
+    return changed
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#stopLooking()
+    this.#listeners.clear()
+    this.#appended.clear()
+    this.#channel?.close()
+  }
+
+  /** The own rows after a change, as far as they are known. */
+  #ownAfter(from: SyncSnapshot, { own = [], takeBack }: SyncChange): Pick<OutboxCopy, 'own' | 'ownFrom'> {
+    const copy = this.#copy
+    if (copy?.state.turn !== from.state.turn) return { own: [], ownFrom: Infinity }
+    const kept = takeBack === undefined ? copy.own : ownUpTo(copy.own, takeBack.upTo)
+    // Behind the cursor of before nothing was missing.
+    const ownFrom = Math.min(copy.ownFrom, from.state.cursor.at, takeBack?.upTo ?? Infinity)
+    return { own: [...kept.slice(0, -1), ...joinedOwn(kept.at(-1), own)], ownFrom }
+  }
+
+  /** Looks whether the copy is still true, and reads it again if not. Calls share a look that has not begun. */
+  #look(): Promise<void> {
+    return (this.#waiting ??= this.#nextLook())
+  }
+
+  async #nextLook(): Promise<void> {
+    await this.#looking.catch(() => {})
+    this.#waiting = undefined
+    await (this.#looking = this.#refresh())
+  }
+
+  async #refresh(): Promise<void> {
+    const copy = this.#copy
+    const stamp = copy && (await this.#storage.stamp())
+    if (stamp === undefined || this.#copy === undefined || isNewer(stamp, stampOf(this.#copy)))
+      await this.#load(copy?.ownFrom ?? Infinity)
+  }
+
+  async #load(ownFrom: number): Promise<void> {
+    if (ownFrom === Infinity) {
+      const snapshot = await this.#storage.load()
+      this.#take({ ...snapshot, own: [], ownFrom: snapshot.state.cursor.at })
+    } else this.#take({ ...(await this.#storage.loadOwn(ownFrom)), ownFrom })
+    const stamp = stampOf(this.#copy as OutboxCopy)
+    if (this.#shown === undefined) this.#shown = stamp
+    else if (isNewer(stamp, this.#shown)) void this.#tell(true)
+  }
+
+  /** Never an older one in the place of a newer one. */
+  #take(copy: OutboxCopy): void {
+    const before = this.#copy
+    if (before !== undefined && isNewer(stampOf(before), stampOf(copy))) return
+    const taken = copy.ownFrom === Infinity ? { ...copy, ownFrom: copy.state.cursor.at } : copy
+    this.#copy = taken
+    this.#index = undefined
+    if (before !== undefined && before.state.identity !== copy.state.identity) this.#options.takenBack()
+  }
+
+  #forget(): void {
+    this.#copy = undefined
+    this.#index = undefined
+  }
+
+  /** Resolves when the listeners have noticed. */
+  async #tell(appended: boolean): Promise<void> {
+    this.#shown = this.#copy && stampOf(this.#copy)
+    const noticed: (void | Promise<void>)[] = []
+    const all = [...this.#listeners, ...(appended ? this.#appended : [])]
+    for (const { call } of all) tell(() => void noticed.push(call()))
+    await Promise.all(noticed.map((each) => Promise.resolve(each).catch(() => {})))
+  }
+
+  /** Notifies the other contexts in the next task, once for all that was stored by then. */
+  #post(stamp: Stamp): void {
+    this.#posted = stamp
+    if (this.#channel === undefined || this.#posting) return
+    this.#posting = true
+    void nextTask().then(() => {
+      this.#posting = false
+      if (this.#closed) return
+      try {
+        this.#channel?.postMessage(this.#posted)
+      } catch {
+        // Closed meanwhile: the look at intervals makes up for it.
+      }
+    })
+  }
+
+  /** Any script of the origin can post here: it is only a reason to look, once a second where it is not true. */
+  async #hinted(message: unknown): Promise<void> {
+    if (!isObject(message)) return
+    const { turn, largestN } = message as Partial<Stamp>
+    if (!Number.isSafeInteger(turn) || !Number.isSafeInteger(largestN)) return
+    const claimed = { turn, largestN } as Stamp
+    const { clock } = this.#options
+    if (this.#listeners.size + this.#appended.size === 0 || clock.monotonic() < this.#deafUntil) return
+    if (this.#copy !== undefined && !isNewer(claimed, stampOf(this.#copy))) return
+    const copy = await this.fresh()
+    if (isNewer(claimed, stampOf(copy))) this.#deafUntil = clock.monotonic() + hintPause
+  }
+}
+
+function openChannel(name: string | undefined): BroadcastChannel | undefined {
+  if (name === undefined || typeof BroadcastChannel !== 'function') return undefined
+  try {
+    const channel = new BroadcastChannel(name)
+    // In Node an open channel would keep the process alive.
+    ;(channel as { unref?: () => void }).unref?.()
+    return channel
+  } catch {
+    return undefined
+  }
+}

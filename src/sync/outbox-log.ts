@@ -1,0 +1,268 @@
+/** The log of a synced store: confirmed events as they are, and an outbox that appends go to. */
+import { streamName } from '../events/names.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import type { EventShape, RecordedEvent } from '../events/event.js'
+import { decidedOn } from '../log/decided-on.js'
+import type { Codec } from '../log/encode.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  Durability,
+  PageRequest,
+  ReadAllOptions,
+  ReadStreamOptions,
+} from '../log/event-store.js'
+import { finishStream, type CollectedPage, type EventPages, type PageOptions } from '../log/pages.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import type { EventText } from '../log/record/record-text.js'
+import type { Log } from '../log/store.js'
+import { wallTime, type Clock } from '../platform/clock.js'
+import type { CommandRow } from './define-commands.js'
+import { decideOwn, type OwnVerdict } from './decide-own.js'
+import type { ConfirmedFacts } from './device-storage.js'
+import { assertFits } from './limits.js'
+import type { OutboxCopy } from './outbox-copy.js'
+import type { OutboxKeeper } from './outbox-keeper.js'
+import { isShown } from './overlay/in-rows.js'
+import type { OwnCommits } from './own-commits.js'
+import { storedOf } from './stored-of.js'
+import type { OutboxRow, SyncSnapshot } from './sync-state.js'
+
+export interface OutboxLogOptions {
+  /** Of confirmed events. */
+  readonly log: Log
+  readonly keeper: OutboxKeeper
+  readonly own: OwnCommits
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly durability: Durability
+  readonly clock: Clock
+  /** What is kept of a command that was made by name. */
+  commandRow(command: object | undefined): Promise<CommandRow | undefined>
+}
+
+/** The options of those who read a stream without what is pending. */
+export const confirmedOnly = new WeakSet<ReadStreamOptions>()
+
+const nothingBroken: ReadonlyMap<number, string> = new Map()
+
+export class OutboxLog implements Log {
+  readonly #options: OutboxLogOptions
+  /** What the last look at the log found; true as long as the turn is the same. */
+  #facts: ConfirmedFacts | undefined
+
+  constructor(options: OutboxLogOptions) {
+    this.#options = options
+  }
+
+  async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
+    assertFits(prepared)
+    const { keeper, codec, durability, clock, own } = this.#options
+    const decided = decidedOn.get(options)
+    const command = await this.#options.commandRow(decided?.command)
+    const time = wallTime(clock)
+    // Only what is stored may refuse: the copy may be older, and then it is read again first.
+    let isFresh = keeper.current === undefined
+    let snapshot = keeper.current ?? (await keeper.fresh())
+    for (;;) {
+      let verdict: OwnVerdict | undefined
+      try {
+        const facts = await this.#factsAt(snapshot, prepared)
+        if (facts !== undefined)
+          verdict = decideOwn(prepared, {
+            snapshot,
+            index: keeper.indexOf(snapshot),
+            facts,
+            isPlain: codec === undefined,
+            last: decided?.last,
+            command,
+            time,
+          })
+      } catch (error) {
+        if (isFresh) throw error
+      }
+      if (verdict?.kind === 'row') {
+        const { row, result } = verdict
+        if ((await keeper.append(row, snapshot.state, options.durability ?? durability)) === 'stored')
+          return { ...result, commit: await own.of(row) } as AppendResult
+      } else if (verdict !== undefined && isFresh) return this.#known(verdict, prepared)
+      snapshot = await keeper.fresh()
+      isFresh = true
+    }
+  }
+
+  async #known(verdict: Exclude<OwnVerdict, { kind: 'row' }>, { events }: PreparedAppend): Promise<AppendResult> {
+    const { own } = this.#options
+    const { result } = verdict
+    const commit =
+      verdict.kind === 'known'
+        ? await own.of(verdict.row)
+        : result.duplicate
+          ? await own.find((events[0] as EventText).id)
+          : undefined
+    return { ...result, ...(commit !== undefined && { commit }) } as AppendResult
+  }
+
+  /** What the append needs of the log, as it is in the turn of the snapshot; nothing if that is over. */
+  async #factsAt({ state }: OutboxCopy, prepared: PreparedAppend): Promise<ConfirmedFacts | undefined> {
+    const kept = this.#facts
+    if (kept?.turn === state.turn && isEnough(kept, prepared)) return kept
+    const facts = await this.#options.keeper.facts(prepared)
+    if (facts.turn !== state.turn) return undefined
+    const before = kept?.turn === state.turn ? kept : undefined
+    this.#facts = {
+      ...facts,
+      known: new Map(),
+      match: undefined,
+      ids: facts.ids.with(before?.ids),
+      ends: new Map([...(before?.ends ?? []), ...facts.ends]),
+      looked: new Set([...(before?.looked ?? []), ...prepared.expected.keys()]),
+    }
+    return facts
+  }
+
+  readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
+    return this.#options.log.readPage<E>(request, options)
+  }
+
+  readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E> {
+    return this.#options.log.readBackwards<E>(options)
+  }
+
+  head(): Promise<number> {
+    return this.#options.log.head()
+  }
+
+  readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
+    if (confirmedOnly.has(options)) return this.#options.log.readStream<E>(stream, options)
+    return options.direction === 'backwards'
+      ? this.#backwards<E>(streamName(stream), options)
+      : this.#forwards<E>(streamName(stream), options)
+  }
+
+  async streamVersion(name: string): Promise<number> {
+    const stream = streamName(name)
+    const copy = await this.#options.keeper.fresh()
+    const pending = pendingOf(copy.outbox, stream)
+    const confirmed = await this.#options.log.streamVersion(stream)
+    if (pending.length === 0) return confirmed
+    // As it was at the moment of the copy: some of what was pending may be confirmed by now.
+    return (await this.#versionAt(stream, copy.state.cursor.at, confirmed)) + pending.length
+  }
+
+  /** The version of a stream at a position of the log. */
+  async #versionAt(stream: string, position: number, version: number): Promise<number> {
+    for await (const events of this.#options.log.readStream(stream, { direction: 'backwards', before: version + 1 }))
+      for (const event of events) if (event.position <= position) return event.version
+    return 0
+  }
+
+  async *#forwards<E extends EventShape>(stream: string, options: ReadStreamOptions): EventPages<E> {
+    options.signal?.throwIfAborted()
+    yield* this.streamAt<E>(stream, options, await this.#options.keeper.fresh())
+  }
+
+  /** Confirmed events up to the cursor of a copy, and what is pending in it: as all of it was at that moment. */
+  async *streamAt<E extends EventShape>(stream: string, options: ReadStreamOptions, copy: SyncSnapshot): EventPages<E> {
+    const { after = 0, before = Infinity, limit = Infinity, signal } = options
+    const { at } = copy.state.cursor
+    const pending = pendingOf(copy.outbox, stream)
+    let left = limit
+    let version = after
+    let isRead = false
+    for await (const events of this.#options.log.readStream<E>(stream, options)) {
+      const known = events.filter(({ position }) => position <= at)
+      if (known.length > 0) {
+        version = (known.at(-1) as RecordedEvent).version
+        left -= known.length
+        yield known
+      }
+      if (known.length < events.length) {
+        isRead = true
+        break
+      }
+    }
+    if (pending.length === 0 || left <= 0 || version + 1 >= before) return
+    // Nothing was found behind `after`: it may be beyond what is confirmed.
+    const confirmed = version > after || isRead ? version : await this.#confirmedVersion(stream, at)
+    yield* this.#pending<E>(pending, confirmed, copy, { after, before, limit: left, signal })
+  }
+
+  async #confirmedVersion(stream: string, position: number): Promise<number> {
+    return this.#versionAt(stream, position, await this.#options.log.streamVersion(stream))
+  }
+
+  async *#backwards<E extends EventShape>(stream: string, options: ReadStreamOptions): EventPages<E> {
+    const { after = 0, before = Infinity, limit = Infinity, signal } = options
+    signal?.throwIfAborted()
+    const copy = await this.#options.keeper.fresh()
+    const { at } = copy.state.cursor
+    const pending = pendingOf(copy.outbox, stream)
+    let left = limit
+    if (pending.length > 0) {
+      const confirmed = await this.#confirmedVersion(stream, at)
+      for await (const events of this.#pending<E>(pending, confirmed, copy, {
+        after,
+        before,
+        signal,
+        backwards: true,
+      })) {
+        const some = events.slice(0, left)
+        left -= some.length
+        yield some
+        if (left <= 0) return
+      }
+    }
+    for await (const events of this.#options.log.readStream<E>(stream, { ...options })) {
+      const known = events.filter(({ position }) => position <= at).slice(0, left)
+      left -= known.length
+      if (known.length > 0) yield known
+      if (left <= 0) return
+    }
+  }
+
+  /** Pending events of a stream, with the versions and positions that they would have now. */
+  async *#pending<E extends EventShape>(
+    pending: readonly PendingEvent[],
+    confirmed: number,
+    { state }: SyncSnapshot,
+    span: ReadStreamOptions & { readonly backwards?: boolean },
+  ): EventPages<E> {
+    const { after = 0, before = Infinity, limit = Infinity, signal, backwards = false } = span
+    const found = pending
+      .map(({ event, place }, index) => storedOf(event, confirmed + index + 1, state.cursor.at + place))
+      .filter(({ version }) => version > after && version < before)
+      .slice(0, limit)
+    if (backwards) found.reverse()
+    const decoding = { catalogue: this.#options.catalogue, codec: this.#options.codec }
+    for await (const events of finishStream<E>({ found, broken: nothingBroken }, decoding, signal))
+      yield events.map((event) => ({ ...event, pending: true }))
+  }
+}
+
+interface PendingEvent {
+  readonly event: EventText
+  /** Which of all pending events it is, from 1. */
+  readonly place: number
+}
+
+/** The pending events of a stream, in their order. */
+export function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
+  const found: PendingEvent[] = []
+  let place = 0
+  for (const row of outbox) {
+    if (!isShown(row)) continue
+    for (const event of row.events) {
+      place += 1
+      if (event.stream === stream) found.push({ event, place })
+    }
+  }
+  return found
+}
+
+/** Whether an append can be decided without another look at the log. */
+function isEnough({ ids, looked }: ConfirmedFacts, { expected, events, condition }: PreparedAppend): boolean {
+  if (condition !== undefined) return false
+  for (const stream of expected.keys()) if (looked?.has(stream) !== true) return false
+  return events.every(({ id, idGiven }) => !idGiven || ids.isNew(id))
+}

@@ -1,0 +1,220 @@
+/** Own commits as an app sees them, and where each of them is now. */
+import { InvalidArgumentError } from '../errors.js'
+import type { CatalogueCore } from '../events/catalogue.js'
+import { createId } from '../events/identifier.js'
+import type { Codec } from '../log/encode.js'
+import type { ReadOptions } from '../log/event-store.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import { finishPage } from '../log/pages.js'
+import type { EventText, StoredEvent } from '../log/record/record-text.js'
+import { say } from '../messages.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { wallTime, type Clock } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
+import type { OutboxKeeper } from './outbox-keeper.js'
+import { discarded, retried } from './rules/retried.js'
+import type { OutboxRow, SyncRule, SyncSnapshot } from './sync-state.js'
+import type { OwnCommit, OwnCommitStatus } from './synced-store.js'
+import { storedOf } from './stored-of.js'
+
+export interface OwnCommitsOptions {
+  readonly keeper: OutboxKeeper
+  readonly catalogue: CatalogueCore
+  readonly codec: Codec | undefined
+  readonly clock: Clock
+  /** Aborts when the store is closed. */
+  readonly closed: AbortSignal
+}
+
+/** What is known of a commit, wherever it is. */
+interface Known {
+  readonly name: string
+  readonly events: readonly StoredEvent[]
+  readonly ids: readonly string[]
+  readonly status: OwnCommitStatus
+  readonly isSettled: boolean
+  readonly row?: OutboxRow
+  readonly position?: number
+}
+
+export class OwnCommits {
+  readonly #options: OwnCommitsOptions
+  /** Why views do not show a commit, by its id. */
+  readonly unshown = new Map<string, unknown>()
+
+  constructor(options: OwnCommitsOptions) {
+    this.#options = options
+  }
+
+  /** A commit of the outbox. */
+  of(row: OutboxRow): Promise<OwnCommit> {
+    return this.#commit(knownRow(row))
+  }
+
+  async outbox(): Promise<readonly OwnCommit[]> {
+    const { outbox } = await this.#options.keeper.fresh()
+    return Promise.all(outbox.map((row) => this.of(row)))
+  }
+
+  async find(id: string): Promise<OwnCommit | undefined> {
+    if (typeof id !== 'string') throw new InvalidArgumentError('id', say`must be the id of an event.`)
+    const known = await this.#known(id, [id], true)
+    return known && this.#commit(known)
+  }
+
+  /** Where a commit is: in the outbox, or in the log; nothing if it is nowhere. */
+  async #known(name: string, ids: readonly string[], mayGuess: boolean): Promise<Known | undefined> {
+    const { keeper } = this.#options
+    const copy = await keeper.fresh()
+    const index = keeper.indexOf(copy)
+    const row = index.names.get(name) ?? (mayGuess ? ids.map((id) => index.ids.get(id)).find(Boolean) : undefined)
+    if (row !== undefined) return knownRow(row)
+    const ended = keeper.ended(name)
+    if (ended?.status === 'discarded') return undefined
+    // Decided again, it had no events.
+    if (ended !== undefined && ended.position === undefined)
+      return { name, events: [], ids, status: 'confirmed', isSettled: true }
+    const position = ended?.position ?? (await this.#positionOf(name, ids))
+    return position === undefined ? undefined : this.#inLog(name, position)
+  }
+
+  /** Where an own commit begins in the log, by an id of it or by its name. */
+  async #positionOf(name: string, ids: readonly string[]): Promise<number | undefined> {
+    const { keeper } = this.#options
+    const events = ids.map((id) => ({ id, idGiven: true }) as EventText)
+    const append: PreparedAppend = { events, expected: new Map(), condition: undefined, pathOf: String }
+    const { known } = await keeper.facts(append)
+    const found = [...known.values()].map(({ position }) => position)
+    const first = Math.min(...found)
+    const { own } = await keeper.loadOwn(found.length === 0 ? 0 : first - 1)
+    const row = own.find((each) => each.name === name || (each.at <= first && first < each.at + each.n))
+    return row === undefined ? undefined : row.name === name ? row.at : first
+  }
+
+  /** The commit that holds a position of the log. */
+  async #inLog(name: string, position: number): Promise<Known | undefined> {
+    const { events, starts } = await this.#options.keeper.confirmed(Math.max(0, position - 1000), 2000)
+    const begins = [...starts].sort((one, other) => one - other)
+    const at = begins.filter((start) => start <= position).at(-1)
+    const next = begins.find((start) => start > position) ?? Infinity
+    const own = events.filter((event) => event.position >= (at ?? position) && event.position < next)
+    const [first] = own
+    if (first === undefined) return undefined
+    const ids = own.map(({ id }) => id)
+    const isNamed = this.#options.keeper.ended(name) !== undefined
+    return {
+      name: isNamed ? name : first.id,
+      events: own,
+      ids,
+      status: 'confirmed',
+      isSettled: true,
+      position: first.position,
+    }
+  }
+
+  async #commit(known: Known): Promise<OwnCommit> {
+    const { name, row, status, position } = known
+    const { events, problem } = await this.#decoded(known.events)
+    const unshown = problem ?? this.unshown.get(name)
+    return Object.freeze<OwnCommit>({
+      id: name,
+      events,
+      status,
+      ...(row?.behind !== undefined && { behind: row.behind }),
+      ...(unshown !== undefined && { unshown }),
+      ...(position !== undefined && { position }),
+      ...(row?.refused !== undefined && { refusal: row.refused }),
+      settled: (options) => this.#settled(known, options),
+      retry: () => this.#retry(known),
+      discard: async () => {
+        await this.#change(name, (snapshot, n) => discarded(snapshot, n))
+      },
+    })
+  }
+
+  /** As the app gave them; as they are stored, where they cannot be read. */
+  async #decoded(stored: readonly StoredEvent[]): Promise<{ events: OwnCommit['events']; problem?: unknown }> {
+    const { events, unreadable } = await finishPage(
+      { found: stored, broken: new Map() },
+      0,
+      0,
+      { catalogue: this.#options.catalogue, codec: this.#options.codec },
+      { unreadable: 'collect' },
+    )
+    return {
+      events: events.map(({ type, data, meta, id, stream }) => ({
+        type,
+        data,
+        id,
+        stream,
+        ...(meta !== undefined && { meta }),
+      })) as OwnCommit['events'],
+      ...(unreadable !== undefined && { problem: unreadable[0] }),
+    }
+  }
+
+  async #settled(known: Known, options: ReadOptions = {}): Promise<OwnCommit> {
+    onlyKnown(options, ['signal'])
+    const { signal } = options
+    assertSignal(signal)
+    const { keeper, closed } = this.#options
+    let ids = known.ids
+    for (;;) {
+      signal?.throwIfAborted()
+      closed.throwIfAborted()
+      let notice = () => {}
+      const changed = new Promise<void>((resolve) => (notice = resolve))
+      const stop = keeper.subscribe(notice)
+      try {
+        const now = await this.#known(known.name, ids, false)
+        if (now === undefined) return await this.#commit({ ...known, status: 'discarded', isSettled: true })
+        if (now.isSettled) return await this.#commit({ ...now, name: known.name })
+        ids = now.ids
+        await abortable(changed, signal, closed)
+      } finally {
+        stop()
+      }
+    }
+  }
+
+  async #retry(known: Known): Promise<OwnCommit> {
+    const time = wallTime(this.#options.clock)
+    await this.#change(known.name, (snapshot, n) => {
+      const row = snapshot.outbox.find((each) => each.n === n)
+      return retried(
+        snapshot,
+        n,
+        (row?.events ?? []).map(() => createId(time)),
+      )
+    })
+    const now = await this.#known(known.name, known.ids, false)
+    return this.#commit(now ?? { ...known, status: 'discarded', isSettled: true })
+  }
+
+  async #change(name: string, rule: (snapshot: SyncSnapshot, n: number) => ReturnType<SyncRule>): Promise<void> {
+    const { keeper, closed } = this.#options
+    for (;;) {
+      closed.throwIfAborted()
+      const from = await keeper.load()
+      const changed = await keeper.change(from, (snapshot) => {
+        const row = snapshot.outbox.find((each) => each.name === name)
+        return row && rule(snapshot, row.n)
+      })
+      if (changed.kind !== 'moved') return
+    }
+  }
+}
+
+function knownRow(row: OutboxRow): Known {
+  const { name, events, had = [], refused, cancel, accepted } = row
+  const status: OwnCommitStatus =
+    refused !== undefined ? 'refused' : cancel === true ? 'discarded' : accepted !== undefined ? 'accepted' : 'pending'
+  return {
+    name,
+    events: events.map((event) => storedOf(event, 0, 0)),
+    ids: [...events.map(({ id }) => id), ...had],
+    status,
+    isSettled: refused !== undefined,
+    row,
+  }
+}
