@@ -13,7 +13,7 @@ export function mountDeviceBar(name: string, line: Line) {
   let device: Device | undefined
   const sentence = h('p', { id: 'status', class: 'connection', role: 'status' })
   const next = h('p', { class: 'hint' })
-  const now = button({ label: 'Try now', name: 'Try now to reach the server', action: () => device?.syncNow() })
+  const now = button({ label: 'Sync now', action: () => device?.syncNow() })
   const airplane = h('input', {
     type: 'checkbox',
     role: 'switch',
@@ -24,8 +24,8 @@ export function mountDeviceBar(name: string, line: Line) {
   byId('device').append(
     h('h2', { id: 'device-title' }, name),
     h('label', { class: 'switch', for: 'airplane' }, airplane, 'Airplane mode'),
-    sentence,
-    h('div', { class: 'retry' }, next, now),
+    h('div', { class: 'words' }, sentence, next),
+    now,
   )
 
   let shown: StatusWords = { sentence: '', state: 'working' }
@@ -51,7 +51,8 @@ export function mountDeviceBar(name: string, line: Line) {
     const { nextTry } = status
     const tries =
       !line.airplane && nextTry !== undefined && (status.status === 'offline' || status.status === 'waiting')
-    now.hidden = next.hidden = !tries
+    now.allow(line.airplane ? 'This device is in airplane mode: switch it off first.' : null)
+    next.hidden = !tries
     if (tries) {
       const seconds = Math.max(0, Math.ceil((nextTry - Date.now()) / 1000))
       say(next, seconds === 0 ? 'Trying …' : `Next try in ${seconds} s.`)

@@ -40,11 +40,14 @@ export function mountInvite(room: string): void {
     link.href = linkTo(room, base)
     say(link, link.href)
     const isLoopback = /^(?:localhost|127\.|\[::1\])/.test(new URL(base).host)
-    say(
-      words,
-      isLoopback
-        ? 'For another browser or profile on this computer. A phone on the same network can join if you start the demo with npm run demo -- --host.'
-        : 'For a phone on the same network, or another browser. Everyone on this network who has the link can change the board.',
+    words.replaceChildren(
+      ...(isLoopback
+        ? [
+            'For another browser or profile on this computer. A phone on the same network can join if you start the demo with ',
+            h('code', {}, 'npm run demo -- --host'),
+            '.',
+          ]
+        : ['For a phone on the same network, or another browser. All who have the link can change the board.']),
     )
   }
   void findServer()

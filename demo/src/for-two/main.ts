@@ -12,6 +12,7 @@ import { mountLogList } from './log-list.js'
 import { deviceHere, rememberRoom, roomHere } from './place.js'
 import { mountRefusals } from './refusals.js'
 import { mountServerPanel } from './server-panel.js'
+import { thingsToTry } from './things-to-try.js'
 
 declare global {
   interface Window {
@@ -40,6 +41,7 @@ async function mountBoard(room: string): Promise<void> {
   const log = mountLogList()
   mountInvite(room)
   mountServerPanel(room)
+  byId('try').append(...thingsToTry())
   byId('shared').hidden = false
   try {
     const device = await openDevice(name, room, line)
