@@ -681,12 +681,12 @@ describe('arguments', () => {
   test('what is no synced store, and what is no option', async () => {
     const it = world()
     const device = it.device()
-    expect(() => startSync({})).toThrow('openSyncedStore')
-    expect(() => startSync(Promise.resolve(device.tab()))).toThrow('Await')
+    expect(() => startSync({} as never)).toThrow('openSyncedStore')
+    expect(() => startSync(Promise.resolve(device.tab()) as never)).toThrow('Await')
     expect(() => startSync(device.tab(), { wake: 'websocket' as never })).toThrow("'events' or 'poll'")
     expect(() => startSync(device.tab(), { interval: 1 } as never)).toThrow("'interval'")
     await expect(syncOnce(device.tab(), { budget: { maxTime: 0 } })).rejects.toThrow('budget.maxTime')
-    await expect(syncOnce({})).rejects.toThrow('openSyncedStore')
+    await expect(syncOnce({} as never)).rejects.toThrow('openSyncedStore')
   })
 
   test('a signal stops it, and so does the store when it is closed', async () => {
