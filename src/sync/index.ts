@@ -1,9 +1,6 @@
 /** `tidemark/sync`: a store that is a replica of a server's log, with an outbox for what this device did. */
 export { openSyncedStore } from './open-synced-store.js'
 export { defineCommands, type CommandFunctions, type NamedCommand } from './define-commands.js'
-export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
-export { syncOnce, type SyncOnceOptions } from './sync-once.js'
-export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {
