@@ -19,7 +19,7 @@ const outDir =
     ? join(here, 'dist')
     : fileURLToPath(new URL(`../test/e2e/.dist/demo-${testPort}`, import.meta.url))
 /** Where the logs of shared boards are kept: they outlive this server, as those of any server do. */
-const rooms = testPort === undefined ? join(here, '.rooms') : join(outDir, '..', `rooms-${testPort}`)
+const boards = testPort === undefined ? join(here, '.boards') : join(outDir, '..', `boards-${testPort}`)
 const alias = [
   { find: /^tidemark$/, replacement: fileURLToPath(new URL('../src/index.ts', import.meta.url)) },
   {
@@ -193,7 +193,7 @@ export default defineConfig({
     preloadFont(),
     serviceWorker(),
     // Before what serves the files, since it has addresses of its own.
-    syncServer(rooms, alias),
+    syncServer(boards, alias),
     serveBuilt(),
   ],
   build: {

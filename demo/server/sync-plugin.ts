@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { runnerImport, type Alias, type Connect, type Plugin, type PreviewServer, type ViteDevServer } from 'vite'
 import { readAs } from '../../scripts/builds.mjs'
 
-const rooms = fileURLToPath(new URL('./rooms.ts', import.meta.url))
+const boards = fileURLToPath(new URL('./board-logs.ts', import.meta.url))
 
 /**
  * @param folder where the boards are kept
@@ -12,14 +12,14 @@ const rooms = fileURLToPath(new URL('./rooms.ts', import.meta.url))
  */
 export function syncServer(folder: string, alias: Alias[]): Plugin {
   async function serve(server: ViteDevServer | PreviewServer): Promise<void> {
-    const { module } = await runnerImport<typeof import('./rooms.js')>(rooms, {
+    const { module } = await runnerImport<typeof import('./board-logs.js')>(boards, {
       configFile: false,
       logLevel: 'warn',
       resolve: { alias },
       plugins: [readAs('development')],
     })
     // Without --host Vite listens on loopback alone, and so does this.
-    const open = module.openRooms(folder, () => server.resolvedUrls?.network ?? [])
+    const open = module.openBoards(folder, () => server.resolvedUrls?.network ?? [])
     const handle: Connect.NextHandleFunction = (request, response, next) => {
       if (!open.serve(request, response as ServerResponse)) next()
     }

@@ -53,7 +53,7 @@ worker.addEventListener('fetch', (event) => {
   const url = new URL(request.url)
   if (request.method !== 'GET' || url.origin !== worker.location.origin) return
   // The sync server's: never kept.
-  if (/^\/rooms(\/|$)/.test(url.pathname)) return
+  if (/^\/boards(\/|$)/.test(url.pathname)) return
   event.respondWith(
     (async () => {
       const cache = await caches.open(cacheName)

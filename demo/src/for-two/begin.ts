@@ -2,15 +2,15 @@
 import { button } from '../button.js'
 import { byId, h, say } from '../dom.js'
 import { findServer } from './operator.js'
-import { lastRoom, linkTo, newRoom } from './place.js'
+import { lastBoard, linkTo, newBoard } from './place.js'
 import { thingsToTry } from './things-to-try.js'
 
 export async function mountBegin(): Promise<void> {
   const page = byId('begin')
   const title = h('h2', { id: 'begin-title' }, 'Share a board')
-  const text = h('p', {}, 'You get a link. Whoever opens it has the same board: another browser, or a phone.')
-  const start = button({ label: 'Start a shared board', class: 'primary', action: () => open(newRoom()) })
-  const last = lastRoom()
+  const text = h('p', {}, 'You get a link. Another browser or a phone that opens it has the same board.')
+  const start = button({ label: 'Start a shared board', class: 'primary', action: () => open(newBoard()) })
+  const last = lastBoard()
   const again = button({ label: 'Open the last one', action: () => last !== null && open(last) })
   again.hidden = last === null
   const actions = h('div', { class: 'actions' }, start, again)
@@ -41,7 +41,7 @@ export async function mountBegin(): Promise<void> {
   start.hidden = true
 }
 
-function open(room: string): void {
-  location.assign(linkTo(room, location.href))
+function open(boardId: string): void {
+  location.assign(linkTo(boardId, location.href))
   location.reload()
 }

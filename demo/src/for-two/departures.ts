@@ -12,7 +12,7 @@ export interface BoardRows {
   readonly flights: readonly FlightRow[]
 }
 
-/** The choice of a gate that leaves it to whoever decides. */
+/** The choice of a gate that leaves it to the command. */
 const anyFree = 'any'
 
 export function mountDepartures() {

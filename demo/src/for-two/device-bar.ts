@@ -1,4 +1,4 @@
-/** This device: how it stands to the server, and the switch that takes it offline. */
+/** This device: whether it is in step with the server, and the switch that takes it offline. */
 import { button } from '../button.js'
 import { byId, h, perFrame, say } from '../dom.js'
 import { inBackground } from '../notice.js'

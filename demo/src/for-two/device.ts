@@ -4,16 +4,22 @@ import { openSyncedStore, startSync, type OwnCommit, type SyncStatus } from 'tid
 import { commands } from './commands.js'
 import { board, boardEvents, flightStream, gateStream, type BoardEvent, type GateRow } from './flight-board.js'
 import type { Line } from './line.js'
-import { roomUrl } from './operator.js'
+import { boardUrl } from './operator.js'
 
 export type { OwnCommit, SyncStatus }
 export type Device = Awaited<ReturnType<typeof openDevice>>
 
 /** The name of the store of a device: each has its own, also where several share a browser. */
-export const deviceName = (room: string, device: number): string => `board-for-two/${room}/${device}`
+export const deviceName = (boardId: string, device: number): string => `board-for-two/${boardId}/${device}`
 
-export async function openDevice(name: string, room: string, line: Line) {
-  const store = await openSyncedStore({ name, events: boardEvents, commands, url: roomUrl(room), fetch: line.fetch })
+export async function openDevice(name: string, boardId: string, line: Line) {
+  const store = await openSyncedStore({
+    name,
+    events: boardEvents,
+    commands,
+    url: boardUrl(boardId),
+    fetch: line.fetch,
+  })
   const view = await openReadModel(store, board)
   startProjection(store, board, { mode: 'continuous' })
   const sync = startSync(store)

@@ -2,7 +2,7 @@
 import { defineEvents, defineProjection, table } from 'tidemark'
 
 export type BoardEvent =
-  /** Only one flight can have a gate: whoever gives it says what they had seen of the gate. */
+  /** Only one flight can have a gate: the commit says which version of the gate its device had seen. */
   | { type: 'GateGiven'; data: { gate: string; flight: string } }
   | { type: 'GateFreed'; data: { gate: string; flight: string } }
   /** Delays add up, whichever device reports them, in whatever order. */

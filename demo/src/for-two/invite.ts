@@ -5,8 +5,8 @@ import { notify } from '../notice.js'
 import { findServer } from './operator.js'
 import { deviceHere, linkTo } from './place.js'
 
-export function mountInvite(room: string): void {
-  const link = h('a', { class: 'address', href: linkTo(room, location.origin) }, linkTo(room, location.origin))
+export function mountInvite(boardId: string): void {
+  const link = h('a', { class: 'address', href: linkTo(boardId, location.origin) }, linkTo(boardId, location.origin))
   const words = h('p', { class: 'hint' })
   const copy = button({
     label: 'Copy the link',
@@ -27,7 +27,7 @@ export function mountInvite(room: string): void {
       copy,
       h(
         'a',
-        { class: 'button', href: linkTo(room, location.href, deviceHere() + 1), target: '_blank', rel: 'noopener' },
+        { class: 'button', href: linkTo(boardId, location.href, deviceHere() + 1), target: '_blank', rel: 'noopener' },
         'Play one here',
       ),
     ),
@@ -37,7 +37,7 @@ export function mountInvite(room: string): void {
 
   function tell(addresses: readonly string[]): void {
     const [base = location.origin] = addresses
-    link.href = linkTo(room, base)
+    link.href = linkTo(boardId, base)
     say(link, link.href)
     const isLoopback = /^(?:localhost|127\.|\[::1\])/.test(new URL(base).host)
     words.replaceChildren(

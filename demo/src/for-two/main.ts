@@ -9,7 +9,7 @@ import { mountDeviceBar } from './device-bar.js'
 import { mountInvite } from './invite.js'
 import { Line } from './line.js'
 import { mountLogList } from './log-list.js'
-import { deviceHere, rememberRoom, roomHere } from './place.js'
+import { deviceHere, rememberBoard, boardHere } from './place.js'
 import { mountRefusals } from './refusals.js'
 import { mountServerPanel } from './server-panel.js'
 import { thingsToTry } from './things-to-try.js'
@@ -25,27 +25,27 @@ addEventListener('hashchange', () => location.reload())
 // Keeps the page for a reload without a network, where browsers have that.
 void navigator.serviceWorker?.register('/service-worker.js').catch(() => {})
 
-const room = roomHere()
-if (room === undefined) await mountBegin()
-else await mountBoard(room)
+const boardId = boardHere()
+if (boardId === undefined) await mountBegin()
+else await mountBoard(boardId)
 document.documentElement.dataset['ready'] = 'yes'
 
-async function mountBoard(room: string): Promise<void> {
+async function mountBoard(boardId: string): Promise<void> {
   const number = deviceHere()
-  const name = deviceName(room, number)
+  const name = deviceName(boardId, number)
   if (number > 1) document.title += `, device ${number}`
   const line = new Line(name)
   const bar = mountDeviceBar(number === 1 ? 'This device' : `Device ${number} of this browser`, line)
   const departures = mountDepartures()
   const refusals = mountRefusals()
   const log = mountLogList()
-  mountInvite(room)
-  mountServerPanel(room)
+  mountInvite(boardId)
+  mountServerPanel(boardId)
   byId('try').append(...thingsToTry())
   byId('shared').hidden = false
   try {
-    const device = await openDevice(name, room, line)
-    rememberRoom(room)
+    const device = await openDevice(name, boardId, line)
+    rememberBoard(boardId)
     departures.open(device)
     log.open(device)
     bar.show(device)
@@ -67,7 +67,7 @@ async function mountBoard(room: string): Promise<void> {
   }
 }
 
-/** The outbox changes with appends, here or in another window, and with what the server says: the status tells of each. */
+/** The outbox changes with appends, here or in another window, and with what the server says: the status changes with each. */
 function followOutbox(
   device: Device,
   parts: readonly { showOutbox(commits: Awaited<ReturnType<Device['outbox']>>): void }[],

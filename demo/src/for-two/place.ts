@@ -5,17 +5,17 @@ const lastKey = 'board-for-two:last'
 const letters = 'abcdefghjkmnpqrstuvwxyz023456789'
 
 /** The board of the link that was opened, or nothing. */
-export function roomHere(): string | undefined {
-  const room = location.hash.slice(1)
-  return /^[a-z0-9]{12}$/.test(room) ? room : undefined
+export function boardHere(): string | undefined {
+  const boardId = location.hash.slice(1)
+  return /^[a-z0-9]{12}$/.test(boardId) ? boardId : undefined
 }
 
-export const newRoom = (): string =>
+export const newBoard = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => letters[byte % letters.length]).join('')
 
 /** The board that was open here last. */
-export const lastRoom = (): string | null => localStorage.getItem(lastKey)
-export const rememberRoom = (room: string): void => localStorage.setItem(lastKey, room)
+export const lastBoard = (): string | null => localStorage.getItem(lastKey)
+export const rememberBoard = (boardId: string): void => localStorage.setItem(lastKey, boardId)
 
 /** A browser is one device, and may play others: each has storage of its own. From 1. */
 export function deviceHere(): number {
@@ -24,5 +24,5 @@ export function deviceHere(): number {
 }
 
 /** @param base where the demo is served for the device that opens it */
-export const linkTo = (room: string, base: string, device = 1): string =>
-  new URL(`/shared.html${device === 1 ? '' : `?device=${device}`}#${room}`, base).href
+export const linkTo = (boardId: string, base: string, device = 1): string =>
+  new URL(`/shared.html${device === 1 ? '' : `?device=${device}`}#${boardId}`, base).href

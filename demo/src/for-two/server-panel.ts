@@ -3,13 +3,13 @@ import { button } from '../button.js'
 import { byId, h, say } from '../dom.js'
 import { notify } from '../notice.js'
 import { count, counted } from '../numbers.js'
-import { operate, stateOf, type OperatorAct, type RoomState } from './operator.js'
+import { operate, stateOf, type OperatorAct, type LogState } from './operator.js'
 
 /** How often the page looks what the operator on another device did, ms. */
 const interval = 1000
 
-export function mountServerPanel(room: string): void {
-  let state: RoomState | undefined
+export function mountServerPanel(boardId: string): void {
+  let state: LogState | undefined
   const facts = { state: fact('Server'), log: fact('Events'), backup: fact('Backup') }
   const words = h('p', { class: 'hint', role: 'status' })
   const power = button({ label: 'Stop the server', action: () => act(state?.running ? 'stop' : 'start') })
@@ -24,8 +24,9 @@ export function mountServerPanel(room: string): void {
     h('p', { class: 'hint' }, 'You are its operator here, on every device, also in airplane mode.'),
   )
 
-  const told: Readonly<Record<OperatorAct, (before: RoomState) => string>> = {
-    stop: () => 'The server is gone, with whatever it was doing. Both devices go on; what they do waits.',
+  const told: Readonly<Record<OperatorAct, (before: LogState) => string>> = {
+    stop: () =>
+      'The server is gone, and no request under way got its response. The devices work on, and what they do waits.',
     start: () => 'The server is back, and reads its log from its file. Devices find it at their next try.',
     'back-up': ({ head }) => `Backed up, up to position ${count(head)}.`,
     restore: ({ head, backup }) => {
@@ -37,12 +38,12 @@ export function mountServerPanel(room: string): void {
   }
 
   async function act(what: OperatorAct): Promise<void> {
-    const before = await stateOf(room)
-    show(await operate(room, what))
+    const before = await stateOf(boardId)
+    show(await operate(boardId, what))
     notify(told[what](before), 'fine', byId('server'))
   }
 
-  function show(next: RoomState | undefined): void {
+  function show(next: LogState | undefined): void {
     state = next
     const { running = false, head = 0, backup } = next ?? {}
     facts.state.set(next === undefined ? 'away' : running ? 'runs' : 'stopped')
@@ -58,7 +59,7 @@ export function mountServerPanel(room: string): void {
     say(
       words,
       next === undefined
-        ? 'The demo does not run any more. This board goes on without it.'
+        ? 'The demo does not run any more. This board works without it.'
         : running
           ? 'Keeps one log of events, in one file. It decides what is stored, in which order.'
           : 'Stopped. Requests get no response, as if it had crashed.',
@@ -66,7 +67,7 @@ export function mountServerPanel(room: string): void {
   }
 
   async function look(): Promise<void> {
-    if (document.visibilityState === 'visible') show(await stateOf(room).catch(() => undefined))
+    if (document.visibilityState === 'visible') show(await stateOf(boardId).catch(() => undefined))
     setTimeout(() => void look(), interval)
   }
   void look()

@@ -1,4 +1,4 @@
-/** How a device stands to the server, in plain words. */
+/** What a device and the server are doing, in plain words. */
 import { counted } from '../numbers.js'
 import type { SyncStatus } from './device.js'
 

@@ -8,17 +8,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { nodeListener, openFileLogStore, type FileLogStore } from 'tidemark/file'
 import { serverLog, syncHandler } from 'tidemark/server'
-import type { OperatorAct, RoomState } from '../src/for-two/operator.js'
+import type { OperatorAct, LogState } from '../src/for-two/operator.js'
 import { accept } from './accept.js'
 
 /** Long enough that it cannot be guessed: who has the link may read and write the board. */
-const roomId = /^[a-z0-9]{12}$/
-/** Rooms that are open in parallel: each holds a file. */
-const mostRooms = 200
+const boardId = /^[a-z0-9]{12}$/
+/** BoardLogs that are open in parallel: each holds a file. */
+const mostBoards = 200
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
 
-class Room {
+class BoardLog {
   readonly #path: string
   /** Ends with the head that it holds, which its name has to tell. */
   readonly #backupPath: string
@@ -56,7 +56,7 @@ class Room {
     restore: () => this.#restore(),
   }
 
-  async state(): Promise<RoomState> {
+  async state(): Promise<LogState> {
     const { store } = this.#running ?? {}
     if (store !== undefined) this.#head = await store.head().catch(() => this.#head)
     const backup = await this.#backup()
@@ -71,7 +71,7 @@ class Room {
     this.#running = { store, listener: nodeListener(syncHandler({ open: () => ({ log }), accept })) }
   }
 
-  /** In the middle of whatever it does: no request under way gets its response. */
+  /** As a crash would, while it works: no request under way gets its response. */
   async #stop(): Promise<void> {
     const running = this.#running
     if (running === undefined) return
@@ -104,7 +104,7 @@ class Room {
     await this.#start()
   }
 
-  async #backup(): Promise<RoomState['backup']> {
+  async #backup(): Promise<LogState['backup']> {
     const [name] = await this.#backupFiles()
     if (name === undefined) return undefined
     const { mtimeMs } = await stat(name)
@@ -123,8 +123,8 @@ class Room {
   }
 }
 
-export interface Rooms {
-  /** Serves a request below `/rooms`; false for any other. */
+export interface BoardLogs {
+  /** Serves a request below `/boards`; false for any other. */
   serve(request: IncomingMessage, response: ServerResponse): boolean
   close(): Promise<void>
 }
@@ -133,53 +133,55 @@ export interface Rooms {
  * @param folder where the logs are kept
  * @param addresses under which other devices reach this server
  */
-export function openRooms(folder: string, addresses: () => readonly string[]): Rooms {
-  const rooms = new Map<string, Promise<Room>>()
+export function openBoards(folder: string, addresses: () => readonly string[]): BoardLogs {
+  const boards = new Map<string, Promise<BoardLog>>()
 
-  async function openRoom(id: string): Promise<Room> {
+  async function openBoard(id: string): Promise<BoardLog> {
     await mkdir(folder, { recursive: true })
-    const room = new Room(folder, id)
-    await room.act('start')
-    return room
+    const board = new BoardLog(folder, id)
+    await board.act('start')
+    return board
   }
 
-  function roomOf(id: string): Promise<Room> {
-    const known = rooms.get(id)
+  function boardOf(id: string): Promise<BoardLog> {
+    const known = boards.get(id)
     if (known !== undefined) return known
-    if (rooms.size >= mostRooms) return Promise.reject(new Error('Too many boards are open.'))
-    const room = openRoom(id)
-    rooms.set(id, room)
-    room.catch(() => rooms.delete(id))
-    return room
+    if (boards.size >= mostBoards) return Promise.reject(new Error('Too many boards are open.'))
+    const board = openBoard(id)
+    boards.set(id, board)
+    board.catch(() => boards.delete(id))
+    return board
   }
 
   /** For the page only: a form or a script of another site cannot send this header. */
   const isOfPage = (request: IncomingMessage) => request.headers['tidemark-demo'] === '1'
 
-  async function operate(request: IncomingMessage, response: ServerResponse, room: Room, act: string | undefined) {
+  async function operate(request: IncomingMessage, response: ServerResponse, board: BoardLog, act: string | undefined) {
     if (!isOfPage(request)) return send(response, 403, {})
     if (act !== undefined) {
       if (request.method !== 'POST' || !isAct(act)) return send(response, 404, {})
-      await room.act(act)
+      await board.act(act)
     }
-    return send(response, 200, await room.state())
+    return send(response, 200, await board.state())
   }
 
   return {
     serve(request, response) {
       const { pathname } = new URL(request.url ?? '/', 'http://localhost')
       const [, first, id, what = '', act] = pathname.split('/')
-      if (first !== 'rooms') return false
+      if (first !== 'boards') return false
       if (id === undefined) {
         send(response, 200, { addresses: addresses() })
         return true
       }
-      if (!roomId.test(id)) {
+      if (!boardId.test(id)) {
         send(response, 404, {})
         return true
       }
-      roomOf(id)
-        .then((room) => (what === 'operator' ? operate(request, response, room, act) : room.serve(request, response)))
+      boardOf(id)
+        .then((board) =>
+          what === 'operator' ? operate(request, response, board, act) : board.serve(request, response),
+        )
         .catch((error: unknown) => {
           console.error(error)
           if (response.headersSent) response.destroy()
@@ -188,7 +190,7 @@ export function openRooms(folder: string, addresses: () => readonly string[]): R
       return true
     },
     async close() {
-      for (const room of rooms.values()) await (await room).act('stop')
+      for (const board of boards.values()) await (await board).act('stop')
     },
   }
 }
