@@ -13,3 +13,8 @@ export type {
   SyncedStoreOptions,
   SyncedStreamOptions,
 } from './synced-store.js'
+
+// Syncing it
+export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
+export { syncOnce, type SyncOnceOptions } from './sync-once.js'
+export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'

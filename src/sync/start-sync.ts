@@ -1,6 +1,7 @@
 /** Starts syncing: in every tab, of which one works. */
 import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
+import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { disposable } from '../platform/disposable.js'
@@ -8,6 +9,7 @@ import { pageLifecycle } from '../platform/page-lifecycle.js'
 import type { StatusStore } from '../running/status.js'
 import { syncPartsOf } from './sync-parts.js'
 import { SyncShell } from './sync-shell.js'
+import type { SyncedStore } from './synced-store.js'
 import type { SyncStatus } from './sync-status.js'
 
 /** What `startSync` takes. */
@@ -55,7 +57,10 @@ export interface SyncHandle {
  * const sync = startSync(store)
  * sync.status.subscribe(() => console.log(sync.status.getSnapshot().pending))
  */
-export function startSync(store: object, options: StartSyncOptions = {}): SyncHandle {
+export function startSync<E extends EventShape = EventShape>(
+  store: SyncedStore<E>,
+  options: StartSyncOptions = {},
+): SyncHandle {
   const parts = syncPartsOf(store)
   onlyKnown(options, ['signal', 'wake'])
   const { signal, wake = 'events' } = options

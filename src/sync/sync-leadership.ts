@@ -35,8 +35,8 @@ export interface LeadershipPorts {
   look(): Promise<{ readonly turn: number; readonly isBusy: boolean } | undefined>
 }
 
-/** The name of the lock: it is not that of a projection, as names of those are well-formed. */
-const lockKey = '\uD800sync'
+/** The name of the lock: longer than that of any projection. */
+export const syncLock = 'sync'.padEnd(256)
 
 export class SyncLeadership {
   readonly #ports: LeadershipPorts
@@ -71,7 +71,7 @@ export class SyncLeadership {
     const { coordinator, name, channel, clock, lifecycle } = this.#ports
     const attempt = new AbortController()
     const { signal } = attempt
-    const claim = (this.#claim = new Claim(coordinator, { name, key: lockKey }, attempt))
+    const claim = (this.#claim = new Claim(coordinator, { name, key: syncLock }, attempt))
     const undo: (() => void)[] = []
     const stop = () => attempt.abort(outer.reason)
     outer.addEventListener('abort', stop, { once: true })

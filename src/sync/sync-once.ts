@@ -1,4 +1,5 @@
 /** One bounded round, for the events of a service worker. */
+import type { EventShape } from '../events/event.js'
 import { randomId } from '../events/identifier.js'
 import { assertSignal, onlyKnown, wholeNumber } from '../platform/arguments.js'
 import { startDeadline } from '../platform/deadline.js'
@@ -10,6 +11,7 @@ import { syncPartsOf, type SyncParts } from './sync-parts.js'
 import { runSync } from './sync-run.js'
 import { nothingKnown } from './sync-status-keeper.js'
 import { countsOf, type SyncStatus } from './sync-status.js'
+import type { SyncedStore } from './synced-store.js'
 import { openTransport, type Transport } from './transport.js'
 
 /** What `syncOnce` takes. */
@@ -36,7 +38,10 @@ class Left extends Error {}
  * @example
  * self.addEventListener('sync', (event) => event.waitUntil(syncOnce(store)))
  */
-export async function syncOnce(store: object, options: SyncOnceOptions = {}): Promise<SyncStatus> {
+export async function syncOnce<E extends EventShape = EventShape>(
+  store: SyncedStore<E>,
+  options: SyncOnceOptions = {},
+): Promise<SyncStatus> {
   const parts = syncPartsOf(store)
   onlyKnown(options, ['budget', 'signal'])
   onlyKnown(options.budget, ['maxTime'], 'budget')

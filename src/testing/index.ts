@@ -8,6 +8,8 @@ export type { ContractCase } from './contract/assert.js'
 export { eventStoreContract, type ContractSubject } from './contract/event-store.js'
 export { checkpointStoreContract, coordinatorContract, type PortSubject } from './contract/ports.js'
 export { logStoreContract, type LogStoreSubject } from './contract/log-store.js'
+export type { ServerSubject } from './contract/server/contract-client.js'
+export { serverContract } from './contract/server/server-contract.js'
 
 // Commands and projections of an app
 export { collector, type Collector } from './collector.js'

@@ -9,6 +9,7 @@ import { MemorySyncStorage } from '../../src/sync/memory/memory-sync-storage.js'
 import { listenerSet } from '../../src/platform/listeners.js'
 import { randomId } from '../../src/events/identifier.js'
 import { anyEvents } from '../../src/events/catalogue.js'
+import type { SyncedStore } from '../../src/sync/synced-store.js'
 import type { Clock } from '../../src/platform/clock.js'
 
 /** What a test may replace. */
@@ -35,9 +36,9 @@ export class Device {
   }
 
   /** What a store of another tab is to `startSync`. */
-  tab(more: Partial<SyncParts> = {}): { [syncParts]: SyncParts } {
+  tab(more: Partial<SyncParts> = {}): SyncedStore & { [syncParts]: SyncParts } {
     const { clock, remote, decide = async () => ({ kind: 'unknown' }) as const } = this.#options
-    return {
+    const store = {
       [syncParts]: {
         name: 'test',
         storage: this.storage,
@@ -51,6 +52,7 @@ export class Device {
         ...more,
       },
     }
+    return store as unknown as SyncedStore & typeof store
   }
 
   /** Stores commits of one event each, as a store's `append` does. Returns the ids of their events. */
