@@ -45,6 +45,7 @@ export type TidemarkErrorCode =
   | 'storage-damaged'
   | 'unsupported-format'
   | 'log-file-in-use'
+  | 'log-file-damaged'
   | 'request-refused'
   | 'sync-refused'
   | 'closed'

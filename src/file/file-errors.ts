@@ -1,5 +1,5 @@
 /** Errors of files. */
-import { StorageDamagedError, TidemarkError } from '../errors.js'
+import { TidemarkError } from '../errors.js'
 import { say } from '../messages.js'
 
 /** Another process has the file open, or this one opened it before. Nothing was changed. */
@@ -23,13 +23,16 @@ export class LogFileInUseError extends TidemarkError {
  * A part of a log's file is not what was written. The file is left as it is: what lies before `offset` is sound, and what
  * lies behind it was durable, too.
  */
-export class LogFileDamagedError extends StorageDamagedError {
+export class LogFileDamagedError extends TidemarkError {
   declare readonly path: string
   /** Where the damaged part begins, in bytes from the begin of the file. */
   declare readonly offset: number
 
   constructor(path: string, offset: number, what: string, options: { cause?: unknown } = {}) {
-    super(say`The log ${path} is damaged at byte ${offset}: ${what} The file was not changed.`, options)
+    super('log-file-damaged', say`The log ${path} is damaged at byte ${offset}: ${what} The file was not changed.`, {
+      outcome: 'not-written',
+      ...options,
+    })
     this.path = path
     this.offset = offset
   }

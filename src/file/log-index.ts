@@ -1,4 +1,5 @@
 /** Where everything is in the file: about 30 bytes in memory for an event, whatever its size. */
+import { say } from '../messages.js'
 import { chainStart } from '../wire/protocol.js'
 import { Column } from './number-column.js'
 import { hashOf, HashIndex } from './hash-index.js'
@@ -35,7 +36,7 @@ export class LogIndex {
   }
 
   addCommit({ at, start, chain, events }: CommitRecord): void {
-    if (start !== this.head + 1) throw new Error(`The commit of position ${start} follows position ${this.head}.`)
+    if (start !== this.head + 1) throw new Error(say`The commit of position ${start} follows position ${this.head}.`)
     this.#commitAt.push(at)
     this.#commitStart.push(start)
     for (const event of events) this.#addEvent(event)
@@ -112,7 +113,7 @@ export class LogIndex {
     else {
       const known = this.#streams.find(hash)
       const last = known.length === 1 ? known[0] : known.find((each) => this.#streamAt(this.event(each)) === stream)
-      if (last === undefined) throw new Error(`The stream of position ${position} has no version before ${version}.`)
+      if (last === undefined) throw new Error(say`The stream of position ${position} has no version before ${version}.`)
       this.#streams.replace(hash, last, position)
     }
     this.head = position

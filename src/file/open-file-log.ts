@@ -216,7 +216,7 @@ export class OpenFileLog implements FileLogStore {
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined) throw new ClosedError('The log')
+    if (this.#closing !== undefined) throw new ClosedError(say`The log`)
     if (this.#lost !== undefined) throw this.#lost
   }
 }

@@ -4,6 +4,7 @@ export { defineCommands, type CommandFunctions, type NamedCommand } from './defi
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {
+  AppendedCommit,
   OwnCommit,
   OwnCommitStatus,
   SyncedAppendResult,

@@ -1,6 +1,7 @@
 // Each error ends with the address of its section in docs/errors.md, which must be there.
 import { expect, test } from 'vitest'
 import * as errors from '../../src/errors.js'
+import * as file from '../../src/file/file-errors.js'
 import * as server from '../../src/server/request-refused.js'
 import * as sync from '../../src/sync/sync-refused.js'
 import { readChecked } from '../../scripts/words.mjs'
@@ -26,7 +27,7 @@ test('the guide names every code as well', () => {
 })
 
 test('a section begins with the class of the error, and every class has one', () => {
-  const classes = Object.entries({ ...errors, ...server, ...sync }).flatMap(([name, value]) =>
+  const classes = Object.entries({ ...errors, ...server, ...file, ...sync }).flatMap(([name, value]) =>
     typeof value === 'function' && value.prototype instanceof errors.TidemarkError ? [name] : [],
   )
   const named = sections.map(({ text }) => /^`(\w+)`/.exec(text)?.[1])

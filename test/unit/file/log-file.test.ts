@@ -5,7 +5,8 @@ import { LogFileDamagedError, LogFileInUseError, openFileLogStore, type LoggedCo
 import { ClosedError, InvalidArgumentError, StorageLostError, UnsupportedFormatError } from 'tidemark'
 import { describe, expect, test } from 'vitest'
 import { headBytes, seal } from '../../../src/file/frames.js'
-import { addCommit, allOf, inMemory, newFolder, newPath, push } from './support.js'
+import { allOf, inMemory, newFolder, newPath, push } from './support.js'
+import { addCommit } from './support-commit.js'
 
 const refusal = { refused: { code: 'no', message: 'No.' } }
 
@@ -82,7 +83,7 @@ test('cut at every byte: what was durable there is kept whole, the rest is cut, 
   for (let size = 0; size < whole.length; size += 1) {
     await writeFile(copy, whole.subarray(0, size))
     if (size < (ends[0] ?? 0)) {
-      await expect(openFileLogStore({ path: copy })).rejects.toMatchObject({ code: 'storage-damaged', offset: 0 })
+      await expect(openFileLogStore({ path: copy })).rejects.toMatchObject({ code: 'log-file-damaged', offset: 0 })
       expect((await stat(copy)).size).toBe(size)
       continue
     }
@@ -122,7 +123,7 @@ test('a changed byte: in the middle it is an error that names the frame, and at 
     if (frame < ends.length - 1) {
       const error: unknown = await openFileLogStore({ path: copy }).catch((error: unknown) => error)
       expect(error).toBeInstanceOf(LogFileDamagedError)
-      expect(error).toMatchObject({ code: 'storage-damaged', offset, path: copy })
+      expect(error).toMatchObject({ code: 'log-file-damaged', offset, path: copy })
       expect(await readFile(copy)).toEqual(changed)
     } else {
       const store = await openFileLogStore({ path: copy })
@@ -165,7 +166,7 @@ test('a file that is no log, or of a newer version, is refused and left alone', 
   const path = await newPath()
   for (const text of ['', 'hello', 'x'.repeat(5000)]) {
     await writeFile(path, text)
-    await expect(openFileLogStore({ path })).rejects.toMatchObject({ code: 'storage-damaged', offset: 0 })
+    await expect(openFileLogStore({ path })).rejects.toMatchObject({ code: 'log-file-damaged', offset: 0 })
     expect(await readFile(path, 'utf8')).toBe(text)
   }
   for (const text of ['H{"format":2,"log":"x","time":1}\n', 'H{"format":1,"log":"x","time":1}\nQ{}\n']) {
@@ -209,6 +210,15 @@ describe('decisions', () => {
     )
     expect(heads.at(-1)).toBe(50)
     expect(heads.length).toBeLessThan(50)
+    await store.close()
+  })
+
+  test('what a decision has seen is stored when it resolves, also if it adds nothing', async () => {
+    const store = await openFileLogStore({ path: await newPath() })
+    const pushed = push(store, [{ id: 'a', stream: 's' }])
+    const seen = await store.decide((log) => log.find(['a']))
+    expect([seen.size, await store.head()]).toEqual([1, 1])
+    await pushed
     await store.close()
   })
 

@@ -1,0 +1,161 @@
+/** Applying own events to the rows of a read model in memory: by the handlers and folds that fold the log. */
+import { InvalidArgumentError } from '../../errors.js'
+import type { RecordedEvent } from '../../events/event.js'
+import { say } from '../../messages.js'
+import type { Clock } from '../../platform/clock.js'
+import { Slices } from '../../platform/slices.js'
+import type { Applying } from '../../projection/target.js'
+import type { Projection, Tables } from '../../read-model/define.js'
+import { atKeyPath, mapKeyOf, type MapKey, type RowKey } from '../../read-model/keys.js'
+import { rowSource, type ReadModelStorage, type RowSource } from '../../read-model/storage.js'
+import type { StateRow } from '../../read-model/state.js'
+import { UnitOfWork } from '../../read-model/unit-of-work/unit-of-work.js'
+import type { KnownRows, LaidRows } from './merged.js'
+
+/** An own event, ready to be applied. */
+export interface OwnApplied {
+  readonly event: RecordedEvent
+  /** The name of its commit, if that is pending. */
+  readonly commit: string | undefined
+  /** Why it cannot be read. */
+  readonly error?: unknown
+}
+
+/** How many events are prepared together. */
+const pageSize = 1024
+/** How long the handler of one event may take, ms: what its own run would wait for must not keep a query waiting. */
+const longest = 5_000
+
+/** Own events on rows in memory. What it makes is stored nowhere. */
+export class Laying {
+  readonly #work: UnitOfWork<never>
+  readonly #clock: Clock
+  readonly #source: Recorder
+  /** By the name of the commit: why views do not show an event of it. */
+  readonly unshown = new Map<string, unknown>()
+
+  constructor(definition: Projection, storage: ReadModelStorage, state: StateRow, clock: Clock) {
+    this.#clock = clock
+    this.#source = new Recorder(definition.tables, rowSource(storage, state.shown))
+    this.#work = new UnitOfWork(definition as unknown as Projection<never>, this.#source)
+    this.#work.reset(this.#source, state.position === 0)
+  }
+
+  /** What was changed so far. It changes with the next event. */
+  get rows(): LaidRows {
+    return this.#work.pending as LaidRows
+  }
+
+  /** The stored rows that were read. */
+  get known(): KnownRows {
+    return this.#source.known
+  }
+
+  /** How often rows were read. */
+  get reads(): number {
+    return this.#source.reads
+  }
+
+  /**
+   * Applies events, in slices of time. One that fails is left out, and nothing else.
+   *
+   * @throws what the storage throws
+   */
+  async apply(events: readonly OwnApplied[]): Promise<void> {
+    const slices = new Slices(() => this.#clock.monotonic())
+    for (let from = 0; from < events.length; from += pageSize) {
+      const page = events.slice(from, from + pageSize)
+      await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
+      for (const [at, one] of page.entries()) {
+        const waiting = this.#applyOne(one)
+        if (waiting !== undefined) await waiting
+        if (at % 8 === 7) await slices.turn()
+      }
+    }
+  }
+
+  #applyOne(one: OwnApplied): Promise<void> | undefined {
+    try {
+      if (one.error !== undefined) throw one.error
+      const applying = this.#work.apply(one.event as never)
+      if (applying !== undefined)
+        return this.#applied(applying, one.event.type).catch((error: unknown) => this.#failed(one, error))
+    } catch (error) {
+      this.#failed(one, error)
+    }
+    return undefined
+  }
+
+  async #applied(applying: Applying, type: string): Promise<void> {
+    try {
+      await this.#inTime(applying.done, type)
+    } catch (error) {
+      applying.failed(error)
+    }
+    applying.ended()
+  }
+
+  #inTime(done: Promise<void>, type: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = () =>
+        reject(new InvalidArgumentError(say`The handler of '${type}'`, say`did not settle within ${longest} ms.`))
+      const cancel = this.#clock.schedule(longest, late)
+      done.then(resolve, reject).finally(cancel)
+    })
+  }
+
+  #failed({ commit }: OwnApplied, error: unknown): void {
+    if (this.#work.isStorageFailure(error)) throw error
+    if (commit !== undefined && !this.unshown.has(commit)) this.unshown.set(commit, error)
+  }
+}
+
+/** Rows of the storage, which remembers those that it returned. */
+class Recorder implements RowSource {
+  readonly #tables: Tables
+  readonly #rows: RowSource
+  readonly known = new Map<string, Map<MapKey, unknown>>()
+  reads = 0
+
+  constructor(tables: Tables, rows: RowSource) {
+    this.#tables = tables
+    this.#rows = rows
+  }
+
+  async rows(table: string, keys: readonly RowKey[]): Promise<readonly unknown[]> {
+    this.reads += 1
+    const rows = await this.#rows.rows(table, keys)
+    for (const [at, key] of keys.entries()) this.#of(table).set(mapKeyOf(key), rows[at])
+    return rows
+  }
+
+  async wholeTable(table: string, most: number): Promise<readonly unknown[] | undefined> {
+    this.reads += 1
+    const rows = await this.#rows.wholeTable(table, most)
+    if (rows !== undefined) this.#saw(table, rows)
+    return rows
+  }
+
+  lastKey(table: string): Promise<RowKey | undefined> {
+    this.reads += 1
+    return this.#rows.lastKey(table)
+  }
+
+  async select(...[table, selection]: Parameters<RowSource['select']>): Promise<readonly unknown[]> {
+    this.reads += 1
+    const rows = await this.#rows.select(table, selection)
+    this.#saw(table, rows)
+    return rows
+  }
+
+  #of(table: string): Map<MapKey, unknown> {
+    let known = this.known.get(table)
+    if (known === undefined) this.known.set(table, (known = new Map()))
+    return known
+  }
+
+  #saw(table: string, rows: readonly unknown[]): void {
+    const { key } = this.#tables[table] as Tables[string]
+    for (const row of rows) this.#of(table).set(mapKeyOf(atKeyPath(row, key) as RowKey), row)
+  }
+}

@@ -1,0 +1,410 @@
+/**
+ * The own events of a device, laid over the rows of one read model: for everything in this context that reads it. Nothing
+ * of it is stored.
+ *
+ * A moment is one state of the stored rows together with one state of the outbox. Each has a stamp of its own, so that an
+ * answer never holds parts of two. Rows are always read first, and the copy of the outbox after that.
+ */
+import type { RecordedEvent } from '../../events/event.js'
+import { randomId } from '../../events/identifier.js'
+import { compileFilter, type CompiledFilter } from '../../log/filter.js'
+import type { Clock } from '../../platform/clock.js'
+import { listenerSet } from '../../platform/listeners.js'
+import type { Hint } from '../../platform/signals.js'
+import { Slices } from '../../platform/slices.js'
+import { readBlockedStreams } from '../../read-model/begin.js'
+import type { Changes } from '../../read-model/changes.js'
+import { unknownCommit, type CommittedHint } from '../../read-model/committed-hint.js'
+import { projectionKey, type Projection } from '../../read-model/define.js'
+import { equal } from '../../read-model/equal.js'
+import { isDrawn, seenIn, type Seen } from '../../read-model/stamps.js'
+import { stampOf, type StateRow } from '../../read-model/state.js'
+import type { Answers, TableQuery } from '../../read-model/storage.js'
+import type { Entry } from '../../read-model/unit-of-work/rows.js'
+import type { ShownState } from '../../reading/laid-over.js'
+import type { ModelLookout } from '../../running/shared-storage.js'
+import type { OutboxSource } from '../outbox-copy.js'
+import { Laying } from './laying.js'
+import { askOver, type KnownRows, type LaidRows } from './merged.js'
+import { confirmedEvents, pendingEvents, Versions, type OwnReadingParts } from './own-reading.js'
+import { copyFor, mostConfirmed, planOf, type Plan } from './plan.js'
+import { Told, type StoredRow } from './told.js'
+
+/** What overlays need of their store. */
+export interface OverlayParts extends OwnReadingParts {
+  readonly source: OutboxSource
+}
+
+/** How often rows that move meanwhile are laid over again; then with the next commit. */
+const maxTries = 3
+/** How long an append waits until live queries know of it, ms: what takes longer is noticed later. */
+const noticeTime = 50
+/** As many rows that are not laid over any more are read, so that live queries know where they are. */
+const mostGone = 256
+
+/** What is laid over one state of the rows. */
+interface Laid {
+  readonly state: StateRow
+  readonly seen: Seen
+  /** The state is made of a hint: all in it but the position may be old. */
+  readonly isGuess: boolean
+  /** The ids of the events, in order. */
+  readonly ids: readonly string[]
+  readonly rows: LaidRows
+  readonly known: KnownRows
+  /** What made it, as long as more events can be applied to it. */
+  readonly work: Laying | undefined
+  /** By the name of the commit: why an event of it is left out. */
+  readonly unshown: ReadonlyMap<string, unknown>
+  readonly moment: Seen
+}
+
+/** Of an event what is remembered: its handler may change the rest. */
+type Confirmed = Pick<RecordedEvent, 'id' | 'position' | 'stream'>
+
+interface Known {
+  readonly identity: string
+  readonly events: Map<number, Confirmed | undefined>
+}
+
+const nothing: LaidRows = new Map()
+
+export class RowsOverlay {
+  /** What readers ask and follow. */
+  readonly lookout: ModelLookout
+  readonly #parts: OverlayParts
+  readonly #plain: ModelLookout
+  readonly #definition: Projection
+  readonly #key: string
+  readonly #clock: Clock
+  readonly #filter: CompiledFilter
+  readonly #versions: Versions
+  readonly #listeners = listenerSet<[hint: Hint]>()
+  /** Draws stamps that no other context draws. */
+  readonly #name = randomId()
+  #moments = 0
+  #laid: Laid | undefined
+  #told: Told | undefined
+  /** The moment that live queries know of. */
+  #saidTo: Seen | undefined
+  /** Own events of the log that were read; nothing where they are not handled. */
+  #read: Known = { identity: '', events: new Map() }
+  #turn: Promise<unknown> = Promise.resolve()
+  #stop: (() => void) | undefined
+
+  constructor(parts: OverlayParts, plain: ModelLookout, definition: Projection, clock: Clock) {
+    this.#parts = parts
+    this.#plain = plain
+    this.#definition = definition
+    this.#key = projectionKey(definition)
+    this.#clock = clock
+    this.#filter = compileFilter(definition.filter)
+    this.#versions = new Versions(parts.streamVersion)
+    this.lookout = {
+      storage: plain.storage,
+      recent: plain.recent,
+      state: async () => (await this.#answer([])).state,
+      queries: (asked, slot) => (slot === undefined ? this.#answer(asked) : plain.queries(asked, slot)),
+      watch: (looked) => plain.watch((state) => looked(optionalState(this.#stateOver(state)))),
+      listen: (listener) => this.#listen(listener),
+    }
+  }
+
+  /** Why views do not show an event of a pending commit. */
+  unshown(commit: string): unknown {
+    return this.#laid?.unshown.get(commit)
+  }
+
+  async #stateOver(looked: Promise<StateRow>): Promise<StateRow> {
+    const state = await looked
+    return (await this.#layOver(state)) ? this.#shownState(state) : this.lookout.state()
+  }
+
+  /** Asks until rows, own events and results belong to one moment. */
+  async #answer(asked: readonly TableQuery[]): Promise<Answers> {
+    for (;;) {
+      const { rows, known } = this.#laid ?? { rows: nothing, known: nothing }
+      const asking = askOver(this.#definition.tables, asked, rows, known)
+      const { values, state } = await this.#ask(asking.questions)
+      if (!(await this.#layOver(state))) continue
+      const laid = this.#laid as Laid
+      const merged = asking.finish(values, laid.rows, laid.known)
+      if (merged !== undefined)
+        return { values: merged.values, state: { ...this.#shownState(state), pending: merged.pending } as ShownState }
+    }
+  }
+
+  async #ask(questions: readonly TableQuery[]): Promise<Answers> {
+    if (questions.length > 0) return this.#plain.queries(questions)
+    return { values: [], state: await this.#plain.state() }
+  }
+
+  /** The state as readers get it: with the stamp of the moment. */
+  #shownState(state: StateRow): StateRow {
+    const { stamp, revision } = (this.#laid as Laid).moment
+    return { ...state, stamp: { id: stamp, revision, of: stampOf(state, false) } }
+  }
+
+  /** Lays the own events that there are now over rows in this state. Returns false if the rows moved since. */
+  #layOver(state: StateRow): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const isDone = await this.#lay(state)
+      if (isDone) this.#tell()
+      return isDone
+    })
+  }
+
+  /** One after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work, work)
+    this.#turn = mine.catch(() => {})
+    return mine
+  }
+
+  async #lay(state: StateRow, isGuess = false): Promise<boolean> {
+    const before = this.#laid
+    const seen = seenIn(state)
+    const isOld = before !== undefined && seen.stamp !== before.seen.stamp && seen.revision < before.seen.revision
+    // It was asked for before what is laid over now; or the read model was deleted, and begins again.
+    if (isOld && seenIn(await this.#plain.state()).stamp !== seen.stamp) return false
+    const plan = await this.#planOf(state)
+    if (plan === undefined) return false
+    const confirmed = await this.#confirmedOf(plan)
+    const ids = [...confirmed.map(({ id }) => id), ...plan.pending.map(({ text }) => text.id)]
+    if (ids.length === 0) return this.#made({ state, isGuess, ids, work: undefined })
+    if (isGuess) return false
+    const isSame = before !== undefined && before.seen.stamp === seen.stamp && !before.isGuess
+    const isMore = isSame && before.work !== undefined && before.ids.every((id, at) => id === ids[at])
+    if (isMore && before.ids.length === ids.length) return true
+    const from = isMore ? before.ids.length : 0
+    const positions = confirmed.map(({ position }) => position)
+    const work = await this.#apply(state, plan, positions, from, isMore ? before.work : undefined)
+    return work !== undefined && this.#made({ state, isGuess, ids, work })
+  }
+
+  async #planOf(state: StateRow): Promise<Plan | undefined> {
+    const copy = await copyFor(this.#parts.source, state)
+    const blocked =
+      state.holds === true && copy.outbox.length + copy.own.length > 0
+        ? await readBlockedStreams(this.#plain.storage, state.shown)
+        : undefined
+    try {
+      return planOf(copy, state, this.#filter, blocked)
+    } catch (error) {
+      // The copy is of another identity of the log than these rows, or older: the rows are read again.
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
+  }
+
+  /** The events of the log in a plan that the projection applies. */
+  async #confirmedOf({ confirmed, identity, blocked }: Plan): Promise<readonly Confirmed[]> {
+    if (this.#read.identity !== identity || this.#read.events.size > 2 * mostConfirmed)
+      this.#read = { identity, events: new Map() }
+    const { events } = this.#read
+    const missing = confirmed.filter((position) => !events.has(position))
+    const found = await confirmedEvents(this.#parts, missing, this.#definition.filter)
+    for (const position of missing) events.set(position, found.get(position)?.event)
+    return confirmed.flatMap((position) => {
+      const event = events.get(position)
+      return event === undefined || blocked?.has(event.stream) === true ? [] : [event]
+    })
+  }
+
+  /** Applies the events of a plan from one of them on. Returns nothing if the rows moved meanwhile. */
+  async #apply(
+    state: StateRow,
+    plan: Plan,
+    positions: readonly number[],
+    from: number,
+    work = new Laying(this.#definition, this.#plain.storage, state, this.#clock),
+  ): Promise<Laying | undefined> {
+    const { reads } = work
+    try {
+      await this.#versions.at(plan.cursor)
+      const confirmed = await confirmedEvents(this.#parts, positions.slice(from), this.#definition.filter)
+      const pending = plan.pending.slice(Math.max(0, from - positions.length))
+      await work.apply([...confirmed.values(), ...(await pendingEvents(this.#parts, pending, this.#versions))])
+    } catch (error) {
+      // More cannot be applied to it.
+      this.#spoil()
+      throw error
+    }
+    if (this.#versions.isLacking) return this.#apply(state, plan, positions, 0)
+    const isTorn = work.reads !== reads && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp
+    if (isTorn) this.#spoil()
+    return isTorn ? undefined : work
+  }
+
+  #spoil(): void {
+    // It may have read rows of a later state.
+    if (this.#laid?.work !== undefined) this.#laid = { ...this.#laid, known: nothing, work: undefined }
+  }
+
+  /** Shows what was made. Returns false if the rows moved meanwhile. */
+  async #made({ state, isGuess, ids, work }: Pick<Laid, 'state' | 'isGuess' | 'ids' | 'work'>): Promise<boolean> {
+    const before = this.#laid
+    const known = work?.known ?? nothing
+    const rows: LaidRows =
+      work === undefined ? nothing : new Map([...work.rows].map(([table, changed]) => [table, new Map(changed)]))
+    const isEmpty = rows.size === 0 && (before === undefined || before.rows.size === 0)
+    const changed = isEmpty || this.#told === undefined ? undefined : await this.#changedRows(state, rows, known)
+    if (changed === 'moved') {
+      this.#spoil()
+      return false
+    }
+    for (const [table, each] of changed ?? []) this.#told?.changed(table, each)
+    const seen = seenIn(state)
+    const isSame = before?.seen.stamp === seen.stamp && (isEmpty || changed?.size === 0)
+    const moment = isSame ? (before as Laid).moment : this.#nextMoment()
+    this.#laid = { state, seen, isGuess, ids, rows, known, work, unshown: work?.unshown ?? new Map(), moment }
+    this.#tell()
+    return true
+  }
+
+  /** The rows that readers see otherwise now, because of what is laid over. */
+  async #changedRows(
+    state: StateRow,
+    rows: LaidRows,
+    known: KnownRows,
+  ): Promise<Map<string, readonly StoredRow[] | 'unknown'> | 'moved'> {
+    const before = this.#laid?.rows ?? nothing
+    const slices = new Slices(() => this.#clock.monotonic())
+    const all = new Map<string, readonly StoredRow[] | 'unknown'>()
+    let isRead = false
+    for (const table of new Set([...before.keys(), ...rows.keys()])) {
+      const [was, is] = [before.get(table), rows.get(table)]
+      const changed: StoredRow[] = []
+      let looked = 0
+      for (const [mapKey, entry] of is ?? []) {
+        if (!sameEntry(was?.get(mapKey), entry)) changed.push(entry)
+        if ((looked += 1) % 64 === 0) await slices.turn()
+      }
+      const gone = [...(was ?? [])].filter(([mapKey]) => is?.has(mapKey) !== true)
+      const stored = known.get(table)
+      const unknown = gone.filter(([mapKey]) => stored?.has(mapKey) !== true).map(([, { key }]) => key)
+      if (unknown.length > mostGone) {
+        all.set(table, 'unknown')
+        continue
+      }
+      for (const [mapKey, { key }] of gone)
+        if (stored?.has(mapKey) === true) changed.push({ key, row: stored.get(mapKey) })
+      if (unknown.length > 0) {
+        isRead = true
+        const found = await this.#plain.storage.rows(state.shown, table, unknown)
+        changed.push(...unknown.map((key, at) => ({ key, row: found[at] })))
+      }
+      if (changed.length > 0) all.set(table, changed)
+    }
+    if (isRead && seenIn(await this.#plain.state()).stamp !== seenIn(state).stamp) return 'moved'
+    return all
+  }
+
+  /** Notifies live queries of the moment that is shown, once it is known what changed. */
+  #tell(): void {
+    const laid = this.#laid
+    if (laid === undefined || this.#stop === undefined) return
+    if (this.#told === undefined || this.#saidTo === undefined) {
+      this.#told = new Told(this.#definition.tables, laid.seen)
+      this.#saidTo = laid.moment
+      return
+    }
+    if (laid.moment === this.#saidTo) return
+    const changes = this.#told.all(laid.seen, laid.rows)
+    if (changes !== undefined) this.#say(changes, laid.moment, laid.state.position)
+  }
+
+  #say(changes: Changes, to: Seen, position: number): void {
+    const from = this.#saidTo
+    this.#saidTo = to
+    const isKnown = changes !== 'unknown' && from !== undefined
+    this.#listeners.tell({
+      kind: 'committed',
+      projection: this.#key,
+      position,
+      revision: to.revision,
+      // Unknown changes make a look necessary, and only that decides.
+      from: isKnown ? from.stamp : '',
+      to: isKnown ? to.stamp : '',
+      changes: isKnown ? () => changes : changes,
+    })
+  }
+
+  #nextMoment(): Seen {
+    this.#moments += 1
+    return { stamp: `${this.#name}~${this.#moments}`, revision: this.#moments }
+  }
+
+  #listen(listener: (hint: Hint) => void): () => void {
+    const remove = this.#listeners.add(listener)
+    this.#stop ??= this.#start()
+    return () => {
+      if (!remove() || this.#listeners.size > 0) return
+      this.#stop?.()
+      this.#stop = this.#told = this.#saidTo = undefined
+    }
+  }
+
+  #start(): () => void {
+    const stops = [
+      this.#plain.listen((hint) => {
+        if (hint.kind === 'committed' && hint.projection === this.#key) this.#committed(hint)
+      }),
+      this.#parts.source.subscribe(() => this.#noticed()),
+    ]
+    return () => stops.forEach((stop) => stop())
+  }
+
+  /** The projection moved. */
+  #committed(hint: CommittedHint): void {
+    // Nothing was read yet: the look that this causes begins with what is stored then.
+    if (this.#told === undefined) return this.#listeners.tell(unknownCommit(this.#key, hint.position))
+    if (!this.#told.take(hint)) return this.#tell()
+    const laid = this.#laid as Laid
+    // Queries that read rows which are stored as they are shown run immediately, and others once it is laid over again.
+    if (laid.seen.stamp !== hint.to) this.#say(this.#told.stored(laid.rows), this.#nextMoment(), hint.position)
+    void this.#follow(hint)
+  }
+
+  async #follow({ from, to, revision, position }: CommittedHint): Promise<void> {
+    const inTurn = this.#inTurn(async () => {
+      const laid = this.#laid
+      // The usual case: nothing is laid over, and nothing is to be. The hint says what a look at the state would.
+      if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
+        const { stamp: _, ...rest } = { ...laid.state, position }
+        await this.#lay({ ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }, true)
+      }
+      for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
+        if (await this.#lay(await this.#plain.state())) break
+      this.#tell()
+    })
+    // What cannot be read now is noticed with the next look.
+    await inTurn.catch(() => {})
+  }
+
+  /** The outbox is another one. Resolves once live queries know, or after a short while. */
+  #noticed(): Promise<void> {
+    const noticed = this.#inTurn(async () => {
+      for (let tries = 1; tries <= maxTries && this.#laid !== undefined; tries += 1) {
+        const { state, isGuess } = this.#laid
+        if (await this.#lay(tries > 1 || isGuess ? await this.#plain.state() : state)) break
+      }
+    }).catch(() => {})
+    return new Promise((resolve) => {
+      const cancel = this.#clock.schedule(noticeTime, resolve)
+      void noticed.then(() => {
+        cancel()
+        resolve()
+      })
+    })
+  }
+}
+
+const sameEntry = (before: Entry | undefined, after: Entry): boolean =>
+  before === after || (before !== undefined && equal(before.row, after.row))
+
+/** Listeners may be gone. */
+function optionalState(state: Promise<StateRow>): Promise<StateRow> {
+  state.catch(() => {})
+  return state
+}

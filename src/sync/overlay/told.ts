@@ -1,0 +1,114 @@
+/**
+ * What live queries are notified of: what commits of the projection changed in the stored rows, and what changed in the
+ * rows that are laid over them. Pure.
+ *
+ * The law is that of every follower: a hint counts only if it begins where the one before it ended; anything else means
+ * that any row may be another one, which a look decides.
+ */
+import { checkedChanges, type Changes, type RowChange, type TableChanges } from '../../read-model/changes.js'
+import type { CommittedHint } from '../../read-model/committed-hint.js'
+import type { Tables } from '../../read-model/define.js'
+import { indexKeysOf } from '../../read-model/index-keys.js'
+import { mapKeyOf, type MapKey, type RowKey } from '../../read-model/keys.js'
+import { isDrawn, type Seen } from '../../read-model/stamps.js'
+import type { LaidRows } from './merged.js'
+
+/** As many rows of a table are named at most. */
+const mostRows = 1024
+
+/** A row of the storage; nothing for one that is not there. */
+export interface StoredRow {
+  readonly key: RowKey
+  readonly row: unknown
+}
+
+/** By table and key; `'unknown'`: any row of the table. */
+type Named<V> = Map<string, Map<MapKey, V> | 'unknown'>
+
+export class Told {
+  readonly #tables: Tables
+  /** Up to which stamp of the stored rows it is known what changed. */
+  #known: Seen
+  #stored: Named<RowChange> | 'unknown' = new Map()
+  /** Rows that were laid over and are another one, or are not laid over any more: then as they are stored. */
+  #over: Named<StoredRow> = new Map()
+
+  constructor(tables: Tables, known: Seen) {
+    this.#tables = tables
+    this.#known = known
+  }
+
+  /** Takes in a hint of the projection. Returns whether it says something that is not known. */
+  take({ from, to, revision, changes: posted }: CommittedHint): boolean {
+    const isLate = to === this.#known.stamp || (isDrawn(to) && revision <= this.#known.revision)
+    if (isLate) return false
+    const changes = isDrawn(from) && isDrawn(to) && from === this.#known.stamp ? checkedChanges(posted) : 'unknown'
+    this.#known = { stamp: to, revision }
+    if (changes === 'unknown') this.#stored = 'unknown'
+    else if (this.#stored !== 'unknown')
+      for (const [table, rows] of changes)
+        add(this.#stored, table, rows === 'unknown' ? rows : rows.map((row) => [row.key, row] as const))
+    return true
+  }
+
+  /** These rows of a table are laid over now and were not, or are not any more. */
+  changed(table: string, rows: readonly StoredRow[] | 'unknown'): void {
+    add(this.#over, table, rows === 'unknown' ? rows : rows.map((row) => [row.key, row] as const))
+  }
+
+  /**
+   * What commits changed since it was last asked, up to the hint that was taken in last. What is stored of a row that is
+   * laid over is not seen: if that becomes another one, it is known once it was laid over again.
+   */
+  stored(laid: LaidRows): Changes {
+    const stored = this.#stored
+    this.#stored = new Map()
+    if (stored === 'unknown') return stored
+    const changes = new Map<string, TableChanges>()
+    for (const [table, rows] of stored) changes.set(table, this.#rowsOf(table, rows, undefined, laid.get(table)))
+    return changes
+  }
+
+  /**
+   * Everything since it was last asked, if it is known what changed up to the stored rows that are shown; nothing while a
+   * hint is missing.
+   */
+  all(shown: Seen, laid: LaidRows): Changes | undefined {
+    const [stored, over] = [this.#stored, this.#over]
+    if (stored !== 'unknown' && shown.stamp !== this.#known.stamp) return undefined
+    this.#known = shown
+    this.#stored = new Map()
+    this.#over = new Map()
+    if (stored === 'unknown') return 'unknown'
+    const changes = new Map<string, TableChanges>()
+    for (const table of new Set([...stored.keys(), ...over.keys()]))
+      changes.set(table, this.#rowsOf(table, stored.get(table), over.get(table), laid.get(table)))
+    return changes
+  }
+
+  #rowsOf(
+    table: string,
+    stored: Map<MapKey, RowChange> | 'unknown' = new Map(),
+    over: Map<MapKey, StoredRow> | 'unknown' = new Map(),
+    laid: ReadonlyMap<MapKey, StoredRow> | undefined,
+  ): TableChanges {
+    if (stored === 'unknown' || over === 'unknown') return 'unknown'
+    const definition = this.#tables[table] as Parameters<typeof indexKeysOf>[0]
+    const rows: RowChange[] = []
+    for (const [mapKey, row] of stored) if (laid?.has(mapKey) !== true) rows.push(row)
+    for (const [mapKey, before] of over) {
+      const entry = laid?.get(mapKey)
+      if (entry === undefined && stored.has(mapKey)) continue
+      const { key, row } = entry ?? before
+      rows.push(row === null || row === undefined ? { key } : { key, keys: indexKeysOf(definition, row) })
+    }
+    return rows
+  }
+}
+
+function add<V>(named: Named<V>, table: string, rows: readonly (readonly [RowKey, V])[] | 'unknown'): void {
+  const known = named.get(table) ?? new Map<MapKey, V>()
+  if (known === 'unknown') return
+  if (rows !== 'unknown') for (const [key, row] of rows) known.set(mapKeyOf(key), row)
+  named.set(table, rows === 'unknown' || known.size > mostRows ? 'unknown' : known)
+}
