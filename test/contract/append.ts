@@ -1,5 +1,5 @@
 /** What an append does with clocks, ids, options and code of the app that misbehave. Run against memory, fake-indexeddb and real browsers. */
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, vi } from 'vitest'
 import {
   defineEvents,
   defineProjection,
@@ -12,6 +12,7 @@ import {
   type StandardSchema,
   type TidemarkStore,
 } from 'tidemark'
+import { leavingOut } from '../support/leaving-out.js'
 import { seededRandom } from '../../src/testing/random.js'
 
 type Open = (options?: Partial<EventStoreOptions<any>> & { readonly name?: string }) => Promise<TidemarkStore>
@@ -66,7 +67,8 @@ const idOf = (time: number, n = 1) => {
   return `${stamp.slice(0, 8)}-${stamp.slice(8)}-7000-8000-${n.toString(16).padStart(12, '0')}`
 }
 
-export function appendContract(name: string, open: Open): void {
+export function appendContract(name: string, open: Open, leaveOut: readonly string[] = []): void {
+  const test = leavingOut(leaveOut)
   describe(`appending: ${name}`, () => {
     afterEach(() => void vi.restoreAllMocks())
     const within = async (options: Parameters<Open>[0], work: (store: TidemarkStore) => Promise<void>) => {
