@@ -4,6 +4,7 @@ export { defineCommands, type CommandFunctions, type NamedCommand } from './defi
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {
+  AppendedCommit,
   OwnCommit,
   OwnCommitStatus,
   SyncedAppendResult,
@@ -17,3 +18,16 @@ export type {
 export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
 export { syncOnce, type SyncOnceOptions } from './sync-once.js'
 export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'
+
+// An app that syncs
+export { tidemark } from './synced-tidemark.js'
+export type {
+  AppSync,
+  AppSyncOptions,
+  SyncedApp,
+  SyncedAppAppendResult,
+  SyncedAppMembers,
+  SyncedAppOptions,
+  SyncedCommandResult,
+  SyncedUntilOptions,
+} from './synced-app-types.js'
