@@ -8,6 +8,7 @@ import { extname, join, normalize, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, defineConfig, type Plugin } from 'vite'
 import { readAs } from '../scripts/builds.mjs'
+import { syncServer } from './server/sync-plugin.js'
 import { project } from './src/albers.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -17,8 +18,14 @@ const outDir =
   testPort === undefined
     ? join(here, 'dist')
     : fileURLToPath(new URL(`../test/e2e/.dist/demo-${testPort}`, import.meta.url))
+/** Where the logs of shared boards are kept: they outlive this server, as those of any server do. */
+const boards = testPort === undefined ? join(here, '.boards') : join(outDir, '..', `boards-${testPort}`)
 const alias = [
   { find: /^tidemark$/, replacement: fileURLToPath(new URL('../src/index.ts', import.meta.url)) },
+  {
+    find: /^tidemark\/(server|file|sync)$/,
+    replacement: fileURLToPath(new URL('../src/$1/index.ts', import.meta.url)),
+  },
   // Files that these packages have, but do not export.
   ...['vega-datasets/data/', '@fontsource-variable/source-sans-3/files/'].map((folder) => ({
     find: new RegExp(`^${folder}`),
@@ -112,12 +119,7 @@ function serviceWorker(): Plugin {
     name: 'flight-desk-service-worker',
     apply: 'build',
     async writeBundle(_options, bundle) {
-      const files = [
-        '/',
-        ...Object.keys(bundle)
-          .filter((file) => file !== 'index.html')
-          .map((file) => `/${file}`),
-      ]
+      const files = Object.keys(bundle).map((file) => (file === 'index.html' ? '/' : `/${file}`))
       const hash = createHash('sha256')
       for (const file of Object.values(bundle)) hash.update(file.type === 'chunk' ? file.code : file.source)
       const shell = { revision: hash.digest('hex').slice(0, 12), files }
@@ -185,8 +187,23 @@ function serveBuilt(): Plugin {
 export default defineConfig({
   root: here,
   resolve: { alias },
-  plugins: [readAs('development'), usStates(), preloadFont(), serviceWorker(), serveBuilt()],
-  build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1024 },
+  plugins: [
+    readAs('development'),
+    usStates(),
+    preloadFont(),
+    serviceWorker(),
+    // Before what serves the files, since it has addresses of its own.
+    syncServer(boards, alias),
+    serveBuilt(),
+  ],
+  build: {
+    outDir,
+    emptyOutDir: true,
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 1024,
+    rollupOptions: { input: ['index.html', 'shared.html'].map((page) => join(here, page)) },
+  },
   server: { port: 5173, strictPort: true, watch: null, hmr: false, ws: false },
   preview: {
     host: testPort === undefined ? 'localhost' : '127.0.0.1',

@@ -52,10 +52,13 @@ worker.addEventListener('fetch', (event) => {
   const { request } = event
   const url = new URL(request.url)
   if (request.method !== 'GET' || url.origin !== worker.location.origin) return
+  // The sync server's: never kept.
+  if (/^\/boards(\/|$)/.test(url.pathname)) return
   event.respondWith(
     (async () => {
       const cache = await caches.open(cacheName)
-      return (await cache.match(request.mode === 'navigate' ? '/' : url.pathname)) ?? fetch(request)
+      const kept = (path: string) => cache.match(path)
+      return (await kept(url.pathname)) ?? (request.mode === 'navigate' ? await kept('/') : undefined) ?? fetch(request)
     })(),
   )
 })

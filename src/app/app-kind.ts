@@ -13,9 +13,17 @@ export interface AppPorts<E extends EventShape> {
   readonly opened: { readonly store: TidemarkStore<E> } | undefined
   readonly of: object
   readonly failure: unknown
+  readonly phase: 'idle' | 'opening' | 'failed' | 'closed' | 'open'
   use(): Promise<{ readonly store: TidemarkStore<E> }>
   follow(listener: () => void): () => void
   readonly failed: (error: unknown) => void
+}
+
+/** The members of every app that an entry may put something around. */
+export interface AppBase {
+  append(...given: readonly unknown[]): Promise<object>
+  execute(command: never, options?: object): Promise<object>
+  catchUp(options?: CatchUpOptions): Promise<void>
 }
 
 /** What is added, and how the stores of such an app are opened. */
@@ -27,15 +35,12 @@ export interface AppKind<E extends EventShape> {
    * is opened. `open` is the option of the app.
    */
   opener(open: OpenStore<E> | undefined): () => OpenStore<E>
-  /** Properties of the app in addition. */
-  members?(core: AppPorts<E>): object
-  /** Called with each store that is opened. Returns how to end that, which is awaited before the store is closed. */
-  attach?(store: TidemarkStore<E>): () => unknown
-  /** Called before the models are run up to the head. */
-  beforeCatchUp?(store: TidemarkStore<E>, options: CatchUpOptions): Promise<unknown>
+  /** Properties of the app in addition to those of every app, or in the place of some of those. */
+  members?(core: AppPorts<E>, base: AppBase): object
   /**
-   * How to wait after a write, for what no other kind has; nothing for any other word. It may take its own options out of
-   * those of the write.
+   * Called with each store that is opened. Returns how to end that, which is awaited before the store is closed.
+   *
+   * @param runs this context runs the models
    */
-  waits?(until: string, options: object): (<R extends object>(result: R) => Promise<R>) | undefined
+  attach?(store: TidemarkStore<E>, runs: boolean): () => unknown
 }

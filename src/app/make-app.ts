@@ -42,7 +42,8 @@ export function makeApp<E extends EventShape>(options: AppOptions<E>, kind: AppK
   const { onError = (error: unknown) => console.error(error) } = options
   const core = new AppCore<E>(config, (error) => tell(() => onError(error)))
   const models: Record<string, AppModel> = {}
-  const own = { ...membersOf(core, models), ...kind.members?.(core) }
+  const base = membersOf(core, models)
+  const own = { ...base, ...kind.members?.(core, base) }
   for (const [name, definition] of Object.entries(config.models)) {
     assertModelName(name, own)
     models[name] = appModel(core, name, definition)
@@ -124,9 +125,7 @@ function membersOf<E extends EventShape>(core: AppCore<E>, models: Readonly<Reco
       onlyKnown(options, ['budget', 'signal'])
       // As each run refuses it, but before the store is opened.
       settle(options, 'batch', false)
-      const opened = await core.use()
-      await core.config.kind.beforeCatchUp?.(opened.store, options)
-      await catchUp(opened, core.config, options)
+      await catchUp(await core.use(), core.config, options)
     },
     head: async () => (await core.use()).store.head(),
     read: iterates('read'),
@@ -161,20 +160,17 @@ async function write<E extends EventShape, O extends UntilOptions, R extends obj
   typesOf: (result: R) => ReadonlySet<string>,
 ): Promise<R & { readonly visible?: boolean }> {
   const { until = 'stored', timeout = 5_000, ...options } = given ?? ({} as O)
-  const { kind, clock } = core.config
-  const wait = kind.waits?.(until, options)
-  if (until !== 'stored' && until !== 'visible' && wait === undefined)
+  if (until !== 'stored' && until !== 'visible')
     throw new InvalidArgumentError('until', say`must be 'stored' or 'visible'.`)
   if (!(typeof timeout === 'number' && timeout >= 0))
     throw new InvalidArgumentError('timeout', say`must be a number of ms of at least 0.`)
   // Immediately, where that is possible: what is given is read before this returns.
   const opened = core.opened ?? (await core.use())
   const result = await act(opened.store, options)
-  if (wait !== undefined) return wait(result)
   const { position } = result as { readonly position?: number }
   // A command that was refused has no position.
   if (until === 'stored' || position === undefined) return result
-  return { ...result, visible: await becomesVisible(opened, typesOf(result), position, timeout, clock) }
+  return { ...result, visible: await becomesVisible(opened, typesOf(result), position, timeout, core.config.clock) }
 }
 
 const none: ReadonlySet<string> = new Set()

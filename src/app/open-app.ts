@@ -69,7 +69,7 @@ export function startApp<E extends EventShape>(
   const runs = mayRun()
   const ends: (() => unknown)[] = []
   const lasts: (() => void)[] = []
-  if (kind.attach !== undefined) ends.push(kind.attach(store))
+  if (kind.attach !== undefined) ends.push(kind.attach(store, runs))
   const openModel = (name: string, model: Projection): OpenModel => {
     const definition = model as unknown as Projection<E>
     const check =

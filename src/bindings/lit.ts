@@ -1,5 +1,6 @@
-/** Live queries for elements of Lit 2 and newer, and for other hosts of reactive controllers. */
-import { show, type Live, type QuerySource } from './shown.js'
+/** Live queries and statuses for elements of Lit 2 and newer, and for other hosts of reactive controllers. */
+import type { StatusStore } from '../running/status.js'
+import { show, statusOf, type Live, type QuerySource, type StatusSource } from './shown.js'
 
 /** What a controller needs of an element: a LitElement has it. */
 export interface LiveHost {
@@ -84,4 +85,58 @@ export class LiveController<V> {
   }
 }
 
-export type { Live, QuerySource } from './shown.js'
+/**
+ * Follows a status, as long as its element is on the page, and renders the element whenever it changes.
+ *
+ * @example
+ * class SyncElement extends LitElement {
+ *   #sync = new StatusController(this, shop.sync)
+ *   render() {
+ *     return html`<p>${this.#sync.value.pending} not sent</p>`
+ *   }
+ * }
+ */
+export class StatusController<S> {
+  readonly #host: LiveHost
+  readonly #status: StatusStore<S>
+  #rendered: S | undefined
+  #stop: (() => void) | undefined
+
+  /**
+   * @param host the element
+   * @param from what has a `status` (an app, a model, `app.sync`), or the status itself
+   */
+  constructor(host: LiveHost, from: StatusSource<S>) {
+    this.#host = host
+    this.#status = statusOf(from)
+    host.addController(this)
+  }
+
+  /** What the status says now. */
+  get value(): S {
+    return this.#status.getSnapshot()
+  }
+
+  /** Called by the element. */
+  hostConnected(): void {
+    this.#stop ??= this.#status.subscribe(() => this.#changed())
+    this.#changed()
+  }
+
+  /** Called by the element. */
+  hostUpdate(): void {
+    this.#rendered = this.value
+  }
+
+  /** Called by the element. */
+  hostDisconnected(): void {
+    this.#stop?.()
+    this.#stop = undefined
+  }
+
+  #changed(): void {
+    if (this.value !== this.#rendered) this.#host.requestUpdate()
+  }
+}
+
+export type { Live, QuerySource, StatusSource } from './shown.js'

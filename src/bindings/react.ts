@@ -3,7 +3,8 @@
 import { useState, useSyncExternalStore } from 'react'
 import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
-import { assertLive, show, statusOf, type Live, type QuerySource, type StatusSource } from './shown.js'
+import type { SyncStatus } from '../sync/sync-status.js'
+import { assertLive, show, statusOf, type Live, type QuerySource, type StatusSource, type SyncSource } from './shown.js'
 
 /**
  * What a live query shows, and a new render whenever that changes. Without a query (`null`, `undefined` or `false`) the
@@ -126,4 +127,12 @@ export function useStatus<S>(from: StatusSource<S>): S {
   return useSyncExternalStore(status.subscribe, status.getSnapshot, status.getServerSnapshot)
 }
 
-export type { Live, QuerySource, StatusSource } from './shown.js'
+/**
+ * How an app syncs: what it does, what the server has not confirmed, and what it refused.
+ *
+ * @example
+ * const { status, pending, refused } = useSyncStatus(shop)
+ */
+export const useSyncStatus = (app: SyncSource): SyncStatus => useStatus(app.sync)
+
+export type { Live, QuerySource, StatusSource, SyncSource } from './shown.js'

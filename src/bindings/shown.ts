@@ -3,6 +3,7 @@ import { say } from '../messages.js'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
 import type { StatusStore } from '../running/status.js'
+import type { SyncStatus } from '../sync/sync-status.js'
 
 /**
  * What a binding shows: the snapshot of a live query, or `'off'` if it was given none (`null`, `undefined` or `false`).
@@ -15,7 +16,13 @@ import type { StatusStore } from '../running/status.js'
  */
 export type Live<V> =
   | LiveSnapshot<V>
-  | { readonly status: 'off'; readonly data: undefined; readonly error: undefined; readonly stale: false }
+  | {
+      readonly status: 'off'
+      readonly data: undefined
+      readonly error: undefined
+      readonly stale: false
+      readonly pending?: undefined
+    }
 
 /** A query, or none: `id && shop.baskets.lines.liveRow(id)`. */
 export type QuerySource<V> = LiveQuery<V> | null | undefined | false | '' | 0
@@ -25,6 +32,11 @@ export type StatusSource<S> = StatusStore<S> | { readonly status: StatusStore<S>
 
 /** Its status. */
 export const statusOf = <S>(from: StatusSource<S>): StatusStore<S> => ('status' in from ? from.status : from)
+
+/** An app that syncs: what the `tidemark()` of `tidemark/sync` returns. */
+export interface SyncSource {
+  readonly sync: { readonly status: StatusStore<SyncStatus> }
+}
 
 /** A query as a binding follows it, or none. */
 export interface Shown<V> {

@@ -2,7 +2,8 @@
 import { computed, signal, type ReadonlySignal } from '@preact/signals-core'
 import type { LiveQuery } from '../reading/live-query.js'
 import type { LiveSnapshot } from '../reading/live-snapshot.js'
-import { show, type Live, type QuerySource, type Shown } from './shown.js'
+import type { StatusStore } from '../running/status.js'
+import { show, statusOf, type Live, type QuerySource, type StatusSource } from './shown.js'
 
 /**
  * A live query as a signal. The query runs while an effect or a component reads the signal, and rests otherwise: it is
@@ -31,7 +32,7 @@ export function toSignal<V>(live: LiveQuery<V> | (() => QuerySource<V>)): Readon
   })
 }
 
-function follow<V>(shown: Shown<V>): ReadonlySignal<Live<V>> {
+function follow<S>(shown: StatusStore<S>): ReadonlySignal<S> {
   let stop = () => {}
   const read = () => {
     followed.value = shown.getSnapshot()
@@ -50,4 +51,14 @@ function follow<V>(shown: Shown<V>): ReadonlySignal<Live<V>> {
   return followed
 }
 
-export type { Live, QuerySource } from './shown.js'
+/**
+ * A status as a signal, which is followed while an effect or a component reads it.
+ *
+ * @param from what has a `status` (an app, a model, `app.sync`), or the status itself
+ *
+ * @example
+ * const sync = toStatusSignal(shop.sync) // sync.value.pending
+ */
+export const toStatusSignal = <S>(from: StatusSource<S>): ReadonlySignal<S> => follow(statusOf(from))
+
+export type { Live, QuerySource, StatusSource } from './shown.js'

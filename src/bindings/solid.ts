@@ -12,7 +12,8 @@ import {
 import { createStore, reconcile } from 'solid-js/store'
 import { isServer } from 'solid-js/web'
 import type { StatusStore } from '../running/status.js'
-import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
+import type { SyncStatus } from '../sync/sync-status.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource, type SyncSource } from './shown.js'
 
 /** How the rows of an answer are told apart. */
 export interface LiveQueryOptions {
@@ -108,4 +109,12 @@ function isPlain(value: unknown): value is object {
   return prototype === null || prototype === Object.prototype
 }
 
-export type { Live, QuerySource, StatusSource } from './shown.js'
+/**
+ * How an app syncs: what it does, what the server has not confirmed, and what it refused.
+ *
+ * @example
+ * const sync = createSyncStatus(shop) // sync().pending
+ */
+export const createSyncStatus = (app: SyncSource): Accessor<SyncStatus> => createStatus(app.sync)
+
+export type { Live, QuerySource, StatusSource, SyncSource } from './shown.js'

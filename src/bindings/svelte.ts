@@ -2,7 +2,8 @@
 import { createSubscriber } from 'svelte/reactivity'
 import type { Readable } from 'svelte/store'
 import type { StatusStore } from '../running/status.js'
-import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
+import type { SyncStatus } from '../sync/sync-status.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource, type SyncSource } from './shown.js'
 
 /** A live query as reactive properties: an effect or a template that reads one of them follows the query. */
 export interface LiveState<V> {
@@ -14,6 +15,8 @@ export interface LiveState<V> {
   readonly error: unknown
   /** Whether `current` may be out of date, or is the answer of the former query. */
   readonly stale: boolean
+  /** Whether `current` holds what this device did and the server has not confirmed. Only of an app that syncs. */
+  readonly pending: boolean
 }
 
 /**
@@ -48,11 +51,14 @@ export function live<V>(query: QuerySource<V> | (() => QuerySource<V>)): LiveSta
     get stale() {
       return snapshot().stale
     },
+    get pending() {
+      return snapshot().pending === true
+    },
   }
 }
 
 /**
- * A live query as a store, whose value is its snapshot: `{ status, data, error, stale }`.
+ * A live query as a store, whose value is its snapshot: `{ status, data, error, stale, pending }`.
  *
  * @example
  * const lines = store(shop.baskets.lines.live())
@@ -120,4 +126,12 @@ function onServer(): boolean {
   return typeof document === 'undefined'
 }
 
-export type { Live, QuerySource, StatusSource } from './shown.js'
+/**
+ * How an app syncs: what it does, what the server has not confirmed, and what it refused.
+ *
+ * @example
+ * const sync = syncStatus(shop) // {sync.current.pending}
+ */
+export const syncStatus = (app: SyncSource): { readonly current: SyncStatus } => status(app.sync)
+
+export type { Live, QuerySource, StatusSource, SyncSource } from './shown.js'

@@ -14,7 +14,8 @@ import {
   type MaybeRefOrGetter,
 } from 'vue'
 import type { StatusStore } from '../running/status.js'
-import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource } from './shown.js'
+import type { SyncStatus } from '../sync/sync-status.js'
+import { show, statusOf, type Live, type QuerySource, type Shown, type StatusSource, type SyncSource } from './shown.js'
 
 /** A live query as refs. They are shallow: rows stay the objects that the query returned. */
 export interface LiveRefs<V> {
@@ -26,6 +27,8 @@ export interface LiveRefs<V> {
   readonly error: ComputedRef<unknown>
   /** Whether `data` may be out of date, or is the answer of the former query. */
   readonly stale: ComputedRef<boolean>
+  /** Whether `data` holds what this device did and the server has not confirmed. Only of an app that syncs. */
+  readonly pending: ComputedRef<boolean>
 }
 
 /**
@@ -49,6 +52,7 @@ export function useLiveQuery<V>(query: MaybeRefOrGetter<QuerySource<V>>): LiveRe
     status: computed(() => snapshot.value.status),
     error: computed(() => snapshot.value.error),
     stale: computed(() => snapshot.value.stale),
+    pending: computed(() => snapshot.value.pending === true),
   }
   const answered = async () => {
     const { source } = current.value
@@ -109,4 +113,12 @@ function follow<S>(current: ComputedRef<StatusStore<S>>): { snapshot: ComputedRe
   return { snapshot, quiet: () => quiet }
 }
 
-export type { Live, QuerySource, StatusSource } from './shown.js'
+/**
+ * How an app syncs: what it does, what the server has not confirmed, and what it refused.
+ *
+ * @example
+ * const sync = useSyncStatus(shop) // sync.value.pending
+ */
+export const useSyncStatus = (app: SyncSource): ComputedRef<SyncStatus> => useStatus(app.sync)
+
+export type { Live, QuerySource, StatusSource, SyncSource } from './shown.js'

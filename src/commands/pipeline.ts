@@ -91,8 +91,9 @@ export function* commandPipeline<E extends EventShape, S, D extends Decision<E>>
     for (const event of decision) batch.add(event)
     const reply = yield { kind: 'append', writes: batch.writes(), last }
     if (reply.kind === 'appended') {
-      const { position, versions } = reply.result
-      return { type: 'accepted', position, versions, attempts, events: decision }
+      // `commit`: of a store that syncs.
+      const { position, versions, commit } = reply.result as AppendResult & { readonly commit?: object }
+      return { type: 'accepted', position, versions, attempts, events: decision, ...(commit && { commit }) }
     }
     if (reply.kind !== 'conflict') throw unexpected(reply)
     const streams = [...versions.keys()]

@@ -18,7 +18,13 @@ import { frozen, share } from './share.js'
  * if (status === 'ready') show(data, { faded: stale })
  */
 export type LiveSnapshot<V> =
-  | { readonly status: 'loading'; readonly data: undefined; readonly error: undefined; readonly stale: false }
+  | {
+      readonly status: 'loading'
+      readonly data: undefined
+      readonly error: undefined
+      readonly stale: false
+      readonly pending?: undefined
+    }
   | {
       readonly status: 'ready'
       readonly data: V
@@ -32,7 +38,13 @@ export type LiveSnapshot<V> =
        */
       readonly pending?: true | undefined
     }
-  | { readonly status: 'error'; readonly data: V | undefined; readonly error: unknown; readonly stale: boolean }
+  | {
+      readonly status: 'error'
+      readonly data: V | undefined
+      readonly error: unknown
+      readonly stale: boolean
+      readonly pending?: undefined
+    }
 
 /** What a run of a query came to. */
 export interface LiveAnswer<V> {

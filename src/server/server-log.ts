@@ -1,5 +1,4 @@
 /** One log as a server offers it: what becomes of pushed commits, and pages of the log. */
-import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { InvalidArgumentError, describe } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
@@ -98,18 +97,14 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
         accept === undefined
           ? []
           : asked.commits.filter(
-              (commit) =>
-                commit.flaw === undefined && !replies.has(commit) && settled(commit, state.known) === undefined,
+              (commit) => commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
             )
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
-    if (!isUnasked(outcome)) return outcome
+    if ('head' in outcome) return outcome
     for (const commit of outcome) replies.set(commit, refusalOf(await accept?.(commit.given)))
   }
 }
-
-const isUnasked = (outcome: PushAnswer | readonly CheckedCommit[]): outcome is readonly CheckedCommit[] =>
-  Array.isArray(outcome)
 
 async function settle(
   state: PushState,
@@ -126,7 +121,7 @@ async function settle(
 /** @throws InvalidArgumentError for anything else than a refusal or nothing, such as `false`, whatever that means */
 function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
-  const { code, message } = isObject(reply) ? (reply as Partial<Refusal>) : {}
+  const { code, message } = Object(reply) as Partial<Refusal>
   if (typeof code !== 'string' || typeof message !== 'string')
     throw new InvalidArgumentError('accept', say`must return nothing or { code, message }, not ${describe(reply)}.`)
   return { code, message }
@@ -137,8 +132,6 @@ async function pull(
   page: PullRequest,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<AsyncIterable<string>> {
-  onlyKnown(options, ['signal'])
-  assertSignal(options.signal)
   const { after, chain, limit = longestPage } = page
   if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
   if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)

@@ -3,7 +3,6 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
-import { isObject } from '../platform/objects.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { Refusal } from './check-push.js'
@@ -119,7 +118,7 @@ async function respond<C>(
   }
   checkVersion(request)
   const opened = await options.open(request)
-  if (isResponse(opened)) return withHeaders(opened, seen)
+  if (!('log' in opened)) return withHeaders(opened, seen)
   const { log, author = '', claims } = opened
   const info = await log.info()
   seen[headers.log] = logHeader(info.log, info.epoch)
@@ -154,9 +153,7 @@ async function pull(
 ): Promise<Response> {
   const number = (name: string) => {
     const text = url.searchParams.get(name)
-    if (text !== null && !/^\d{1,16}$/.test(text))
-      throw new RequestRefusedError(400, 'bad-request', say`'${name}' must be a whole number.`)
-    return text === null ? undefined : Number(text)
+    return text === null ? undefined : /^\d+$/.test(text) ? Number(text) : NaN
   }
   const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
   const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
@@ -167,15 +164,15 @@ async function pull(
       ...seen,
       'Content-Type': linesType,
       ...noStore,
-      ...(gzip && { 'Content-Encoding': 'gzip', Vary: [seen['Vary'], 'Accept-Encoding'].filter(Boolean).join(', ') }),
+      ...(gzip && { 'Content-Encoding': 'gzip' }),
     },
     // In workerd: the body is compressed already. Other runtimes do not know it.
-    ...({ encodeBody: gzip ? 'manual' : 'automatic' } as object),
+    ...((gzip && { encodeBody: 'manual' }) as object),
   })
 }
 
 const takesGzip = (request: Request) =>
-  /(^|,)\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*(,|$))|,|$)/i.test(request.headers.get('Accept-Encoding') ?? '')
+  /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(request.headers.get('Accept-Encoding') ?? '')
 
 /** A missing header is no form's and no link's doing: only a script that was allowed to can set it. */
 function checkVersion(request: Request): void {
@@ -207,10 +204,6 @@ const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 20
 
 const problem = (error: RequestRefusedError, seen: Readonly<Record<string, string>>) =>
   json(error.problem, seen, error.status)
-
-/** Not by `instanceof`: it may be of another realm, or of a polyfill. */
-const isResponse = (value: unknown): value is Response =>
-  isObject(value) && typeof (value as Response).status === 'number' && isObject((value as Response).headers)
 
 /** The response of the app, with the headers that every response has. */
 function withHeaders(response: Response, seen: Readonly<Record<string, string>>): Response {

@@ -4,6 +4,7 @@ export { defineCommands, type CommandFunctions, type NamedCommand } from './defi
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {
+  AppendedCommit,
   OwnCommit,
   OwnCommitStatus,
   SyncedAppendResult,
@@ -13,7 +14,29 @@ export type {
   SyncedStreamOptions,
 } from './synced-store.js'
 
+// Its views
+export {
+  openReadModel,
+  type ConfirmedRows,
+  type PendingRows,
+  type SyncedReadModel,
+  type SyncedTables,
+} from './synced-read-model.js'
+
 // Syncing it
 export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
 export { syncOnce, type SyncOnceOptions } from './sync-once.js'
 export type { SyncPhase, SyncReason, SyncStatus } from './sync-status.js'
+
+// An app that syncs
+export { tidemark } from './synced-tidemark.js'
+export type {
+  AppSync,
+  AppSyncOptions,
+  SyncedApp,
+  SyncedAppAppendResult,
+  SyncedAppMembers,
+  SyncedAppOptions,
+  SyncedCommandResult,
+  SyncedUntilOptions,
+} from './synced-app-types.js'

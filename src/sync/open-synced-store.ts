@@ -191,6 +191,7 @@ function open(
           stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: outbox.filter(({ n }) => n < row.n) }),
         }),
       onAppend: (listener) => keeper.onAppend(listener),
+      onChange: (listener) => keeper.subscribe(listener),
       closed: end.signal,
     },
   }

@@ -84,7 +84,7 @@ export class OutboxLog implements Log {
       if (verdict?.kind === 'row') {
         const { row, result } = verdict
         if ((await keeper.append(row, snapshot.state, options.durability ?? durability)) === 'stored')
-          return { ...result, commit: await own.of(row) } as AppendResult
+          return { ...result, commit: own.of(row) } as AppendResult
       } else if (verdict !== undefined && isFresh) return this.#known(verdict, prepared)
       snapshot = await keeper.fresh()
       isFresh = true
@@ -96,7 +96,7 @@ export class OutboxLog implements Log {
     const { result } = verdict
     const commit =
       verdict.kind === 'known'
-        ? await own.of(verdict.row)
+        ? own.of(verdict.row)
         : result.duplicate
           ? await own.find((events[0] as EventText).id)
           : undefined

@@ -14,7 +14,7 @@ import { abortable } from '../platform/promises.js'
 import type { OutboxKeeper } from './outbox-keeper.js'
 import { discarded, retried } from './rules/retried.js'
 import type { OutboxRow, SyncRule, SyncSnapshot } from './sync-state.js'
-import type { OwnCommit, OwnCommitStatus } from './synced-store.js'
+import type { AppendedCommit, OwnCommit, OwnCommitStatus } from './synced-store.js'
 import { storedOf } from './stored-of.js'
 
 export interface OwnCommitsOptions {
@@ -46,13 +46,13 @@ export class OwnCommits {
   }
 
   /** A commit of the outbox. */
-  of(row: OutboxRow): Promise<OwnCommit> {
-    return this.#commit(knownRow(row))
+  of(row: OutboxRow): AppendedCommit {
+    return Object.freeze(this.#handle(knownRow(row)))
   }
 
   async outbox(): Promise<readonly OwnCommit[]> {
     const { outbox } = await this.#options.keeper.fresh()
-    return Promise.all(outbox.map((row) => this.of(row)))
+    return Promise.all(outbox.map((row) => this.#commit(knownRow(row))))
   }
 
   async find(id: string): Promise<OwnCommit | undefined> {
@@ -111,13 +111,21 @@ export class OwnCommits {
     }
   }
 
+  /** Not part of what an append returns: a codec may take long, or never end. */
   async #commit(known: Known): Promise<OwnCommit> {
-    const { name, row, status, position } = known
     const { events, problem } = await this.#decoded(known.events)
-    const unshown = problem ?? this.#options.unshown(name)
     return Object.freeze<OwnCommit>({
-      id: name,
+      ...this.#handle(known),
       events,
+      ...(problem !== undefined && { unshown: problem }),
+    })
+  }
+
+  #handle(known: Known): AppendedCommit {
+    const { name, row, status, position } = known
+    const unshown = this.#options.unshown(name)
+    return {
+      id: name,
       status,
       ...(row?.behind !== undefined && { behind: row.behind }),
       ...(unshown !== undefined && { unshown }),
@@ -128,7 +136,7 @@ export class OwnCommits {
       discard: async () => {
         await this.#change(name, (snapshot, n) => discarded(snapshot, n))
       },
-    })
+    }
   }
 
   /** As the app gave them; as they are stored, where they cannot be read. */

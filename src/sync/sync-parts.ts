@@ -33,6 +33,8 @@ export interface SyncParts {
   decide(row: OutboxRow, from: SyncSnapshot): Promise<DecisionReply>
   /** Calls back when a commit was appended, in this context or in another. Returns how to stop that. A hint. */
   onAppend(listener: () => void): () => void
+  /** Calls back when the outbox changed, in this context or in another. Returns how to stop that. */
+  onChange(listener: () => void): () => void
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
   /** Throws ClosedError once the store was closed. */

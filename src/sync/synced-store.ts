@@ -34,12 +34,10 @@ export interface SyncedStoreOptions<E extends EventShape = EventShape> extends E
  */
 export type OwnCommitStatus = 'pending' | 'accepted' | 'confirmed' | 'refused' | 'discarded'
 
-/** What one append of this device stored, as it was at one moment. */
-export interface OwnCommit {
+/** What one append of this device stored, as an append returns it. */
+export interface AppendedCommit {
   /** The id of its first event as first appended: stays when it is decided again. */
   readonly id: string
-  /** As they are now: a commit that was decided again has others. */
-  readonly events: readonly (NewEvent<EventShape> & { readonly id: string; readonly stream: string })[]
   readonly status: OwnCommitStatus
   /** The id of an event that it was decided on, and that the server does not have. */
   readonly behind?: string
@@ -63,10 +61,16 @@ export interface OwnCommit {
   discard(): Promise<void>
 }
 
+/** The same, with its events. All of it is as it was at one moment. */
+export interface OwnCommit extends AppendedCommit {
+  /** As they are now: a commit that was decided again has others. */
+  readonly events: readonly (NewEvent<EventShape> & { readonly id: string; readonly stream: string })[]
+}
+
 /** Where the events of an append are. */
 export interface SyncedAppendResult extends AppendResult {
   /** Follows it to the server. Absent for an append without events, and for one of another device. */
-  readonly commit?: OwnCommit
+  readonly commit?: AppendedCommit
 }
 
 /** An event of a stream. */

@@ -12,6 +12,8 @@ export interface Client {
   hydrateAt(target: HTMLElement, props: object): Page
   /** A component that shows a status as text. Returns how to take it away. */
   statusAt(target: HTMLElement, of: StatusStore<string> | { status: StatusStore<string> }): () => unknown
+  /** A component that shows how an app syncs: how many commits are pending. */
+  syncAt(target: HTMLElement, app: { sync: { status: StatusStore<{ pending: number }> } }): () => unknown
   flush(): void | Promise<void>
 }
 
@@ -107,7 +109,7 @@ export function statusContract({ client, driver }: CompiledApp<Client, Server>):
     test.for(['itself', 'of what has it'] as const)(
       '%s is shown, and followed until the component goes',
       async (which) => {
-        const status = fakeStatus()
+        const status = fakeStatus('idle')
         const at = container()
         const unmount = client.statusAt(at, which === 'itself' ? status : { status })
         await driver.flush()
@@ -121,5 +123,20 @@ export function statusContract({ client, driver }: CompiledApp<Client, Server>):
         at.remove()
       },
     )
+
+    test('of an app that syncs is shown, and followed until the component goes', async () => {
+      const status = fakeStatus({ pending: 0 })
+      const at = container()
+      const unmount = client.syncAt(at, { sync: { status } })
+      await driver.flush()
+      expect([at.textContent?.trim(), status.listeners.size]).toEqual(['0', 1])
+      status.set({ pending: 2 })
+      await driver.flush()
+      expect(at.textContent?.trim()).toBe('2')
+      await unmount()
+      await driver.flush()
+      expect(status.listeners.size).toBe(0)
+      at.remove()
+    })
   })
 }

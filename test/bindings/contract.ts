@@ -23,6 +23,7 @@ export interface Seen<V> {
   readonly data: V | undefined
   readonly error: unknown
   readonly stale: boolean
+  readonly pending?: boolean | undefined
 }
 
 export type Source<V> = LiveQuery<V> | null | undefined | false
@@ -61,8 +62,8 @@ export interface BindingDriver {
 }
 
 /** What a component of a driver shows as text: the status and the data as JSON. */
-export const textOf = ({ status, data, stale }: Omit<Seen<unknown>, 'error'>): string =>
-  `${status}${stale ? ', stale' : ''}${data === undefined ? '' : `: ${JSON.stringify(data)}`}`
+export const textOf = ({ status, data, stale, pending }: Omit<Seen<unknown>, 'error'>): string =>
+  `${status}${stale ? ', stale' : ''}${pending ? ', pending' : ''}${data === undefined ? '' : `: ${JSON.stringify(data)}`}`
 
 const last = <V>({ seen }: Mounted<V>): Seen<V> | undefined => seen.at(-1)
 const summary = <V>({ seen }: Mounted<V>) => seen.map(({ status, data, stale }) => textOf({ status, data, stale }))
@@ -148,6 +149,15 @@ export function bindingContract(driver: BindingDriver): void {
       await after(() => query.answer(2))
       expect(summary(component)).toEqual(['loading', 'ready: 1', 'ready: 2'])
       expect(component.text()).toBe('ready: 2')
+    })
+
+    test('what a server has not confirmed is marked, until it has', async () => {
+      const query = fakeQuery<number>()
+      const component = await mounted(query)
+      await after(() => query.answer(1, true))
+      expect(component.text()).toBe('ready, pending: 1')
+      await after(() => query.answer(1))
+      expect(component.text()).toBe('ready: 1')
     })
 
     test('an answer that was there before is shown in the first render', async () => {

@@ -6,7 +6,8 @@ export interface FakeQuery<V> extends LiveQuery<V> {
   readonly subscribers: number
   /** How often the first of them came. */
   readonly starts: number
-  answer(data: V): void
+  /** `pending`: it holds what a server has not confirmed. */
+  answer(data: V, pending?: true): void
   fail(error: unknown): void
   /** Back to `'loading'`, as all queries of an app that is opened again. */
   forget(): void
@@ -58,9 +59,9 @@ export function fakeQuery<V>(): FakeQuery<V> {
     getSnapshot: () => snapshot,
     getServerSnapshot: () => loading,
     ready: () => (snapshot.status === 'ready' ? Promise.resolve(snapshot.data) : (waiting ??= newPromise<V>()).promise),
-    answer(data) {
+    answer(data, pending) {
       position += 1
-      set({ status: 'ready', data, error: undefined, stale: false, position })
+      set({ status: 'ready', data, error: undefined, stale: false, position, ...(pending && { pending }) })
       settle((waiting) => waiting.resolve(data))
     },
     fail(error) {

@@ -1,13 +1,15 @@
 /** A status that a test sets. */
 import type { StatusStore } from 'tidemark'
 
-export interface FakeStatus extends StatusStore<string> {
+export interface FakeStatus<S = string> extends StatusStore<S> {
   readonly listeners: ReadonlySet<() => void>
-  set(value: string): void
+  set(value: S): void
 }
 
-export function fakeStatus(): FakeStatus {
-  let value = 'idle'
+export function fakeStatus(): FakeStatus
+export function fakeStatus<S>(first: S, server?: S): FakeStatus<S>
+export function fakeStatus<S>(first = 'idle' as S, server = 'unknown' as S): FakeStatus<S> {
+  let value = first
   const listeners = new Set<() => void>()
   return {
     listeners,
@@ -20,6 +22,6 @@ export function fakeStatus(): FakeStatus {
       return () => void listeners.delete(listener)
     },
     getSnapshot: () => value,
-    getServerSnapshot: () => 'unknown',
+    getServerSnapshot: () => server,
   }
 }

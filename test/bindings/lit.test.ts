@@ -1,9 +1,10 @@
 // tidemark/lit in a browser.
 import { html, LitElement } from 'lit'
 import { expect, test } from 'vitest'
-import { LiveController } from 'tidemark/lit'
+import { LiveController, StatusController } from 'tidemark/lit'
 import { bindingContract, textOf, type Seen, type Source } from './contract.js'
 import { fakeQuery } from './fake-query.js'
+import { fakeStatus } from './fake-status.js'
 
 class Shown extends LitElement {
   static override properties = { source: { attribute: false } }
@@ -89,4 +90,30 @@ test('a query of its own needs no function, and what is read is never older than
   query.answer(1)
   expect(live.value).toBe(query.getSnapshot())
   expect(query.subscribers).toBe(0)
+})
+
+test('a status renders its element, as long as that is on the page', async () => {
+  const status = fakeStatus()
+  class StatusElement extends LitElement {
+    readonly #status = new StatusController(this, { status })
+    override render() {
+      return html`<p>${this.#status.value}</p>`
+    }
+  }
+  customElements.define('status-element', StatusElement)
+  const element = new StatusElement()
+  expect(status.listeners.size).toBe(0)
+  document.body.append(element)
+  await element.updateComplete
+  expect([element.shadowRoot?.textContent, status.listeners.size]).toEqual(['idle', 1])
+  status.set('live')
+  await element.updateComplete
+  expect(element.shadowRoot?.textContent).toBe('live')
+  element.remove()
+  expect(status.listeners.size).toBe(0)
+  status.set('stalled')
+  document.body.append(element)
+  await element.updateComplete
+  expect(element.shadowRoot?.textContent).toBe('stalled')
+  element.remove()
 })

@@ -16,7 +16,9 @@ import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openEventStore, type LiveQuery, type StatusStore } from 'tidemark'
 import { openEventStore as openInMemory } from 'tidemark/memory'
-import { useLiveQuery, useLiveSuspenseQuery, useStatus } from 'tidemark/react'
+import { useLiveQuery, useLiveSuspenseQuery, useStatus, useSyncStatus } from 'tidemark/react'
+import type { SyncStatus } from '../../src/sync/sync-status.js'
+import { fakeStatus as fakeStatusOf } from './fake-status.js'
 import { realStore } from './contract.js'
 import { fakeQuery, type FakeQuery } from './fake-query.js'
 import { container, flush } from './react-driver.js'
@@ -398,5 +400,16 @@ describe('useStatus', () => {
     flushSync(() => root.render(null))
     expect(status.listeners.size).toBe(0)
     expect(renderToString(createElement(Phase))).toBe('starting')
+  })
+
+  test('that of an app that syncs, by its own name', async () => {
+    const status = fakeStatusOf<SyncStatus>({ status: 'idle', cursor: 1, head: 1, pending: 0, behind: 0, refused: 0 })
+    const Pending = () => useSyncStatus({ sync: { status } }).pending
+    const { text, root } = await show(createElement(Pending))
+    expect(text()).toBe('0')
+    status.set({ ...status.getSnapshot(), pending: 2 })
+    await expect.poll(text).toBe('2')
+    flushSync(() => root.render(null))
+    expect(status.listeners.size).toBe(0)
   })
 })

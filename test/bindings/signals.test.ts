@@ -2,9 +2,10 @@
 import { computed, effect, signal } from '@preact/signals-core'
 import { expect, expectTypeOf, test } from 'vitest'
 import type { LiveSnapshot } from 'tidemark'
-import { toSignal } from 'tidemark/signals'
+import { toSignal, toStatusSignal } from 'tidemark/signals'
 import { bindingContract, textOf, type Seen, type Source } from './contract.js'
 import { fakeQuery } from './fake-query.js'
+import { fakeStatus } from './fake-status.js'
 
 bindingContract({
   name: 'signals',
@@ -77,3 +78,18 @@ test('signals that are computed from it follow it, and two of them subscribe onc
   stop()
   expect(query.subscribers).toBe(0)
 })
+
+test.for(['itself', 'of what has it'] as const)(
+  'a status, %s, is followed while something reads the signal',
+  (which) => {
+    const status = fakeStatus()
+    const shown = toStatusSignal<string>(which === 'itself' ? status : { status })
+    const seen: string[] = []
+    const stop = effect(() => void seen.push(shown.value))
+    expect(status.listeners.size).toBe(1)
+    status.set('live')
+    expect(seen).toEqual(['idle', 'live'])
+    stop()
+    expect(status.listeners.size).toBe(0)
+  },
+)

@@ -1,5 +1,5 @@
 /** What an append does with clocks, ids, options and code of the app that misbehave. Run against memory, fake-indexeddb and real browsers. */
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, vi } from 'vitest'
 import {
   defineEvents,
   defineProjection,
@@ -12,6 +12,7 @@ import {
   type StandardSchema,
   type TidemarkStore,
 } from 'tidemark'
+import { leavingOut } from '../support/leaving-out.js'
 import { seededRandom } from '../../src/testing/random.js'
 
 type Open = (options?: Partial<EventStoreOptions<any>> & { readonly name?: string }) => Promise<TidemarkStore>
@@ -66,7 +67,8 @@ const idOf = (time: number, n = 1) => {
   return `${stamp.slice(0, 8)}-${stamp.slice(8)}-7000-8000-${n.toString(16).padStart(12, '0')}`
 }
 
-export function appendContract(name: string, open: Open): void {
+export function appendContract(name: string, open: Open, leaveOut: readonly string[] = []): void {
+  const test = leavingOut(leaveOut)
   describe(`appending: ${name}`, () => {
     afterEach(() => void vi.restoreAllMocks())
     const within = async (options: Parameters<Open>[0], work: (store: TidemarkStore) => Promise<void>) => {
@@ -270,6 +272,26 @@ export function appendContract(name: string, open: Open): void {
           await expect(
             store.append({ stream: 'a', events: [{ ...added(1, 'order-1'), type: 'Removed' }] }),
           ).rejects.toMatchObject({ code: 'invalid-event' })
+        })
+      })
+      test('a codec is told which event it is, when it encodes and when it decodes', async () => {
+        const told: unknown[] = []
+        const codec: Codec = {
+          encode: (data, event) => (told.push(event), { data, of: event }),
+          decode(stored, event) {
+            expect((stored as { of: unknown }).of).toEqual(event)
+            return (stored as { data: unknown }).data
+          },
+        }
+        await within({ codec }, async (store) => {
+          await store.append({ stream: 'a', events: [added(1, 'order-1'), added(2)] })
+          const ids: string[] = []
+          for await (const { id, data } of store.read()) {
+            expect(data).toEqual({ value: ids.length + 1 })
+            ids.push(id)
+          }
+          expect(ids[0]).toBe('order-1')
+          expect(told).toEqual(ids.map((id) => ({ type: 'Added', stream: 'a', id })))
         })
       })
       on('an import whose ids are those of other events is refused', async (store) => {

@@ -1,6 +1,7 @@
 /** What every event store does, whatever it is stored in. Run against memory, fake-indexeddb and real browsers. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import type { RecordedEvent, TidemarkStore } from 'tidemark'
+import { leavingOut } from '../support/leaving-out.js'
 
 export interface Subject {
   store: TidemarkStore
@@ -17,7 +18,8 @@ async function all(events: AsyncIterable<RecordedEvent>): Promise<RecordedEvent[
 }
 const values = (events: readonly RecordedEvent[]) => events.map((event) => (event.data as { value: unknown }).value)
 
-export function eventStoreContract(name: string, open: () => Promise<Subject>): void {
+export function eventStoreContract(name: string, open: () => Promise<Subject>, leaveOut: readonly string[] = []): void {
+  const test = leavingOut(leaveOut)
   describe(`event store: ${name}`, () => {
     const subject = async (run: (subject: Subject) => Promise<void>) => {
       const opened = await open()

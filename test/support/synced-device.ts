@@ -47,6 +47,7 @@ export class Device {
         coordinator: this.#coordinator,
         decide,
         onAppend: this.#appended.add,
+        onChange: this.#appended.add,
         closed: this.#closing.signal,
         assertOpen() {},
         ...more,

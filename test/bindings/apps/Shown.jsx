@@ -1,4 +1,4 @@
-import { createLiveQuery, createStatus } from 'tidemark/solid'
+import { createLiveQuery, createStatus, createSyncStatus } from 'tidemark/solid'
 import { createComputed, createSignal, For } from 'solid-js'
 
 export function Shown({ first, seen, textOf, given }) {
@@ -12,6 +12,11 @@ export function Shown({ first, seen, textOf, given }) {
 export function Status({ of }) {
   const status = createStatus(of)
   return <p>{status()}</p>
+}
+
+export function Sync({ app }) {
+  const sync = createSyncStatus(app)
+  return <p>{sync().pending}</p>
 }
 
 export function List({ source, options }) {

@@ -1,0 +1,149 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** What an app that syncs takes and offers, in addition to any other. */
+import type { AppMembers, AppModels, AppOptions, Models, UntilOptions } from '../app/app-types.js'
+import type { Command, CommandResult, Decision, FitsCommand, ReasonOf } from '../commands/command.js'
+import type { ExecuteOptions } from '../commands/execute.js'
+import type { EventShape, NewEvent } from '../events/event.js'
+import type { Literal, Literals } from '../events/literals.js'
+import type { AppendOptions, StreamAppendOptions, StreamWrite } from '../log/event-store.js'
+import type { LiveQuery } from '../reading/live-query.js'
+import type { StatusStore } from '../running/status.js'
+import type { StartSyncOptions, SyncHandle } from './start-sync.js'
+import type { RemoteOptions } from './sync-parts.js'
+import type { SyncStatus } from './sync-status.js'
+import type {
+  OwnCommit,
+  SyncedAppendResult,
+  SyncedStore,
+  SyncedStoreOptions,
+  SyncedStreamOptions,
+} from './synced-store.js'
+
+/** Where the server of an app is, and how the app syncs with it. */
+export interface AppSyncOptions<E extends EventShape = EventShape>
+  extends Omit<RemoteOptions, 'url' | 'headers'>, Pick<StartSyncOptions, 'wake'> {
+  /**
+   * The address of one log, such as `https://api.example.com/logs/shop-7`. A function is called at each opening, as that
+   * of `name` is: another user has another log.
+   */
+  readonly url: string | (() => string)
+  /** Sent with each request. A function is called before each request, and once more after a 401. @default none */
+  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
+  /** What `defineCommands` returned: commands that are decided again after a conflict. @default none */
+  readonly commands?: SyncedStoreOptions<E>['commands']
+}
+
+/** What the `tidemark()` of `tidemark/sync` takes: what any app does, and `sync`. */
+export interface SyncedAppOptions<E extends EventShape, M extends Models = Models> extends Omit<
+  AppOptions<E, M>,
+  'open'
+> {
+  readonly sync: AppSyncOptions<E>
+  /** Opens the store; that of `tidemark/memory` in tests and in Node. @default openSyncedStore */
+  readonly open?: (options: SyncedStoreOptions<E>) => Promise<SyncedStore<E>>
+}
+
+/** When a write of an app that syncs resolves. */
+export interface SyncedUntilOptions extends Omit<UntilOptions, 'until'> {
+  /**
+   * `'stored'`: once it is stored on this device. `'visible'`: once the live queries of this context show it, which needs
+   * no server. `'confirmed'`: once the server has it, and this device fetched it; rejects with a SyncRefusedError if the
+   * server refuses it, or with the reason of `signal`, after which it is still sent. @default 'stored'
+   */
+  readonly until?: 'stored' | 'visible' | 'confirmed'
+}
+
+/** What the `append` of an app that syncs resolves with. */
+export interface SyncedAppAppendResult extends SyncedAppendResult {
+  /** Only with `until: 'visible'`: the live queries show it. */
+  readonly visible?: boolean
+}
+
+/** What the `execute` of an app that syncs resolves with. */
+export type SyncedCommandResult<E extends EventShape = EventShape, R = unknown> =
+  | (Extract<CommandResult<E, R>, { readonly type: 'accepted' }> & {
+      readonly visible?: boolean
+      /** Follows the commit to the server: what was decided is provisional until then. Absent if it has no events. */
+      readonly commit?: OwnCommit
+    })
+  | Extract<CommandResult<E, R>, { readonly type: 'refused' }>
+
+/** How an app syncs: its member `sync`. Each call opens the app, and so does a subscription. */
+export interface AppSync extends Pick<SyncHandle, 'now' | 'pause' | 'resume' | 'resync'> {
+  /** The same in every tab. */
+  readonly status: StatusStore<SyncStatus>
+  /**
+   * Own commits that the server has not confirmed, oldest first: pending or refused.
+   *
+   * @example
+   * const unsent = (await shop.sync.outbox()).filter(({ status }) => status !== 'refused')
+   */
+  outbox(): Promise<readonly OwnCommit[]>
+  /** The same as a live query: for a list of what is under way. Each call returns the same one. */
+  liveOutbox(): LiveQuery<readonly OwnCommit[]>
+  /**
+   * Those of them that the server refused, for a list with a reason, `retry()` and `discard()` each. Each call returns the
+   * same live query.
+   *
+   * @example
+   * for (const commit of useLiveQuery(shop.sync.liveRefused()).data ?? []) console.log(commit.refusal?.message)
+   */
+  liveRefused(): LiveQuery<readonly OwnCommit[]>
+  /** An own commit, by the id of any event that it has or had. */
+  ownCommit(id: string): Promise<OwnCommit | undefined>
+}
+
+/** What an app that syncs has next to its models. */
+export interface SyncedAppMembers<E extends EventShape, M> extends Omit<
+  AppMembers<E, M>,
+  'append' | 'execute' | 'ready' | 'reopen' | 'readStream'
+> {
+  /** How the store is synced, and what the server has not confirmed. */
+  readonly sync: AppSync
+  /**
+   * Stores events on this device, as the `append` of a synced store: no append waits for the server, unless `until` says
+   * so. `result.commit` follows it.
+   *
+   * @throws SyncRefusedError with `until: 'confirmed'`, if the server refuses it
+   *
+   * @example
+   * await shop.append([{ stream: 'order-1', events: [events.OrderPlaced({ total })] }], { until: 'confirmed', signal })
+   */
+  append(
+    writes: StreamWrite<E> | readonly StreamWrite<E>[],
+    options?: AppendOptions<E> & SyncedUntilOptions & { readonly expectedVersion?: never },
+  ): Promise<SyncedAppAppendResult>
+  /**
+   * The same for one stream.
+   *
+   * @example
+   * await shop.append('basket-1', events.ItemAdded({ sku: 'A1', quantity: 2 }), { until: 'visible' })
+   */
+  append(
+    stream: string,
+    events: NewEvent<E> | readonly NewEvent<E>[],
+    options?: StreamAppendOptions<E> & SyncedUntilOptions,
+  ): Promise<SyncedAppAppendResult>
+  /** Executes a command, as the function `execute`: on confirmed and pending events. */
+  execute<S, const D extends Decision<E>, L extends Literal = Literal, Next extends S & Literals<L> = S & Literals<L>>(
+    command: Command<E, S, D, Next>,
+    options?: ExecuteOptions & SyncedUntilOptions,
+  ): Promise<SyncedCommandResult<E, ReasonOf<D>>>
+  /** The same, for a command that is typed by its own events: see `FitsCommand`. */
+  execute<S, const D extends Decision<Own>, Own extends EventShape = E>(
+    command: Command<Own, S, D> & FitsCommand<E, Own, D>,
+    options?: ExecuteOptions & SyncedUntilOptions,
+  ): Promise<SyncedCommandResult<Own, ReasonOf<D>>>
+  /** Confirmed events of a stream, then pending ones, which have `pending: true`. */
+  readStream(stream: string, options?: SyncedStreamOptions): ReturnType<SyncedStore<E>['readStream']>
+  /** As the `ready` of any app, with the synced store. */
+  ready(): Promise<SyncedStore<E>>
+  /**
+   * As the `reopen` of any app: `name`, `sync.url` and `sync.headers` are those of the new user from there on. What the
+   * former user did and the server has not confirmed stays in the outbox of that user, and is sent at the next login.
+   */
+  reopen(): Promise<SyncedStore<E>>
+}
+
+/** An app that syncs: its store, its read models, what runs them, and how it is synced, as one object. */
+export type SyncedApp<E extends EventShape, M = {}> = SyncedAppMembers<E, M> & AppModels<M>

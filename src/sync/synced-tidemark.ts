@@ -1,0 +1,62 @@
+/** `tidemark()` for an app that syncs. */
+import type { AppOptions, Models } from '../app/app-types.js'
+import { makeApp } from '../app/make-app.js'
+import { InvalidArgumentError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import { say } from '../messages.js'
+import { onlyKnown } from '../platform/arguments.js'
+import { isObject } from '../platform/objects.js'
+import { assertCommands } from './define-commands.js'
+import { syncedKind } from './synced-app.js'
+import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-types.js'
+
+/**
+ * Makes an app that syncs: as the `tidemark()` of `tidemark`, over a synced store, which one tab at a time sends and
+ * fetches. Nothing waits for the server: what this device does is stored, and shown, at once, also offline.
+ *
+ * Put the user into `name`, and call `reopen()` at login and logout: nothing of one user is ever sent as another.
+ *
+ * @throws InvalidArgumentError, InvalidNameError for an option that is not allowed
+ *
+ * @example
+ * import { tidemark } from 'tidemark/sync'
+ *
+ * export const shop = tidemark({
+ *   name: () => `shop/${session.user}`,
+ *   events,
+ *   models: { baskets },
+ *   sync: { url: () => `/logs/${session.user}`, headers: () => ({ authorization: `Bearer ${session.token}` }) },
+ * })
+ * await shop.append('basket-1', events.ItemAdded({ sku: 'A1', quantity: 2 }), { until: 'visible' })
+ */
+export function tidemark<E extends EventShape, const M extends Models = {}>(
+  options: SyncedAppOptions<E, M>,
+): SyncedApp<E, M> {
+  const sync = checked((options as Partial<SyncedAppOptions<E, M>> | undefined)?.sync)
+  const kind = syncedKind(sync as AppSyncOptions, options.clock)
+  return makeApp(options as unknown as AppOptions<EventShape>, kind) as unknown as SyncedApp<E, M>
+}
+
+function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): AppSyncOptions<E> {
+  if (!isObject(sync))
+    throw new InvalidArgumentError('sync', say`must be { url, … }. Without a server, import tidemark from 'tidemark'.`)
+  onlyKnown(sync, ['url', 'headers', 'credentials', 'fetch', 'commands', 'wake'], 'sync')
+  const { url, headers, fetch, commands, wake } = sync
+  const check = (right: boolean, what: string, problem: string) => {
+    if (!right) throw new InvalidArgumentError(`sync.${what}`, problem)
+  }
+  check(
+    typeof url === 'function' || (typeof url === 'string' && url !== ''),
+    'url',
+    say`must be the address of a log, such as 'https://api.example.com/logs/7', or a function that returns it.`,
+  )
+  check(
+    headers === undefined || typeof headers === 'function' || isObject(headers),
+    'headers',
+    say`must be headers, or a function that returns them.`,
+  )
+  check(fetch === undefined || typeof fetch === 'function', 'fetch', say`must be a function.`)
+  check(wake === undefined || wake === 'events' || wake === 'poll', 'wake', say`must be 'events' or 'poll'.`)
+  if (commands !== undefined) assertCommands(commands)
+  return { ...sync }
+}

@@ -1,0 +1,6 @@
+import 'fake-indexeddb/auto'
+import { openSyncedStore } from 'tidemark/memory'
+import { syncedAppContract } from './synced-app.js'
+
+syncedAppContract({ name: 'memory', open: openSyncedStore })
+syncedAppContract({ name: 'fake-indexeddb' })

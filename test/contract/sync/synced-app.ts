@@ -1,0 +1,252 @@
+/** `tidemark()` of `tidemark/sync`: what an app that syncs does on every backend, against a server in memory. */
+import { describe, expect, test, vi } from 'vitest'
+import { defineCommand, defineEvents, defineProjection, refuse, table, tidemark as localTidemark } from 'tidemark'
+import { defineCommands, SyncRefusedError, tidemark, type AppSyncOptions, type SyncedAppOptions } from 'tidemark/sync'
+import { testSyncServer, type TestSyncServer } from 'tidemark/testing'
+
+type TodoEvent = { type: 'TodoAdded'; data: { title: string } } | { type: 'TodoDone'; data: null }
+const events = defineEvents<TodoEvent>()
+const todos = defineProjection(events, {
+  name: 'todos',
+  tables: { items: table<{ id: string; title: string }>({ key: 'id' }) },
+  on: { TodoAdded: ({ stream, data }, { items }) => items.put({ id: stream, title: data.title }) },
+})
+const commands = defineCommands({
+  addOnce: defineCommand(events, (stream: string, title: string) => ({
+    streams: [stream],
+    initial: 0,
+    evolve: (count) => count + 1,
+    decide: (count) => (count > 0 ? refuse('there already') : [{ stream, type: 'TodoAdded', data: { title } }]),
+  })),
+})
+const added = (title: string) => events.TodoAdded({ title })
+
+export interface SyncedAppBackend {
+  readonly name: string
+  /** @default that of an app */
+  readonly open?: SyncedAppOptions<TodoEvent>['open']
+}
+
+let names = 0
+
+/** Resolves once a value is as it should be; `changes` calls back when it may be. */
+function until(isSo: () => boolean, changes: (listener: () => void) => () => void): Promise<void> {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!isSo()) return
+      stop()
+      resolve()
+    }
+    const stop = changes(look)
+    queueMicrotask(look)
+  })
+}
+
+export function syncedAppContract({ name: backend, open }: SyncedAppBackend): void {
+  /** An app of a device of its own. */
+  const appOf = (
+    server: Pick<TestSyncServer, 'url' | 'fetch'>,
+    more: Partial<SyncedAppOptions<TodoEvent>> = {},
+    sync: Partial<AppSyncOptions<TodoEvent>> = {},
+  ) =>
+    tidemark({
+      name: `synced-${(names += 1)}-${crypto.randomUUID()}`,
+      events,
+      models: { todos },
+      ...(open !== undefined && { open }),
+      ...more,
+      sync: { url: server.url, fetch: server.fetch, commands, ...sync },
+    })
+
+  describe(`${backend}: an app that syncs`, () => {
+    test('what one device appends comes to the rows of another', async () => {
+      const server = testSyncServer()
+      const [one, other] = [appOf(server), appOf(server)]
+      const rows = other.todos.items.live()
+      const stop = rows.subscribe(() => {})
+      const { commit } = await one.append('todo-1', added('Milk'), { until: 'confirmed' })
+      expect(commit).toMatchObject({ status: 'confirmed', position: 1 })
+      await other.sync.now()
+      await until(() => rows.getSnapshot().data?.length === 1, rows.subscribe)
+      expect(rows.getSnapshot()).toMatchObject({ data: [{ id: 'todo-1', title: 'Milk' }] })
+      stop()
+      await Promise.all([one.close(), other.close()])
+    })
+
+    test('without a server it stores, says what is pending, and sends it later', async () => {
+      const server = testSyncServer()
+      server.partition('both')
+      const app = appOf(server)
+      const result = await app.append('todo-1', added('Milk'))
+      expect(result.commit).toMatchObject({ status: 'pending', events: [{ data: { title: 'Milk' } }] })
+      expect(await app.sync.outbox()).toMatchObject([{ id: result.commit?.id, status: 'pending' }])
+      await app.sync.now()
+      const { status } = app.sync
+      await until(() => status.getSnapshot().status === 'offline', status.subscribe)
+      expect(status.getSnapshot()).toMatchObject({ pending: 1, refused: 0 })
+      server.partition()
+      await app.sync.now()
+      expect((await result.commit?.settled())?.status).toBe('confirmed')
+      expect(await app.sync.outbox()).toEqual([])
+      expect(await app.sync.ownCommit(result.commit?.id ?? '')).toMatchObject({ status: 'confirmed', position: 1 })
+      await app.close()
+      expect(status.getSnapshot().status).toBe('stopped')
+    })
+
+    test('a refused commit rejects what waits for it, is listed with its reason, and can be retried or discarded', async () => {
+      const server = testSyncServer()
+      server.refuse(() => ({ code: 'no-milk', message: 'We have enough.' }))
+      const app = appOf(server)
+      const list = app.sync.liveRefused()
+      expect(app.sync.liveRefused()).toBe(list)
+      const stop = list.subscribe(() => {})
+      const refused = app.append('todo-1', added('Milk'), { until: 'confirmed' })
+      await expect(refused).rejects.toBeInstanceOf(SyncRefusedError)
+      await expect(refused).rejects.toMatchObject({
+        code: 'sync-refused',
+        refusal: { code: 'no-milk', message: 'We have enough.' },
+      })
+      await app.append('todo-2', added('Bread'), { until: 'confirmed' }).catch(() => {})
+      await until(() => list.getSnapshot().data?.length === 2, list.subscribe)
+      const [milk, bread] = list.getSnapshot().data ?? []
+      expect(milk).toMatchObject({ status: 'refused', refusal: { code: 'no-milk' }, events: [{ stream: 'todo-1' }] })
+      await bread?.discard()
+      await until(() => list.getSnapshot().data?.length === 1, list.subscribe)
+      // What says the same is the same object.
+      expect(list.getSnapshot().data?.[0]).toBe(milk)
+      server.refuse()
+      await milk?.retry()
+      await until(() => list.getSnapshot().data?.length === 0, list.subscribe)
+      await app.sync.now()
+      expect((await server.log()).map(({ stream }) => stream)).toEqual(['todo-1'])
+      stop()
+      await app.close()
+    })
+
+    test('a wait for the server ends with its signal, and what was appended is still sent', async () => {
+      const server = testSyncServer()
+      server.partition('both')
+      const app = appOf(server)
+      const leaving = new AbortController()
+      const waiting = app.append('todo-1', added('Milk'), { until: 'confirmed', signal: leaving.signal })
+      await until(() => app.sync.status.getSnapshot().pending === 1, app.sync.status.subscribe)
+      leaving.abort(new Error('enough'))
+      await expect(waiting).rejects.toThrow('enough')
+      server.partition()
+      await app.sync.now()
+      expect(await server.log()).toHaveLength(1)
+      await app.close()
+    })
+
+    test('a command waits as well, and one that is decided again and refuses then rejects', async () => {
+      const server = testSyncServer()
+      const app = appOf(server)
+      const first = await app.execute(commands.addOnce('todo-1', 'Milk'), { until: 'confirmed' })
+      expect(first).toMatchObject({ type: 'accepted', commit: { status: 'confirmed', position: 1 } })
+      expect(await app.execute(commands.addOnce('todo-1', 'Milk'), { until: 'confirmed' })).toMatchObject({
+        type: 'refused',
+        reason: 'there already',
+      })
+      server.partition('both')
+      const late = app.execute(commands.addOnce('todo-2', 'Bread'), { until: 'confirmed' })
+      late.catch(() => {})
+      await until(() => app.sync.status.getSnapshot().pending === 1, app.sync.status.subscribe)
+      // Another device comes first.
+      await server.append([{ stream: 'todo-2', type: 'TodoAdded', data: { title: 'Rye' } }])
+      server.partition()
+      await app.sync.now()
+      await expect(late).rejects.toMatchObject({ code: 'sync-refused', refusal: { code: 'command-refused' } })
+      await app.close()
+    })
+
+    test('another user has another store and another log, and what the former one did stays', async () => {
+      const servers = { anna: testSyncServer(), bert: testSyncServer() }
+      let user: keyof typeof servers = 'anna'
+      const id = crypto.randomUUID()
+      const asked: string[] = []
+      const fetch: typeof globalThis.fetch = (input, init) => {
+        const { url } = input instanceof Request ? input : { url: String(input) }
+        const author = new Headers(input instanceof Request ? input.headers : init?.headers).get('authorization')
+        asked.push(`${new URL(url).hostname} ${author}`)
+        return servers[url.includes('anna') ? 'anna' : 'bert'].fetch(url.replace(/https:\/\/\w+/, 'https://sync'), init)
+      }
+      const app = appOf(
+        servers.anna,
+        { name: () => `${id}-${user}` },
+        {
+          url: () => servers[user].url.replace('sync', user),
+          headers: () => ({ authorization: `Bearer ${user}` }),
+          fetch,
+        },
+      )
+      servers.anna.partition('both')
+      await app.append('todo-1', added('Milk'))
+      expect(await app.sync.outbox()).toHaveLength(1)
+      user = 'bert'
+      const store = await app.reopen()
+      expect(await store.outbox()).toEqual([])
+      await app.append('todo-2', added('Bread'), { until: 'confirmed' })
+      expect([(await servers.anna.log()).length, (await servers.bert.log()).length]).toEqual([0, 1])
+      if (open === undefined) {
+        servers.anna.partition()
+        user = 'anna'
+        await app.reopen()
+        await app.sync.now()
+        expect((await servers.anna.log()).map(({ stream }) => stream)).toEqual(['todo-1'])
+      }
+      expect(asked.filter((each) => !/^(anna\.test Bearer anna|bert\.test Bearer bert)$/.test(each))).toEqual([])
+      await app.close()
+    })
+
+    test('paused, it sends nothing until it is resumed', async () => {
+      const server = testSyncServer()
+      const app = appOf(server)
+      await app.sync.pause()
+      await app.append('todo-1', added('Milk'))
+      expect(await app.sync.now()).toMatchObject({ status: 'paused', reason: 'by-hand', pending: 1 })
+      expect(await server.log()).toEqual([])
+      await app.sync.resume()
+      await app.sync.now()
+      expect(await server.log()).toHaveLength(1)
+      await app.close()
+    })
+
+    test('nothing happens before the first use, and snapshots on a server are constant', async () => {
+      const server = testSyncServer()
+      const opening = vi.fn<NonNullable<typeof open>>()
+      const app = appOf(server, { open: opening })
+      expect(app.sync.status.getSnapshot()).toMatchObject({ status: 'following', pending: 0 })
+      expect(app.sync.status.getServerSnapshot()).toBe(app.sync.status.getSnapshot())
+      expect(app.sync.liveOutbox().getSnapshot().status).toBe('loading')
+      expect([opening.mock.calls.length, server.requests.length]).toEqual([0, 0])
+      await app.close()
+    })
+
+    test('wrong options are refused, and the app without sync names the right import', async () => {
+      const server = testSyncServer()
+      const options = { name: 'wrong', events, models: { todos } }
+      const wrong = (sync: unknown) => () => tidemark({ ...options, sync: sync as AppSyncOptions<TodoEvent> })
+      for (const sync of [
+        undefined,
+        {},
+        { url: '' },
+        { url: 7 },
+        { url: 'u', wake: 'websocket' },
+        { url: 'u', headers: 'h' },
+        { url: 'u', fetch: 1 },
+        { url: 'u', commands: [] },
+        { url: 'u', adress: 1 },
+      ])
+        expect(wrong(sync)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+      expect(() => localTidemark({ ...options, sync: { url: server.url } } as never)).toThrow(/tidemark\/sync/)
+      const app = appOf(server)
+      await expect(app.append('todo-1', added('Milk'), { until: 'sent' as never })).rejects.toMatchObject({
+        code: 'invalid-argument',
+      })
+      expect(() => tidemark({ ...options, models: { sync: todos } as never, sync: { url: 'u' } })).toThrow(
+        /reserved|'sync'/,
+      )
+      await app.close()
+    })
+  })
+}
