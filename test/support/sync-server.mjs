@@ -19,4 +19,4 @@ const { nodeListener, openFileLogStore } = await loader.ssrLoadModule('/src/file
 const log = serverLog(await openFileLogStore({ path }))
 const handler = syncHandler({ open: () => ({ log }), origins: '*' })
 const server = createServer(nodeListener(handler))
-server.listen(Number(port), '127.0.0.1', () => console.log(server.address().port))
+server.listen(Number(port), '127.0.0.1', () => process.stdout.write(`${server.address().port}\n`))
