@@ -1,5 +1,5 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
-import { hasCode, InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import {
   applied,
@@ -19,6 +19,7 @@ import {
   skipped,
   tried,
   workingSlot,
+  type LogNow,
   type StateRow,
   type Transition,
 } from '../read-model/state.js'
@@ -39,6 +40,8 @@ export interface TargetPorts<E extends EventShape> {
   committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
+  /** Of a log whose tail may be taken back: what it is now, compared with one of that id. */
+  readonly logNow?: ((than: string) => Promise<LogNow>) | undefined
   /** Throws if this context must not take over a read model in such a state. @default it may */
   readonly check?: ((before: StateRow) => void) | undefined
 }
@@ -58,6 +61,7 @@ export function readModelTarget<E extends EventShape>(
   let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
+  let now: LogNow | undefined
   return {
     ...controlsOf(definition, storage, ports),
     name: definition.name,
@@ -66,7 +70,9 @@ export function readModelTarget<E extends EventShape>(
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      const how = { owner, seen, head: await ports.head(), survived: alone, signal }
+      const head = await ports.head()
+      now = await ports.logNow?.(seen.log)
+      const how = { owner, seen, head, survived: alone, signal, now }
       const begun = await begin(storage, definition, how, ports.check)
       from = begun.after
       alone = undefined
@@ -112,6 +118,9 @@ export function readModelTarget<E extends EventShape>(
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
+      // What was read since may belong to another log.
+      if (now !== undefined && (await ports.logNow?.(now.id))?.id !== now.id)
+        throw new LeadershipLostError(key, say`the end of the log was taken back.`)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
