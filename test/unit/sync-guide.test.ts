@@ -1,6 +1,7 @@
 // What docs/sync.md shows must compile and run, all of it, in its order, with a real server.
 import 'fake-indexeddb/auto'
 import * as http from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,6 +19,14 @@ import * as testing from 'tidemark/testing'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const guide = readFileSync(join(root, 'docs', 'sync.md'), 'utf8')
 const code = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, block]) => block).join('\n')
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
 
 test('it compiles', { timeout: 120_000 }, async () => {
   const at = join(root, '.cache', 'sync-guide')
@@ -44,6 +53,7 @@ test('it runs, and what its comments say is so', { timeout: 60_000 }, async () =
   const folder = mkdtempSync(join(tmpdir(), 'sync-guide-'))
   const body = script
     .replace(/^import (\{[^}]*\}) from ["']([^"']+)["'];?/gm, 'const $1 = modules["$2"];')
+    .replaceAll('8787', `${await freePort()}`)
     .replace(/["']shop\.log["']/, JSON.stringify(join(folder, 'shop.log')))
   expect(body).not.toMatch(/^import /m)
   const AsyncFunction = (async () => {}).constructor as new (
