@@ -51,7 +51,7 @@ export type {
   StreamAppendOptions,
   StreamWrite,
 } from './log/event-store.js'
-export type { Codec } from './log/encode.js'
+export type { Codec, CodecEvent } from './log/encode.js'
 export type { Measured, StoreOccurrence, StoreReport } from './reports.js'
 export type { StoredEvent } from './log/record/record-text.js'
 

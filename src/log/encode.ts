@@ -4,15 +4,23 @@ import { say } from '../messages.js'
 import { toJsonText } from '../events/json.js'
 import { rowText, weightOf, type EventText } from './record/record-text.js'
 
+/** Which event it is whose data a codec turns into something else. */
+export interface CodecEvent {
+  readonly type: string
+  readonly stream: string
+  /** Its id, so that encrypted data can be bound to the event: moved to another one, it cannot be decrypted. */
+  readonly id: string
+}
+
 /** Turns `data` into what is stored and back: encryption at rest, other formats. Runs outside transactions. */
 export interface Codec {
   /**
    * Returns a JSON value. May be asynchronous: then the append takes its place among others when all of its events are
    * encoded.
    */
-  encode(data: unknown, event: { readonly type: string; readonly stream: string }): unknown
+  encode(data: unknown, event: CodecEvent): unknown
   /** The inverse, so never `undefined`. May be asynchronous; a read that waits for it ends with its `signal`. */
-  decode(stored: unknown, event: { readonly type: string; readonly stream: string }): unknown
+  decode(stored: unknown, event: CodecEvent): unknown
 }
 
 /** An event with everything but its text. */

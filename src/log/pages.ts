@@ -88,7 +88,7 @@ export async function finishPage<E extends EventShape>(
       if (problem !== undefined) throw new EventUnreadableError(position, problem)
       let plain = stored
       if (codec !== undefined) {
-        const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream })
+        const data = codec.decode(stored.data, { type: stored.type, stream: stored.stream, id: stored.id })
         plain = { ...stored, data: isThenable(data) ? await abortable(data, options.signal) : data }
         // No data encodes to this; most often it is a forgotten return.
         if (plain.data === undefined) throw new EventUnreadableError(position, say`decoding it returned undefined.`)

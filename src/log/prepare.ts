@@ -142,7 +142,7 @@ class Preparation {
     if (codec === undefined && !waits) return this.#add(this.#encode(draft, path))
     const kept = waits ? optional(checked) : copied(checked, `${path}.data`)
     const begin = codec !== undefined && !waits && this.#late.length < encodedAtOnce
-    const encoded = begin ? codec.encode(kept, { type: draft.type, stream: draft.stream }) : kept
+    const encoded = begin ? codec.encode(kept, { type: draft.type, stream: draft.stream, id: draft.id }) : kept
     if (begin && !isThenable(encoded)) return this.#add(this.#encode({ ...draft, data: encoded }, path))
     this.#late.push({
       at: this.#events.length,
@@ -182,9 +182,13 @@ class Preparation {
       let value = await data
       if (isOver()) break
       // What a schema returns late is checked before a codec sees it.
-      const { type, stream } = draft
+      const { type, stream, id } = draft
       if (codec !== undefined && !isEncoded)
-        value = await codec.encode(data instanceof Promise ? copied(value, `${path}.data`) : value, { type, stream })
+        value = await codec.encode(data instanceof Promise ? copied(value, `${path}.data`) : value, {
+          type,
+          stream,
+          id,
+        })
       this.#events[at] = this.#encode({ ...draft, data: value }, path)
     }
     return this.#prepared

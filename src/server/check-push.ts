@@ -1,5 +1,4 @@
 /** A push as it came, checked: what is no push is refused as a whole, what is wrong with one commit is its flaw. */
-import { messageOf } from '../errors.js'
 import { eventType, isEventId, streamName } from '../events/names.js'
 import { compileFilter, type CompiledFilter } from '../log/filter.js'
 import { say } from '../messages.js'
@@ -113,44 +112,33 @@ const tooLarge = (message: string): Refusal => ({ code: 'too-large', message })
 
 function checkEvent(given: unknown, path: string, flaws: Refusal[]): CheckedEvent {
   const event = objectOf(given, path, ['stream', 'type', 'schema', 'id', 'time', 'data', 'meta'])
-  const { id, schema = 1, time, meta } = event as Partial<WireEvent>
+  const { id, schema = 1, time, data, meta } = event as Partial<WireEvent>
+  // By the rules of the device, which reads no other names.
+  const stream = attempt(() => streamName(event.stream), `${path}.stream`)
+  if (stream !== event.stream) throw invalid(`${path}.stream`, say`must not begin or end with white space.`)
+  const type = attempt(() => eventType(event.type), `${path}.type`)
   if (!isEventId(id)) throw invalid(`${path}.id`, say`must be a text of 1 to 255 characters.`)
   if (!isCount(schema) || schema === 0) throw invalid(`${path}.schema`, say`must be a whole number from 1.`)
   if (!Number.isSafeInteger(time)) throw invalid(`${path}.time`, say`must be whole ms since 1970.`)
-  if (!Object.hasOwn(event, 'data')) throw invalid(`${path}.data`, say`is missing.`)
-  for (const part of [event.data, meta]) {
-    const problem = problemOf(part, 1)
-    if (problem === 'number') throw invalid(path, say`has a number that is too large for JSON.`)
-    if (problem === 'depth') {
-      // Not looked at any further: it is refused.
-      flaws.push(tooLarge(say`The data of an event may be ${maxDepth} deep.`))
-      return { ...named(event, path), schema, id, time: time as number, data: 'null', meta: undefined }
-    }
+  if (data === undefined) throw invalid(`${path}.data`, say`is missing.`)
+  const named = { stream, type, schema, id, time: time as number }
+  const problem = problemOf([data, meta], 0)
+  if (problem === 'number') throw invalid(path, say`has a number that is too large for JSON.`)
+  if (problem === 'depth') {
+    flaws.push(tooLarge(say`The data of an event may be ${maxDepth} deep.`))
+    // Not looked at any further: it is refused.
+    return { ...named, data: 'null', meta: undefined }
   }
-  const data = JSON.stringify(event.data)
-  const metaText = meta === undefined ? undefined : JSON.stringify(meta)
-  if (data.length + (metaText?.length ?? 0) > leastLimits.eventBytes)
+  const texts = { data: JSON.stringify(data), meta: JSON.stringify(meta) as string | undefined }
+  if (texts.data.length + (texts.meta?.length ?? 0) > leastLimits.eventBytes)
     flaws.push(tooLarge(say`An event may have ${leastLimits.eventBytes} characters.`))
-  return { ...named(event, path), schema, id, time: (time as number) + 0, data, meta: metaText }
-}
-
-/** Stream and type, by the rules of the device, which reads no other names. */
-function named(event: Readonly<Record<string, unknown>>, path: string) {
-  const stream = stream255(event.stream, `${path}.stream`)
-  const type = attempt(() => eventType(event.type), `${path}.type`)
-  return { stream, type }
-}
-
-function stream255(value: unknown, path: string): string {
-  const name = attempt(() => streamName(value), path)
-  if (name !== value) throw invalid(path, say`must not begin or end with white space.`)
-  return name
+  return { ...named, ...texts }
 }
 
 function expectOf(value: unknown, path: string): [string, string | null][] {
   return Object.entries(objectOf(value, path)).map(([stream, id]) => {
     if (id !== null && !isEventId(id)) throw invalid(path, say`must have the id of an event, or null, for each stream.`)
-    return [stream255(stream, path), id]
+    return [stream, id]
   })
 }
 
@@ -209,8 +197,8 @@ function isLonger(text: () => string, events: readonly CheckedEvent[], bytes: nu
 function attempt<T>(work: () => T, path: string): T {
   try {
     return work()
-  } catch (error) {
-    throw invalid(path, messageOf(error))
+  } catch {
+    throw invalid(path, say`is none that is valid.`)
   }
 }
 

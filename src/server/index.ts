@@ -10,7 +10,7 @@ export { RequestRefusedError } from './request-refused.js'
 
 // Where a log is kept
 export type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from './log-store.js'
-export { memoryLogStore, type LogBackup, type MemoryLogStore } from './memory-log-store.js'
+export { memoryLogStore, type KeptVerdict, type LogBackup, type MemoryLogStore } from './memory-log-store.js'
 
 // What goes over the wire
 export type {

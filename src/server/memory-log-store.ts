@@ -9,8 +9,14 @@ import type { LogDecision, LoggedCommit, LoggedEvent, LogStore } from './log-sto
 /** What {@link MemoryLogStore.snapshot} returns, for {@link MemoryLogStore.restore}. */
 export interface LogBackup {
   readonly commits: readonly LoggedCommit[]
-  /** Final verdicts by author and id. */
-  readonly verdicts: ReadonlyMap<string, ReadonlyMap<string, FinalVerdict>>
+  readonly refusals: readonly KeptVerdict[]
+}
+
+/** A final verdict, and what it is kept under. */
+export interface KeptVerdict {
+  readonly author: string
+  readonly id: string
+  readonly verdict: FinalVerdict
 }
 
 /** A {@link LogStore} in memory that can lose what it knows, as a server that is restored from a backup does. */
@@ -45,8 +51,8 @@ class MemoryLog implements MemoryLogStore {
   readonly #moved = listenerSet<[head: number]>()
   #epoch = randomId()
   #content = new Content()
-  /** Changes with each restore: what began before stores nothing. */
-  #history = {}
+  /** What is stored for good of the content: a decision that is under way adds to it, and may yet fail. */
+  #stored = { commits: 0, refusals: 0, head: 0 }
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(log: string) {
@@ -55,20 +61,29 @@ class MemoryLog implements MemoryLogStore {
     this.#log = log
   }
 
-  identity() {
-    return Promise.resolve({ log: this.#log, epoch: this.#epoch })
+  async identity() {
+    return { log: this.#log, epoch: this.#epoch }
   }
 
-  head() {
-    return Promise.resolve(this.#content.head)
+  async head() {
+    return this.#stored.head
   }
 
-  chainAt(position: number) {
-    return Promise.resolve(this.#content.chains.get(position))
+  async chainAt(position: number) {
+    return position > this.#stored.head ? undefined : this.#content.chains.get(position)
   }
 
-  read(after: number, limit: number) {
-    return Promise.resolve(this.#content.read(after, limit))
+  async read(after: number, limit: number) {
+    const found: LoggedCommit[] = []
+    const { commits, places } = this.#content
+    let left = limit
+    for (let place = places.get(after) ?? Infinity; place < this.#stored.commits; place += 1) {
+      const commit = commits[place] as LoggedCommit
+      left -= commit.events.length
+      if (left < 0 && found.length > 0) break
+      found.push(commit)
+    }
+    return found
   }
 
   decide<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
@@ -78,39 +93,51 @@ class MemoryLog implements MemoryLogStore {
   }
 
   async #decideNow<T>(work: (log: LogDecision) => Promise<T>): Promise<T> {
-    const history = this.#history
-    const decision = new Decision(this.#content, this.#epoch)
-    const result = await work(decision)
-    if (history !== this.#history) throw new Error(say`The log was restored from a backup meanwhile.`)
-    const { head } = this.#content
-    decision.commit()
-    if (this.#content.head > head) this.#moved.tell(this.#content.head)
-    return result
+    const content = this.#content
+    try {
+      const result = await work(new Decision(content, this.#epoch))
+      if (content !== this.#content) throw new Error(say`The log was restored from a backup meanwhile.`)
+      const { head } = this.#stored
+      this.#stored = content.size
+      if (content.head > head) this.#moved.tell(content.head)
+      return result
+    } catch (error) {
+      const { commits, refusals } = content.size
+      const hasAdded = commits > this.#stored.commits || refusals > this.#stored.refusals
+      if (content === this.#content && hasAdded) this.#fill(this.snapshot())
+      throw error
+    }
   }
 
   subscribe(listener: (head: number) => void): () => void {
     return this.#moved.add(listener)
   }
 
-  close() {
+  async close() {
     this.#moved.clear()
-    return Promise.resolve()
   }
 
   snapshot(): LogBackup {
-    return this.#content.copy()
+    const { commits, refusals } = this.#content
+    return {
+      commits: commits.slice(0, this.#stored.commits),
+      refusals: refusals.slice(0, this.#stored.refusals),
+    }
   }
 
   restore(backup: LogBackup, options: { readonly sameEpoch?: boolean } = {}): void {
-    this.#content = new Content(backup)
+    this.#fill(backup)
     if (options.sameEpoch !== true) this.#epoch = randomId()
-    this.#history = {}
-    this.#moved.tell(this.#content.head)
+    this.#moved.tell(this.#stored.head)
   }
 
   renewEpoch(): void {
-    this.#epoch = randomId()
-    this.#history = {}
+    this.restore(this.snapshot())
+  }
+
+  #fill(backup: LogBackup): void {
+    this.#content = new Content(backup)
+    this.#stored = this.#content.size
   }
 }
 
@@ -120,27 +147,28 @@ class Content {
   readonly events: LoggedEvent[] = []
   readonly byId = new Map<string, LoggedEvent>()
   readonly lastOf = new Map<string, LoggedEvent>()
+  /** By the positions where commits end. */
   readonly chains = new Map([[0, chainStart]])
-  /** By the position that a commit is behind, the place of that commit. */
-  readonly #places = new Map<number, number>()
-  readonly #verdicts = new Map<string, Map<string, FinalVerdict>>()
+  /** By the position that a commit is behind, its index. */
+  readonly places = new Map<number, number>()
+  readonly refusals: KeptVerdict[] = []
+  readonly verdicts = new Map<string, FinalVerdict>()
 
-  constructor(backup?: LogBackup) {
-    for (const commit of backup?.commits ?? []) this.add(commit)
-    for (const [author, verdicts] of backup?.verdicts ?? [])
-      for (const [id, verdict] of verdicts) this.keep(author, id, verdict)
+  constructor({ commits, refusals }: LogBackup = { commits: [], refusals: [] }) {
+    for (const commit of commits) this.add(commit)
+    for (const refusal of refusals) this.keep(refusal)
   }
 
   get head() {
     return this.events.length
   }
 
-  get chain() {
-    return this.chains.get(this.head) as string
+  get size() {
+    return { commits: this.commits.length, refusals: this.refusals.length, head: this.head }
   }
 
   add(commit: LoggedCommit): void {
-    this.#places.set(this.head, this.commits.length)
+    this.places.set(this.head, this.commits.length)
     this.commits.push(commit)
     for (const event of commit.events) {
       this.events.push(event)
@@ -150,41 +178,17 @@ class Content {
     this.chains.set(this.head, commit.chain)
   }
 
-  keep(author: string, id: string, verdict: FinalVerdict): void {
-    const own = this.#verdicts.get(author) ?? new Map<string, FinalVerdict>()
-    this.#verdicts.set(author, own.set(id, verdict))
-  }
-
-  verdict(author: string, id: string): FinalVerdict | undefined {
-    return this.#verdicts.get(author)?.get(id)
-  }
-
-  read(after: number, limit: number): LoggedCommit[] {
-    const found: LoggedCommit[] = []
-    let left = limit
-    for (let place = this.#places.get(after) ?? Infinity; place < this.commits.length; place += 1) {
-      const commit = this.commits[place] as LoggedCommit
-      left -= commit.events.length
-      if (left < 0 && found.length > 0) break
-      found.push(commit)
-    }
-    return found
-  }
-
-  copy(): LogBackup {
-    return {
-      commits: [...this.commits],
-      verdicts: new Map([...this.#verdicts].map(([author, own]) => [author, new Map(own)])),
-    }
+  keep(refusal: KeptVerdict): void {
+    this.refusals.push(refusal)
+    this.verdicts.set(keyOf(refusal.author, refusal.id), refusal.verdict)
   }
 }
 
-/** What one decision sees: the content, and what it has added itself, which is stored together or not at all. */
+/** Two texts as one, whatever is in them. */
+const keyOf = (author: string, id: string) => JSON.stringify([author, id])
+
 class Decision implements LogDecision {
   readonly #content: Content
-  readonly #added: LoggedCommit[] = []
-  readonly #events: LoggedEvent[] = []
-  readonly #kept: { readonly author: string; readonly id: string; readonly verdict: FinalVerdict }[] = []
 
   constructor(
     content: Content,
@@ -194,55 +198,45 @@ class Decision implements LogDecision {
   }
 
   get head() {
-    return this.#content.head + this.#events.length
+    return this.#content.head
   }
 
   get chain() {
-    return this.#added.at(-1)?.chain ?? this.#content.chain
+    return this.#content.chains.get(this.head) as string
   }
 
-  find(ids: readonly string[]) {
-    const wanted = new Set(ids)
-    const own = this.#events.filter(({ id }) => wanted.has(id)).map((event) => [event.id, event] as const)
-    return Promise.resolve(new Map([...entriesOf(wanted, (id) => this.#content.byId.get(id)), ...own]))
+  async find(ids: readonly string[]) {
+    return found(ids, (id) => this.#content.byId.get(id))
   }
 
-  last(streams: readonly string[]) {
-    const wanted = new Set(streams)
-    const own = this.#events.filter(({ stream }) => wanted.has(stream)).map((event) => [event.stream, event] as const)
-    return Promise.resolve(new Map([...entriesOf(wanted, (stream) => this.#content.lastOf.get(stream)), ...own]))
+  async last(streams: readonly string[]) {
+    return found(streams, (stream) => this.#content.lastOf.get(stream))
   }
 
-  verdicts(author: string, ids: readonly string[]) {
-    const wanted = new Set(ids)
-    const own = this.#kept
-      .filter((kept) => kept.author === author && wanted.has(kept.id))
-      .map(({ id, verdict }) => [id, verdict] as const)
-    return Promise.resolve(new Map([...entriesOf(wanted, (id) => this.#content.verdict(author, id)), ...own]))
+  async verdicts(author: string, ids: readonly string[]) {
+    return found(ids, (id) => this.#content.verdicts.get(keyOf(author, id)))
   }
 
   async *after(position: number) {
-    yield* [...this.#content.events.slice(position), ...this.#events].filter((event) => event.position > position)
+    yield* this.#content.events.slice(position)
   }
 
-  add(commit: LoggedCommit) {
+  async add(commit: LoggedCommit) {
     if (commit.events.length === 0 || commit.events.some((event, index) => event.position !== this.head + index + 1))
-      return Promise.reject(new InvalidArgumentError('commit', say`must begin at ${this.head + 1} and have no holes.`))
-    this.#added.push(commit)
-    this.#events.push(...commit.events)
-    return Promise.resolve()
+      throw new InvalidArgumentError('commit', say`must begin at ${this.head + 1} and have no holes.`)
+    this.#content.add(commit)
   }
 
-  keep(author: string, ids: readonly string[], verdict: FinalVerdict) {
-    for (const id of ids) this.#kept.push({ author, id, verdict })
-    return Promise.resolve()
-  }
-
-  commit(): void {
-    for (const commit of this.#added) this.#content.add(commit)
-    for (const { author, id, verdict } of this.#kept) this.#content.keep(author, id, verdict)
+  async keep(author: string, ids: readonly string[], verdict: FinalVerdict) {
+    for (const id of ids) this.#content.keep({ author, id, verdict })
   }
 }
 
-const entriesOf = <T>(keys: Iterable<string>, find: (key: string) => T | undefined): (readonly [string, T])[] =>
-  Array.from(keys, (key) => [key, find(key)] as const).filter((entry): entry is [string, T] => entry[1] !== undefined)
+function found<T>(keys: readonly string[], find: (key: string) => T | undefined): Map<string, T> {
+  const all = new Map<string, T>()
+  for (const key of keys) {
+    const value = find(key)
+    if (value !== undefined) all.set(key, value)
+  }
+  return all
+}

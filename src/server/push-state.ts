@@ -6,38 +6,28 @@ import { chainBehind } from './chain.js'
 import type { CheckedCommit, CheckedEvent, CheckedPush, Refusal } from './check-push.js'
 import type { LogDecision, LoggedEvent } from './log-store.js'
 import { RequestRefusedError } from './request-refused.js'
-import { judge, judgeCancel } from './rules.js'
+import { judge, judgeCancel, type Known } from './rules.js'
 
-export class PushState {
+export class PushState implements Known {
+  readonly waiting = new Map<string, string>()
+  chain: string
+  head: number
   readonly #log: LogDecision
   readonly #author: string
-  readonly #events: Map<string, LoggedEvent>
-  readonly #last: Map<string, LoggedEvent>
-  readonly #verdicts: Map<string, FinalVerdict>
-  readonly #recent: LoggedEvent[]
-  readonly #waiting = new Map<string, string>()
-  #head: number
-  #chain: string
   #hasAdded = false
 
   private constructor(
     log: LogDecision,
     author: string,
-    loaded: {
-      readonly events: ReadonlyMap<string, LoggedEvent>
-      readonly last: ReadonlyMap<string, LoggedEvent>
-      readonly verdicts: ReadonlyMap<string, FinalVerdict>
-      readonly recent: LoggedEvent[]
-    },
+    readonly events: Map<string, LoggedEvent>,
+    readonly last: Map<string, LoggedEvent>,
+    readonly verdicts: Map<string, FinalVerdict>,
+    readonly recent: LoggedEvent[],
   ) {
     this.#log = log
     this.#author = author
-    this.#events = new Map(loaded.events)
-    this.#last = new Map(loaded.last)
-    this.#verdicts = new Map(loaded.verdicts)
-    this.#recent = loaded.recent
-    this.#head = log.head
-    this.#chain = log.chain
+    this.head = log.head
+    this.chain = log.chain
   }
 
   /** Asks for all that the rules need, so that no commit waits for a question of its own. */
@@ -49,34 +39,10 @@ export class PushState {
         ...expect.map(([stream]) => stream),
       ]),
     )
-    const events = await log.find(ids)
-    const recent = await recentOf(log, commits, events)
-    return new PushState(log, author, {
-      events,
-      last: await log.last(streams),
-      verdicts: await log.verdicts(author, ids),
-      recent,
-    })
-  }
-
-  get head(): number {
-    return this.#head
-  }
-
-  get chain(): string {
-    return this.#chain
-  }
-
-  /** What the rules look at. */
-  get known() {
-    return {
-      head: this.#head,
-      events: this.#events,
-      last: this.#last,
-      verdicts: this.#verdicts,
-      recent: this.#recent,
-      waiting: this.#waiting,
-    }
+    const events = new Map(await log.find(ids))
+    const last = new Map(await log.last(streams))
+    const verdicts = new Map(await log.verdicts(author, ids))
+    return new PushState(log, author, events, last, verdicts, await recentOf(log, commits, events))
   }
 
   /**
@@ -85,22 +51,22 @@ export class PushState {
    * @param at where the log must end before the first event that is added
    */
   async settle(commit: CheckedCommit, no: Refusal | undefined, at: number | undefined): Promise<CommitAnswer> {
-    const verdict = judge(commit, this.known, no)
+    const verdict = judge(commit, this, no)
     if (verdict !== undefined) {
       if ('behind' in verdict)
-        for (const { stream } of commit.events) if (!this.#waiting.has(stream)) this.#waiting.set(stream, commit.id)
+        for (const { stream } of commit.events) if (!this.waiting.has(stream)) this.waiting.set(stream, commit.id)
       await this.#keep(commit.ids, verdict)
       return { id: commit.id, ...verdict }
     }
-    if (at !== undefined && !this.#hasAdded && at !== this.#head)
-      throw new RequestRefusedError(409, 'moved', say`The log is at ${this.#head}.`)
+    if (at !== undefined && !this.#hasAdded && at !== this.head)
+      throw new RequestRefusedError(409, 'moved', say`The log is at ${this.head}.`)
     this.#hasAdded = true
     return { id: commit.id, accepted: await this.#add(commit) }
   }
 
   /** Sees to it that a commit is never stored, or says that it is. */
   async cancel(ids: readonly string[]): Promise<CommitAnswer> {
-    const verdict = judgeCancel(ids, this.known)
+    const verdict = judgeCancel(ids, this)
     await this.#keep(ids, verdict)
     return { id: ids[0] as string, ...verdict }
   }
@@ -108,28 +74,28 @@ export class PushState {
   /** Keeps what is final under each id that has no verdict yet. */
   async #keep(ids: readonly string[], verdict: Verdict): Promise<void> {
     if ('accepted' in verdict || 'behind' in verdict) return
-    const without = ids.filter((id) => !this.#verdicts.has(id))
+    const without = ids.filter((id) => !this.verdicts.has(id))
     if (without.length === 0) return
-    for (const id of without) this.#verdicts.set(id, verdict)
+    for (const id of without) this.verdicts.set(id, verdict)
     await this.#log.keep(this.#author, without, verdict)
   }
 
   async #add(commit: CheckedCommit): Promise<number> {
-    const first = this.#head + 1
+    const first = this.head + 1
     const events = commit.events.map((event, index): LoggedEvent => {
       const { id, stream, type } = event
-      const version = (this.#last.get(stream)?.version ?? 0) + 1
+      const version = (this.last.get(stream)?.version ?? 0) + 1
       const position = first + index
       const logged = { position, id, stream, type, version, line: lineOf(event, position, first, version) }
-      this.#last.set(stream, logged)
-      this.#events.set(id, logged)
+      this.last.set(stream, logged)
+      this.events.set(id, logged)
       return logged
     })
     const lines = events.map(({ line }) => line)
-    this.#chain = chainBehind(this.#chain, lines)
-    this.#head += events.length
-    this.#recent.push(...events)
-    await this.#log.add({ author: this.#author, events, chain: this.#chain })
+    this.chain = chainBehind(this.chain, lines)
+    this.head += events.length
+    this.recent.push(...events)
+    await this.#log.add({ author: this.#author, events, chain: this.chain })
     return first
   }
 }

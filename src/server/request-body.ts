@@ -8,52 +8,42 @@ import { RequestRefusedError } from './request-refused.js'
  * @throws RequestRefusedError for another type (415), more bytes than `most` (413), what is no JSON in UTF-8 (400)
  */
 export async function readJson(request: Request, most: number): Promise<unknown> {
-  const [type = '', ...parameters] = (request.headers.get('Content-Type') ?? '').toLowerCase().split(';')
-  const isUtf8 = parameters.every((parameter) => /^\s*(charset\s*=\s*"?utf-8"?\s*)?$/.test(parameter))
-  if (type.trim() !== 'application/json' || !isUtf8)
+  const header = (name: string) => (request.headers.get(name) ?? '').toLowerCase()
+  if (!/^\s*application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)*$/.test(header('Content-Type')))
     throw new RequestRefusedError(415, 'wrong-type', say`'Content-Type' must be application/json.`)
-  if (!['', 'identity'].includes(request.headers.get('Content-Encoding')?.trim().toLowerCase() ?? ''))
+  if (!/^(identity)?$/.test(header('Content-Encoding')))
     throw new RequestRefusedError(415, 'wrong-type', say`The body must not be compressed.`)
-  const text = await readText(request, most)
+  const bytes = await readBytes(request, most)
   try {
-    return JSON.parse(text)
+    // `ignoreBOM` keeps it: it is not JSON.
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch {
-    throw new RequestRefusedError(400, 'bad-request', say`The body is no JSON.`)
+    throw new RequestRefusedError(400, 'bad-request', say`The body is no JSON in UTF-8.`)
   }
 }
 
-async function readText(request: Request, most: number): Promise<string> {
+async function readBytes(request: Request, most: number): Promise<ArrayBuffer> {
   const tooLarge = new RequestRefusedError(413, 'too-large', say`The body has more than ${most} bytes.`)
-  if (Number(request.headers.get('Content-Length') ?? 0) > most) throw tooLarge
-  // `ignoreBOM` keeps it: it is not JSON.
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  const { body } = request as { readonly body?: ReadableStream<Uint8Array> | null }
+  if (Number(request.headers.get('Content-Length')) > most) throw tooLarge
+  const { body } = request as { readonly body?: ReadableStream<Uint8Array<ArrayBuffer>> | null }
   // Missing in Firefox, where only tests serve anything.
-  const reader = (body === undefined ? new Response(await request.blob()).body : body)?.getReader()
-  if (reader === undefined) return ''
-  const parts: string[] = []
-  const decode = (bytes?: Uint8Array) => {
-    try {
-      parts.push(decoder.decode(bytes, { stream: bytes !== undefined }))
-    } catch {
-      throw new RequestRefusedError(400, 'bad-request', say`The body is not UTF-8.`)
+  const reader = (body === undefined ? (await request.blob()).stream() : body)?.getReader()
+  const parts: Uint8Array<ArrayBuffer>[] = []
+  let size = 0
+  for (;;) {
+    const { done, value } = (await reader?.read().catch(endedEarly)) ?? { done: true }
+    if (done) break
+    size += value.byteLength
+    if (size > most) {
+      // The rest is not read.
+      reader?.cancel().catch(() => {})
+      throw tooLarge
     }
+    parts.push(value)
   }
-  try {
-    let bytes = 0
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) break
-      bytes += value.byteLength
-      if (bytes > most) throw tooLarge
-      decode(value)
-    }
-    decode()
-  } catch (error) {
-    // The rest is not read.
-    reader.cancel().catch(() => {})
-    if (error instanceof RequestRefusedError) throw error
-    throw new RequestRefusedError(400, 'bad-request', say`The body ended early.`)
-  }
-  return parts.join('')
+  return await new Blob(parts).arrayBuffer()
+}
+
+const endedEarly = () => {
+  throw new RequestRefusedError(400, 'bad-request', say`The body ended early.`)
 }

@@ -23,16 +23,12 @@ export interface Known {
 
 /** What the server has said about a commit before, or has to say because of its ids. */
 export function settled(commit: CheckedCommit, known: Known): FinalVerdict | { readonly accepted: number } | undefined {
-  const found = commit.events.map(({ id }) => known.events.get(id))
-  const [first] = found
+  const found = commit.ids.map((id) => known.events.get(id))
   if (found.some((event) => event !== undefined)) {
-    if (!commit.events.every((event, index) => isUnlike(event, found[index]) === false)) {
-      const taken = commit.events.some((event, index) => isUnlike(event, found[index]) === true)
-      return taken
-        ? refused('id-taken', say`Another event has one of these ids.`)
-        : refused('incomplete', say`A part of the commit is in the log.`)
-    }
-    return { accepted: (first as LoggedEvent).position }
+    const unlike = commit.events.map((event, index) => isUnlike(event, found[index]))
+    if (unlike.includes(true)) return refused('id-taken', say`Another event has one of these ids.`)
+    if (unlike.includes(undefined)) return refused('incomplete', say`A part of the commit is in the log.`)
+    return { accepted: (found[0] as LoggedEvent).position }
   }
   for (const id of commit.ids) {
     const verdict = known.verdicts.get(id)

@@ -1,5 +1,4 @@
 /** One log as a server offers it: what becomes of pushed commits, and pages of the log. */
-import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { InvalidArgumentError, describe } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
@@ -98,8 +97,7 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
         accept === undefined
           ? []
           : asked.commits.filter(
-              (commit) =>
-                commit.flaw === undefined && !replies.has(commit) && settled(commit, state.known) === undefined,
+              (commit) => commit.flaw === undefined && !replies.has(commit) && settled(commit, state) === undefined,
             )
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
@@ -137,8 +135,6 @@ async function pull(
   page: PullRequest,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<AsyncIterable<string>> {
-  onlyKnown(options, ['signal'])
-  assertSignal(options.signal)
   const { after, chain, limit = longestPage } = page
   if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
   if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)

@@ -154,9 +154,7 @@ async function pull(
 ): Promise<Response> {
   const number = (name: string) => {
     const text = url.searchParams.get(name)
-    if (text !== null && !/^\d{1,16}$/.test(text))
-      throw new RequestRefusedError(400, 'bad-request', say`'${name}' must be a whole number.`)
-    return text === null ? undefined : Number(text)
+    return text === null ? undefined : /^\d+$/.test(text) ? Number(text) : NaN
   }
   const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
   const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
@@ -167,15 +165,15 @@ async function pull(
       ...seen,
       'Content-Type': linesType,
       ...noStore,
-      ...(gzip && { 'Content-Encoding': 'gzip', Vary: [seen['Vary'], 'Accept-Encoding'].filter(Boolean).join(', ') }),
+      ...(gzip && { 'Content-Encoding': 'gzip' }),
     },
     // In workerd: the body is compressed already. Other runtimes do not know it.
-    ...({ encodeBody: gzip ? 'manual' : 'automatic' } as object),
+    ...((gzip && { encodeBody: 'manual' }) as object),
   })
 }
 
 const takesGzip = (request: Request) =>
-  /(^|,)\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*(,|$))|,|$)/i.test(request.headers.get('Accept-Encoding') ?? '')
+  /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(request.headers.get('Accept-Encoding') ?? '')
 
 /** A missing header is no form's and no link's doing: only a script that was allowed to can set it. */
 function checkVersion(request: Request): void {

@@ -83,7 +83,7 @@ export function assertCommands(commands: unknown): void {
 }
 
 /** What the codec takes with the arguments of a command. */
-const about = (name: string) => ({ type: name, stream: '' })
+const about = (name: string) => ({ type: name, stream: '', id: '' })
 
 /** What the outbox keeps of a command; nothing for one that has no name. */
 export async function commandRow(

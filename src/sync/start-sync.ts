@@ -32,7 +32,7 @@ export interface SyncHandle {
    * after one round; that of a paused store immediately. Rejects with the signal's reason, or with ClosedError.
    */
   now(options?: { readonly signal?: AbortSignal | undefined }): Promise<SyncStatus>
-  /** Sends and fetches nothing until `resume()`, in all tabs, also after a reload. */
+  /** Sends and fetches nothing until `resume()`, in all tabs, also after a reload. Rejects with ClosedError once stopped. */
   pause(): Promise<void>
   /** After `pause()`; and tries again after a new sign-in, or whatever else made it stop. */
   resume(): Promise<void>

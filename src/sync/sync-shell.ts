@@ -1,6 +1,7 @@
 /** A store that is synced in this context: leads or follows, and says how it is. */
-import { hasCode, messageOf } from '../errors.js'
+import { ClosedError, hasCode, messageOf } from '../errors.js'
 import { randomId } from '../events/identifier.js'
+import { say } from '../messages.js'
 import { feature } from '../platform/features.js'
 import type { PageLifecycle } from '../platform/page-lifecycle.js'
 import { abortable, optional } from '../platform/promises.js'
@@ -141,23 +142,28 @@ export class SyncShell {
 
   async pause(paused: boolean): Promise<void> {
     await this.#change((snapshot) => withPause(snapshot, paused))
-    this.#control()
+    this.#control(paused ? { status: 'paused', reason: 'by-hand' } : { status: 'working', reason: undefined })
   }
 
   async resync(): Promise<void> {
-    await this.#change((snapshot) => refetched(snapshot, randomId()))
-    this.#control()
+    const counts = countsOf(await this.#change((snapshot) => refetched(snapshot, randomId())))
+    this.#control({ ...counts, status: 'working', reason: undefined })
   }
 
-  async #change(rule: SyncRule): Promise<void> {
-    const { storage, assertOpen } = this.#parts
+  async #change(rule: SyncRule): Promise<SyncSnapshot> {
+    const { storage, assertOpen, name } = this.#parts
     assertOpen()
-    while ((await storage.change(await storage.load(), rule)).kind === 'moved');
+    if (this.#stopping.signal.aborted) throw new ClosedError(say`Syncing of '${name}'`)
+    for (;;) {
+      const changed = await storage.change(await storage.load(), rule)
+      if ('snapshot' in changed) return changed.snapshot
+    }
   }
 
   /** What is stored was changed by a call: whatever runs, in whatever context, begins again with it. */
-  #control(): void {
+  #control(change: SyncStatusChange): void {
     this.#channel.tell({ kind: 'control' })
+    this.#show({ ...change, message: undefined, nextTry: undefined, progress: undefined })
     this.#restart()
   }
 

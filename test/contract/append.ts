@@ -274,6 +274,26 @@ export function appendContract(name: string, open: Open, leaveOut: readonly stri
           ).rejects.toMatchObject({ code: 'invalid-event' })
         })
       })
+      test('a codec is told which event it is, when it encodes and when it decodes', async () => {
+        const told: unknown[] = []
+        const codec: Codec = {
+          encode: (data, event) => (told.push(event), { data, of: event }),
+          decode(stored, event) {
+            expect((stored as { of: unknown }).of).toEqual(event)
+            return (stored as { data: unknown }).data
+          },
+        }
+        await within({ codec }, async (store) => {
+          await store.append({ stream: 'a', events: [added(1, 'order-1'), added(2)] })
+          const ids: string[] = []
+          for await (const { id, data } of store.read()) {
+            expect(data).toEqual({ value: ids.length + 1 })
+            ids.push(id)
+          }
+          expect(ids[0]).toBe('order-1')
+          expect(told).toEqual(ids.map((id) => ({ type: 'Added', stream: 'a', id })))
+        })
+      })
       on('an import whose ids are those of other events is refused', async (store) => {
         await store.append({ stream: 'a', events: [added(1, 'order-1')] })
         const header = '{"tidemark":"export","format":1,"log":"x","after":0,"head":2}'
