@@ -13,6 +13,7 @@ const source = (path) => join(root, 'src', path)
 /** The package by its name, as an installed one is found. */
 export const alias = [
   { find: /^tidemark$/, replacement: source('index.ts') },
+  { find: /^tidemark\/sync$/, replacement: source('sync/index.ts') },
   { find: /^tidemark\/(\w+)$/, replacement: source('bindings/$1.ts') },
 ]
 
