@@ -28,6 +28,8 @@ export async function buildExample(name, outDir) {
     root: join(root, 'examples', name),
     configFile: join(root, 'examples', name, 'vite.config.ts'),
     base: `/${name}/`,
+    // A config may name parts of the package that only its server needs.
+    configLoader: 'runner',
     logLevel: 'warn',
     resolve: { alias },
     plugins: [readAs('development')],
