@@ -1,0 +1,150 @@
+// The server of the packed package in the runtimes that people serve from: each keeps the contract of a server.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { apps, programOf, run as runTool } from './support.js'
+
+const { serverContract } = (await import(
+  pathToFileURL(join(apps, 'node_modules/tidemark/dist/testing/index.js')).href
+)) as typeof import('tidemark/testing')
+
+interface Running {
+  readonly url: string
+  readonly child: ChildProcess
+}
+
+/** Starts a server that says its address on its first line, or as the event of a socket of workerd. */
+function serve(program: string, args: readonly string[]): Promise<Running> {
+  const { VITEST: _vitest, NODE_ENV: _env, NODE_OPTIONS: _options, ...env } = process.env
+  const child = spawn(program, [...args], {
+    cwd: join(apps, 'servers'),
+    env: { ...env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return new Promise((resolve, reject) => {
+    let printed = ''
+    const read = (text: Buffer): void => {
+      printed += text.toString()
+      const [, port] = /"port":\s*(\d+)|$/.exec(printed) ?? []
+      const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(printed) ?? []
+      if (url !== undefined) resolve({ url, child })
+      else if (port !== undefined) resolve({ url: `http://127.0.0.1:${port}`, child })
+    }
+    child.stdout.on('data', read)
+    child.stderr.on('data', read)
+    child.once('exit', (code) => reject(new Error(`The server ended with ${code}: ${printed}`)))
+  })
+}
+
+const ended = ({ child }: Running): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve()
+    else child.once('exit', () => resolve())
+    child.kill('SIGKILL')
+  })
+
+/** What the runtimes have in common: a log with a new name for each case. */
+function subjectOf(base: string) {
+  const log = randomUUID()
+  return {
+    log,
+    url: `${base}/logs/${log}`,
+    otherUrl: `${base}/logs/${randomUUID()}`,
+    headers: (author: string) => ({ 'X-User': encodeURIComponent(author) }),
+    unknown: {},
+    refusedType: 'Refused',
+    dispose: () => Promise.resolve(),
+  }
+}
+
+function inMemory(start: () => Promise<Running>): void {
+  let running: Running
+  beforeAll(async () => {
+    running = await start()
+  })
+  afterAll(() => ended(running))
+  for (const { name, run } of serverContract(() => Promise.resolve(subjectOf(running.url)))) test(name, run)
+}
+
+describe('Node, node:http', () => inMemory(() => serve(process.execPath, ['node.js'])))
+
+describe('Hono, @hono/node-server', () => inMemory(() => serve(process.execPath, ['hono.js'])))
+
+const bun = await programOf('bun/bin/bun.exe', 'bun/bin/bun')
+describe.skipIf(bun === undefined)('Bun', () => inMemory(() => serve(bun ?? '', ['run', 'bun.js'])))
+
+const deno = await programOf(
+  '@deno/linux-x64-glibc/deno',
+  '@deno/linux-arm64-glibc/deno',
+  '@deno/darwin-arm64/deno',
+  '@deno/darwin-x64/deno',
+)
+describe.skipIf(deno === undefined)('Deno', () =>
+  inMemory(() =>
+    serve(deno ?? '', [
+      'run',
+      '--allow-read',
+      '--allow-env',
+      '--allow-net=127.0.0.1',
+      '--node-modules-dir=manual',
+      '--no-lock',
+      'deno.js',
+    ]),
+  ),
+)
+
+// Of the repository; its program comes for some processors only.
+const cloudflare = fileURLToPath(new URL('../../node_modules/@cloudflare', import.meta.url))
+const workerd = (existsSync(cloudflare) ? readdirSync(cloudflare) : [])
+  .map((name) => join(cloudflare, name, 'bin', process.platform === 'win32' ? 'workerd.exe' : 'workerd'))
+  .find((path) => existsSync(path))
+describe.skipIf(workerd === undefined)('workerd', () =>
+  inMemory(async () => {
+    const bundled = await runTool(
+      (await programOf('esbuild/bin/esbuild')) ?? 'esbuild',
+      ['worker.js', '--bundle', '--format=esm', '--outfile=worker.mjs'],
+      'servers',
+    )
+    expect(bundled.code, bundled.printed).toBe(0)
+    return serve(workerd ?? '', ['serve', 'worker.capnp', '--control-fd=1'])
+  }),
+)
+
+describe('Node, logs in files, killed where the contract starts the server again', () => {
+  let folder: string
+  let running: Running
+  const start = async (port: string) => {
+    running = await serve(process.execPath, ['node-file.js', folder, port])
+  }
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'tidemark-package-logs-'))
+    await start('0')
+  })
+  afterAll(async () => {
+    await ended(running)
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const open = () => {
+    const subject = subjectOf(running.url)
+    const file = join(folder, `${subject.log}.log`)
+    const restart = async (whileEnded = () => {}) => {
+      await ended(running)
+      whileEnded()
+      await start(new URL(running.url).port)
+    }
+    return Promise.resolve({
+      ...subject,
+      restart: () => restart(),
+      backup: () => {
+        const copy = `${file}.${randomUUID()}`
+        copyFileSync(file, copy)
+        return Promise.resolve(() => restart(() => copyFileSync(copy, file)))
+      },
+    })
+  }
+  for (const { name, run } of serverContract(open)) test(name, run)
+})
