@@ -18,11 +18,11 @@ interface Running {
 }
 
 /** Starts a server that says its address on its first line, or as the event of a socket of workerd. */
-function serve(program: string, args: readonly string[]): Promise<Running> {
+function serve(program: string, args: readonly string[], settings: NodeJS.ProcessEnv = {}): Promise<Running> {
   const { VITEST: _vitest, NODE_ENV: _env, NODE_OPTIONS: _options, ...env } = process.env
   const child = spawn(program, [...args], {
     cwd: join(apps, 'servers'),
-    env: { ...env, NO_COLOR: '1' },
+    env: { ...env, NO_COLOR: '1', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   return new Promise((resolve, reject) => {
@@ -147,4 +147,55 @@ describe('Node, logs in files, killed where the contract starts the server again
     })
   }
   for (const { name, run } of serverContract(open)) test(name, run)
+})
+
+describe('the example of a server in Node', () => {
+  const from = fileURLToPath(new URL('../../examples/server-node/server.js', import.meta.url))
+  let folder: string
+  let running: Running
+  const start = async () => {
+    copyFileSync(from, join(apps, 'servers', 'example.js'))
+    running = await serve(process.execPath, ['example.js'], { PORT: '0', FOLDER: folder })
+  }
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'tidemark-package-example-'))
+    await start()
+  })
+  afterAll(async () => {
+    await ended(running)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const ask = (token: string, path: string, init: RequestInit = {}) =>
+    fetch(`${running.url}/logs/${path}`, {
+      ...init,
+      headers: { 'Tidemark-Sync': '1', Authorization: `Bearer ${token}`, ...init.headers },
+    })
+  const push = async (token: string, id: string, title: unknown) => {
+    const log = (await ask(token, 'green-street/info')).headers.get('Tidemark-Log') ?? ''
+    const events = [{ stream: 'todo-1', type: 'TodoAdded', id, time: 1, data: { title } }]
+    const headers = { 'Content-Type': 'application/json', 'Tidemark-Log': log }
+    const body = JSON.stringify({ commits: [{ events }] })
+    const response = await ask(token, 'green-street/push', { method: 'POST', headers, body })
+    return ((await response.json()) as { answers: unknown }).answers
+  }
+
+  test('tokens say who it is, and open the log of one household', async () => {
+    expect((await ask('nobody', 'green-street/info')).status).toBe(401)
+    expect((await ask('token-of-carl', 'green-street/info')).status).toBe(403)
+    expect(await (await ask('token-of-anna', 'green-street/info')).json()).toMatchObject({ author: 'anna', head: 0 })
+  })
+
+  test('a rule refuses, and what is accepted is there for the household, also after the server was started again', async () => {
+    expect(await push('token-of-anna', 'a', 'milk')).toEqual([{ id: 'a', accepted: 1 }])
+    expect(await push('token-of-bert', 'b', 'x'.repeat(201))).toEqual([
+      { id: 'b', refused: { code: 'title-too-long', message: expect.any(String) } },
+    ])
+    const exited = new Promise((resolve) => running.child.once('exit', (code) => resolve(code)))
+    running.child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+    expect(readdirSync(folder).sort()).toEqual(['green-street.log', 'mill-lane.log'])
+    await start()
+    expect(await (await ask('token-of-bert', 'green-street/pull?after=0')).text()).toContain('"title":"milk"')
+  })
 })

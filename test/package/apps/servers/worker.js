@@ -2,8 +2,11 @@
 import { handler } from './logs.js'
 
 export class Log {
-  fetch(request) {
-    return handler(request)
+  async fetch(request) {
+    const response = await handler(request)
+    // workerd ends the connection if a body was not read, and the client does not get its 413.
+    if (request.body !== null && !request.bodyUsed) await request.body.pipeTo(new WritableStream())
+    return response
   }
 }
 
