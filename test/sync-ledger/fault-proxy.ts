@@ -200,7 +200,7 @@ class Proxy implements FaultProxy {
     }
     outgoing.on('close', () => response.destroy())
     const isStream = response.headers['content-type'] === 'text/event-stream'
-    outgoing.writeHead(response.statusCode ?? 502, response.headers)
+    outgoing.writeHead(response.statusCode ?? 502, passedOn(response.headers))
     outgoing.flushHeaders()
     if (cut !== undefined && !isStream) {
       const body = await whole(response)
@@ -250,9 +250,13 @@ function replace(outgoing: ServerResponse, { status, headers, body }: Replacemen
 
 async function taking(incoming: IncomingMessage): Promise<Taken> {
   const { method = 'GET', url = '/', headers } = incoming
-  // For this proxy alone.
-  const { connection: _connection, 'transfer-encoding': _encoding, ...rest } = headers
-  return { method, path: url, headers: rest, body: await whole(incoming) }
+  return { method, path: url, headers: passedOn(headers), body: await whole(incoming) }
+}
+
+/** Without those that are for one connection. With `Connection: close` some clients take a part for the whole. */
+function passedOn(headers: IncomingMessage['headers']): IncomingMessage['headers'] {
+  const { connection: _connection, 'keep-alive': _alive, 'transfer-encoding': _encoding, ...rest } = headers
+  return rest
 }
 
 async function whole(stream: IncomingMessage): Promise<Buffer> {
