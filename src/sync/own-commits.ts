@@ -203,10 +203,14 @@ export class OwnCommits {
     for (;;) {
       closed.throwIfAborted()
       const from = await keeper.load()
-      const changed = await keeper.change(from, (snapshot) => {
-        const row = snapshot.outbox.find((each) => each.name === name)
-        return row && rule(snapshot, row.n)
-      })
+      const changed = await keeper.change(
+        from,
+        (snapshot) => {
+          const row = snapshot.outbox.find((each) => each.name === name)
+          return row && rule(snapshot, row.n)
+        },
+        true,
+      )
       if (changed.kind !== 'moved') return
     }
   }
