@@ -70,10 +70,9 @@ export function readModelTarget<E extends EventShape>(
     onFailure: (failure) => (isForNewerBuilds(failure.error) ? 'fatal' : (definition.onFailure?.(failure) ?? 'fatal')),
     async begin(owner, signal) {
       const seen = await storage.state()
-      const head = await ports.head()
+      const how = { owner, seen, head: await ports.head(), survived: alone, signal }
       now = await ports.logNow?.(seen.log)
-      const how = { owner, seen, head, survived: alone, signal, now }
-      const begun = await begin(storage, definition, how, ports.check)
+      const begun = await begin(storage, definition, { ...how, now }, ports.check)
       from = begun.after
       alone = undefined
       // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
@@ -118,9 +117,7 @@ export function readModelTarget<E extends EventShape>(
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
-      // What was read since may belong to another log.
-      if (now !== undefined && (await ports.logNow?.(now.id))?.id !== now.id)
-        throw new LeadershipLostError(key, say`the end of the log was taken back.`)
+      if (now !== undefined) await assertLog(key, now, ports)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
@@ -148,6 +145,12 @@ export function readModelTarget<E extends EventShape>(
     },
     caller: () => work.caller(),
   }
+}
+
+/** @throws LeadershipLostError if what was read since `now` may belong to another log */
+async function assertLog(key: string, now: LogNow, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<void> {
+  if ((await logNow?.(now.id))?.id !== now.id)
+    throw new LeadershipLostError(key, say`the end of the log was taken back.`)
 }
 
 /** What any context may ask, whether it runs the projection or not. */
