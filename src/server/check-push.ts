@@ -198,7 +198,7 @@ function attempt<T>(work: () => T, path: string): T {
   try {
     return work()
   } catch {
-    throw invalid(path, say`is none that is valid.`)
+    throw invalid(path, say`is not valid.`)
   }
 }
 

@@ -70,14 +70,14 @@ class MemoryLog implements MemoryLogStore {
   }
 
   async chainAt(position: number) {
-    return position > this.#stored.head ? undefined : this.#content.chains.get(position)
+    return position > this.#stored.head ? undefined : this.#content.chainAt(position)
   }
 
   async read(after: number, limit: number) {
     const found: LoggedCommit[] = []
-    const { commits, places } = this.#content
+    const { commits, ends } = this.#content
     let left = limit
-    for (let place = places.get(after) ?? Infinity; place < this.#stored.commits; place += 1) {
+    for (let place = ends.get(after) ?? Infinity; place < this.#stored.commits; place += 1) {
       const commit = commits[place] as LoggedCommit
       left -= commit.events.length
       if (left < 0 && found.length > 0) break
@@ -147,10 +147,8 @@ class Content {
   readonly events: LoggedEvent[] = []
   readonly byId = new Map<string, LoggedEvent>()
   readonly lastOf = new Map<string, LoggedEvent>()
-  /** By the positions where commits end. */
-  readonly chains = new Map([[0, chainStart]])
-  /** By the position that a commit is behind, its index. */
-  readonly places = new Map<number, number>()
+  /** How many commits end at or before a position where one ends. */
+  readonly ends = new Map([[0, 0]])
   readonly refusals: KeptVerdict[] = []
   readonly verdicts = new Map<string, FinalVerdict>()
 
@@ -167,15 +165,19 @@ class Content {
     return { commits: this.commits.length, refusals: this.refusals.length, head: this.head }
   }
 
+  chainAt(position: number): string | undefined {
+    const count = this.ends.get(position)
+    return count === 0 ? chainStart : this.commits[(count ?? 0) - 1]?.chain
+  }
+
   add(commit: LoggedCommit): void {
-    this.places.set(this.head, this.commits.length)
     this.commits.push(commit)
     for (const event of commit.events) {
       this.events.push(event)
       this.byId.set(event.id, event)
       this.lastOf.set(event.stream, event)
     }
-    this.chains.set(this.head, commit.chain)
+    this.ends.set(this.head, this.commits.length)
   }
 
   keep(refusal: KeptVerdict): void {
@@ -202,7 +204,7 @@ class Decision implements LogDecision {
   }
 
   get chain() {
-    return this.#content.chains.get(this.head) as string
+    return this.#content.chainAt(this.head) as string
   }
 
   async find(ids: readonly string[]) {

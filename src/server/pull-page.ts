@@ -22,37 +22,33 @@ const partSize = { events: 500, characters: 262_144 }
 export async function* pagesOf(store: LogStore, page: PageStart, signal?: AbortSignal): AsyncGenerator<string, void> {
   const { log, epoch, head, after, limit } = page
   yield `${JSON.stringify({ tidemark: 'export', format: 1, log, epoch, after, head })}\n`
-  let [position, chain, left, uncovered] = [after, page.chain, limit, 0]
-  let size = 50
+  let [position, chain, uncovered, size] = [after, page.chain, 0, 50]
+  // The first commit is sent however long it is.
+  const fits = (events: number) => position === after || position + events <= after + limit
   const cursor = () => `${JSON.stringify({ scannedTo: position, chain })}\n`
-  while (left > 0 && position < head) {
-    const commits = await store.read(position, Math.min(size, left))
+  // What came since the beginning is for the next page.
+  for (let isFull = false; !isFull && position < head;) {
+    const commits = await store.read(position, size)
     signal?.throwIfAborted()
     // Asked after the read: what was read before an epoch ended is of that epoch.
-    if ((await store.identity()).epoch !== epoch) throw new Error(say`The log has begun another epoch.`)
-    if (commits.length === 0) break
-    const lines: string[] = []
-    let characters = 0
-    const before = position
+    if ((await store.identity()).epoch !== epoch || commits.length === 0)
+      throw new Error(say`The log has begun another epoch.`)
+    let [text, events] = ['', 0]
     for (const commit of commits) {
-      // What came since is for the next page.
-      if (position === head) break
-      for (const { line } of commit.events) {
-        lines.push(line, '\n')
-        characters += line.length
-      }
+      isFull = position === head || !fits(commit.events.length)
+      if (isFull) break
+      for (const { line } of commit.events) text += `${line}\n`
+      events += commit.events.length
       position += commit.events.length
       uncovered += commit.events.length
       chain = commit.chain
       if (uncovered >= eventsPerCursor) {
-        lines.push(cursor())
+        text += cursor()
         uncovered = 0
       }
     }
-    left -= position - before
-    const average = characters / (position - before)
-    size = Math.max(1, Math.min(partSize.events, Math.floor(partSize.characters / average)))
-    yield lines.join('')
+    size = Math.max(1, Math.min(partSize.events, Math.floor((partSize.characters * events) / text.length)))
+    yield text
   }
   // Also behind an empty page: it says that there is nothing more.
   if (uncovered > 0 || position === after) yield cursor()

@@ -101,13 +101,10 @@ async function push(store: LogStore, body: unknown, session: PushSession): Promi
             )
       return unasked.length > 0 ? unasked : await settle(state, asked, replies)
     })
-    if (!isUnasked(outcome)) return outcome
+    if ('head' in outcome) return outcome
     for (const commit of outcome) replies.set(commit, refusalOf(await accept?.(commit.given)))
   }
 }
-
-const isUnasked = (outcome: PushAnswer | readonly CheckedCommit[]): outcome is readonly CheckedCommit[] =>
-  Array.isArray(outcome)
 
 async function settle(
   state: PushState,
@@ -124,7 +121,7 @@ async function settle(
 /** @throws InvalidArgumentError for anything else than a refusal or nothing, such as `false`, whatever that means */
 function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
-  const { code, message } = isObject(reply) ? (reply as Partial<Refusal>) : {}
+  const { code, message } = Object(reply) as Partial<Refusal>
   if (typeof code !== 'string' || typeof message !== 'string')
     throw new InvalidArgumentError('accept', say`must return nothing or { code, message }, not ${describe(reply)}.`)
   return { code, message }

@@ -3,7 +3,6 @@ import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
-import { isObject } from '../platform/objects.js'
 import { authorHeader, headers, leastLimits, linesType, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { WireCommit } from '../wire/protocol.js'
 import type { Refusal } from './check-push.js'
@@ -119,7 +118,7 @@ async function respond<C>(
   }
   checkVersion(request)
   const opened = await options.open(request)
-  if (isResponse(opened)) return withHeaders(opened, seen)
+  if (!('log' in opened)) return withHeaders(opened, seen)
   const { log, author = '', claims } = opened
   const info = await log.info()
   seen[headers.log] = logHeader(info.log, info.epoch)
@@ -205,10 +204,6 @@ const json = (body: unknown, seen: Readonly<Record<string, string>>, status = 20
 
 const problem = (error: RequestRefusedError, seen: Readonly<Record<string, string>>) =>
   json(error.problem, seen, error.status)
-
-/** Not by `instanceof`: it may be of another realm, or of a polyfill. */
-const isResponse = (value: unknown): value is Response =>
-  isObject(value) && typeof (value as Response).status === 'number' && isObject((value as Response).headers)
 
 /** The response of the app, with the headers that every response has. */
 function withHeaders(response: Response, seen: Readonly<Record<string, string>>): Response {

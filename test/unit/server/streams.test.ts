@@ -1,0 +1,244 @@
+// Bodies that last: pages and hints, with back-pressure, ends and a log that goes back.
+import { memoryLogStore, serverLog, syncHandler, type LogStore, type ServerLog } from 'tidemark/server'
+import { virtualClock } from 'tidemark/testing'
+import { describe, expect, test, vi } from 'vitest'
+import { event, served } from './support.js'
+
+const manyEvents = (count: number, data: unknown = 0, from = 0) =>
+  Array.from({ length: count }, (_, n) => event(`e${from + n}`, { data }))
+
+/** A log of commits of these sizes. */
+async function filled(sizes: readonly number[], data?: unknown) {
+  const store = memoryLogStore()
+  const log = serverLog(store)
+  let from = 0
+  for (const size of sizes) {
+    await log.push({ commits: [{ events: manyEvents(size, data, from) }] }, { author: '' })
+    from += size
+  }
+  return { store, log }
+}
+
+const textOf = async (parts: AsyncIterable<string>) => {
+  let text = ''
+  for await (const part of parts) text += part
+  return text
+}
+
+const linesOf = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+
+describe('a page', () => {
+  test('has a cursor after every 1,000 events or so, never within a commit, and one at its end', async () => {
+    const { log } = await filled([400, 700, 999, 1, 1000, 3, 996])
+    const lines = linesOf(await textOf(await log.pull({ after: 0 })))
+    const cursors = lines.filter((line) => 'scannedTo' in line).map(({ scannedTo }) => scannedTo)
+    expect(cursors).toEqual([1100, 2099 + 1, 3100, 4099])
+    for (const [index, line] of lines.entries())
+      if ('scannedTo' in line && index + 1 < lines.length)
+        expect(lines[index + 1]!['commit']).toBe(lines[index + 1]!['position'])
+  })
+
+  test('has 5,000 events at most, whatever is asked for', async () => {
+    const { log } = await filled(Array.from({ length: 7 }, () => 800))
+    for (const limit of [undefined, 5000, 1_000_000]) {
+      const lines = linesOf(await textOf(await log.pull({ after: 0, ...(limit && { limit }) })))
+      expect(lines.at(-1)).toMatchObject({ scannedTo: 4800 })
+      expect(lines[0]).toMatchObject({ head: 5600 })
+    }
+  })
+
+  test('ends at the head that it began with', async () => {
+    const { log } = await filled([1, 1])
+    const parts = (await log.pull({ after: 0 }))[Symbol.asyncIterator]()
+    const [header] = linesOf((await parts.next()).value as string)
+    expect(header).toMatchObject({ head: 2 })
+    await log.push({ commits: [{ events: manyEvents(1, 0, 10) }] }, { author: '' })
+    let text = ''
+    for (let part = await parts.next(); !part.done; part = await parts.next()) text += part.value
+    expect(linesOf(text).at(-1)).toMatchObject({ scannedTo: 2 })
+  })
+
+  test('is cut off if the log goes back while it is sent', async () => {
+    const { store, log } = await filled([500, 500, 500])
+    const before = store.snapshot()
+    const parts = (await log.pull({ after: 0 }))[Symbol.asyncIterator]()
+    await parts.next()
+    store.restore(before)
+    await expect(parts.next()).rejects.toThrow()
+  })
+
+  test('of another epoch than the one that was asked for is refused', async () => {
+    const { store, log } = await filled([1])
+    const { epoch } = await store.identity()
+    await textOf(await log.pull({ after: 0, epoch }))
+    store.renewEpoch()
+    await expect(log.pull({ after: 0, epoch })).rejects.toMatchObject({
+      code: 'request-refused',
+      status: 409,
+      problem: { code: 'other-epoch' },
+    })
+  })
+
+  /** A handler over a store that counts what is read. */
+  async function counted(sizes: readonly number[], data: string) {
+    const { store } = await filled(sizes, data)
+    const read = vi.fn((after: number, limit: number) => store.read(after, limit))
+    const counting = new Proxy<LogStore>(store, {
+      get: (target, name) => {
+        const value = name === 'read' ? read : (target[name as 'head'] as unknown)
+        return typeof value === 'function' && name !== 'read' ? value.bind(target) : value
+      },
+    })
+    return { handler: syncHandler({ open: () => ({ log: serverLog(counting) }) }), read }
+  }
+
+  const request = (signal?: AbortSignal) =>
+    new Request('http://localhost/pull', { headers: { 'Tidemark-Sync': '1' }, ...(signal && { signal }) })
+
+  test('is read from the store as it is taken, and no further', async () => {
+    const { handler, read } = await counted(
+      Array.from({ length: 100 }, () => 10),
+      'x'.repeat(10_000),
+    )
+    const reader = (await handler(request())).body!.getReader()
+    await reader.read()
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    const begun = read.mock.calls.length
+    expect(begun).toBeLessThan(8)
+    let bytes = 0
+    for (let part = await reader.read(); !part.done; part = await reader.read()) bytes += part.value.length
+    expect(bytes).toBeGreaterThan(9_000_000)
+    expect(read.mock.calls.length).toBeGreaterThan(20)
+    // Large events are read a few at a time.
+    expect(Math.max(...read.mock.calls.slice(1).map(([, limit]) => limit))).toBeLessThan(50)
+  })
+
+  test.each(['cancel', 'abort'])('ends with a client that goes away: %s', async (how) => {
+    const { handler, read } = await counted(
+      Array.from({ length: 100 }, () => 10),
+      'x'.repeat(10_000),
+    )
+    const controller = new AbortController()
+    const reader = (await handler(request(controller.signal))).body!.getReader()
+    await reader.read()
+    if (how === 'cancel') await reader.cancel()
+    else controller.abort(new Error('gone'))
+    const calls = read.mock.calls.length
+    if (how === 'abort') await expect(reader.read()).rejects.toThrow('gone')
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    expect(read.mock.calls.length).toBeLessThanOrEqual(calls + 1)
+  })
+
+  test('is not begun for a client that is gone', async () => {
+    const { handler, read } = await counted([10], 'x')
+    const response = await handler(request(AbortSignal.abort(new Error('gone'))))
+    await expect(response.text()).rejects.toThrow('gone')
+    expect(read).not.toHaveBeenCalled()
+  })
+
+  test('whose store fails is cut off', async () => {
+    const { store } = await filled([10])
+    const failing = new Proxy<LogStore>(store, {
+      get: (target, name) =>
+        name === 'read'
+          ? () => Promise.reject(new Error('disk'))
+          : (target[name as 'head'] as () => unknown).bind(target),
+    })
+    const handler = syncHandler({ open: () => ({ log: serverLog(failing) }) })
+    const response = await handler(request())
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow()
+  })
+})
+
+describe('hints', () => {
+  /** The wake stream of a log whose moves the test makes. */
+  async function waking(signal?: AbortSignal) {
+    const clock = virtualClock()
+    const { log } = served()
+    const listeners = new Set<(head: number) => void>()
+    const own: ServerLog = {
+      ...log,
+      subscribe: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    }
+    const handler = syncHandler({ clock, open: () => ({ log: own }) })
+    const response = await handler(
+      new Request('http://localhost/wake', { headers: { 'Tidemark-Sync': '1' }, ...(signal && { signal }) }),
+    )
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    const move = (head: number) => {
+      for (const listener of listeners) listener(head)
+    }
+    const next = async () => (await reader.read()).value
+    return { clock, listeners, move, next, reader }
+  }
+
+  test('the head at the beginning, then each move, 20 a second at most', async () => {
+    const { clock, move, next } = await waking()
+    expect(await next()).toBe('data: {"head":0}\n\n')
+    for (let head = 1; head <= 10; head += 1) move(head)
+    const waiting = next()
+    await clock.advance(49)
+    move(11)
+    await clock.advance(1)
+    expect(await waiting).toBe('data: {"head":11}\n\n')
+    // A head that went back is a move as well.
+    move(3)
+    await clock.advance(50)
+    expect(await next()).toBe('data: {"head":3}\n\n')
+    await clock.advance(1000)
+    move(4)
+    expect(await next()).toBe('data: {"head":4}\n\n')
+  })
+
+  test('a comment after 25 s of rest', async () => {
+    const { clock, move, next } = await waking()
+    await next()
+    await clock.advance(24_000)
+    move(1)
+    expect(await next()).toBe('data: {"head":1}\n\n')
+    const waiting = next()
+    await clock.advance(24_999)
+    await clock.advance(1)
+    expect(await waiting).toBe(': \n\n')
+    await clock.advance(25_000)
+    expect(await next()).toBe(': \n\n')
+  })
+
+  test('what a client does not take is not piled up', async () => {
+    const { clock, move, next } = await waking()
+    for (let head = 1; head <= 1000; head += 1) {
+      move(head)
+      await clock.advance(50)
+    }
+    await clock.advance(10 * 25_000)
+    const seen: (string | undefined)[] = []
+    while (!seen.at(-1)?.includes('1000')) seen.push(await next())
+    expect(seen.length).toBeLessThan(6)
+  })
+
+  test.each(['cancel', 'abort'])('end with the client, and leave nothing behind: %s', async (how) => {
+    const controller = new AbortController()
+    const { clock, listeners, next, reader } = await waking(controller.signal)
+    await next()
+    expect([listeners.size, clock.pending]).toEqual([1, 2])
+    if (how === 'cancel') await reader.cancel()
+    else {
+      controller.abort()
+      expect(await reader.read()).toEqual({ done: true, value: undefined })
+    }
+    expect([listeners.size, clock.pending]).toEqual([0, 0])
+  })
+
+  test('are not begun for a client that is gone', async () => {
+    const { clock, listeners } = await waking(AbortSignal.abort())
+    expect([listeners.size, clock.pending]).toEqual([0, 0])
+  })
+})
