@@ -37,7 +37,8 @@ async function mountBoard(boardId: string): Promise<void> {
   const line = new Line(name)
   const bar = mountDeviceBar(number === 1 ? 'This device' : `Device ${number} of this browser`, line)
   const departures = mountDepartures()
-  const refusals = mountRefusals()
+  let look = () => {}
+  const refusals = mountRefusals(() => look())
   const log = mountLogList()
   mountInvite(boardId)
   mountServerPanel(boardId)
@@ -49,7 +50,7 @@ async function mountBoard(boardId: string): Promise<void> {
     departures.open(device)
     log.open(device)
     bar.show(device)
-    followOutbox(device, [departures, refusals, log])
+    look = followOutbox(device, [departures, refusals, log])
     const rows = device.view.live(async ({ gates, flights }) => ({
       gates: await gates.getAll(),
       flights: await flights.getAll(),
@@ -67,11 +68,14 @@ async function mountBoard(boardId: string): Promise<void> {
   }
 }
 
-/** The outbox changes with appends, here or in another window, and with what the server says: the status changes with each. */
+/**
+ * The outbox changes with appends, here or in another window, and with what the server says: the status changes with each.
+ * Returns how to look again.
+ */
 function followOutbox(
   device: Device,
   parts: readonly { showOutbox(commits: Awaited<ReturnType<Device['outbox']>>): void }[],
-): void {
+): () => void {
   const look = perFrame(() =>
     inBackground(
       device.outbox().then((commits) => {
@@ -82,4 +86,5 @@ function followOutbox(
   device.status.subscribe(look)
   device.view.live(async ({ gates, flights }) => [await gates.getAll(), await flights.getAll()]).subscribe(look)
   look()
+  return look
 }

@@ -22,7 +22,8 @@ function whyOf(commit: OwnCommit, gates: readonly GateRow[]): string {
   return message
 }
 
-export function mountRefusals() {
+/** @param changed called when the visitor has dealt with one */
+export function mountRefusals(changed: () => void) {
   const section = byId('refused')
   const list = h('ul')
   section.append(h('h2', { id: 'refused-title' }, 'Refused by the server'), list)
@@ -58,6 +59,7 @@ export function mountRefusals() {
           name: `${again}: ${what}`,
           action: async () => {
             await commit.retry()
+            changed()
             notify(
               isConflict ? `${what}: sent again, whatever the other device did.` : `${what}: sent again.`,
               'fine',
@@ -70,6 +72,7 @@ export function mountRefusals() {
           name: `Discard: ${what}`,
           action: async () => {
             await commit.discard()
+            changed()
             notify(`${what}: discarded. The board shows what the server has.`, 'fine', byId('board'))
           },
         }),
