@@ -15,6 +15,8 @@ export class MemorySyncStorage implements DeviceStorage {
   #own: OwnRow[] = []
   /** Of any commit that was ever here. */
   #largestN = 0
+  /** A copy of state and outbox, until they change. */
+  #known: SyncSnapshot | undefined
 
   readonly #checkpoints: Map<string, number>
 
@@ -72,6 +74,7 @@ export class MemorySyncStorage implements DeviceStorage {
     for (const n of remove) this.#outbox.delete(n)
     for (const row of put) this.#put(row)
     this.#state = state
+    this.#known = undefined
   }
 
   async stamp(): Promise<Stamp> {
@@ -104,12 +107,16 @@ export class MemorySyncStorage implements DeviceStorage {
   }
 
   #snapshot(): SyncSnapshot {
-    const outbox = [...this.#outbox.values()].sort((left, right) => left.n - right.n)
-    return structuredClone({ state: this.#state, outbox })
+    if (this.#known === undefined) {
+      const outbox = [...this.#outbox.values()].sort((left, right) => left.n - right.n)
+      this.#known = structuredClone({ state: this.#state, outbox })
+    }
+    return { ...this.#known, outbox: [...this.#known.outbox] }
   }
 
   #put(row: OutboxRow): void {
     this.#outbox.set(row.n, row)
+    this.#known = undefined
     this.#largestN = Math.max(this.#largestN, row.n)
   }
 }

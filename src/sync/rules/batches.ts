@@ -1,7 +1,7 @@
 /** Which commits are sent, and which of them together. */
 import { maxEntries } from '../../wire/protocol.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
-import { isPending } from './outbox-draft.js'
+import { needsOf } from './outbox-draft.js'
 
 /** What the texts around the values of an event and of a commit take, and more. */
 const aroundEvent = 120
@@ -41,23 +41,41 @@ const isAccepted = ({ accepted }: OutboxRow, { head, cursor }: SyncState): boole
 export interface ToSend {
   /** In the order of the outbox, the oldest first. None is left out. */
   readonly commits: readonly OutboxRow[]
-  /** Commits that are `behind`, and later ones in their streams: they go in pushes of their own, and hold up no other. */
+  /**
+   * Commits that are `behind`, later ones in their streams, and those that were decided on them: they go in pushes of
+   * their own, and hold up no other.
+   */
   readonly waiting: readonly OutboxRow[]
   /** Commits that are not wanted any more. */
   readonly cancel: readonly OutboxRow[]
 }
 
+/**
+ * What was decided on a commit is never sent without it, unless the server has it: another user who took its ids would
+ * make the server believe that it has.
+ */
 export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const commits: OutboxRow[] = []
   const waiting: OutboxRow[] = []
   const cancel: OutboxRow[] = []
   const streams = new Set<string>()
+  /** Of waiting commits, and of those that are not sent before something else is known. */
+  const ids = { waiting: new Set<string>(), held: new Set<string>() }
+  const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
   for (const row of outbox) {
-    if (!isPending(row) || isAccepted(row, state)) continue
-    if (row.cancel === true || row.renew !== undefined) cancel.push(row)
-    else if (row.behind !== undefined || row.events.some(({ stream }) => streams.has(stream))) {
+    if (row.refused !== undefined || isAccepted(row, state)) continue
+    const isUnwanted = row.cancel === true || row.renew !== undefined
+    const needs = needsOf(row)
+    if (isUnwanted) cancel.push(row)
+    if (isUnwanted || row.undecided !== undefined || needs.some((id) => ids.held.has(id))) add(row, ids.held)
+    else if (
+      row.behind !== undefined ||
+      row.events.some(({ stream }) => streams.has(stream)) ||
+      needs.some((id) => ids.waiting.has(id))
+    ) {
       waiting.push(row)
       for (const { stream } of row.events) streams.add(stream)
+      add(row, ids.waiting)
     } else commits.push(row)
   }
   return { commits, waiting, cancel }
@@ -77,8 +95,8 @@ export function firstBatch(rows: readonly OutboxRow[], bytes: number): OutboxRow
 
 /**
  * A push of waiting commits, and the `n` at which the next one begins; `undefined`: all were taken once. Each goes together
- * with all earlier ones of its streams, since the server would store it before them otherwise. Where that is too much for
- * one push, the earliest of them go.
+ * with all earlier ones of its streams, since the server would store it before them otherwise, and with those that it was
+ * decided on. Where that is too much for one push, the earliest of them go.
  *
  * @param from the smallest `n` to begin with
  */
@@ -108,16 +126,19 @@ export function waitingBatch(
   return { rows, next: waiting[at]?.n }
 }
 
-/** The last earlier commit of each stream, by index. */
+/** By index: the last earlier commit of each stream, and those that it was decided on. */
 function predecessors(rows: readonly OutboxRow[]): number[][] {
   const last = new Map<string, number>()
-  return rows.map(({ events }, index) => {
+  const places = new Map<string, number>()
+  return rows.map((row, index) => {
     const before = new Set<number>()
-    for (const { stream } of events) {
-      const earlier = last.get(stream)
-      if (earlier !== undefined && earlier !== index) before.add(earlier)
+    for (const id of needsOf(row)) before.add(places.get(id) ?? index)
+    for (const { stream, id } of row.events) {
+      before.add(last.get(stream) ?? index)
       last.set(stream, index)
+      places.set(id, index)
     }
+    before.delete(index)
     return [...before]
   })
 }

@@ -2,25 +2,25 @@
 import { chainStart } from '../../wire/protocol.js'
 import type { SyncChange, SyncSnapshot } from '../sync-state.js'
 import type { AnsweredBy } from '../sync-effects.js'
-import { changedState, OutboxDraft, without } from './outbox-draft.js'
+import { OutboxDraft, without } from './outbox-draft.js'
 
 /** Whether a reply is from the log, the author and the epoch that this store knows. */
 export const isBy = ({ remote }: SyncSnapshot['state'], { log, epoch, author }: AnsweredBy): boolean =>
   remote?.log === log && remote.epoch === epoch && remote.author === author
 
-/** The first contact, or the first one under another epoch: nothing is pushed before something is pulled under it. */
-export function met({ state }: SyncSnapshot, by: AnsweredBy, head?: number): SyncChange | undefined {
-  const { remote } = state
+/**
+ * The first contact, or the first one under another epoch: nothing is pushed before something is pulled under it. What the
+ * server had accepted it may have lost, and all of it is sent again, before what was decided on it: another user may have
+ * taken its ids.
+ */
+export function met(snapshot: SyncSnapshot, by: AnsweredBy, head?: number): SyncChange | undefined {
+  const { remote } = snapshot.state
   if (remote !== undefined && (remote.log !== by.log || remote.author !== by.author || remote.epoch === by.epoch))
     return undefined
   const { log, epoch, author } = by
-  return {
-    state: changedState(state, {
-      remote: { log, epoch, author },
-      isFresh: false,
-      ...(head !== undefined && { head }),
-    }),
-  }
+  const draft = new OutboxDraft(snapshot)
+  for (const row of snapshot.outbox) if (row.accepted !== undefined) draft.put(without(row, 'accepted'))
+  return draft.change({ remote: { log, epoch, author }, isFresh: false, ...(head !== undefined && { head }) })
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The app calls `retry()` or `discard()`. */
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
-import { OutboxDraft, without } from './outbox-draft.js'
+import { idsOf, OutboxDraft, without } from './outbox-draft.js'
 
 /**
  * A commit that was refused, or is `behind`, is wanted once more. The one that is `behind` may be at the server, or still
@@ -38,18 +38,18 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
 }
 
 /**
- * A commit that the app wants once more, as the newest one: decided again if a command made it, else with other ids and
+ * A commit that the app wants once more, as the newest one, under other ids: decided again if a command made it, else
  * without preconditions.
  */
 export function newestVersion(row: OutboxRow, n: number, ids: readonly string[]): OutboxRow {
   const rest = without(row, 'refused', 'undecided', 'accepted', 'behind', 'cancel', 'renew', 'tries', 'healed')
-  if (row.command !== undefined && row.healed !== true)
-    return { ...rest, n, undecided: { code: 'conflict', message: '' } }
-  return {
-    ...without(rest as OutboxRow, 'requires', 'condition'),
+  const next = {
+    ...rest,
     n,
-    expect: [],
     events: row.events.map((event, index) => ({ ...event, id: ids[index] as string, idGiven: false })),
-    had: [...(row.had ?? []), ...row.events.map(({ id }) => id)],
+    had: idsOf(row),
   }
+  return row.command !== undefined && row.healed !== true
+    ? { ...next, undecided: { code: 'conflict', message: '' } }
+    : { ...without(next, 'requires', 'condition'), expect: [] }
 }

@@ -1,0 +1,99 @@
+// The model of sync at length: node scripts/sync-model.mjs [--runs 10000] [--seed 1] [--mutant id] [--mutants]
+// `--mutants`: how many seeds it takes until each mutant of test/mutants/sync-model.mjs is caught.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build, normalizePath } from 'vite'
+import { readAs } from './builds.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** The model, of the source as it is or with a mutant in it. */
+export async function bundledModel(mutant) {
+  const outDir = await mkdtemp(join(tmpdir(), 'tidemark-sync-model-'))
+  try {
+    await build({
+      root,
+      configFile: false,
+      logLevel: 'error',
+      plugins: [mutated(mutant), readAs('development')],
+      build: {
+        ssr: join(root, 'test/support/sync-model/run.ts'),
+        outDir,
+        minify: false,
+        target: 'node20',
+        rollupOptions: { output: { entryFileNames: 'model.mjs' } },
+      },
+    })
+    return await import(pathToFileURL(join(outDir, 'model.mjs')).href)
+  } finally {
+    await rm(outDir, { recursive: true, force: true })
+  }
+}
+
+function mutated(mutant) {
+  const file = mutant && normalizePath(join(root, mutant.file))
+  return {
+    name: 'mutant',
+    enforce: 'pre',
+    transform(code, id) {
+      if (normalizePath(id) !== file) return undefined
+      const parts = code.split(mutant.find)
+      if (parts.length !== 2) throw new Error(`${mutant.id}: its text is in ${mutant.file} ${parts.length - 1} times`)
+      return parts.join(mutant.replace)
+    },
+  }
+}
+
+/** The figures of all runs, and the failures. */
+export async function runModel({ run }, { seed, runs, until = Infinity, options, onFailure = () => {} }) {
+  const totals = {}
+  const failures = []
+  const start = performance.now()
+  for (let at = seed; at < seed + runs && failures.length < until; at += 1) {
+    try {
+      for (const [what, count] of Object.entries(await run(at, options))) totals[what] = (totals[what] ?? 0) + count
+    } catch (error) {
+      failures.push({ seed: at, message: error.message })
+      onFailure(error)
+    }
+  }
+  return { totals, failures, seconds: (performance.now() - start) / 1000 }
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string', default: '1000' },
+      seed: { type: 'string', default: '1' },
+      mutant: { type: 'string' },
+      mutants: { type: 'boolean', default: false },
+      stack: { type: 'boolean', default: false },
+    },
+  })
+  const [runs, seed] = [Number(values.runs), Number(values.seed)]
+  const mutants = values.mutants || values.mutant ? (await import('../test/mutants/sync-model.mjs')).default : []
+  if (!values.mutants) {
+    const mutant = mutants.find(({ id }) => id === values.mutant)
+    const model = await bundledModel(mutant)
+    const onFailure = (error) => console.log(values.stack ? error.stack : error.message)
+    const { totals, failures, seconds } = await runModel(model, { seed, runs, options: mutant?.options, onFailure })
+    console.log(JSON.stringify({ ...totals, failures: failures.length, seconds: Math.round(seconds) }))
+    process.exitCode = failures.length > 0 ? 1 : 0
+    return
+  }
+  for (const mutant of mutants) {
+    const model = await bundledModel(mutant)
+    const { failures } = await runModel(model, { seed, runs, until: 3, options: mutant.options })
+    console.log(
+      mutant.id,
+      failures.length === 0 ? `is not caught in ${runs} runs` : failures.map((each) => each.message).join(' | '),
+    )
+    if (failures.length === 0) process.exitCode = 1
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await main()

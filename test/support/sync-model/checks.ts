@@ -1,0 +1,159 @@
+/** What has to hold: the invariants of docs/sync-model.md, by their names. */
+import type { EventText, StoredEvent } from '../../../src/log/record/record-text.js'
+import { compileFilter } from '../../../src/log/filter.js'
+import { inRows } from '../../../src/sync/overlay/in-rows.js'
+import { needsOf } from '../../../src/sync/rules/outbox-draft.js'
+import type { OutboxRow } from '../../../src/sync/sync-state.js'
+import { first, type Version } from './book.js'
+import type { Device, Seen } from './device.js'
+import type { Running } from './run.js'
+import type { Logged } from './service.js'
+
+const counted = (events: readonly Seen[] = []): Map<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { id } of events) counts.set(id, (counts.get(id) ?? 0) + 1)
+  return counts
+}
+
+/** At any moment. */
+export async function checkDevice({ fail }: Running, device: Device): Promise<void> {
+  const { name, rows, storage } = device
+  const log = await device.confirmed()
+  const copy = await device.copy()
+  const { state, outbox, own } = copy
+  if (state.cursor.at !== log.length)
+    fail(`one transaction: the cursor of ${name} is at ${state.cursor.at}, its log at ${log.length}`)
+  if (storage.identity !== state.identity) fail(`one transaction: the log of ${name} is another one`)
+  checkPlaces(fail, name, log, outbox)
+  if (rows.identity === state.identity)
+    for (const [index, event] of rows.events.entries())
+      if (log[index]?.id !== event.id || log[index].data !== event.data)
+        fail(`same rows: rows of ${name} were not folded from its log`)
+  const shown = counted(await device.shown(copy))
+  for (const [id, times] of shown) if (times > 1) fail(`shown once: ${name} shows ${id} ${times} times`)
+  for (const row of outbox) {
+    if (row.refused !== undefined) continue
+    for (const [index, { id }] of row.events.entries()) {
+      const isInRows = inRows(state, rows, row.was === undefined ? {} : { was: row.was }, index)
+      const wanted = row.cancel === true && !isInRows ? 0 : 1
+      if ((shown.get(id) ?? 0) !== wanted) fail(`shown once: ${name} shows pending ${id} ${shown.get(id) ?? 0} times`)
+    }
+  }
+  for (const { at, n } of own)
+    for (const { id } of log.slice(at - 1, at - 1 + n))
+      if (shown.get(id) !== 1) fail(`shown once: ${name} shows settled ${id} ${shown.get(id) ?? 0} times`)
+  for (const known of device.known)
+    for (const [id, times] of counted(await device.shownBy(known)))
+      if (times > 1) fail(`shown once: a tab of ${name} shows ${id} ${times} times`)
+}
+
+function checkPlaces(
+  fail: Running['fail'],
+  name: string,
+  log: readonly StoredEvent[],
+  outbox: readonly OutboxRow[],
+): void {
+  const seen = new Map<string, unknown>()
+  for (const { id, data } of log) {
+    if (seen.has(id)) fail(`one place: ${id} twice in the log of ${name}`)
+    seen.set(id, data)
+  }
+  const names = new Set<string>()
+  for (const row of outbox) {
+    if (names.has(row.name)) fail(`one place: ${row.name} twice in the outbox of ${name}`)
+    names.add(row.name)
+    for (const { id, data } of row.events)
+      if (seen.has(id) && seen.get(id) === JSON.parse(data)) fail(`one place: ${id} in two places at ${name}`)
+  }
+}
+
+export function checkServer({ service, fail }: Running): void {
+  const ids = new Set<string>()
+  for (const [index, { id, position }] of service.events.entries()) {
+    if (ids.has(id)) fail(`the server has ${id} twice`)
+    if (position !== index + 1) fail(`positions: position ${position} at ${index + 1}`)
+    ids.add(id)
+  }
+}
+
+/** After everything settled. */
+export async function checkEnd(running: Running): Promise<void> {
+  const { devices, service, fail } = running
+  checkServer(running)
+  const log = service.events
+  const places = new Map(log.map(({ id, position }) => [id, position]))
+  for (const device of devices) await checkReplica(running, device, places)
+  const inOutbox = new Map<string, OutboxRow[]>()
+  for (const device of devices)
+    for (const row of (await device.storage.load()).outbox)
+      inOutbox.set(row.name, [...(inOutbox.get(row.name) ?? []), row])
+  for (const [name, made] of running.book.made) {
+    if (made.isFree) continue
+    const versions = [...running.book.versions.values()].filter((version) => version.name === name)
+    const there = versions.filter(({ row }) => isAsWritten(log, places, row))
+    const rows = inOutbox.get(name) ?? []
+    const count = there.length + rows.length
+    if (count > 1 && !made.isEnded)
+      fail(`one place: ${name} is in ${count} places: ${there.map(({ row }) => first(row)).join()}`)
+    if (count === 0 && !made.isEnded) fail(`heals: ${name} of ${made.device.name} is nowhere`)
+    if (!running.isUnnoticed) for (const version of there) checkVersion(running, version, places)
+  }
+}
+
+async function checkReplica(
+  { service, fail, book }: Running,
+  device: Device,
+  places: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { name } = device
+  const log = await device.confirmed()
+  const { state, outbox, own } = await device.storage.loadOwn(0)
+  const key = ({ id, stream, version, type, data }: StoredEvent | Logged) =>
+    JSON.stringify([id, stream, version, type, data])
+  if (log.map(key).join() !== service.events.map(key).join()) fail(`replica: the log of ${name} is not the server's`)
+  if (state.cursor.at !== log.length) fail(`replica: ${name} is not at the end`)
+  for (const { at, n } of own)
+    for (const { id, data } of log.slice(at - 1, at - 1 + n))
+      if (data === 'evil') fail(`squatted: ${name} takes ${id} of another for its own`)
+  const streams = new Set<string>()
+  for (const row of outbox) {
+    if (row.refused !== undefined) continue
+    book.count('behind at the end')
+    const waits = needsOf(row).some((id) => !places.has(id)) || row.events.some(({ stream }) => streams.has(stream))
+    if (!waits) fail(`drains: ${first(row)} of ${name} is still pending`)
+    for (const { stream } of row.events) streams.add(stream)
+  }
+  if (outbox.length > 0) return
+  // Rows of an earlier identity become today's first.
+  for (let times = 0; times < 2; times += 1) await device.project(Infinity)
+  const shown = (await device.shown(await device.copy()))?.map(({ id }) => id)
+  if (shown?.join() !== log.map(({ id }) => id).join()) fail(`same rows: rows of ${name} differ`)
+}
+
+const isAsWritten = (log: readonly Logged[], places: ReadonlyMap<string, number>, row: OutboxRow): boolean =>
+  log[(places.get(first(row)) ?? 0) - 1]?.data === JSON.parse((row.events[0] as EventText).data)
+
+function checkVersion({ book, fail, service }: Running, { row }: Version, places: ReadonlyMap<string, number>): void {
+  const id = first(row)
+  const at = places.get(id) as number
+  if (book.no.has(id)) fail(`no means no: ${id} was refused, and is in the log`)
+  for (const need of needsOf(row)) {
+    const place = places.get(need)
+    if (place === undefined || place >= at)
+      fail(`causes first: ${id} was decided on ${need}, which is ${place === undefined ? 'nowhere' : 'behind it'}`)
+  }
+  if (book.healed.has(id)) return
+  const log = service.events
+  for (const [stream, wanted] of row.expect) {
+    const last = log.slice(0, at - 1).findLast((event) => event.stream === stream)?.id ?? null
+    if (last !== wanted) fail(`preconditions: ${id} expects ${wanted} in ${stream}, where ${last} is`)
+  }
+  const { condition } = row
+  const after = condition === undefined ? undefined : condition.after === null ? 0 : places.get(condition.after)
+  if (condition === undefined || after === undefined || after >= at) return
+  const filter = compileFilter(condition.failIfEventsMatch)
+  const match = log
+    .slice(after, at - 1)
+    .find((event) => filter.matches(event as never) && !condition.except.includes(event.id))
+  if (match !== undefined) fail(`preconditions: ${id} is behind ${match.id}, which its condition excludes`)
+}

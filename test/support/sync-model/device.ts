@@ -1,0 +1,323 @@
+/** A device of a run: its storage, the rows of its read model, and the contexts in which its app is open. */
+import { anyEvents } from '../../../src/events/catalogue.js'
+import { MemoryLog } from '../../../src/log/memory/memory-log.js'
+import type { EventText, StoredEvent } from '../../../src/log/record/record-text.js'
+import { largestNOf } from '../../../src/sync/change-rules.js'
+import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
+import type { OutboxCopy } from '../../../src/sync/outbox-copy.js'
+import { ownEvents, sameUpTo, type RowsAt } from '../../../src/sync/overlay/in-rows.js'
+import { discarded, retried } from '../../../src/sync/rules/retried.js'
+import type { DecisionReply } from '../../../src/sync/sync-effects.js'
+import type { OutboxRow, OwnRow, SyncRule, SyncSnapshot } from '../../../src/sync/sync-state.js'
+import type { SyncReport } from '../../../src/sync/sync-status.js'
+import type { Changed } from '../../../src/sync/sync-storage.js'
+import type { MachineOptions } from '../../../src/sync/machine/sync-machine.js'
+import type { Book } from './book.js'
+import { Runner } from './runner.js'
+import type { Chance } from './seeded.js'
+import { unwanted } from './service.js'
+
+/** What is shown, or stored: an event and what is in it. */
+export interface Seen {
+  readonly id: string
+  readonly data: unknown
+  readonly stream: string
+}
+
+interface Rows extends RowsAt {
+  readonly events: readonly Seen[]
+}
+
+/** All that is on the device. */
+export interface Saved {
+  readonly author: string
+  readonly snapshot: SyncSnapshot
+  readonly own: readonly OwnRow[]
+  readonly events: readonly StoredEvent[]
+  readonly starts: ReadonlySet<number>
+  readonly rows: Rows
+}
+
+export interface DeviceOptions {
+  readonly chance: Chance
+  readonly book: Book
+  readonly fail: (what: string) => never
+  readonly machine: Pick<MachineOptions, 'pageSize' | 'pushBytes'>
+}
+
+const streamCount = 4
+
+export class Device {
+  readonly name: string
+  author: string
+  storage!: MemorySyncStorage
+  rows!: Rows
+  runners: Runner[] = []
+  /** What tabs knew when they last looked. */
+  #known: OutboxCopy[] = []
+  readonly #options: DeviceOptions
+  #serial = 0
+  #log!: MemoryLog
+  #confirmed: { identity: string; events: StoredEvent[] } = { identity: '', events: [] }
+
+  constructor(name: string, options: DeviceOptions) {
+    this.name = name
+    this.author = name
+    this.#options = options
+    this.clear()
+  }
+
+  /** The storage was cleared, or this is a new device. */
+  clear(): void {
+    this.#open(`${this.name}!${(this.#serial += 1)}`)
+    this.rows = { identity: this.storage.identity, position: 0, events: [] }
+  }
+
+  #open(identity: string): void {
+    this.#log = new MemoryLog({ catalogue: anyEvents, codec: undefined })
+    this.storage = new MemorySyncStorage(this.#log, identity)
+    this.runners = []
+    this.#known = []
+  }
+
+  /** A context begins to sync. */
+  start(options: Partial<MachineOptions> = {}): Runner {
+    const { chance, machine } = this.#options
+    const { storage } = this
+    const host = {
+      storage,
+      decide: (row: OutboxRow, from: SyncSnapshot) => this.decide(row, from),
+      stored: (changed: Changed, before: SyncSnapshot) => this.#options.book.stored(changed, before),
+      reported: ({ status, reason, message }: SyncReport) => {
+        if (status === 'stopped' || status === 'paused')
+          this.#options.fail(`${this.name} ${status}: ${reason} ${message}`)
+      },
+    }
+    const newIdentity = () => `${this.name}!${(this.#serial += 1)}`
+    const runner = new Runner(host, { random: () => chance.next(), newIdentity, ...machine, ...options })
+    this.runners.push(runner)
+    return runner
+  }
+
+  /** The log, in order. */
+  async confirmed(): Promise<readonly StoredEvent[]> {
+    const { identity } = this.storage
+    const known = this.#confirmed
+    if (known.identity !== identity || known.events.length > this.#log.length)
+      this.#confirmed = { identity, events: [...(await this.storage.confirmed(0, Infinity)).events] }
+    else if (known.events.length < this.#log.length)
+      for (const event of (await this.storage.confirmed(known.events.length, Infinity)).events) known.events.push(event)
+    return this.#confirmed.events
+  }
+
+  async copy(): Promise<OutboxCopy> {
+    return { ...(await this.storage.loadOwn(0)), ownFrom: 0 }
+  }
+
+  async #change(rule: SyncRule): Promise<boolean> {
+    const before = await this.storage.load()
+    const changed = await this.storage.change(before, rule)
+    this.#options.book.stored(changed, before)
+    return changed.kind === 'stored'
+  }
+
+  /** The app appends, in a tab that may not know yet what another one did. */
+  async append(): Promise<void> {
+    const { chance, book } = this.#options
+    const name = `${this.name}${(this.#serial += 1)}`
+    let from: SyncSnapshot = chance.hits(0.3) ? (chance.one(this.#known) ?? (await this.copy())) : await this.copy()
+    const count = 1 + chance.pick(3)
+    const streams = Array.from({ length: count }, () => `s${chance.pick(streamCount)}`)
+    const readOnly = chance.hits(0.5) ? [`s${chance.pick(streamCount)}`] : []
+    const traits = {
+      isStrict: chance.hits(0.5),
+      isBad: chance.hits(0.05),
+      hasCommand: chance.hits(0.5),
+      hasCondition: chance.hits(0.2),
+    }
+    const type = traits.isBad ? unwanted : `T${chance.pick(6)}`
+    for (;;) {
+      const row = await this.#row(from, Infinity, name, { n: largestNOf(from) + 1, streams, readOnly, type, ...traits })
+      if ((await this.storage.append(row, from.state)) === 'stored') return book.appended(this, row)
+      book.count('appends decided again')
+      from = await this.storage.load()
+    }
+  }
+
+  async #row(
+    { state, outbox }: SyncSnapshot,
+    before: number,
+    id: string,
+    asked: {
+      n: number
+      streams: readonly string[]
+      readOnly: readonly string[]
+      type: string
+      isStrict: boolean
+      hasCommand: boolean
+      hasCondition: boolean
+    },
+  ): Promise<OutboxRow> {
+    const { n, streams, readOnly, type } = asked
+    const shown = outbox.filter((row) => row.n < before && row.cancel !== true && row.refused === undefined)
+    const log = (await this.confirmed()).slice(0, state.cursor.at)
+    const pending = shown.flatMap(({ events }) => events)
+    const lastId = (stream: string) => {
+      const found =
+        pending.findLast((event) => event.stream === stream) ?? log.findLast((event) => event.stream === stream)
+      return found?.id ?? null
+    }
+    const filter = { types: [type] }
+    return {
+      n,
+      name: `${id}.0`,
+      time: 1,
+      events: streams.map((stream, index) => text(`${id}.${index}`, stream, type)),
+      expect: asked.isStrict
+        ? [...new Set([...streams, ...readOnly])].map((stream) => [stream, lastId(stream)] as const)
+        : [],
+      ...(asked.hasCondition && {
+        condition: {
+          failIfEventsMatch: filter,
+          after: log.at(-1)?.id ?? null,
+          at: log.length,
+          except: pending.filter((event) => event.type === type).map((event) => event.id),
+        },
+      }),
+      ...(asked.hasCommand && { command: { name: 'again', args: '[]' } }),
+    }
+  }
+
+  /** What the app's command makes of a commit. */
+  async decide(row: OutboxRow, from: SyncSnapshot): Promise<DecisionReply> {
+    const { chance } = this.#options
+    if (chance.hits(0.03)) return { kind: 'nothing' }
+    if (chance.hits(0.03)) return { kind: 'refused', code: 'no', message: '' }
+    const streams = row.events.map(({ stream }) => stream)
+    const type = (row.events[0] as EventText).type
+    const next = await this.#row(from, row.n, `${row.name.slice(0, -2)}/${this.name}${(this.#serial += 1)}`, {
+      n: row.n,
+      streams,
+      readOnly: row.expect.map(([stream]) => stream),
+      type,
+      isStrict: row.expect.length > 0,
+      hasCondition: row.condition !== undefined,
+      hasCommand: true,
+    })
+    return { kind: 'decided', row: next }
+  }
+
+  async discard(): Promise<void> {
+    const { chance, book } = this.#options
+    const row = chance.one((await this.storage.load()).outbox)
+    if (row === undefined) return
+    if (await this.#change((snapshot) => discarded(snapshot, row.n))) book.count('discards')
+    const made = book.made.get(row.name)
+    if (made !== undefined && row.refused !== undefined) made.isEnded = true
+  }
+
+  async retry(): Promise<void> {
+    const { chance, book } = this.#options
+    const rows = (await this.storage.load()).outbox.filter(
+      (row) => row.refused !== undefined || row.behind !== undefined,
+    )
+    const row = chance.one(rows)
+    if (row === undefined) return
+    const id = `${row.name.slice(0, -2)}/r${this.name}${(this.#serial += 1)}`
+    const ids = row.events.map((_, index) => `${id}.${index}`)
+    if (await this.#change((snapshot) => retried(snapshot, row.n, ids))) book.count('retries')
+  }
+
+  /** The projection runs, or lags: a page may end inside a commit. */
+  async project(most: number): Promise<void> {
+    const log = await this.confirmed()
+    const { state } = await this.storage.load()
+    const { identity, position, events } = this.rows
+    if (identity === state.identity) {
+      const next = log.slice(position, position + most)
+      this.rows = { identity, position: position + next.length, events: [...events, ...next] }
+      return
+    }
+    // Made again behind the rows that are there; those of the part in common are kept.
+    if (most < 3) return
+    this.rows =
+      position <= sameUpTo(state, identity)
+        ? { identity: state.identity, position, events }
+        : { identity: state.identity, position: log.length, events: [...log] }
+  }
+
+  /** A tab looks at the outbox. */
+  async look(): Promise<void> {
+    this.#known.push(await this.copy())
+    if (this.#known.length > 3) this.#known.shift()
+  }
+
+  /** What a tab shows that looked at the outbox earlier. `undefined`: it has to look again. */
+  async shownBy(copy: OutboxCopy): Promise<Seen[] | undefined> {
+    // The log was taken back since: neither its positions nor the rows are those that this tab knows.
+    return copy.state.identity === this.storage.identity ? this.shown(copy) : undefined
+  }
+
+  /** What a tab shows that knows this of the outbox. `undefined`: it has to look again. */
+  async shown(copy: OutboxCopy): Promise<Seen[] | undefined> {
+    const log = await this.confirmed()
+    try {
+      const own = ownEvents(copy, this.rows).flatMap((event) =>
+        event.kind === 'pending'
+          ? seen(event.commit.events[event.index] as EventText)
+          : (log[event.position - 1] ?? []),
+      )
+      return [...this.rows.events, ...own]
+    } catch (error) {
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
+  }
+
+  get known(): readonly OutboxCopy[] {
+    return this.#known
+  }
+
+  async save(): Promise<Saved> {
+    const { state, outbox, own } = await this.storage.loadOwn(0)
+    const { events, starts } = await this.storage.confirmed(0, Infinity)
+    return { author: this.author, snapshot: { state, outbox }, own, events, starts, rows: this.rows }
+  }
+
+  /** From a backup of this device, or of another one, whose profile is copied. */
+  async restore({ author, snapshot: { state, outbox }, own, events, starts, rows }: Saved): Promise<void> {
+    this.#open(state.identity)
+    this.author = author
+    const pulled = {
+      at: 1,
+      events: events.map((event) => ({
+        ...text(event.id, event.stream, event.type),
+        data: JSON.stringify(event.data),
+      })),
+      versions: events.map(({ version }) => version),
+      starts: new Set([...starts].map((position) => position - 1)),
+    }
+    const changed = await this.storage.change(await this.storage.load(), () => ({
+      state,
+      put: outbox,
+      own,
+      ...(events.length > 0 && { pulled }),
+    }))
+    if (changed.kind !== 'stored') throw new Error(changed.kind)
+    this.rows = rows
+    this.#confirmed = { identity: '', events: [] }
+  }
+}
+
+const text = (id: string, stream: string, type: string): EventText => ({
+  type,
+  stream,
+  id,
+  idGiven: true,
+  time: 1,
+  schema: 1,
+  data: JSON.stringify(`${id}!`),
+  meta: undefined,
+})
+
+const seen = ({ id, data, stream }: EventText): Seen => ({ id, data: JSON.parse(data), stream })

@@ -1,0 +1,260 @@
+/**
+ * One run of the model: devices, a stranger and a server through random faults, then a quiet time in which everything has
+ * to settle. The machine, the rules, the storage of the devices and the server are the real ones.
+ */
+import { serverLog, type LogBackup } from '../../../src/server/index.js'
+import { pushText } from '../../../src/sync/push-text.js'
+import { Book } from './book.js'
+import { checkDevice, checkEnd, checkServer } from './checks.js'
+import { Device, type Saved } from './device.js'
+import type { Runner } from './runner.js'
+import { seeded, type Chance } from './seeded.js'
+import { Service, type Reply, type Request } from './service.js'
+
+export interface RunOptions {
+  readonly steps?: number
+  /** A server that decides first and stores later, as two processes without a lock do. */
+  readonly checksThenActs?: boolean
+}
+
+export class ModelError extends Error {}
+
+/** @throws ModelError with the seed and what does not hold */
+export async function run(seed: number, options: RunOptions = {}): Promise<Readonly<Record<string, number>>> {
+  return new Run(seed, options).all()
+}
+
+const offline: Reply = { kind: 'offline' }
+
+class Run {
+  readonly chance: Chance
+  readonly book: Book
+  readonly service = new Service()
+  readonly devices: readonly Device[]
+  /** In this run a server may be restored and keep its epoch: then a late request may revive what was refused. */
+  readonly isUnnoticed: boolean
+  readonly #options: RunOptions
+  readonly #seed: number
+  /** Requests and replies under way. */
+  readonly #net: (() => Promise<void> | void)[] = []
+  readonly #backups: LogBackup[] = []
+  readonly #saved = new Map<Device, Saved>()
+
+  constructor(seed: number, options: RunOptions) {
+    this.#seed = seed
+    this.#options = options
+    this.chance = seeded(seed)
+    this.isUnnoticed = this.chance.hits(0.12)
+    this.book = new Book(this.fail)
+    const machine = {
+      pageSize: 1 + this.chance.pick(20),
+      pushBytes: this.chance.one([700, 1500, 4000, 100_000]) as number,
+    }
+    this.devices = ['A', 'B', 'C'].map(
+      (name) => new Device(name, { chance: this.chance, book: this.book, fail: this.fail, machine }),
+    )
+    this.#backups.push(this.service.store.snapshot())
+  }
+
+  readonly fail = (what: string): never => {
+    throw new ModelError(`seed ${this.#seed}: ${what}`)
+  }
+
+  async all(): Promise<Readonly<Record<string, number>>> {
+    const { steps = 400 } = this.#options
+    for (let step = 0; step < steps; step += 1) {
+      const device = this.chance.one(this.devices) as Device
+      await this.#act(device)
+      await checkDevice(this, device)
+      if (step % 8 === 7) await this.#checkAll()
+    }
+    await this.#settle()
+    await checkEnd(this)
+    return { ...this.book.counts, runs: 1, steps }
+  }
+
+  async #checkAll(): Promise<void> {
+    for (const device of this.devices) await checkDevice(this, device)
+    checkServer(this)
+  }
+
+  async #act(device: Device): Promise<void> {
+    const { chance } = this
+    const what = chance.next()
+    if (what < 0.2) await device.append()
+    else if (what < 0.5) await this.#runSome(device)
+    else if (what < 0.83) await this.#deliver()
+    else if (what < 0.91) await device.project(chance.pick(6))
+    else if (what < 0.93) await device.look()
+    else await this.#rareAct(device, chance.next())
+  }
+
+  async #rareAct(device: Device, what: number): Promise<void> {
+    const { chance, service } = this
+    if (what < 0.12) await this.#squat(device)
+    else if (what < 0.24) await device.discard()
+    else if (what < 0.34) await device.retry()
+    else if (what < 0.44) this.#backups.push(service.store.snapshot())
+    else if (what < 0.5) await this.#restore(chance.one(this.#backups) as LogBackup)
+    else if (what < 0.53) service.store.renewEpoch()
+    else if (what < 0.57) this.#clear(device)
+    else if (what < 0.65) this.#saved.set(device, await device.save())
+    else if (what < 0.69) await this.#rollBack(device)
+    else if (what < 0.77) this.#kill(device)
+    else if (what < 0.85) this.#wakeLate(device)
+    else device.start({ isBounded: chance.hits(0.5), decides: chance.hits(0.5) })
+  }
+
+  /** Contexts of a device do something: mostly up to their next request. */
+  async #runSome(device: Device): Promise<void> {
+    const { chance } = this
+    const runners = device.runners.filter((each) => !each.isOver)
+    const runner =
+      runners.length < 1 || (runners.length < 3 && chance.hits(0.05)) ? device.start() : chance.one(runners)
+    if (runner === undefined) return
+    if (runner.waits !== undefined)
+      runner.wake(chance.one(['time', 'own-append', 'server', 'online', 'asked'] as const) ?? 'time')
+    while (await runner.step()) if (chance.hits(0.12)) return
+    this.#send(device, runner)
+  }
+
+  #send(device: Device, runner: Runner): void {
+    const asked = runner.request()
+    if (asked === undefined) return
+    const { author } = device
+    this.#net.push(async () => {
+      const reply = await this.#serve(asked.request, author)
+      this.#net.push(() => asked.resume(reply))
+    })
+  }
+
+  async #serve(request: Request, author: string): Promise<Reply> {
+    const { chance, service } = this
+    if (chance.hits(0.02)) return chance.hits(0.5) ? { kind: 'busy' } : offline
+    if (request.kind === 'pull' && chance.hits(0.01)) return { kind: 'full' }
+    if (this.#options.checksThenActs === true && request.kind === 'push') {
+      const late = []
+      for (const row of request.commits) {
+        const body = pushText({ commits: [row], cancel: [] })
+        if (chance.hits(0.3) && (await service.wouldStore(body, request.as, author))) late.push(row)
+      }
+      if (late.length > 0) {
+        const body: unknown = JSON.parse(pushText({ commits: late, cancel: [] }))
+        this.#net.push(async () => {
+          await serverLog(service.lateStore()).push(body, { author })
+          await service.read()
+        })
+        return offline
+      }
+    }
+    return service.serve(request, author)
+  }
+
+  async #deliver(): Promise<void> {
+    const { chance } = this
+    const net = this.#net
+    if (net.length === 0) return
+    const index = chance.pick(net.length)
+    const message = net[index] as () => Promise<void> | void
+    if (chance.hits(0.08)) {
+      net.splice(index, 1)
+      this.book.count('lost messages')
+      return
+    }
+    if (chance.hits(0.15)) this.book.count('messages twice')
+    else net.splice(index, 1)
+    await message()
+  }
+
+  /** Another user of the log takes ids that it knows or guesses, or cancels them. */
+  async #squat(device: Device): Promise<void> {
+    const { chance, service } = this
+    const { outbox, own } = await device.storage.loadOwn(0)
+    const log = await device.confirmed()
+    const lost = own
+      .map(({ at, n }) => log.slice(at - 1, at - 1 + n))
+      .filter(([event]) => event !== undefined && !service.has(event.id))
+    const guessed = outbox.map(({ events }) => events.map(({ id, stream, type }) => ({ id, stream, type })))
+    const events = chance.one(chance.hits(0.5) ? guessed : lost)
+    if (events === undefined) return
+    this.book.count('squats')
+    const ids = events.map(({ id }) => id)
+    const evil = { events: events.map(({ id, stream, type }) => ({ id, stream, type, time: 1, data: 'evil' })) }
+    const body = chance.hits(0.5) ? { commits: [evil] } : { commits: [], cancel: [ids] }
+    this.#net.push(() => service.pushAs('M', body))
+  }
+
+  async #restore(backup: LogBackup): Promise<void> {
+    await this.service.restore(backup, this.isUnnoticed && this.chance.hits(0.5))
+    // A backup of another past may hold what was refused since: the log wins.
+    const { book } = this
+    for (const { id } of this.service.events) book.no.delete(id)
+    book.count('restores')
+  }
+
+  #clear(device: Device): void {
+    this.book.free(device)
+    device.clear()
+    this.book.count('cleared devices')
+  }
+
+  async #rollBack(device: Device): Promise<void> {
+    const saved = this.#saved.get(device)
+    if (saved === undefined) return
+    this.book.free(device)
+    await device.restore(saved)
+    this.book.count('restored devices')
+  }
+
+  #kill(device: Device): void {
+    device.runners = device.runners.filter(() => this.chance.hits(0.5))
+  }
+
+  /** A request times out; its message may arrive nevertheless. */
+  #wakeLate(device: Device): void {
+    for (const runner of device.runners) if (runner.isAsking && this.chance.hits(0.5)) runner.giveUp(offline)
+  }
+
+  /** Faults end: everything under way arrives, then every device syncs until nothing changes. */
+  async #settle(): Promise<void> {
+    const net = this.#net
+    while (net.length > 0) {
+      await (net.splice(this.chance.pick(net.length), 1)[0] as () => Promise<void> | void)()
+      await checkDevice(this, this.chance.one(this.devices) as Device)
+    }
+    let before = ''
+    for (let quiet = 0, round = 0; quiet < 3; round += 1) {
+      if (round === 60) this.fail('drains: the devices do not come to rest')
+      for (const device of this.devices) await this.#syncOnce(device)
+      const now = await this.#summary()
+      quiet = now === before ? quiet + 1 : 0
+      before = now
+    }
+  }
+
+  async #syncOnce(device: Device): Promise<void> {
+    const runner = device.start({ isBounded: true })
+    for (let effects = 0; !runner.isOver; effects += 1) {
+      if (effects === 5000) this.fail(`drains: a round of ${device.name} does not end`)
+      if (await runner.step()) continue
+      const asked = runner.request()
+      if (asked !== undefined) asked.resume(await this.service.serve(asked.request, device.author))
+    }
+    device.runners = []
+    await checkDevice(this, device)
+  }
+
+  async #summary(): Promise<string> {
+    const parts: unknown[] = [this.service.events.length]
+    for (const { storage } of this.devices) {
+      const { state, outbox } = await storage.load()
+      parts.push(
+        state.cursor.at,
+        outbox.map(({ n, events, refused }) => [n, events[0]?.id, refused?.code]),
+      )
+    }
+    return JSON.stringify(parts)
+  }
+}
+
+export type Running = Pick<Run, 'book' | 'service' | 'devices' | 'fail' | 'isUnnoticed'>
