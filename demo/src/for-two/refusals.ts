@@ -22,8 +22,7 @@ function whyOf(commit: OwnCommit, gates: readonly GateRow[]): string {
   return message
 }
 
-/** @param changed called when the visitor has dealt with one */
-export function mountRefusals(changed: () => void) {
+export function mountRefusals() {
   const section = byId('refused')
   const list = h('ul')
   section.append(h('h2', { id: 'refused-title' }, 'Refused by the server'), list)
@@ -59,7 +58,6 @@ export function mountRefusals(changed: () => void) {
           name: `${again}: ${what}`,
           action: async () => {
             await commit.retry()
-            changed()
             notify(
               isConflict ? `${what}: sent again, whatever the other device did.` : `${what}: sent again.`,
               'fine',
@@ -72,7 +70,6 @@ export function mountRefusals(changed: () => void) {
           name: `Discard: ${what}`,
           action: async () => {
             await commit.discard()
-            changed()
             notify(`${what}: discarded. The board shows what the server has.`, 'fine', byId('board'))
           },
         }),
