@@ -28,6 +28,7 @@ import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { OwnCommits } from './own-commits.js'
+import { overlays } from './overlay/overlays.js'
 import { syncParts, type SyncParts } from './sync-parts.js'
 import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
 
@@ -142,7 +143,14 @@ function open(
     pulled: (head) => signals.post({ kind: 'head', head, format }),
     takenBack,
   })
-  const own = new OwnCommits({ keeper, catalogue, codec, clock, closed: end.signal })
+  const overlay = overlays({
+    source: keeper,
+    decoding: { catalogue, codec },
+    readPage: (request, options) => log.readPage(request, options),
+    streamVersion: (stream) => log.streamVersion(stream),
+  })
+  const { unshown } = overlay
+  const own = new OwnCommits({ keeper, catalogue, codec, clock, unshown, closed: end.signal })
   const outboxLog = new OutboxLog({
     ...about,
     log,
@@ -156,6 +164,7 @@ function open(
     layered: {
       log: outboxLog,
       internals: {
+        overlay,
         logId: async () => (await keeper.fresh()).state.identity,
         async appendPrepared() {
           throw new InvalidArgumentError(
