@@ -580,6 +580,47 @@ describe('several tabs', () => {
     expect(shown(three)).toMatchObject({ status: 'idle', pending: 0 })
   })
 
+  test('a new sign-in in one tab is enough, although another one leads', async () => {
+    const it = world()
+    const server = testSyncServer({
+      clock: it.clock,
+      author: (request) =>
+        request.headers.get('Authorization') === 'Bearer good' ? 'anna' : new Response(null, { status: 401 }),
+    })
+    const tokens = ['good', 'good']
+    const remote = (tab: number) => ({
+      remote: { url: server.url, fetch: server.fetch, headers: () => ({ Authorization: `Bearer ${tokens[tab]}` }) },
+    })
+    const device = it.device()
+    const one = it.start(device, {}, remote(0))
+    await it.pass(20)
+    const two = it.start(device, {}, remote(1))
+    await it.pass(20)
+    tokens.fill('old')
+    await device.append('a')
+    await it.pass(50)
+    expect(shown(two)).toMatchObject({ status: 'paused', reason: 'unauthorized' })
+    // The tab that leads never learns of it.
+    tokens[1] = 'good'
+    await it.clock.runUntil(two.resume())
+    await it.pass(100)
+    expect(await server.log()).toHaveLength(1)
+    expect(shown(one)).toMatchObject({ status: 'idle', pending: 0 })
+    expect(shown(two)).toEqual(shown(one))
+  })
+
+  test('a command that never returns keeps no tab from stopping', async () => {
+    const it = world()
+    const device = it.device({ decide: () => new Promise(() => {}) })
+    await it.foreign()
+    await device.append('foreign', { expect: [['foreign', null]], command: { name: 'add', args: '[]' } })
+    const sync = it.start(device)
+    await it.pass(10)
+    expect(shown(sync)).toMatchObject({ status: 'working', pending: 1 })
+    await it.clock.runUntil(sync.stop())
+    expect((await device.pending())[0]?.undecided?.code).toBe('conflict')
+  })
+
   test('whatever work at the same time, nothing is stored twice', async () => {
     const it = world()
     it.server.latency(7)
