@@ -63,7 +63,7 @@ afterEach(async () => {
 const shown = (shell: SyncShell) => shell.status.getSnapshot()
 
 describe('the page that leads', () => {
-  test('hands over when it is hidden and another one is visible', async () => {
+  test('N66: hands over when it is hidden and another one is visible', async () => {
     const { clock, device, tab, active } = world()
     const [one, two] = [new Page(), new Page()]
     tab(one)
@@ -107,7 +107,7 @@ describe('the page that leads', () => {
     expect(active()).toEqual([1])
   })
 
-  test('that is frozen holds no lock, and leads again only when it comes back', async () => {
+  test('N66: that is frozen holds no lock, and leads again only when it comes back', async () => {
     const { clock, device, tab, active, server } = world()
     const [one, two] = [new Page(), new Page()]
     const first = tab(one)
@@ -212,7 +212,7 @@ describe('a leader that does not respond', () => {
     expect(active()).toEqual([1])
   })
 
-  test('makes way, and one that works without the lock ends when it responds again', async () => {
+  test('N66: makes way, and one that works without the lock ends when it responds again', async () => {
     const { clock, device, tab, active, server } = world()
     const { coordinator } = device.tab()[syncParts]
     const guard = await coordinator.tryAcquire('sync'.padEnd(256))
