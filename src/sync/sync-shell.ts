@@ -179,7 +179,7 @@ export class SyncShell {
     if (hint.kind === 'who-syncs') this.#postNow()
     if (hint.kind === 'look') this.#nudges.raise('asked')
     if (hint.kind !== 'control') return
-    // Somebody signed in again in another context: it may have the token, and this one may not.
+    // After a new sign-in in another context: that one may have the token, and this one may not.
     const { status, reason } = this.#keeper.getSnapshot()
     if ((status === 'paused' || status === 'stopped') && reason !== 'by-hand') this.#leadership.handOver()
     else this.#restart()

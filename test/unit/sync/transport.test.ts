@@ -385,6 +385,7 @@ describe('a pull', () => {
     ['of what is no JSON', `${header()}nonsense\n${cursor(0)}`],
     ['of a list', `${header()}[]\n${cursor(0)}`],
     ['with a hole', header() + event(2, 2, 1) + cursor(2)],
+    ['with another position', header() + event(5, 1, 1) + cursor(1)],
     ['with an event twice', header() + event(1, 1, 1) + event(1, 1, 1) + cursor(1)],
     ['with versions out of order', header() + event(1, 1, 2) + event(2, 2, 2) + cursor(2)],
     ['with a version that is none', header() + event(1, 1, 0) + cursor(1)],
