@@ -81,9 +81,9 @@ class Run {
   async #act(device: Device): Promise<void> {
     const { chance } = this
     const what = chance.next()
-    if (what < 0.2) await device.append()
-    else if (what < 0.5) await this.#runSome(device)
-    else if (what < 0.83) await this.#deliver()
+    if (what < 0.14) await device.append()
+    else if (what < 0.42) await this.#runSome(device)
+    else if (what < 0.83) for (let times = 1 + chance.pick(4); times > 0; times -= 1) await this.#deliver()
     else if (what < 0.91) await device.project(chance.pick(6))
     else if (what < 0.93) await device.look()
     else await this.#rareAct(device, chance.next())
