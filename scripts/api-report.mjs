@@ -26,7 +26,7 @@ const entries = {
  * @typedef {object} ApiReport
  * @property {string} text Markdown: all public names of all entries, with their signatures, without comments
  * @property {string[]} undocumented exported names without a doc comment
- * @property {string[]} unexported types that a signature names, and that neither its entry nor `tidemark` exports, with the file
+ * @property {string[]} unexported types that a signature names, and that no entry exports, with the file
  */
 
 /**
@@ -51,7 +51,7 @@ export function readSurface(folder, names = entries) {
   return {
     text: `${[head, ...parts].join('\n\n')}\n`,
     undocumented: unique(undocumented.map(([name]) => name)),
-    unexported: unique(surfaces.flatMap((surface) => unexportedOf(surface, surfaces[0], folder))),
+    unexported: unique(surfaces.flatMap((surface) => unexportedOf(surface, surfaces, folder))),
   }
 }
 
@@ -98,8 +98,8 @@ function textOf(symbol) {
 }
 
 /** Types that are named in what an entry exports, or in such a type, and cannot be imported by a user. */
-function unexportedOf({ exported, checker }, main, folder) {
-  const importable = new Set([...exported.values(), ...main.exported.values()])
+function unexportedOf({ exported, checker }, all, folder) {
+  const importable = new Set(all.flatMap((each) => [...each.exported.values()]))
   const missing = new Map()
   const visit = (symbol) => {
     for (const used of symbol.declarations.flatMap((node) => symbolsIn(node, checker))) {

@@ -21,6 +21,10 @@ export const appLayer: { readonly names: string; readonly over: string; readonly
 
 export function measureAppLayer(): Promise<number>
 
+export const syncLayer: { readonly budget: number; readonly aim: number }
+
+export function measureSyncLayer(): Promise<number>
+
 export function measureSize(
   budget: Budget,
 ): Promise<{ readonly bytes: number; readonly minified: number; readonly foreign: readonly string[] }>

@@ -9,8 +9,6 @@ import { isObject } from '../platform/objects.js'
 
 /** A filter that was checked. Changing the object that it came from changes nothing. */
 export interface CompiledFilter {
-  /** A copy of what it was made of. */
-  readonly source: EventFilter
   /** Whether the event is one of those. */
   matches(event: { readonly type: string; readonly stream: string }): boolean
   /** Every event matches, so that asking is needless. */
@@ -40,7 +38,6 @@ export function compileFilter(filter: EventFilter, what = 'filter'): CompiledFil
   const isType = types === undefined ? undefined : typeTest(types, what)
   const isStream = pattern !== undefined ? compileGlob(pattern) : prefix !== undefined ? prefixTest(prefix) : undefined
   return {
-    source: { ...filter, ...(types && { types: [...types] }) },
     matches: ({ type, stream }) =>
       (isType === undefined || isType(type)) && (isStream === undefined || isStream(stream)),
     all: isType === undefined && isStream === undefined,

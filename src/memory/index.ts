@@ -2,7 +2,6 @@
 import type { EventShape } from '../events/event.js'
 import { openMemoryEventStore, type EventStoreOptions, type TidemarkStore } from '../log/open.js'
 import { MemoryReadModels } from '../read-model/memory/memory-storage.js'
-
 import { openSyncedInMemory } from '../sync/open-synced-store.js'
 import type { SyncedStore, SyncedStoreOptions } from '../sync/synced-store.js'
 

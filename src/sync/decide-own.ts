@@ -3,7 +3,7 @@ import { InvalidArgumentError, InvalidEventError, VersionConflictError } from '.
 import { isSameJson } from '../events/json.js'
 import { decideAppend } from '../log/append-rules.js'
 import type { DecidedOn } from '../log/decided-on.js'
-import type { AppendResult } from '../log/event-store.js'
+import type { AppendResult, EventFilter } from '../log/event-store.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
 import { say } from '../messages.js'
@@ -26,6 +26,8 @@ export interface OwnAppend {
   /** What the command of the append read. */
   readonly last?: DecidedOn['last'] | undefined
   readonly command?: OutboxRow['command'] | undefined
+  /** What the condition of the append was made of. */
+  readonly filter?: EventFilter | undefined
   readonly time: number
 }
 
@@ -151,7 +153,7 @@ function firstPending(
 
 function rowOf(
   append: PreparedAppend,
-  { snapshot, facts, command, time }: OwnAppend,
+  { snapshot, facts, command, filter, time }: OwnAppend,
   lastId: (stream: string) => string | null,
   except: readonly string[],
 ): OutboxRow {
@@ -164,7 +166,7 @@ function rowOf(
     if (wanted !== 'stream-exists') expect.push([stream, id])
     else if (id !== null) requires.push(id)
   }
-  const condition = append.condition && conditionOf(append.condition, facts, except)
+  const condition = filter && conditionOf(filter, facts, except)
   if (Math.max(expect.length, requires.length) > maxEntries)
     throw new InvalidArgumentError('writes', say`must expect versions of at most ${maxEntries} streams.`)
   return {
@@ -180,11 +182,11 @@ function rowOf(
 }
 
 function conditionOf(
-  { filter }: NonNullable<PreparedAppend['condition']>,
+  failIfEventsMatch: EventFilter,
   { head, lastId }: OwnAppend['facts'],
   except: readonly string[],
 ): OutboxCondition {
-  if (Math.max(except.length, filter.source.types?.length ?? 0) > maxEntries)
+  if (Math.max(except.length, failIfEventsMatch.types?.length ?? 0) > maxEntries)
     throw new InvalidArgumentError('condition', say`matches, or names, more than ${maxEntries} events or types.`)
-  return { failIfEventsMatch: filter.source, after: lastId, at: head, except }
+  return { failIfEventsMatch, after: lastId, at: head, except }
 }

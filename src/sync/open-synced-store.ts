@@ -11,6 +11,7 @@ import {
   type TidemarkStore,
 } from '../log/open.js'
 import { randomId } from '../events/identifier.js'
+import type { AppendOptions, AppendResult } from '../log/event-store.js'
 import type { IndexedDbLog } from '../log/indexeddb/indexeddb-log.js'
 import { format } from '../log/indexeddb/format.js'
 import type { MemoryLog } from '../log/memory/memory-log.js'
@@ -27,6 +28,8 @@ import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { OwnCommits } from './own-commits.js'
+import { sameUpTo } from './overlay/in-rows.js'
+import { overlays } from './overlay/overlays.js'
 import { syncParts, type SyncParts } from './sync-parts.js'
 import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
 
@@ -141,7 +144,14 @@ function open(
     pulled: (head) => signals.post({ kind: 'head', head, format }),
     takenBack,
   })
-  const own = new OwnCommits({ keeper, catalogue, codec, clock, closed: end.signal })
+  const overlay = overlays({
+    source: keeper,
+    decoding: { catalogue, codec },
+    readPage: (request, options) => log.readPage(request, options),
+    streamVersion: (stream) => log.streamVersion(stream),
+  })
+  const { unshown } = overlay
+  const own = new OwnCommits({ keeper, catalogue, codec, clock, unshown, closed: end.signal })
   const outboxLog = new OutboxLog({
     ...about,
     log,
@@ -155,6 +165,11 @@ function open(
     layered: {
       log: outboxLog,
       internals: {
+        overlay,
+        async logNow(than: string) {
+          const { state } = await keeper.fresh()
+          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+        },
         logId: async () => (await keeper.fresh()).state.identity,
         async appendPrepared() {
           throw new InvalidArgumentError(
@@ -190,9 +205,16 @@ function open(
 
 function syncedStore<E extends EventShape>(store: TidemarkStore<E>, { own, sync }: OpenedParts): SyncedStore<E> {
   const { readStream } = store
+  const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)
   const more = {
     [syncParts]: { ...sync, assertOpen } satisfies SyncParts,
+    append(...given: readonly unknown[]) {
+      const at = typeof given[0] === 'string' ? 2 : 1
+      return given.length > at
+        ? append(...given.slice(0, at), ownCondition(given[at] as AppendOptions | undefined))
+        : append(...given)
+    },
     readStream(stream: string, options: SyncedStreamOptions = {}) {
       if (!isObject(options)) return readStream(stream, options)
       const { confirmed = false, ...rest } = options
@@ -210,4 +232,13 @@ function syncedStore<E extends EventShape>(store: TidemarkStore<E>, { own, sync 
     },
   }
   return Object.assign(store, more) as unknown as SyncedStore<E>
+}
+
+/** The options with a condition that the caller cannot change: it is stored as it was given. */
+function ownCondition(options: AppendOptions | undefined): AppendOptions | undefined {
+  const filter = options?.condition?.failIfEventsMatch
+  if (options === undefined || !isObject(filter) || Array.isArray(filter)) return options
+  const { types } = filter
+  const failIfEventsMatch = { ...filter, ...(Array.isArray(types) && { types: [...types] as string[] }) }
+  return { ...options, condition: { ...options.condition, failIfEventsMatch } }
 }

@@ -76,6 +76,8 @@ export class OutboxLog implements Log {
             isPlain: codec === undefined,
             last: decided?.last,
             command,
+            // Of a copy: see `ownCondition`.
+            filter: options.condition?.failIfEventsMatch,
             time,
           })
       } catch (error) {

@@ -264,6 +264,18 @@ function expecting(on: On): void {
     expect(await rowsOf(store)).toHaveLength(2)
   })
 
+  on('a condition is stored as it was given, whatever is done with it later', async (store) => {
+    const types = ['Added']
+    const condition = { failIfEventsMatch: { types }, after: 0 }
+    const waits = store.append('a', { type: 'Other', data: 1 })
+    const appended = store.append('b', { type: 'Other', data: 1 }, { condition })
+    types.push('Other')
+    condition.failIfEventsMatch = { types: [] }
+    await waits
+    await appended
+    expect((await rowsOf(store))[1]?.condition?.failIfEventsMatch).toEqual({ types: ['Added'] })
+  })
+
   on('a condition on an empty log', async (store) => {
     const failIfEventsMatch = { streamPattern: 'seat-*' }
     await store.append('b', added(), { condition: { failIfEventsMatch } })

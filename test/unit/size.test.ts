@@ -1,7 +1,7 @@
 // What an app pays for each import, and that it pays for nothing else.
 import { expect, test } from 'vitest'
 import * as tidemark from 'tidemark'
-import { appLayer, budgets, measureAppLayer, measureSize } from '../../scripts/size.mjs'
+import { appLayer, budgets, measureAppLayer, measureSize, measureSyncLayer, syncLayer } from '../../scripts/size.mjs'
 
 test.for(budgets)(
   '$title is within its budget and brings nothing that it has no use for',
@@ -18,6 +18,10 @@ test('tidemark() is a thin layer over the functions', { timeout: 30_000 }, async
   expect(await measureAppLayer(), 'npm run size shows it').toBeLessThanOrEqual(appLayer.budget)
 })
 
+test('sync is within its budget over the core', { timeout: 30_000 }, async () => {
+  expect(await measureSyncLayer(), 'npm run size shows it').toBeLessThanOrEqual(syncLayer.budget)
+})
+
 test('every function that is no error, helper of types or refusal has a budget of its own', () => {
   const small = ['ensure', 'refuse', 'table']
   const functions = Object.entries(tidemark).filter(
@@ -25,6 +29,7 @@ test('every function that is no error, helper of types or refusal has a budget o
   )
   expect(functions.map(([name]) => name).sort()).toEqual(
     budgets
+      .filter(({ entry }) => entry === 'tidemark')
       .map(({ names }) => names)
       .filter((names) => /^\w+$/.test(names))
       .sort(),

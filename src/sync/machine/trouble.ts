@@ -41,7 +41,8 @@ const stopsByStatus: Readonly<Record<number, SyncReason>> = {
 
 /** What a request without a result means, where nothing can be done about it. */
 export function requestTrouble(failure: RequestFailure): Trouble {
-  if (failure.kind === 'offline') return { status: 'offline' }
+  if (failure.kind === 'offline')
+    return { status: 'offline', ...(failure.message !== undefined && { message: failure.message }) }
   if (failure.kind === 'full') return outOfSpace
   if (failure.kind === 'busy') return { status: 'waiting', ...(failure.after !== undefined && { ms: failure.after }) }
   const { status, code, message } = failure

@@ -1,5 +1,5 @@
 import * as tidemark from 'tidemark'
-import { ask, run, type Tidemark } from './rpc.js'
+import { ask, run } from './rpc.js'
 
 /** A realm of the harness. Workers are made at first use; equal names are the same worker. */
 export type Realm = 'page' | 'dedicated' | 'shared' | 'service' | `dedicated:${string}` | `shared:${string}`
@@ -15,7 +15,7 @@ export interface Harness {
 
 declare global {
   interface Window {
-    tidemark: Tidemark
+    tidemark: typeof tidemark
     harness: Harness
   }
 }

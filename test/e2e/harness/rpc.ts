@@ -1,5 +1,9 @@
 /** How a page asks a worker of any kind: one message with a port of its own for the one answer. */
-import * as tidemark from 'tidemark'
+import * as core from 'tidemark'
+import * as sync from 'tidemark/sync'
+
+/** The package, with the entry for stores that are synced. */
+export const tidemark = { ...core, sync }
 
 export type Tidemark = typeof tidemark
 
@@ -15,7 +19,7 @@ const state: Record<string, any> = {}
 
 const methods: Record<string, (...args: any[]) => unknown> = {
   ping: () => 'pong',
-  exports: () => Object.keys(tidemark),
+  exports: () => Object.keys(core),
   run,
 }
 

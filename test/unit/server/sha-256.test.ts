@@ -14,7 +14,7 @@ test('the hash is that of the platform, for texts of every length around a block
     expect(sha256(text)).toBe(wanted(text))
 })
 
-test('a chain is the first half of the hash of the chain before and the lines', () => {
+test('N56: a chain is the first half of the hash of the chain before and the lines', () => {
   const before = '0'.repeat(32)
   expect(chainBehind(before, ['{"a":1}', '{"b":2}'])).toBe(wanted(`${before}\n{"a":1}\n{"b":2}`).slice(0, 32))
 })

@@ -32,7 +32,7 @@ const linesOf = (text: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 
 describe('a page', () => {
-  test('has a cursor after every 1,000 events or so, never within a commit, and one at its end', async () => {
+  test('N57: has a cursor after every 1,000 events or so, never within a commit, and one at its end', async () => {
     const { log } = await filled([400, 700, 999, 1, 1000, 3, 996])
     const lines = linesOf(await textOf(await log.pull({ after: 0 })))
     const cursors = lines.filter((line) => 'scannedTo' in line).map(({ scannedTo }) => scannedTo)
@@ -62,7 +62,7 @@ describe('a page', () => {
     expect(linesOf(text).at(-1)).toMatchObject({ scannedTo: 2 })
   })
 
-  test('is cut off if the log goes back while it is sent', async () => {
+  test('N57: is cut off if the log goes back while it is sent', async () => {
     const { store, log } = await filled([500, 500, 500])
     const before = store.snapshot()
     const parts = (await log.pull({ after: 0 }))[Symbol.asyncIterator]()
@@ -99,7 +99,7 @@ describe('a page', () => {
   const request = (signal?: AbortSignal) =>
     new Request('http://localhost/pull', { headers: { 'Tidemark-Sync': '1' }, ...(signal && { signal }) })
 
-  test('is read from the store as it is taken, and no further', async () => {
+  test('N57: is read from the store as it is taken, and no further', async () => {
     const { handler, read } = await counted(
       Array.from({ length: 100 }, () => 10),
       'x'.repeat(10_000),

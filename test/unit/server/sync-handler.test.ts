@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { commit, event, served } from './support.js'
 
 describe('accept', () => {
-  test('is asked once for each commit without a verdict, with author and claims', async () => {
+  test('N54: is asked once for each commit without a verdict, with author and claims', async () => {
     const accept = vi.fn((given: WireCommit) =>
       given.events[0]!.id === 'no' ? { code: 'no', message: '' } : undefined,
     )
@@ -38,7 +38,7 @@ describe('accept', () => {
     expect(accept).not.toHaveBeenCalled()
   })
 
-  test('that throws makes the push fail: nothing is stored, no verdict is kept, and no text leaks', async () => {
+  test('N54, N58: that throws makes the push fail: nothing is stored, no verdict is kept, and no text leaks', async () => {
     const onError = vi.fn()
     let isBroken = true
     const thrown = new Error('password of the database is 1234')
@@ -93,7 +93,7 @@ describe('accept', () => {
     expect(JSON.parse(stored!.events[0]!.line)).toMatchObject({ stream: 's', data: 'x' })
   })
 
-  test('is asked outside of the lock: others are stored meanwhile', async () => {
+  test('N54: is asked outside of the lock: others are stored meanwhile', async () => {
     let go = () => {}
     const wait = new Promise<void>((resolve) => (go = resolve))
     const server = served({
@@ -108,7 +108,7 @@ describe('accept', () => {
     expect((await slow).body.answers).toEqual([{ id: 'slow', conflict: { stream: 's', last: 'fast' } }])
   })
 
-  test('a restore meanwhile ends the epoch of the request: it stores nothing', async () => {
+  test('N55: a restore meanwhile ends the epoch of the request: it stores nothing', async () => {
     let go = () => {}
     const wait = new Promise<void>((resolve) => (go = resolve))
     let isAsked = () => {}
@@ -225,7 +225,7 @@ describe('the body of a push', () => {
     return { body, seen }
   }
 
-  test('is counted while it is read: what is too large is not read to its end', async () => {
+  test('N58: is counted while it is read: what is too large is not read to its end', async () => {
     const { body, seen } = endless()
     const response = await served().post(body)
     expect([response.status, (await response.json()).code]).toEqual([413, 'too-large'])
