@@ -95,6 +95,27 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       expect(status.getSnapshot().status).toBe('stopped')
     })
 
+    test("until: 'visible' needs no server; what is not confirmed is marked, and the mark goes", async () => {
+      const server = testSyncServer()
+      server.partition('both')
+      const app = appOf(server)
+      const rows = app.todos.items.live()
+      const stop = rows.subscribe(() => {})
+      await rows.ready()
+      const result = await app.append('todo-1', added('Milk'), { until: 'visible' })
+      expect(result.visible).toBe(true)
+      expect(rows.getSnapshot()).toMatchObject({ data: [{ title: 'Milk' }], pending: true })
+      const executed = await app.execute(commands.addOnce('todo-2', 'Bread'), { until: 'visible' })
+      expect(executed).toMatchObject({ type: 'accepted', visible: true })
+      expect(rows.getSnapshot().data).toHaveLength(2)
+      server.partition()
+      await app.sync.now()
+      await until(() => rows.getSnapshot().pending === undefined, rows.subscribe)
+      expect(rows.getSnapshot()).toMatchObject({ status: 'ready', data: [{ title: 'Milk' }, { title: 'Bread' }] })
+      stop()
+      await app.close()
+    })
+
     test('a refused commit rejects what waits for it, is listed with its reason, and can be retried or discarded', async () => {
       const server = testSyncServer()
       server.refuse(() => ({ code: 'no-milk', message: 'We have enough.' }))
