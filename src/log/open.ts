@@ -104,6 +104,8 @@ interface CommonInternals {
   readonly tap: Tap
   /** The id of the log: rows folded from another log are void. */
   logId(): Promise<string>
+  /** Up to which position the log of an earlier id is today's, of a store whose log may be taken back. */
+  sameUpTo?(logId: string): number
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   readonly maxEventCharacters: number

@@ -26,7 +26,12 @@ export async function begin<E extends EventShape>(
     // A run of another definition may have been the first one to store which events it handles.
     assertSameDefinition(erased, before)
     check?.(before)
-    return takeOver(before, storage.log, { ...how, handles: handledBy(erased), carried })
+    return takeOver(before, storage.log, {
+      ...how,
+      handles: handledBy(erased),
+      carried,
+      same: storage.sameUpTo?.(before.log),
+    })
   })
 }
 

@@ -134,6 +134,8 @@ export interface TakeOver {
   readonly handles?: string
   /** The events that were skipped by hand in earlier versions, if this run looked for them. */
   readonly carried?: readonly number[] | undefined
+  /** Up to here the log that the rows were folded from is today's. @default its id says so */
+  readonly same?: number | undefined
 }
 
 /**
@@ -141,7 +143,7 @@ export interface TakeOver {
  * are deleted and built again from the first event.
  */
 export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
-  const { owner, seen, head, signal, handles = before.handles, carried } = how
+  const { owner, seen, head, signal, handles = before.handles, carried, same = -1 } = how
   signal?.throwIfAborted()
   const { fault: _fault, unclean: _unclean, trying: _trying, ...rest } = before
   const found =
@@ -149,9 +151,17 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
   const epoch = before.epoch + 1
   // A leader that committed after `seen` was read is ahead of that head, not of the log.
   const beyond = farthest(seen) > head && farthest(before) === farthest(seen)
-  if (before.log === log && !beyond)
+  if ((before.log === log || farthest(before) <= same) && !beyond)
     return {
-      after: { ...rest, ...(handles !== undefined && { handles }), ...found, epoch, owner, ...suspicion(before, how) },
+      after: {
+        ...rest,
+        log,
+        ...(handles !== undefined && { handles }),
+        ...found,
+        epoch,
+        owner,
+        ...suspicion(before, how),
+      },
       clear: [],
       // The raised epoch ends the runs of builds that do not know of stamps.
       shows: before.stamp === undefined,

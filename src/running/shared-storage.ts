@@ -101,6 +101,7 @@ function sharedStorage<E extends EventShape>(
   const storage = inMemory
     ? memoryReadModels(parts).open(definition, log)
     : new IndexedDbStorage(store.name, definition, log, () => store.head())
+  storage.sameUpTo = parts.sameUpTo
   const shared: SharedStorage = {
     storage,
     recent: new RecentCommit(),
@@ -113,6 +114,24 @@ function sharedStorage<E extends EventShape>(
   }
   all.set(key, shared)
   return shared
+}
+
+/**
+ * The log was taken back, and has another id. A raised epoch ends the runs of every tab, so that none mixes two logs; they
+ * begin again, and what their rows were folded from decides what stays of them.
+ */
+export function logChanged<E extends EventShape>(store: TidemarkStore<E>, log: string): void {
+  const parts = storeInternals(store)
+  for (const [key, { storage }] of inUse.get(parts) ?? []) {
+    storage.log = log
+    storage
+      .move(say`noting another log of`, (before) => ({
+        after: before.log === log ? before : { ...before, epoch: before.epoch + 1 },
+      }))
+      // A run that begins finds out by itself.
+      .catch(() => {})
+      .then(() => parts.signals.post({ kind: 'control', projection: key }))
+  }
 }
 
 function lookoutOf(

@@ -27,7 +27,9 @@ import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
 import { OutboxKeeper } from './outbox-keeper.js'
+import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
+import { sameUpTo } from './overlay/in-rows.js'
 import { syncParts, type SyncParts } from './sync-parts.js'
 import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
 
@@ -122,6 +124,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
+  readonly opened: { store?: TidemarkStore<any> }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -140,8 +143,13 @@ function open(
     clock,
     channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
     pulled: (head) => signals.post({ kind: 'head', head, format }),
-    takenBack,
+    takenBack(state) {
+      takenBack()
+      if (opened.store !== undefined) logChanged(opened.store, state.identity)
+    },
   })
+  /** Once it is open. */
+  const opened: { store?: TidemarkStore<any> } = {}
   const own = new OwnCommits({ keeper, catalogue, codec, clock, closed: end.signal })
   const outboxLog = new OutboxLog({
     ...about,
@@ -153,10 +161,12 @@ function open(
   })
   return {
     own,
+    opened,
     layered: {
       log: outboxLog,
       internals: {
         logId: async () => (await keeper.fresh()).state.identity,
+        sameUpTo: (logId: string) => (keeper.current === undefined ? 0 : sameUpTo(keeper.current.state, logId)),
         async appendPrepared() {
           throw new InvalidArgumentError(
             'store',
@@ -189,7 +199,11 @@ function open(
   }
 }
 
-function syncedStore<E extends EventShape>(store: TidemarkStore<E>, { own, sync }: OpenedParts): SyncedStore<E> {
+function syncedStore<E extends EventShape>(
+  store: TidemarkStore<E>,
+  { own, sync, opened }: OpenedParts,
+): SyncedStore<E> {
+  opened.store = store
   const { readStream } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)

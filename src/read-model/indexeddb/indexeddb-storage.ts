@@ -35,7 +35,8 @@ const maxTries = 4
 
 /** One connection to a read model. */
 export class IndexedDbStorage implements ReadModelStorage {
-  readonly log: string
+  log: string
+  sameUpTo?: ((log: string) => number) | undefined
   readonly #store: string
   readonly #database: ReadModelDatabase
   readonly #key: string
