@@ -13,6 +13,7 @@ const source = (path) => join(root, 'src', path)
 /** The package by its name, as an installed one is found. */
 export const alias = [
   { find: /^tidemark$/, replacement: source('index.ts') },
+  { find: /^tidemark\/sync$/, replacement: source('sync/index.ts') },
   { find: /^tidemark\/(\w+)$/, replacement: source('bindings/$1.ts') },
 ]
 
@@ -27,6 +28,8 @@ export async function buildExample(name, outDir) {
     root: join(root, 'examples', name),
     configFile: join(root, 'examples', name, 'vite.config.ts'),
     base: `/${name}/`,
+    // A config may name parts of the package that only its server needs.
+    configLoader: 'runner',
     logLevel: 'warn',
     resolve: { alias },
     plugins: [readAs('development')],

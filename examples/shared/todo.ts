@@ -15,9 +15,9 @@ export type TodoEvent =
   | { type: 'TodoReopened'; data: null }
   | { type: 'TodoDeleted'; data: null }
 
-const events = defineEvents<TodoEvent>()
+export const events = defineEvents<TodoEvent>()
 
-const todos = defineProjection(events, {
+export const todos = defineProjection(events, {
   name: 'todos',
   tables: {
     items: table<Todo>()({ key: 'id', indexes: { byAdded: 'added', byState: ['state', 'added'] } }),

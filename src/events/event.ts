@@ -37,4 +37,9 @@ export type RecordedEvent<E extends EventShape = EventShape> = E & {
   /** The writer's wall clock, in ms since the epoch. Do not order by it. */
   readonly time: number
   readonly meta?: unknown
+  /**
+   * Of a store that syncs: it is not in the log of the server yet, so its version and position are provisional. Handlers
+   * are given such events for what views show of them; what they make of them is stored nowhere.
+   */
+  readonly pending?: true
 }

@@ -13,7 +13,7 @@ import type { LoggedCommit, LoggedEvent } from '../server/log-store.js'
 import type { FinalVerdict } from '../wire/protocol.js'
 
 /** What a file of this build says. */
-export const fileFormat = 1
+const fileFormat = 1
 
 /** A part of the file. */
 export interface Extent {

@@ -42,13 +42,16 @@ export function nodeListener(
   const origin = options.origin === undefined ? undefined : originOf(options.origin)
   return (incoming, outgoing) => {
     const disconnected = new AbortController()
+    const { method = 'GET' } = incoming
+    const body = method === 'GET' || method === 'HEAD' ? undefined : bodyOf(incoming)
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) disconnected.abort()
-      discardRest(incoming)
+      if (body === undefined) discardRest(incoming)
+      else body.giveUp()
     })
     // Of a connection that broke; the signal says so.
     outgoing.on('error', () => {})
-    const request = requestOf(incoming, origin, disconnected.signal)
+    const request = requestOf(incoming, body?.stream, origin, disconnected.signal)
     if (request === undefined) {
       outgoing.writeHead(400, { Connection: 'close' }).end()
       return
@@ -73,18 +76,22 @@ function originOf(text: string): string {
 const plainHost = /^(?:[a-z\d._-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
 
 /** `undefined` for a request that no Fetch request can be made of. */
-function requestOf(incoming: IncomingMessage, origin: string | undefined, signal: AbortSignal): Request | undefined {
+function requestOf(
+  incoming: IncomingMessage,
+  body: ReadableStream<Uint8Array> | undefined,
+  origin: string | undefined,
+  signal: AbortSignal,
+): Request | undefined {
   const { host = 'localhost' } = incoming.headers
   const { method = 'GET', url = '/' } = incoming
   if (!plainHost.test(host)) return undefined
   const scheme = 'encrypted' in incoming.socket ? 'https' : 'http'
-  const hasBody = method !== 'GET' && method !== 'HEAD'
   try {
     return new Request(`${origin ?? `${scheme}://${host}`}${pathOf(url)}`, {
       method,
       headers: headersOf(incoming),
       signal,
-      ...(hasBody && { body: bodyOf(incoming), duplex: 'half' }),
+      ...(body && { body, duplex: 'half' }),
     })
   } catch {
     return undefined
@@ -104,14 +111,21 @@ function headersOf({ rawHeaders }: IncomingMessage): Headers {
   return headers
 }
 
-function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+interface Body {
+  readonly stream: ReadableStream<Uint8Array>
+  /** Ends it for those that still read, if it has not ended, and reads the rest. */
+  giveUp(): void
+}
+
+function bodyOf(incoming: IncomingMessage): Body {
   let isOver = false
-  return new ReadableStream<Uint8Array>({
+  let finish = (_finish: (controller: ReadableStreamDefaultController<Uint8Array>) => void): void => {}
+  const fail = (): void => finish((controller) => controller.error(new Error(say`The request is over.`)))
+  const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      const end = (finish: () => void) => () => {
-        if (isOver) return
+      finish = (end) => {
+        if (!isOver) end(controller)
         isOver = true
-        finish()
       }
       incoming.pause()
       incoming.on('data', (chunk: Uint8Array) => {
@@ -119,11 +133,7 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
         controller.enqueue(chunk)
         if ((controller.desiredSize ?? 0) <= 0) incoming.pause()
       })
-      incoming.once(
-        'end',
-        end(() => controller.close()),
-      )
-      const fail = end(() => controller.error(new Error(say`The client disconnected.`)))
+      incoming.once('end', () => finish(() => controller.close()))
       incoming.once('close', fail)
       incoming.once('error', fail)
     },
@@ -133,11 +143,19 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
       discardRest(incoming)
     },
   })
+  const giveUp = (): void => {
+    fail()
+    discardRest(incoming)
+  }
+  return { stream, giveUp }
 }
 
-/** Reads on, since a client that is still sending may not look for the response before it is done. */
+/**
+ * Reads the rest, since a client that is still sending may not look for the response before it is done, and since the
+ * next request of the connection is behind it.
+ */
 function discardRest(incoming: IncomingMessage): void {
-  if (incoming.complete || incoming.destroyed) return
+  if (incoming.readableEnded || incoming.destroyed) return
   let unread = 0
   incoming.on('data', (chunk: Uint8Array) => {
     unread += chunk.length

@@ -14,6 +14,15 @@ export type {
   SyncedStreamOptions,
 } from './synced-store.js'
 
+// Its views
+export {
+  openReadModel,
+  type ConfirmedRows,
+  type PendingRows,
+  type SyncedReadModel,
+  type SyncedTables,
+} from './synced-read-model.js'
+
 // Syncing it
 export { startSync, type StartSyncOptions, type SyncHandle } from './start-sync.js'
 export { syncOnce, type SyncOnceOptions } from './sync-once.js'

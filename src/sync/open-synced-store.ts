@@ -30,6 +30,7 @@ import { OutboxKeeper } from './outbox-keeper.js'
 import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
 import { sameUpTo } from './overlay/in-rows.js'
+import { overlays } from './overlay/overlays.js'
 import { syncParts, type SyncParts } from './sync-parts.js'
 import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
 
@@ -150,7 +151,14 @@ function open(
   })
   /** Once it is open. */
   const opened: { store?: TidemarkStore<any> } = {}
-  const own = new OwnCommits({ keeper, catalogue, codec, clock, closed: end.signal })
+  const overlay = overlays({
+    source: keeper,
+    decoding: { catalogue, codec },
+    readPage: (request, options) => log.readPage(request, options),
+    streamVersion: (stream) => log.streamVersion(stream),
+  })
+  const { unshown } = overlay
+  const own = new OwnCommits({ keeper, catalogue, codec, clock, unshown, closed: end.signal })
   const outboxLog = new OutboxLog({
     ...about,
     log,
@@ -165,6 +173,7 @@ function open(
     layered: {
       log: outboxLog,
       internals: {
+        overlay,
         logId: async () => (await keeper.fresh()).state.identity,
         sameUpTo: (logId: string) => (keeper.current === undefined ? 0 : sameUpTo(keeper.current.state, logId)),
         async appendPrepared() {

@@ -153,7 +153,8 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     return outcome
   }
 
-  async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+  /** @param sends the app did it, so that there is something to send */
+  async change(from: SyncSnapshot, rule: SyncRule, sends = false): Promise<Changed> {
     const changed = await this.#storage.change(from, rule)
     if (changed.kind === 'stored') {
       const { snapshot, change } = changed
@@ -162,7 +163,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       this.#post(stampOf(snapshot))
       if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
       if (change.pulled !== undefined) this.#options.pulled(snapshot.state.cursor.at)
-      void this.#tell(false)
+      void this.#tell(sends)
     }
     return changed
   }

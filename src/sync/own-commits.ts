@@ -22,6 +22,8 @@ export interface OwnCommitsOptions {
   readonly catalogue: CatalogueCore
   readonly codec: Codec | undefined
   readonly clock: Clock
+  /** Why views of this context do not show a commit, by its name. */
+  unshown(name: string): unknown
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
 }
@@ -39,9 +41,6 @@ interface Known {
 
 export class OwnCommits {
   readonly #options: OwnCommitsOptions
-  /** Why views do not show a commit, by its id. */
-  readonly unshown = new Map<string, unknown>()
-
   constructor(options: OwnCommitsOptions) {
     this.#options = options
   }
@@ -124,7 +123,7 @@ export class OwnCommits {
 
   #handle(known: Known): AppendedCommit {
     const { name, row, status, position } = known
-    const unshown = this.unshown.get(name)
+    const unshown = this.#options.unshown(name)
     return {
       id: name,
       status,
@@ -204,10 +203,14 @@ export class OwnCommits {
     for (;;) {
       closed.throwIfAborted()
       const from = await keeper.load()
-      const changed = await keeper.change(from, (snapshot) => {
-        const row = snapshot.outbox.find((each) => each.name === name)
-        return row && rule(snapshot, row.n)
-      })
+      const changed = await keeper.change(
+        from,
+        (snapshot) => {
+          const row = snapshot.outbox.find((each) => each.name === name)
+          return row && rule(snapshot, row.n)
+        },
+        true,
+      )
       if (changed.kind !== 'moved') return
     }
   }

@@ -12,6 +12,7 @@ import type { StartSyncOptions, SyncHandle } from './start-sync.js'
 import type { RemoteOptions } from './sync-parts.js'
 import type { SyncStatus } from './sync-status.js'
 import type {
+  AppendedCommit,
   OwnCommit,
   SyncedAppendResult,
   SyncedStore,
@@ -64,7 +65,7 @@ export type SyncedCommandResult<E extends EventShape = EventShape, R = unknown> 
   | (Extract<CommandResult<E, R>, { readonly type: 'accepted' }> & {
       readonly visible?: boolean
       /** Follows the commit to the server: what was decided is provisional until then. Absent if it has no events. */
-      readonly commit?: OwnCommit
+      readonly commit?: AppendedCommit
     })
   | Extract<CommandResult<E, R>, { readonly type: 'refused' }>
 

@@ -19,7 +19,7 @@ import { syncPartsOf } from './sync-parts.js'
 import { nothingKnown } from './sync-status-keeper.js'
 import type { SyncStatus } from './sync-status.js'
 import type { AppSync, AppSyncOptions, SyncedAppOptions, SyncedUntilOptions } from './synced-app-types.js'
-import type { OwnCommit, SyncedStore } from './synced-store.js'
+import type { AppendedCommit, OwnCommit, SyncedStore } from './synced-store.js'
 
 type Open = NonNullable<SyncedAppOptions<EventShape>['open']>
 
@@ -125,7 +125,7 @@ async function write(
   const { until = 'stored', ...options } = given
   if (until === 'stored' || until === 'visible') return act(given)
   if (until !== 'confirmed') throw new InvalidArgumentError('until', say`must be 'stored', 'visible' or 'confirmed'.`)
-  const result: { readonly commit?: OwnCommit } = await act(options)
+  const result: { readonly commit?: AppendedCommit } = await act(options)
   // Nothing was appended.
   if (result.commit === undefined) return result
   const commit = await result.commit.settled(given.signal === undefined ? {} : { signal: given.signal })

@@ -12,7 +12,7 @@ import type { AppSyncOptions, SyncedApp, SyncedAppOptions } from './synced-app-t
 
 /**
  * Makes an app that syncs: as the `tidemark()` of `tidemark`, over a synced store, which one tab at a time sends and
- * fetches. Nothing waits for the server: what this device does is stored, and shown, at once, also offline.
+ * fetches. Nothing waits for the server: what this device does is stored, and shown, immediately, also offline.
  *
  * Put the user into `name`, and call `reopen()` at login and logout: nothing of one user is ever sent as another.
  *

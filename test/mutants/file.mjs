@@ -149,4 +149,12 @@ export default [
     tests: [listener],
     breaks: 'a host header becomes a part of the path',
   },
+  {
+    id: 'listener-rest',
+    file: 'src/file/node-listener.ts',
+    find: 'if (incoming.readableEnded || incoming.destroyed) return',
+    replace: 'if (incoming.complete || incoming.destroyed) return',
+    tests: [listener],
+    breaks: 'a body that was not read holds up the next request of its connection',
+  },
 ]

@@ -44,7 +44,11 @@ describe.for(examples)('examples/%s', (name) => {
     const config = {
       extends: `../../../examples/${name}/tsconfig.json`,
       compilerOptions: {
-        paths: { tidemark: ['../../../src/index.ts'], 'tidemark/*': ['../../../src/bindings/*.ts'] },
+        paths: {
+          tidemark: ['../../../src/index.ts'],
+          'tidemark/sync': ['../../../src/sync/index.ts'],
+          'tidemark/*': ['../../../src/bindings/*.ts'],
+        },
         allowArbitraryExtensions: true,
       },
       // Components of Vue and Svelte are compiled by their own tools, not by tsc.

@@ -93,18 +93,12 @@ export function mountDepartures() {
       const { delay = 0, cancelled = false } = flightRow(flight) ?? {}
       mark(
         gate,
-        given.map((row) => row.gate).join(', '),
-        given.length > 0 ? 'gate ' : ', no gate',
-        [
-          ...rows.gates
-            .filter((row) => row.flight === flight || row.flight === null)
-            .map((row) => gateStream(row.gate)),
-        ].some((stream) => unsettled.has(stream)) && given.length > 0,
+        given.length > 0 ? `Gate ${given.map((row) => row.gate).join(', ')}` : '',
+        given.some((row) => unsettled.has(gateStream(row.gate))),
       )
       mark(
         state,
         cancelled ? 'Cancelled' : delay > 0 ? `+${count(delay)} min` : 'On time',
-        '',
         unsettled.has(flightStream(flight)),
       )
       item.dataset['state'] = cancelled ? 'cancelled' : delay > 0 ? 'late' : 'fine'
@@ -117,16 +111,12 @@ export function mountDepartures() {
   }
 
   /** Text, and whether the server has the last word on it still to say. */
-  function mark(element: HTMLElement, text: string, before: string, isUnsettled: boolean): void {
+  function mark(element: HTMLElement, text: string, isUnsettled: boolean): void {
     const key = `${text}|${isUnsettled}`
     if (element.dataset['shown'] === key) return
     element.dataset['shown'] = key
     element.toggleAttribute('data-unsettled', isUnsettled)
-    element.replaceChildren(
-      ...(before === '' ? [] : [h('span', { class: 'hidden' }, before)]),
-      text,
-      ...(isUnsettled ? [h('span', { class: 'hidden' }, ' (not settled)')] : []),
-    )
+    element.replaceChildren(text, ...(isUnsettled ? [h('span', { class: 'hidden' }, ' (not settled)')] : []))
   }
 
   function allow(): void {

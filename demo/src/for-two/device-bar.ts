@@ -13,7 +13,7 @@ export function mountDeviceBar(name: string, line: Line) {
   let device: Device | undefined
   const sentence = h('p', { id: 'status', class: 'connection', role: 'status' })
   const next = h('p', { class: 'hint' })
-  const now = button({ label: 'Sync now', action: () => device?.syncNow() })
+  const now = button({ label: 'Sync now', action: () => device?.app.sync.now() })
   const airplane = h('input', {
     type: 'checkbox',
     role: 'switch',
@@ -37,7 +37,7 @@ export function mountDeviceBar(name: string, line: Line) {
     clearTimeout(again)
     airplane.checked = line.airplane
     if (device === undefined) return
-    const status = device.status.getSnapshot()
+    const status = device.app.sync.status.getSnapshot()
     const words = wordsOfStatus(status, line.airplane)
     if (words.sentence !== shown.sentence) {
       // From one state to the next one by way of a moment's work: only where it comes to is said.
@@ -62,12 +62,12 @@ export function mountDeviceBar(name: string, line: Line) {
 
   line.subscribe(() => {
     renderSoon()
-    if (!line.airplane && device) inBackground(device.syncNow())
+    if (!line.airplane && device) inBackground(device.app.sync.now())
   })
   return {
     show(opened: Device): void {
       device = opened
-      device.status.subscribe(renderSoon)
+      device.app.sync.status.subscribe(renderSoon)
       render()
     },
   }

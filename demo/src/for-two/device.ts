@@ -1,47 +1,35 @@
-/** The board as this device has it: its store, what it shows, and how it is synced. */
-import { execute, openReadModel, startProjection } from 'tidemark'
-import { openSyncedStore, startSync, type OwnCommit, type SyncStatus } from 'tidemark/sync'
+/** The board as this device has it, and what a visitor can do with it. */
+import { tidemark, type OwnCommit, type SyncStatus } from 'tidemark/sync'
 import { commands } from './commands.js'
 import { board, boardEvents, flightStream, gateStream, type BoardEvent, type GateRow } from './flight-board.js'
 import type { Line } from './line.js'
 import { boardUrl } from './operator.js'
 
 export type { OwnCommit, SyncStatus }
-export type Device = Awaited<ReturnType<typeof openDevice>>
+export type Device = ReturnType<typeof openDevice>
 
 /** The name of the store of a device: each has its own, also where several share a browser. */
 export const deviceName = (boardId: string, device: number): string => `board-for-two/${boardId}/${device}`
 
-export async function openDevice(name: string, boardId: string, line: Line) {
-  const store = await openSyncedStore({
+export function openDevice(name: string, boardId: string, line: Line) {
+  const app = tidemark({
     name,
     events: boardEvents,
-    commands,
-    url: boardUrl(boardId),
-    fetch: line.fetch,
+    models: { board },
+    sync: { url: boardUrl(boardId), fetch: line.fetch, commands },
   })
-  const view = await openReadModel(store, board)
-  startProjection(store, board, { mode: 'continuous' })
-  const sync = startSync(store)
-
   return {
-    store,
-    view,
-    status: sync.status,
-    syncNow: () => sync.now(),
-    /** What is not in the log: pending or refused. */
-    outbox: () => store.outbox(),
-
+    app,
     delay: (flight: string, minutes: number) =>
-      store.append(flightStream(flight), { type: 'FlightDelayed', data: { flight, minutes } }),
-    cancel: (flight: string) => store.append(flightStream(flight), { type: 'FlightCancelled', data: { flight } }),
+      app.append(flightStream(flight), boardEvents.FlightDelayed({ flight, minutes })),
+    cancel: (flight: string) => app.append(flightStream(flight), boardEvents.FlightCancelled({ flight })),
     /** @param seen the version of the gate that the board showed, so that it is refused if another device was first */
     giveGate: (gate: string, flight: string, seen: number) =>
-      store.append(gateStream(gate), { type: 'GateGiven', data: { gate, flight } }, { expectedVersion: seen }),
-    /** Whichever gate is free when the server decides. */
-    giveAnyGate: (flight: string) => execute(store, commands.giveAnyGate(flight)),
+      app.append(gateStream(gate), boardEvents.GateGiven({ gate, flight }), { expectedVersion: seen }),
+    /** A gate that is free when it is decided: now, and again if another device was first. */
+    giveAnyGate: (flight: string) => app.execute(commands.giveAnyGate(flight)),
     freeGates: (rows: readonly GateRow[], flight: string) =>
-      store.append(
+      app.append(
         rows.map(({ gate, version }) => ({
           stream: gateStream(gate),
           expectedVersion: version,

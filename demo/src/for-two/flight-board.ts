@@ -15,7 +15,7 @@ export const departures: readonly { flight: string; city: string; at: string }[]
   { flight: 'TM 114', city: 'Las Vegas', at: '07:10' },
   { flight: 'TM 208', city: 'Seattle', at: '07:35' },
   { flight: 'TM 331', city: 'Boston', at: '08:05' },
-  { flight: 'TM 417', city: 'West Palm Beach', at: '08:20' },
+  { flight: 'TM 417', city: 'Palm Beach', at: '08:20' },
   { flight: 'TM 520', city: 'Ontario', at: '09:00' },
   { flight: 'TM 606', city: 'Chicago', at: '09:45' },
 ]

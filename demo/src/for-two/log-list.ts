@@ -43,8 +43,8 @@ export function mountLogList() {
   }
 
   return {
-    open({ store }: Device): void {
-      const log = liveProjection(store, {
+    async open({ app }: Device): Promise<void> {
+      const log = liveProjection(await app.ready(), {
         initial: confirmed,
         on: { GateGiven: enter, GateFreed: enter, FlightDelayed: enter, FlightCancelled: enter },
       })

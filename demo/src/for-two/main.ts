@@ -1,7 +1,7 @@
 /** The page of the shared board: opens it as this device, mounts the parts, and hands them what changes. */
-import { byId, perFrame } from '../dom.js'
+import { byId } from '../dom.js'
 import { watch } from '../live.js'
-import { inBackground, messageOf, notify } from '../notice.js'
+import { messageOf, notify } from '../notice.js'
 import { mountBegin } from './begin.js'
 import { mountDepartures } from './departures.js'
 import { deviceName, openDevice, type Device } from './device.js'
@@ -43,43 +43,30 @@ async function mountBoard(boardId: string): Promise<void> {
   mountServerPanel(boardId)
   byId('try').append(...thingsToTry())
   byId('shared').hidden = false
+  const device = openDevice(name, boardId, line)
+  const { app } = device
   try {
-    const device = await openDevice(name, boardId, line)
+    await app.ready()
     rememberBoard(boardId)
     departures.open(device)
-    log.open(device)
     bar.show(device)
-    followOutbox(device, [departures, refusals, log])
-    const rows = device.view.live(async ({ gates, flights }) => ({
+    await log.open(device)
+    watch(app.sync.liveOutbox(), ({ data: commits = [] }) => {
+      for (const part of [departures, refusals, log]) part.showOutbox(commits)
+    })
+    const rows = app.board.live(async ({ gates, flights }) => ({
       gates: await gates.getAll(),
       flights: await flights.getAll(),
     }))
-    watch(rows, (snapshot) => {
-      if (snapshot.status !== 'ready') return
-      departures.show(snapshot.data)
-      refusals.show(snapshot.data.gates)
+    watch(rows, ({ data }) => {
+      if (data === undefined) return
+      departures.show(data)
+      refusals.show(data.gates)
     })
-    // To play with in the console: `await boardForTwo.outbox()`.
+    // To play with in the console: `await boardForTwo.app.sync.outbox()`.
     window.boardForTwo = device
   } catch (error) {
     notify(`The board could not open: ${messageOf(error)}`, 'trouble')
     throw error
   }
-}
-
-/** The outbox changes with appends, here or in another window, and with what the server says: the status changes with each. */
-function followOutbox(
-  device: Device,
-  parts: readonly { showOutbox(commits: Awaited<ReturnType<Device['outbox']>>): void }[],
-): void {
-  const look = perFrame(() =>
-    inBackground(
-      device.outbox().then((commits) => {
-        for (const part of parts) part.showOutbox(commits)
-      }),
-    ),
-  )
-  device.status.subscribe(look)
-  device.view.live(async ({ gates, flights }) => [await gates.getAll(), await flights.getAll()]).subscribe(look)
-  look()
 }

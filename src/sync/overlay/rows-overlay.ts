@@ -7,6 +7,7 @@
  */
 import type { RecordedEvent } from '../../events/event.js'
 import { randomId } from '../../events/identifier.js'
+import { hintPause } from '../../log/head-watch.js'
 import { compileFilter, type CompiledFilter } from '../../log/filter.js'
 import type { Clock } from '../../platform/clock.js'
 import { listenerSet } from '../../platform/listeners.js'
@@ -38,7 +39,7 @@ export interface OverlayParts extends OwnReadingParts {
 /** How often rows that move meanwhile are laid over again; then with the next commit. */
 const maxTries = 3
 /** How long an append waits until live queries know of it, ms: what takes longer is noticed later. */
-const noticeTime = 50
+const noticeTime = 200
 /** As many rows that are not laid over any more are read, so that live queries know where they are. */
 const mostGone = 256
 
@@ -91,6 +92,12 @@ export class RowsOverlay {
   #read: Known = { identity: '', events: new Map() }
   #turn: Promise<unknown> = Promise.resolve()
   #stop: (() => void) | undefined
+  /** The last hint of the projection, and the run that lays over its rows, if that has not begun. */
+  #hint: CommittedHint | undefined
+  #following: Promise<void> | undefined
+  /** Hints that say nothing certain wait for the end of a pause, where one before was not true. */
+  #cancelPause: (() => void) | undefined
+  #isHinted = false
 
   constructor(parts: OverlayParts, plain: ModelLookout, definition: Projection, clock: Clock) {
     this.#parts = parts
@@ -311,22 +318,19 @@ export class RowsOverlay {
     }
     if (laid.moment === this.#saidTo) return
     const changes = this.#told.all(laid.seen, laid.rows)
-    if (changes !== undefined) this.#say(changes, laid.moment, laid.state.position)
+    if (changes !== undefined) this.#say(changes, this.#saidTo, laid.moment, laid.state.position)
   }
 
-  #say(changes: Changes, to: Seen, position: number): void {
-    const from = this.#saidTo
+  #say(changes: Exclude<Changes, 'unknown'>, from: Seen, to: Seen, position: number): void {
     this.#saidTo = to
-    const isKnown = changes !== 'unknown' && from !== undefined
     this.#listeners.tell({
       kind: 'committed',
       projection: this.#key,
       position,
       revision: to.revision,
-      // Unknown changes make a look necessary, and only that decides.
-      from: isKnown ? from.stamp : '',
-      to: isKnown ? to.stamp : '',
-      changes: isKnown ? () => changes : changes,
+      from: from.stamp,
+      to: to.stamp,
+      changes: () => changes,
     })
   }
 
@@ -352,34 +356,63 @@ export class RowsOverlay {
       }),
       this.#parts.source.subscribe(() => this.#noticed()),
     ]
-    return () => stops.forEach((stop) => stop())
+    return () => {
+      for (const stop of stops) stop()
+      this.#cancelPause?.()
+      this.#cancelPause = undefined
+    }
   }
 
-  /** The projection moved. */
+  /** The projection moved, or any script of the origin says so. */
   #committed(hint: CommittedHint): void {
+    const [laid, told, saidTo] = [this.#laid, this.#told, this.#saidTo]
     // Nothing was read yet: the look that this causes begins with what is stored then.
-    if (this.#told === undefined) return this.#listeners.tell(unknownCommit(this.#key, hint.position))
-    if (!this.#told.take(hint)) return this.#tell()
-    const laid = this.#laid as Laid
-    // Queries that read rows which are stored as they are shown run immediately, and others once it is laid over again.
-    if (laid.seen.stamp !== hint.to) this.#say(this.#told.stored(laid.rows), this.#nextMoment(), hint.position)
-    void this.#follow(hint)
+    if (laid === undefined || told === undefined || saidTo === undefined)
+      return this.#listeners.tell(unknownCommit(this.#key, hint.position))
+    const kind = told.take(hint)
+    // Queries that read rows which are shown as they are stored run immediately, others once it was laid over again.
+    if (kind === 'known' && laid.seen.stamp !== hint.to)
+      this.#say(told.stored(laid.rows), saidTo, this.#nextMoment(), hint.position)
+    if (kind === 'nothing') this.#tell()
+    else if (kind === 'known' || this.#cancelPause === undefined) void this.#follow(hint)
+    else this.#isHinted = true
   }
 
-  async #follow({ from, to, revision, position }: CommittedHint): Promise<void> {
-    const inTurn = this.#inTurn(async () => {
-      const laid = this.#laid
-      // The usual case: nothing is laid over, and nothing is to be. The hint says what a look at the state would.
-      if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
-        const { stamp: _, ...rest } = { ...laid.state, position }
-        await this.#lay({ ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }, true)
-      }
-      for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
-        if (await this.#lay(await this.#plain.state())) break
-      this.#tell()
+  /** Lays over the rows that a hint is about. Calls share a run that has not begun. */
+  #follow(hint: CommittedHint): Promise<void> {
+    this.#hint = hint
+    return (this.#following ??= this.#inTurn(() => {
+      this.#following = undefined
+      return this.#layOverHinted(this.#hint as CommittedHint)
     })
-    // What cannot be read now is noticed with the next look.
-    await inTurn.catch(() => {})
+      // What cannot be read now is noticed with the next look.
+      .catch(() => {}))
+  }
+
+  async #layOverHinted({ from, to, revision, position }: CommittedHint): Promise<void> {
+    const { laid, told } = { laid: this.#laid, told: this.#told }
+    const taken = told?.taken
+    // The usual case: nothing is laid over, and nothing is to be. The hint says what a look at the state would.
+    if (laid !== undefined && laid.ids.length === 0 && laid.seen.stamp === from && isDrawn(to)) {
+      const { stamp: _, ...rest } = { ...laid.state, position }
+      await this.#lay({ ...rest, stamp: { id: to, revision, of: stampOf(rest, false) } }, true)
+    }
+    for (let tries = 1; tries <= maxTries && this.#laid?.seen.stamp !== to; tries += 1)
+      if (await this.#lay(await this.#plain.state())) break
+    // It was not true. Others like it are looked into once in a while.
+    if (this.#laid?.seen.stamp === laid?.seen.stamp && laid !== undefined && told?.taken === taken) {
+      told?.trust()
+      this.#pause()
+    }
+    this.#tell()
+  }
+
+  #pause(): void {
+    this.#cancelPause ??= this.#clock.schedule(hintPause, () => {
+      this.#cancelPause = undefined
+      if (this.#isHinted && this.#hint !== undefined) void this.#follow(this.#hint)
+      this.#isHinted = false
+    })
   }
 
   /** The outbox is another one. Resolves once live queries know, or after a short while. */

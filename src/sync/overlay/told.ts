@@ -25,11 +25,16 @@ export interface StoredRow {
 /** By table and key; `'unknown'`: any row of the table. */
 type Named<V> = Map<string, Map<MapKey, V> | 'unknown'>
 
+type KnownChanges = Exclude<Changes, 'unknown'>
+
 export class Told {
   readonly #tables: Tables
   /** Up to which stamp of the stored rows it is known what changed. */
   #known: Seen
-  #stored: Named<RowChange> | 'unknown' = new Map()
+  #stored: Named<RowChange> = new Map()
+  /** A hint said that something may have changed. */
+  #isDoubted = false
+  #taken = 0
   /** Rows that were laid over and are another one, or are not laid over any more: then as they are stored. */
   #over: Named<StoredRow> = new Map()
 
@@ -38,17 +43,28 @@ export class Told {
     this.#known = known
   }
 
-  /** Takes in a hint of the projection. Returns whether it says something that is not known. */
-  take({ from, to, revision, changes: posted }: CommittedHint): boolean {
+  /** Takes in a hint of the projection. Returns whether it says what changed, that something may have, or nothing new. */
+  take({ from, to, revision, changes: posted }: CommittedHint): 'known' | 'unknown' | 'nothing' {
     const isLate = to === this.#known.stamp || (isDrawn(to) && revision <= this.#known.revision)
-    if (isLate) return false
+    if (isLate) return 'nothing'
+    this.#taken += 1
     const changes = isDrawn(from) && isDrawn(to) && from === this.#known.stamp ? checkedChanges(posted) : 'unknown'
+    this.#isDoubted ||= changes === 'unknown'
+    if (changes === 'unknown') return changes
     this.#known = { stamp: to, revision }
-    if (changes === 'unknown') this.#stored = 'unknown'
-    else if (this.#stored !== 'unknown')
-      for (const [table, rows] of changes)
-        add(this.#stored, table, rows === 'unknown' ? rows : rows.map((row) => [row.key, row] as const))
-    return true
+    for (const [table, rows] of changes)
+      add(this.#stored, table, rows === 'unknown' ? rows : rows.map((row) => [row.key, row] as const))
+    return 'known'
+  }
+
+  /** How many hints said something. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** A look found nothing: what hints said is not true. */
+  trust(): void {
+    this.#isDoubted = false
   }
 
   /** These rows of a table are laid over now and were not, or are not any more. */
@@ -60,10 +76,9 @@ export class Told {
    * What commits changed since it was last asked, up to the hint that was taken in last. What is stored of a row that is
    * laid over is not seen: if that becomes another one, it is known once it was laid over again.
    */
-  stored(laid: LaidRows): Changes {
+  stored(laid: LaidRows): KnownChanges {
     const stored = this.#stored
     this.#stored = new Map()
-    if (stored === 'unknown') return stored
     const changes = new Map<string, TableChanges>()
     for (const [table, rows] of stored) changes.set(table, this.#rowsOf(table, rows, undefined, laid.get(table)))
     return changes
@@ -73,14 +88,19 @@ export class Told {
    * Everything since it was last asked, if it is known what changed up to the stored rows that are shown; nothing while a
    * hint is missing.
    */
-  all(shown: Seen, laid: LaidRows): Changes | undefined {
+  all(shown: Seen, laid: LaidRows): KnownChanges | undefined {
     const [stored, over] = [this.#stored, this.#over]
-    if (stored !== 'unknown' && shown.stamp !== this.#known.stamp) return undefined
+    const isKnown = shown.stamp === this.#known.stamp
+    if (!isKnown && !this.#isDoubted) return undefined
     this.#known = shown
     this.#stored = new Map()
     this.#over = new Map()
-    if (stored === 'unknown') return 'unknown'
     const changes = new Map<string, TableChanges>()
+    if (!isKnown) {
+      this.#isDoubted = false
+      for (const table of Object.keys(this.#tables)) changes.set(table, 'unknown')
+      return changes
+    }
     for (const table of new Set([...stored.keys(), ...over.keys()]))
       changes.set(table, this.#rowsOf(table, stored.get(table), over.get(table), laid.get(table)))
     return changes

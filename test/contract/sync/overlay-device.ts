@@ -1,12 +1,18 @@
 /** A device without a network, for tests of views over its outbox: what the server would do is done by calls. */
-import { openReadModel, runProjection, type Projection, type Tables, type TidemarkStore } from 'tidemark'
-import { storeInternals } from '../../../src/log/open.js'
-import { anyEvents } from '../../../src/events/catalogue.js'
+import {
+  openReadModel,
+  runProjection,
+  startProjection,
+  type Projection,
+  type Tables,
+  type TidemarkStore,
+} from 'tidemark'
+import type { OwnCommit, SyncedStore } from '../../../src/sync/synced-store.js'
 import type { Clock } from '../../../src/platform/clock.js'
-import { firstState } from '../../../src/sync/change-rules.js'
-import type { OutboxCopy, OutboxSource } from '../../../src/sync/outbox-copy.js'
-import { overlays, type Overlays } from '../../../src/sync/overlay/overlays.js'
-import type { OutboxRow, OwnRow, SyncState } from '../../../src/sync/sync-state.js'
+import { met } from '../../../src/sync/rules/contact.js'
+import { pulled } from '../../../src/sync/rules/pulled.js'
+import { syncPartsOf } from '../../../src/sync/sync-parts.js'
+import type { OutboxRow, SyncRule, SyncSnapshot } from '../../../src/sync/sync-state.js'
 
 /** An event of the tests: what it is called is its id. */
 export interface TestEvent {
@@ -16,71 +22,7 @@ export interface TestEvent {
   readonly data: unknown
 }
 
-/** The outbox of a device, and the log that its server would have. */
-export class Device {
-  state: SyncState
-  outbox: OutboxRow[] = []
-  own: OwnRow[] = []
-  /** Confirmed, in this order. */
-  readonly log: TestEvent[] = []
-  readonly #tabs: Tab[] = []
-
-  constructor(identity: string) {
-    this.state = firstState(identity)
-  }
-
-  get tabs(): readonly Tab[] {
-    return this.#tabs
-  }
-
-  addTab(tab: Tab): void {
-    this.#tabs.push(tab)
-  }
-
-  /** Adds a commit. Resolves when the tab that appended knows. */
-  async append(tab: Tab, events: readonly TestEvent[], more: Partial<OutboxRow> = {}): Promise<OutboxRow> {
-    const n = Math.max(this.state.largestN, this.outbox.at(-1)?.n ?? 0) + 1
-    const row: OutboxRow = { n, name: events[0]?.id ?? '', time: 0, expect: [], events: events.map(textOf), ...more }
-    this.outbox = [...this.outbox, row]
-    await tab.changed()
-    return row
-  }
-
-  /** Changes commits of the outbox at their places; `undefined` removes one. */
-  async change(tab: Tab, change: (row: OutboxRow) => OutboxRow | undefined): Promise<void> {
-    this.#turn({})
-    this.outbox = this.outbox.flatMap((row) => change(row) ?? [])
-    await tab.changed()
-  }
-
-  /** Stores pulled events: own ones among them leave the outbox. */
-  async pull(tab: Tab, events: readonly TestEvent[]): Promise<void> {
-    for (const { id, type, stream, data } of events) await tab.store.append(stream, [{ type, data, id }])
-    const own: OwnRow[] = []
-    const confirmed = new Set(events.map(({ id }) => id))
-    for (const row of this.outbox) {
-      const [first] = row.events
-      if (first === undefined || !confirmed.has(first.id)) continue
-      const at = this.log.length + events.findIndex(({ id }) => id === first.id) + 1
-      own.push({ at, n: row.events.length, name: row.name })
-    }
-    this.log.push(...events)
-    this.#turn({ cursor: { at: this.log.length, chain: '' } })
-    this.own = [...this.own, ...own.sort((left, right) => left.at - right.at)]
-    this.outbox = this.outbox.filter(({ events: [first] }) => first === undefined || !confirmed.has(first.id))
-    await tab.changed()
-  }
-
-  copy(after: number): OutboxCopy {
-    const { state, outbox, own } = this
-    return { state, outbox, own: own.filter(({ at, n }) => at + n - 1 > after), ownFrom: after }
-  }
-
-  #turn(more: Partial<SyncState>): void {
-    const largestN = Math.max(this.state.largestN, this.outbox.at(-1)?.n ?? 0)
-    this.state = { ...this.state, ...more, turn: this.state.turn + 1, largestN }
-  }
-}
+const by = { log: 'log', epoch: 'epoch', author: 'author' }
 
 export const textOf = ({ id, type, stream, data }: TestEvent): OutboxRow['events'][number] => ({
   type,
@@ -95,47 +37,105 @@ export const textOf = ({ id, type, stream, data }: TestEvent): OutboxRow['events
 
 /** One context of a device, with views of its own. */
 export class Tab {
+  readonly synced: SyncedStore
   readonly store: TidemarkStore
-  readonly overlays: Overlays
-  readonly #listeners = new Set<() => void | Promise<void>>()
 
-  constructor(device: Device, store: TidemarkStore) {
-    this.store = store
-    device.addTab(this)
-    const source: OutboxSource = {
-      copy: async ({ after }) => device.copy(after),
-      subscribe: (listener) => {
-        this.#listeners.add(listener)
-        return () => this.#listeners.delete(listener)
-      },
-    }
-    this.overlays = overlays({
-      source,
-      decoding: { catalogue: anyEvents, codec: undefined },
-      readPage: (request, options) =>
-        (store.readPage as (...given: unknown[]) => ReturnType<TidemarkStore['readPage']>)(request, options),
-      streamVersion: (stream) => store.streamVersion(stream),
-    })
-    Object.assign(storeInternals(store), { overlay: this.overlays })
+  constructor(synced: SyncedStore) {
+    this.synced = synced
+    this.store = synced as unknown as TidemarkStore
   }
 
-  /** The outbox is another one: as a hint, or as the call that changed it. */
-  async changed(): Promise<void> {
-    await Promise.all([...this.#listeners].map((listener) => listener()))
+  get #storage() {
+    return syncPartsOf(this.store).storage
+  }
+
+  snapshot(): Promise<SyncSnapshot> {
+    return this.#storage.load()
+  }
+
+  /** Stores what a rule makes of what is stored. */
+  async change(rule: SyncRule): Promise<void> {
+    for (;;) {
+      const { kind } = await this.#storage.change(await this.#storage.load(), rule)
+      if (kind === 'inconsistent') throw new Error('what was pulled does not follow')
+      if (kind !== 'moved') return
+    }
+  }
+
+  /** Appends as one commit; the events of a stream follow each other. */
+  async append(events: readonly TestEvent[]): Promise<OwnCommit> {
+    const streams = [...new Set(events.map(({ stream }) => stream))]
+    const { commit } = await this.synced.append(
+      streams.map((stream) => ({
+        stream,
+        events: events.filter((each) => each.stream === stream).map(({ id, type, data }) => ({ id, type, data })),
+      })),
+    )
+    return commit as OwnCommit
+  }
+
+  /** Stores commits that the server sent. `before`: all that were pulled until now. */
+  async pull(commits: readonly (readonly TestEvent[])[], before: readonly TestEvent[]): Promise<void> {
+    await this.change((snapshot) => met(snapshot, by))
+    const versions = new Map<string, number>()
+    const next = ({ stream }: TestEvent) => {
+      const version = (versions.get(stream) ?? 0) + 1
+      versions.set(stream, version)
+      return version
+    }
+    before.forEach(next)
+    const events = commits.flat()
+    const starts = new Set<number>()
+    let at = 0
+    for (const commit of commits) {
+      starts.add(at)
+      at += commit.length
+    }
+    const head = before.length + events.length
+    await this.change((snapshot) =>
+      pulled(snapshot, {
+        kind: 'page',
+        by,
+        after: snapshot.state.cursor,
+        events: { at: before.length + 1, events: events.map(textOf), versions: events.map(next), starts },
+        cursor: { at: head, chain: `chain ${head}` },
+        head,
+      }),
+    )
+  }
+
+  /** Changes commits of the outbox at their places; `undefined` removes one. */
+  async changeRows(change: (row: OutboxRow) => OutboxRow | undefined): Promise<void> {
+    await this.change(({ state, outbox }) => {
+      const put: OutboxRow[] = []
+      const remove: number[] = []
+      for (const row of outbox) {
+        const next = change(row)
+        if (next === undefined) remove.push(row.n)
+        else if (next !== row) put.push(next)
+      }
+      const largestN = Math.max(state.largestN, outbox.at(-1)?.n ?? 0)
+      return { state: { ...state, turn: state.turn + 1, largestN }, put, remove }
+    })
   }
 
   view<T extends Tables>(definition: Projection<never, T>, clock?: Clock) {
-    return openReadModel(this.store, definition as unknown as Projection<{ type: string; data: unknown }, T>, {
-      ...(clock && { clock }),
-    })
+    const erased = definition as unknown as Projection<{ type: string; data: unknown }, T>
+    return openReadModel(this.store, erased, clock && { clock })
   }
 
-  /** Applies confirmed events, so many at most. */
+  /** Applies confirmed events: `maxEvents` at most. */
   run(definition: Projection<never, Tables>, maxEvents?: number) {
     return runProjection(this.store, definition as unknown as Projection, {
       retry: { maxRetries: 0 },
       batch: { maxEvents: 3 },
       ...(maxEvents !== undefined && { budget: { maxEvents } }),
     })
+  }
+
+  async rebuild(definition: Projection<never, Tables>): Promise<void> {
+    const handle = startProjection(this.store, definition as unknown as Projection, { retry: { maxRetries: 0 } })
+    await handle.rebuild()
+    await handle.stop()
   }
 }

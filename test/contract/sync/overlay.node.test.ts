@@ -1,13 +1,15 @@
 import 'fake-indexeddb/auto'
-import { openEventStore } from 'tidemark'
-import { openEventStore as openMemory } from 'tidemark/memory'
-import { overlayModel } from './overlay-model.js'
+import { openSyncedStore as openMemory } from 'tidemark/memory'
+import { openSyncedStore } from '../../../src/sync/index.js'
+import { overlayModel, type OverlayBackend } from './overlay-model.js'
+import { overlayViews } from './overlay-views.js'
 
 const seeds = Array.from({ length: Number(process.env.SEEDS ?? 6) }, (_, at) => Number(process.env.SEED ?? 1) + at)
 
-overlayModel({ name: 'memory', shared: false, open: (name) => openMemory({ name }) }, seeds, 60)
-overlayModel(
-  { name: 'fake-indexeddb', shared: true, open: (name) => openEventStore({ name, durability: 'relaxed' }) },
-  seeds.slice(0, 3),
-  40,
-)
+const memory: OverlayBackend = { name: 'memory', shared: false, open: (options) => openMemory(options) }
+const device: OverlayBackend = { name: 'fake-indexeddb', shared: true, open: (options) => openSyncedStore(options) }
+
+overlayViews(memory)
+overlayViews(device)
+overlayModel(memory, seeds, 60)
+overlayModel(device, seeds.slice(0, 3), 40)

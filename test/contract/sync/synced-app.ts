@@ -78,8 +78,10 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       server.partition('both')
       const app = appOf(server)
       const result = await app.append('todo-1', added('Milk'))
-      expect(result.commit).toMatchObject({ status: 'pending', events: [{ data: { title: 'Milk' } }] })
-      expect(await app.sync.outbox()).toMatchObject([{ id: result.commit?.id, status: 'pending' }])
+      expect(result.commit).toMatchObject({ status: 'pending' })
+      expect(await app.sync.outbox()).toMatchObject([
+        { id: result.commit?.id, status: 'pending', events: [{ data: { title: 'Milk' } }] },
+      ])
       await app.sync.now()
       const { status } = app.sync
       await until(() => status.getSnapshot().status === 'offline', status.subscribe)
@@ -91,6 +93,27 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       expect(await app.sync.ownCommit(result.commit?.id ?? '')).toMatchObject({ status: 'confirmed', position: 1 })
       await app.close()
       expect(status.getSnapshot().status).toBe('stopped')
+    })
+
+    test("until: 'visible' needs no server; what is not confirmed is marked, and the mark goes", async () => {
+      const server = testSyncServer()
+      server.partition('both')
+      const app = appOf(server)
+      const rows = app.todos.items.live()
+      const stop = rows.subscribe(() => {})
+      await rows.ready()
+      const result = await app.append('todo-1', added('Milk'), { until: 'visible' })
+      expect(result.visible).toBe(true)
+      expect(rows.getSnapshot()).toMatchObject({ data: [{ title: 'Milk' }], pending: true })
+      const executed = await app.execute(commands.addOnce('todo-2', 'Bread'), { until: 'visible' })
+      expect(executed).toMatchObject({ type: 'accepted', visible: true })
+      expect(rows.getSnapshot().data).toHaveLength(2)
+      server.partition()
+      await app.sync.now()
+      await until(() => rows.getSnapshot().pending === undefined, rows.subscribe)
+      expect(rows.getSnapshot()).toMatchObject({ status: 'ready', data: [{ title: 'Milk' }, { title: 'Bread' }] })
+      stop()
+      await app.close()
     })
 
     test('a refused commit rejects what waits for it, is listed with its reason, and can be retried or discarded', async () => {
@@ -115,9 +138,10 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       // What says the same is the same object.
       expect(list.getSnapshot().data?.[0]).toBe(milk)
       server.refuse()
-      await milk?.retry()
+      const again = await milk?.retry()
       await until(() => list.getSnapshot().data?.length === 0, list.subscribe)
-      await app.sync.now()
+      // Nothing asks for that: what is to be sent again is sent immediately.
+      expect(await again?.settled()).toMatchObject({ status: 'confirmed' })
       expect((await server.log()).map(({ stream }) => stream)).toEqual(['todo-1'])
       stop()
       await app.close()

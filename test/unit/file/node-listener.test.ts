@@ -1,5 +1,5 @@
 /** Fetch handlers under node:http: bodies, back-pressure, clients that disconnect, and hosts. */
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { nodeListener, type NodeListenerOptions } from 'tidemark/file'
 import { InvalidArgumentError } from 'tidemark'
@@ -222,6 +222,24 @@ test('a response to a body that was not read reaches the client, and the connect
     expect([response.status, await response.text()]).toEqual([413, 'too large'])
     expect(await (await fetch(url)).text()).toBe('next')
   }
+})
+
+test('a body that was not looked at holds up no other request of its connection, whatever its size', async () => {
+  const { url } = await serve(() => new Response('done'))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  const ports = new Set<number | undefined>()
+  for (const size of [10, 60_000, 70_000, 200_000, 1_000_000, 5_000_000]) {
+    const status = await new Promise((resolve, reject) => {
+      const outgoing = httpRequest(url, { agent, method: 'POST' }, (incoming) => {
+        incoming.resume().on('end', () => resolve(incoming.statusCode))
+      })
+      outgoing.on('socket', (socket) => ports.add(socket.localPort)).on('error', reject)
+      outgoing.end(new Uint8Array(size))
+    })
+    expect(status).toBe(200)
+  }
+  expect(ports.size).toBeLessThan(3)
 })
 
 test('a host that is no host is refused, and none becomes a part of the path or another host', async () => {

@@ -1,0 +1,53 @@
+// The smallest real server of a synced app: a log per household, each in a file, behind tokens. `npm start`
+import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { nodeListener, openFileLogStore } from 'tidemark/file'
+import { serverLog, syncHandler } from 'tidemark/server'
+
+const { PORT = '8787', HOST = '127.0.0.1', FOLDER = 'logs', ORIGIN = 'http://localhost:5173' } = process.env
+
+// Of a real app they come from its sessions, and the households from its database.
+const users = new Map([
+  ['token-of-anna', { name: 'anna', household: 'green-street' }],
+  ['token-of-bert', { name: 'bert', household: 'green-street' }],
+  ['token-of-carl', { name: 'carl', household: 'mill-lane' }],
+])
+
+mkdirSync(FOLDER, { recursive: true })
+const stores = new Map()
+for (const household of new Set([...users.values()].map((user) => user.household)))
+  stores.set(household, await openFileLogStore({ path: join(FOLDER, `${household}.log`) }))
+
+const problem = (status, code, message) => Response.json({ code, message }, { status })
+
+const handler = syncHandler({
+  origins: [ORIGIN],
+  // Who is it, and may they use this log? The address of a log is /logs/<household>.
+  open(request) {
+    const user = users.get(request.headers.get('Authorization')?.replace(/^Bearer /, '') ?? '')
+    if (user === undefined) return problem(401, 'unauthorized', 'Sign in first.')
+    const [, , household] = new URL(request.url).pathname.split('/')
+    if (household !== user.household) return problem(403, 'forbidden', 'It is the log of another household.')
+    return { log: serverLog(stores.get(household)), author: user.name }
+  },
+  // What every device must keep to, also one that somebody else wrote. A refusal is final: the device shows it to its user.
+  accept({ events }) {
+    for (const { type, data } of events)
+      if (/^Todo(Added|Renamed)$/.test(type) && !(typeof data?.title === 'string' && data.title.length <= 200))
+        return { code: 'title-too-long', message: 'A title has at most 200 characters.' }
+  },
+})
+
+const server = createServer(nodeListener(handler))
+server.listen(Number(PORT), HOST, () =>
+  console.log(`Logs are served at http://${HOST}:${server.address().port}/logs/<household>`),
+)
+
+// What devices have been told is on the disk already. Closing only lets the next process begin without a wait.
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, async () => {
+    server.close()
+    server.closeAllConnections()
+    for (const store of stores.values()) await store.close()
+  })

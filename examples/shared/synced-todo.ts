@@ -1,0 +1,66 @@
+/** The to-do list with a server: several people and devices share it, and each of them works offline, too. */
+import type { LiveQuery } from 'tidemark'
+import { tidemark, type OwnCommit } from 'tidemark/sync'
+import { events, todos, type Todo } from './todo'
+
+/** Who is signed in, in this tab. An app of your own has a session for that, and a token that nobody can guess. */
+export const users = ['anna', 'bert'] as const
+export type User = (typeof users)[number]
+export const user = (): User => users.find((each) => each === sessionStorage.getItem('user')) ?? 'anna'
+
+export const app = tidemark({
+  // Called at each opening: each user has a store of its own on this device.
+  name: () => `synced-todo/${user()}`,
+  events,
+  models: { todos },
+  sync: {
+    url: new URL('/logs/home', location.href).href,
+    headers: () => ({ authorization: `Bearer ${user()}` }),
+  },
+  hot: import.meta.hot,
+})
+
+export const list = (): LiveQuery<readonly Todo[]> => app.todos.items.live({ index: 'byAdded' })
+
+/** What the server has not confirmed, by to-do: for a dot next to it. */
+export const unsent = (outbox: readonly OwnCommit[] = []): ReadonlySet<string> =>
+  new Set(outbox.flatMap((commit) => commit.events.map(({ stream }) => stream)))
+
+/** A refused commit in words: what it was, and why the server does not take it. */
+export function refusalOf({ events: [first], refusal }: OwnCommit): string {
+  const { title } = (first?.data ?? {}) as { title?: string }
+  return `${title === undefined ? 'A change' : `“${title}”`} was not taken: ${refusal?.message}`
+}
+
+/** How the list is synced, in words. */
+export function syncText({ status, pending }: ReturnType<typeof app.sync.status.getSnapshot>): string {
+  const left = pending === 0 ? '' : `, ${pending} to send`
+  if (status === 'offline') return `Offline${left}`
+  if (status === 'idle') return 'All is sent'
+  if (status === 'paused' || status === 'stopped') return `Not syncing${left}`
+  return `Syncing${left}`
+}
+
+export async function add(title: string): Promise<void> {
+  if (title.trim() !== '') await app.append(`todo-${crypto.randomUUID()}`, events.TodoAdded({ title: title.trim() }))
+}
+
+export async function toggle({ id, state }: Todo): Promise<void> {
+  await app.append(id, state === 'open' ? events.TodoDone(null) : events.TodoReopened(null))
+}
+
+export async function remove({ id }: Todo): Promise<void> {
+  await app.append(id, events.TodoDeleted(null))
+}
+
+/** What would stay behind on this device if the user left now: it is sent when that user signs in here again. */
+export async function left(): Promise<number> {
+  const { pending } = await app.sync.now()
+  return pending
+}
+
+/** Shows the list to another user. What was on the screen goes immediately. */
+export async function signIn(next: User): Promise<void> {
+  sessionStorage.setItem('user', next)
+  await app.reopen()
+}

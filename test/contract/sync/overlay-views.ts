@@ -1,0 +1,253 @@
+/** What an app sees of views over its outbox. */
+import {
+  defineEvents,
+  defineProjection,
+  liveProjection,
+  table,
+  tidemark,
+  type LiveQuery,
+  type TidemarkStore,
+} from 'tidemark'
+import { verifyReadModel } from 'tidemark'
+import { describe, expect, test } from 'vitest'
+import { openReadModel } from '../../../src/sync/synced-read-model.js'
+import { virtualClock } from '../../../src/testing/virtual-clock.js'
+import { Tab, type TestEvent } from './overlay-device.js'
+import type { OverlayBackend } from './overlay-model.js'
+
+type Event = { type: 'Added'; data: { key: string; by: number } } | { type: 'Removed'; data: { key: string } }
+
+const events = defineEvents<Event>()
+const model = defineProjection(events, {
+  name: 'sums',
+  tables: {
+    sums: table<{ key: string; sum: number; version: number; pending: boolean }>()({
+      key: 'key',
+      indexes: { bySum: 'sum' },
+    }),
+    other: table<{ key: string }>({ key: 'key' }),
+  },
+  on: {
+    async Added(event, { sums }) {
+      const { key, by } = event.data
+      if (by < 0) throw new Error('less than nothing')
+      const row = await sums.get(key)
+      sums.put({ key, sum: (row?.sum ?? 0) + by, version: event.version, pending: event.pending === true })
+    },
+    Removed({ data: { key } }, { sums }) {
+      sums.delete(key)
+    },
+  },
+  onFailure: () => 'skip',
+})
+
+let serial = 0
+const added = (key: string, by = 1, stream = key): TestEvent => ({
+  id: `event-${(serial += 1)}`,
+  type: 'Added',
+  stream,
+  data: { key, by },
+})
+const removed = (key: string): TestEvent => ({ ...added(key), type: 'Removed', data: { key } })
+
+/** Calls back with how often a live query was told something. */
+function followed(query: LiveQuery<unknown>): () => number {
+  let calls = 0
+  query.subscribe(() => {
+    calls += 1
+  })
+  return () => calls
+}
+
+export function overlayViews(backend: OverlayBackend): void {
+  const opened = async () => {
+    const name = `views-${crypto.randomUUID()}`
+    const open = async () =>
+      new Tab(await backend.open({ name, url: 'https://example.com/log', durability: 'relaxed', events }))
+    const tab = await open()
+    const clock = virtualClock()
+    const view = await openReadModel(tab.synced as never, model, { clock })
+    return { tab, view, clock, open }
+  }
+
+  describe(`what an app sees of its outbox, ${backend.name}`, () => {
+    test('N71: rows and lists say what is pending, and that ends when its event is in the rows', async () => {
+      const { tab, view } = await opened()
+      const foreign = [added('a', 1), added('b', 2)]
+      await tab.pull([foreign], [])
+      await tab.run(model as never)
+      const [a, b, list, count] = [
+        view.sums.liveRow('a'),
+        view.sums.liveRow('b'),
+        view.sums.live({ index: 'bySum', limit: 5 }),
+        view.sums.liveCount(),
+      ]
+      for (const each of [a, b, list, count]) followed(each)
+      await Promise.all([a.ready(), b.ready(), list.ready(), count.ready()])
+      const pending = () => [a, b, list, count].map((each) => (each.getSnapshot() as { pending?: true }).pending)
+      expect(pending()).toEqual([undefined, undefined, undefined, undefined])
+      const mine = added('a', 10)
+      await tab.append([mine])
+      expect(await a.ready()).toMatchObject({ key: 'a', sum: 11, version: 2, pending: true })
+      await Promise.all([b.ready(), list.ready(), count.ready()])
+      expect(pending()).toEqual([true, undefined, true, true])
+      expect(await view.sums.pendingKeys()).toEqual(['a'])
+      expect(await view.other.pendingKeys()).toEqual([])
+      expect(await view.confirmed.sums.get('a')).toMatchObject({ sum: 1 })
+      expect(await view.confirmed.sums.getAll({ index: 'bySum' })).toMatchObject([{ sum: 1 }, { sum: 2 }])
+      await tab.pull([[mine]], foreign)
+      expect(await view.sums.get('a')).toMatchObject({ sum: 11 })
+      await tab.run(model as never)
+      await expect.poll(pending, { interval: 1 }).toEqual([undefined, undefined, undefined, undefined])
+      expect(await a.ready()).toMatchObject({ sum: 11, version: 2, pending: false })
+      expect(await view.sums.pendingKeys()).toEqual([])
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N71: a list that lacks a row because of a pending event says so, until that is settled', async () => {
+      const { tab, view } = await opened()
+      const foreign = [added('a'), added('b')]
+      await tab.pull([foreign], [])
+      await tab.run(model as never)
+      const list = view.sums.live({ index: 'bySum' })
+      followed(list)
+      await list.ready()
+      const mine = removed('a')
+      await tab.append([mine])
+      expect(await list.ready()).toMatchObject([{ key: 'b' }])
+      expect(list.getSnapshot()).toMatchObject({ pending: true })
+      await tab.pull([[mine]], foreign)
+      await tab.run(model as never)
+      await expect.poll(() => 'pending' in list.getSnapshot(), { interval: 1 }).toBe(false)
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N72: of many queries those run again that an append touches, by the time it resolves', async () => {
+      const { tab, view } = await opened()
+      const foreign = Array.from({ length: 100 }, (_, at) => added(`k${at}`))
+      await tab.pull([foreign], [])
+      await tab.run(model as never)
+      const runs = new Map<string, number>()
+      const queries = foreign.map((_, at) =>
+        view.live([at], async ({ sums }) => {
+          runs.set(`k${at}`, (runs.get(`k${at}`) ?? 0) + 1)
+          return sums.get(`k${at}`)
+        }),
+      )
+      queries.forEach(followed)
+      await Promise.all(queries.map((query) => query.ready()))
+      runs.clear()
+      const mine = added('k7', 5)
+      await tab.append([mine])
+      await Promise.all(queries.map((query) => query.ready()))
+      expect([...runs]).toEqual([['k7', 1]])
+      expect(await queries[7]?.ready()).toMatchObject({ sum: 6 })
+      runs.clear()
+      const theirs = added('k8', 5)
+      await tab.pull([[theirs], [mine]], foreign)
+      await tab.run(model as never)
+      await expect.poll(() => queries[8]?.ready(), { interval: 1 }).toMatchObject({ sum: 6 })
+      await expect
+        .poll(() => 'pending' in (queries[7] as LiveQuery<unknown>).getSnapshot(), { interval: 1 })
+        .toBe(false)
+      expect([...runs.keys()].sort()).toEqual(['k7', 'k8'])
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N73: an event whose handler throws is left out, and its commit says why; nothing else stops', async () => {
+      const { tab, view } = await opened()
+      const commit = await tab.append([added('a', 1), added('b', -1), added('c', 1)])
+      expect(await view.sums.getAll()).toMatchObject([{ key: 'a' }, { key: 'c' }])
+      expect(await tab.synced.ownCommit(commit.id)).toMatchObject({
+        status: 'pending',
+        unshown: new Error('less than nothing'),
+      })
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N73: what is verified, folded for good and read again are confirmed events only', async () => {
+      const { tab, view } = await opened()
+      const foreign = [added('a')]
+      await tab.pull([foreign], [])
+      await tab.append([added('a'), added('b')])
+      await tab.run(model as never)
+      expect(await view.confirmed.sums.getAll()).toMatchObject([{ key: 'a', sum: 1 }])
+      expect(await view.sums.getAll()).toMatchObject([
+        { key: 'a', sum: 2 },
+        { key: 'b', sum: 1 },
+      ])
+      const report = await verifyReadModel(tab.store as TidemarkStore<Event>, model)
+      expect(report).toMatchObject({ ok: true })
+      expect(await view.position()).toBe(1)
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N74: a value that is folded in memory holds pending events once, and confirmed ones for good', async () => {
+      const { tab, view, clock } = await opened()
+      const total = liveProjection(tab.store as TidemarkStore<Event>, {
+        initial: { sum: 0, seen: [] as string[] },
+        on: {
+          Added: (state, { id, data }) => ({ sum: state.sum + data.by, seen: [...state.seen, id] }),
+        },
+        clock,
+      })
+      followed(total)
+      expect(await total.ready()).toEqual({ sum: 0, seen: [] })
+      const mine = [added('a', 2), added('b', 3)]
+      await tab.append(mine)
+      const ids = mine.map(({ id }) => id)
+      await expect.poll(() => total.ready(), { interval: 1 }).toEqual({ sum: 5, seen: ids })
+      expect(total.getSnapshot()).toMatchObject({ pending: true })
+      const foreign = [added('c', 10)]
+      await tab.pull([foreign], [])
+      const theirs = foreign.map(({ id }) => id)
+      await expect.poll(() => total.ready(), { interval: 1 }).toEqual({ sum: 15, seen: [...theirs, ...ids] })
+      await tab.pull([mine], foreign)
+      await expect.poll(() => 'pending' in total.getSnapshot(), { interval: 1 }).toBe(false)
+      expect(await total.ready()).toEqual({ sum: 15, seen: [...theirs, ...ids] })
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N74: a write is visible at once, whatever the projection does', async () => {
+      const { tab, view } = await opened()
+      const app = tidemark({
+        name: tab.store.name,
+        events,
+        models: { sums: model },
+        open: async () => tab.store as never,
+        run: false,
+      })
+      const row = app.sums.sums.liveRow('a')
+      followed(row)
+      expect(await row.ready()).toBeUndefined()
+      const { visible } = await app.append('a', events.Added({ key: 'a', by: 4 }), { until: 'visible', timeout: 10 })
+      expect(visible).toBe(true)
+      expect(row.getSnapshot()).toMatchObject({ data: { sum: 4 }, pending: true })
+      await app.close()
+      await view.close()
+    })
+
+    if (backend.shared)
+      test('N72: another tab shows it once it was notified', async () => {
+        const { tab, view, open } = await opened()
+        const other = await open()
+        const there = await openReadModel(other.synced as never, model)
+        const row = there.sums.liveRow('a')
+        followed(row)
+        expect(await row.ready()).toBeUndefined()
+        await tab.append([added('a', 3)])
+        expect(await there.sums.get('a')).toMatchObject({ sum: 3 })
+        await expect.poll(() => row.ready(), { interval: 1, timeout: 6000 }).toMatchObject({ sum: 3 })
+        await there.close()
+        await view.close()
+        await other.store.close()
+        await tab.store.close()
+      })
+  })
+}

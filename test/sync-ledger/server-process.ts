@@ -1,0 +1,148 @@
+/** The server of a ledger: started, killed, started again, restored from a copy of its files. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'vite'
+import { readAs } from '../../scripts/builds.mjs'
+import { alias } from '../../vite.config.js'
+import type { Sabotage } from './sabotaged-log.js'
+
+/** Ends the server by itself: before its nth commit is in the file, or after it. */
+export interface KillAt {
+  readonly when: 'before' | 'after'
+  readonly commit: number
+}
+
+export interface LedgerServer {
+  /** Of its logs: `${url}/logs/<name>`. Stays over restarts. */
+  readonly url: string
+  /** Of this process; `undefined` while there is none. */
+  readonly pid: number | undefined
+  /** Starts the process. Does nothing if it runs. */
+  start(options?: { readonly killAt?: KillAt; readonly sabotage?: Sabotage }): Promise<void>
+  /** Ends the process by SIGKILL, and resolves when it has ended. */
+  kill(): Promise<void>
+  /** Resolves when the process has ended, by itself or by `kill`. */
+  ended(): Promise<void>
+  /** Copies the files, also while they are written, as an operator does. */
+  backup(): Promise<LedgerBackup>
+  /** Ends the process, puts the copy in the place of the files, and starts it again. */
+  restore(backup: LedgerBackup, options?: Parameters<LedgerServer['start']>[0]): Promise<void>
+  /** Ends the process and removes its files. */
+  dispose(): Promise<void>
+}
+
+export interface LedgerBackup {
+  readonly folder: string
+}
+
+let script: Promise<string> | undefined
+
+/** The program, built once in each process. */
+function built(): Promise<string> {
+  script ??= (async () => {
+    const outDir = await mkdtemp(join(tmpdir(), 'tidemark-ledger-server-'))
+    await build({
+      configFile: false,
+      logLevel: 'silent',
+      resolve: { alias },
+      plugins: [readAs('development')],
+      build: {
+        outDir,
+        minify: false,
+        ssr: fileURLToPath(new URL('./server-main.ts', import.meta.url)),
+        rollupOptions: { output: { entryFileNames: 'server.mjs' } },
+      },
+    })
+    return join(outDir, 'server.mjs')
+  })()
+  return script
+}
+
+export async function startLedgerServer(options?: Parameters<LedgerServer['start']>[0]): Promise<LedgerServer> {
+  const server = new Server(await mkdtemp(join(tmpdir(), 'tidemark-ledger-')), await built())
+  await server.start(options)
+  return server
+}
+
+class Server implements LedgerServer {
+  readonly #folder: string
+  readonly #script: string
+  readonly #backups: string[] = []
+  #child: ChildProcess | undefined
+  #ended: Promise<void> = Promise.resolve()
+  url = ''
+
+  constructor(folder: string, script: string) {
+    this.#folder = folder
+    this.#script = script
+  }
+
+  get #logs(): string {
+    return join(this.#folder, 'logs')
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  async start({ killAt, sabotage }: Parameters<LedgerServer['start']>[0] = {}): Promise<void> {
+    if (this.#child !== undefined) return
+    await mkdir(this.#logs, { recursive: true })
+    const port = this.url === '' ? '0' : new URL(this.url).port
+    const child = spawn(process.execPath, [this.#script, this.#logs, port], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: {
+        ...process.env,
+        TIDEMARK_LEDGER_KILL: killAt === undefined ? '' : `${killAt.when}@${killAt.commit}`,
+        ...(sabotage !== undefined && { TIDEMARK_LEDGER_SABOTAGE: sabotage }),
+      },
+    })
+    this.#child = child
+    this.#ended = new Promise((resolve) => {
+      child.once('exit', () => {
+        if (this.#child === child) this.#child = undefined
+        resolve()
+      })
+    })
+    this.url = await new Promise<string>((resolve, reject) => {
+      let printed = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        printed += text
+        if (printed.includes('\n')) resolve(printed.trim())
+      })
+      child.once('exit', () => reject(new Error(`The server ended: ${printed}`)))
+    })
+  }
+
+  async kill(): Promise<void> {
+    this.#child?.kill('SIGKILL')
+    await this.#ended
+  }
+
+  ended(): Promise<void> {
+    return this.#ended
+  }
+
+  async backup(): Promise<LedgerBackup> {
+    const folder = await mkdtemp(join(this.#folder, 'backup-'))
+    this.#backups.push(folder)
+    // The lock of the process is not a part of the log.
+    await cp(this.#logs, folder, { recursive: true, filter: (path) => !path.includes('.log.lock.') })
+    return { folder }
+  }
+
+  async restore({ folder }: LedgerBackup, options?: Parameters<LedgerServer['start']>[0]): Promise<void> {
+    await this.kill()
+    await rm(this.#logs, { recursive: true, force: true })
+    await cp(folder, this.#logs, { recursive: true })
+    await this.start(options)
+  }
+
+  async dispose(): Promise<void> {
+    await this.kill()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}

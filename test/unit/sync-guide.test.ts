@@ -1,0 +1,95 @@
+// What docs/sync.md shows must compile and run, all of it, in its order, with a real server.
+import 'fake-indexeddb/auto'
+import * as http from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { transformWithOxc } from 'vite'
+import { expect, test } from 'vitest'
+import * as tidemark from 'tidemark'
+import * as file from 'tidemark/file'
+import * as server from 'tidemark/server'
+import * as sync from 'tidemark/sync'
+import * as testing from 'tidemark/testing'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const guide = readFileSync(join(root, 'docs', 'sync.md'), 'utf8')
+const code = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, block]) => block).join('\n')
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+test('it compiles', { timeout: 120_000 }, async () => {
+  const at = join(root, '.cache', 'sync-guide')
+  mkdirSync(at, { recursive: true })
+  writeFileSync(join(at, 'guide.ts'), code)
+  writeFileSync(
+    join(at, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { noEmit: true, noUnusedLocals: false },
+      include: ['guide.ts', '../../src/platform/globals.d.ts'],
+    }),
+  )
+  const compiled = await promisify(execFile)(process.execPath, [
+    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    at,
+  ]).catch((error: { stdout: string }) => error)
+  expect(compiled.stdout).toBe('')
+})
+
+test('it runs, and what its comments say is so', { timeout: 60_000 }, async () => {
+  const { code: script } = await transformWithOxc(code, 'guide.ts')
+  const folder = mkdtempSync(join(tmpdir(), 'sync-guide-'))
+  const body = script
+    .replace(/^import (\{[^}]*\}) from ["']([^"']+)["'];?/gm, 'const $1 = modules["$2"];')
+    .replaceAll('8787', `${await freePort()}`)
+    .replace(/["']shop\.log["']/, JSON.stringify(join(folder, 'shop.log')))
+  expect(body).not.toMatch(/^import /m)
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...parts: string[]
+  ) => (...given: unknown[]) => Promise<Record<string, unknown>>
+  const logged: unknown[] = []
+  const said = await new AsyncFunction(
+    'modules',
+    'console',
+    `${body}; return { lines, settled, head, pending, herSeat, hisSeat, once, found, codec }`,
+  )(
+    {
+      tidemark,
+      'tidemark/file': file,
+      'tidemark/server': server,
+      'tidemark/sync': sync,
+      'tidemark/testing': testing,
+      'node:http': http,
+    },
+    { log: (...values: unknown[]) => logged.push(values), error: (...values: unknown[]) => logged.push(values) },
+  ).finally(() => rmSync(folder, { recursive: true, force: true }))
+  expect(said).toMatchObject({
+    lines: [{ sku: 'A1', quantity: 2 }],
+    settled: { status: 'confirmed', position: 1 },
+    head: 1,
+    pending: 0,
+    herSeat: { seat: '1A', by: 'anna' },
+    hisSeat: { seat: '2C', by: 'bert' },
+    once: { status: 'idle', cursor: 1 },
+    found: 1,
+  })
+  expect(logged).toEqual([['confirmed', 1]])
+  const { codec } = said as { codec: Required<tidemark.EventStoreOptions<tidemark.EventShape>>['codec'] }
+  const event = { type: 'Added', stream: 's', id: '1' }
+  const sealed = await codec.encode({ secret: 1 }, event)
+  expect(JSON.stringify(sealed)).not.toContain('secret')
+  expect(await codec.decode(sealed, event)).toEqual({ secret: 1 })
+  await expect(codec.decode(sealed, { ...event, id: '2' })).rejects.toThrow()
+})
