@@ -104,13 +104,13 @@ interface CommonInternals {
   readonly tap: Tap
   /** The id of the log: rows folded from another log are void. */
   logId(): Promise<string>
-  /** Up to which position the log of an earlier id is today's, of a store whose log may be taken back. */
-  sameUpTo?(logId: string): number
   /** Appends what was checked elsewhere: imported events keep their times. */
   appendPrepared(prepared: PreparedAppend, options?: AppendOptions): Promise<AppendResult>
   readonly maxEventCharacters: number
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
+  /** Of a log whose tail may be taken back: its id now, and up to where one of that id was the same. */
+  logNow?(than: string): Promise<{ readonly id: string; readonly sameUpTo: number }>
   /** What a store that syncs lays over its read models. Used by `reading/`: the log knows nothing of it. */
   readonly overlay?: object | undefined
 }

@@ -14,7 +14,7 @@ const lettersAtOnce = 1024
 export async function begin<E extends EventShape>(
   storage: ReadModelStorage,
   definition: Projection<E>,
-  how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
+  how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal' | 'now'>,
   check?: (before: StateRow) => void,
 ): Promise<Moved> {
   const erased = definition as unknown as Projection
@@ -26,12 +26,7 @@ export async function begin<E extends EventShape>(
     // A run of another definition may have been the first one to store which events it handles.
     assertSameDefinition(erased, before)
     check?.(before)
-    return takeOver(before, storage.log, {
-      ...how,
-      handles: handledBy(erased),
-      carried,
-      same: storage.sameUpTo?.(before.log),
-    })
+    return takeOver(before, storage.log, { ...how, handles: handledBy(erased), carried })
   })
 }
 

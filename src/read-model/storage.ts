@@ -52,10 +52,8 @@ export const rowSource = (storage: ReadModelStorage, slot: Slot): RowSource => (
  * The rows, dead letters and state of one projection version. Every method that changes something is one transaction.
  */
 export interface ReadModelStorage {
-  /** The id of the log that its rows are folded from: another one where the log was taken back. */
-  log: string
-  /** Up to which position the log of an earlier id is today's. @default 0 */
-  sameUpTo?: ((log: string) => number) | undefined
+  /** The id of the log that its rows are folded from. */
+  readonly log: string
   /** Resolves once rows can be read. */
   open(how?: OpenOptions): Promise<unknown>
   close(): void

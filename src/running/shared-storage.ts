@@ -101,7 +101,6 @@ function sharedStorage<E extends EventShape>(
   const storage = inMemory
     ? memoryReadModels(parts).open(definition, log)
     : new IndexedDbStorage(store.name, definition, log, () => store.head())
-  storage.sameUpTo = parts.sameUpTo
   const shared: SharedStorage = {
     storage,
     recent: new RecentCommit(),
@@ -117,16 +116,15 @@ function sharedStorage<E extends EventShape>(
 }
 
 /**
- * The log was taken back, and has another id. A raised epoch ends the runs of every tab, so that none mixes two logs; they
- * begin again, and what their rows were folded from decides what stays of them.
+ * The log was taken back, and has another id. A raised epoch ends the runs of every tab, also of those that have nothing
+ * to commit; they begin again, and what their rows were folded from decides what stays of them.
  */
 export function logChanged<E extends EventShape>(store: TidemarkStore<E>, log: string): void {
   const parts = storeInternals(store)
   for (const [key, { storage }] of inUse.get(parts) ?? []) {
-    storage.log = log
     storage
       .move(say`noting another log of`, (before) => ({
-        after: before.log === log ? before : { ...before, epoch: before.epoch + 1 },
+        after: (before.rebuild?.log ?? before.log) === log ? before : { ...before, epoch: before.epoch + 1 },
       }))
       // A run that begins finds out by itself.
       .catch(() => {})

@@ -174,8 +174,11 @@ function open(
       log: outboxLog,
       internals: {
         overlay,
+        async logNow(than: string) {
+          const { state } = await keeper.fresh()
+          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+        },
         logId: async () => (await keeper.fresh()).state.identity,
-        sameUpTo: (logId: string) => (keeper.current === undefined ? 0 : sameUpTo(keeper.current.state, logId)),
         async appendPrepared() {
           throw new InvalidArgumentError(
             'store',

@@ -35,8 +35,7 @@ const maxTries = 4
 
 /** One connection to a read model. */
 export class IndexedDbStorage implements ReadModelStorage {
-  log: string
-  sameUpTo?: ((log: string) => number) | undefined
+  readonly log: string
   readonly #store: string
   readonly #database: ReadModelDatabase
   readonly #key: string

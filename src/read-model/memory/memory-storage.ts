@@ -93,7 +93,7 @@ const emptySlot = (): SlotRows => ({ tables: new Map(), letters: new Map() })
 
 /** One connection to a read model in memory. Nothing in it waits, so each method is atomic. */
 class MemoryStorage implements ReadModelStorage {
-  log: string
+  readonly log: string
   readonly #databases: MemoryDatabases
   readonly #database: MemoryDatabase
   readonly #definition: Projection
