@@ -2,8 +2,8 @@ import { defineConfig, type Plugin } from 'vite'
 import react from '@vitejs/plugin-react'
 
 /**
- * A sync server for `npm run dev`, at the same address, in memory: it forgets everything when it ends. One that keeps a
- * file is `openFileLog` of `tidemark/file` in the place of `memoryLogStore`.
+ * A sync server for `npm run dev`, at the same address, in memory: it forgets everything when it ends. One that keeps it in a
+ * file: `openFileLogStore` of `tidemark/file` in the place of `memoryLogStore`.
  */
 function syncServer(): Plugin {
   return {

@@ -6,7 +6,7 @@ import type { BrowserContext, Page } from '@playwright/test'
 import { expect, onOneStorage, test } from '../support/e2e.js'
 import { todoServer } from '../support/todo-server.js'
 
-const frameworks = ['react-sync'] as const
+const frameworks = ['react-sync', 'vanilla-sync'] as const
 
 const rows = (page: Page) => page.getByRole('list', { name: 'To-dos' }).getByRole('listitem')
 const row = (page: Page, title: string) => rows(page).filter({ hasText: title })
