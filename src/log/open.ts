@@ -109,6 +109,8 @@ interface CommonInternals {
   readonly maxEventCharacters: number
   /** Throws ClosedError once the store was closed. */
   assertOpen(): void
+  /** Of a log whose tail may be taken back: its id now, and up to where one of that id was the same. */
+  logNow?(than: string): Promise<{ readonly id: string; readonly sameUpTo: number }>
   /** What a store that syncs lays over its read models. Used by `reading/`: the log knows nothing of it. */
   readonly overlay?: object | undefined
 }

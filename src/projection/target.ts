@@ -59,7 +59,13 @@ export interface ProjectionState {
   /** Some of them may block their streams. */
   readonly holds?: true
   /** A rebuild under way, and how far it is; readers still see the finished rows. */
-  readonly rebuild?: { readonly position: number; readonly letters: number; readonly holds?: true }
+  readonly rebuild?: {
+    readonly position: number
+    readonly letters: number
+    readonly holds?: true
+    /** The id of the log that it folds, if readers see rows of an earlier one. */
+    readonly log?: string
+  }
   /** Why the last rebuild was given up; the rows that were there before it stayed. */
   readonly rebuildFault?: StoredFault
   /**

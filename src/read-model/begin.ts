@@ -14,7 +14,7 @@ const lettersAtOnce = 1024
 export async function begin<E extends EventShape>(
   storage: ReadModelStorage,
   definition: Projection<E>,
-  how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal'>,
+  how: Pick<TakeOver, 'owner' | 'seen' | 'head' | 'survived' | 'signal' | 'now'>,
   check?: (before: StateRow) => void,
 ): Promise<Moved> {
   const erased = definition as unknown as Projection

@@ -46,7 +46,7 @@ const checks: { readonly [K in keyof StateRow]-?: Check } = {
   holds: orAbsent(isTrue),
   skipped: orAbsent(positions),
   carried: orAbsent(positions),
-  rebuild: orAbsent(parts({ position: isWhole, letters: isWhole, holds: orAbsent(isTrue) })),
+  rebuild: orAbsent(parts({ position: isWhole, letters: isWhole, holds: orAbsent(isTrue), log: orAbsent(isText) })),
   fault: orAbsent(faultParts),
   rebuildFault: orAbsent(faultParts),
   unclean: orAbsent(parts({ position: isWhole, ends: isWhole })),

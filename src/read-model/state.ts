@@ -116,8 +116,9 @@ export const emptyState = (log: string, fingerprint: string, handles?: string): 
   shown: 0,
 })
 
-/** The highest position of both slots. */
-const farthest = ({ position, rebuild }: StateRow): number => Math.max(position, rebuild?.position ?? 0)
+/** The highest position of both slots in the log that is folded. */
+const farthest = ({ position, rebuild }: StateRow): number =>
+  Math.max(rebuild?.log === undefined ? position : 0, rebuild?.position ?? 0)
 
 /** What a runner knows when it begins. */
 export interface TakeOver {
@@ -134,22 +135,35 @@ export interface TakeOver {
   readonly handles?: string
   /** The events that were skipped by hand in earlier versions, if this run looked for them. */
   readonly carried?: readonly number[] | undefined
+  /** Of a log whose tail may have been taken back: what it is now. */
+  readonly now?: LogNow | undefined
+}
+
+/** What a log is now that may be another one than rows were folded from. */
+export interface LogNow {
+  readonly id: string
+  /** The log of `seen` was the same up to this position. */
+  readonly sameUpTo: number
 }
 
 /**
  * A runner begins, and retries the event that stopped the one before it. Rows of another log, or from beyond the head,
  * are deleted and built again from the first event.
  */
-export function takeOver(before: StateRow, log: string, how: TakeOver): Transition {
-  const { owner, seen, head, signal, handles = before.handles, carried } = how
+export function takeOver(stored: StateRow, opened: string, how: TakeOver): Transition {
+  const { owner, seen, head, signal, handles = stored.handles, carried, now } = how
   signal?.throwIfAborted()
+  const log = now?.id ?? opened
+  const before = now === undefined ? stored : continued(stored, how)
+  if (before.rebuild?.log !== undefined && stored.rebuild?.log !== log)
+    return { after: { ...before, ...(handles !== undefined && { handles }), owner }, clear: [other(before.shown)] }
   const { fault: _fault, unclean: _unclean, trying: _trying, ...rest } = before
   const found =
     carried === undefined ? {} : { carried: [...new Set([...(before.carried ?? []), ...carried])].slice(-maxSkipped) }
   const epoch = before.epoch + 1
   // A leader that committed after `seen` was read is ahead of that head, not of the log.
   const beyond = farthest(seen) > head && farthest(before) === farthest(seen)
-  if (before.log === log && !beyond)
+  if ((before.rebuild?.log ?? before.log) === log && !beyond)
     return {
       after: { ...rest, ...(handles !== undefined && { handles }), ...found, epoch, owner, ...suspicion(before, how) },
       clear: [],
@@ -161,6 +175,20 @@ export function takeOver(before: StateRow, log: string, how: TakeOver): Transiti
     clear: [0, 1],
     shows: true,
   }
+}
+
+/**
+ * Rows of a log whose tail was taken back. They are today's if they hold nothing of that tail; otherwise they are built
+ * again behind those that readers see, and then take their place, whatever the position.
+ */
+function continued(before: StateRow, { seen, now }: TakeOver): StateRow {
+  const { id, sameUpTo } = now as LogNow
+  const { rebuild, skipped: _skipped, carried: _carried, ...rest } = before
+  if ((rebuild?.log ?? before.log) === id) return before
+  if (rebuild?.log === undefined && before.log === seen.log && farthest(before) <= sameUpTo)
+    return { ...before, log: id }
+  const { fault: _fault, rebuildFault: _rebuildFault, ...working } = unsuspected(rest)
+  return { ...working, epoch: before.epoch + 1, rebuild: { position: 0, letters: 0, log: id } }
 }
 
 /** What is known about poison events, as long as there are events to apply. */
@@ -231,9 +259,15 @@ export function committed(
     }
     return { after: { ...rest, ...kept, ...moved }, clear: [], shows: true }
   }
+  const { log } = rebuild
   // Never back: readers keep the old rows until the new ones know at least as much.
-  if (!caughtUp || position < before.position) return { after: { ...before, rebuild: moved }, clear: [] }
-  return { after: { ...rest, ...moved, shown: other(before.shown) }, clear: [before.shown], shows: true }
+  if (!caughtUp || (log === undefined && position < before.position))
+    return { after: { ...before, rebuild: log === undefined ? moved : { ...moved, log } }, clear: [] }
+  return {
+    after: { ...rest, ...moved, ...(log !== undefined && { log }), shown: other(before.shown) },
+    clear: [before.shown],
+    shows: true,
+  }
 }
 
 /** Begins a rebuild, or restarts one. */
@@ -253,6 +287,8 @@ export function faulted(before: StateRow, from: StateRow, fault: StoredFault, su
   // A rebuild began, or another run took over: this fault is outdated.
   if (before.epoch !== from.epoch) return { after: before, clear: [] }
   const { rebuild, trying, ...rest } = before
+  // Rows of an earlier log cannot be kept up to date: the run stops.
+  if (rebuild?.log !== undefined) return { after: { ...before, fault } }
   if (rebuild === undefined)
     return {
       after: { ...rest, ...(trying !== undefined && trying.position !== survived && { trying }), fault },

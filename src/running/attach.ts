@@ -66,8 +66,8 @@ async function attachModel<E extends EventShape>(
 ): Promise<Attached<E>> {
   const key = projectionKey(definition)
   const { storage, waiting, lookout } = await openStorage(store, definition)
-  const { signals } = storeInternals(store)
-  const ports = { head: () => store.head(), ...portsOf(store, () => key) }
+  const { signals, logNow } = storeInternals(store)
+  const ports = { head: () => store.head(), logNow, ...portsOf(store, () => key) }
   const checks = check?.({ ...ports, storage, key })
   const target = readModelTarget(definition, storage, {
     ...ports,

@@ -1,5 +1,5 @@
 /** A read model as what the runner drives, and as what an app may ask of it. */
-import { hasCode, InvalidArgumentError } from '../errors.js'
+import { hasCode, InvalidArgumentError, LeadershipLostError } from '../errors.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
 import {
   applied,
@@ -19,6 +19,7 @@ import {
   skipped,
   tried,
   workingSlot,
+  type LogNow,
   type StateRow,
   type Transition,
 } from '../read-model/state.js'
@@ -39,6 +40,8 @@ export interface TargetPorts<E extends EventShape> {
   committed(moved: Moved, changes: Changes | LazyChanges): void
   /** What a runner in any context remembers is out of date. */
   changed(): void
+  /** Of a log whose tail may be taken back: what it is now, compared with one of that id. */
+  readonly logNow?: ((than: string) => Promise<LogNow>) | undefined
   /** Throws if this context must not take over a read model in such a state. @default it may */
   readonly check?: ((before: StateRow) => void) | undefined
 }
@@ -58,6 +61,7 @@ export function readModelTarget<E extends EventShape>(
   let blockedStreams: ReadonlySet<string> | undefined
   /** The event that is applied alone, or was at last. */
   let alone: number | undefined
+  let now: LogNow | undefined
   return {
     ...controlsOf(definition, storage, ports),
     name: definition.name,
@@ -67,7 +71,8 @@ export function readModelTarget<E extends EventShape>(
     async begin(owner, signal) {
       const seen = await storage.state()
       const how = { owner, seen, head: await ports.head(), survived: alone, signal }
-      const begun = await begin(storage, definition, how, ports.check)
+      now = await ports.logNow?.(seen.log)
+      const begun = await begin(storage, definition, { ...how, now }, ports.check)
       from = begun.after
       alone = undefined
       // If a dead letter is removed meanwhile the epoch is raised, and the next commit refused.
@@ -112,6 +117,7 @@ export function readModelTarget<E extends EventShape>(
     park: (letter) => void letters.push(letter),
     async commit(position, { caughtUp, ends }) {
       if (from === undefined || dropped) throw new InvalidArgumentError('commit', say`comes before begin.`)
+      if (now !== undefined) await assertLog(key, now, ports)
       const rows = work.pending
       const moved = await storage.commit({ from, position, caughtUp, ends, rows, letters })
       const { before, after } = moved
@@ -139,6 +145,12 @@ export function readModelTarget<E extends EventShape>(
     },
     caller: () => work.caller(),
   }
+}
+
+/** @throws LeadershipLostError if what was read since `now` may belong to another log */
+async function assertLog(key: string, now: LogNow, { logNow }: Pick<TargetPorts<never>, 'logNow'>): Promise<void> {
+  if ((await logNow?.(now.id))?.id !== now.id)
+    throw new LeadershipLostError(key, say`the end of the log was taken back.`)
 }
 
 /** What any context may ask, whether it runs the projection or not. */

@@ -28,6 +28,7 @@ import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { OwnCommits } from './own-commits.js'
+import { sameUpTo } from './overlay/in-rows.js'
 import { overlays } from './overlay/overlays.js'
 import { syncParts, type SyncParts } from './sync-parts.js'
 import type { SyncedStore, SyncedStoreOptions, SyncedStreamOptions } from './synced-store.js'
@@ -165,6 +166,10 @@ function open(
       log: outboxLog,
       internals: {
         overlay,
+        async logNow(than: string) {
+          const { state } = await keeper.fresh()
+          return { id: state.identity, sameUpTo: sameUpTo(state, than) }
+        },
         logId: async () => (await keeper.fresh()).state.identity,
         async appendPrepared() {
           throw new InvalidArgumentError(

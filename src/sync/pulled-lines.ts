@@ -28,6 +28,7 @@ export class PulledLines {
   readonly #starts = new Set<number>()
   /** Versions that streams have come to in this page. */
   readonly #reached = new Map<string, number>()
+  readonly #types = new Set<unknown>()
   /** The commit of the last line; 0 behind a cursor line, where none is open. */
   #commit = 0
   #head: number | undefined
@@ -125,10 +126,12 @@ export class PulledLines {
     if (!isCount(schema) || schema < 1) throw bad('schema')
     if (data === undefined) throw bad('data')
     try {
-      if (streamName(stream) !== stream) throw bad('stream')
+      // Each name is checked once.
+      if (!this.#reached.has(stream as string) && streamName(stream) !== stream) throw bad('stream')
+      if (!this.#types.has(type)) this.#types.add(eventType(type))
       return {
-        type: eventType(type),
-        stream,
+        type: type as string,
+        stream: stream as string,
         id,
         idGiven: true,
         time,

@@ -44,6 +44,7 @@ export class SyncLeadership {
   #takeovers = 0
   #losses = 0
   #claim: Claim | undefined
+  #current: AbortController | undefined
 
   constructor(ports: LeadershipPorts) {
     this.#ports = ports
@@ -62,6 +63,11 @@ export class SyncLeadership {
     this.#takeovers = this.#losses = 0
   }
 
+  /** Lets the next context in the queue lead, if there is one. */
+  handOver(): void {
+    this.#current?.abort(new HandedOver('hidden'))
+  }
+
   /** Leads whenever this context is the one to do it. Resolves when the signal aborts; rejects when `lead` fails. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) await this.#attempt(signal)
@@ -69,7 +75,7 @@ export class SyncLeadership {
 
   async #attempt(outer: AbortSignal): Promise<void> {
     const { coordinator, name, channel, clock, lifecycle } = this.#ports
-    const attempt = new AbortController()
+    const attempt = (this.#current = new AbortController())
     const { signal } = attempt
     const claim = (this.#claim = new Claim(coordinator, { name, key: syncLock }, attempt))
     const undo: (() => void)[] = []

@@ -1,6 +1,7 @@
 /** Performs what the machine asks for: the only part between the rules and the world. */
 import { TidemarkError, hasCode, messageOf } from '../errors.js'
 import { sleep } from '../platform/clock.js'
+import { abortable } from '../platform/promises.js'
 import type { Puller } from './puller.js'
 import type { PulledPage, PullReply, StorageFailure, SyncEffect, SyncReplies } from './sync-effects.js'
 import type { SyncParts } from './sync-parts.js'
@@ -36,7 +37,8 @@ export async function runSync(
     let step = machine.next()
     while (step.done !== true) {
       signal.throwIfAborted()
-      step = machine.next((await run.perform(step.value)) as never)
+      // Not past the signal, as the app's code may never return: what it was about is loaded again by the next run.
+      step = machine.next((await abortable(run.perform(step.value), signal)) as never)
     }
     return step.value
   } finally {

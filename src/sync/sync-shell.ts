@@ -178,7 +178,11 @@ export class SyncShell {
     if (!leads) return
     if (hint.kind === 'who-syncs') this.#postNow()
     if (hint.kind === 'look') this.#nudges.raise('asked')
-    if (hint.kind === 'control') this.#restart()
+    if (hint.kind !== 'control') return
+    // After a new sign-in in another context: that one may have the token, and this one may not.
+    const { status, reason } = this.#keeper.getSnapshot()
+    if ((status === 'paused' || status === 'stopped') && reason !== 'by-hand') this.#leadership.handOver()
+    else this.#restart()
   }
 
   /** Another context leads: until it says how it is, what is stored is all that is known. */

@@ -10,6 +10,7 @@ import {
 import type { OwnCommit, SyncedStore } from '../../../src/sync/synced-store.js'
 import type { Clock } from '../../../src/platform/clock.js'
 import { met } from '../../../src/sync/rules/contact.js'
+import { healed, LostTail } from '../../../src/sync/rules/healed.js'
 import { pulled } from '../../../src/sync/rules/pulled.js'
 import { syncPartsOf } from '../../../src/sync/sync-parts.js'
 import type { OutboxRow, SyncRule, SyncSnapshot } from '../../../src/sync/sync-state.js'
@@ -101,6 +102,21 @@ export class Tab {
         cursor: { at: head, chain: `chain ${head}` },
         head,
       }),
+    )
+  }
+
+  /** The server was restored from a backup and has the first events only: own commits behind them are given back. */
+  async takeBack(upTo: number, identity: string): Promise<void> {
+    const storage = this.#storage
+    const { state, own } = await storage.loadOwn(0)
+    const tail = new LostTail(own)
+    const { events, starts } = await storage.confirmed(0, 1000)
+    const first = events.findIndex(({ position }) => position > upTo)
+    if (first < 0) return
+    tail.add({ events, starts })
+    const lost = tail.commits(state).filter(({ at }) => at > upTo)
+    await this.change((snapshot) =>
+      healed(snapshot, { by, cursor: { at: upTo, chain: `chain ${upTo}` }, lastId: null, head: upTo, identity, lost }),
     )
   }
 

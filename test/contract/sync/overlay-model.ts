@@ -6,6 +6,7 @@
 import { defineEvents, defineProjection, openReadModel, runProjection, table } from 'tidemark'
 import { openEventStore as openMemory } from 'tidemark/memory'
 import { describe, expect, test } from 'vitest'
+import { openStorage } from '../../../src/running/shared-storage.js'
 import { nextTask } from '../../../src/platform/tasks.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { seededRandom } from '../../../src/testing/random.js'
@@ -242,8 +243,11 @@ class Schedule {
   readonly tabs: readonly Tab[]
   readonly model: Model
   readonly policy: Policy
-  /** Commits that were pulled … */
-  readonly log: TestEvent[] = []
+  /** Events that were pulled, by the identity of the log … */
+  readonly logs = new Map<string, TestEvent[]>()
+  identity = ''
+  /** … where commits end among them … */
+  ends: number[] = []
   /** … and those that the server has in addition. */
   readonly server: (readonly TestEvent[])[] = []
   readonly views: AnyView[] = []
@@ -260,6 +264,7 @@ class Schedule {
   serial = 0
   asked = 0
   looks = 0
+  restores = 0
 
   constructor(chance: Chance, tabs: readonly Tab[]) {
     this.chance = chance
@@ -268,7 +273,13 @@ class Schedule {
     this.model = modelOf('model', 1, () => this.policy)
   }
 
+  get log(): TestEvent[] {
+    return this.logs.get(this.identity) as TestEvent[]
+  }
+
   async open(): Promise<void> {
+    this.identity = (await (this.tabs[0] as Tab).snapshot()).state.identity
+    this.logs.set(this.identity, [])
     for (const tab of this.tabs)
       this.views.push((await tab.view(this.model as never, this.clock)) as unknown as AnyView)
     for (let at = 0; at < 10; at += 1) this.follow()
@@ -318,13 +329,34 @@ class Schedule {
       await tab.changeRows((row) => (row.n === one.n ? { ...row, events } : row))
     } else if (what < 0.97) this.follow()
     else if (chance.is(0.5)) await tab.rebuild(this.model as never)
+    else if (this.ends.length > 1) await this.restore(tab)
     return what < 0.3
+  }
+
+  /** The server lost its last events: some of those of others come again. */
+  async restore(tab: Tab): Promise<void> {
+    const { chance } = this
+    const at = chance.pick(this.ends.length - 1)
+    const upTo = this.ends[at] as number
+    const lost = this.ends.slice(at).map((end, index) => this.log.slice(end, this.ends[at + index + 1] ?? end))
+    const identity = `identity ${(this.serial += 1)} ${crypto.randomUUID()}`
+    await tab.takeBack(upTo, identity)
+    this.logs.set(identity, this.log.slice(0, upTo))
+    this.identity = identity
+    this.ends = this.ends.slice(0, at + 1)
+    this.server.length = 0
+    for (const commit of lost)
+      if (commit.length > 0 && !this.mine.has(commit[0]?.id ?? '') && chance.is(0.5)) this.server.push(commit)
+    this.restores += 1
   }
 
   async pull(tab: Tab): Promise<void> {
     const commits = this.server.splice(0, 1 + this.chance.pick(this.server.length))
     await tab.pull(commits, this.log)
-    this.log.push(...commits.flat())
+    for (const commit of commits) {
+      this.log.push(...commit)
+      this.ends.push(this.log.length)
+    }
   }
 
   async project(tab: Tab): Promise<void> {
@@ -380,15 +412,15 @@ class Schedule {
   /** Compares everything that is asked with the oracle. @param acted the context that appended, if that came last */
   async check(acted?: Tab): Promise<void> {
     const { chance } = this
-    const position = await (this.views[0] as AnyView).position()
     const { outbox } = await (this.tabs[0] as Tab).snapshot()
-    const confirmed = this.log.slice(position).filter(({ id }) => this.mine.has(id))
-    const laid = [...confirmed, ...outbox.filter(isPending).flatMap(({ events }) => events.map(eventOf))]
-    const oracle = await oracleOf(
-      [...this.log.slice(0, position), ...laid],
-      new Set(laid.map(({ id }) => id)),
-      this.policy,
-    )
+    const { storage } = await openStorage((this.tabs[0] as Tab).store, this.model as never)
+    const { log, position } = await storage.state()
+    storage.close()
+    const inRows = (this.logs.get(log) as TestEvent[]).slice(0, position)
+    const ids = new Set(inRows.map(({ id }) => id))
+    const pending = outbox.filter(isPending).flatMap(({ events }) => events.map(eventOf))
+    const laid = [...this.log.filter(({ id }) => this.mine.has(id)), ...pending].filter(({ id }) => !ids.has(id))
+    const oracle = await oracleOf([...inRows, ...laid], new Set(laid.map(({ id }) => id)), this.policy)
     for (const view of this.views) {
       for (const row of (await view.counts.getAll()) as { id: string; times: number }[])
         expect(row.times, `${row.id} is shown once`).toBe(1)

@@ -148,7 +148,7 @@ describe('a device', () => {
 })
 
 describe('a server that is not there', () => {
-  test('is tried again at growing pauses, by chance, and immediately when asked', async () => {
+  test('N67: is tried again at growing pauses, by chance, and immediately when asked', async () => {
     const it = world()
     const device = it.device()
     const sync = it.start(device)
@@ -186,7 +186,7 @@ describe('a server that is not there', () => {
     expect(device.ids()).toHaveLength(2)
   })
 
-  test('in a hotel: a page with 200 is no server', async () => {
+  test('N65: in a hotel: a page with 200 is no server', async () => {
     const it = world()
     const device = it.device()
     const sync = it.start(device)
@@ -292,7 +292,7 @@ describe('a server that says', () => {
     [400, undefined, 'bad-request'],
     [415, undefined, 'bad-request'],
     [422, undefined, 'bad-request'],
-  ])('%i %s: it stops with the reason, loses nothing, and goes on when asked', async (status, code, reason) => {
+  ])('N67: %i %s: it stops with the reason, loses nothing, and goes on when asked', async (status, code, reason) => {
     const it = world()
     const device = it.device()
     const sync = it.start(device)
@@ -505,7 +505,7 @@ describe('more than a thousand pending events', () => {
 })
 
 describe('several tabs', () => {
-  test('one works, all show the same, and another takes over when it ends', async () => {
+  test('N66: one works, all show the same, and another takes over when it ends', async () => {
     const it = world()
     const device = it.device()
     const one = it.start(device)
@@ -524,7 +524,7 @@ describe('several tabs', () => {
     expect(shown(two)).toMatchObject({ status: 'idle', cursor: 2, pending: 0 })
   })
 
-  test('a leader that does not respond is not waited for, and finds its work done', async () => {
+  test('N66: a leader that does not respond is not waited for, and finds its work done', async () => {
     const it = world()
     const device = it.device()
     // The lock is held, and its holder says nothing.
@@ -555,7 +555,7 @@ describe('several tabs', () => {
     expect(device.ids()).toHaveLength(1)
   })
 
-  test('paused in one, it is paused in all of them, and after a reload', async () => {
+  test('N67: paused in one, it is paused in all of them, and after a reload', async () => {
     const it = world()
     const device = it.device()
     const one = it.start(device)
@@ -580,7 +580,48 @@ describe('several tabs', () => {
     expect(shown(three)).toMatchObject({ status: 'idle', pending: 0 })
   })
 
-  test('whatever work at the same time, nothing is stored twice', async () => {
+  test('a new sign-in in one tab is enough, although another one leads', async () => {
+    const it = world()
+    const server = testSyncServer({
+      clock: it.clock,
+      author: (request) =>
+        request.headers.get('Authorization') === 'Bearer good' ? 'anna' : new Response(null, { status: 401 }),
+    })
+    const tokens = ['good', 'good']
+    const remote = (tab: number) => ({
+      remote: { url: server.url, fetch: server.fetch, headers: () => ({ Authorization: `Bearer ${tokens[tab]}` }) },
+    })
+    const device = it.device()
+    const one = it.start(device, {}, remote(0))
+    await it.pass(20)
+    const two = it.start(device, {}, remote(1))
+    await it.pass(20)
+    tokens.fill('old')
+    await device.append('a')
+    await it.pass(50)
+    expect(shown(two)).toMatchObject({ status: 'paused', reason: 'unauthorized' })
+    // The tab that leads never learns of it.
+    tokens[1] = 'good'
+    await it.clock.runUntil(two.resume())
+    await it.pass(100)
+    expect(await server.log()).toHaveLength(1)
+    expect(shown(one)).toMatchObject({ status: 'idle', pending: 0 })
+    expect(shown(two)).toEqual(shown(one))
+  })
+
+  test('a command that never returns keeps no tab from stopping', async () => {
+    const it = world()
+    const device = it.device({ decide: () => new Promise(() => {}) })
+    await it.foreign()
+    await device.append('foreign', { expect: [['foreign', null]], command: { name: 'add', args: '[]' } })
+    const sync = it.start(device)
+    await it.pass(10)
+    expect(shown(sync)).toMatchObject({ status: 'working', pending: 1 })
+    await it.clock.runUntil(sync.stop())
+    expect((await device.pending())[0]?.undecided?.code).toBe('conflict')
+  })
+
+  test('N66: whatever work at the same time, nothing is stored twice', async () => {
     const it = world()
     it.server.latency(7)
     const device = it.device()
@@ -612,7 +653,7 @@ describe('once, for a service worker', () => {
     expect(served(it, 'wake')).toBe(0)
   })
 
-  test('ends when its time is up, and with the signal', async () => {
+  test('N68: ends when its time is up, and with the signal', async () => {
     const it = world()
     it.server.latency(10_000)
     const device = it.device()
@@ -657,7 +698,7 @@ describe('once, for a service worker', () => {
     expect(shown(sync)).toMatchObject({ pending: 0, refused: 1 })
   })
 
-  test('stopped at any step, nothing is lost and nothing is stored twice', async () => {
+  test('N68: stopped at any step, nothing is lost and nothing is stored twice', async () => {
     for (let steps = 0; steps < 40; steps += 1) {
       const it = world()
       it.server.latency(1)

@@ -159,7 +159,7 @@ describe('requests', () => {
     await expect(transport.info(controller.signal)).rejects.toThrow('enough')
   })
 
-  test('a server that is silent is offline, also in the middle of a body', async () => {
+  test('N65: a server that is silent is offline, also in the middle of a body', async () => {
     const silent = client(() => new Promise(() => {}))
     expect(await silent.clock.runUntil(silent.transport.info(never))).toMatchObject({ kind: 'offline' })
     expect(silent.clock.monotonic()).toBe(longestSilence)
@@ -253,7 +253,7 @@ describe('what a response means', () => {
     expect(await after('soon')).toBeUndefined()
   })
 
-  test('a captive portal is offline, and no contact', async () => {
+  test('N65: a captive portal is offline, and no contact', async () => {
     const html = { 'Content-Type': 'text/html' }
     for (const response of [
       () => new Response('<html>', { headers: html }),
@@ -278,7 +278,7 @@ describe('what a response means', () => {
     expect(await transport.info(never)).toEqual({ kind: 'offline', message: 'redirect' })
   })
 
-  test('the response of another log, author or epoch is refused, whatever it holds', async () => {
+  test('N64: the response of another log, author or epoch is refused, whatever it holds', async () => {
     const reply = async (headers: Record<string, string>) => {
       const { transport } = client(() => json({ head: 1, answers: [] }, 200, { ...own, ...headers }))
       const pushed = await transport.push({ commits: [], cancel: [], as }, never)
@@ -301,7 +301,7 @@ describe('what a response means', () => {
     ['two things about a commit', { head: 1, answers: [{ id: 'e1', accepted: 1, blocked: 'x' }] }],
     ['a position that is none', { head: 1, answers: [{ id: 'e1', accepted: -1 }] }],
     ['a conflict with nothing', { head: 1, answers: [{ id: 'e1', conflict: {} }] }],
-  ])('a response to a push that says %s is inconsistent', async (_, body) => {
+  ])('N64: a response to a push that says %s is inconsistent', async (_, body) => {
     const { transport } = client(() => json(body))
     const bad = typeof body === 'string' ? client(() => new Response(body, json({}))).transport : transport
     const reply = await bad.push({ commits: [row()], cancel: [], as }, never)
@@ -355,7 +355,7 @@ describe('a pull', () => {
     })
   })
 
-  test('keeps what is before the last cursor, wherever the body is cut off', async () => {
+  test('N64: keeps what is before the last cursor, wherever the body is cut off', async () => {
     const whole = header() + event(1, 1, 1) + event(2, 1, 2) + cursor(2) + event(3, 3, 3, { data: 'é' }) + cursor(3)
     const bytes = new TextEncoder().encode(whole)
     const first = new TextEncoder().encode(header() + event(1, 1, 1) + event(2, 1, 2) + cursor(2)).length - 1
@@ -385,6 +385,7 @@ describe('a pull', () => {
     ['of what is no JSON', `${header()}nonsense\n${cursor(0)}`],
     ['of a list', `${header()}[]\n${cursor(0)}`],
     ['with a hole', header() + event(2, 2, 1) + cursor(2)],
+    ['with another position', header() + event(5, 1, 1) + cursor(1)],
     ['with an event twice', header() + event(1, 1, 1) + event(1, 1, 1) + cursor(1)],
     ['with versions out of order', header() + event(1, 1, 2) + event(2, 2, 2) + cursor(2)],
     ['with a version that is none', header() + event(1, 1, 0) + cursor(1)],
@@ -401,7 +402,7 @@ describe('a pull', () => {
     ['with a schema that is none', header() + event(1, 1, 1, { schema: 0.5 }) + cursor(1)],
     ['without data', header() + event(1, 1, 1, { data: undefined }) + cursor(1)],
     ['with a number that no JSON has', `${header()}${event(1, 1, 1).replace('{"n":1}', '1e999')}${cursor(1)}`],
-  ])('%s is inconsistent, and nothing of it is kept', async (_, body) => {
+  ])('N64: %s is inconsistent, and nothing of it is kept', async (_, body) => {
     expect(await pulled(body)).toMatchObject({ kind: 'refused', code: 'inconsistent' })
     // Also behind a cursor that was whole.
     const [first = '', ...rest] = body.split('\n')
