@@ -85,7 +85,8 @@ async function main() {
     process.exitCode = failures.length > 0 ? 1 : 0
     return
   }
-  for (const mutant of mutants) {
+  const chosen = values.mutant?.split(',')
+  for (const mutant of mutants.filter(({ id }) => chosen?.includes(id) ?? true)) {
     const model = await bundledModel(mutant)
     const { failures } = await runModel(model, { seed, runs, until: 3, options: mutant.options })
     console.log(

@@ -3,7 +3,14 @@ import { eventType, isEventId, streamName } from '../events/names.js'
 import { compileFilter, type CompiledFilter } from '../log/filter.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
-import { leastLimits, maxDepth, maxEntries, type WireCommit, type WireEvent } from '../wire/protocol.js'
+import {
+  leastLimits,
+  maxDepth,
+  maxEntries,
+  type WireCommit,
+  type WireEvent,
+  type WireFilter,
+} from '../wire/protocol.js'
 import { RequestRefusedError } from './request-refused.js'
 
 /** Why one commit is refused. */
@@ -44,6 +51,8 @@ export interface CheckedCondition {
   readonly filter: CompiledFilter
   readonly after: string | null
   readonly except: ReadonlySet<string>
+  /** How much work it is to look at one event: patterns take longer. */
+  readonly cost: number
 }
 
 export interface CheckedPush {
@@ -61,7 +70,10 @@ export function checkPush(body: unknown): CheckedPush {
   if (lists.length > maxEntries)
     throw new RequestRefusedError(413, 'too-large', say`A push has more than ${maxEntries} commits to cancel.`)
   return {
-    commits: listOf(push.commits, 'commits').map((commit, index) => checkCommit(commit, `commits[${index}]`)),
+    // What is left is sent again.
+    commits: listOf(push.commits, 'commits')
+      .map((commit, index) => checkCommit(commit, `commits[${index}]`))
+      .slice(0, maxEntries),
     at: at as number | undefined,
     cancel: lists.map((ids, index) => {
       const checked = idsOf(ids, `cancel[${index}]`)
@@ -147,10 +159,10 @@ function conditionOf(value: unknown, path: string, flaws: Refusal[]): CheckedCon
   if (after !== null && !isEventId(after)) throw invalid(`${path}.after`, say`must be the id of an event, or null.`)
   const ids = idsOf(except, `${path}.except`)
   const filter = attempt(() => compileFilter(failIfEventsMatch as object), `${path}.failIfEventsMatch`)
-  const { types = [] } = failIfEventsMatch as { types?: readonly string[] }
+  const { types = [], streamPattern = '' } = failIfEventsMatch as WireFilter
   if (Math.max(ids.length, types.length) > maxEntries)
     flaws.push(tooLarge(say`A condition may name ${maxEntries} events and types.`))
-  return { filter, after, except: new Set(ids) }
+  return { filter, after, except: new Set(ids), cost: 1 + streamPattern.length }
 }
 
 function idsOf(value: unknown, path: string): string[] {
@@ -167,8 +179,8 @@ function listOf(value: unknown, path: string): unknown[] {
 /** A plain object with no other properties than these: what is not known might have been meant to restrict something. */
 function objectOf(value: unknown, path: string, names?: readonly string[]): Readonly<Record<string, unknown>> {
   if (!isObject(value) || Array.isArray(value)) throw invalid(path, say`must be an object.`)
-  const unknown = names && Object.keys(value).find((name) => !names.includes(name))
-  if (unknown !== undefined) throw invalid(path, say`has an unknown property.`)
+  if (names !== undefined && Object.keys(value).some((name) => !names.includes(name)))
+    throw invalid(path, say`has an unknown property.`)
   return value as Readonly<Record<string, unknown>>
 }
 

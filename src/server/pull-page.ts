@@ -19,7 +19,7 @@ const eventsPerCursor = 1000
 const partSize = { events: 500, characters: 262_144 }
 
 /** The lines of a page, in parts of whole lines. Throws if the log goes back meanwhile. */
-export async function* pagesOf(store: LogStore, page: PageStart, signal?: AbortSignal): AsyncGenerator<string, void> {
+export async function* pagesOf(store: LogStore, page: PageStart): AsyncGenerator<string, void> {
   const { log, epoch, head, after, limit } = page
   yield `${JSON.stringify({ tidemark: 'export', format: 1, log, epoch, after, head })}\n`
   let [position, chain, uncovered, size] = [after, page.chain, 0, 50]
@@ -29,7 +29,6 @@ export async function* pagesOf(store: LogStore, page: PageStart, signal?: AbortS
   // What came since the beginning is for the next page.
   for (let isFull = false; !isFull && position < head;) {
     const commits = await store.read(position, size)
-    signal?.throwIfAborted()
     // Asked after the read: what was read before an epoch ended is of that epoch.
     if ((await store.identity()).epoch !== epoch || commits.length === 0)
       throw new Error(say`The log has begun another epoch.`)

@@ -11,6 +11,8 @@ import { judge, judgeCancel, type Known } from './rules.js'
 export class PushState implements Known {
   readonly waiting = new Map<string, string>()
   chain: string
+  /** What was done to look for events that match conditions. */
+  work = 0
   head: number
   readonly #log: LogDecision
   readonly #author: string
@@ -51,6 +53,7 @@ export class PushState implements Known {
    * @param at where the log must end before the first event that is added
    */
   async settle(commit: CheckedCommit, no: Refusal | undefined, at: number | undefined): Promise<CommitAnswer> {
+    this.work += this.recent.length * (commit.condition?.cost ?? 0)
     const verdict = judge(commit, this, no)
     if (verdict !== undefined) {
       if ('behind' in verdict)

@@ -1,5 +1,5 @@
 /** One log as a server offers it: what becomes of pushed commits, and pages of the log. */
-import { InvalidArgumentError, describe } from '../errors.js'
+import { InvalidArgumentError } from '../errors.js'
 import { say } from '../messages.js'
 import { isObject } from '../platform/objects.js'
 import { leastLimits, protocolVersion, type LogInfo, type PushAnswer, type WireCommit } from '../wire/protocol.js'
@@ -54,10 +54,13 @@ export interface ServerLog {
    *
    * @throws RequestRefusedError for a position and chain that are not of this log (409), for bad arguments (400)
    */
-  pull(page: PullRequest, options?: { readonly signal?: AbortSignal }): Promise<AsyncIterable<string>>
+  pull(page: PullRequest): Promise<AsyncIterable<string>>
   /** Calls back when the log may have grown. A hint: calls may be lost, delayed or doubled. */
   subscribe(listener: (head: number) => void): () => void
 }
+
+/** Looking at an event for a condition is 1 of it, or the length of its pattern. */
+const mostWork = 1_000_000
 
 /** The most events of a page. */
 const longestPage = 5000
@@ -79,7 +82,7 @@ export function serverLog(store: LogStore): ServerLog {
       return { log, epoch, head, first: 1, format: protocolVersion, limits: leastLimits }
     },
     push: (body, session) => push(store, body, session),
-    pull: (page, options) => pull(store, page, options),
+    pull: (page) => pull(store, page),
     subscribe: (listener) => store.subscribe(listener),
   }
 }
@@ -112,7 +115,11 @@ async function settle(
   replies: ReadonlyMap<CheckedCommit, Refusal | undefined>,
 ): Promise<PushAnswer> {
   const answers = []
-  for (const commit of commits) answers.push(await state.settle(commit, replies.get(commit), at))
+  // What is left is sent again: no push makes others wait for long.
+  for (const commit of commits) {
+    if (state.work > mostWork) break
+    answers.push(await state.settle(commit, replies.get(commit), at))
+  }
   for (const ids of cancel) answers.push(await state.cancel(ids))
   const { head, chain } = state
   return at === undefined ? { head, answers } : { head, answers, chain }
@@ -123,15 +130,11 @@ function refusalOf(reply: unknown): Refusal | undefined {
   if (reply === undefined) return undefined
   const { code, message } = Object(reply) as Partial<Refusal>
   if (typeof code !== 'string' || typeof message !== 'string')
-    throw new InvalidArgumentError('accept', say`must return nothing or { code, message }, not ${describe(reply)}.`)
+    throw new InvalidArgumentError('accept', say`must return nothing or { code, message }.`)
   return { code, message }
 }
 
-async function pull(
-  store: LogStore,
-  page: PullRequest,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<AsyncIterable<string>> {
+async function pull(store: LogStore, page: PullRequest): Promise<AsyncIterable<string>> {
   const { after, chain, limit = longestPage } = page
   if (!Number.isSafeInteger(after) || after < 0) throw badRequest(say`'after' must be a position.`)
   if (!Number.isSafeInteger(limit) || limit < 1) throw badRequest(say`'limit' must be a whole number from 1.`)
@@ -142,7 +145,7 @@ async function pull(
   const found = await store.chainAt(after)
   if (found === undefined || (chain !== undefined && chain !== found))
     throw new RequestRefusedError(409, 'diverged', say`The log does not have this chain at ${after}.`)
-  return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) }, options.signal)
+  return pagesOf(store, { log, epoch, head, after, chain: found, limit: Math.min(limit, longestPage) })
 }
 
 const badRequest = (message: string) => new RequestRefusedError(400, 'bad-request', message)

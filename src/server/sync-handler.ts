@@ -157,7 +157,7 @@ async function pull(
   }
   const [after = 0, limit, chain] = [number('after'), number('limit'), url.searchParams.get('chain')]
   const page: PullRequest = { epoch, after, ...(chain !== null && { chain }), ...(limit !== undefined && { limit }) }
-  const stream = textStream(await log.pull(page, { signal: request.signal }), request.signal)
+  const stream = textStream(await log.pull(page), request.signal)
   const gzip = compress && typeof CompressionStream === 'function' && takesGzip(request)
   return new Response(gzip ? stream.pipeThrough(new CompressionStream('gzip')) : stream, {
     headers: {
@@ -188,8 +188,8 @@ function checkIdentity(request: Request, name: string, seen: Readonly<Record<str
   const author = request.headers.get(headers.author)
   if (log === null && name === 'push')
     throw new RequestRefusedError(400, 'bad-request', say`'${headers.log}' is missing.`)
-  const [id] = log?.split('/') ?? []
-  if (log !== null && id !== seen[headers.log]?.split('/')[0])
+  const idOf = (value: string | null | undefined) => value?.split('/')[0]
+  if (log !== null && idOf(log) !== idOf(seen[headers.log]))
     throw new RequestRefusedError(409, 'other-log', say`It is another log.`)
   if (author !== null && author !== seen[headers.author])
     throw new RequestRefusedError(409, 'other-author', say`The session is of another author.`)

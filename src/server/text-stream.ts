@@ -12,46 +12,38 @@ export function textStream(
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const source = texts[Symbol.asyncIterator]()
-  const encoder = new TextEncoder()
-  let isOver = false
+  let abort = () => {}
   const end = () => {
-    isOver = true
     signal?.removeEventListener('abort', abort)
     // A source that waits for something ends when that comes.
     source.return?.().catch(() => {})
   }
-  let abort = () => {}
   return new ReadableStream({
     start(controller) {
       abort = () => {
-        if (isOver) return
         end()
         controller.error(signal?.reason)
       }
-      signal?.addEventListener('abort', abort, { once: true })
+      signal?.addEventListener('abort', abort)
       if (signal?.aborted === true) abort()
     },
     async pull(controller) {
-      let text = ''
       try {
-        while (text.length < partBytes) {
+        let [text, isLast] = ['', false]
+        while (!isLast && text.length < partBytes) {
           const { done, value } = await source.next()
-          if (isOver) return
-          if (done === true) {
-            if (text !== '') controller.enqueue(encoder.encode(text))
-            controller.close()
-            end()
-            return
-          }
-          text += value
+          if (done === true) isLast = true
+          else text += value
         }
+        // Throws if the stream was aborted meanwhile, and then nothing else happens.
+        if (text !== '') controller.enqueue(new TextEncoder().encode(text))
+        if (!isLast) return
+        end()
+        controller.close()
       } catch (error) {
-        if (isOver) return
         end()
         controller.error(error)
-        return
       }
-      controller.enqueue(encoder.encode(text))
     },
     cancel: end,
   })

@@ -55,7 +55,6 @@ export function wakeStream(
         controller.close()
       }
       end = () => {
-        end = () => {}
         unsubscribe()
         pause?.()
         rest()

@@ -209,7 +209,8 @@ export class Device {
 
   async discard(): Promise<void> {
     const { chance, book } = this.#options
-    const row = chance.one((await this.storage.load()).outbox)
+    const { outbox } = await this.storage.load()
+    const row = chance.one(outbox.filter((each) => each.refused === undefined || chance.hits(0.2)))
     if (row === undefined) return
     if (await this.#change((snapshot) => discarded(snapshot, row.n))) book.count('discards')
     const made = book.made.get(row.name)

@@ -24,6 +24,8 @@ export async function run(seed: number, options: RunOptions = {}): Promise<Reado
   return new Run(seed, options).all()
 }
 
+type Message = () => Promise<void> | void
+
 const offline: Reply = { kind: 'offline' }
 
 class Run {
@@ -36,7 +38,9 @@ class Run {
   readonly #options: RunOptions
   readonly #seed: number
   /** Requests and replies under way. */
-  readonly #net: (() => Promise<void> | void)[] = []
+  readonly #net: Message[] = []
+  /** Those that arrive when they are not expected any more. */
+  readonly #late: Message[] = []
   readonly #backups: LogBackup[] = []
   readonly #saved = new Map<Device, Saved>()
 
@@ -81,9 +85,9 @@ class Run {
   async #act(device: Device): Promise<void> {
     const { chance } = this
     const what = chance.next()
-    if (what < 0.2) await device.append()
-    else if (what < 0.5) await this.#runSome(device)
-    else if (what < 0.83) await this.#deliver()
+    if (what < 0.14) await device.append()
+    else if (what < 0.42) await this.#runSome(device)
+    else if (what < 0.83) for (let times = 1 + chance.pick(4); times > 0; times -= 1) await this.#deliver()
     else if (what < 0.91) await device.project(chance.pick(6))
     else if (what < 0.93) await device.look()
     else await this.#rareAct(device, chance.next())
@@ -91,7 +95,7 @@ class Run {
 
   async #rareAct(device: Device, what: number): Promise<void> {
     const { chance, service } = this
-    if (what < 0.12) await this.#squat(device)
+    if (what < 0.09) await this.#squat(device)
     else if (what < 0.24) await device.discard()
     else if (what < 0.34) await device.retry()
     else if (what < 0.44) this.#backups.push(service.store.snapshot())
@@ -152,17 +156,19 @@ class Run {
 
   async #deliver(): Promise<void> {
     const { chance } = this
-    const net = this.#net
-    if (net.length === 0) return
-    const index = chance.pick(net.length)
-    const message = net[index] as () => Promise<void> | void
-    if (chance.hits(0.08)) {
-      net.splice(index, 1)
-      this.book.count('lost messages')
+    const late = chance.hits(0.06)
+    const from = late ? this.#late : this.#net
+    if (from.length === 0) return
+    const message = from.splice(chance.pick(from.length), 1)[0] as Message
+    if (chance.hits(0.08)) return this.book.count('lost messages')
+    if (chance.hits(0.15)) {
+      this.book.count('messages twice')
+      this.#late.push(message)
+    } else if (!late && chance.hits(0.06)) {
+      this.book.count('late messages')
+      this.#late.push(message)
       return
     }
-    if (chance.hits(0.15)) this.book.count('messages twice')
-    else net.splice(index, 1)
     await message()
   }
 
@@ -218,8 +224,9 @@ class Run {
   /** Faults end: everything under way arrives, then every device syncs until nothing changes. */
   async #settle(): Promise<void> {
     const net = this.#net
+    net.push(...this.#late.splice(0))
     while (net.length > 0) {
-      await (net.splice(this.chance.pick(net.length), 1)[0] as () => Promise<void> | void)()
+      await (net.splice(this.chance.pick(net.length), 1)[0] as Message)()
       await checkDevice(this, this.chance.one(this.devices) as Device)
     }
     let before = ''

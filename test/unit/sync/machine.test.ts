@@ -1,0 +1,413 @@
+// The machine, stepped by hand: what it asks for, in which order, and what it makes of each reply.
+import { describe, expect, test } from 'vitest'
+import { anyEvents } from '../../../src/events/catalogue.js'
+import { MemoryLog } from '../../../src/log/memory/memory-log.js'
+import { syncMachine, type MachineOptions } from '../../../src/sync/machine/sync-machine.js'
+import { MemorySyncStorage } from '../../../src/sync/memory/memory-sync-storage.js'
+import { discarded } from '../../../src/sync/rules/retried.js'
+import type {
+  DecisionReply,
+  PullReply,
+  PushReply,
+  SyncEffect,
+  SyncReplies,
+  Woken,
+} from '../../../src/sync/sync-effects.js'
+import type { OutboxRow, SyncRule } from '../../../src/sync/sync-state.js'
+import type { SyncReport } from '../../../src/sync/sync-status.js'
+import { by, chain, page, row, text } from '../../support/sync-rows.js'
+
+type Push = Extract<SyncEffect, { kind: 'push' }>
+type Pull = Extract<SyncEffect, { kind: 'pull' }>
+type Wait = Extract<SyncEffect, { kind: 'wait' }>
+
+const info = {
+  ...by,
+  head: 0,
+  first: 1,
+  format: 1,
+  limits: { eventBytes: 1, commitEvents: 1, commitBytes: 1, pushBytes: 1 },
+}
+const refused = (status: number, code: string) => ({ kind: 'refused', status, code, message: 'm', by }) as const
+
+/** A server that has what it was given, and says of each commit what the test wants. */
+class Script {
+  readonly storage = new MemorySyncStorage(new MemoryLog({ catalogue: anyEvents, codec: undefined }), 'first')
+  /** The events of the server. */
+  log: string[] = []
+  readonly pushes: string[][] = []
+  readonly asked: string[] = []
+  readonly reports: SyncReport[] = []
+  readonly waits: Wait[] = []
+  /** Replies instead of those of the server, the next one first. */
+  readonly faults: Partial<Record<'info' | 'pull' | 'push', unknown[]>> = {}
+  verdict: (row: OutboxRow) => object = () => ({})
+  decision: DecisionReply = { kind: 'unknown' }
+  beforeStore: (() => Promise<unknown>) | undefined
+  readonly #machine
+
+  constructor(options: Partial<MachineOptions> = {}) {
+    this.#machine = syncMachine({ random: () => 0.5, newIdentity: () => 'second', ...options })
+  }
+
+  async append(...rows: OutboxRow[]): Promise<void> {
+    for (const each of rows) expect(await this.storage.append(each, (await this.storage.load()).state)).toBe('stored')
+  }
+
+  async change(rule: SyncRule): Promise<void> {
+    expect((await this.storage.change(await this.storage.load(), rule)).kind).toBe('stored')
+  }
+
+  async names(): Promise<string[]> {
+    return (await this.storage.load()).outbox.map(
+      ({ name, refused: no, behind }) => `${name}${no ? ` ${no.code}` : ''}${behind ? ' behind' : ''}`,
+    )
+  }
+
+  /** Up to the next wait, or to the end of a bounded machine. */
+  async round(woken?: Woken): Promise<SyncReport | undefined> {
+    let next = this.#machine.next(woken as never)
+    while (next.done !== true) {
+      if (next.value.kind === 'wait') {
+        this.waits.push(next.value)
+        return this.reports.at(-1)
+      }
+      next = this.#machine.next((await this.#perform(next.value)) as never)
+    }
+    return next.value
+  }
+
+  async #perform(effect: Exclude<SyncEffect, { kind: 'wait' }>): Promise<SyncReplies[keyof SyncReplies]> {
+    const { storage } = this
+    this.asked.push(effect.kind)
+    switch (effect.kind) {
+      case 'load':
+        return storage.load()
+      case 'own':
+        return storage.loadOwn(effect.after)
+      case 'confirmed':
+        return storage.confirmed(effect.after, effect.limit)
+      case 'store': {
+        const before = this.beforeStore
+        this.beforeStore = undefined
+        await before?.()
+        return storage.change(effect.from, effect.rule)
+      }
+      case 'decide':
+        return this.decision
+      case 'report':
+        this.reports.push(effect.report)
+        return undefined
+      default:
+        return (this.faults[effect.kind]?.shift() as never) ?? this.#serve(effect)
+    }
+  }
+
+  #serve(effect: Push | Pull | { kind: 'info' }): PullReply | PushReply | SyncReplies['info'] {
+    if (effect.kind === 'info') return { kind: 'info', info: { ...info, head: this.log.length } }
+    if (effect.kind === 'pull') {
+      const { after, limit } = effect
+      if (after.chain !== chain(after.at) || after.at > this.log.length) return refused(409, 'diverged')
+      const events = this.log.slice(after.at, after.at + limit).map((id, index) => text(id, `v${after.at + index}`))
+      return page(after.at, events, { head: this.log.length })
+    }
+    this.pushes.push([...effect.commits.map(({ name }) => name), ...effect.cancel.map(([id]) => `-${id}`)])
+    const answers = [
+      ...effect.commits.map((each) => {
+        const id = each.events[0]?.id as string
+        const said = this.verdict(each)
+        return {
+          id,
+          ...(Object.keys(said).length > 0
+            ? said
+            : { accepted: this.log.push(...each.events.map((event) => event.id)) - each.events.length + 1 }),
+        }
+      }),
+      ...effect.cancel.map(([id]) => ({ id, refused: { code: 'cancelled', message: '' } })),
+    ]
+    return { kind: 'pushed', by, head: this.log.length, answers: answers as never }
+  }
+}
+
+/** Of a commit that is a stream of its own, as the scripted server gives each event one. */
+const own = (n: number, name: string, at: number, more: Partial<OutboxRow> = {}) =>
+  row(n, name, { events: [text(name, `v${at}`)], ...more })
+
+describe('a round', () => {
+  test('the first contact: info, a pull, and only then a push, whose events are pulled', async () => {
+    const script = new Script()
+    script.log = ['x', 'y']
+    await script.append(own(1, 'a', 2), own(2, 'b', 3))
+    const report = await script.round()
+    const requests = script.asked.filter((kind) => kind === 'info' || kind === 'pull' || kind === 'push')
+    expect(requests).toEqual(['info', 'pull', 'push', 'pull'])
+    expect(report).toMatchObject({
+      status: 'idle',
+      snapshot: { state: { cursor: { at: 4 }, head: 4, sentTo: 2 }, outbox: [] },
+    })
+    expect(script.waits).toEqual([{ kind: 'wait', ms: 60_000, why: 'idle' }])
+    expect((await script.storage.loadOwn(0)).own).toEqual([{ at: 3, n: 2 }])
+  })
+
+  test('after an append it pushes and pulls what came of that; nothing else is asked for', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(own(1, 'a', 0))
+    script.asked.length = 0
+    await script.round('own-append')
+    expect(script.asked.filter((kind) => kind === 'pull' || kind === 'push')).toEqual(['push', 'pull'])
+    script.asked.length = 0
+    await script.round('server')
+    expect(script.asked.filter((kind) => kind === 'pull' || kind === 'push')).toEqual(['pull'])
+  })
+
+  test('that it is sent is stored before it leaves', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(own(1, 'a', 0))
+    script.faults.push = [{ kind: 'offline' }]
+    await script.round('own-append')
+    expect((await script.storage.load()).state.sentTo).toBe(1)
+    // So a discard is a cancel.
+    await script.change((snapshot) => discarded(snapshot, 1))
+    await script.round('online')
+    expect(script.pushes).toEqual([['-a']])
+    expect(await script.names()).toEqual([])
+  })
+
+  test('a commit with a conflict is decided again and sent in the same round', async () => {
+    const script = new Script()
+    script.verdict = ({ events }) => (events[0]?.id === 'a' ? { conflict: { position: 1 } } : {})
+    script.decision = { kind: 'decided', row: row(1, '', { events: [text('a2', 'v0')] }) }
+    await script.append(own(1, 'a', 0, { command: { name: 'again', args: '[]' } }))
+    await script.round()
+    expect(script.pushes).toEqual([['a'], ['a']])
+    expect(script.log).toEqual(['a2'])
+    expect(await script.names()).toEqual([])
+  })
+
+  test('where no command is known, it stays for a context that knows them', async () => {
+    const script = new Script({ decides: false, isBounded: true })
+    script.verdict = () => ({ conflict: { position: 1 } })
+    await script.append(own(1, 'a', 0, { command: { name: 'again', args: '[]' } }))
+    expect(await script.round()).toMatchObject({ status: 'idle' })
+    expect(script.asked).not.toContain('decide')
+    expect((await script.storage.load()).outbox[0]?.undecided).toBeDefined()
+  })
+
+  test('a decision on what is not so any more is made again', async () => {
+    const script = new Script()
+    script.verdict = ({ events }) => (events[0]?.id === 'a' ? { conflict: { position: 1 } } : {})
+    await script.append(own(1, 'a', 0, { command: { name: 'again', args: '[]' } }))
+    let decisions = 0
+    Object.defineProperty(script, 'decision', {
+      get: () => {
+        decisions += 1
+        // Another context stores something between decision and storage.
+        if (decisions === 1)
+          script.beforeStore = () => script.change(({ state }) => ({ state: { ...state, turn: state.turn + 1 } }))
+        return { kind: 'decided', row: row(1, '', { events: [text(`a${decisions}`, 'v0')] }) }
+      },
+    })
+    await script.round()
+    expect(script.log).toEqual(['a2'])
+    expect(decisions).toBe(2)
+  })
+
+  test('what the server lacks is tried again by the clock and on request, not after every append', async () => {
+    const script = new Script()
+    script.verdict = ({ name }) => (name === 'a' ? { behind: 'x' } : {})
+    await script.append(own(1, 'a', 9))
+    await script.round()
+    expect(script.pushes).toEqual([['a'], ['a']])
+    await script.append(own(2, 'b', 0))
+    await script.round('own-append')
+    await script.round('server')
+    expect(script.pushes.slice(2)).toEqual([['b']])
+    await script.round('time')
+    await script.round('asked')
+    expect(script.pushes.slice(3)).toEqual([['a'], ['a']])
+    expect(await script.names()).toEqual(['a behind'])
+  })
+
+  test('many commits that are behind hold up no other one', async () => {
+    const script = new Script({ pushBytes: 5000 })
+    await script.append(...Array.from({ length: 200 }, (_, n) => own(n + 1, `w${n}`, n + 5000)))
+    script.verdict = () => ({ behind: 'x' })
+    await script.round()
+    await script.append(own(2000, 'new', 0))
+    script.verdict = ({ name }) => (name === 'new' || name === 'w199' ? {} : { behind: 'x' })
+    script.pushes.length = 0
+    await script.round('own-append')
+    expect(script.pushes).toEqual([['new']])
+    // The last of them has what it needs now: its turn comes in the next full round.
+    await script.round('time')
+    expect(script.log).toEqual(['new', 'w199'])
+  })
+})
+
+describe('faults', () => {
+  test.each([
+    [refused(401, 'unauthorized'), 'paused', 'unauthorized'],
+    [refused(403, 'forbidden'), 'stopped', 'forbidden'],
+    [refused(403, 'whatever'), 'stopped', 'forbidden'],
+    [refused(409, 'other-log'), 'stopped', 'other-log'],
+    [refused(409, 'other-author'), 'stopped', 'other-author'],
+    [refused(409, 'scope-changed'), 'stopped', 'scope-changed'],
+    [refused(410, 'before-first'), 'stopped', 'before-first'],
+    [refused(426, 'newer-protocol'), 'stopped', 'newer-protocol'],
+    [refused(400, 'bad-request'), 'stopped', 'bad-request'],
+    [refused(415, 'x'), 'stopped', 'bad-request'],
+    [refused(422, 'constructor'), 'stopped', 'bad-request'],
+    [refused(200, 'inconsistent'), 'stopped', 'inconsistent'],
+  ] as const)('%o', async (reply, status, reason) => {
+    const script = new Script()
+    await script.append(own(1, 'a', 0))
+    await script.round()
+    await script.append(own(2, 'b', 1))
+    for (const kind of ['pull', 'push'] as const) {
+      script.faults[kind] = [reply]
+      const report = await script.round('asked')
+      expect(report).toMatchObject({ status, reason, message: 'm' })
+      // Nothing is refused by it, and only a call ends it.
+      expect(script.waits.at(-1)).toEqual({ kind: 'wait', ms: 2 ** 31 - 1, why: 'paused' })
+      if (kind === 'push') continue
+      expect((await script.round('asked'))?.status).toBe('idle')
+      await script.append(own(3, 'c', 2))
+    }
+    expect((await script.round('asked'))?.status).toBe('idle')
+    expect(await script.names()).toEqual([])
+  })
+
+  test('offline: pauses that double, with full jitter, up to a minute; contact begins them again', async () => {
+    const script = new Script()
+    await script.round()
+    script.faults.pull = Array.from({ length: 9 }, () => ({ kind: 'offline' }))
+    for (let tries = 0; tries < 9; tries += 1) expect((await script.round('time'))?.status).toBe('offline')
+    expect(script.waits.slice(1).map(({ ms, why }) => [ms, why])).toEqual(
+      [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].map((ms) => [ms, 'offline']),
+    )
+    await script.round('online')
+    script.faults.pull = [{ kind: 'offline' }]
+    await script.round('time')
+    expect(script.waits.at(-1)?.ms).toBe(500)
+  })
+
+  test('a busy server says how long', async () => {
+    const script = new Script()
+    script.faults.info = [{ kind: 'busy', after: 7000 }, { kind: 'busy' }]
+    expect((await script.round())?.status).toBe('waiting')
+    await script.round('time')
+    expect(script.waits.map(({ ms, why }) => [ms, why])).toEqual([
+      [7000, 'busy'],
+      [1000, 'busy'],
+    ])
+  })
+
+  test('413: half as much, and a single commit is refused', async () => {
+    const script = new Script()
+    await script.append(...[1, 2, 3, 4].map((n) => own(n, `c${n}`, n - 1)))
+    const tooLarge = refused(413, 'too-large')
+    script.faults.push = [tooLarge, ...Array.from({ length: 12 }, () => tooLarge)]
+    // By now the limit is about 1 KiB, and then about 0.5 KiB.
+    await script.round()
+    expect(script.log.length + (await script.names()).length).toBe(4)
+    const names = await script.names()
+    expect(names.every((name) => name.endsWith('too-large'))).toBe(true)
+    expect(script.pushes.flat().length + names.length).toBe(4)
+  })
+
+  test('without space pulls stop for a minute, pushes do not', async () => {
+    const script = new Script()
+    await script.round()
+    script.faults.pull = [{ kind: 'full' }]
+    await script.append(own(1, 'a', 0))
+    const report = await script.round('time')
+    expect(report).toMatchObject({ status: 'waiting', reason: 'storage-full' })
+    expect(script.pushes).toEqual([['a']])
+    expect(script.waits.at(-1)).toEqual({ kind: 'wait', ms: 60_000, why: 'busy' })
+    expect((await script.round('time'))?.status).toBe('idle')
+  })
+
+  test('another epoch: it is taken over, and nothing is pushed before a pull under it', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(own(1, 'a', 0))
+    const next = { ...by, epoch: 'e2' }
+    script.faults.push = [{ ...refused(409, 'other-epoch'), by: next }]
+    script.faults.pull = [{ kind: 'offline' }]
+    await script.round('own-append')
+    expect((await script.storage.load()).state).toMatchObject({ remote: next, isFresh: false })
+    expect(script.pushes).toEqual([])
+    script.asked.length = 0
+    script.faults.pull = [page(0, [], { by: next })]
+    script.faults.push = [{ kind: 'offline' }]
+    await script.round('time')
+    expect(script.asked.filter((kind) => kind === 'pull' || kind === 'push')).toEqual(['pull', 'push'])
+  })
+
+  test('a server that is another one each time is left alone', async () => {
+    const script = new Script()
+    await script.round()
+    script.faults.pull = Array.from({ length: 50 }, (_, n) => ({
+      ...refused(409, 'other-epoch'),
+      by: { ...by, epoch: `e${n + 2}` },
+    }))
+    expect((await script.round('time'))?.status).toBe('waiting')
+    expect(script.faults.pull.length).toBeGreaterThan(30)
+  })
+
+  test('a page that does not follow stops, and stores nothing of it', async () => {
+    const script = new Script()
+    script.faults.pull = [
+      page(0, [text('x')], { events: { at: 2, events: [text('x')], versions: [1], starts: new Set([0]) } }),
+    ]
+    expect(await script.round()).toMatchObject({ status: 'stopped', reason: 'inconsistent' })
+    expect((await script.storage.load()).state.cursor.at).toBe(0)
+  })
+
+  test('a push with no word on any commit is not repeated at once', async () => {
+    const script = new Script()
+    await script.append(own(1, 'a', 0))
+    script.faults.push = [{ kind: 'pushed', by, head: 0, answers: [] }]
+    expect((await script.round())?.status).toBe('waiting')
+    expect(script.pushes).toEqual([])
+  })
+
+  test('a bounded machine ends with what it met, without a wait', async () => {
+    const script = new Script({ isBounded: true })
+    script.faults.info = [{ kind: 'offline' }]
+    expect(await script.round()).toMatchObject({ status: 'offline' })
+    expect(script.waits).toEqual([])
+  })
+})
+
+describe('a restored server', () => {
+  test('nothing differs: only the chain is replaced', async () => {
+    const script = new Script()
+    script.log = ['x', 'y']
+    await script.round()
+    script.faults.pull = [refused(409, 'diverged')]
+    const before = await script.storage.load()
+    expect((await script.round('time'))?.status).toBe('idle')
+    const { state } = await script.storage.load()
+    expect(state).toMatchObject({ identity: 'first', cursor: before.state.cursor, left: [] })
+    expect(script.reports.map(({ status }) => status)).toContain('healing')
+  })
+
+  test('what is lost and own goes back to the outbox, and is pushed', async () => {
+    const script = new Script()
+    script.log = ['x']
+    await script.append(own(1, 'a', 1), own(2, 'b', 2))
+    await script.round()
+    expect(script.log).toEqual(['x', 'a', 'b'])
+    script.log = ['x', 'z']
+    script.verdict = ({ healed, n }) => (healed === true && n < 0 ? {} : { behind: 'never' })
+    script.pushes.length = 0
+    // The scripted server gives each position a stream of its own, so what is given back has another version there.
+    const report = await script.round('time')
+    expect(script.pushes[0]).toEqual(['a', 'b'])
+    expect(script.log).toEqual(['x', 'z', 'a', 'b'])
+    expect(report?.snapshot.state).toMatchObject({ identity: 'second', left: [{ identity: 'first', upTo: 1 }] })
+  })
+})
