@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { InvalidArgumentError } from '../errors.js'
+import { InvalidArgumentError, StorageFailedError, TidemarkError } from '../errors.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { FileLock } from './file-lock.js'
@@ -45,6 +45,7 @@ export interface FileLogStoreOptions {
  * @throws LogFileInUseError if another process has it open
  * @throws LogFileDamagedError if a part of it is not what was written, and names the place
  * @throws UnsupportedFormatError if a newer version of tidemark wrote it
+ * @throws StorageFailedError if the file system refuses it, such as where its folder is missing
  */
 export async function openFileLogStore(options: FileLogStoreOptions): Promise<FileLogStore> {
   onlyKnown(options, ['path', 'create', 'log', 'now'])
@@ -52,7 +53,19 @@ export async function openFileLogStore(options: FileLogStoreOptions): Promise<Fi
     throw new InvalidArgumentError('path', say`must be the path of a file.`)
   if (options.log !== undefined && !/^[\w.-]{1,100}$/.test(options.log))
     throw new InvalidArgumentError('log', say`must have 1 to 100 of the characters A-Z, a-z, 0-9, '.', '_' and '-'.`)
-  const path = await wholePath(options.path)
+  try {
+    return await openAt(await wholePath(options.path), options)
+  } catch (error) {
+    if (error instanceof TidemarkError) throw error
+    const { message } = error as Error
+    throw new StorageFailedError(say`The log ${options.path} could not be opened: ${message}.`, {
+      cause: error,
+      outcome: 'not-written',
+    })
+  }
+}
+
+async function openAt(path: string, options: FileLogStoreOptions): Promise<FileLogStore> {
   const lock = await FileLock.take(path)
   try {
     if (!(await isThere(path))) await begin(path, options)

@@ -22,6 +22,8 @@ export interface WakeOptions {
   /** The stream is open; its first hint says where the log is now. */
   readonly onOpen: () => void
   readonly onHead: (head: number) => void
+  /** The stream has ended. */
+  readonly onEnd?: () => void
 }
 
 /** Rejects with the reason of the signal, and with nothing else. */
@@ -34,6 +36,7 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
     if (opened.kind === 'opened') {
       options.onOpen()
       await readHints(opened, options.onHead)
+      options.onEnd?.()
     } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
     else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)

@@ -53,7 +53,7 @@ export class SyncShell {
   #running: Promise<void> = Promise.resolve()
   /** The run of the machine; another one begins when it is aborted. */
   #run: AbortController | undefined
-  #wake: { readonly as: AnsweredBy; readonly controller: AbortController } | undefined
+  #wake: { readonly as: AnsweredBy; readonly controller: AbortController; isOpen: boolean } | undefined
   #cursor = 0
   #turn = -1
   #isFarBehind = false
@@ -261,6 +261,8 @@ export class SyncShell {
     if (why === 'offline' || why === 'busy') this.#show({ nextTry: this.#parts.clock.now() + ms })
     this.#rounds.waits()
     const woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    // The network is back: the stream of hints is opened again with the next contact, and not after its pause.
+    if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()
     this.#rounds.begins()
     return woken
   }
@@ -285,12 +287,21 @@ export class SyncShell {
     if (as?.log === remote.log && as.epoch === remote.epoch && as.author === remote.author) return
     this.#endWake()
     const controller = new AbortController()
-    this.#wake = { as: remote, controller }
+    const wake = { as: remote, controller, isOpen: false }
+    this.#wake = wake
     const nudges = this.#nudges
-    const onOpen = () => nudges.raise('reachable')
+    const onOpen = () => {
+      wake.isOpen = true
+      nudges.raise('reachable')
+    }
+    const onEnd = () => {
+      wake.isOpen = false
+    }
     const onHead = (reached: number) => nudges.hinted(reached)
     const { clock } = this.#parts
-    void optional(followWake({ transport: this.#transport, clock, as: remote, onOpen, onHead }, controller.signal))
+    void optional(
+      followWake({ transport: this.#transport, clock, as: remote, onOpen, onHead, onEnd }, controller.signal),
+    )
   }
 
   #endWake(): void {

@@ -181,6 +181,16 @@ test('a file that is no log, or of a newer version, is refused and left alone', 
   )
 })
 
+test('bad options, and a folder that is missing, are errors with their reasons, and nothing is made', async () => {
+  const folder = await newFolder()
+  const path = join(folder, 'shop.log')
+  for (const options of [{}, { path: '' }, { path: 1 }, { path, file: path }, { path, log: 'a/b' }, { path, log: '' }])
+    await expect(openFileLogStore(options as never)).rejects.toBeInstanceOf(InvalidArgumentError)
+  const missing = openFileLogStore({ path: join(folder, 'missing', 'shop.log') })
+  await expect(missing).rejects.toMatchObject({ code: 'storage-failed', cause: { code: 'ENOENT' } })
+  expect(await readdir(folder)).toEqual([])
+})
+
 describe('decisions', () => {
   test('exclude each other, share a flush, and each sees what those before it added', async () => {
     const path = await newPath()

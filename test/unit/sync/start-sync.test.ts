@@ -133,6 +133,26 @@ describe('a device', () => {
     expect(served(it, 'wake')).toBe(2)
   })
 
+  test('a stream of hints that ended is opened again with the next round that is asked for, not after its pause', async () => {
+    const it = world()
+    const device = it.device()
+    const sync = it.start(device)
+    await it.pass(100)
+    it.server.partition('both')
+    it.server.partition()
+    await it.pass(0)
+    await it.foreign()
+    await Promise.all([sync.now(), it.pass(200)])
+    expect(served(it, 'wake')).toBe(2)
+    // Heard of by the stream alone.
+    await it.foreign()
+    await it.pass(200)
+    expect(shown(sync)).toMatchObject({ status: 'idle', cursor: 2 })
+    // One that is open stays so.
+    await Promise.all([sync.now(), it.pass(200)])
+    expect(served(it, 'wake')).toBe(2)
+  })
+
   test('a status that says the same is the same object', async () => {
     const it = world()
     const device = it.device()
