@@ -115,6 +115,23 @@ function sharedStorage<E extends EventShape>(
   return shared
 }
 
+/**
+ * The log was taken back, and has another id. A raised epoch ends the runs of every tab, also of those that have nothing
+ * to commit; they begin again, and what their rows were folded from decides what stays of them.
+ */
+export function logChanged<E extends EventShape>(store: TidemarkStore<E>, log: string): void {
+  const parts = storeInternals(store)
+  for (const [key, { storage }] of inUse.get(parts) ?? []) {
+    storage
+      .move(say`noting another log of`, (before) => ({
+        after: (before.rebuild?.log ?? before.log) === log ? before : { ...before, epoch: before.epoch + 1 },
+      }))
+      // A run that begins finds out by itself.
+      .catch(() => {})
+      .then(() => parts.signals.post({ kind: 'control', projection: key }))
+  }
+}
+
 function lookoutOf(
   { storage, recent, lookouts }: SharedStorage,
   key: string,

@@ -27,6 +27,7 @@ import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
 import { OutboxKeeper } from './outbox-keeper.js'
+import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
 import { sameUpTo } from './overlay/in-rows.js'
 import { overlays } from './overlay/overlays.js'
@@ -124,6 +125,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
+  readonly opened: { store?: TidemarkStore<any> }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -142,8 +144,13 @@ function open(
     clock,
     channelName: onDevice ? `tidemark-outbox:${name}` : undefined,
     pulled: (head) => signals.post({ kind: 'head', head, format }),
-    takenBack,
+    takenBack(state) {
+      takenBack()
+      if (opened.store !== undefined) logChanged(opened.store, state.identity)
+    },
   })
+  /** Once it is open. */
+  const opened: { store?: TidemarkStore<any> } = {}
   const overlay = overlays({
     source: keeper,
     decoding: { catalogue, codec },
@@ -162,6 +169,7 @@ function open(
   })
   return {
     own,
+    opened,
     layered: {
       log: outboxLog,
       internals: {
@@ -203,7 +211,11 @@ function open(
   }
 }
 
-function syncedStore<E extends EventShape>(store: TidemarkStore<E>, { own, sync }: OpenedParts): SyncedStore<E> {
+function syncedStore<E extends EventShape>(
+  store: TidemarkStore<E>,
+  { own, sync, opened }: OpenedParts,
+): SyncedStore<E> {
+  opened.store = store
   const { readStream } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)

@@ -30,7 +30,7 @@ export interface KeeperOptions {
   /** A change of this context moved the head of the log. */
   pulled(head: number): void
   /** The log was taken back: what is remembered of it is not true any more. */
-  takenBack(): void
+  takenBack(state: SyncState): void
 }
 
 const stampOf = (copy: SyncSnapshot): Stamp => ({ turn: copy.state.turn, largestN: largestNOf(copy) })
@@ -161,7 +161,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
       for (const ended of change.ended ?? []) this.#ended.set(ended.name, ended)
       this.#take({ ...snapshot, ...this.#ownAfter(from, change) })
       this.#post(stampOf(snapshot))
-      if (change.takeBack !== undefined) this.#options.takenBack()
+      if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
       if (change.pulled !== undefined) this.#options.pulled(snapshot.state.cursor.at)
       void this.#tell(sends)
     }
@@ -221,7 +221,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const taken = copy.ownFrom === Infinity ? { ...copy, ownFrom: copy.state.cursor.at } : copy
     this.#copy = taken
     this.#index = undefined
-    if (before !== undefined && before.state.identity !== copy.state.identity) this.#options.takenBack()
+    if (before !== undefined && before.state.identity !== copy.state.identity) this.#options.takenBack(copy.state)
   }
 
   #forget(): void {
@@ -261,8 +261,9 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     if (!Number.isSafeInteger(turn) || !Number.isSafeInteger(largestN)) return
     const claimed = { turn, largestN } as Stamp
     const { clock } = this.#options
-    if (this.#listeners.size + this.#appended.size === 0 || clock.monotonic() < this.#deafUntil) return
-    if (this.#copy !== undefined && !isNewer(claimed, stampOf(this.#copy))) return
+    // Without a copy there is nothing that could be old.
+    if (this.#copy === undefined || clock.monotonic() < this.#deafUntil) return
+    if (!isNewer(claimed, stampOf(this.#copy))) return
     const copy = await this.fresh()
     if (isNewer(claimed, stampOf(copy))) this.#deafUntil = clock.monotonic() + hintPause
   }

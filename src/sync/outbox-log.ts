@@ -50,6 +50,8 @@ export class OutboxLog implements Log {
   readonly #options: OutboxLogOptions
   /** What the last look at the log found; true as long as the turn is the same. */
   #facts: ConfirmedFacts | undefined
+  /** Which log those who read page after page have records of. */
+  readonly #readAhead = new WeakMap<object, string | undefined>()
 
   constructor(options: OutboxLogOptions) {
     this.#options = options
@@ -123,7 +125,14 @@ export class OutboxLog implements Log {
     return facts
   }
 
-  readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
+  async readPage<E extends EventShape>(request: PageRequest<E>, options?: PageOptions): Promise<CollectedPage<E>> {
+    const ahead = options?.ahead
+    if (ahead !== undefined) {
+      // Who reads page after page must not go from one log to another: runs end once this context knows of it.
+      const { identity } = (await this.#options.keeper.fresh()).state
+      if (this.#readAhead.get(ahead) !== identity) ahead.forget()
+      this.#readAhead.set(ahead, identity)
+    }
     return this.#options.log.readPage<E>(request, options)
   }
 
@@ -131,7 +140,9 @@ export class OutboxLog implements Log {
     return this.#options.log.readBackwards<E>(options)
   }
 
-  head(): Promise<number> {
+  async head(): Promise<number> {
+    // A run that begins asks for it: by then this context knows whether the log was taken back.
+    await this.#options.keeper.fresh()
     return this.#options.log.head()
   }
 

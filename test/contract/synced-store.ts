@@ -4,11 +4,15 @@ import {
   compactEvents,
   defineCommand,
   defineEvents,
+  defineProjection,
   execute,
   exportEvents,
   importEvents,
+  openReadModel,
   refuse,
   runProjection,
+  startProjection,
+  table,
   verifyEventStore,
   type Codec,
   type RecordedEvent,
@@ -887,6 +891,53 @@ function healing(on: On): void {
       [3, 'b'],
     ])
   })
+
+  const streams = defineProjection(defineEvents({ Added: {} }), {
+    name: 'streams',
+    tables: { seen: table<{ key: string; at: number }>({ key: 'key' }) },
+    on: {
+      Added: ({ stream, version, position, data }, { seen }) =>
+        seen.put({ key: `${stream} ${version} ${(data as { value: string }).value}`, at: position }),
+    },
+  })
+  const keysOf = async (store: SyncedStore) => {
+    const view = await openReadModel(store as never, streams)
+    const keys = (await view.seen.getAll()).map(({ key, at }) => `${at}: ${key}`)
+    await view.close()
+    return keys.sort()
+  }
+
+  on('rows of what was taken back are made again, and those before it stay', async (store) => {
+    await arrive(store, ['a', 1], ['a', 2])
+    const running = startProjection(store as never, streams)
+    await running.caughtUp(2)
+    await takeBack(store, 2, 'second')
+    await arrive(store, ['a', 3])
+    await running.caughtUp(3)
+    await arrive(store, ['b', 1])
+    await running.caughtUp(4)
+    await takeBack(store, 3, 'third')
+    await arrive(store, ['c', 1, { value: 'other' }], ['d', 1])
+    await expect
+      .poll(() => keysOf(store))
+      .toEqual(['1: a 1 foreign', '2: a 2 foreign', '3: a 3 foreign', '4: c 1 other', '5: d 1 foreign'])
+    await running.stop()
+  })
+
+  on(
+    'a run of another tab does not mix two logs',
+    async (store, open) => {
+      const other = await open()
+      await arrive(store, ['a', 1], ['a', 2])
+      const running = startProjection(other as never, streams)
+      await running.caughtUp(2)
+      await takeBack(store, 0, 'second')
+      await arrive(store, ['b', 1], ['b', 2], ['b', 3])
+      await expect.poll(() => keysOf(store)).toEqual(['1: b 1 foreign', '2: b 2 foreign', '3: b 3 foreign'])
+      await running.stop()
+    },
+    { onDevice: true },
+  )
 
   on('a healthy log is found healthy after it was taken back', async (store) => {
     await arrive(store, ['a', 1], ['a', 2])
