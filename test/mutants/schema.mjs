@@ -536,8 +536,8 @@ export default [
   {
     id: 'live-1',
     file: 'src/reading/live-projection.ts',
-    find: 'freshCopy(specification.initial)',
-    replace: 'specification.initial',
+    find: 'freshCopy(initial)',
+    replace: 'initial',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: `the app's initial state is changed`,
   },
@@ -560,7 +560,7 @@ export default [
   {
     id: 'live-4',
     file: 'src/reading/live-projection.ts',
-    find: 'let data = specification.initial',
+    find: 'let data = initial',
     replace: 'let data = state',
     tests: ['test/unit/reading/live-projection-states.test.ts'],
     breaks: 'the first value shown changes under its readers',

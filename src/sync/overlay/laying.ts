@@ -31,6 +31,9 @@ export class Laying {
   readonly #work: UnitOfWork<never>
   readonly #clock: Clock
   readonly #source: Recorder
+  /** How many handlers were waited for, and how to end the wait for the last one. */
+  #waits = 0
+  #giveUp = () => {}
   /** By the name of the commit: why views do not show an event of it. */
   readonly unshown = new Map<string, unknown>()
 
@@ -63,45 +66,64 @@ export class Laying {
    */
   async apply(events: readonly OwnApplied[]): Promise<void> {
     const slices = new Slices(() => this.#clock.monotonic())
-    for (let from = 0; from < events.length; from += pageSize) {
-      const page = events.slice(from, from + pageSize)
-      await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
-      for (const [at, one] of page.entries()) {
-        const waiting = this.#applyOne(one)
-        if (waiting !== undefined) await waiting
-        if (at % 8 === 7) await slices.turn()
+    const stopWatching = this.#watch()
+    try {
+      for (let from = 0; from < events.length; from += pageSize) {
+        const page = events.slice(from, from + pageSize)
+        await this.#work.prepare(page.flatMap(({ event, error }) => (error === undefined ? [event as never] : [])))
+        for (const [at, one] of page.entries()) {
+          const waiting = this.#applyOne(one)
+          if (waiting !== undefined) await waiting
+          if (at % 8 === 7 && slices.isOver) await slices.turn()
+        }
       }
+    } finally {
+      stopWatching()
     }
+  }
+
+  /** Gives up a handler that takes too long. Returns how to stop that. */
+  #watch(): () => void {
+    let cancel = () => {}
+    const arm = () => {
+      const at = this.#waits
+      cancel = this.#clock.schedule(longest, () => {
+        if (at === this.#waits) this.#giveUp()
+        arm()
+      })
+    }
+    arm()
+    return () => cancel()
   }
 
   #applyOne(one: OwnApplied): Promise<void> | undefined {
     try {
       if (one.error !== undefined) throw one.error
       const applying = this.#work.apply(one.event as never)
-      if (applying !== undefined)
-        return this.#applied(applying, one.event.type).catch((error: unknown) => this.#failed(one, error))
+      if (applying !== undefined) return this.#applied(applying, one)
     } catch (error) {
       this.#failed(one, error)
     }
     return undefined
   }
 
-  async #applied(applying: Applying, type: string): Promise<void> {
+  async #applied(applying: Applying, one: OwnApplied): Promise<void> {
+    this.#waits += 1
     try {
-      await this.#inTime(applying.done, type)
+      try {
+        await new Promise<void>((resolve, reject) => {
+          const { type } = one.event
+          this.#giveUp = () =>
+            reject(new InvalidArgumentError(say`The handler of '${type}'`, say`did not settle within ${longest} ms.`))
+          applying.done.then(resolve, reject)
+        })
+      } catch (error) {
+        applying.failed(error)
+      }
+      applying.ended()
     } catch (error) {
-      applying.failed(error)
+      this.#failed(one, error)
     }
-    applying.ended()
-  }
-
-  #inTime(done: Promise<void>, type: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const late = () =>
-        reject(new InvalidArgumentError(say`The handler of '${type}'`, say`did not settle within ${longest} ms.`))
-      const cancel = this.#clock.schedule(longest, late)
-      done.then(resolve, reject).finally(cancel)
-    })
   }
 
   #failed({ commit }: OwnApplied, error: unknown): void {
