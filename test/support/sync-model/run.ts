@@ -164,7 +164,7 @@ class Run {
     if (chance.hits(0.15)) {
       this.book.count('messages twice')
       this.#late.push(message)
-    } else if (!late && chance.hits(0.06)) {
+    } else if (!late && chance.hits(0.1)) {
       this.book.count('late messages')
       this.#late.push(message)
       return
