@@ -11,6 +11,7 @@ import {
 import { verifyReadModel } from 'tidemark'
 import { describe, expect, test } from 'vitest'
 import { openReadModel } from '../../../src/sync/synced-read-model.js'
+import { nextTask } from '../../../src/platform/tasks.js'
 import { virtualClock } from '../../../src/testing/virtual-clock.js'
 import { Tab, type TestEvent } from './overlay-device.js'
 import type { OverlayBackend } from './overlay-model.js'
@@ -18,6 +19,9 @@ import type { OverlayBackend } from './overlay-model.js'
 type Event = { type: 'Added'; data: { key: string; by: number } } | { type: 'Removed'; data: { key: string } }
 
 const events = defineEvents<Event>()
+
+/** Handlers of pending events wait for it. */
+let gate: Promise<void> | undefined
 const model = defineProjection(events, {
   name: 'sums',
   tables: {
@@ -31,6 +35,7 @@ const model = defineProjection(events, {
     async Added(event, { sums }) {
       const { key, by } = event.data
       if (by < 0) throw new Error('less than nothing')
+      if (event.pending === true) await gate
       const row = await sums.get(key)
       sums.put({ key, sum: (row?.sum ?? 0) + by, version: event.version, pending: event.pending === true })
     },
@@ -153,6 +158,32 @@ export function overlayViews(backend: OverlayBackend): void {
         .poll(() => 'pending' in (queries[7] as LiveQuery<unknown>).getSnapshot(), { interval: 1 })
         .toBe(false)
       expect([...runs.keys()].sort()).toEqual(['k7', 'k8'])
+      await view.close()
+      await tab.store.close()
+    })
+
+    test('N70: rows that move while own events are laid over them are in no result together with those before', async () => {
+      const { tab, view } = await opened()
+      const foreign = [added('a', 1), added('b', 1)]
+      await tab.pull([foreign], [])
+      await tab.run(model as never)
+      await tab.append([added('a', 10)])
+      let open = () => {}
+      gate = new Promise((resolve) => {
+        open = resolve
+      })
+      const asked = view.sums.getAll()
+      // The own event waits in its handler, over rows that were read already.
+      for (let turn = 0; turn < 20; turn += 1) await nextTask()
+      await tab.pull([[added('a', 2), added('b', 2)]], foreign)
+      await tab.run(model as never)
+      open()
+      gate = undefined
+      const sums = ((await asked) as { sum: number }[]).map(({ sum }) => sum)
+      expect([
+        [11, 1],
+        [13, 3],
+      ]).toContainEqual(sums)
       await view.close()
       await tab.store.close()
     })
