@@ -268,7 +268,7 @@ export function overlayViews(backend: OverlayBackend): void {
       const { tab, view } = await opened()
       const seen = async () =>
         ((await view.sums.getAll()) as { key: string; sum: number }[]).map(({ key, sum }) => [key, sum])
-      const [f1, f2, g1, g2] = [added('f', 1), added('f', 2), added('g', 4), added('g', 8)]
+      const [f1, f2, g1] = [added('f', 1), added('f', 2), added('g', 12)]
       const [o1, o2] = [added('o', 16), added('p', 32)]
       await tab.append([o1])
       await tab.append([o2])
@@ -283,7 +283,8 @@ export function overlayViews(backend: OverlayBackend): void {
       await tab.takeBack(1, `again-${crypto.randomUUID()}`)
       expect((await tab.snapshot()).outbox.map(({ events: [first] }) => first?.id)).toEqual([o1.id, o2.id])
       expect(await seen()).toEqual(before)
-      await tab.pull([[g1], [g2], [o1]], [f1])
+      // Shorter than it was.
+      await tab.pull([[g1], [o1]], [f1])
       expect(await seen()).toEqual(before)
       await tab.run(model as never, 1)
       expect(await seen()).toEqual(before)
@@ -296,8 +297,8 @@ export function overlayViews(backend: OverlayBackend): void {
       ])
       expect(await view.sums.pendingKeys()).toEqual(['p'])
       // Nothing of what is in the rows was taken back this time.
-      await tab.pull([[added('g', 1)]], [f1, g1, g2, o1])
-      await tab.takeBack(4, `again-${crypto.randomUUID()}`)
+      await tab.pull([[added('g', 1)]], [f1, g1, o1])
+      await tab.takeBack(3, `again-${crypto.randomUUID()}`)
       await tab.run(model as never)
       expect(await view.confirmed.sums.getAll()).toHaveLength(3)
       await view.close()
