@@ -125,7 +125,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
-  readonly opened: { store?: TidemarkStore<any> }
+  readonly opened: { store?: object }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -150,7 +150,7 @@ function open(
     },
   })
   /** Once it is open. */
-  const opened: { store?: TidemarkStore<any> } = {}
+  const opened: { store?: object } = {}
   const overlay = overlays({
     source: keeper,
     decoding: { catalogue, codec },
