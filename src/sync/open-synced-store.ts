@@ -125,7 +125,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
-  readonly opened: { store?: object }
+  readonly opened: { store?: TidemarkStore }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -150,7 +150,7 @@ function open(
     },
   })
   /** Once it is open. */
-  const opened: { store?: object } = {}
+  const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
     decoding: { catalogue, codec },
@@ -223,7 +223,7 @@ function syncedStore<E extends EventShape>(
   store: TidemarkStore<E>,
   { own, sync, opened }: OpenedParts,
 ): SyncedStore<E> {
-  opened.store = store
+  opened.store = store as unknown as TidemarkStore
   const { readStream } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)
