@@ -2,9 +2,11 @@
  * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
  * context stores comes through here, so that the copy need not be read again.
  */
+import { StorageDamagedError } from '../errors.js'
 import type { Durability } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
+import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isObject } from '../platform/objects.js'
@@ -205,6 +207,9 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   async #refresh(): Promise<void> {
     const copy = this.#copy
     const stamp = copy && (await this.#storage.stamp())
+    // Edited by hand. A copy that never becomes true again would keep an append trying for ever.
+    if (stamp !== undefined && isNewer(stampOf(copy as OutboxCopy), stamp))
+      throw new StorageDamagedError(say`The outbox of the synced store went back: it was edited. Reload the page.`)
     if (stamp === undefined || this.#copy === undefined || isNewer(stamp, stampOf(this.#copy)))
       await this.#load(copy?.ownFrom ?? Infinity)
   }
