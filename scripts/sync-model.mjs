@@ -49,7 +49,10 @@ function mutated(mutant) {
 }
 
 /** The figures of all runs, and the failures. */
-export async function runModel({ run }, { seed, runs, until = Infinity, options, onFailure = () => {} }) {
+export async function runModel(
+  { run },
+  { seed, runs, until = Infinity, options, onFailure = () => {}, onProgress = () => {} },
+) {
   const totals = {}
   const failures = []
   const start = performance.now()
@@ -60,6 +63,7 @@ export async function runModel({ run }, { seed, runs, until = Infinity, options,
       failures.push({ seed: at, message: error.message })
       onFailure(error)
     }
+    if ((at - seed + 1) % 250 === 0) onProgress({ runs: at - seed + 1, failures: failures.length })
   }
   return { totals, failures, seconds: (performance.now() - start) / 1000 }
 }
@@ -80,7 +84,13 @@ async function main() {
     const mutant = mutants.find(({ id }) => id === values.mutant)
     const model = await bundledModel(mutant)
     const onFailure = (error) => console.log(values.stack ? error.stack : error.message)
-    const { totals, failures, seconds } = await runModel(model, { seed, runs, options: mutant?.options, onFailure })
+    const { totals, failures, seconds } = await runModel(model, {
+      seed,
+      runs,
+      options: mutant?.options,
+      onFailure,
+      onProgress: (so) => console.error(JSON.stringify(so)),
+    })
     console.log(JSON.stringify({ ...totals, failures: failures.length, seconds: Math.round(seconds) }))
     process.exitCode = failures.length > 0 ? 1 : 0
     return

@@ -26,7 +26,8 @@ import { makeApp } from './make-app.js'
 export function tidemark<E extends EventShape, const M extends Models = {}>(
   options: AppOptions<E, M>,
 ): TidemarkApp<E, M> {
-  if ('sync' in (options ?? {}))
+  // The production build says which options there are.
+  if (__DEV__ && (options as { readonly sync?: unknown } | undefined)?.sync !== undefined)
     throw new InvalidArgumentError('sync', say`is an option of the tidemark() of 'tidemark/sync'. Import that one.`)
   return makeApp(options as unknown as AppOptions<E>, {
     opener:

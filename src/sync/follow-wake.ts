@@ -22,6 +22,8 @@ export interface WakeOptions {
   /** The stream is open; its first hint says where the log is now. */
   readonly onOpen: () => void
   readonly onHead: (head: number) => void
+  /** The server has another log, epoch or author than this device believes. */
+  readonly onConflict?: () => void
   /** The stream has ended. */
   readonly onEnd?: () => void
 }
@@ -39,6 +41,7 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
       options.onEnd?.()
     } else if (opened.kind === 'busy') least = Math.max(least, opened.after ?? 0)
     else if (opened.kind === 'refused' && isMissing(opened.status)) least = rarely
+    else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
 }

@@ -4,12 +4,15 @@ import type { SyncEffect, Woken } from './sync-effects.js'
 
 export type Rest = Extract<SyncEffect, { kind: 'wait' }>['why']
 
-/** `'reachable'`: a server responded to something else, so an offline wait may end. */
-export type Nudge = Exclude<Woken, 'time'> | 'reachable'
+/**
+ * `'reachable'`: a server responded to something else, so an offline wait may end. `'conflict'`: what it responded
+ * contradicts what this device knows of it.
+ */
+export type Nudge = Exclude<Woken, 'time'> | 'reachable' | 'conflict'
 
 /** Which nudges end which wait. */
 const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
-  idle: ['asked', 'online', 'own-append', 'server'],
+  idle: ['asked', 'online', 'conflict', 'own-append', 'server'],
   offline: ['asked', 'online', 'reachable'],
   busy: ['asked', 'online'],
   paused: ['asked'],
@@ -70,7 +73,7 @@ export class Nudges {
         if (this.#head <= cursor) this.#raised.delete('server')
         const nudge = ends[why].find((each) => this.#raised.has(each))
         if (nudge === undefined) return
-        schedule(pauseAfter(nudge, this.#clock), nudge === 'reachable' ? 'online' : nudge)
+        schedule(pauseAfter(nudge, this.#clock), nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge)
       }
       signal.addEventListener('abort', abort, { once: true })
       if (signal.aborted) return abort()

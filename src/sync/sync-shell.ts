@@ -298,9 +298,13 @@ export class SyncShell {
       wake.isOpen = false
     }
     const onHead = (reached: number) => nudges.hinted(reached)
+    const onConflict = () => nudges.raise('conflict')
     const { clock } = this.#parts
     void optional(
-      followWake({ transport: this.#transport, clock, as: remote, onOpen, onHead, onEnd }, controller.signal),
+      followWake(
+        { transport: this.#transport, clock, as: remote, onOpen, onHead, onConflict, onEnd },
+        controller.signal,
+      ),
     )
   }
 

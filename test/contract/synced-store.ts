@@ -951,7 +951,7 @@ function maintaining(on: On): void {
   on('an import is refused, and names what to do', async (store) => {
     const line = { position: 1, type: 'Added', data: {}, stream: 'a', version: 1, id: 'i', time: 0 }
     const source = `{"tidemark":"export","format":1,"log":"x","after":0,"head":1}\n${JSON.stringify(line)}\n`
-    await expect(importEvents(store as never, source)).rejects.toThrow('adoptStore')
+    await expect(importEvents(store as never, source)).rejects.toThrow('Append the events')
     expect(await store.head()).toBe(0)
   })
 

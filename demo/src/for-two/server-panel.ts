@@ -33,7 +33,7 @@ export function mountServerPanel(boardId: string): void {
       const lost = Math.max(0, head - (backup?.head ?? 0))
       return lost === 0
         ? 'Restored. The server had nothing to lose.'
-        : `Restored: the server forgot ${counted(lost, 'event')}. Devices notice it by themselves and give back what they had.`
+        : `Restored: the server forgot ${counted(lost, 'event')}. Devices notice it within half a minute, or with “Sync now”, and give back what they had.`
     },
   }
 

@@ -77,9 +77,9 @@ export class MemorySyncStorage implements DeviceStorage {
     this.#known = undefined
   }
 
-  async stamp(): Promise<Stamp> {
-    const { turn, largestN } = this.#state
-    return { turn, largestN: Math.max(largestN, this.#largestN) }
+  async stamp(): Promise<Stamp & Pick<SyncState, 'identity'>> {
+    const { turn, largestN, identity } = this.#state
+    return { turn, largestN: Math.max(largestN, this.#largestN), identity }
   }
 
   async facts({ events, expected, condition }: PreparedAppend): Promise<ConfirmedFacts> {

@@ -64,7 +64,7 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
   for (const row of outbox) {
     if (row.refused !== undefined || isAccepted(row, state)) continue
-    const isUnwanted = row.cancel === true || row.renew !== undefined
+    const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
     const needs = needsOf(row)
     if (isUnwanted) cancel.push(row)
     if (isUnwanted || row.undecided !== undefined || needs.some((id) => ids.held.has(id))) add(row, ids.held)

@@ -85,7 +85,7 @@ export class OutboxDraft {
     }
     if (row.command === undefined || row.healed === true || (row.tries ?? 0) >= maxTries)
       return this.refuse(row, code, message)
-    this.put({ ...without(row, 'behind', 'accepted'), undecided: { code, message } })
+    this.put({ ...without(row, 'behind', 'accepted', 'renew'), undecided: { code, message } })
     this.follow(row)
   }
 

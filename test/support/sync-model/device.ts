@@ -210,7 +210,9 @@ export class Device {
   async discard(): Promise<void> {
     const { chance, book } = this.#options
     const { outbox } = await this.storage.load()
-    const row = chance.one(outbox.filter((each) => each.refused === undefined || chance.hits(0.2)))
+    const row = chance.one(
+      outbox.filter(({ refused, accepted }) => (refused ?? accepted) === undefined || chance.hits(0.2)),
+    )
     if (row === undefined) return
     if (await this.#change((snapshot) => discarded(snapshot, row.n))) book.count('discards')
     const made = book.made.get(row.name)

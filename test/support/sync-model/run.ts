@@ -35,6 +35,8 @@ class Run {
   readonly devices: readonly Device[]
   /** In this run a server may be restored and keep its epoch: then a late request may revive what was refused. */
   readonly isUnnoticed: boolean
+  /** An app that often takes back what it did. */
+  readonly #isFickle: boolean
   readonly #options: RunOptions
   readonly #seed: number
   /** Requests and replies under way. */
@@ -49,6 +51,7 @@ class Run {
     this.#options = options
     this.chance = seeded(seed)
     this.isUnnoticed = this.chance.hits(0.12)
+    this.#isFickle = this.chance.hits(0.25)
     this.book = new Book(this.fail)
     const machine = {
       pageSize: 1 + this.chance.pick(20),
@@ -85,7 +88,8 @@ class Run {
   async #act(device: Device): Promise<void> {
     const { chance } = this
     const what = chance.next()
-    if (what < 0.14) await device.append()
+    if (this.#isFickle && chance.hits(0.08)) await device.discard()
+    else if (what < 0.14) await device.append()
     else if (what < 0.42) await this.#runSome(device)
     else if (what < 0.83) for (let times = 1 + chance.pick(4); times > 0; times -= 1) await this.#deliver()
     else if (what < 0.91) await device.project(chance.pick(6))
@@ -164,7 +168,7 @@ class Run {
     if (chance.hits(0.15)) {
       this.book.count('messages twice')
       this.#late.push(message)
-    } else if (!late && chance.hits(0.06)) {
+    } else if (!late && chance.hits(0.1)) {
       this.book.count('late messages')
       this.#late.push(message)
       return

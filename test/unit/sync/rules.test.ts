@@ -307,6 +307,16 @@ describe('retried', () => {
     ).toMatchObject({ accepted: 9 })
   })
 
+  test('what it was decided on is gone meanwhile: it is decided again, or refused, and cancelled no more', () => {
+    const no: CommitAnswer = { id: 'z', refused: { code: 'rule', message: '' } }
+    const renewed = { behind: 'x', renew: ['new'], requires: ['z'] }
+    const rows = [row(1, 'z'), row(2, 'a', { ...renewed, command }), row(3, 'b', renewed)]
+    const before = snapshot(0, rows)
+    const change = answered(before, { by, identity: 'first', head: 0, answers: [no] })
+    expect(brief(after(before, change))).toEqual(['z rule', 'a again: blocked', 'b blocked'])
+    expect(toSend(snapshotAfter(before, change as SyncChange)).cancel).toEqual([])
+  })
+
   test('nothing else is sent twice', () => {
     expect(retried(snapshot(0, [row(1, 'a')]), 1, ['new'])).toBeUndefined()
     expect(retried(snapshot(0, [row(1, 'a', { behind: 'x', cancel: true })]), 1, ['new'])).toBeUndefined()

@@ -153,6 +153,22 @@ describe('a device', () => {
     expect(served(it, 'wake')).toBe(2)
   })
 
+  test('a restored server is noticed when the stream of hints is opened again', async () => {
+    const it = world()
+    const device = it.device()
+    it.start(device)
+    await it.pass(100)
+    const backup = it.server.backup()
+    const ids = await device.append('s')
+    await it.pass(100)
+    expect(await it.server.log()).toHaveLength(1)
+    it.server.restore(backup)
+    expect(await it.server.log()).toHaveLength(0)
+    // The next look without a reason would be after a minute.
+    await it.pass(31_000)
+    expect((await it.server.log()).map(({ id }) => id)).toEqual(ids)
+  })
+
   test('a status that says the same is the same object', async () => {
     const it = world()
     const device = it.device()
