@@ -66,4 +66,20 @@ export default [
     tests: [storage],
     breaks: 'events before the position are lost with a record that is taken back',
   },
+  {
+    id: 'sync-loose-sent-together',
+    file: 'src/sync/rules/batches.ts',
+    find: 'if (looseStreams(row, loose).length > 0 || ',
+    replace: 'if (',
+    tests: ['test/unit/sync/decided-on-pending.test.ts'],
+    breaks: 'a command is sent with the pending commit that it was decided on, before which foreign events may come',
+  },
+  {
+    id: 'sync-loose-unaware',
+    file: 'src/sync/rules/pulled.ts',
+    find: 'if (!places.has(id)) unaware.of(stream)',
+    replace: '',
+    tests: ['test/unit/sync/decided-on-pending.test.ts'],
+    breaks: 'a command is stored as it was decided, though foreign events came before what it was decided on',
+  },
 ]
