@@ -186,9 +186,9 @@ function rowOf(
   }
 }
 
-/** The last ones of a list, as many as there is room for. */
-export const newest = (ids: readonly string[], room: number): readonly string[] =>
-  ids.slice(Math.max(0, ids.length - room))
+/** The last ones of a list: at most so many. */
+export const newest = (ids: readonly string[], most: number): readonly string[] =>
+  ids.slice(Math.max(0, ids.length - most))
 
 function conditionOf(
   failIfEventsMatch: EventFilter,
