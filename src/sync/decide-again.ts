@@ -10,9 +10,13 @@ import { readWrites } from '../log/read-writes.js'
 import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
+<<<<<<< HEAD
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
 import { commandAgain, type CommandFunctions } from './define-commands.js'
+=======
+import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
+>>>>>>> main
 import { assertFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
@@ -36,7 +40,7 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     if (command === undefined) return { kind: 'unknown' }
     const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const events = await eventsOf(decision.writes, context)
+    const events = await eventsOf(decision.writes, guarded(context))
     if (events.length === 0) return { kind: 'nothing' }
     const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
     const loose = newest(
@@ -47,6 +51,7 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     return { kind: 'decided', row: { ...rest, events, expect, ...(loose.length > 0 && { requires: loose }) } }
   } catch (error) {
     if ('error' in reading) throw reading.error
+    if (error instanceof CodecFailure) throw error.cause
     return { kind: 'refused', code: 'command-failed', message: messageOf(error) }
   }
 }
@@ -93,6 +98,16 @@ async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext)
   if (events.length > 0) assertFits({ ...prepared, events })
   return events
 }
+
+/** The same, with a codec whose failures are told from those of the command. */
+const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
+  ...context,
+  codec: codec && {
+    ...codec,
+    encode: (data, event) => ofCodec(async () => codec.encode(data, event)),
+    decode: codec.decode,
+  },
+})
 
 const textOf = (reason: unknown): string => {
   if (typeof reason === 'string') return reason

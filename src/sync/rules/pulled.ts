@@ -4,8 +4,13 @@ import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
+<<<<<<< HEAD
 import { looseIds } from './loose.js'
 import { isPending, needsOf, OutboxDraft, without } from './outbox-draft.js'
+=======
+import { needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { idTaken } from './refusal-texts.js'
+>>>>>>> main
 import { isSameText } from './same-event.js'
 
 /**
@@ -20,6 +25,7 @@ export function pulled(snapshot: SyncSnapshot, page: PulledPage): SyncChange | u
   const isNews = page.events.events.length > 0 || page.cursor.at !== cursor.at
   if (!isNews && state.isFresh && state.head === page.head && page.cursor.chain === cursor.chain) return undefined
   const draft = new OutboxDraft(snapshot)
+  // (N60, N61)
   const own = takeOwn(draft, page)
   return draft.change(
     {
@@ -92,7 +98,7 @@ class Unaware {
 /** Another commit has one of its ids. */
 function taken(draft: OutboxDraft, row: OutboxRow, id: string): void {
   if (row.cancel === true) draft.remove(row, { status: 'discarded' })
-  else return draft.refuse(row, 'id-taken', id)
+  else return draft.refuse(row, 'id-taken', idTaken(id), { id })
   draft.follow(row)
 }
 
