@@ -43,7 +43,7 @@ function rowThereCase(other: OtherDevice, waits: number): Case {
         const { stream, type, data } = deposit(n)
         const start = now()
         await device.append({ stream, type, data: { ...data, customer } })
-        // Nothing is asked while it is under way, and both devices come to rest.
+        // Nothing is asked while it is under way, and both devices come to rest, as between two acts of a user.
         let seen: number | undefined
         do {
           await pause(rest)
@@ -67,7 +67,8 @@ function rowThereCase(other: OtherDevice, waits: number): Case {
 }
 
 const warmUp = 3
-const rest = 40
+/** More than the 100 ms in which a device waits a little, since many hints come. */
+const rest = 250
 
 const ofWaits = (waits: readonly number[]): Run => ({
   ms: [...waits].sort((a, b) => a - b)[Math.floor(waits.length / 2)] as number,

@@ -14,7 +14,7 @@ const quick = {
   throttle: 1,
   pulled: 100_000,
   pulledAtOnce: 0,
-  remoteWaits: 40,
+  remoteWaits: 30,
   drained: 10_000,
   pending: 20_000,
   compaction: false,

@@ -48,6 +48,7 @@ export async function buildAndServe({ minify, peers }) {
     plugins: [readAs('production')],
     build: {
       outDir: within('programs'),
+      emptyOutDir: true,
       minify: false,
       ssr: true,
       target: 'node20',
