@@ -74,7 +74,7 @@ export interface Sizes {
   readonly throttle: number
   /** Events of the log that a new device fetches. */
   readonly pulled: number
-  /** The same for one that fetches much at once; 0 leaves that out. */
+  /** The same for a longer log, which takes two page loads; 0 leaves that out. */
   readonly pulledAtOnce: number
   /** Rows of a run that are each waited for on another device. */
   readonly remoteWaits: number

@@ -123,7 +123,7 @@ function rawPull(name: string, count: number): Contender {
 function resumedCase(other: OtherDevice, count: number): Case {
   const log = `pulled-${count}`
   return {
-    name: `sync: a new device fetches ${count.toLocaleString('en')} events at once`,
+    name: `sync: a new device fetches ${count.toLocaleString('en')} events`,
     once: true,
     setUp: () => filled(log, count),
     contenders: [

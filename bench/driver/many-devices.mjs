@@ -1,4 +1,4 @@
-// Many devices that were offline, as a process of Node beside the server.
+// Many devices that were offline, in a process of Node of their own.
 import { spawn } from 'node:child_process'
 import process from 'node:process'
 import { inRounds } from './rounds.mjs'
