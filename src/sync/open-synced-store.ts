@@ -41,8 +41,8 @@ const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
  * Opens the synced store of that name in IndexedDB, and creates it if there is none: a replica of one log of a server,
  * and an outbox for what this device did. It works without the server, also the first time; `startSync` connects it.
  *
- * A database of its own kind: a local store of that name is left as it is, and refused; `adoptStore` copies it into a
- * synced store of another name. Put the user into the name: nothing of one user is ever sent as another.
+ * A database of its own kind: a local store of that name is left as it is, and refused. Put the user into the name:
+ * nothing of one user is ever sent as another.
  *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened; InvalidArgumentError also if there is a local
  * store of that name
@@ -80,7 +80,7 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
     if (!isForeign) throw error
     throw new InvalidArgumentError(
       'name',
-      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name; adoptStore() copies what is in the local one.`,
+      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name; what is in the local one can be read with openEventStore() and appended to it.`,
     )
   })
   return syncedStore(store, parts as OpenedParts)
@@ -125,7 +125,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
-  readonly opened: { store?: TidemarkStore<any> }
+  readonly opened: { store?: TidemarkStore }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -150,7 +150,7 @@ function open(
     },
   })
   /** Once it is open. */
-  const opened: { store?: TidemarkStore<any> } = {}
+  const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
     decoding: { catalogue, codec },
@@ -165,6 +165,7 @@ function open(
     keeper,
     own,
     clock,
+    forget: takenBack,
     commandRow: (command) => commandRow(command, codec),
   })
   return {
@@ -178,11 +179,18 @@ function open(
           const { state } = await keeper.fresh()
           return { id: state.identity, sameUpTo: sameUpTo(state, than) }
         },
-        logId: async () => (await keeper.fresh()).state.identity,
+        // Of a damaged outbox, too: what is confirmed can be exported.
+        logId: async () =>
+          (
+            await keeper.fresh().then(
+              ({ state }) => state,
+              () => storage.stamp(),
+            )
+          ).identity,
         async appendPrepared() {
           throw new InvalidArgumentError(
             'store',
-            say`is synced: what is imported would be nowhere else. Import into a local store, then adoptStore().`,
+            say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
           )
         },
       },
@@ -215,7 +223,7 @@ function syncedStore<E extends EventShape>(
   store: TidemarkStore<E>,
   { own, sync, opened }: OpenedParts,
 ): SyncedStore<E> {
-  opened.store = store
+  opened.store = store as unknown as TidemarkStore
   const { readStream } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)

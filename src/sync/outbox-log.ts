@@ -1,4 +1,5 @@
 /** The log of a synced store: confirmed events as they are, and an outbox that appends go to. */
+import { hasCode } from '../errors.js'
 import { streamName } from '../events/names.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
@@ -37,6 +38,8 @@ export interface OutboxLogOptions {
   readonly codec: Codec | undefined
   readonly durability: Durability
   readonly clock: Clock
+  /** What this context remembers of the log may not be true any more. */
+  forget(): void
   /** What is kept of a command that was made by name. */
   commandRow(command: object | undefined): Promise<CommandRow | undefined>
 }
@@ -142,8 +145,13 @@ export class OutboxLog implements Log {
 
   async head(): Promise<number> {
     // A run that begins asks for it: by then this context knows whether the log was taken back.
-    await this.#options.keeper.fresh()
-    return this.#options.log.head()
+    const { keeper, log, forget } = this.#options
+    await keeper.fresh().catch((error: unknown) => {
+      // Confirmed events can be read, and exported, from a store whose outbox was damaged.
+      if (!hasCode(error, 'storage-damaged')) throw error
+      forget()
+    })
+    return log.head()
   }
 
   readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
@@ -260,7 +268,7 @@ interface PendingEvent {
 }
 
 /** The pending events of a stream, in their order. */
-export function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
+function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
   const found: PendingEvent[] = []
   let place = 0
   for (const row of outbox) {

@@ -118,6 +118,22 @@ export default [
     breaks: 'all devices pull at the same moment, for each event',
   },
   {
+    id: 'shell-hints-back',
+    file: 'src/sync/sync-shell.ts',
+    find: "if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()",
+    replace: '',
+    tests: whole,
+    breaks: 'a device that is back from offline hears of others half a minute late',
+  },
+  {
+    id: 'shell-hints-conflict',
+    file: 'src/sync/follow-wake.ts',
+    find: "opened.kind === 'refused' && opened.status === 409",
+    replace: "opened.kind === 'refused' && opened.status === 599",
+    tests: whole,
+    breaks: 'a restored server is noticed only after a minute',
+  },
+  {
     id: 'shell-full',
     file: 'src/sync/puller.ts',
     find: 'if (usage >= quota * fullAt)',

@@ -1,9 +1,10 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
 import { largestNOf } from '../change-rules.js'
+import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 
 /** Decided again this often in a row, a commit is refused. */
-export const maxTries = 10
+const maxTries = 10
 
 /** Ids of events that the commit was decided on. */
 export function needsOf({ requires = [], expect, condition }: OutboxRow): string[] {
@@ -72,20 +73,21 @@ export class OutboxDraft {
   }
 
   /** Final: kept for the app. What was decided on it follows. */
-  refuse(row: OutboxRow, code: string, message: string): void {
-    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused: { code, message } })
+  refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts = {}): void {
+    const refused = { code, message: message === '' ? code : message, ...facts }
+    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused })
     this.follow(row)
   }
 
   /** The server's final no to this version: decided again if a command made it, else refused. */
-  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', message: string): void {
+  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts): void {
     if (row.cancel === true) {
       this.remove(row, { status: 'discarded' })
       return this.follow(row)
     }
     if (row.command === undefined || row.healed === true || (row.tries ?? 0) >= maxTries)
-      return this.refuse(row, code, message)
-    this.put({ ...without(row, 'behind', 'accepted', 'renew'), undecided: { code, message } })
+      return this.refuse(row, code, reasonOf(code, facts), facts)
+    this.put({ ...without(row, 'behind', 'accepted', 'renew'), undecided: { code, ...facts } })
     this.follow(row)
   }
 
@@ -99,7 +101,7 @@ export class OutboxDraft {
       if (row.n === gone.n || !isPending(row)) continue
       const need = needsOf(row).find((id) => ids.has(id))
       // May have changed meanwhile: it follows another one, too.
-      if (need !== undefined && this.get(row.n) === row) this.decideAgain(row, 'blocked', need)
+      if (need !== undefined && this.get(row.n) === row) this.decideAgain(row, 'blocked', { id: need })
     }
   }
 
