@@ -7,7 +7,7 @@ import { found } from '../rules/found.js'
 import { wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
-import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
+import { ask, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
 import { tooLarge } from '../rules/refusal-texts.js'
 import { isSameRecordAt } from '../rules/same-event.js'
@@ -119,7 +119,7 @@ export class Round {
     const { identity } = session.at.state
     const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
     const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
-    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits)
+    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, reply)
     this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
     if (reply.kind !== 'pushed') return yield* session.refused(reply)
     return (yield* session.meet(reply.by)) ?? (yield* this.#take(reply, identity))
@@ -157,7 +157,10 @@ export class Round {
   }
 
   /** The server takes less than it has to: half as much next time, and a single commit not at all. */
-  *#tooLarge(commits: readonly OutboxRow[]): SyncSteps<Ended> {
+  *#tooLarge(
+    commits: readonly OutboxRow[],
+    { by: said, message }: { by?: AnsweredBy; message: string },
+  ): SyncSteps<Ended> {
     const session = this.#session
     if (commits.length > 1) {
       this.#pushBytes = Math.max(1, Math.floor(this.#pushBytes / 2))
@@ -165,6 +168,8 @@ export class Round {
     }
     const [row] = commits
     if (row === undefined) return { status: 'stopped', reason: 'bad-request' } satisfies Trouble
+    // A proxy that takes less than any server has to: nothing is refused because of it.
+    if (said === undefined) return { status: 'waiting', message } satisfies Trouble
     const { identity, head } = session.at.state
     const by = session.as
     const answers = [{ id: wireId(row), refused: { code: 'too-large', message: tooLarge() } }]
