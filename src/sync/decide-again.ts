@@ -10,13 +10,9 @@ import { readWrites } from '../log/read-writes.js'
 import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
-<<<<<<< HEAD
 import { maxEntries } from '../wire/protocol.js'
 import { newest } from './decide-own.js'
-import { commandAgain, type CommandFunctions } from './define-commands.js'
-=======
 import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
->>>>>>> main
 import { assertFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'

@@ -4,13 +4,9 @@ import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
-<<<<<<< HEAD
 import { looseIds } from './loose.js'
 import { isPending, needsOf, OutboxDraft, without } from './outbox-draft.js'
-=======
-import { needsOf, OutboxDraft, without } from './outbox-draft.js'
 import { idTaken } from './refusal-texts.js'
->>>>>>> main
 import { isSameText } from './same-event.js'
 
 /**
@@ -57,7 +53,7 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
       if (waiting?.behind === id) draft.put(without(waiting, 'behind'))
     }
     const row = draft.get(places.get(id) ?? NaN)
-    if (!places.has(id)) unaware.of(stream)
+    if (!places.has(id)) unaware.of(stream, id)
     if (row === undefined) continue
     if (isIn(row, events, index)) {
       draft.remove(row, { status: 'confirmed', position: at + index })
@@ -83,14 +79,15 @@ class Unaware {
         if (on !== null && loose.has(on)) this.#rows.set(stream, [...(this.#rows.get(stream) ?? []), { n, on }])
   }
 
-  of(stream: string): void {
+  of(stream: string, foreign: string): void {
     for (const { n, on } of this.#rows.get(stream) ?? []) {
       const row = this.#draft.get(n)
       const isOpen = row !== undefined && isPending(row) && row.cancel !== true && row.renew === undefined
       // It is not what was planned any more, or what it expects was there first.
       if (!isOpen || row.accepted !== undefined || !row.expect.some(([each, id]) => each === stream && id === on))
         continue
-      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined) this.#draft.decideAgain(row, 'conflict', stream)
+      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined)
+        this.#draft.decideAgain(row, 'conflict', { stream, id: foreign })
     }
   }
 }
