@@ -92,7 +92,7 @@ export class LostTail {
   }
 
   /**
-   * A commit may require only so many events, and may have been decided on more: then the last one of each stream counts,
+   * The events that a commit may require are limited, and it may have been decided on more: then the last one of each stream counts,
    * which is given back after those before it, the newest first. What is not in this part is known to the server, and
    * comes after that. (Causes are left out only if they are in more streams than a commit may require events.)
    */
