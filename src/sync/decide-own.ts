@@ -6,7 +6,7 @@ import type { DecidedOn } from '../log/decided-on.js'
 import type { AppendResult, EventFilter } from '../log/event-store.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
-import { say } from '../messages.js'
+import { notice, say } from '../messages.js'
 import { maxEntries } from '../wire/protocol.js'
 import { largestNOf } from './change-rules.js'
 import type { ConfirmedFacts } from './device-storage.js'
@@ -96,7 +96,11 @@ function inOutbox(append: PreparedAppend, { index, isPlain }: OwnAppend): Outbox
       say`is not in the commit of the outbox that other events of this append are in. Append the others alone.`,
     )
   if (found.refused !== undefined) throw new SyncRefusedError(found.name, found.refused)
-  if (found.cancel === true) throw new SyncRefusedError(found.name, { code: 'discarded', message: '' })
+  if (found.cancel === true)
+    throw new SyncRefusedError(found.name, {
+      code: 'discarded',
+      message: notice('discarded', say`The app discarded it.`),
+    })
   return found
 }
 

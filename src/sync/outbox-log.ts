@@ -268,7 +268,7 @@ interface PendingEvent {
 }
 
 /** The pending events of a stream, in their order. */
-export function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
+function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
   const found: PendingEvent[] = []
   let place = 0
   for (const row of outbox) {

@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { isThenable } from '../platform/promises.js'
 import type { Coordinator } from '../ports.js'
+import type { DeviceStorage } from './device-storage.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow, SyncSnapshot } from './sync-state.js'
 import type { SyncStorage } from './sync-storage.js'
@@ -22,7 +23,7 @@ export interface RemoteOptions {
 
 export interface SyncParts {
   readonly name: string
-  readonly storage: SyncStorage
+  readonly storage: SyncStorage & Pick<DeviceStorage, 'facts'>
   readonly remote: RemoteOptions
   readonly clock: Clock
   /** Which context syncs. */

@@ -1,6 +1,7 @@
 /** What a synced store keeps next to its log: its rows, and what they mean. */
 import type { EventFilter } from '../log/event-store.js'
 import type { EventText } from '../log/record/record-text.js'
+import type { CommitRefusal } from './sync-refused.js'
 
 /** Where a device is in the log of the server: what the last cursor line said. */
 export interface Cursor {
@@ -67,7 +68,7 @@ export interface OutboxRow {
   /** The server said that it is at this position; confirmed once it is pulled. */
   readonly accepted?: number
   /** The server's final no to this version; it waits to be decided again. */
-  readonly undecided?: { readonly code: 'conflict' | 'blocked'; readonly message: string }
+  readonly undecided?: Pick<CommitRefusal, 'stream' | 'position' | 'id'> & { readonly code: 'conflict' | 'blocked' }
   /** The event that the server lacks. */
   readonly behind?: string
   /** The app does not want it any more, and the server may have it: no view shows it. */
@@ -79,7 +80,7 @@ export interface OutboxRow {
   /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
-  readonly refused?: { readonly code: string; readonly message: string }
+  readonly refused?: CommitRefusal
 }
 
 /** Own commits in the log, by the position of the first event. Neighbours without needs are one row. */

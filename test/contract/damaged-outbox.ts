@@ -88,7 +88,7 @@ const owns: readonly [string, object][] = [
 export function damagedOutboxContract(): void {
   otherKinds()
 
-  describe.each(['cold', 'warm'] as const)('rows of a synced store edited by hand, %s', (when) => {
+  describe.each(['cold', 'warm'] as const)('N62: rows of a synced store edited by hand, %s', (when) => {
     /** A commit that is pending; the store is opened before or after the edit. */
     async function edited(work: (name: string) => Promise<void>) {
       const name = nextName()

@@ -100,6 +100,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
         stateIn(transaction),
         rowsIn(transaction, 'outbox', IDBKeyRange.lowerBound(known, true)),
       ])
+      // (N59)
       if (state?.turn !== from.state.turn) return { kind: 'moved' }
       const snapshot = completed(from, this.#rows(newer))
       const change = rule(snapshot)
@@ -125,6 +126,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     assertSupported(meta, this.#name)
     const versions = new Map(streams.map((stream, index) => [stream, ends[index]?.[1] ?? 0]))
     const versionOf = (stream: string) => versions.get(stream) ?? 0
+    // (N60)
     if (!isNext(pulled, head, versionOf)) return false
     const expected = new Map(streams.map((stream) => [stream, 'any'] as const))
     // Never looked up: the server makes sure of ids.

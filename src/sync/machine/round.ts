@@ -9,6 +9,7 @@ import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
 import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
+import { tooLarge } from '../rules/refusal-texts.js'
 import { isSameRecordAt } from '../rules/same-event.js'
 import { heal } from './give-back.js'
 import { lookThrough } from './look-through.js'
@@ -185,7 +186,7 @@ export class Round {
     if (row === undefined) return { status: 'stopped', reason: 'bad-request' } satisfies Trouble
     const { identity, head } = session.at.state
     const by = session.as
-    const answers = [{ id: wireId(row), refused: { code: 'too-large', message: '' } }]
+    const answers = [{ id: wireId(row), refused: { code: 'too-large', message: tooLarge() } }]
     return yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
   }
 

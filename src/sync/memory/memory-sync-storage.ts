@@ -47,6 +47,7 @@ export class MemorySyncStorage implements DeviceStorage {
   }
 
   async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+    // (N59)
     if (this.#state.turn !== from.state.turn) return { kind: 'moved' }
     const snapshot = completed(from, this.#snapshot().outbox)
     const wanted = rule(snapshot)

@@ -1,9 +1,10 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
 import { largestNOf } from '../change-rules.js'
+import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 
 /** A commit of which the server said no to this many versions is refused with the next no. */
-export const maxTries = 10
+const maxTries = 10
 
 /** Ids of events that the commit was decided on. */
 export function needsOf({ requires = [], expect, condition }: OutboxRow): string[] {
@@ -94,16 +95,16 @@ export class OutboxDraft {
   }
 
   /** Final: kept for the app. What was decided on it follows. */
-  refuse(row: OutboxRow, code: string, message: string): void {
-    this.#refuse(row, code, message)
+  refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts = {}): void {
+    this.#refuse(row, code, message, facts)
     this.follow(row)
   }
 
   /** The server's final no to this version: decided again if a command made it, else refused. */
-  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', message: string): void {
+  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts): void {
     const { tries = 0 } = row
-    if (tries >= maxTries && row.cancel !== true) this.#refuse(row, code, message)
-    else this.#goes(row, code, message, tries + 1)
+    if (tries >= maxTries && row.cancel !== true) this.#refuse(row, code, reasonOf(code, facts), facts)
+    else this.#goes(row, code, facts, tries + 1)
     this.follow(row)
   }
 
@@ -121,22 +122,23 @@ export class OutboxDraft {
         const row = this.get(n)
         // May have changed meanwhile: it followed another one, or has other needs now.
         if (row === undefined || n === gone.n || !isPending(row) || !needsOf(row).includes(id)) continue
-        this.#goes(row, 'blocked', id)
+        this.#goes(row, 'blocked', { id })
         for (const own of idsOf(row)) ids.push(own)
       }
   }
 
-  #goes(row: OutboxRow, code: 'conflict' | 'blocked', message: string, tries = row.tries ?? 0): void {
+  #goes(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts, tries = row.tries ?? 0): void {
     if (row.cancel === true) this.remove(row, { status: 'discarded' })
-    else if (row.command === undefined || row.healed === true) this.#refuse(row, code, message)
+    else if (row.command === undefined || row.healed === true) this.#refuse(row, code, reasonOf(code, facts), facts)
     else {
       const rest = without(row, 'behind', 'accepted', 'renew')
-      this.put({ ...rest, ...(tries > 0 && { tries }), undecided: { code, message } })
+      this.put({ ...rest, ...(tries > 0 && { tries }), undecided: { code, ...facts } })
     }
   }
 
-  #refuse(row: OutboxRow, code: string, message: string): void {
-    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused: { code, message } })
+  #refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts): void {
+    const refused = { code, message: message === '' ? code : message, ...facts }
+    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused })
   }
 
   get isEmpty(): boolean {

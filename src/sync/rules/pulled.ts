@@ -5,6 +5,7 @@ import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
 import { needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { idTaken } from './refusal-texts.js'
 import { isSameText } from './same-event.js'
 
 /**
@@ -19,6 +20,7 @@ export function pulled(snapshot: SyncSnapshot, page: PulledPage): SyncChange | u
   const isNews = page.events.events.length > 0 || page.cursor.at !== cursor.at
   if (!isNews && state.isFresh && state.head === page.head && page.cursor.chain === cursor.chain) return undefined
   const draft = new OutboxDraft(snapshot)
+  // (N60, N61)
   const own = takeOwn(draft, page)
   return draft.change(
     {
@@ -61,7 +63,7 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
 /** Another commit has one of its ids. */
 function taken(draft: OutboxDraft, row: OutboxRow, id: string): void {
   if (row.cancel === true) draft.remove(row, { status: 'discarded' })
-  else return draft.refuse(row, 'id-taken', id)
+  else return draft.refuse(row, 'id-taken', idTaken(id), { id })
   draft.follow(row)
 }
 

@@ -50,6 +50,6 @@ export function newestVersion(row: OutboxRow, n: number, ids: readonly string[])
     had: idsOf(row),
   }
   return row.command !== undefined && row.healed !== true
-    ? { ...next, undecided: { code: 'conflict', message: '' } }
+    ? { ...next, undecided: { code: 'conflict' } }
     : { ...without(next, 'requires', 'condition'), expect: [] }
 }

@@ -59,7 +59,7 @@ describe('pulled', () => {
     expect(change?.pulled?.events).toHaveLength(3)
   })
 
-  test('the log wins over a refusal and over a cancel', () => {
+  test('N61: the log wins over a refusal and over a cancel', () => {
     const rows = [row(1, 'a', { refused: { code: 'conflict', message: '' } }), row(2, 'b', { cancel: true })]
     const before = snapshot(0, rows)
     expect(after(before, pulled(before, page(0, [text('a'), text('b')])))).toEqual([])
@@ -88,7 +88,7 @@ describe('pulled', () => {
     expect(after(before, pulled(before, page(0, [text('a', 's', { data: '{"y":2,"x":1}' })])))).toEqual([])
   })
 
-  test('a page of elsewhere, of another history or of another epoch is thrown away', () => {
+  test('N60: a page of elsewhere, of another history or of another epoch is thrown away', () => {
     const before = snapshot(4)
     expect(pulled(before, page(3, [text('z')]))).toBeUndefined()
     expect(pulled(before, page(4, [text('z')], { after: { at: 4, chain: 'other' } }))).toBeUndefined()
@@ -135,6 +135,54 @@ describe('answered', () => {
     expect(becomes([row(1, 'a', { command })], { id: 'a', refused: { code: 'rule', message: '' } })).toEqual(['a rule'])
     // A fact once: there is nothing to decide.
     expect(becomes([row(1, 'a', { command, healed: true })], { id: 'a', blocked: 'x' })).toEqual(['a blocked'])
+  })
+
+  test('a refusal has what was in the way, and a sentence for people', () => {
+    const refusal = (answer: CommitAnswer, more: Partial<OutboxRow> = {}) => {
+      const before = snapshot(0, [row(1, 'a', more)])
+      return after(before, answered(before, push([answer])))[0]?.refused
+    }
+    expect(refusal({ id: 'a', conflict: { stream: 'cart-1', last: 'x' } })).toEqual({
+      code: 'conflict',
+      message: expect.stringMatching(/^Stream 'cart-1' .+\.$/),
+      stream: 'cart-1',
+      id: 'x',
+    })
+    expect(refusal({ id: 'a', conflict: { stream: 'cart-1', last: null } })).not.toHaveProperty('id')
+    expect(refusal({ id: 'a', conflict: { position: 7 } })).toEqual({
+      code: 'conflict',
+      message: expect.stringMatching(/^The event at position 7 .+\.$/),
+      position: 7,
+    })
+    expect(refusal({ id: 'a', blocked: 'x' })).toEqual({
+      code: 'blocked',
+      message: expect.stringMatching(/event 'x'.+\.$/),
+      id: 'x',
+    })
+    expect(refusal({ id: 'a', refused: { code: 'rule', message: 'We have enough.' } })).toEqual({
+      code: 'rule',
+      message: 'We have enough.',
+    })
+    // A server in production has no texts of its own.
+    expect(refusal({ id: 'a', refused: { code: 'torn', message: '' } })).toEqual({ code: 'torn', message: 'torn' })
+    const waits = snapshot(0, [row(1, 'a'), row(2, 'b', { expect: [['s', 'a']] })])
+    const followed = after(waits, answered(waits, push([{ id: 'a', conflict: { position: 7 } }])))[1]?.refused
+    expect(followed).toMatchObject({ code: 'blocked', id: 'a' })
+    const takenId = snapshot(4, [row(1, 'a')])
+    const taken = after(takenId, pulled(takenId, page(4, [{ ...text('a'), stream: 'other' }])))[0]?.refused
+    expect(taken).toEqual({ code: 'id-taken', message: expect.stringMatching(/'a'\.$/), id: 'a' })
+    const unknown = snapshot(0, [row(1, 'a', { command, undecided: { code: 'conflict' } })])
+    const first = unknown.outbox[0] as OutboxRow
+    expect(after(unknown, decided(unknown, first, { kind: 'unknown' }))[0]?.refused).toEqual({
+      code: 'command-unknown',
+      message: expect.stringMatching(/'again'.+\.$/),
+    })
+  })
+
+  test('what is in the way of a commit stays known while it is decided again', () => {
+    const before = snapshot(0, [row(1, 'a', { command })])
+    const [again] = after(before, answered(before, push([{ id: 'a', conflict: { stream: 't', last: 'x' } }])))
+    expect(again?.undecided).toEqual({ code: 'conflict', stream: 't', id: 'x' })
   })
 
   test('what was decided on a commit that is refused follows at once, in whatever way it was', () => {
@@ -231,7 +279,7 @@ describe('answered', () => {
 })
 
 describe('decided', () => {
-  const undecided = { code: 'conflict', message: '' } as const
+  const undecided = { code: 'conflict' } as const
   const first = row(1, 'a', {
     command,
     undecided,
@@ -240,7 +288,7 @@ describe('decided', () => {
   })
   const next = row(1, 'ignored', { events: [text('a2')], expect: [['s', 'z']], requires: ['q'] })
 
-  test('the new version takes the place of the old one, and what was decided on that follows', () => {
+  test('N63: the new version takes the place of the old one, and what was decided on that follows', () => {
     const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] })])
     const rows = after(before, decided(before, first, { kind: 'decided', row: next }))
     expect(rows[0]).toEqual({
@@ -251,7 +299,7 @@ describe('decided', () => {
     expect(brief(rows)[1]).toBe('b blocked')
   })
 
-  test('a commit that another context decided meanwhile stays as that one made it', () => {
+  test('N63: a commit that another context decided meanwhile stays as that one made it', () => {
     const other = { ...first, events: [text('a1')] }
     expect(decided(snapshot(0, [other]), first, { kind: 'decided', row: next })).toBeUndefined()
     expect(decided(snapshot(0, [row(1, 'a')]), first, { kind: 'decided', row: next })).toBeUndefined()
@@ -285,11 +333,9 @@ describe('discarded', () => {
 
   test('what was refused, or waits to be decided again, is gone: the server has said no', () => {
     const no = { code: 'rule', message: '' }
-    const before = snapshot(
-      0,
-      [row(1, 'a', { refused: no }), row(2, 'b', { undecided: { code: 'conflict', message: '' } })],
-      { sentTo: 9 },
-    )
+    const before = snapshot(0, [row(1, 'a', { refused: no }), row(2, 'b', { undecided: { code: 'conflict' } })], {
+      sentTo: 9,
+    })
     expect(brief(after(before, discarded(before, 1)))).toEqual(['b again: conflict'])
     expect(brief(after(before, discarded(before, 2)))).toEqual(['a rule'])
     expect(discarded(before, 7)).toBeUndefined()
@@ -552,7 +598,7 @@ describe('what is sent', () => {
   test('refused and undecided ones are not sent, unwanted ones are cancelled', () => {
     const rows = [
       row(1, 'a', { refused: { code: 'rule', message: '' } }),
-      row(2, 'b', { undecided: { code: 'conflict', message: '' } }),
+      row(2, 'b', { undecided: { code: 'conflict' } }),
       row(3, 'c', { cancel: true }),
       row(4, 'd', { behind: 'x', renew: ['new'] }),
       row(5, 'e', { events: [text('e', 'other')] }),
@@ -576,7 +622,7 @@ describe('what is sent', () => {
 
   test('what was decided on a commit that is decided again is not sent before that', () => {
     const rows = [
-      row(1, 'a', { undecided: { code: 'conflict', message: '' } }),
+      row(1, 'a', { undecided: { code: 'conflict' } }),
       row(2, 'b', { requires: ['a'] }),
       row(3, 'c', { requires: ['b'] }),
       row(4, 'd'),
