@@ -10,7 +10,7 @@ import { readWrites } from '../log/read-writes.js'
 import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
-import { commandAgain, type CommandFunctions } from './define-commands.js'
+import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
 import { assertFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
@@ -32,12 +32,13 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     if (command === undefined) return { kind: 'unknown' }
     const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const events = await eventsOf(decision.writes, context)
+    const events = await eventsOf(decision.writes, guarded(context))
     if (events.length === 0) return { kind: 'nothing' }
     const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
     return { kind: 'decided', row: { ...row, events, expect } }
   } catch (error) {
     if ('error' in reading) throw reading.error
+    if (error instanceof CodecFailure) throw error.cause
     return { kind: 'refused', code: 'command-failed', message: messageOf(error) }
   }
 }
@@ -84,6 +85,16 @@ async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext)
   if (events.length > 0) assertFits({ ...prepared, events })
   return events
 }
+
+/** The same, with a codec whose failures are told from those of the command. */
+const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
+  ...context,
+  codec: codec && {
+    ...codec,
+    encode: (data, event) => ofCodec(async () => codec.encode(data, event)),
+    decode: codec.decode,
+  },
+})
 
 const textOf = (reason: unknown): string => {
   if (typeof reason === 'string') return reason

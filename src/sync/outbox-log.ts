@@ -234,12 +234,19 @@ export class OutboxLog implements Log {
         if (left <= 0) return
       }
     }
-    for await (const events of this.#options.log.readStream<E>(stream, { ...options })) {
-      const known = events.filter(({ position }) => position <= at).slice(0, left)
+    let next = before
+    let isShort = false
+    for await (const events of this.#options.log.readStream<E>(stream, { ...options, limit: left })) {
+      const known = events.filter(({ position }) => position <= at)
+      isShort ||= known.length < events.length
       left -= known.length
+      next = (known.at(-1) ?? { version: next }).version
       if (known.length > 0) yield known
-      if (left <= 0) return
     }
+    // What was stored meanwhile took a part of the limit.
+    if (!isShort || left <= 0 || limit === Infinity) return
+    const upTo = Math.min(next, (await this.#confirmedVersion(stream, at)) + 1)
+    if (upTo > after + 1) yield* this.#options.log.readStream<E>(stream, { ...options, before: upTo, limit: left })
   }
 
   /** Pending events of a stream, with the versions and positions that they would have now. */

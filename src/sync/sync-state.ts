@@ -14,6 +14,8 @@ export interface SyncState {
   readonly key: 'state'
   /** The log that this store is a replica of; unknown before the first contact. */
   readonly remote?: { readonly log: string; readonly epoch: string; readonly author: string }
+  /** Whose store it is, where `remote` was forgotten by `resync()`. */
+  readonly author?: string
   /** Whether something was pulled under this epoch: nothing is pushed before. */
   readonly isFresh: boolean
   readonly cursor: Cursor

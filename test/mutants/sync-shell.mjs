@@ -102,6 +102,22 @@ export default [
     breaks: 'a pull for each own push',
   },
   {
+    id: 'shell-rested-hint',
+    file: 'src/sync/nudges.ts',
+    find: '- this.#followed < spread ?',
+    replace: '- this.#followed < Infinity ?',
+    tests: parts,
+    breaks: 'each event of another device is shown 50 ms late',
+  },
+  {
+    id: 'shell-spread-hints',
+    file: 'src/sync/nudges.ts',
+    find: "if (woken === 'server') this.#followed = this.#clock.monotonic()",
+    replace: '',
+    tests: parts,
+    breaks: 'all devices pull at the same moment, for each event',
+  },
+  {
     id: 'shell-hints-back',
     file: 'src/sync/sync-shell.ts',
     find: "if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()",

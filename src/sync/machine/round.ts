@@ -7,7 +7,7 @@ import { found } from '../rules/found.js'
 import { wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
-import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
+import { ask, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
 import { tooLarge } from '../rules/refusal-texts.js'
 import { isSameRecordAt } from '../rules/same-event.js'
@@ -133,7 +133,7 @@ export class Round {
     const { identity } = session.at.state
     const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
     const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
-    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, unwanted)
+    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, unwanted, reply)
     this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
     this.#wasPushed = reply.kind === 'pushed'
     if (reply.kind !== 'pushed') return yield* session.refused(reply)
@@ -172,7 +172,11 @@ export class Round {
   }
 
   /** The server takes less than it has to: half as much next time, and a single commit not at all. */
-  *#tooLarge(commits: readonly OutboxRow[], unwanted: readonly OutboxRow[]): SyncSteps<Ended> {
+  *#tooLarge(
+    commits: readonly OutboxRow[],
+    unwanted: readonly OutboxRow[],
+    { by: said, message }: { by?: AnsweredBy; message: string },
+  ): SyncSteps<Ended> {
     const session = this.#session
     if (unwanted.length > 1) {
       this.#mostCancels = Math.floor(unwanted.length / 2)
@@ -183,6 +187,8 @@ export class Round {
       return undefined
     }
     const [row] = commits
+    // A proxy that takes less than any server has to: nothing is refused because of it.
+    if (said === undefined) return { status: 'waiting', message } satisfies Trouble
     if (row === undefined) return { status: 'stopped', reason: 'bad-request' } satisfies Trouble
     const { identity, head } = session.at.state
     const by = session.as

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
 import { firstBatch, firstCancels, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
-import { met, resynced } from '../../../src/sync/rules/contact.js'
+import { met } from '../../../src/sync/rules/contact.js'
+import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
 import { found } from '../../../src/sync/rules/found.js'
 import { healed, LostTail, rechained, type Healing } from '../../../src/sync/rules/healed.js'
@@ -425,11 +426,16 @@ describe('contact', () => {
   test('resync: the log is fetched from its start under a new identity, the outbox stays', () => {
     const condition = { failIfEventsMatch: {}, after: 'z', at: 3, except: [] }
     const before = snapshot(4, [row(1, 'a', { accepted: 9, condition })], { marks: [cursor(2)] })
-    const change = resynced(before, 'second')
+    const change = refetched(before, 'second')
     expect(change.takeBack).toEqual({ upTo: 0 })
     expect(change.state).toMatchObject({ cursor: cursor(0), head: 0, identity: 'second', isFresh: false, marks: [] })
     expect(change.state.left).toEqual([{ identity: 'first', upTo: 0 }])
     expect(change.state).not.toHaveProperty('remote')
+    // The user stays: nothing is sent as another one.
+    expect(change.state.author).toBe(by.author)
+    const later = { ...before, state: change.state }
+    expect(met(later, { ...by, author: 'x' })).toBeUndefined()
+    expect(met(later, { ...by, log: 'x' })?.state.remote).toMatchObject({ log: 'x', author: by.author })
     expect(after(before, change)).toEqual([row(1, 'a', { condition: { ...condition, after: null, at: 0 } })])
   })
 })
