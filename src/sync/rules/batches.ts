@@ -89,6 +89,19 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   return { commits, waiting, cancel }
 }
 
+/** The first commits that one push cancels: at least one, if there is one. */
+export function firstCancels(rows: readonly OutboxRow[], bytes: number, most: number): OutboxRow[] {
+  let size = aroundCommit
+  let count = 0
+  for (const { events } of rows) {
+    for (const { id } of events) size += 1 + textBytes(id)
+    size += 3
+    if (count === most || (count > 0 && size > bytes)) break
+    count += 1
+  }
+  return rows.slice(0, count)
+}
+
 /** The first commits that go into one push: at least one, if there is one. */
 export function firstBatch(rows: readonly OutboxRow[], bytes: number): OutboxRow[] {
   let size = 0
