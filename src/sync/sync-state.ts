@@ -63,7 +63,7 @@ export interface OutboxRow {
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
   readonly command?: { readonly name: string; readonly args: string }
-  /** How often in a row it was decided again. */
+  /** To how many versions of it the server said no. */
   readonly tries?: number
   /** Ids that earlier versions of it had. */
   readonly had?: readonly string[]

@@ -29,6 +29,5 @@ const nextVersion = (row: OutboxRow, { events, expect, condition, requires }: Ou
   expect,
   ...(condition !== undefined && { condition }),
   ...(requires !== undefined && { requires }),
-  tries: (row.tries ?? 0) + 1,
   had: idsOf(row),
 })

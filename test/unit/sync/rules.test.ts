@@ -1,7 +1,7 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
-import { firstBatch, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
+import { firstBatch, firstCancels, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
 import { met } from '../../../src/sync/rules/contact.js'
 import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
@@ -214,6 +214,45 @@ describe('answered', () => {
     expect(becomes([row(1, 'a', { command, tries: 10 })], conflict)).toEqual(['a conflict'])
   })
 
+  test('only a no of the server counts, not what became of the commits before it', () => {
+    const rows = [
+      row(1, 'a', { command, tries: 3 }),
+      row(2, 'b', { command, tries: 10, expect: [['s', 'a']] }),
+      row(3, 'c', { command, expect: [['s', 'b']] }),
+    ]
+    const before = snapshot(0, rows)
+    const found = after(before, answered(before, push([{ id: 'a', conflict: { position: 3 } }])))
+    expect(found.map(({ tries, undecided, refused }) => [tries, undecided?.code, refused])).toEqual([
+      [4, 'conflict', undefined],
+      [10, 'blocked', undefined],
+      [undefined, 'blocked', undefined],
+    ])
+  })
+
+  test('a long chain of commits follows, each looked at a few times', () => {
+    const count = 20_000
+    let reads = 0
+    const rows = Array.from({ length: count }, (_, index) => {
+      const expected = [['s', index === 0 ? null : `c${index - 1}`]] as const
+      return Object.defineProperty(row(index + 1, `c${index}`, { command }), 'expect', {
+        enumerable: true,
+        get: () => {
+          reads += 1
+          return expected
+        },
+      })
+    })
+    const change = answered(snapshot(0, rows), push([{ id: 'c0', conflict: { position: 3 } }]))
+    expect(change?.put?.length).toBe(count)
+    expect(change?.put?.every(({ undecided }) => undecided !== undefined)).toBe(true)
+    expect(reads).toBeLessThan(count * 10)
+    // Each of a full push has a verdict of its own.
+    reads = 0
+    const verdicts = Array.from({ length: 1000 }, (_, index) => ({ id: `c${index}`, conflict: { position: 3 } }))
+    expect(answered(snapshot(0, rows), push(verdicts))?.put?.length).toBe(count)
+    expect(reads).toBeLessThan(count * 10)
+  })
+
   test('a cancel: the commit is gone, or it was first', () => {
     const rows = [row(1, 'a', { cancel: true }), row(2, 'b', { expect: [['s', 'a']] })]
     expect(becomes(rows, { id: 'a', refused: { code: 'cancelled', message: '' } })).toEqual(['b blocked'])
@@ -256,7 +295,6 @@ describe('decided', () => {
     expect(rows[0]).toEqual({
       ...row(1, 'a', { events: [text('a2')], expect: [['s', 'z']], requires: ['q'] }),
       command,
-      tries: 1,
       had: ['a'],
     })
     expect(brief(rows)[1]).toBe('b blocked')
@@ -448,6 +486,22 @@ describe('healed', () => {
     ])
   })
 
+  test('of more needs than a commit may have, the last one of each stream is kept, and then what the server knows', () => {
+    const known = Array.from({ length: 1500 }, (_, index) => `known${index}`)
+    const tail = new LostTail([{ at: 2003, n: 1, needs: [...known, 'x3', 'x900', 'x1999', 'y5'] }])
+    tail.add({
+      events: Array.from({ length: 2000 }, (_, index) =>
+        stored(index + 3, `${index === 5 ? 'y' : 'x'}${index}`, index === 5 ? 't' : `s${index % 2}`),
+      ),
+      starts: new Set(Array.from({ length: 2000 }, (_, index) => index + 3)),
+    })
+    tail.add({ events: [stored(2003, 'a', 's0')], starts: new Set([2003]) })
+    const [lost] = tail.commits(snapshot(9).state)
+    const requires = lost?.row.requires ?? []
+    expect(requires.slice(0, 4)).toEqual(['x1999', 'x1998', 'y5', 'known0'])
+    expect(requires.length).toBe(1000)
+  })
+
   test('they go before all others, the log ends at the common part, and what was accepted is sent again', () => {
     const condition = { failIfEventsMatch: {}, after: 'z5', at: 5, except: [] }
     const rows = [row(-1, 'y'), row(4, 'b', { accepted: 9 }), row(5, 'c', { condition })]
@@ -595,6 +649,20 @@ describe('what is sent', () => {
         1e9,
       ),
     ).toHaveLength(1000)
+  })
+
+  test('cancels: at least one, no more than are wanted, and no more bytes than a push may have', () => {
+    const id = 'x'.repeat(100)
+    const rows = Array.from({ length: 50 }, (_, index) =>
+      row(index + 1, `c${index}`, { events: Array.from({ length: 20 }, (__, at) => text(`${id}${index}-${at}`)) }),
+    )
+    expect(firstCancels(rows, 10, 1000).length).toBe(1)
+    expect(firstCancels(rows, 1_000_000, 7).length).toBe(7)
+    const some = firstCancels(rows, 20_000, 1000)
+    const cancel = some.map(({ events }) => events.map((event) => event.id))
+    expect(some.length).toBeGreaterThan(5)
+    expect(new TextEncoder().encode(pushText({ commits: [], cancel })).length).toBeLessThanOrEqual(20_000)
+    expect(firstCancels([], 10, 1000)).toEqual([])
   })
 
   test('the size is at least that of the text', () => {
