@@ -136,7 +136,16 @@ export class OutboxLog implements Log {
       if (this.#readAhead.get(ahead) !== identity) ahead.forget()
       this.#readAhead.set(ahead, identity)
     }
-    return this.#options.log.readPage<E>(request, options)
+    try {
+      return await this.#options.log.readPage<E>(request, options)
+    } catch (error) {
+      if (!hasCode(error, 'log-inconsistent')) throw error
+      // It may have been taken back while it was read, also by another context.
+      await this.#options.keeper.fresh().catch(() => {})
+      this.#options.forget()
+      ahead?.forget()
+      return this.#options.log.readPage<E>(request, options)
+    }
   }
 
   readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E> {

@@ -378,7 +378,7 @@ describe('a server that says', () => {
     await it.pass(5)
     expect(shown(sync)).toMatchObject({ status: 'waiting', pending: 1, refused: 0 })
     it.server.fail()
-    await it.pass(60)
+    await it.pass(60_000)
     expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, refused: 0, cursor: 5 })
   })
 
