@@ -10,6 +10,8 @@ import { readWrites } from '../log/read-writes.js'
 import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
+import { maxEntries } from '../wire/protocol.js'
+import { newest } from './decide-own.js'
 import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
 import { assertFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
@@ -20,6 +22,8 @@ export interface Deciding {
   readonly context: PrepareContext
   /** A stream as it was when the row was decided. */
   stream(name: string): AsyncIterable<readonly RecordedEvent[]>
+  /** The pending commits before it that expect nothing of a stream: see `PendingStream`. */
+  loose(stream: string): readonly string[]
 }
 
 /** @throws what reading a stream fails with; all that the command does wrong is a refusal */
@@ -35,7 +39,12 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     const events = await eventsOf(decision.writes, guarded(context))
     if (events.length === 0) return { kind: 'nothing' }
     const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
-    return { kind: 'decided', row: { ...row, events, expect } }
+    const loose = newest(
+      expect.flatMap(([stream]) => deciding.loose(stream)),
+      maxEntries,
+    )
+    const { requires: _before, ...rest } = row
+    return { kind: 'decided', row: { ...rest, events, expect, ...(loose.length > 0 && { requires: loose }) } }
   } catch (error) {
     if ('error' in reading) throw reading.error
     if (error instanceof CodecFailure) throw error.cause

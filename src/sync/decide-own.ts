@@ -157,22 +157,27 @@ function firstPending(
 
 function rowOf(
   append: PreparedAppend,
-  { snapshot, facts, command, filter, time }: OwnAppend,
+  { snapshot, index, facts, command, filter, time }: OwnAppend,
   lastId: (stream: string) => string | null,
   except: readonly string[],
 ): OutboxRow {
   const { events, expected } = append
   const expect: [string, string | null][] = []
   const requires: string[] = []
+  const loose: string[] = []
   for (const [stream, wanted] of expected) {
     if (wanted === 'any') continue
     const id = lastId(stream)
-    if (wanted !== 'stream-exists') expect.push([stream, id])
-    else if (id !== null) requires.push(id)
+    if (wanted !== 'stream-exists') {
+      expect.push([stream, id])
+      // If one of them is taken back, what was decided on it follows.
+      loose.push(...(index.streams.get(stream)?.loose ?? []))
+    } else if (id !== null) requires.push(id)
   }
   const condition = filter && conditionOf(filter, facts, except)
   if (Math.max(expect.length, requires.length) > maxEntries)
     throw new InvalidArgumentError('writes', say`must expect versions of at most ${maxEntries} streams.`)
+  requires.push(...newest(loose, maxEntries - requires.length))
   return {
     n: largestNOf(snapshot) + 1,
     name: (events[0] as EventText).id,
@@ -184,6 +189,10 @@ function rowOf(
     ...(command !== undefined && { command }),
   }
 }
+
+/** The last ones of a list: at most so many. */
+export const newest = (ids: readonly string[], most: number): readonly string[] =>
+  ids.slice(Math.max(0, ids.length - most))
 
 function conditionOf(
   failIfEventsMatch: EventFilter,

@@ -26,6 +26,7 @@ import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
+import { OutboxIndex } from './outbox-index.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
@@ -206,12 +207,16 @@ function open(
       clock,
       coordinator,
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
-      decide: (row, { state, outbox }) =>
-        decideAgain(row, {
+      decide(row, { state, outbox }) {
+        const before = outbox.filter(({ n }) => n < row.n)
+        const { streams } = new OutboxIndex(before)
+        return decideAgain(row, {
           commands,
           context: { ...about, clock },
-          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: outbox.filter(({ n }) => n < row.n) }),
-        }),
+          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: before }),
+          loose: (stream) => streams.get(stream)?.loose ?? [],
+        })
+      },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
       closed: end.signal,

@@ -80,7 +80,10 @@ class Proxy implements FaultProxy {
   readonly happened: Record<FaultKind | 'partitioned', number> = Object.fromEntries(
     [...faultKinds, 'partitioned'].map((kind) => [kind, 0]),
   ) as Record<FaultKind | 'partitioned', number>
-  readonly #server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing))
+  readonly #server = createServer((incoming, outgoing) => {
+    // The server may end within its response.
+    this.#pass(incoming, outgoing).catch(() => outgoing.destroy())
+  })
   readonly #random: () => number
   readonly #longest: number
   readonly #seen: FaultProxyOptions['seen']
