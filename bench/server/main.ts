@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { nodeListener, openFileLogStore } from 'tidemark/file'
 import { serverLog, syncHandler, type ServerLog } from 'tidemark/server'
-import { deposit } from '../cases/workload.js'
+import { deposit, events } from '../cases/workload.js'
 
 const [pages = '.', folder = '.'] = process.argv.slice(2)
 
@@ -32,11 +32,11 @@ const tidemarkLog = once<ServerLog>(async (name) =>
 
 /** The events of one commit of the workload, from the n-th on. */
 const commitFrom = (n: number, until: number) => ({
-  events: Array.from({ length: Math.min(perCommit, until - n) }, (_, index) => ({
-    ...deposit(n + index),
-    id: crypto.randomUUID(),
-    time: Date.now(),
-  })),
+  events: Array.from({ length: Math.min(perCommit, until - n) }, (_, index) => {
+    const event = deposit(n + index)
+    // An id as devices make it: random ones cost an index entry each.
+    return { ...event, id: events.Deposited(event.data).id, time: Date.now() }
+  }),
 })
 
 /** Fills a log of tidemark with the first events of the workload, if it is empty. */

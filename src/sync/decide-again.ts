@@ -87,10 +87,13 @@ async function decided(
 
 /** Its events, under new ids: those of the version that was refused stay refused. */
 async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext): Promise<EventText[]> {
-  const preparing = await prepareAppend(readWrites(writes), {}, context)
-  const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
   const time = wallTime(context.clock)
-  const events = prepared.events.map((event) => ({ ...event, id: createId(time), idGiven: false }))
+  const { given, expected } = readWrites(writes)
+  // Before they are encoded: a codec may bind what it encrypts to the id.
+  const renamed = given.map((event) => ({ ...event, id: createId(time) }))
+  const preparing = await prepareAppend({ given: renamed, expected }, {}, context)
+  const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
+  const events = prepared.events.map((event) => ({ ...event, idGiven: false }))
   if (events.length > 0) assertFits({ ...prepared, events })
   return events
 }

@@ -1,3 +1,4 @@
+import { toJsonText } from '../events/json.js'
 /** Own commits as an app sees them, and where each of them is now. */
 import { InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
@@ -203,15 +204,21 @@ export class OwnCommits {
   }
 
   async #retry(known: Known): Promise<OwnCommit> {
-    const time = wallTime(this.#options.clock)
-    await this.#change(known.name, (snapshot, n) => {
-      const row = snapshot.outbox.find((each) => each.n === n)
-      return retried(
-        snapshot,
-        n,
-        (row?.events ?? []).map(() => createId(time)),
-      )
-    })
+    const { keeper, clock, codec } = this.#options
+    const time = wallTime(clock)
+    for (let isSame = false; !isSame;) {
+      const was = (await keeper.load()).outbox.find(({ name }) => name === known.name)
+      if (was === undefined) break
+      const ids = was.events.map(() => createId(time))
+      // What is encoded may be bound to the id.
+      const data = codec && (await encodedFor(ids, was.events, codec))
+      await this.#change(known.name, (snapshot, n) => {
+        const now = snapshot.outbox.find((each) => each.n === n)
+        isSame = now === undefined || now.events.every(({ id }, index) => id === was.events[index]?.id)
+        return isSame ? retried(snapshot, n, ids, data) : undefined
+      })
+      if ((await keeper.load()).outbox.every(({ name }) => name !== known.name)) break
+    }
     const now = await this.#known(known.name, known.ids, false)
     return this.#commit(now ?? { ...known, status: 'discarded', isSettled: true })
   }
@@ -246,4 +253,15 @@ function knownRow(row: OutboxRow): Known {
     isSettled: refused !== undefined,
     row,
   }
+}
+
+/** The data of events, encoded once more for events with other ids. */
+async function encodedFor(ids: readonly string[], events: readonly EventText[], codec: Codec): Promise<string[]> {
+  const texts: string[] = []
+  for (const [index, { type, stream, id, data }] of events.entries()) {
+    const plain = await codec.decode(JSON.parse(data), { type, stream, id })
+    const event = { type, stream, id: ids[index] as string }
+    texts.push(toJsonText(await codec.encode(plain, event), 'data'))
+  }
+  return texts
 }

@@ -65,7 +65,7 @@ export const isSoundRow = (row: Partial<OutboxRow>): row is OutboxRow =>
     row.expect,
     (each) => Array.isArray(each) && each.length === 2 && isText(each[0]) && (each[1] === null || isText(each[1])),
   ) &&
-  [row.requires, row.had, row.renew].every((each) => may(each, (ids) => listOf(ids, isText))) &&
+  [row.requires, row.had, row.renew, row.renewData].every((each) => may(each, (ids) => listOf(ids, isText))) &&
   may(row.condition, isCondition) &&
   may(row.command, (each) => isText(each?.name) && isJson(each.args)) &&
   may(row.accepted, isWhole) &&

@@ -77,6 +77,8 @@ export interface OutboxRow {
   readonly cancel?: true
   /** `retry()` of a commit that is `behind`: it is cancelled at the server first, then sent with these ids. */
   readonly renew?: readonly string[]
+  /** What a codec made of its data for those ids. */
+  readonly renewData?: readonly string[]
   /** It was confirmed before the server was restored. */
   readonly healed?: true
   /** By identity: the position of its first event there. */

@@ -131,14 +131,14 @@ export class OutboxDraft {
     if (row.cancel === true) this.remove(row, { status: 'discarded' })
     else if (row.command === undefined || row.healed === true) this.#refuse(row, code, reasonOf(code, facts), facts)
     else {
-      const rest = without(row, 'behind', 'accepted', 'renew')
+      const rest = without(row, 'behind', 'accepted', 'renew', 'renewData')
       this.put({ ...rest, ...(tries > 0 && { tries }), undecided: { code, ...facts } })
     }
   }
 
   #refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts): void {
     const refused = { code, message: message === '' ? code : message, ...facts }
-    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused })
+    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew', 'renewData'), refused })
   }
 
   get isEmpty(): boolean {

@@ -58,6 +58,6 @@ const inTheWay = (conflict: Extract<FinalVerdict, { conflict: object }>['conflic
 /** It is cancelled, so its next version can be sent. */
 function renew(draft: OutboxDraft, row: OutboxRow, ids: readonly string[]): void {
   draft.remove(row)
-  draft.put(newestVersion(row, draft.nextN, ids))
+  draft.put(newestVersion(row, draft.nextN, ids, row.renewData))
   draft.follow(row)
 }
