@@ -190,7 +190,7 @@ function rowOf(
   }
 }
 
-/** The last ones of a list: at most so many. */
+/** The last ones of a list, `most` of them. */
 export const newest = (ids: readonly string[], most: number): readonly string[] =>
   ids.slice(Math.max(0, ids.length - most))
 

@@ -262,7 +262,7 @@ function places({ devices, account, server }: SyncFound, stored: ReadonlySet<str
   for (const { device, evidence } of devices)
     for (const row of evidence.outbox) {
       waiting.set(row.token, [...(waiting.get(row.token) ?? []), row.status])
-      if (account.wanted.get(row.token)?.device !== device)
+      if (account.wanted.has(row.token) && account.wanted.get(row.token)?.device !== device)
         add('one place', `${row.token} is in the outbox of ${device}`)
       const inLog = row.ids.find((id) => ids.has(id))
       if (inLog !== undefined)

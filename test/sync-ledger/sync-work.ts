@@ -182,6 +182,8 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
   }
   const attempt = async (token: string, of: number, kind: string, append: () => Promise<any>) => {
     tell({ kind: 'announced', token, act: kind, of })
+    // A tab that is killed has told of it before it did it.
+    await state['told']()
     try {
       const result = await append()
       if (result.type === 'refused') return tell({ kind: 'declined', token })
@@ -246,6 +248,7 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
         if (chosen === undefined) return
         own.delete(tokenOf(chosen))
         tell({ kind: 'discarding', token: tokenOf(chosen) })
+        await state['told']()
         await chosen.discard()
         return follow(tokenOf(chosen), chosen)
       }
@@ -255,6 +258,7 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
         if (chosen === undefined) return
         own.delete(tokenOf(chosen))
         tell({ kind: 'retrying', token: tokenOf(chosen) })
+        await state['told']()
         return void (await chosen.retry())
       }
     }

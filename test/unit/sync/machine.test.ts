@@ -194,10 +194,12 @@ describe('a round', () => {
     await script.round()
     const again = { command: { name: 'again', args: '[]' } }
     const names = Array.from({ length: 30 }, (_, index) => `c${index}`)
+    const expecting = (index: number, id: string): [string, string | null][] => [
+      ...(index === 0 ? [] : ([[`v${index - 1}`, `${id}${index - 1}`]] as [string, string][])),
+      [`v${index}`, null],
+    ]
     await script.append(
-      ...names.map((name, index) =>
-        own(index + 1, name, index, { ...again, expect: index === 0 ? [] : [[`v${index - 1}`, `c${index - 1}`]] }),
-      ),
+      ...names.map((name, index) => own(index + 1, name, index, { ...again, expect: expecting(index, 'c') })),
     )
     script.verdict = ({ events }) => (events[0]?.id === 'c0' ? { conflict: { position: 1 } } : {})
     // The server stores none of those that were decided on the first one.
@@ -220,7 +222,7 @@ describe('a round', () => {
         kind: 'decided',
         row: row(each.n, '', {
           events: [text(`d${at}`, `v${at}`)],
-          expect: at === 0 ? [] : [[`v${at - 1}`, `d${at - 1}`]],
+          expect: expecting(at, 'd'),
         }),
       }
     }
