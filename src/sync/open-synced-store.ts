@@ -219,6 +219,7 @@ function open(
       },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
+      current: () => keeper.current,
       closed: end.signal,
     },
   }

@@ -36,6 +36,8 @@ export interface SyncParts {
   onAppend(listener: () => void): () => void
   /** Calls back when the outbox changed, in this context or in another. Returns how to stop that. */
   onChange(listener: () => void): () => void
+  /** What is stored, as far as it is known without reading it. */
+  current?(): SyncSnapshot | undefined
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
   /** Throws ClosedError once the store was closed. */
