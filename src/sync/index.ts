@@ -13,6 +13,7 @@ export type {
   SyncedStoreOptions,
   SyncedStreamOptions,
 } from './synced-store.js'
+export { adoptStore, type AdoptResult } from './adopt-store.js'
 
 // Its views
 export {

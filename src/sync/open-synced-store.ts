@@ -194,6 +194,10 @@ function open(
     sync: {
       name,
       storage: keeper,
+      outbox: keeper,
+      holdAppends(until) {
+        outboxLog.held = until
+      },
       remote,
       clock,
       coordinator,
