@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { closeAll, newProfile, openBrowser } from './driver/browser.mjs'
 import { measureColdOpen } from './driver/cold-open.mjs'
 import { draw } from './driver/draw.mjs'
+import { measureManyDevices } from './driver/many-devices.mjs'
 import { readOptions } from './driver/options.mjs'
 import { installPeers } from './driver/peers.mjs'
 import { profiler } from './driver/profile.mjs'
@@ -42,6 +43,7 @@ try {
   await browser.close()
   // What is there is kept, if anything should go wrong while browsers come and go.
   if (cases.length > 0) await keep(cases, ran)
+  cases.push(...(await measureManyDevices({ ...options, url: site.url, program: site.devices })))
   cases.push(...(await measureColdOpen({ ...options, url: site.url })))
   if (cases.length === 0) throw new Error(`No case has '${options.only}' in its name`)
   console.log(await keep(cases, ran))

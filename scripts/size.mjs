@@ -56,25 +56,26 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(56),
+    budget: kib(56.6),
     aim: kib(36),
     without: [...commands, ...memory],
   },
-  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(69.7) },
+  { title: 'everything', entry: 'tidemark', names: '*', budget: kib(70.6) },
   {
     title: 'everything of tidemark/memory',
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(24.8),
-    without: [...projection, ...commands, 'node_modules/'],
-    but: [...modelsInMemory, 'src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
+    budget: kib(35.4),
+    // Commands that are decided again, and the rows that views lay pending events over.
+    without: ['src/reading/', ...commands, 'node_modules/'],
+    but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
   },
   {
     title: 'openEventStore of tidemark/memory',
     entry: 'tidemark/memory',
     names: 'openEventStore',
-    budget: kib(16.5),
+    budget: kib(16.6),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
     but: modelsInMemory,
   },
@@ -116,18 +117,18 @@ export const budgets = [
     budget: kib(2.3),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
-  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(32.1), without: commands },
-  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(35.8), without: commands },
-  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.2), without: commands },
+  { title: 'runProjection', entry: 'tidemark', names: 'runProjection', budget: kib(32.4), without: commands },
+  { title: 'startProjection', entry: 'tidemark', names: 'startProjection', budget: kib(36), without: commands },
+  { title: 'openReadModel', entry: 'tidemark', names: 'openReadModel', budget: kib(22.3), without: commands },
   { title: 'deleteReadModel', entry: 'tidemark', names: 'deleteReadModel', budget: kib(4.1), without: commands },
   { title: 'listEventStores', entry: 'tidemark', names: 'listEventStores', budget: kib(3.2), without: commands },
   { title: 'listReadModels', entry: 'tidemark', names: 'listReadModels', budget: kib(6.5), without: commands },
-  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(25.3), without: commands },
+  { title: 'verifyReadModel', entry: 'tidemark', names: 'verifyReadModel', budget: kib(25.4), without: commands },
   {
     title: 'liveProjection',
     entry: 'tidemark',
     names: 'liveProjection',
-    budget: kib(4.7),
+    budget: kib(4.8),
     without: ['src/projection/', ...commands, 'node_modules/'],
   },
   {
@@ -165,7 +166,7 @@ export const budgets = [
     budget: kib(7),
     without: [...projection, ...commands],
   },
-  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(58.8), without: memory },
+  { title: 'tidemark', entry: 'tidemark', names: 'tidemark', budget: kib(59.6), without: memory },
   {
     title: 'execute',
     entry: 'tidemark',
@@ -194,7 +195,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(20.5), aim: kib(12) }
+export const syncLayer = { budget: kib(26.6), aim: kib(12) }
 
 /** How much larger a bundle of the core becomes by sync. */
 export async function measureSyncLayer() {

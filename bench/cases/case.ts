@@ -72,6 +72,16 @@ export interface Sizes {
   readonly scale: readonly number[]
   /** How much slower the processor is made where smoothness is measured; 1 leaves that out. */
   readonly throttle: number
+  /** Events of the log that a new device fetches. */
+  readonly pulled: number
+  /** The same for a longer log, which takes two page loads; 0 leaves that out. */
+  readonly pulledAtOnce: number
+  /** Rows of a run that are each waited for on another device. */
+  readonly remoteWaits: number
+  /** Events that a device sends after it was offline. */
+  readonly drained: number
+  /** The most events that are pending when a view is opened. */
+  readonly pending: number
   /** Whether compaction is measured. */
   readonly compaction: boolean
 }

@@ -2,9 +2,10 @@
 import { deleteEventStore, openReadModel, runProjection, type TidemarkStore } from 'tidemark'
 import { deleteDatabase } from '../raw/database.js'
 import { allRows, openRows, projectInOneCommit } from '../raw/projection.js'
-import { timed, type Case, type MainThread, type Run, type Sizes } from './case.js'
+import { timed, type Case, type Sizes } from './case.js'
 import { logByHand, logOfLargeCommits } from './logs.js'
 import { forms } from './projections.js'
+import { watched } from './watched.js'
 import { assertCustomers, type DepositEvent } from './workload.js'
 
 const storeName = 'smooth'
@@ -53,22 +54,4 @@ export function smoothCase({ log: count, throttle }: Sizes): Case {
       await deleteDatabase(handMade)
     },
   }
-}
-
-/** Watches the main thread during a run. An input's delay is from its arrival in the browser to its handler. */
-async function watched(work: () => Promise<Run>): Promise<Run> {
-  const longTasks: number[] = []
-  const inputDelays: number[] = []
-  const observer = new PerformanceObserver((list) =>
-    longTasks.push(...list.getEntries().map(({ duration }) => duration)),
-  )
-  observer.observe({ type: 'longtask' })
-  const typed = (event: Event) => inputDelays.push(performance.now() - event.timeStamp)
-  addEventListener('keydown', typed)
-  const run = await work()
-  removeEventListener('keydown', typed)
-  longTasks.push(...observer.takeRecords().map(({ duration }) => duration))
-  observer.disconnect()
-  const mainThread: MainThread = { longTasks, inputDelays }
-  return { ...run, mainThread }
 }

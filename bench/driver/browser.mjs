@@ -39,6 +39,13 @@ export async function openBrowser({ engine: name, url, profile, profileFile }) {
   try {
     const page = await browser.firstPage()
     let other
+    let otherDevice
+    await page.exposeFunction('onOtherDevice', async (method, ...args) => {
+      otherDevice ??= openOtherDevice({ engine: name, url })
+      const { browser } = await otherDevice
+      if (method === 'reload') return void (await openPage(browser.page, url))
+      return browser.page.evaluate(([method, args]) => window.bench.remote[method](...args), [method, args])
+    })
     await page.exposeFunction('inOtherTab', async (task) => {
       other ??= await openPage(await browser.newPage(), url)
       await other.evaluate((task) => window.bench.lead(task), task)
@@ -57,11 +64,27 @@ export async function openBrowser({ engine: name, url, profile, profileFile }) {
         if (found !== engine.storage) throw new Error(`The databases are in ${found}, not in ${engine.storage}`)
         return found
       },
-      close,
+      async close() {
+        await (await otherDevice)?.close()
+        await close()
+      },
     }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** A browser with a profile of its own, which goes with it. */
+async function openOtherDevice(options) {
+  const disk = await newProfile()
+  const browser = await openBrowser({ ...options, profile: disk.path })
+  return {
+    browser,
+    async close() {
+      await browser.close()
+      await disk.remove()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 // What is computed from runs: medians, ratios, and the targets that they meet.
-import { bestPeer, limits, targets } from './targets.mjs'
+import { bestPeer, limits, targets, waits } from './targets.mjs'
 
 export function percentile(numbers, share) {
   const sorted = [...numbers].sort((a, b) => a - b)
@@ -42,6 +42,29 @@ export function limitsMet(cases) {
     if (counts === undefined) return []
     const middle = percentile(counts, 0.5)
     return [{ name, most, counts, middle, met: middle <= most ? 'yes' : 'no' }]
+  })
+}
+
+/** The waits whose cases ran, in ms, by round where there is no share. */
+export function waitsMet(cases) {
+  return waits.flatMap(({ name, inCase, contender, share, longestTask, moreThan, most }) => {
+    const contenders = cases.find((each) => inCase.test(each.name))?.contenders ?? []
+    const [found, other] = [contender, moreThan].map((wanted) => contenders.find((each) => each.name === wanted))
+    if (found === undefined) return []
+    const more = other === undefined ? 0 : percentile(other.times, 0.5)
+    const middle =
+      longestTask === true
+        ? Math.max(0, ...(found.longTasks ?? []))
+        : percentile(share === undefined ? found.times : found.waits, share ?? 0.5) - more
+    return [
+      {
+        name: `${name}, ms`,
+        most,
+        counts: found.times.map((ms) => ms - more),
+        middle,
+        met: middle <= most ? 'yes' : 'no',
+      },
+    ]
   })
 }
 

@@ -12,6 +12,11 @@ const quick = {
   coldOpen: [],
   scale: [],
   throttle: 1,
+  pulled: 100_000,
+  pulledAtOnce: 0,
+  remoteWaits: 30,
+  drained: 10_000,
+  pending: 20_000,
   compaction: false,
 }
 const full = {
@@ -20,6 +25,7 @@ const full = {
   coldOpen: [10_000, 100_000],
   scale: [10_000, 100_000, 1_000_000],
   throttle: 4,
+  pulledAtOnce: 1_000_000,
   compaction: true,
 }
 

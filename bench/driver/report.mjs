@@ -1,5 +1,5 @@
 // Turns the JSON of a run into Markdown.
-import { compare, limitsMet, percentile, speedOf, targetsMet } from './figures.mjs'
+import { compare, limitsMet, percentile, speedOf, targetsMet, waitsMet } from './figures.mjs'
 
 /** @returns Markdown: the targets first, then every case */
 export function report(result) {
@@ -9,12 +9,14 @@ export function report(result) {
   const busy = load.before > 0.5 || load.after > cores + 0.5
   const measured = targetsMet(cases)
   const limits = limitsMet(cases)
+  const waits = waitsMet(cases)
   return [
     `${when.slice(0, 10)}, ${browser} (${storage}), ${cores} cores, ${platform}, ${mode} run: medians of ${rounds} rounds after one that is thrown away.`,
     `Load of the machine: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${busy ? '. **Something else was running: do not rely on these figures.**' : '.'}`,
     '',
     ...(measured.length === 0 ? [] : targetTable(measured)),
-    ...(limits.length === 0 ? [] : limitTable(limits)),
+    ...(limits.length === 0 ? [] : limitTable('count | at most | measured | in one round | met', limits)),
+    ...(waits.length === 0 ? [] : limitTable('wait | at most | measured | medians of the rounds | met', waits)),
     ...cases.flatMap((each) => {
       const [first] = each.contenders
       return first.inputDelays !== undefined
@@ -63,9 +65,9 @@ function targetTable(measured) {
   )
 }
 
-function limitTable(limits) {
+function limitTable(head, limits) {
   return table(
-    'count | at most | measured | in one round | met',
+    head,
     limits.map(({ name, most, middle, counts, met }) => [name, most, number(middle), range(counts), met]),
   )
 }

@@ -22,6 +22,50 @@ export const limits = [
   live('live, 1,000 queries, 10 s at rest: transactions', /^live: 1,000 rows/, 'transactions', 5),
 ]
 
+/** Waits that the project wants to stay below, in ms, where a server is on the same machine: true of a quiet machine with two cores. */
+export const waits = [
+  { name: 'row on another device, p50', inCase: /^sync: append/, contender: 'tidemark', share: 0.5, most: 25 },
+  { name: '… p99', inCase: /^sync: append/, contender: 'tidemark', share: 0.99, most: 80 },
+  {
+    name: '100,000 events fetched and folded',
+    inCase: /fetches 100,000 events$/,
+    contender: 'tidemark, and folds them',
+    most: 3_000,
+  },
+  {
+    name: '… the longest task of a run',
+    inCase: /fetches 100,000 events$/,
+    contender: 'tidemark, and folds them',
+    longestTask: true,
+    most: 50,
+  },
+  {
+    name: '1,000,000 events fetched and folded, reloaded in the middle',
+    inCase: /fetches 1,000,000 events/,
+    contender: 'tidemark, and folds them; reloaded in the middle',
+    most: 20_000,
+  },
+  {
+    name: '20 devices send 500 commits each, and have those of all',
+    inCase: /^sync: 20 devices/,
+    contender: 'tidemark',
+    most: 10_000,
+  },
+  {
+    name: 'a store and a view with 20,000 pending events, until 20 rows are there',
+    inCase: /^sync: open/,
+    contender: 'tidemark, fold, 20,000 pending',
+    most: 250,
+  },
+  {
+    name: '… with 100, more than without sync',
+    inCase: /^sync: open/,
+    contender: 'tidemark, fold, 100 pending',
+    moreThan: 'tidemark, without sync, 100 events in the rows',
+    most: 5,
+  },
+]
+
 const within = (inCase, speed, of) => ({ speed: { inCase, contender: speed }, of: { inCase, contender: of } })
 const upTo = (times) => 1 / times
 /** The cost of an event on the longest log, over that on the shortest. */
@@ -130,6 +174,24 @@ export const targets = [
     of: { inCase: /^cold open.* 10,000 /, contender: 'tidemark' },
     goal: upTo(1.2),
     floor: upTo(1.5),
+  },
+  {
+    name: 'row on another device, of the same by hand',
+    ...within(/^sync: append/, 'tidemark', 'raw, fetch, server-sent events and put'),
+    goal: upTo(2),
+    floor: upTo(4),
+  },
+  {
+    name: '100,000 events fetched and folded, of the same by hand',
+    ...within(/fetches 100,000 events$/, 'tidemark, and folds them', 'raw, fetch, JSON.parse, put and fold'),
+    goal: upTo(2),
+    floor: upTo(3),
+  },
+  {
+    name: '10,000 events sent, of the same by hand',
+    ...within(/^sync: a device sends/, 'tidemark, until all are confirmed', 'raw, fetch, 1,000 commits a request'),
+    goal: upTo(4),
+    floor: upTo(8),
   },
   flat('read'),
   flat('project'),

@@ -7,10 +7,13 @@ import { readCases } from '../cases/catch-up-read.js'
 import { coldOpen, fill } from '../cases/cold-open.js'
 import { compactionCases } from '../cases/compaction.js'
 import { liveCases } from '../cases/live.js'
+import { remote, type Remote } from '../cases/device.js'
 import { manyRowsCases } from '../cases/many-rows.js'
+import { pendingCase } from '../cases/pending.js'
 import { scaleCases } from '../cases/scale.js'
 import { smoothCase } from '../cases/smooth.js'
 import { streamCase } from '../cases/stream-read.js'
+import { syncCases, type OtherDevice } from '../cases/sync.js'
 import { appendAndModelCase, oneEventCase } from '../cases/systems.js'
 import { tidemark } from '../cases/tidemark.js'
 import { leader, wakeUpCase } from '../cases/wake-up.js'
@@ -28,6 +31,8 @@ export interface BenchPage {
   tearDown(name: string): Promise<void>
   /** What is asked of the other tab. */
   lead(task: 'start' | 'stop'): Promise<void>
+  /** What is asked of a page in another browser. */
+  remote: Remote
   /** Leaves a database on the disk. */
   leaveDatabase(): Promise<void>
   /** Every log with its read model, by name. */
@@ -43,6 +48,8 @@ declare global {
     gc?: () => void
     /** Of the driver: calls `lead` in another tab of this browser. */
     inOtherTab(task: 'start' | 'stop'): Promise<void>
+    /** Of the driver: calls a function of `remote` in a browser with another profile. */
+    onOtherDevice: OtherDevice
   }
 }
 
@@ -70,6 +77,8 @@ window.bench = {
       ...scaleCases(sizes),
       ...manyRowsCases(sizes),
       ...(sizes.throttle > 1 ? [smoothCase(sizes)] : []),
+      ...syncCases(window.onOtherDevice, sizes),
+      pendingCase(sizes),
     ]
     return cases.map(({ name, contenders, throttle = 1, once = false }) => ({
       name,
@@ -99,6 +108,7 @@ window.bench = {
     await find(cases, name).tearDown?.()
   },
   lead: (task) => leader[task](),
+  remote,
   async leaveDatabase() {
     const database = await openDatabase('bench', (created) => void created.createObjectStore('left'))
     database.close()

@@ -57,12 +57,16 @@ export class OpenFileLog implements FileLogStore {
   readonly #listeners = new Set<(head: number) => void>()
   /** The last decision in the queue. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** On its way to the disk, until it is stored, or what it left in the file is cut. */
   #writing: Group | undefined
   #next: Group | undefined
+  /** Set while groups are dropped: decisions wait for its end. */
+  #dropping: Promise<void> | undefined
   /** Grows whenever groups were dropped, on which a decision under way may rely. */
   #losses = 0
   #lost: unknown
-  #flushing: Promise<void> = Promise.resolve()
+  /** The one loop that writes. `#writing` does not say whether it runs: between two groups there is none. */
+  #flushing: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor({ file, index, log, cut }: LoadedLog, lock: FileLock, now: () => number) {
@@ -119,13 +123,17 @@ export class OpenFileLog implements FileLogStore {
     await this.#turn
     await this.#flushing
     this.#listeners.clear()
-    await this.#file.close()
-    await this.#lock.release()
+    try {
+      await this.#file.close()
+    } finally {
+      await this.#lock.release()
+    }
   }
 
   /** What it saw and added is durable when `group` is; without one it is already. */
   async #decideNow<T>(work: (log: LogDecision) => Promise<T>): Promise<{ value: T; group: Group | undefined }> {
     if (this.#next !== undefined && this.#next.bytes > mostWaiting) await this.#writing?.stored.catch(() => {})
+    while (this.#dropping !== undefined) await this.#dropping
     if (this.#lost !== undefined) throw this.#lost
     const losses = this.#losses
     const below = [this.#next, this.#writing].filter((group) => group !== undefined)
@@ -143,7 +151,7 @@ export class OpenFileLog implements FileLogStore {
     if (decision.added.isEmpty) return { value, group: this.#next ?? this.#writing }
     const group = (this.#next ??= new Group(this.#writing ?? this.#index))
     group.take(decision.added)
-    if (this.#writing === undefined) this.#flushing = this.#flush()
+    this.#flushing ??= this.#flush()
     return { value, group }
   }
 
@@ -152,6 +160,7 @@ export class OpenFileLog implements FileLogStore {
     for (let group = this.#take(); group !== undefined; group = this.#take()) {
       await this.#write(group)
     }
+    this.#flushing = undefined
   }
 
   async #write(group: Group): Promise<void> {
@@ -159,7 +168,9 @@ export class OpenFileLog implements FileLogStore {
     try {
       frame = await this.#file.add(group.records)
     } catch (error) {
-      await this.#drop(group, error)
+      this.#dropping = this.#drop(group, error)
+      await this.#dropping
+      this.#dropping = undefined
       return
     }
     try {
@@ -183,21 +194,15 @@ export class OpenFileLog implements FileLogStore {
 
   /** None of what is not durable is kept, nor what was decided on it. */
   async #drop(group: Group, cause: unknown): Promise<void> {
+    // What is decided at this moment is refused when it ends, so nothing is added to the next group any more.
     this.#losses += 1
+    // A file that is not this store's any more is left alone.
+    if (cause instanceof TidemarkError) this.#lost = cause
+    else await this.#file.cut().catch((error: unknown) => (this.#lost = failure(error, 'unknown')))
+    const error = this.#lost ?? failure(cause, 'not-written')
     const next = this.#next
     this.#next = undefined
     this.#writing = undefined
-    const isLost = cause instanceof TidemarkError
-    // A file that is not this store's any more is left alone.
-    const cutFailed = isLost
-      ? undefined
-      : await this.#file.cut().then(
-          () => undefined,
-          (error: unknown) => ({ error }),
-        )
-    if (isLost) this.#lost = cause
-    else if (cutFailed) this.#lost = failure(cutFailed.error, 'unknown')
-    const error = this.#lost ?? failure(cause, 'not-written')
     group.reject(error)
     next?.reject(error)
   }

@@ -119,10 +119,10 @@ function sharedStorage<E extends EventShape>(
  * The log was taken back, and has another id. A raised epoch ends the runs of every tab, also of those that have nothing
  * to commit; they begin again, and what their rows were folded from decides what stays of them.
  */
-export function logChanged<E extends EventShape>(store: TidemarkStore<E>, log: string): void {
+export function logChanged(store: object, log: string): void {
   const parts = storeInternals(store)
   for (const [key, { storage }] of inUse.get(parts) ?? []) {
-    storage
+    void storage
       .move(say`noting another log of`, (before) => ({
         after: (before.rebuild?.log ?? before.log) === log ? before : { ...before, epoch: before.epoch + 1 },
       }))

@@ -102,7 +102,8 @@ function checkCommit(given: unknown, path: string): CheckedCommit {
     flaws.push(tooLarge(say`A commit may have ${leastLimits.commitEvents} events.`))
   if (Math.max(requires.length, expect.length) > maxEntries)
     flaws.push(tooLarge(say`A commit may expect and require ${maxEntries} events.`))
-  if (isLonger(() => JSON.stringify(given), events, leastLimits.commitBytes))
+  // What is nested too deep has no text.
+  if (flaws.length === 0 && isLonger(() => JSON.stringify(given), events, leastLimits.commitBytes))
     flaws.push(tooLarge(say`A commit may have ${leastLimits.commitBytes} bytes.`))
   return {
     id: ids[0] as string,

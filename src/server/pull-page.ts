@@ -1,4 +1,5 @@
 /** A page of a log as text. */
+import type { CursorLine } from '../wire/protocol.js'
 import { say } from '../messages.js'
 import type { LogStore } from './log-store.js'
 
@@ -25,7 +26,7 @@ export async function* pagesOf(store: LogStore, page: PageStart): AsyncGenerator
   let [position, chain, uncovered, size] = [after, page.chain, 0, 50]
   // The first commit is sent however long it is.
   const fits = (events: number) => position === after || position + events <= after + limit
-  const cursor = () => `${JSON.stringify({ scannedTo: position, chain })}\n`
+  const cursor = () => `${JSON.stringify({ scannedTo: position, chain } satisfies CursorLine)}\n`
   // What came since the beginning is for the next page.
   for (let isFull = false; !isFull && position < head;) {
     const commits = await store.read(position, size)

@@ -10,7 +10,9 @@ import { readWrites } from '../log/read-writes.js'
 import type { EventText } from '../log/record/record-text.js'
 import { wallTime } from '../platform/clock.js'
 import { commandRetry } from '../platform/backoff.js'
-import { commandAgain, type CommandFunctions } from './define-commands.js'
+import { maxEntries } from '../wire/protocol.js'
+import { newest } from './decide-own.js'
+import { CodecFailure, commandAgain, ofCodec, type CommandFunctions } from './define-commands.js'
 import { assertFits } from './limits.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow } from './sync-state.js'
@@ -20,6 +22,8 @@ export interface Deciding {
   readonly context: PrepareContext
   /** A stream as it was when the row was decided. */
   stream(name: string): AsyncIterable<readonly RecordedEvent[]>
+  /** The pending commits before it that expect nothing of a stream: see `PendingStream`. */
+  loose(stream: string): readonly string[]
 }
 
 /** @throws what reading a stream fails with; all that the command does wrong is a refusal */
@@ -32,12 +36,18 @@ export async function decideAgain(row: OutboxRow, deciding: Deciding): Promise<D
     if (command === undefined) return { kind: 'unknown' }
     const decision = await decided(command as unknown as Command<EventShape, unknown>, deciding, reading)
     if ('reason' in decision) return { kind: 'refused', code: 'command-refused', message: textOf(decision.reason) }
-    const events = await eventsOf(decision.writes, context)
+    const events = await eventsOf(decision.writes, guarded(context))
     if (events.length === 0) return { kind: 'nothing' }
     const expect = [...decision.last].map(([stream, id = null]) => [stream, id] as const)
-    return { kind: 'decided', row: { ...row, events, expect } }
+    const loose = newest(
+      expect.flatMap(([stream]) => deciding.loose(stream)),
+      maxEntries,
+    )
+    const { requires: _before, ...rest } = row
+    return { kind: 'decided', row: { ...rest, events, expect, ...(loose.length > 0 && { requires: loose }) } }
   } catch (error) {
     if ('error' in reading) throw reading.error
+    if (error instanceof CodecFailure) throw error.cause
     return { kind: 'refused', code: 'command-failed', message: messageOf(error) }
   }
 }
@@ -77,13 +87,26 @@ async function decided(
 
 /** Its events, under new ids: those of the version that was refused stay refused. */
 async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext): Promise<EventText[]> {
-  const preparing = await prepareAppend(readWrites(writes), {}, context)
-  const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
   const time = wallTime(context.clock)
-  const events = prepared.events.map((event) => ({ ...event, id: createId(time), idGiven: false }))
+  const { given, expected } = readWrites(writes)
+  // Before they are encoded: a codec may bind what it encrypts to the id.
+  const renamed = given.map((event) => ({ ...event, id: createId(time) }))
+  const preparing = await prepareAppend({ given: renamed, expected }, {}, context)
+  const prepared = 'late' in preparing ? await preparing.late(() => false) : preparing
+  const events = prepared.events.map((event) => ({ ...event, idGiven: false }))
   if (events.length > 0) assertFits({ ...prepared, events })
   return events
 }
+
+/** The same, with a codec whose failures are told from those of the command. */
+const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
+  ...context,
+  codec: codec && {
+    ...codec,
+    encode: (data, event) => ofCodec(async () => codec.encode(data, event)),
+    decode: codec.decode,
+  },
+})
 
 const textOf = (reason: unknown): string => {
   if (typeof reason === 'string') return reason

@@ -6,7 +6,7 @@ import type { DecidedOn } from '../log/decided-on.js'
 import type { AppendResult, EventFilter } from '../log/event-store.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
 import type { EventText } from '../log/record/record-text.js'
-import { say } from '../messages.js'
+import { notice, say } from '../messages.js'
 import { maxEntries } from '../wire/protocol.js'
 import { largestNOf } from './change-rules.js'
 import type { ConfirmedFacts } from './device-storage.js'
@@ -96,7 +96,11 @@ function inOutbox(append: PreparedAppend, { index, isPlain }: OwnAppend): Outbox
       say`is not in the commit of the outbox that other events of this append are in. Append the others alone.`,
     )
   if (found.refused !== undefined) throw new SyncRefusedError(found.name, found.refused)
-  if (found.cancel === true) throw new SyncRefusedError(found.name, { code: 'discarded', message: '' })
+  if (found.cancel === true)
+    throw new SyncRefusedError(found.name, {
+      code: 'discarded',
+      message: notice('discarded', say`The app discarded it.`),
+    })
   return found
 }
 
@@ -153,22 +157,27 @@ function firstPending(
 
 function rowOf(
   append: PreparedAppend,
-  { snapshot, facts, command, filter, time }: OwnAppend,
+  { snapshot, index, facts, command, filter, time }: OwnAppend,
   lastId: (stream: string) => string | null,
   except: readonly string[],
 ): OutboxRow {
   const { events, expected } = append
   const expect: [string, string | null][] = []
   const requires: string[] = []
+  const loose: string[] = []
   for (const [stream, wanted] of expected) {
     if (wanted === 'any') continue
     const id = lastId(stream)
-    if (wanted !== 'stream-exists') expect.push([stream, id])
-    else if (id !== null) requires.push(id)
+    if (wanted !== 'stream-exists') {
+      expect.push([stream, id])
+      // If one of them is taken back, what was decided on it follows.
+      loose.push(...(index.streams.get(stream)?.loose ?? []))
+    } else if (id !== null) requires.push(id)
   }
   const condition = filter && conditionOf(filter, facts, except)
   if (Math.max(expect.length, requires.length) > maxEntries)
     throw new InvalidArgumentError('writes', say`must expect versions of at most ${maxEntries} streams.`)
+  requires.push(...newest(loose, maxEntries - requires.length))
   return {
     n: largestNOf(snapshot) + 1,
     name: (events[0] as EventText).id,
@@ -180,6 +189,10 @@ function rowOf(
     ...(command !== undefined && { command }),
   }
 }
+
+/** The last ones of a list, `most` of them. */
+export const newest = (ids: readonly string[], most: number): readonly string[] =>
+  ids.slice(Math.max(0, ids.length - most))
 
 function conditionOf(
   failIfEventsMatch: EventFilter,

@@ -96,6 +96,18 @@ export async function commandRow(
   return { name: row.name, args: toJsonText(args, 'args') }
 }
 
+/** A codec may fail for a while, such as one without its key: that is not the fault of a command. */
+export class CodecFailure extends Error {}
+
+/** @throws CodecFailure, with what the codec threw as its cause */
+export async function ofCodec<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw new CodecFailure(messageOf(cause), { cause })
+  }
+}
+
 /** The command once more; nothing for an unknown name. */
 export async function commandAgain(
   { name, args }: CommandRow,
@@ -104,6 +116,6 @@ export async function commandAgain(
 ): Promise<NamedCommand | undefined> {
   if (!Object.hasOwn(commands, name)) return undefined
   const stored: unknown = JSON.parse(args)
-  const given = codec === undefined ? stored : await codec.decode(stored, about(name))
+  const given = codec === undefined ? stored : await ofCodec(async () => codec.decode(stored, about(name)))
   return commands[name]?.(...(given as never[]))
 }

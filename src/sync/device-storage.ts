@@ -1,6 +1,7 @@
 /** What a synced store asks of its own storage, in addition to what the machine does. */
 import type { KnownEvents, PreparedAppend } from '../log/prepared-append.js'
 import type { IdGaps } from '../log/record/id-gaps.js'
+import type { SyncState } from './sync-state.js'
 import type { SyncStorage } from './sync-storage.js'
 
 /** Which moment of the outbox: both numbers only grow. */
@@ -36,7 +37,8 @@ export interface ConfirmedFacts {
 }
 
 export interface DeviceStorage extends SyncStorage {
-  stamp(): Promise<Stamp>
+  /** With the identity of the log. */
+  stamp(): Promise<Stamp & Pick<SyncState, 'identity'>>
   /** One transaction over the log. */
   facts(prepared: PreparedAppend): Promise<ConfirmedFacts>
 }

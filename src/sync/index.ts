@@ -1,6 +1,7 @@
 /** `tidemark/sync`: a store that is a replica of a server's log, with an outbox for what this device did. */
 export { openSyncedStore } from './open-synced-store.js'
 export { defineCommands, type CommandFunctions, type NamedCommand } from './define-commands.js'
+export { exportOutbox } from './export-outbox.js'
 export { SyncRefusedError, type CommitRefusal } from './sync-refused.js'
 export type { RemoteOptions } from './sync-parts.js'
 export type {

@@ -20,7 +20,10 @@ const ends: Readonly<Record<Rest, readonly Nudge[]>> = {
 
 /** How long a wait continues after the nudge that ends it, so that a burst is one round, ms. */
 const burst = 2
-/** Up to how long after a hint of the server, at random, ms: many devices get it at the same time. */
+/**
+ * Up to how long after a hint of the server that follows another one within this time, at random, ms: many devices get
+ * it at the same time, and pull what came meanwhile together. One that comes after a rest is followed immediately.
+ */
 const spread = 100
 
 export class Nudges {
@@ -29,6 +32,8 @@ export class Nudges {
   /** The largest head that the server hinted at. */
   #head = 0
   #check: (() => void) | undefined
+  /** When a hint last ended a wait. */
+  #followed = -Infinity
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -65,6 +70,7 @@ export class Nudges {
         cancel = this.#clock.schedule(pause, () =>
           end(() => {
             for (const nudge of ends[why]) this.#raised.delete(nudge)
+            if (woken === 'server') this.#followed = this.#clock.monotonic()
             resolve(woken)
           }),
         )
@@ -73,7 +79,7 @@ export class Nudges {
         if (this.#head <= cursor) this.#raised.delete('server')
         const nudge = ends[why].find((each) => this.#raised.has(each))
         if (nudge === undefined) return
-        schedule(pauseAfter(nudge, this.#clock), nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge)
+        schedule(this.#pauseAfter(nudge), nudge === 'reachable' || nudge === 'conflict' ? 'online' : nudge)
       }
       signal.addEventListener('abort', abort, { once: true })
       if (signal.aborted) return abort()
@@ -82,9 +88,9 @@ export class Nudges {
       this.#check()
     })
   }
-}
 
-function pauseAfter(nudge: Nudge, clock: Clock): number {
-  if (nudge === 'own-append') return burst
-  return nudge === 'server' ? spread * clock.random() : 0
+  #pauseAfter(nudge: Nudge): number {
+    if (nudge !== 'server') return nudge === 'own-append' ? burst : 0
+    return this.#clock.monotonic() - this.#followed < spread ? spread * this.#clock.random() : burst
+  }
 }

@@ -26,6 +26,7 @@ import { IndexedDbSyncStorage } from './indexeddb/indexeddb-sync-storage.js'
 import { syncedDatabase } from './indexeddb/synced-database.js'
 import { MemorySyncStorage } from './memory/memory-sync-storage.js'
 import { confirmedOnly, OutboxLog } from './outbox-log.js'
+import { OutboxIndex } from './outbox-index.js'
 import { OutboxKeeper } from './outbox-keeper.js'
 import { logChanged } from '../running/shared-storage.js'
 import { OwnCommits } from './own-commits.js'
@@ -41,8 +42,8 @@ const names = ['url', 'headers', 'credentials', 'fetch', 'commands', 'clock']
  * Opens the synced store of that name in IndexedDB, and creates it if there is none: a replica of one log of a server,
  * and an outbox for what this device did. It works without the server, also the first time; `startSync` connects it.
  *
- * A database of its own kind: a local store of that name is left as it is, and refused; `adoptStore` copies it into a
- * synced store of another name. Put the user into the name: nothing of one user is ever sent as another.
+ * A database of its own kind: a local store of that name is left as it is, and refused. Put the user into the name:
+ * nothing of one user is ever sent as another.
  *
  * @throws InvalidNameError, InvalidArgumentError before anything is opened; InvalidArgumentError also if there is a local
  * store of that name
@@ -80,7 +81,7 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
     if (!isForeign) throw error
     throw new InvalidArgumentError(
       'name',
-      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name; adoptStore() copies what is in the local one.`,
+      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name: adoptStore() then copies what is in the local one.`,
     )
   })
   return syncedStore(store, parts as OpenedParts)
@@ -125,7 +126,7 @@ function checked<E extends EventShape>(options: SyncedStoreOptions<E>): Given {
 interface OpenedParts {
   readonly layered: ReturnType<StoreLayer<never>['over']>
   readonly own: OwnCommits
-  readonly opened: { store?: TidemarkStore<any> }
+  readonly opened: { store?: TidemarkStore }
   readonly sync: Omit<SyncParts, 'assertOpen'>
 }
 
@@ -150,7 +151,7 @@ function open(
     },
   })
   /** Once it is open. */
-  const opened: { store?: TidemarkStore<any> } = {}
+  const opened: { store?: TidemarkStore } = {}
   const overlay = overlays({
     source: keeper,
     decoding: { catalogue, codec },
@@ -165,6 +166,7 @@ function open(
     keeper,
     own,
     clock,
+    forget: takenBack,
     commandRow: (command) => commandRow(command, codec),
   })
   return {
@@ -178,11 +180,18 @@ function open(
           const { state } = await keeper.fresh()
           return { id: state.identity, sameUpTo: sameUpTo(state, than) }
         },
-        logId: async () => (await keeper.fresh()).state.identity,
+        // Of a damaged outbox, too: what is confirmed can be exported.
+        logId: async () =>
+          (
+            await keeper.fresh().then(
+              ({ state }) => state,
+              () => storage.stamp(),
+            )
+          ).identity,
         async appendPrepared() {
           throw new InvalidArgumentError(
             'store',
-            say`is synced: what is imported would be nowhere else. Import into a local store, then adoptStore().`,
+            say`is synced: what is imported would be nowhere else. Append the events: what is appended is sent to the server.`,
           )
         },
       },
@@ -202,14 +211,19 @@ function open(
       clock,
       coordinator,
       channelName: onDevice ? `tidemark-sync:${name}` : undefined,
-      decide: (row, { state, outbox }) =>
-        decideAgain(row, {
+      decide(row, { state, outbox }) {
+        const before = outbox.filter(({ n }) => n < row.n)
+        const { streams } = new OutboxIndex(before)
+        return decideAgain(row, {
           commands,
           context: { ...about, clock },
-          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: outbox.filter(({ n }) => n < row.n) }),
-        }),
+          stream: (stream) => outboxLog.streamAt(stream, {}, { state, outbox: before }),
+          loose: (stream) => streams.get(stream)?.loose ?? [],
+        })
+      },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
+      current: () => keeper.current,
       closed: end.signal,
     },
   }
@@ -219,7 +233,7 @@ function syncedStore<E extends EventShape>(
   store: TidemarkStore<E>,
   { own, sync, opened }: OpenedParts,
 ): SyncedStore<E> {
-  opened.store = store
+  opened.store = store as unknown as TidemarkStore
   const { readStream } = store
   const append = store.append as (...given: readonly unknown[]) => Promise<AppendResult>
   const { assertOpen } = storeInternals(store)

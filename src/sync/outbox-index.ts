@@ -1,11 +1,17 @@
 /** What an append and a reader of streams ask of the outbox, without looking through it each time. */
 import { isShown } from './overlay/in-rows.js'
+import { expects } from './rules/loose.js'
 import type { OutboxRow } from './sync-state.js'
 
 /** The pending events of a stream. */
 export interface PendingStream {
   count: number
   lastId: string
+  /**
+   * Of commits that expect nothing of the stream: the ids of their first events in it, since the last commit that does
+   * expect something. Foreign events may come to stand before them.
+   */
+  loose: string[]
 }
 
 export class OutboxIndex {
@@ -27,13 +33,15 @@ export class OutboxIndex {
     for (const { id } of row.events) this.ids.set(id, row)
     for (const id of row.had ?? []) this.ids.set(id, row)
     if (!isShown(row)) return
+    const seen = new Set<string>()
     for (const { stream, id } of row.events) {
-      const pending = this.streams.get(stream)
-      if (pending === undefined) this.streams.set(stream, { count: 1, lastId: id })
-      else {
-        pending.count += 1
-        pending.lastId = id
-      }
+      const pending = this.streams.get(stream) ?? { count: 0, lastId: id, loose: [] }
+      this.streams.set(stream, pending)
+      pending.count += 1
+      pending.lastId = id
+      if (expects(row, stream)) pending.loose = []
+      else if (!seen.has(stream)) pending.loose.push(id)
+      seen.add(stream)
       this.events += 1
     }
   }

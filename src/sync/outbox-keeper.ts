@@ -2,9 +2,11 @@
  * A copy of the outbox in memory, as new as it has to be; and who is notified when it changes. Everything that this
  * context stores comes through here, so that the copy need not be read again.
  */
+import { StorageDamagedError } from '../errors.js'
 import type { Durability } from '../log/event-store.js'
 import { hintPause } from '../log/head-watch.js'
 import type { PreparedAppend } from '../log/prepared-append.js'
+import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { lookOut } from '../platform/lookout.js'
 import { isObject } from '../platform/objects.js'
@@ -46,7 +48,10 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   #index: OutboxIndex | undefined
   /** What listeners know. */
   #shown: Stamp | undefined
-  readonly #ended = new RecentMap<string, EndedCommit>(maxEnded)
+  /** With the identity of the log that their positions are of. */
+  readonly #ended = new RecentMap<string, EndedCommit & { readonly identity: string }>(maxEnded)
+  /** Of the log, as far as this context knows: also while there is no copy. */
+  #identity: string | undefined
   readonly #listeners = new Set<{ readonly call: Listener }>()
   readonly #appended = new Set<{ readonly call: Listener }>()
   #stopLooking = () => {}
@@ -77,9 +82,10 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     return (this.#index ??= new OutboxIndex(copy.outbox))
   }
 
-  /** What became of a commit that left the outbox, if it did in this context. */
+  /** What became of a commit that left the outbox, if it did in this context and the log was not taken back since. */
   ended(name: string): EndedCommit | undefined {
-    return this.#ended.get(name)
+    const ended = this.#ended.get(name)
+    return ended?.position === undefined || ended.identity === this.#identity ? ended : undefined
   }
 
   /** A copy that is at least as new as this call. */
@@ -158,7 +164,8 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const changed = await this.#storage.change(from, rule)
     if (changed.kind === 'stored') {
       const { snapshot, change } = changed
-      for (const ended of change.ended ?? []) this.#ended.set(ended.name, ended)
+      const { identity } = snapshot.state
+      for (const ended of change.ended ?? []) this.#ended.set(ended.name, { ...ended, identity })
       this.#take({ ...snapshot, ...this.#ownAfter(from, change) })
       this.#post(stampOf(snapshot))
       if (change.takeBack !== undefined) this.#options.takenBack(snapshot.state)
@@ -200,6 +207,9 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   async #refresh(): Promise<void> {
     const copy = this.#copy
     const stamp = copy && (await this.#storage.stamp())
+    // Edited by hand. A copy that never becomes true again would keep an append trying for ever.
+    if (stamp !== undefined && isNewer(stampOf(copy as OutboxCopy), stamp))
+      throw new StorageDamagedError(say`The outbox of the synced store went back: it was edited. Reload the page.`)
     if (stamp === undefined || this.#copy === undefined || isNewer(stamp, stampOf(this.#copy)))
       await this.#load(copy?.ownFrom ?? Infinity)
   }
@@ -221,7 +231,10 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     const taken = copy.ownFrom === Infinity ? { ...copy, ownFrom: copy.state.cursor.at } : copy
     this.#copy = taken
     this.#index = undefined
-    if (before !== undefined && before.state.identity !== copy.state.identity) this.#options.takenBack(copy.state)
+    const { identity } = copy.state
+    const isOther = this.#identity !== undefined && this.#identity !== identity
+    this.#identity = identity
+    if (isOther) this.#options.takenBack(copy.state)
   }
 
   #forget(): void {

@@ -1,4 +1,5 @@
 /** The log of a synced store: confirmed events as they are, and an outbox that appends go to. */
+import { hasCode } from '../errors.js'
 import { streamName } from '../events/names.js'
 import type { CatalogueCore } from '../events/catalogue.js'
 import type { EventShape, RecordedEvent } from '../events/event.js'
@@ -37,6 +38,8 @@ export interface OutboxLogOptions {
   readonly codec: Codec | undefined
   readonly durability: Durability
   readonly clock: Clock
+  /** What this context remembers of the log may not be true any more. */
+  forget(): void
   /** What is kept of a command that was made by name. */
   commandRow(command: object | undefined): Promise<CommandRow | undefined>
 }
@@ -136,7 +139,16 @@ export class OutboxLog implements Log {
       if (this.#readAhead.get(ahead) !== identity) ahead.forget()
       this.#readAhead.set(ahead, identity)
     }
-    return this.#options.log.readPage<E>(request, options)
+    try {
+      return await this.#options.log.readPage<E>(request, options)
+    } catch (error) {
+      if (!hasCode(error, 'log-inconsistent')) throw error
+      // It may have been taken back while it was read, also by another context.
+      await this.#options.keeper.fresh().catch(() => {})
+      this.#options.forget()
+      ahead?.forget()
+      return this.#options.log.readPage<E>(request, options)
+    }
   }
 
   readBackwards<E extends EventShape>(options: ReadAllOptions<E>): EventPages<E> {
@@ -145,8 +157,13 @@ export class OutboxLog implements Log {
 
   async head(): Promise<number> {
     // A run that begins asks for it: by then this context knows whether the log was taken back.
-    await this.#options.keeper.fresh()
-    return this.#options.log.head()
+    const { keeper, log, forget } = this.#options
+    await keeper.fresh().catch((error: unknown) => {
+      // Confirmed events can be read, and exported, from a store whose outbox was damaged.
+      if (!hasCode(error, 'storage-damaged')) throw error
+      forget()
+    })
+    return log.head()
   }
 
   readStream<E extends EventShape>(stream: string, options: ReadStreamOptions = {}): EventPages<E> {
@@ -229,12 +246,19 @@ export class OutboxLog implements Log {
         if (left <= 0) return
       }
     }
-    for await (const events of this.#options.log.readStream<E>(stream, { ...options })) {
-      const known = events.filter(({ position }) => position <= at).slice(0, left)
+    let next = before
+    let isShort = false
+    for await (const events of this.#options.log.readStream<E>(stream, { ...options, limit: left })) {
+      const known = events.filter(({ position }) => position <= at)
+      isShort ||= known.length < events.length
       left -= known.length
+      next = (known.at(-1) ?? { version: next }).version
       if (known.length > 0) yield known
-      if (left <= 0) return
     }
+    // What was stored meanwhile took a part of the limit.
+    if (!isShort || left <= 0 || limit === Infinity) return
+    const upTo = Math.min(next, (await this.#confirmedVersion(stream, at)) + 1)
+    if (upTo > after + 1) yield* this.#options.log.readStream<E>(stream, { ...options, before: upTo, limit: left })
   }
 
   /** Pending events of a stream, with the versions and positions that they would have now. */
@@ -263,7 +287,7 @@ interface PendingEvent {
 }
 
 /** The pending events of a stream, in their order. */
-export function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
+function pendingOf(outbox: readonly OutboxRow[], stream: string): PendingEvent[] {
   const found: PendingEvent[] = []
   let place = 0
   for (const row of outbox) {

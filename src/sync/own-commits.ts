@@ -1,3 +1,4 @@
+import { toJsonText } from '../events/json.js'
 /** Own commits as an app sees them, and where each of them is now. */
 import { InvalidArgumentError } from '../errors.js'
 import type { CatalogueCore } from '../events/catalogue.js'
@@ -11,6 +12,7 @@ import { say } from '../messages.js'
 import { assertSignal, onlyKnown } from '../platform/arguments.js'
 import { wallTime, type Clock } from '../platform/clock.js'
 import { abortable } from '../platform/promises.js'
+import type { OutboxCopy } from './outbox-copy.js'
 import type { OutboxKeeper } from './outbox-keeper.js'
 import { discarded, retried } from './rules/retried.js'
 import type { OutboxRow, SyncRule, SyncSnapshot } from './sync-state.js'
@@ -64,7 +66,21 @@ export class OwnCommits {
   /** Where a commit is: in the outbox, or in the log; nothing if it is nowhere. */
   async #known(name: string, ids: readonly string[], mayGuess: boolean): Promise<Known | undefined> {
     const { keeper } = this.#options
-    const copy = await keeper.fresh()
+    for (;;) {
+      const copy = await keeper.fresh()
+      const known = await this.#knownAt(copy, name, ids, mayGuess)
+      // If the log was taken back meanwhile, what is not in the log any more is in the outbox.
+      if (known?.row !== undefined || (await keeper.fresh()).state.identity === copy.state.identity) return known
+    }
+  }
+
+  async #knownAt(
+    copy: OutboxCopy,
+    name: string,
+    ids: readonly string[],
+    mayGuess: boolean,
+  ): Promise<Known | undefined> {
+    const { keeper } = this.#options
     const index = keeper.indexOf(copy)
     const row = index.names.get(name) ?? (mayGuess ? ids.map((id) => index.ids.get(id)).find(Boolean) : undefined)
     if (row !== undefined) return knownRow(row)
@@ -73,12 +89,16 @@ export class OwnCommits {
     // Decided again, it had no events.
     if (ended !== undefined && ended.position === undefined)
       return { name, events: [], ids, status: 'confirmed', isSettled: true }
-    const position = ended?.position ?? (await this.#positionOf(name, ids))
-    return position === undefined ? undefined : this.#inLog(name, position)
+    if (ended !== undefined) return this.#inLog(ended.position as number, name)
+    const own = await this.#placeOf(name, ids)
+    return own && this.#inLog(own.position, own.name)
   }
 
   /** Where an own commit begins in the log, by an id of it or by its name. */
-  async #positionOf(name: string, ids: readonly string[]): Promise<number | undefined> {
+  async #placeOf(
+    name: string,
+    ids: readonly string[],
+  ): Promise<{ readonly position: number; readonly name: string | undefined } | undefined> {
     const { keeper } = this.#options
     const events = ids.map((id) => ({ id, idGiven: true }) as EventText)
     const append: PreparedAppend = { events, expected: new Map(), condition: undefined, pathOf: String }
@@ -87,11 +107,11 @@ export class OwnCommits {
     const first = Math.min(...found)
     const { own } = await keeper.loadOwn(found.length === 0 ? 0 : first - 1)
     const row = own.find((each) => each.name === name || (each.at <= first && first < each.at + each.n))
-    return row === undefined ? undefined : row.name === name ? row.at : first
+    return row && { position: row.name === name ? row.at : first, name: row.name }
   }
 
-  /** The commit that holds a position of the log. */
-  async #inLog(name: string, position: number): Promise<Known | undefined> {
+  /** The commit that holds a position of the log. `name`: where it is not the id of its first event. */
+  async #inLog(position: number, name: string | undefined): Promise<Known | undefined> {
     const { events, starts } = await this.#options.keeper.confirmed(Math.max(0, position - 1000), 2000)
     const begins = [...starts].sort((one, other) => one - other)
     const at = begins.filter((start) => start <= position).at(-1)
@@ -100,9 +120,8 @@ export class OwnCommits {
     const [first] = own
     if (first === undefined) return undefined
     const ids = own.map(({ id }) => id)
-    const isNamed = this.#options.keeper.ended(name) !== undefined
     return {
-      name: isNamed ? name : first.id,
+      name: name ?? first.id,
       events: own,
       ids,
       status: 'confirmed',
@@ -185,15 +204,21 @@ export class OwnCommits {
   }
 
   async #retry(known: Known): Promise<OwnCommit> {
-    const time = wallTime(this.#options.clock)
-    await this.#change(known.name, (snapshot, n) => {
-      const row = snapshot.outbox.find((each) => each.n === n)
-      return retried(
-        snapshot,
-        n,
-        (row?.events ?? []).map(() => createId(time)),
-      )
-    })
+    const { keeper, clock, codec } = this.#options
+    const time = wallTime(clock)
+    for (let isSame = false; !isSame;) {
+      const was = (await keeper.load()).outbox.find(({ name }) => name === known.name)
+      if (was === undefined) break
+      const ids = was.events.map(() => createId(time))
+      // What is encoded may be bound to the id.
+      const data = codec && (await encodedFor(ids, was.events, codec))
+      await this.#change(known.name, (snapshot, n) => {
+        const now = snapshot.outbox.find((each) => each.n === n)
+        isSame = now === undefined || now.events.every(({ id }, index) => id === was.events[index]?.id)
+        return isSame ? retried(snapshot, n, ids, data) : undefined
+      })
+      if ((await keeper.load()).outbox.every(({ name }) => name !== known.name)) break
+    }
     const now = await this.#known(known.name, known.ids, false)
     return this.#commit(now ?? { ...known, status: 'discarded', isSettled: true })
   }
@@ -228,4 +253,15 @@ function knownRow(row: OutboxRow): Known {
     isSettled: refused !== undefined,
     row,
   }
+}
+
+/** The data of events, encoded once more for events with other ids. */
+async function encodedFor(ids: readonly string[], events: readonly EventText[], codec: Codec): Promise<string[]> {
+  const texts: string[] = []
+  for (const [index, { type, stream, id, data }] of events.entries()) {
+    const plain = await codec.decode(JSON.parse(data), { type, stream, id })
+    const event = { type, stream, id: ids[index] as string }
+    texts.push(toJsonText(await codec.encode(plain, event), 'data'))
+  }
+  return texts
 }

@@ -82,6 +82,9 @@ const codes: Readonly<Record<number, string>> = {
   426: 'newer-protocol',
 }
 
+/** What a proxy may say for the server: who may come in, how large a body may be, and what is too old. */
+const believed: ReadonlySet<number> = new Set([401, 403, 413, 426])
+
 /** Whether a status asks to come again. */
 const isBusy = (status: number): boolean =>
   status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 511)
@@ -94,12 +97,11 @@ const isBusy = (status: number): boolean =>
 export function failureOf(response: Response, text: string, now: number): RequestFailure {
   const { status } = response
   if (isBusy(status)) return { kind: 'busy', ...retryAfter(response, now) }
-  // A captive portal, a proxy, or a page of another server.
-  const isForeign = answeredBy(response) === undefined
-  const isPage = typeOf(response).endsWith('html')
-  if (status < 400 || status === 511 || (isForeign && isPage && status !== 401 && status !== 403))
-    return { kind: 'offline' }
   const by = answeredBy(response)
+  // A captive portal, or a proxy: it says nothing about what the server would do, and may be gone in a moment.
+  const isForeign = by === undefined && response.headers.get(names.version) === null
+  if (status < 400 || status === 511 || (isForeign && !believed.has(status)))
+    return { kind: 'offline', message: say`The response was not that of a tidemark server: status ${status}.` }
   return { kind: 'refused', status, ...problemOf(status, text), ...(by === undefined ? {} : { by }) }
 }
 

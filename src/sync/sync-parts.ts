@@ -4,6 +4,7 @@ import { say } from '../messages.js'
 import type { Clock } from '../platform/clock.js'
 import { isThenable } from '../platform/promises.js'
 import type { Coordinator } from '../ports.js'
+import type { DeviceStorage } from './device-storage.js'
 import type { OutboxKeeper } from './outbox-keeper.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow, SyncSnapshot } from './sync-state.js'
@@ -23,7 +24,7 @@ export interface RemoteOptions {
 
 export interface SyncParts {
   readonly name: string
-  readonly storage: SyncStorage
+  readonly storage: SyncStorage & Pick<DeviceStorage, 'facts'>
   /** The same, for what this device adds itself. */
   readonly outbox: Pick<OutboxKeeper, 'fresh' | 'facts' | 'change' | 'indexOf'>
   /** Appends of this instance wait for it. */
@@ -40,6 +41,8 @@ export interface SyncParts {
   onAppend(listener: () => void): () => void
   /** Calls back when the outbox changed, in this context or in another. Returns how to stop that. */
   onChange(listener: () => void): () => void
+  /** What is stored, as far as it is known without reading it. */
+  current?(): SyncSnapshot | undefined
   /** Aborts when the store is closed. */
   readonly closed: AbortSignal
   /** Throws ClosedError once the store was closed. */

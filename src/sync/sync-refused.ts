@@ -9,8 +9,20 @@ export interface CommitRefusal {
    * `'command-refused'`, `'command-failed'`, `'command-unknown'`, or what the server's `accept` gave.
    */
   readonly code: string
-  /** For people. */
+  /**
+   * For people, or what the command or the server's `accept` gave. The production build has the code and the values
+   * instead of a sentence of this package.
+   */
   readonly message: string
+  /** Of a conflict: the stream that has other events than those that the commit was decided on. */
+  readonly stream?: string
+  /** Of a conflict: where the event is that matches the commit's condition. */
+  readonly position?: number
+  /**
+   * The id of the event in the way. Of a conflict: the last one of `stream`; missing if there is no such stream. Of
+   * `'blocked'`: the one of the refused commit. Of `'id-taken'`: the one of both events.
+   */
+  readonly id?: string
 }
 
 /**
@@ -23,7 +35,7 @@ export class SyncRefusedError extends TidemarkError {
   declare readonly refusal: CommitRefusal
 
   constructor(commit: string, refusal: CommitRefusal) {
-    super('sync-refused', say`The commit was refused: ${refusal.code} (${refusal.message})`, { outcome: 'not-written' })
+    super('sync-refused', say`The commit was refused (${refusal.code}): ${refusal.message}`, { outcome: 'not-written' })
     this.commit = commit
     this.refusal = refusal
   }

@@ -86,7 +86,7 @@ export class SyncShell {
   }
 
   start(signal: AbortSignal | undefined): void {
-    const { closed, onAppend } = this.#parts
+    const { closed, onAppend, onChange } = this.#parts
     const stop = () => void this.stop()
     for (const each of [signal, closed]) {
       if (each?.aborted === true) return stop()
@@ -104,12 +104,21 @@ export class SyncShell {
     this.#undo.push(
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
+      onChange(() => this.#counted()),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
       // Only a closed store ends it.
       if (!hasCode(error, 'closed')) this.#show({ status: 'stopped', message: messageOf(error) })
     })
+  }
+
+  /** The outbox changed, whatever syncing does: an app asks for what is pending before a user signs out. */
+  #counted(): void {
+    const snapshot = this.#parts.current?.()
+    if (snapshot === undefined) return
+    const { pending, behind, refused } = countsOf(snapshot)
+    this.#show({ pending, behind, refused })
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 /** What a synced store keeps next to its log: its rows, and what they mean. */
 import type { EventFilter } from '../log/event-store.js'
 import type { EventText } from '../log/record/record-text.js'
+import type { CommitRefusal } from './sync-refused.js'
 
 /** Where a device is in the log of the server: what the last cursor line said. */
 export interface Cursor {
@@ -13,6 +14,8 @@ export interface SyncState {
   readonly key: 'state'
   /** The log that this store is a replica of; unknown before the first contact. */
   readonly remote?: { readonly log: string; readonly epoch: string; readonly author: string }
+  /** Whose store it is, where `remote` was forgotten by `resync()`. */
+  readonly author?: string
   /** Whether something was pulled under this epoch: nothing is pushed before. */
   readonly isFresh: boolean
   readonly cursor: Cursor
@@ -61,26 +64,28 @@ export interface OutboxRow {
   readonly requires?: readonly string[]
   /** What made it, so that it can be decided again. `args` is JSON, as the codec wrote it. */
   readonly command?: { readonly name: string; readonly args: string }
-  /** How often in a row it was decided again. */
+  /** To how many versions of it the server said no. */
   readonly tries?: number
   /** Ids that earlier versions of it had. */
   readonly had?: readonly string[]
   /** The server said that it is at this position; confirmed once it is pulled. */
   readonly accepted?: number
   /** The server's final no to this version; it waits to be decided again. */
-  readonly undecided?: { readonly code: 'conflict' | 'blocked'; readonly message: string }
+  readonly undecided?: Pick<CommitRefusal, 'stream' | 'position' | 'id'> & { readonly code: 'conflict' | 'blocked' }
   /** The event that the server lacks. */
   readonly behind?: string
   /** The app does not want it any more, and the server may have it: no view shows it. */
   readonly cancel?: true
   /** `retry()` of a commit that is `behind`: it is cancelled at the server first, then sent with these ids. */
   readonly renew?: readonly string[]
+  /** What a codec made of its data for those ids. */
+  readonly renewData?: readonly string[]
   /** It was confirmed before the server was restored. */
   readonly healed?: true
   /** By identity: the position of its first event there. */
   readonly was?: { readonly [identity: string]: number }
   /** Final: kept for the app. */
-  readonly refused?: { readonly code: string; readonly message: string }
+  readonly refused?: CommitRefusal
 }
 
 /** Own commits in the log, by the position of the first event. Neighbours without needs are one row. */

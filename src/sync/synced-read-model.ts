@@ -54,7 +54,7 @@ export type SyncedReadModel<T extends Tables> = SyncedTables<T> &
   ConfirmedRows<T> & { readonly tables: SyncedTables<T> }
 
 /** Adds to the tables of a view what a synced store knows of them. Returns the tables without what is pending. */
-export function withPending<T extends Tables>(
+function withPending<T extends Tables>(
   definition: Projection<never, T>,
   tables: LiveTables<T>,
   ask: QueryPorts['ask'],

@@ -118,7 +118,10 @@ export interface SyncedStore<E extends EventShape = EventShape> extends Omit<
   ): Promise<SyncedAppendResult>
   /** Confirmed events, then pending ones, which have `pending: true` and a provisional version and position. */
   readStream(stream: string, options?: SyncedStreamOptions): AsyncIterable<SyncedEvent<E>>
-  /** Own commits that are not in the log: pending or refused, oldest first. */
+  /**
+   * Own commits that are not in the log, oldest first: pending or refused, and discarded ones as long as the server may
+   * have them.
+   */
   outbox(): Promise<readonly OwnCommit[]>
   /** An own commit, by the id of any event that it has or had; nothing for an id that is not known as one of this device. */
   ownCommit(id: string): Promise<OwnCommit | undefined>

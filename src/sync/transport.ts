@@ -208,7 +208,7 @@ function headersOf(as: AnsweredBy | undefined): (readonly [string, string])[] {
 }
 
 /** A path behind the address of the log, which may have a query. */
-export function address(url: string, path: string): string {
+function address(url: string, path: string): string {
   const [base = '', query] = url.split('#', 1)[0]?.split(/\?(.*)/s, 2) ?? []
   const full = base.replace(/\/+$/, '') + path
   return query === undefined || query === '' ? full : `${full}${path.includes('?') ? '&' : '?'}${query}`

@@ -8,6 +8,7 @@ import type { Refusal } from '../server/check-push.js'
 import { memoryLogStore, type LogBackup } from '../server/memory-log-store.js'
 import { serverLog } from '../server/server-log.js'
 import { syncHandler } from '../server/sync-handler.js'
+import { authorHeader, headers as names, logHeader, protocolVersion } from '../wire/protocol.js'
 import type { CommitAnswer, WireCommit, WireEvent, WireLine } from '../wire/protocol.js'
 
 /** Which way nothing gets through: to the server, back from it, or both. */
@@ -20,7 +21,7 @@ export interface TestFailure {
   readonly code?: string
   /** A body instead of a problem, such as the page of a hotel's network. */
   readonly body?: string
-  /** @default those of a problem as JSON */
+  /** In addition to those of a problem; those of a page with a `body` are these alone. */
   readonly headers?: Readonly<Record<string, string>>
   /** Only requests to this end of the path. @default all */
   readonly on?: 'info' | 'push' | 'pull' | 'wake'
@@ -256,19 +257,28 @@ class Server implements TestSyncServer {
     const name = pathname.slice(pathname.lastIndexOf('/') + 1)
     const entry = { name, method: request.method, author: bearerOf(request) }
     const index = this.requests.push(entry) - 1
-    const response = this.#failing(name) ?? (await this.handler(new Request(request, { signal })))
+    const response = (await this.#failing(name, entry.author)) ?? (await this.handler(new Request(request, { signal })))
     this.requests[index] = { ...entry, status: response.status }
     return response
   }
 
-  #failing(name: string): Response | undefined {
+  async #failing(name: string, author: string): Promise<Response | undefined> {
     const failure = this.#failure
     if (failure === undefined || (failure.response.on ?? name) !== name || failure.left <= 0) return undefined
     failure.left -= 1
     const { status, code = codes[status] ?? 'unavailable', body, headers } = failure.response
-    return new Response(body ?? JSON.stringify({ code, message: say`The test lets it fail.` }), {
+    // With a body of its own it is a proxy that responds.
+    if (body !== undefined) return new Response(body, { status, headers: headers ?? { 'Content-Type': 'text/html' } })
+    const { log, epoch } = await this.#store.identity()
+    return new Response(JSON.stringify({ code, message: say`The test lets it fail.` }), {
       status,
-      headers: headers ?? { 'Content-Type': body === undefined ? 'application/json' : 'text/html' },
+      headers: {
+        'Content-Type': 'application/json',
+        [names.version]: `${protocolVersion}`,
+        [names.log]: logHeader(log, epoch),
+        [names.author]: authorHeader(author),
+        ...headers,
+      },
     })
   }
 }

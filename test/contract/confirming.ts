@@ -7,7 +7,7 @@ import { syncPartsOf } from '../../src/sync/sync-parts.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../../src/sync/sync-state.js'
 
 /** The change that confirms every pending commit, in order. */
-export function confirmation({ state, outbox }: SyncSnapshot, versions: Map<string, number>): SyncChange | undefined {
+function confirmation({ state, outbox }: SyncSnapshot, versions: Map<string, number>): SyncChange | undefined {
   const rows = outbox.filter(({ refused }) => refused === undefined)
   if (rows.length === 0) return undefined
   const at = state.cursor.at + 1

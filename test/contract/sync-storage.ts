@@ -27,7 +27,7 @@ const text = (stream: string, id: string, data: unknown = 1, more: { time?: numb
 })
 
 /** Events of streams 'a', 'b', …: 'a1' is version 1 of stream a. A bar begins a commit. */
-export function page(at: number, words: string): PulledEvents {
+function page(at: number, words: string): PulledEvents {
   const starts = new Set<number>([0])
   const events: ReturnType<typeof text>[] = []
   const versions: number[] = []
@@ -41,7 +41,7 @@ export function page(at: number, words: string): PulledEvents {
   return { at, events, versions, starts }
 }
 
-export const row = (n: number, more: Partial<OutboxRow> = {}): OutboxRow => ({
+const row = (n: number, more: Partial<OutboxRow> = {}): OutboxRow => ({
   n,
   name: `own-${n}`,
   time: 1,
@@ -51,7 +51,7 @@ export const row = (n: number, more: Partial<OutboxRow> = {}): OutboxRow => ({
 })
 
 /** A change that counts the turn, and moves the cursor behind what it pulls. */
-export function change(
+function change(
   from: SyncState,
   more: Omit<Partial<SyncChange>, 'state'> & { state?: Partial<SyncState> } = {},
 ): SyncChange {

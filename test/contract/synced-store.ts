@@ -17,7 +17,14 @@ import {
   type Codec,
   type RecordedEvent,
 } from 'tidemark'
-import { defineCommands, SyncRefusedError, type SyncedStore, type SyncedStoreOptions } from 'tidemark/sync'
+import { openEventStore as openLocal } from 'tidemark/memory'
+import {
+  defineCommands,
+  exportOutbox,
+  SyncRefusedError,
+  type SyncedStore,
+  type SyncedStoreOptions,
+} from 'tidemark/sync'
 import { OutboxDraft } from '../../src/sync/rules/outbox-draft.js'
 import { syncPartsOf } from '../../src/sync/sync-parts.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../../src/sync/sync-state.js'
@@ -40,8 +47,7 @@ async function all<T>(events: AsyncIterable<T>): Promise<T[]> {
 }
 
 const storageOf = (store: SyncedStore<any>) => syncPartsOf(store).storage
-export const rowsOf = async (store: SyncedStore<any>): Promise<readonly OutboxRow[]> =>
-  (await storageOf(store).load()).outbox
+const rowsOf = async (store: SyncedStore<any>): Promise<readonly OutboxRow[]> => (await storageOf(store).load()).outbox
 
 /** Stores a change of the outbox as the machine does. */
 async function change(
@@ -716,7 +722,7 @@ function commands(on: On): void {
 
 function sharing(on: On): void {
   on(
-    'two tabs append: each commit has a number of its own, and none is lost',
+    'N59: two tabs append: each commit has a number of its own, and none is lost',
     async (store, open) => {
       const other = await open()
       const many = (one: SyncedStore, who: string) =>
@@ -754,7 +760,7 @@ function sharing(on: On): void {
   )
 
   on(
-    'appends while another tab stores what it pulls: all are in the outbox, or in the log once',
+    'N62: appends while another tab stores what it pulls: all are in the outbox, or in the log once',
     async (store, open) => {
       const other = await open()
       const appended = Array.from({ length: 20 }, (_, index) => store.append('a', added(index, `id-${index}`)))
@@ -951,8 +957,73 @@ function maintaining(on: On): void {
   on('an import is refused, and names what to do', async (store) => {
     const line = { position: 1, type: 'Added', data: {}, stream: 'a', version: 1, id: 'i', time: 0 }
     const source = `{"tidemark":"export","format":1,"log":"x","after":0,"head":1}\n${JSON.stringify(line)}\n`
-    await expect(importEvents(store as never, source)).rejects.toThrow('adoptStore')
+    await expect(importEvents(store as never, source)).rejects.toThrow('Append the events')
     expect(await store.head()).toBe(0)
+  })
+
+  on(
+    'pending commits are exported behind the log, and imported into a local store with it',
+    async (store) => {
+      await arrive(store, ['a', 1], ['b', 1])
+      await store.append('a', [added('p1', 'p1'), added('p2', 'p2')], { expectedVersion: 1 })
+      await store.append([
+        { stream: 'c', events: [added('p3', 'p3')] },
+        { stream: 'b', events: [added('p4', 'p4')] },
+      ])
+      await store.append('d', added('refused', 'r'))
+      await store.append('a', added('p5', 'p5'))
+      await refuseRow(store, 'r')
+      const outbox = await all(exportOutbox(store))
+      const log = await all(exportEvents(store as never))
+      const local = await openLocal({ name: `local-${Math.random()}`, codec: sealing })
+      await expect(importEvents(local, outbox)).rejects.toMatchObject({ code: 'invalid-import' })
+      expect(await importEvents(local, log)).toMatchObject({ imported: 2, position: 2 })
+      expect(await importEvents(local, outbox)).toMatchObject({ imported: 5, skipped: 0, total: 5, position: 7 })
+      expect(await importEvents(local, outbox)).toMatchObject({ imported: 0, skipped: 5 })
+      const events = await all(local.read({ after: 2 }))
+      expect(events.map(({ id, stream, version, data }) => [id, stream, version, data])).toEqual([
+        ['p1', 'a', 2, { value: 'p1' }],
+        ['p2', 'a', 3, { value: 'p2' }],
+        ['p3', 'c', 1, { value: 'p3' }],
+        ['p4', 'b', 2, { value: 'p4' }],
+        ['p5', 'a', 4, { value: 'p5' }],
+      ])
+      const exported = await all(exportEvents(local))
+      const commits = exported.slice(1).map((text) => (JSON.parse(text) as { commit: number }).commit)
+      expect(commits.slice(2)).toEqual([3, 3, 5, 5, 7])
+      expect(await rowsOf(store)).toHaveLength(4)
+      await local.close()
+    },
+    { codec: sealing },
+  )
+
+  on('what was confirmed between the two exports is imported once', async (store) => {
+    await store.append('a', added(1, 'i'))
+    await store.append('a', added(2, 'j'))
+    const outbox = await all(exportOutbox(store))
+    await confirmAll(store)
+    const log = await all(exportEvents(store as never))
+    const local = await openLocal({ name: `local-${Math.random()}` })
+    await importEvents(local, log)
+    expect(await importEvents(local, outbox)).toMatchObject({ imported: 0, skipped: 2, position: 2 })
+    await local.close()
+  })
+
+  on('an empty outbox is an export without events, and what is wrong is refused immediately', async (store) => {
+    await arrive(store, ['a', 1])
+    const lines = await all(exportOutbox(store))
+    expect(lines).toHaveLength(1)
+    expect(JSON.parse(lines[0]!)).toMatchObject({ after: 1, head: 1, previous: { stream: 'a' } })
+    const local = await openLocal({ name: `local-${Math.random()}` })
+    expect(() => exportOutbox(local as never)).toThrow('openSyncedStore')
+    expect(() => exportOutbox(store, { upTo: 1 } as never)).toThrow('upTo')
+    const end = new AbortController()
+    const reason = new Error('left')
+    end.abort(reason)
+    await expect(all(exportOutbox(store, { signal: end.signal }))).rejects.toBe(reason)
+    await local.close()
+    await store.close()
+    expect(() => exportOutbox(store)).toThrow('closed')
   })
 
   on('exports, compaction and verification are about confirmed events', async (store) => {

@@ -6,7 +6,7 @@ import { IndexedDbSyncStorage } from '../../src/sync/indexeddb/indexeddb-sync-st
 import { syncedDatabase } from '../../src/sync/indexeddb/synced-database.js'
 import type { StorageSubject } from './sync-storage.js'
 
-export function openDevice(name: string) {
+function openDevice(name: string) {
   const kind = syncedDatabase(name, () => {})
   const log = new IndexedDbLog({
     name,

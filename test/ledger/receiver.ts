@@ -9,13 +9,13 @@ export interface Receiver {
 }
 
 /** Starts it on a free port. `take` is called with each message as it arrives. */
-export async function openReceiver(take: (message: Message) => void): Promise<Receiver> {
+export async function openReceiver<M = Message>(take: (message: M) => void): Promise<Receiver> {
   const server = createServer((request, response) => {
     let body = ''
     request.setEncoding('utf8')
     request.on('data', (chunk: string) => (body += chunk))
     request.on('end', () => {
-      take(JSON.parse(body) as Message)
+      take(JSON.parse(body) as M)
       response.writeHead(204).end()
     })
   })

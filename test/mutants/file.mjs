@@ -1,6 +1,7 @@
 // Mutants of the log in a file, and of the listener for node:http.
 const file = 'test/unit/file/log-file.test.ts'
 const kill = 'test/unit/file/kill.test.ts'
+const failing = 'test/unit/file/failing-disk.test.ts'
 const contract = 'test/contract/file-log-store.node.test.ts'
 const listener = 'test/unit/file/node-listener.test.ts'
 export default [
@@ -43,6 +44,62 @@ export default [
     replace: '',
     tests: [file, contract],
     breaks: 'decisions do not exclude each other',
+  },
+  {
+    id: 'file-one-loop',
+    file: 'src/file/open-file-log.ts',
+    find: '    this.#flushing ??= this.#flush()\n',
+    replace: '    if (this.#writing === undefined) this.#flushing = this.#flush()\n',
+    tests: [failing],
+    breaks: 'two loops write at the same place of the file',
+  },
+  {
+    id: 'file-drop-wait',
+    file: 'src/file/open-file-log.ts',
+    find: '    while (this.#dropping !== undefined) await this.#dropping\n',
+    replace: '',
+    tests: [failing],
+    breaks: 'a decision sees what is taken back at this moment',
+  },
+  {
+    id: 'file-drop-losses',
+    file: 'src/file/open-file-log.ts',
+    find: '    this.#losses += 1\n',
+    replace: '',
+    tests: [failing],
+    breaks: 'what was decided on a group that is lost is stored',
+  },
+  {
+    id: 'file-drop-next',
+    file: 'src/file/open-file-log.ts',
+    find: '    this.#next = undefined\n    this.#writing = undefined\n',
+    replace: '    this.#writing = undefined\n',
+    tests: [failing],
+    breaks: 'a group that was built on a lost one is written',
+  },
+  {
+    id: 'file-drop-stops',
+    file: 'src/file/open-file-log.ts',
+    find: ".catch((error: unknown) => (this.#lost = failure(error, 'unknown')))",
+    replace: '.catch(() => {})',
+    tests: [failing],
+    breaks: 'a log whose end is not known is written to',
+  },
+  {
+    id: 'file-close-flush',
+    file: 'src/file/open-file-log.ts',
+    find: '    await this.#flushing\n',
+    replace: '',
+    tests: [failing],
+    breaks: 'the file is closed while it is written',
+  },
+  {
+    id: 'file-close-lock',
+    file: 'src/file/open-file-log.ts',
+    find: '    } finally {\n      await this.#lock.release()\n    }\n',
+    replace: '      await this.#lock.release()\n    } finally {\n    }\n',
+    tests: [failing],
+    breaks: 'a file that cannot be closed keeps its lock',
   },
   {
     id: 'file-damage',

@@ -158,6 +158,14 @@ export default [
     breaks: 'a log that is adopted is stored behind what another device has stored meanwhile',
   },
   {
+    id: 'server-deep',
+    file: 'src/server/check-push.ts',
+    find: 'if (flaws.length === 0 && isLonger(',
+    replace: 'if (isLonger(',
+    tests: [handler],
+    breaks: 'an event that is nested too deep fails the whole push, for ever',
+  },
+  {
     id: 'server-line-feed',
     file: 'src/server/check-push.ts',
     find: 'data: JSON.stringify(data), meta',

@@ -58,6 +58,8 @@ export interface FaultProxyOptions {
   readonly seed: number
   /** The longest delay of what is late, in ms. @default 200 */
   readonly longest?: number
+  /** Called with each request that reached the proxy, whatever happens to it then. */
+  readonly seen?: (path: string, body: string) => void
 }
 
 /** A request that was read whole. */
@@ -78,9 +80,13 @@ class Proxy implements FaultProxy {
   readonly happened: Record<FaultKind | 'partitioned', number> = Object.fromEntries(
     [...faultKinds, 'partitioned'].map((kind) => [kind, 0]),
   ) as Record<FaultKind | 'partitioned', number>
-  readonly #server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing))
+  readonly #server = createServer((incoming, outgoing) => {
+    // The server may end within its response.
+    this.#pass(incoming, outgoing).catch(() => outgoing.destroy())
+  })
   readonly #random: () => number
   readonly #longest: number
+  readonly #seen: FaultProxyOptions['seen']
   readonly #later = new Set<Promise<unknown>>()
   /** Of responses that are on their way, for a partition to end. */
   readonly #open = new Set<ServerResponse>()
@@ -88,8 +94,9 @@ class Proxy implements FaultProxy {
   #plan: FaultPlan = {}
   #partition: ProxyPartition | undefined
 
-  constructor({ target, seed, longest = 200 }: FaultProxyOptions) {
+  constructor({ target, seed, longest = 200, seen }: FaultProxyOptions) {
     this.#target = target
+    this.#seen = seen
     this.#random = seededRandom(seed)
     this.#longest = longest
   }
@@ -134,6 +141,7 @@ class Proxy implements FaultProxy {
     const [share, delay] = [this.#random(), this.#random() * this.#longest]
     const taken = await taking(incoming).catch(() => undefined)
     if (taken === undefined) return
+    this.#seen?.(taken.path, taken.body.toString())
     if (this.#partition === 'up' || this.#partition === 'both') return this.#lose(outgoing, 'partitioned')
     if (kind !== undefined) this.happened[kind] += 1
     if (kind === 'lost-request') return this.#lose(outgoing)

@@ -101,8 +101,12 @@ class Server implements LedgerServer {
       },
     })
     this.#child = child
+    const end = () => void child.kill('SIGKILL')
+    // A driver that broke leaves no server behind.
+    process.once('exit', end)
     this.#ended = new Promise((resolve) => {
       child.once('exit', () => {
+        process.off('exit', end)
         if (this.#child === child) this.#child = undefined
         resolve()
       })

@@ -1,5 +1,5 @@
 /** A synced store's outbox, cursor and log in one database: every change is one transaction. */
-import { LogInconsistentError, StorageDamagedError, TidemarkError } from '../../errors.js'
+import { describe, LogInconsistentError, StorageDamagedError, TidemarkError } from '../../errors.js'
 import type { Durability } from '../../log/event-store.js'
 import { assertSupported, logShape } from '../../log/indexeddb/format.js'
 import { addRecords } from '../../log/indexeddb/log-writer.js'
@@ -12,14 +12,13 @@ import { say } from '../../messages.js'
 import { lastRecord } from '../../platform/backwards.js'
 import type { Connection } from '../../platform/connection.js'
 import { commitWritten, requested, requestedAll } from '../../platform/indexeddb.js'
-import { completed, isNext, joinedOwn, snapshotAfter } from '../change-rules.js'
+import { completed, isBehind, isNext, joinedOwn, snapshotAfter } from '../change-rules.js'
+import { areSoundOwn, isSoundRow, isSoundState, isWhole } from '../sound-rows.js'
 import type { ConfirmedFacts, DeviceStorage, Stamp, StreamEnd } from '../device-storage.js'
 import type { OutboxRow, OwnRow, PulledEvents, SyncChange, SyncRule, SyncSnapshot, SyncState } from '../sync-state.js'
 import type { Changed, ConfirmedEvents } from '../sync-storage.js'
 import { syncShape } from './synced-database.js'
 import { takenBack } from './taken-back.js'
-
-const wholes = (...values: readonly unknown[]) => values.every((value) => Number.isSafeInteger(value))
 
 export class IndexedDbSyncStorage implements DeviceStorage {
   readonly #connection: Connection
@@ -47,16 +46,19 @@ export class IndexedDbSyncStorage implements DeviceStorage {
         rowsIn(transaction, 'own', IDBKeyRange.lowerBound(after, true)),
       ]),
     )
+    const snapshot = await this.#snapshot(state, outbox)
     const own = [...(before === undefined ? [] : [before]), ...(behind as OwnRow[])]
-    return { ...(await this.#snapshot(state, outbox)), own: own.filter(({ at, n }) => at + n - 1 > after) }
+    if (!areSoundOwn(own, snapshot.state.cursor.at)) throw this.#damaged(say`what its own commits are`)
+    return { ...snapshot, own: own.filter((row) => isBehind(row, after)) }
   }
 
-  async stamp(): Promise<Stamp> {
+  async stamp(): Promise<Stamp & Pick<SyncState, 'identity'>> {
     const [state, last] = await this.#read(['sync', 'outbox'], (transaction) =>
       Promise.all([stateIn(transaction), lastKey(transaction.objectStore('outbox'), null)]),
     )
-    const { turn, largestN } = await this.#sound(state)
-    return { turn, largestN: Math.max(largestN, (last as number | undefined) ?? 0) }
+    const { turn, largestN, identity } = await this.#sound(state)
+    if (last !== undefined && !isWhole(last, -Infinity)) throw this.#damaged(say`a commit of its outbox`)
+    return { turn, largestN: Math.max(largestN, last ?? 0), identity }
   }
 
   async append(row: OutboxRow, from: SyncState, durability: Durability): Promise<'stored' | 'moved'> {
@@ -98,8 +100,9 @@ export class IndexedDbSyncStorage implements DeviceStorage {
         stateIn(transaction),
         rowsIn(transaction, 'outbox', IDBKeyRange.lowerBound(known, true)),
       ])
+      // (N59)
       if (state?.turn !== from.state.turn) return { kind: 'moved' }
-      const snapshot = completed(from, newer as OutboxRow[])
+      const snapshot = completed(from, this.#rows(newer))
       const change = rule(snapshot)
       if (change === undefined) return { kind: 'unchanged', snapshot }
       if (storesOf(change).some((store) => !stores.includes(store))) return undefined
@@ -123,6 +126,7 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     assertSupported(meta, this.#name)
     const versions = new Map(streams.map((stream, index) => [stream, ends[index]?.[1] ?? 0]))
     const versionOf = (stream: string) => versions.get(stream) ?? 0
+    // (N60)
     if (!isNext(pulled, head, versionOf)) return false
     const expected = new Map(streams.map((stream) => [stream, 'any'] as const))
     // Never looked up: the server makes sure of ids.
@@ -191,24 +195,20 @@ export class IndexedDbSyncStorage implements DeviceStorage {
 
   async #snapshot(state: SyncState | undefined, outbox: readonly unknown[]): Promise<SyncSnapshot> {
     const sound = await this.#sound(state)
-    const rows = outbox as OutboxRow[]
-    for (const { n, events, expect } of rows)
-      if (!wholes(n) || !Array.isArray(events) || events.length === 0 || !Array.isArray(expect))
-        throw this.#damaged(say`a commit of its outbox`)
-    return { state: sound, outbox: rows }
+    return { state: sound, outbox: this.#rows(outbox) }
+  }
+
+  /** @throws StorageDamagedError if one of them was edited */
+  #rows(rows: readonly unknown[]): readonly OutboxRow[] {
+    for (const row of rows as readonly Partial<OutboxRow>[])
+      if (!isSoundRow(row)) throw this.#damaged(say`a commit of its outbox, ${describe(row.n)}`)
+    return rows as readonly OutboxRow[]
   }
 
   /** @throws StorageDamagedError if the state is missing, or was edited */
   async #sound(state: SyncState | undefined): Promise<SyncState> {
     if (state === undefined) await assertAnswering(this.#connection)
-    const { turn, largestN, sentTo, cursor, identity, marks, left } = state ?? ({} as Partial<SyncState>)
-    if (
-      !wholes(turn, largestN, sentTo, cursor?.at) ||
-      typeof identity !== 'string' ||
-      !Array.isArray(marks) ||
-      !Array.isArray(left)
-    )
-      throw this.#damaged(say`its state`)
+    if (!isSoundState(state ?? {})) throw this.#damaged(say`its state`)
     return state as SyncState
   }
 

@@ -1,14 +1,15 @@
 /** A round: pulls to the server's head, pushes all, decides again what has a conflict, always the most urgent first. */
 import { leastLimits, maxEntries } from '../../wire/protocol.js'
 import { answered } from '../rules/verdicts.js'
-import { firstBatch, toSend, waitingBatch } from '../rules/batches.js'
+import { firstBatch, firstCancels, toSend, waitingBatch } from '../rules/batches.js'
 import { decided } from '../rules/decided.js'
 import { found } from '../rules/found.js'
 import { wireId } from '../rules/outbox-draft.js'
 import { pulled } from '../rules/pulled.js'
 import { sent } from '../rules/sent.js'
-import { ask, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
+import { ask, type AnsweredBy, type PushReply, type SyncSteps, type Woken } from '../sync-effects.js'
 import type { OutboxRow } from '../sync-state.js'
+import { tooLarge } from '../rules/refusal-texts.js'
 import { isSameRecordAt } from '../rules/same-event.js'
 import { heal } from './give-back.js'
 import { lookThrough } from './look-through.js'
@@ -31,6 +32,12 @@ export class Round {
   #isFull = false
   /** A push had no result: next time it comes after a pull, so that no push keeps this device from what others did. */
   #pullsFirst = false
+  /** A push had a result: what is to be pulled comes before the next one, so that an app that appends without end holds up no pull. */
+  #wasPushed = false
+  /** How many commits were decided again since the last push. */
+  #decisions = 0
+  /** The most commits that one push cancels: halved by a server that takes less. */
+  #mostCancels = maxEntries
 
   constructor(session: Session, options: MachineOptions) {
     this.#session = session
@@ -46,6 +53,7 @@ export class Round {
     this.#waitingFrom = woken === 'own-append' || woken === 'server' ? undefined : -Infinity
     this.#tried.clear()
     this.#isFull = false
+    this.#decisions = 0
     if (session.at.state.remote === undefined) {
       const ended = yield* session.greet()
       if (ended !== undefined) return ended
@@ -62,18 +70,23 @@ export class Round {
   /** The most urgent thing that there is to do. */
   #next(): SyncSteps<Ended> | undefined {
     const { state, outbox } = this.#session.at
+    const isDue = !this.#isFull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)
+    const undecided = this.#options.decides === false ? undefined : outbox.find((row) => row.undecided !== undefined)
+    // As many as one push takes go together, each decided on those before it.
+    const decidesMore = undecided !== undefined && this.#decisions > 0 && this.#decisions < maxEntries
+    const pullsFirst = this.#wasPushed || (this.#pullsFirst && this.#wantsPull) || decidesMore
+    if (isDue && pullsFirst) return this.#pull()
+    if (decidesMore) return this.#decide(undecided)
     const { waiting, cancel, commits } = toSend(this.#session.at)
     const isNew = (row: OutboxRow) => !this.#tried.has(wireId(row))
-    const mayPull = !this.#isFull
-    if (state.isFresh && !(this.#pullsFirst && this.#wantsPull && mayPull)) {
+    if (state.isFresh) {
       const rows = commits.filter(isNew)
       const unwanted = cancel.filter(isNew)
       // Alone, so that a refusal of the whole request is about nothing else.
-      if (unwanted.length > 0) return this.#push([], unwanted.slice(0, maxEntries))
+      if (unwanted.length > 0) return this.#push([], firstCancels(unwanted, this.#pushBytes, this.#mostCancels))
       if (rows.length > 0) return this.#push(firstBatch(rows, this.#pushBytes), [])
     }
-    if (mayPull && (this.#wantsPull || !state.isFresh || state.head > state.cursor.at)) return this.#pull()
-    const undecided = this.#options.decides === false ? undefined : outbox.find((row) => row.undecided !== undefined)
+    if (isDue) return this.#pull()
     if (undecided !== undefined) return this.#decide(undecided)
     if (state.isFresh && this.#waitingFrom !== undefined) {
       const { rows, next } = waitingBatch(waiting, this.#waitingFrom, this.#pushBytes)
@@ -85,6 +98,7 @@ export class Round {
 
   *#pull(): SyncSteps<Ended> {
     const session = this.#session
+    this.#wasPushed = false
     const { cursor, head } = session.at.state
     const limit = this.#options.pageSize ?? defaultPage
     const reply = yield* ask({ kind: 'pull', after: cursor, limit, as: session.as })
@@ -109,6 +123,7 @@ export class Round {
 
   *#push(commits: readonly OutboxRow[], unwanted: readonly OutboxRow[]): SyncSteps<Ended> {
     const session = this.#session
+    this.#decisions = 0
     const looked = yield* lookThrough(session, commits)
     if (looked !== undefined) return looked === 'done' ? undefined : looked
     if (sent(session.at, commits) !== undefined) {
@@ -118,8 +133,9 @@ export class Round {
     const { identity } = session.at.state
     const cancel = unwanted.map(({ events }) => events.map(({ id }) => id))
     const reply = yield* ask({ kind: 'push', commits, cancel, as: session.as })
-    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits)
+    if (reply.kind === 'refused' && reply.status === 413) return yield* this.#tooLarge(commits, unwanted, reply)
     this.#pullsFirst = reply.kind === 'busy' || reply.kind === 'offline'
+    this.#wasPushed = reply.kind === 'pushed'
     if (reply.kind !== 'pushed') return yield* session.refused(reply)
     return (yield* session.meet(reply.by)) ?? (yield* this.#take(reply, identity))
   }
@@ -156,17 +172,27 @@ export class Round {
   }
 
   /** The server takes less than it has to: half as much next time, and a single commit not at all. */
-  *#tooLarge(commits: readonly OutboxRow[]): SyncSteps<Ended> {
+  *#tooLarge(
+    commits: readonly OutboxRow[],
+    unwanted: readonly OutboxRow[],
+    { by: said, message }: { by?: AnsweredBy; message: string },
+  ): SyncSteps<Ended> {
     const session = this.#session
+    if (unwanted.length > 1) {
+      this.#mostCancels = Math.floor(unwanted.length / 2)
+      return undefined
+    }
     if (commits.length > 1) {
       this.#pushBytes = Math.max(1, Math.floor(this.#pushBytes / 2))
       return undefined
     }
     const [row] = commits
+    // A proxy that takes less than any server has to: nothing is refused because of it.
+    if (said === undefined) return { status: 'waiting', message } satisfies Trouble
     if (row === undefined) return { status: 'stopped', reason: 'bad-request' } satisfies Trouble
     const { identity, head } = session.at.state
     const by = session.as
-    const answers = [{ id: wireId(row), refused: { code: 'too-large', message: '' } }]
+    const answers = [{ id: wireId(row), refused: { code: 'too-large', message: tooLarge() } }]
     return yield* session.store((snapshot) => answered(snapshot, { by, identity, head, answers }))
   }
 
@@ -176,6 +202,7 @@ export class Round {
     if (isStorageFailure(reply)) return storageTrouble(reply)
     // A decision is made on what was read: where that changed meanwhile, it is made again.
     const ended = yield* session.storeOnce((snapshot) => decided(snapshot, row, reply))
+    if (ended === undefined) this.#decisions += 1
     return ended === again ? undefined : ended
   }
 }

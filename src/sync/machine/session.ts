@@ -1,7 +1,7 @@
 /** What all parts of the machine do: requests, and changes of what is stored. */
 import type { AnsweredBy, RequestFailure, StorageFailure, SyncSteps } from '../sync-effects.js'
 import { ask } from '../sync-effects.js'
-import { met } from '../rules/contact.js'
+import { isOwner, met } from '../rules/contact.js'
 import type { SyncRule, SyncSnapshot } from '../sync-state.js'
 import type { SyncPhase } from '../sync-status.js'
 import { requestTrouble, storageTrouble, type Trouble } from './trouble.js'
@@ -79,7 +79,7 @@ export class Session {
     this.failures = 0
     const { remote } = this.at.state
     if (remote !== undefined && remote.log !== by.log) return { status: 'stopped', reason: 'other-log' }
-    if (remote !== undefined && remote.author !== by.author) return { status: 'stopped', reason: 'other-author' }
+    if (!isOwner(this.at.state, by)) return { status: 'stopped', reason: 'other-author' }
     if (remote?.epoch === by.epoch) return undefined
     return (yield* this.store((snapshot) => met(snapshot, by, head))) ?? again
   }

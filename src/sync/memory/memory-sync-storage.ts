@@ -47,6 +47,7 @@ export class MemorySyncStorage implements DeviceStorage {
   }
 
   async change(from: SyncSnapshot, rule: SyncRule): Promise<Changed> {
+    // (N59)
     if (this.#state.turn !== from.state.turn) return { kind: 'moved' }
     const snapshot = completed(from, this.#snapshot().outbox)
     const wanted = rule(snapshot)
@@ -77,9 +78,9 @@ export class MemorySyncStorage implements DeviceStorage {
     this.#known = undefined
   }
 
-  async stamp(): Promise<Stamp> {
-    const { turn, largestN } = this.#state
-    return { turn, largestN: Math.max(largestN, this.#largestN) }
+  async stamp(): Promise<Stamp & Pick<SyncState, 'identity'>> {
+    const { turn, largestN, identity } = this.#state
+    return { turn, largestN: Math.max(largestN, this.#largestN), identity }
   }
 
   async facts({ events, expected, condition }: PreparedAppend): Promise<ConfirmedFacts> {

@@ -74,7 +74,3 @@ export function planOf(
   }
   return { cursor: cursor.at, identity, confirmed: confirmed.slice(-mostConfirmed), blocked, pending }
 }
-
-/** What tells one state of an outbox from another. */
-export const versionOf = ({ state, outbox }: OutboxCopy): string =>
-  `${state.identity} ${state.turn} ${Math.max(state.largestN, outbox.at(-1)?.n ?? 0)}`

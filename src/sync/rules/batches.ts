@@ -1,6 +1,7 @@
 /** Which commits are sent, and which of them together. */
 import { maxEntries } from '../../wire/protocol.js'
 import type { OutboxRow, SyncSnapshot, SyncState } from '../sync-state.js'
+import { looseIds, looseStreams } from './loose.js'
 import { needsOf } from './outbox-draft.js'
 
 /** What the texts around the values of an event and of a commit take, and more. */
@@ -62,6 +63,9 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
   /** Of waiting commits, and of those that are not sent before something else is known. */
   const ids = { waiting: new Set<string>(), held: new Set<string>() }
   const add = (row: OutboxRow, to: Set<string>) => row.events.forEach(({ id }) => to.add(id))
+  const loose = looseIds(outbox)
+  /** Streams of which something is expected by a commit that is not sent yet: what comes later in them stays behind it. */
+  const heldStreams = new Set<string>()
   for (const row of outbox) {
     if (row.refused !== undefined || isAccepted(row, state)) continue
     const isUnwanted = row.undecided === undefined && (row.cancel === true || row.renew !== undefined)
@@ -76,9 +80,26 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       waiting.push(row)
       for (const { stream } of row.events) streams.add(stream)
       add(row, ids.waiting)
+    } else if (looseStreams(row, loose).length > 0 || row.events.some(({ stream }) => heldStreams.has(stream))) {
+      for (const [stream] of row.expect) heldStreams.add(stream)
+      for (const { stream } of row.events) heldStreams.add(stream)
+      add(row, ids.held)
     } else commits.push(row)
   }
   return { commits, waiting, cancel }
+}
+
+/** The first commits that one push cancels: at least one, if there is one. */
+export function firstCancels(rows: readonly OutboxRow[], bytes: number, most: number): OutboxRow[] {
+  let size = aroundCommit
+  let count = 0
+  for (const { events } of rows) {
+    for (const { id } of events) size += 1 + textBytes(id)
+    size += 3
+    if (count === most || (count > 0 && size > bytes)) break
+    count += 1
+  }
+  return rows.slice(0, count)
 }
 
 /** The first commits that go into one push: at least one, if there is one. */

@@ -11,21 +11,32 @@ export function withPause({ state }: SyncSnapshot, paused: boolean): SyncChange 
 }
 
 /**
- * The log is fetched again from its beginning, under a new identity, from whatever log is at the address now. Commits
- * that are not confirmed stay: what they were decided on may be unknown there.
+ * The log is fetched again from its beginning, under a new identity, from whatever log is at the address now; only its
+ * user stays. Commits that are not confirmed stay: what they were decided on is `behind` until the log has it.
  */
 export function refetched(snapshot: SyncSnapshot, identity: string): SyncChange {
   const { state, outbox } = snapshot
   const draft = new OutboxDraft(snapshot)
-  for (const row of outbox)
-    if (row.accepted !== undefined || row.behind !== undefined) draft.put(without(row, 'accepted', 'behind'))
-  const { remote: _, ...rest } = draft.change({
-    isFresh: false,
-    cursor: { at: 0, chain: chainStart },
-    head: 0,
-    marks: [],
-    identity,
-    left: [...state.left, { identity: state.identity, upTo: 0 }],
-  }).state
-  return { ...draft.change(), state: rest satisfies SyncState, takeBack: { upTo: 0 } }
+  for (const row of outbox) {
+    const { condition, accepted, behind } = row
+    if (accepted === undefined && behind === undefined && condition === undefined) continue
+    // The event that it was looked through to may not be in that log.
+    const again = condition && { condition: { ...condition, after: null, at: 0 } }
+    draft.put({ ...without(row, 'accepted', 'behind'), ...again })
+  }
+  const author = state.remote?.author ?? state.author
+  const change = draft.change(
+    {
+      isFresh: false,
+      cursor: { at: 0, chain: chainStart },
+      head: 0,
+      marks: [],
+      identity,
+      left: [...state.left, { identity: state.identity, upTo: 0 }],
+      ...(author !== undefined && { author }),
+    },
+    { takeBack: { upTo: 0 } },
+  )
+  const { remote: _, ...rest } = change.state
+  return { ...change, state: rest satisfies SyncState }
 }

@@ -1,6 +1,7 @@
 /** A commit was decided again by the command that made it. */
 import type { DecisionReply } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
+import { unknownCommand } from './refusal-texts.js'
 import { idsOf, OutboxDraft, wireId, without } from './outbox-draft.js'
 
 /**
@@ -9,10 +10,11 @@ import { idsOf, OutboxDraft, wireId, without } from './outbox-draft.js'
  */
 export function decided(snapshot: SyncSnapshot, was: OutboxRow, decision: DecisionReply): SyncChange | undefined {
   const draft = new OutboxDraft(snapshot)
+  // (N63)
   const row = draft.get(was.n)
   if (row?.undecided === undefined || wireId(row) !== wireId(was)) return undefined
   if (decision.kind === 'refused') draft.refuse(row, decision.code, decision.message)
-  else if (decision.kind === 'unknown') draft.refuse(row, 'command-unknown', row.command?.name ?? '')
+  else if (decision.kind === 'unknown') draft.refuse(row, 'command-unknown', unknownCommand(row.command?.name))
   else {
     if (decision.kind === 'nothing') draft.remove(row, { status: 'confirmed' })
     else draft.put(nextVersion(row, decision.row))
@@ -27,6 +29,5 @@ const nextVersion = (row: OutboxRow, { events, expect, condition, requires }: Ou
   expect,
   ...(condition !== undefined && { condition }),
   ...(requires !== undefined && { requires }),
-  tries: (row.tries ?? 0) + 1,
   had: idsOf(row),
 })

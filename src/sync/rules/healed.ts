@@ -33,14 +33,20 @@ interface OwnCommitRead {
   readonly own: OwnRow
   readonly events: StoredEvent[]
   /** The events before it in its streams. */
-  before: readonly string[]
+  readonly before: string[]
 }
+
+type Place = Pick<StoredEvent, 'id' | 'stream' | 'position'>
 
 /** Reads the part of the log that is to be taken back, and finds the own commits in it. */
 export class LostTail {
   readonly #own: readonly OwnRow[]
   /** The last event of each stream so far. */
-  readonly #last = new Map<string, string>()
+  readonly #last = new Map<string, Place>()
+  /** Needs of commits that may have more of them than a commit may require. */
+  readonly #manyNeeds: ReadonlySet<string>
+  /** Where those are that were met here. */
+  readonly #places = new Map<string, Place>()
   readonly #commits: OwnCommitRead[] = []
   #current: OwnCommitRead | undefined
   /** Of the own row that the next commit may be of. */
@@ -49,6 +55,7 @@ export class LostTail {
   /** @param own in order */
   constructor(own: readonly OwnRow[]) {
     this.#own = own
+    this.#manyNeeds = new Set(own.flatMap(({ needs = [], n }) => (needs.length + n > maxEntries ? needs : [])))
   }
 
   add({ events, starts }: ConfirmedEvents): void {
@@ -58,16 +65,23 @@ export class LostTail {
         this.#current = own && { at: event.position, events: [], before: [], own }
         if (this.#current !== undefined) this.#commits.push(this.#current)
       }
-      const { stream, id } = event
+      const { stream, id, position } = event
+      const place = { id, stream, position }
+      if (this.#manyNeeds.has(id)) this.#places.set(id, place)
       const commit = this.#current
       const before = this.#last.get(stream)
       if (commit !== undefined) {
         if (before !== undefined && !commit.events.some((each) => each.stream === stream))
-          commit.before = [...commit.before, before]
+          this.#precedes(commit, before)
         commit.events.push(event)
       }
-      this.#last.set(stream, id)
+      this.#last.set(stream, place)
     }
+  }
+
+  #precedes(commit: OwnCommitRead, place: Place): void {
+    commit.before.push(place.id)
+    if (this.#manyNeeds.size > 0) this.#places.set(place.id, place)
   }
 
   /** Positions only grow. */
@@ -77,12 +91,30 @@ export class LostTail {
     return own !== undefined && own.at <= position ? own : undefined
   }
 
+  /**
+   * The events that a commit may require are limited, and it may have been decided on more: then the last one of each stream counts,
+   * which is given back after those before it, the newest first. What is not in this part is known to the server, and
+   * comes after that. (Causes are left out only if they are in more streams than a commit may require events.)
+   */
+  #mostNeeded(ids: readonly string[]): readonly string[] {
+    if (ids.length <= maxEntries) return ids
+    const rest: string[] = []
+    const last = new Map<string, Place>()
+    for (const id of ids) {
+      const place = this.#places.get(id)
+      if (place === undefined) rest.push(id)
+      else if (place.position > (last.get(place.stream)?.position ?? 0)) last.set(place.stream, place)
+    }
+    const lost = [...last.values()].sort((one, other) => other.position - one.position)
+    return [...lost.map(({ id }) => id), ...rest].slice(0, maxEntries)
+  }
+
   /** Own commits, as rows that are sent again: they were facts to their user, so they expect nothing. */
   commits({ identity, left }: SyncSnapshot['state']): LostCommit[] {
     return this.#commits.map(({ at, events, before, own }) => {
       const texts = events.map(textOf)
       const first = texts[0] as EventText
-      const requires = [...new Set([...(own.needs ?? []), ...before])].slice(0, maxEntries)
+      const requires = this.#mostNeeded([...new Set([...(own.needs ?? []), ...before])])
       // In each identity of the log in which it was there.
       const was = left.filter((_, index) => left.slice(index).every(({ upTo }) => upTo >= at))
       return {

@@ -9,7 +9,7 @@ export function looked(snapshot: SyncSnapshot, was: OutboxRow, found: Looked): S
   const draft = new OutboxDraft(snapshot)
   const row = draft.get(was.n)
   if (row?.condition === undefined || wireId(row) !== wireId(was)) return undefined
-  if ('match' in found) draft.decideAgain(row, 'conflict', `${found.match}`)
+  if ('match' in found) draft.decideAgain(row, 'conflict', { position: found.match })
   else draft.put({ ...without(row, 'behind'), condition: { ...row.condition, after: found.after, at: found.at } })
   return draft.change()
 }

@@ -1,7 +1,7 @@
 /** Where a restored server is compared from: earlier cursors. */
 import type { Cursor } from '../sync-state.js'
 
-export const mostMarks = 64
+const mostMarks = 64
 
 /**
  * The marks with one more. The farther back, the farther apart: how much has to be compared grows with how much was lost,

@@ -1,9 +1,10 @@
 /** What the rules have in common: how rows of the outbox depend on each other, and how a change is put together. */
 import { largestNOf } from '../change-rules.js'
+import { reasonOf, type RefusalFacts } from './refusal-texts.js'
 import type { EndedCommit, OutboxRow, SyncChange, SyncSnapshot, SyncState } from '../sync-state.js'
 
-/** Decided again this often in a row, a commit is refused. */
-export const maxTries = 10
+/** A commit of which the server said no to this many versions is refused with the next no. */
+const maxTries = 10
 
 /** Ids of events that the commit was decided on. */
 export function needsOf({ requires = [], expect, condition }: OutboxRow): string[] {
@@ -30,6 +31,21 @@ export function without<K extends keyof OutboxRow>(row: OutboxRow, ...names: rea
   return copy as Omit<OutboxRow, K>
 }
 
+function addFollower(followers: Map<string, number[]>, row: OutboxRow): void {
+  if (!isPending(row)) return
+  for (const id of needsOf(row)) {
+    const known = followers.get(id)
+    if (known === undefined) followers.set(id, [row.n])
+    else known.push(row.n)
+  }
+}
+
+function followersOf(rows: Iterable<OutboxRow>): Map<string, number[]> {
+  const followers = new Map<string, number[]>()
+  for (const row of rows) addFollower(followers, row)
+  return followers
+}
+
 /** Collects what one transaction changes in the outbox. */
 export class OutboxDraft {
   readonly #snapshot: SyncSnapshot
@@ -37,6 +53,10 @@ export class OutboxDraft {
   readonly #put = new Map<number, OutboxRow>()
   readonly #removed = new Set<number>()
   readonly #ended: EndedCommit[] = []
+  /** Of all that were put or removed. */
+  #largestN = -Infinity
+  /** By the id of an event: which pending commits were decided on it, and maybe more. Made when it is needed. */
+  #followers: Map<string, number[]> | undefined
 
   constructor(snapshot: SyncSnapshot) {
     this.#snapshot = snapshot
@@ -54,10 +74,12 @@ export class OutboxDraft {
 
   /** A number above all that were ever used. */
   get nextN(): number {
-    return Math.max(largestNOf(this.#snapshot), ...this.#put.keys()) + 1
+    return Math.max(largestNOf(this.#snapshot), this.#largestN) + 1
   }
 
   put(row: OutboxRow): void {
+    this.#largestN = Math.max(this.#largestN, row.n)
+    if (this.#followers !== undefined) addFollower(this.#followers, row)
     this.#rows.set(row.n, row)
     this.#put.set(row.n, row)
     this.#removed.delete(row.n)
@@ -65,6 +87,7 @@ export class OutboxDraft {
 
   /** `ended`: what became of it, unless it is in the outbox under another number. */
   remove(row: OutboxRow, ended?: Omit<EndedCommit, 'name'>): void {
+    this.#largestN = Math.max(this.#largestN, row.n)
     this.#rows.delete(row.n)
     this.#put.delete(row.n)
     this.#removed.add(row.n)
@@ -72,35 +95,50 @@ export class OutboxDraft {
   }
 
   /** Final: kept for the app. What was decided on it follows. */
-  refuse(row: OutboxRow, code: string, message: string): void {
-    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew'), refused: { code, message } })
+  refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts = {}): void {
+    this.#refuse(row, code, message, facts)
     this.follow(row)
   }
 
   /** The server's final no to this version: decided again if a command made it, else refused. */
-  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', message: string): void {
-    if (row.cancel === true) {
-      this.remove(row, { status: 'discarded' })
-      return this.follow(row)
-    }
-    if (row.command === undefined || row.healed === true || (row.tries ?? 0) >= maxTries)
-      return this.refuse(row, code, message)
-    this.put({ ...without(row, 'behind', 'accepted', 'renew'), undecided: { code, message } })
+  decideAgain(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts): void {
+    const { tries = 0 } = row
+    if (tries >= maxTries && row.cancel !== true) this.#refuse(row, code, reasonOf(code, facts), facts)
+    else this.#goes(row, code, facts, tries + 1)
     this.follow(row)
   }
 
   /**
-   * Commits that were decided on one that is gone: decided again, or refused. Without asking the server, which may have
-   * been restored and know nothing of it.
+   * Commits that were decided on one that is gone: decided again, or refused, and then those that were decided on these.
+   * Without asking the server, which may have been restored and know nothing of it. It is no try of theirs: how often
+   * it happens is bounded by the tries of what they follow.
    */
   follow(gone: OutboxRow): void {
-    const ids = new Set(idsOf(gone))
-    for (const row of this.rows) {
-      if (row.n === gone.n || !isPending(row)) continue
-      const need = needsOf(row).find((id) => ids.has(id))
-      // May have changed meanwhile: it follows another one, too.
-      if (need !== undefined && this.get(row.n) === row) this.decideAgain(row, 'blocked', need)
+    const followers = (this.#followers ??= followersOf(this.#rows.values()))
+    const ids = idsOf(gone)
+    // Grows as others follow. A loop: a chain of pending commits may be longer than a stack.
+    for (const id of ids)
+      for (const n of followers.get(id) ?? []) {
+        const row = this.get(n)
+        // May have changed meanwhile: it followed another one, or has other needs now.
+        if (row === undefined || n === gone.n || !isPending(row) || !needsOf(row).includes(id)) continue
+        this.#goes(row, 'blocked', { id })
+        for (const own of idsOf(row)) ids.push(own)
+      }
+  }
+
+  #goes(row: OutboxRow, code: 'conflict' | 'blocked', facts: RefusalFacts, tries = row.tries ?? 0): void {
+    if (row.cancel === true) this.remove(row, { status: 'discarded' })
+    else if (row.command === undefined || row.healed === true) this.#refuse(row, code, reasonOf(code, facts), facts)
+    else {
+      const rest = without(row, 'behind', 'accepted', 'renew', 'renewData')
+      this.put({ ...rest, ...(tries > 0 && { tries }), undecided: { code, ...facts } })
     }
+  }
+
+  #refuse(row: OutboxRow, code: string, message: string, facts: RefusalFacts): void {
+    const refused = { code, message: message === '' ? code : message, ...facts }
+    this.put({ ...without(row, 'undecided', 'behind', 'accepted', 'cancel', 'renew', 'renewData'), refused })
   }
 
   get isEmpty(): boolean {
@@ -115,7 +153,7 @@ export class OutboxDraft {
     const removed = [...this.#removed]
     const next = changedState(this.#snapshot.state, state)
     return {
-      state: { ...next, largestN: Math.max(next.largestN, ...removed, ...this.#put.keys()) },
+      state: { ...next, largestN: Math.max(next.largestN, this.#largestN) },
       ...(this.#put.size > 0 && { put: [...this.#put.values()] }),
       ...(removed.length > 0 && { remove: removed }),
       ...(this.#ended.length > 0 && { ended: this.#ended }),

@@ -4,7 +4,9 @@ import type { PulledPage } from '../sync-effects.js'
 import type { OutboxRow, OwnRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
 import { marked } from './marks.js'
-import { needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { looseIds } from './loose.js'
+import { isPending, needsOf, OutboxDraft, without } from './outbox-draft.js'
+import { idTaken } from './refusal-texts.js'
 import { isSameText } from './same-event.js'
 
 /**
@@ -19,6 +21,7 @@ export function pulled(snapshot: SyncSnapshot, page: PulledPage): SyncChange | u
   const isNews = page.events.events.length > 0 || page.cursor.at !== cursor.at
   if (!isNews && state.isFresh && state.head === page.head && page.cursor.chain === cursor.chain) return undefined
   const draft = new OutboxDraft(snapshot)
+  // (N60, N61)
   const own = takeOwn(draft, page)
   return draft.change(
     {
@@ -41,14 +44,16 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
   const places = new Map(rows.flatMap((row) => row.events.map(({ id }) => [id, row.n] as const)))
   const behind = new Map<string, number[]>()
   for (const { n, behind: id } of rows) if (id !== undefined) behind.set(id, [...(behind.get(id) ?? []), n])
+  const unaware = new Unaware(draft, places)
   const own: OwnRow[] = []
-  for (const [index, { id }] of events.entries()) {
+  for (const [index, { id, stream }] of events.entries()) {
     // What it waited for is there now: it is sent with the others again.
     for (const n of behind.get(id) ?? []) {
       const waiting = draft.get(n)
       if (waiting?.behind === id) draft.put(without(waiting, 'behind'))
     }
     const row = draft.get(places.get(id) ?? NaN)
+    if (!places.has(id)) unaware.of(stream, id)
     if (row === undefined) continue
     if (isIn(row, events, index)) {
       draft.remove(row, { status: 'confirmed', position: at + index })
@@ -58,10 +63,39 @@ function takeOwn(draft: OutboxDraft, { events: { at, events } }: PulledPage): Ow
   return own
 }
 
+/** Commits that were decided on loose commits of the outbox: a foreign event of the stream comes before, and they did not see it. */
+class Unaware {
+  readonly #draft: OutboxDraft
+  readonly #places: ReadonlyMap<string, number>
+  /** By stream: their places, and the places of what they expect. */
+  readonly #rows = new Map<string, { readonly n: number; readonly on: string }[]>()
+
+  constructor(draft: OutboxDraft, places: ReadonlyMap<string, number>) {
+    this.#draft = draft
+    this.#places = places
+    const loose = looseIds(draft.rows)
+    for (const { n, expect } of draft.rows)
+      for (const [stream, on] of expect)
+        if (on !== null && loose.has(on)) this.#rows.set(stream, [...(this.#rows.get(stream) ?? []), { n, on }])
+  }
+
+  of(stream: string, foreign: string): void {
+    for (const { n, on } of this.#rows.get(stream) ?? []) {
+      const row = this.#draft.get(n)
+      const isOpen = row !== undefined && isPending(row) && row.cancel !== true && row.renew === undefined
+      // It is not what was planned any more, or what it expects was there first.
+      if (!isOpen || row.accepted !== undefined || !row.expect.some(([each, id]) => each === stream && id === on))
+        continue
+      if (this.#draft.get(this.#places.get(on) ?? NaN) !== undefined)
+        this.#draft.decideAgain(row, 'conflict', { stream, id: foreign })
+    }
+  }
+}
+
 /** Another commit has one of its ids. */
 function taken(draft: OutboxDraft, row: OutboxRow, id: string): void {
   if (row.cancel === true) draft.remove(row, { status: 'discarded' })
-  else return draft.refuse(row, 'id-taken', id)
+  else return draft.refuse(row, 'id-taken', idTaken(id), { id })
   draft.follow(row)
 }
 

@@ -7,16 +7,22 @@ import { idsOf, OutboxDraft, without } from './outbox-draft.js'
  * on its way: it is cancelled there first. Nothing is changed for a commit that is neither.
  *
  * @param ids new ones, for each of its events
+ * @param data what a codec makes of its data under these ids
  */
-export function retried(snapshot: SyncSnapshot, n: number, ids: readonly string[]): SyncChange | undefined {
+export function retried(
+  snapshot: SyncSnapshot,
+  n: number,
+  ids: readonly string[],
+  data?: readonly string[],
+): SyncChange | undefined {
   const draft = new OutboxDraft(snapshot)
   const row = draft.get(n)
   if (row === undefined) return undefined
   if (row.refused !== undefined) {
     draft.remove(row)
-    draft.put(newestVersion(row, draft.nextN, ids))
+    draft.put(newestVersion(row, draft.nextN, ids, data))
   } else if (row.behind !== undefined && row.cancel !== true && row.renew === undefined)
-    draft.put({ ...row, renew: ids })
+    draft.put({ ...row, renew: ids, ...(data !== undefined && { renewData: data }) })
   else return undefined
   return draft.change()
 }
@@ -33,7 +39,7 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
   if (isGone) {
     draft.remove(row, { status: 'discarded' })
     if (row.refused === undefined) draft.follow(row)
-  } else draft.put({ ...without(row, 'renew'), cancel: true })
+  } else draft.put({ ...without(row, 'renew', 'renewData'), cancel: true })
   return draft.change()
 }
 
@@ -41,15 +47,31 @@ export function discarded(snapshot: SyncSnapshot, n: number): SyncChange | undef
  * A commit that the app wants once more, as the newest one, under other ids: decided again if a command made it, else
  * without preconditions.
  */
-export function newestVersion(row: OutboxRow, n: number, ids: readonly string[]): OutboxRow {
-  const rest = without(row, 'refused', 'undecided', 'accepted', 'behind', 'cancel', 'renew', 'tries', 'healed')
+export function newestVersion(row: OutboxRow, n: number, ids: readonly string[], data?: readonly string[]): OutboxRow {
+  const rest = without(
+    row,
+    'refused',
+    'undecided',
+    'accepted',
+    'behind',
+    'cancel',
+    'renew',
+    'renewData',
+    'tries',
+    'healed',
+  )
   const next = {
     ...rest,
     n,
-    events: row.events.map((event, index) => ({ ...event, id: ids[index] as string, idGiven: false })),
+    events: row.events.map((event, index) => ({
+      ...event,
+      id: ids[index] as string,
+      idGiven: false,
+      data: data?.[index] ?? event.data,
+    })),
     had: idsOf(row),
   }
   return row.command !== undefined && row.healed !== true
-    ? { ...next, undecided: { code: 'conflict', message: '' } }
+    ? { ...next, undecided: { code: 'conflict' } }
     : { ...without(next, 'requires', 'condition'), expect: [] }
 }

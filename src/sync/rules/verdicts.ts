@@ -1,9 +1,10 @@
 /** What the server said of commits that were pushed. */
-import type { CommitAnswer } from '../../wire/protocol.js'
+import type { CommitAnswer, FinalVerdict } from '../../wire/protocol.js'
 import type { AnsweredBy } from '../sync-effects.js'
 import type { OutboxRow, SyncChange, SyncSnapshot } from '../sync-state.js'
 import { isBy } from './contact.js'
 import { isPending, OutboxDraft, wireId, without } from './outbox-draft.js'
+import type { RefusalFacts } from './refusal-texts.js'
 import { newestVersion } from './retried.js'
 
 /** A push, as it was made. */
@@ -44,18 +45,19 @@ function take(draft: OutboxDraft, row: OutboxRow, verdict: CommitAnswer): void {
     draft.remove(row, { status: 'discarded' })
     draft.follow(row)
   } else if ('refused' in verdict) draft.refuse(row, verdict.refused.code, verdict.refused.message)
-  else if ('conflict' in verdict)
-    draft.decideAgain(
-      row,
-      'conflict',
-      'stream' in verdict.conflict ? verdict.conflict.stream : `${verdict.conflict.position}`,
-    )
-  else draft.decideAgain(row, 'blocked', verdict.blocked)
+  else if ('conflict' in verdict) draft.decideAgain(row, 'conflict', inTheWay(verdict.conflict))
+  else draft.decideAgain(row, 'blocked', { id: verdict.blocked })
+}
+
+const inTheWay = (conflict: Extract<FinalVerdict, { conflict: object }>['conflict']): RefusalFacts => {
+  if ('position' in conflict) return { position: conflict.position }
+  const { stream, last } = conflict
+  return { stream, ...(last !== null && { id: last }) }
 }
 
 /** It is cancelled, so its next version can be sent. */
 function renew(draft: OutboxDraft, row: OutboxRow, ids: readonly string[]): void {
   draft.remove(row)
-  draft.put(newestVersion(row, draft.nextN, ids))
+  draft.put(newestVersion(row, draft.nextN, ids, row.renewData))
   draft.follow(row)
 }

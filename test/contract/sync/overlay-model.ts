@@ -462,7 +462,7 @@ const eventOf = ({ id, type, stream, data }: OutboxRow['events'][number]): TestE
   data: JSON.parse(data) as unknown,
 })
 
-export async function runSchedule(backend: OverlayBackend, seed: number, steps: number): Promise<number> {
+async function runSchedule(backend: OverlayBackend, seed: number, steps: number): Promise<number> {
   const chance = new Chance(seed)
   const name = `overlay-${seed}-${crypto.randomUUID()}`
   const open = async () => new Tab(await backend.open({ name, url: 'https://example.com/log', durability: 'relaxed' }))

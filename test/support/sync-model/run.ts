@@ -17,7 +17,7 @@ export interface RunOptions {
   readonly checksThenActs?: boolean
 }
 
-export class ModelError extends Error {}
+class ModelError extends Error {}
 
 /** @throws ModelError with the seed and what does not hold */
 export async function run(seed: number, options: RunOptions = {}): Promise<Readonly<Record<string, number>>> {

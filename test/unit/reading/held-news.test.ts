@@ -71,7 +71,8 @@ test('after more changes than are kept, the query runs again unless its reads sa
     [65, 0],
   ] as const) {
     const query = hanging(readAt)
-    for (let revision = 1; revision <= 65; revision += 1) query.notice(news(revision, nothing, revision === 1 ? 'rows' : 'others'))
+    for (let revision = 1; revision <= 65; revision += 1)
+      query.notice(news(revision, nothing, revision === 1 ? 'rows' : 'others'))
     expect(await query.ended()).toBe(again)
   }
 })

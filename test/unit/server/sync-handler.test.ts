@@ -233,6 +233,19 @@ describe('the body of a push', () => {
     expect(seen.cancelled).toBe(true)
   })
 
+  test('an event that is nested very deep, in a commit of many bytes, is refused; the rest is accepted', async () => {
+    const { post, ids } = served()
+    const depth = 100_000
+    const deep = JSON.stringify(event('b', { data: 'deep' })).replace('"deep"', '['.repeat(depth) + ']'.repeat(depth))
+    const long = JSON.stringify(event('a', { data: 'x'.repeat(100_000) }))
+    const response = await post(`{"commits":[{"events":[${long},${deep}]},${JSON.stringify(commit('c'))}]}`)
+    expect([response.status, await response.json()]).toMatchObject([
+      200,
+      { answers: [{ refused: { code: 'too-large' } }, { accepted: 1 }] },
+    ])
+    expect(await ids()).toEqual(['c'])
+  })
+
   test('is not read at all if its length says that it is too large', async () => {
     const { body, seen } = endless()
     expect((await served().post(body, { 'Content-Length': '4194305' })).status).toBe(413)

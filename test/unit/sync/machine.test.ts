@@ -43,6 +43,8 @@ class Script {
   readonly faults: Partial<Record<'info' | 'pull' | 'push', unknown[]>> = {}
   verdict: (row: OutboxRow) => object = () => ({})
   decision: DecisionReply = { kind: 'unknown' }
+  decide: (row: OutboxRow) => DecisionReply = () => this.decision
+  beforePush: (() => Promise<unknown>) | undefined
   beforeStore: (() => Promise<unknown>) | undefined
   readonly #machine
 
@@ -94,11 +96,12 @@ class Script {
         return storage.change(effect.from, effect.rule)
       }
       case 'decide':
-        return this.decision
+        return this.decide(effect.row)
       case 'report':
         this.reports.push(effect.report)
         return undefined
       default:
+        if (effect.kind === 'push') await this.beforePush?.()
         return (this.faults[effect.kind]?.shift() as never) ?? this.#serve(effect)
     }
   }
@@ -184,6 +187,65 @@ describe('a round', () => {
     expect(script.pushes).toEqual([['a'], ['a']])
     expect(script.log).toEqual(['a2'])
     expect(await script.names()).toEqual([])
+  })
+
+  test('a chain is decided again as a whole, each on those before it, and sent in one push', async () => {
+    const script = new Script()
+    await script.round()
+    const again = { command: { name: 'again', args: '[]' } }
+    const names = Array.from({ length: 30 }, (_, index) => `c${index}`)
+    const expecting = (index: number, id: string): [string, string | null][] => [
+      ...(index === 0 ? [] : ([[`v${index - 1}`, `${id}${index - 1}`]] as [string, string][])),
+      [`v${index}`, null],
+    ]
+    await script.append(
+      ...names.map((name, index) => own(index + 1, name, index, { ...again, expect: expecting(index, 'c') })),
+    )
+    script.verdict = ({ events }) => (events[0]?.id === 'c0' ? { conflict: { position: 1 } } : {})
+    // The server stores none of those that were decided on the first one.
+    script.faults.push = [
+      {
+        kind: 'pushed',
+        by,
+        head: 0,
+        answers: names.map((id, index) => ({
+          id,
+          ...(index === 0 ? { conflict: { position: 1 } } : { blocked: `c${index - 1}` }),
+        })),
+      },
+    ]
+    const decided: string[] = []
+    script.decide = (each) => {
+      decided.push(each.name)
+      const at = each.n - 1
+      return {
+        kind: 'decided',
+        row: row(each.n, '', {
+          events: [text(`d${at}`, `v${at}`)],
+          expect: expecting(at, 'd'),
+        }),
+      }
+    }
+    script.asked.length = 0
+    await script.round('own-append')
+    expect(decided).toEqual(names)
+    expect(script.asked.filter((kind) => kind === 'push' || kind === 'pull')).toEqual(['push', 'push', 'pull'])
+    expect(script.pushes).toEqual([names])
+    expect(script.log).toEqual(names.map((name) => name.replace('c', 'd')))
+  })
+
+  test('an app that appends without end holds up no pull', async () => {
+    const script = new Script()
+    await script.round()
+    let appends = 0
+    const cursors: number[] = []
+    script.beforePush = async () => {
+      cursors.push((await script.storage.load()).state.cursor.at)
+      if ((appends += 1) < 20) await script.append(own(appends + 1, `a${appends}`, appends))
+    }
+    await script.append(own(1, 'a0', 0))
+    await script.round('own-append')
+    expect(cursors).toEqual(Array.from({ length: 20 }, (_, index) => index))
   })
 
   test('where no command is known, it stays for a context that knows them', async () => {
@@ -315,6 +377,23 @@ describe('faults', () => {
     const names = await script.names()
     expect(names.every((name) => name.endsWith('too-large'))).toBe(true)
     expect(script.pushes.flat().length + names.length).toBe(4)
+  })
+
+  test('413 for cancels: half as many, and no fewer commits', async () => {
+    const script = new Script()
+    await script.round()
+    await script.append(...[1, 2, 3, 4].map((n) => own(n, `c${n}`, n - 1)))
+    script.faults.push = [{ kind: 'offline' }, refused(413, 'too-large'), refused(413, 'too-large')]
+    await script.round('own-append')
+    for (const n of [1, 2, 3, 4]) await script.change((snapshot) => discarded(snapshot, n))
+    expect((await script.round('online'))?.status).toBe('idle')
+    expect(script.pushes).toEqual([['-c1'], ['-c2'], ['-c3'], ['-c4']])
+    // A server that takes not even one is asked for nothing more.
+    await script.append(own(5, 'c5', 0))
+    script.faults.push = [{ kind: 'offline' }, refused(413, 'too-large')]
+    await script.round('own-append')
+    await script.change((snapshot) => discarded(snapshot, 5))
+    expect(await script.round('online')).toMatchObject({ status: 'stopped', reason: 'bad-request' })
   })
 
   test('without space pulls stop for a minute, pushes do not', async () => {

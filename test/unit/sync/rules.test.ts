@@ -1,8 +1,9 @@
 // What is stored after each thing that can happen: pure, without a storage.
 import { describe, expect, test } from 'vitest'
 import { snapshotAfter } from '../../../src/sync/change-rules.js'
-import { firstBatch, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
-import { met, resynced } from '../../../src/sync/rules/contact.js'
+import { firstBatch, firstCancels, toSend, waitingBatch, wireSize } from '../../../src/sync/rules/batches.js'
+import { met } from '../../../src/sync/rules/contact.js'
+import { refetched } from '../../../src/sync/rules/control.js'
 import { decided } from '../../../src/sync/rules/decided.js'
 import { found } from '../../../src/sync/rules/found.js'
 import { healed, LostTail, rechained, type Healing } from '../../../src/sync/rules/healed.js'
@@ -59,7 +60,7 @@ describe('pulled', () => {
     expect(change?.pulled?.events).toHaveLength(3)
   })
 
-  test('the log wins over a refusal and over a cancel', () => {
+  test('N61: the log wins over a refusal and over a cancel', () => {
     const rows = [row(1, 'a', { refused: { code: 'conflict', message: '' } }), row(2, 'b', { cancel: true })]
     const before = snapshot(0, rows)
     expect(after(before, pulled(before, page(0, [text('a'), text('b')])))).toEqual([])
@@ -88,7 +89,7 @@ describe('pulled', () => {
     expect(after(before, pulled(before, page(0, [text('a', 's', { data: '{"y":2,"x":1}' })])))).toEqual([])
   })
 
-  test('a page of elsewhere, of another history or of another epoch is thrown away', () => {
+  test('N60: a page of elsewhere, of another history or of another epoch is thrown away', () => {
     const before = snapshot(4)
     expect(pulled(before, page(3, [text('z')]))).toBeUndefined()
     expect(pulled(before, page(4, [text('z')], { after: { at: 4, chain: 'other' } }))).toBeUndefined()
@@ -137,6 +138,54 @@ describe('answered', () => {
     expect(becomes([row(1, 'a', { command, healed: true })], { id: 'a', blocked: 'x' })).toEqual(['a blocked'])
   })
 
+  test('a refusal has what was in the way, and a sentence for people', () => {
+    const refusal = (answer: CommitAnswer, more: Partial<OutboxRow> = {}) => {
+      const before = snapshot(0, [row(1, 'a', more)])
+      return after(before, answered(before, push([answer])))[0]?.refused
+    }
+    expect(refusal({ id: 'a', conflict: { stream: 'cart-1', last: 'x' } })).toEqual({
+      code: 'conflict',
+      message: expect.stringMatching(/^Stream 'cart-1' .+\.$/),
+      stream: 'cart-1',
+      id: 'x',
+    })
+    expect(refusal({ id: 'a', conflict: { stream: 'cart-1', last: null } })).not.toHaveProperty('id')
+    expect(refusal({ id: 'a', conflict: { position: 7 } })).toEqual({
+      code: 'conflict',
+      message: expect.stringMatching(/^The event at position 7 .+\.$/),
+      position: 7,
+    })
+    expect(refusal({ id: 'a', blocked: 'x' })).toEqual({
+      code: 'blocked',
+      message: expect.stringMatching(/event 'x'.+\.$/),
+      id: 'x',
+    })
+    expect(refusal({ id: 'a', refused: { code: 'rule', message: 'We have enough.' } })).toEqual({
+      code: 'rule',
+      message: 'We have enough.',
+    })
+    // A server in production has no texts of its own.
+    expect(refusal({ id: 'a', refused: { code: 'torn', message: '' } })).toEqual({ code: 'torn', message: 'torn' })
+    const waits = snapshot(0, [row(1, 'a'), row(2, 'b', { expect: [['s', 'a']] })])
+    const followed = after(waits, answered(waits, push([{ id: 'a', conflict: { position: 7 } }])))[1]?.refused
+    expect(followed).toMatchObject({ code: 'blocked', id: 'a' })
+    const takenId = snapshot(4, [row(1, 'a')])
+    const taken = after(takenId, pulled(takenId, page(4, [{ ...text('a'), stream: 'other' }])))[0]?.refused
+    expect(taken).toEqual({ code: 'id-taken', message: expect.stringMatching(/'a'\.$/), id: 'a' })
+    const unknown = snapshot(0, [row(1, 'a', { command, undecided: { code: 'conflict' } })])
+    const first = unknown.outbox[0] as OutboxRow
+    expect(after(unknown, decided(unknown, first, { kind: 'unknown' }))[0]?.refused).toEqual({
+      code: 'command-unknown',
+      message: expect.stringMatching(/'again'.+\.$/),
+    })
+  })
+
+  test('what is in the way of a commit stays known while it is decided again', () => {
+    const before = snapshot(0, [row(1, 'a', { command })])
+    const [again] = after(before, answered(before, push([{ id: 'a', conflict: { stream: 't', last: 'x' } }])))
+    expect(again?.undecided).toEqual({ code: 'conflict', stream: 't', id: 'x' })
+  })
+
   test('what was decided on a commit that is refused follows at once, in whatever way it was', () => {
     const rows = [
       row(1, 'a', { command }),
@@ -163,6 +212,45 @@ describe('answered', () => {
     const conflict: CommitAnswer = { id: 'a', conflict: { position: 3 } }
     expect(becomes([row(1, 'a', { command, tries: 9 })], conflict)).toEqual(['a again: conflict'])
     expect(becomes([row(1, 'a', { command, tries: 10 })], conflict)).toEqual(['a conflict'])
+  })
+
+  test('only a no of the server counts, not what became of the commits before it', () => {
+    const rows = [
+      row(1, 'a', { command, tries: 3 }),
+      row(2, 'b', { command, tries: 10, expect: [['s', 'a']] }),
+      row(3, 'c', { command, expect: [['s', 'b']] }),
+    ]
+    const before = snapshot(0, rows)
+    const found = after(before, answered(before, push([{ id: 'a', conflict: { position: 3 } }])))
+    expect(found.map(({ tries, undecided, refused }) => [tries, undecided?.code, refused])).toEqual([
+      [4, 'conflict', undefined],
+      [10, 'blocked', undefined],
+      [undefined, 'blocked', undefined],
+    ])
+  })
+
+  test('a long chain of commits follows, each looked at a few times', () => {
+    const count = 20_000
+    let reads = 0
+    const rows = Array.from({ length: count }, (_, index) => {
+      const expected = [['s', index === 0 ? null : `c${index - 1}`]] as const
+      return Object.defineProperty(row(index + 1, `c${index}`, { command }), 'expect', {
+        enumerable: true,
+        get: () => {
+          reads += 1
+          return expected
+        },
+      })
+    })
+    const change = answered(snapshot(0, rows), push([{ id: 'c0', conflict: { position: 3 } }]))
+    expect(change?.put?.length).toBe(count)
+    expect(change?.put?.every(({ undecided }) => undecided !== undefined)).toBe(true)
+    expect(reads).toBeLessThan(count * 10)
+    // Each of a full push has a verdict of its own.
+    reads = 0
+    const verdicts = Array.from({ length: 1000 }, (_, index) => ({ id: `c${index}`, conflict: { position: 3 } }))
+    expect(answered(snapshot(0, rows), push(verdicts))?.put?.length).toBe(count)
+    expect(reads).toBeLessThan(count * 10)
   })
 
   test('a cancel: the commit is gone, or it was first', () => {
@@ -192,7 +280,7 @@ describe('answered', () => {
 })
 
 describe('decided', () => {
-  const undecided = { code: 'conflict', message: '' } as const
+  const undecided = { code: 'conflict' } as const
   const first = row(1, 'a', {
     command,
     undecided,
@@ -201,19 +289,18 @@ describe('decided', () => {
   })
   const next = row(1, 'ignored', { events: [text('a2')], expect: [['s', 'z']], requires: ['q'] })
 
-  test('the new version takes the place of the old one, and what was decided on that follows', () => {
+  test('N63: the new version takes the place of the old one, and what was decided on that follows', () => {
     const before = snapshot(0, [first, row(2, 'b', { expect: [['s', 'a']] })])
     const rows = after(before, decided(before, first, { kind: 'decided', row: next }))
     expect(rows[0]).toEqual({
       ...row(1, 'a', { events: [text('a2')], expect: [['s', 'z']], requires: ['q'] }),
       command,
-      tries: 1,
       had: ['a'],
     })
     expect(brief(rows)[1]).toBe('b blocked')
   })
 
-  test('a commit that another context decided meanwhile stays as that one made it', () => {
+  test('N63: a commit that another context decided meanwhile stays as that one made it', () => {
     const other = { ...first, events: [text('a1')] }
     expect(decided(snapshot(0, [other]), first, { kind: 'decided', row: next })).toBeUndefined()
     expect(decided(snapshot(0, [row(1, 'a')]), first, { kind: 'decided', row: next })).toBeUndefined()
@@ -247,11 +334,9 @@ describe('discarded', () => {
 
   test('what was refused, or waits to be decided again, is gone: the server has said no', () => {
     const no = { code: 'rule', message: '' }
-    const before = snapshot(
-      0,
-      [row(1, 'a', { refused: no }), row(2, 'b', { undecided: { code: 'conflict', message: '' } })],
-      { sentTo: 9 },
-    )
+    const before = snapshot(0, [row(1, 'a', { refused: no }), row(2, 'b', { undecided: { code: 'conflict' } })], {
+      sentTo: 9,
+    })
     expect(brief(after(before, discarded(before, 1)))).toEqual(['b again: conflict'])
     expect(brief(after(before, discarded(before, 2)))).toEqual(['a rule'])
     expect(discarded(before, 7)).toBeUndefined()
@@ -341,11 +426,16 @@ describe('contact', () => {
   test('resync: the log is fetched from its start under a new identity, the outbox stays', () => {
     const condition = { failIfEventsMatch: {}, after: 'z', at: 3, except: [] }
     const before = snapshot(4, [row(1, 'a', { accepted: 9, condition })], { marks: [cursor(2)] })
-    const change = resynced(before, 'second')
+    const change = refetched(before, 'second')
     expect(change.takeBack).toEqual({ upTo: 0 })
     expect(change.state).toMatchObject({ cursor: cursor(0), head: 0, identity: 'second', isFresh: false, marks: [] })
     expect(change.state.left).toEqual([{ identity: 'first', upTo: 0 }])
     expect(change.state).not.toHaveProperty('remote')
+    // The user stays: nothing is sent as another one.
+    expect(change.state.author).toBe(by.author)
+    const later = { ...before, state: change.state }
+    expect(met(later, { ...by, author: 'x' })).toBeUndefined()
+    expect(met(later, { ...by, log: 'x' })?.state.remote).toMatchObject({ log: 'x', author: by.author })
     expect(after(before, change)).toEqual([row(1, 'a', { condition: { ...condition, after: null, at: 0 } })])
   })
 })
@@ -394,6 +484,22 @@ describe('healed', () => {
       ['b', '"b"', 5],
       ['b2', '"b2"', 5],
     ])
+  })
+
+  test('of more needs than a commit may have, the last one of each stream is kept, and then what the server knows', () => {
+    const known = Array.from({ length: 1500 }, (_, index) => `known${index}`)
+    const tail = new LostTail([{ at: 2003, n: 1, needs: [...known, 'x3', 'x900', 'x1999', 'y5'] }])
+    tail.add({
+      events: Array.from({ length: 2000 }, (_, index) =>
+        stored(index + 3, `${index === 5 ? 'y' : 'x'}${index}`, index === 5 ? 't' : `s${index % 2}`),
+      ),
+      starts: new Set(Array.from({ length: 2000 }, (_, index) => index + 3)),
+    })
+    tail.add({ events: [stored(2003, 'a', 's0')], starts: new Set([2003]) })
+    const [lost] = tail.commits(snapshot(9).state)
+    const requires = lost?.row.requires ?? []
+    expect(requires.slice(0, 4)).toEqual(['x1999', 'x1998', 'y5', 'known0'])
+    expect(requires.length).toBe(1000)
   })
 
   test('they go before all others, the log ends at the common part, and what was accepted is sent again', () => {
@@ -498,7 +604,7 @@ describe('what is sent', () => {
   test('refused and undecided ones are not sent, unwanted ones are cancelled', () => {
     const rows = [
       row(1, 'a', { refused: { code: 'rule', message: '' } }),
-      row(2, 'b', { undecided: { code: 'conflict', message: '' } }),
+      row(2, 'b', { undecided: { code: 'conflict' } }),
       row(3, 'c', { cancel: true }),
       row(4, 'd', { behind: 'x', renew: ['new'] }),
       row(5, 'e', { events: [text('e', 'other')] }),
@@ -522,7 +628,7 @@ describe('what is sent', () => {
 
   test('what was decided on a commit that is decided again is not sent before that', () => {
     const rows = [
-      row(1, 'a', { undecided: { code: 'conflict', message: '' } }),
+      row(1, 'a', { undecided: { code: 'conflict' } }),
       row(2, 'b', { requires: ['a'] }),
       row(3, 'c', { requires: ['b'] }),
       row(4, 'd'),
@@ -543,6 +649,20 @@ describe('what is sent', () => {
         1e9,
       ),
     ).toHaveLength(1000)
+  })
+
+  test('cancels: at least one, no more than are wanted, and no more bytes than a push may have', () => {
+    const id = 'x'.repeat(100)
+    const rows = Array.from({ length: 50 }, (_, index) =>
+      row(index + 1, `c${index}`, { events: Array.from({ length: 20 }, (__, at) => text(`${id}${index}-${at}`)) }),
+    )
+    expect(firstCancels(rows, 10, 1000).length).toBe(1)
+    expect(firstCancels(rows, 1_000_000, 7).length).toBe(7)
+    const some = firstCancels(rows, 20_000, 1000)
+    const cancel = some.map(({ events }) => events.map((event) => event.id))
+    expect(some.length).toBeGreaterThan(5)
+    expect(new TextEncoder().encode(pushText({ commits: [], cancel })).length).toBeLessThanOrEqual(20_000)
+    expect(firstCancels([], 10, 1000)).toEqual([])
   })
 
   test('the size is at least that of the text', () => {

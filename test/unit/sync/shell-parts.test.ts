@@ -83,6 +83,28 @@ describe('what ends a wait', () => {
     expect(clock.monotonic()).toBe(0)
   })
 
+  test('a hint of the server after a rest does so immediately, and those that follow soon at random times', async () => {
+    const pauses = []
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const clock = virtualClock({ seed })
+      const nudges = new Nudges(clock)
+      const pauseAfterHint = async (head: number) => {
+        const start = clock.monotonic()
+        const wait = nudges.wait(1_000_000, 'idle', head - 1, never)
+        nudges.hinted(head)
+        expect(await clock.runUntil(wait)).toBe('server')
+        return clock.monotonic() - start
+      }
+      expect(await pauseAfterHint(1)).toBeLessThanOrEqual(2)
+      pauses.push(await pauseAfterHint(2))
+      await clock.advance(100)
+      expect(await pauseAfterHint(3)).toBeLessThanOrEqual(2)
+    }
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(100)
+    expect(Math.max(...pauses)).toBeGreaterThan(50)
+    expect(new Set(pauses).size).toBeGreaterThan(10)
+  })
+
   test('the signal does, and leaves no timer', async () => {
     const clock = virtualClock()
     const nudges = new Nudges(clock)

@@ -363,6 +363,25 @@ describe('a server that says', () => {
     expect((await device.refused())[0]?.refused?.code).toBe('too-large')
   })
 
+  test('a proxy in front that takes smaller bodies: half as much, and nothing is refused because of it', async () => {
+    const it = world()
+    const device = it.device()
+    const sync = it.start(device)
+    await it.pass(1)
+    const proxy = { status: 413, body: '<html>Request Entity Too Large</html>', on: 'push' } as const
+    it.server.fail({ ...proxy, times: 2 })
+    await device.append(['a', 'b', 'c', 'd'])
+    await it.pass(10)
+    expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, refused: 0, cursor: 4 })
+    it.server.fail(proxy)
+    await device.append('e')
+    await it.pass(5)
+    expect(shown(sync)).toMatchObject({ status: 'waiting', pending: 1, refused: 0 })
+    it.server.fail()
+    await it.pass(60_000)
+    expect(shown(sync)).toMatchObject({ status: 'idle', pending: 0, refused: 0, cursor: 5 })
+  })
+
   test('no to one commit: the others go on, and what was decided on it does not', async () => {
     const it = world()
     it.server.refuse((commit) => commit.events.some(({ stream }) => stream === 'bad'))

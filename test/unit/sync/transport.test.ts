@@ -259,6 +259,10 @@ describe('what a response means', () => {
       () => new Response('<html>', { headers: html }),
       () => new Response('<html>', { headers: { ...html, ...own } }),
       () => new Response('<html>', { status: 404, headers: html }),
+      // A proxy whose server is being replaced.
+      () => new Response('404 page not found', { status: 404, headers: { 'Content-Type': 'text/plain' } }),
+      () => new Response('bad', { status: 400 }),
+      () => new Response('{}', { status: 409, headers: { 'Content-Type': 'application/json' } }),
       () => json(info, 200, {}),
       () => json(info, 200, { 'Tidemark-Log': 'log-1' }),
       () => json(info, 200, { 'Tidemark-Log': 'log-1/epoch-1', 'Tidemark-Author': '%E0%A4%A' }),
@@ -268,7 +272,12 @@ describe('what a response means', () => {
     const { transport, contacts } = client(() => new Response('<html>', { headers: html }))
     await transport.info(never)
     expect(contacts()).toBe(0)
-    const refused = client(() => json({}, 409))
+    // A proxy that takes smaller bodies, and one that does not let this user in.
+    const tooLarge = await failed(new Response('<html>', { status: 413, headers: html }))
+    expect(tooLarge).toMatchObject({ kind: 'refused', code: 'too-large' })
+    expect(tooLarge).not.toHaveProperty('by')
+    expect(await failed(new Response('<html>', { status: 401, headers: html }))).toMatchObject({ code: 'unauthorized' })
+    const refused = client(() => json({}, 409, own))
     await refused.transport.info(never)
     expect(refused.contacts()).toBe(1)
   })

@@ -1,0 +1,193 @@
+/** Devices that share the log of a server on this machine. */
+import { deleteEventStore } from 'tidemark'
+import { openSyncedStore, startSync } from 'tidemark/sync'
+import { deleteDatabase } from '../raw/database.js'
+import { outboxByHand, pullByHand } from '../raw/sync.js'
+import { timed, type Case, type Contender, type Run, type Sizes } from './case.js'
+import { agree, now, openDevice, pull, until, type DeviceKind, type Remote } from './device.js'
+import { watched } from './watched.js'
+import { assertCustomers, batchesOf, deposit, deposits, events, type Customer } from './workload.js'
+
+/** Calls a function of `remote` in another browser, which has a profile of its own; `reload` loads its page again. */
+export type OtherDevice = <N extends keyof Remote>(
+  call: N | 'reload',
+  ...args: Parameters<Remote[N]>
+) => Promise<Awaited<ReturnType<Remote[N]>>>
+
+const customer = 'customer-0'
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+let runs = 0
+
+export function syncCases(other: OtherDevice, { pulled, pulledAtOnce, remoteWaits, drained }: Sizes): Case[] {
+  return [
+    rowThereCase(other, remoteWaits),
+    pullCase(pulled),
+    ...(pulledAtOnce === 0 ? [] : [resumedCase(other, pulledAtOnce)]),
+    pushCase(drained),
+  ]
+}
+
+/** From the append in this browser until a live query in the other one has the row. */
+function rowThereCase(other: OtherDevice, waits: number): Case {
+  const contender = (name: string, kind: DeviceKind, isHere = false): Contender => ({
+    name,
+    async run() {
+      const log = `two-devices-${kind}-${(runs += 1)}`
+      const shownHere: number[] = []
+      const shown = ({ deposits: n }: Customer) => void (shownHere[n] ??= now())
+      const device = await openDevice(kind, log, log, customer, shown)
+      await agree()
+      await other('open', kind, log, log, customer)
+      const taken: number[] = []
+      for (let n = 1; n <= waits + warmUp; n += 1) {
+        const { stream, type, data } = deposit(n)
+        const start = now()
+        await device.append({ stream, type, data: { ...data, customer } })
+        // Nothing is asked while it is under way, and both devices come to rest, as between two acts of a user.
+        let seen: number | undefined
+        do {
+          await pause(rest)
+          seen = isHere ? shownHere[n] : await other('seen', n)
+        } while (seen === undefined)
+        if (n > warmUp) taken.push(seen - start)
+      }
+      await other('close')
+      await device.close()
+      return ofWaits(taken)
+    },
+  })
+  return {
+    name: 'sync: append here, row on another device',
+    contenders: [
+      contender('tidemark', 'tidemark'),
+      contender('tidemark, row on this device', 'tidemark', true),
+      contender('raw, fetch, server-sent events and put', 'raw'),
+    ],
+  }
+}
+
+const warmUp = 3
+/** More than the 100 ms in which a device waits a little, since many hints come. */
+const rest = 250
+
+const ofWaits = (waits: readonly number[]): Run => ({
+  ms: [...waits].sort((a, b) => a - b)[Math.floor(waits.length / 2)] as number,
+  events: 1,
+  waits,
+})
+
+const filled = async (log: string, count: number) => {
+  const response = await fetch(`/logs/${log}/fill?count=${count}`)
+  if (!response.ok) throw new Error('The server could not fill the log')
+}
+
+/** A device that is new fetches the whole log. */
+function pullCase(count: number): Case {
+  const log = `pulled-${count}`
+  const byTidemark = (name: string, folds: boolean): Contender => ({
+    name,
+    run: () => pull(log, `pull-${(runs += 1)}`, count, count, folds),
+  })
+  return {
+    name: `sync: a new device fetches ${count.toLocaleString('en')} events`,
+    setUp: () => filled(log, count),
+    contenders: [
+      byTidemark('tidemark, and folds them', true),
+      byTidemark('tidemark, only fetches', false),
+      rawPull('raw, fetch, JSON.parse, put and fold', count),
+    ],
+  }
+}
+
+function rawPull(name: string, count: number): Contender {
+  return {
+    name,
+    async run() {
+      const database = `raw-pull-${(runs += 1)}`
+      // The server makes the lines once.
+      await (await fetch(`/raw/lines/${count}`)).body?.cancel()
+      let rows: Customer[] = []
+      const run = await watched(() =>
+        timed(count, async () => {
+          rows = await pullByHand(database, `/raw/lines/${count}`)
+        }),
+      )
+      assertCustomers(rows, count, name)
+      await deleteDatabase(database)
+      return run
+    },
+  }
+}
+
+/** The same in another browser, whose page is loaded again in the middle; loading it is outside the clock. */
+function resumedCase(other: OtherDevice, count: number): Case {
+  const log = `pulled-${count}`
+  return {
+    name: `sync: a new device fetches ${count.toLocaleString('en')} events`,
+    once: true,
+    setUp: () => filled(log, count),
+    contenders: [
+      {
+        name: 'tidemark, and folds them; reloaded in the middle',
+        async run() {
+          const name = `resumed-${(runs += 1)}`
+          const first = await other('pull', log, name, count, Math.floor(count / 2))
+          await other('reload')
+          const second = await other('pull', log, name, count)
+          const longTasks = [first, second].flatMap(({ mainThread }) => mainThread?.longTasks ?? [])
+          return { ms: first.ms + second.ms, events: count, mainThread: { longTasks, inputDelays: [] } }
+        },
+      },
+      {
+        name: 'tidemark, and folds them',
+        run: () => other('pull', log, `pull-${(runs += 1)}`, count),
+      },
+      rawPull('raw, fetch, JSON.parse, put and fold', count),
+    ],
+  }
+}
+
+/** A device that was offline sends what it did. */
+function pushCase(count: number): Case {
+  const perCommit = 5
+  const commits = [...batchesOf(deposits(count), perCommit)]
+  return {
+    name: `sync: a device sends ${count.toLocaleString('en')} events, ${perCommit} per commit`,
+    contenders: [
+      {
+        name: 'tidemark, until all are confirmed',
+        async run() {
+          const name = `push-${(runs += 1)}`
+          const url = `${location.origin}/logs/${name}`
+          const store = await openSyncedStore({ name, url, events, durability: 'relaxed' })
+          for (const commit of commits) await store.append(writesOf(commit))
+          let stop = async () => {}
+          const run = await timed(count, async () => {
+            const sync = startSync(store)
+            stop = () => sync.stop()
+            await until(sync, ({ pending, cursor }) => pending === 0 && cursor === count)
+          })
+          const head = await store.head()
+          if (head !== count) throw new Error(`The log has ${head} events in place of ${count}`)
+          await stop()
+          await store.close()
+          await deleteEventStore(name)
+          return run
+        },
+      },
+      {
+        name: 'raw, fetch, 1,000 commits a request',
+        async run() {
+          const name = `raw-push-${(runs += 1)}`
+          const outbox = await outboxByHand(name, `/raw/${name}`, commits)
+          const run = await timed(count, () => outbox.push(1000))
+          await outbox.close()
+          return run
+        },
+      },
+    ],
+  }
+}
+
+export const writesOf = (commit: readonly ReturnType<typeof deposit>[]) =>
+  commit.map(({ stream, type, data }) => ({ stream, events: [{ type, data }] }))

@@ -1,0 +1,110 @@
+// `npm run sync-ledger -- --rounds 60 --engine all --seed 1 [--minutes 25] [--add]`: devices, tabs and a server work through a
+// network that cuts off, repeats, delays and loses, are killed and restored, and every commit is accounted for. `--rounds`
+// are of each engine; `--minutes` ends it earlier; `--add` keeps the rounds of earlier runs.
+// `--sabotage no-ids` breaks the server, `--client no-cursor` the client: then a violation is what is hoped for.
+// Writes .cache/sync-ledger/ledger.jsonl (a line a round), ledger.md, and the evidence of every violation. See docs/sync-ledger.md.
+// Exit code: 0 no violation, 1 violations or rounds that could not be played, 2 an engine that was asked for is missing.
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build, preview, runnerImport } from 'vite'
+import { whyMissing } from './engines.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '60' },
+    engine: { type: 'string', default: 'all' },
+    seed: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
+    add: { type: 'boolean', default: false },
+    sabotage: { type: 'string' },
+    client: { type: 'string' },
+    out: { type: 'string', default: join(root, '.cache', 'sync-ledger') },
+  },
+})
+process.env['TIDEMARK_E2E_PORT'] ??= '4829'
+const { module: ledger } = await runnerImport(join(root, 'test', 'sync-ledger', 'index.ts'), {
+  root,
+  configFile: false,
+  logLevel: 'error',
+})
+const wanted = options.engine.split(',')
+const chosen = ledger.engines.filter(({ name }) => options.engine === 'all' || wanted.includes(name))
+if (chosen.length === 0)
+  throw new Error(`There are the engines ${ledger.engines.map(({ name }) => name).join(', ')}, and all.`)
+
+// Asked at the start: what is edited meanwhile is not what runs.
+const ranOn = execFileSync('git', ['log', '-1', '--format=%h', '--', 'src'], { cwd: root, encoding: 'utf8' }).trim()
+if (!options.add) rmSync(options.out, { recursive: true, force: true })
+mkdirSync(options.out, { recursive: true })
+const file = join(options.out, 'ledger.jsonl')
+const lines = existsSync(file)
+  ? readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line))
+  : []
+const record = (played, evidence) => {
+  const line = { commit: ranOn, ...played }
+  lines.push(line)
+  appendFileSync(file, `${JSON.stringify(line)}\n`)
+  const { engine, seed, round, planned, acknowledged, violations, unplayed, ms } = line
+  const result = unplayed
+    ? `not played: ${unplayed}`
+    : `${acknowledged} commits acknowledged, ${violations.length} violations`
+  console.log(`${engine} ${seed}/${round}: ${planned}; ${result}, ${ms} ms`)
+  for (const { rule, detail } of violations.slice(0, 5)) console.error(`  ${rule}: ${detail.slice(0, 600)}`)
+  if (evidence)
+    writeFileSync(join(options.out, `evidence-${engine}-${seed}-${round}.json`), JSON.stringify({ line, evidence }))
+}
+
+const config = join(root, 'test', 'e2e', 'harness', 'vite.config.ts')
+await build({ configFile: config, plugins: options.client ? [ledger.sabotagedClient(options.client)] : [] })
+const server = await preview({ configFile: config })
+let broke = false
+let missing = false
+try {
+  const url = `http://localhost:${process.env['TIDEMARK_E2E_PORT']}/`
+  const ending = new AbortController()
+  // The rounds under way are played to their end, so that no browser is left behind.
+  process.removeAllListeners('SIGTERM')
+  const end = () => ending.abort()
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
+  const timer = options.minutes === undefined ? undefined : setTimeout(end, Number(options.minutes) * 60_000)
+  await Promise.all(
+    chosen.map(async (engine) => {
+      const why = whyMissing(engine.name)
+      if (why !== undefined) {
+        missing = true
+        return console.error(`${engine.name} not run: ${why}`)
+      }
+      try {
+        await ledger.keepSyncLedger({
+          engine,
+          url,
+          seed: Number(options.seed),
+          rounds: Number(options.rounds),
+          signal: ending.signal,
+          sabotage: options.sabotage,
+          record,
+        })
+      } catch (error) {
+        broke = true
+        console.error(`${engine.name} not run to its end:`, error)
+      }
+    }),
+  )
+  clearTimeout(timer)
+  const runs = [...new Set(lines.map((line) => `commit ${line.commit} with seed ${line.seed}`))]
+  const markdown = `Run on ${runs.join(', ')}.\n\n${ledger.syncTables(lines)}\n`
+  writeFileSync(join(options.out, 'ledger.md'), markdown)
+  console.log(`\n${markdown}`)
+  const isBad = broke || lines.some(({ violations, unplayed }) => unplayed || violations.length > 0)
+  process.exitCode = isBad ? 1 : missing ? 2 : 0
+} finally {
+  await server.close()
+}

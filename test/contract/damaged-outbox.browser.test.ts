@@ -1,0 +1,3 @@
+import { damagedOutboxContract } from './damaged-outbox.js'
+
+damagedOutboxContract()

@@ -1,0 +1,4 @@
+import 'fake-indexeddb/auto'
+import { damagedOutboxContract } from './damaged-outbox.js'
+
+damagedOutboxContract()

@@ -1,0 +1,5 @@
+/** What `scripts/sync-ledger.mjs` needs. */
+export { engines } from '../ledger/engines.js'
+export { sabotagedClient } from './sabotaged-client.js'
+export { keepSyncLedger } from './sync-ledger.js'
+export { neverHappened, syncTables } from './sync-table.js'

@@ -1,0 +1,218 @@
+/** What happens in a round, all of it from its seed. */
+import { seededRandom, seedFor } from '../../src/testing/random.js'
+import type { Kill, KillWeights } from '../ledger/plan.js'
+import type { FaultKind, FaultPlan, ProxyPartition } from './fault-proxy.js'
+import type { KillAt } from './server-process.js'
+
+export type SyncActKind =
+  | 'plain'
+  | 'two streams'
+  | 'expected'
+  | 'condition'
+  | 'bump'
+  | 'take'
+  | 'by rule'
+  | 'discard'
+  | 'retry'
+  | 'now'
+  | 'again'
+
+/** One thing that a tab does. */
+export interface SyncAct {
+  readonly kind: SyncActKind
+  readonly stream: string
+  readonly other: string
+  readonly count: number
+  /** Chooses among what is there then. */
+  readonly pick: number
+  /** Before it, ms. */
+  readonly pause: number
+  readonly visible: boolean
+}
+
+export interface PlannedTab {
+  readonly where: 'page' | 'dedicated'
+  readonly acts: readonly SyncAct[]
+}
+
+export interface PlannedDevice {
+  readonly author: string
+  /** How wrong its clock is, ms. */
+  readonly clockBy: number
+  readonly tabs: readonly PlannedTab[]
+  readonly faults: FaultPlan
+  /** When its network breaks, for how long, and how. */
+  readonly partition?: { readonly at: number; readonly for: number; readonly which: ProxyPartition }
+  /** Its storage is deleted then. */
+  readonly clearedAt?: number
+  /** Turns of a service worker that syncs once. */
+  readonly turns: readonly { readonly at: number; readonly maxTime: number }[]
+}
+
+export interface SyncRoundPlan {
+  readonly seed: number
+  readonly devices: readonly PlannedDevice[]
+  readonly server: {
+    readonly killAt?: KillAt
+    /** SIGKILL at a time. */
+    readonly killed?: number
+    /** How long there is no server after its end, ms. */
+    readonly away: number
+    readonly backupAt?: number
+    readonly restoreAt?: number
+  }
+  /** What ends of the browser, and when. */
+  readonly kill?: {
+    readonly kill: Exclude<Kill, 'dedicated worker'> | 'tab'
+    readonly at: number
+    readonly chosen: number
+  }
+}
+
+/** How long a round is disturbed, ms. */
+export const disturbed = 2_500
+
+const kindsOfActs: readonly (readonly [SyncActKind, number])[] = [
+  ['plain', 24],
+  ['two streams', 8],
+  ['expected', 14],
+  ['condition', 8],
+  ['bump', 16],
+  ['take', 8],
+  ['by rule', 4],
+  ['discard', 6],
+  ['retry', 4],
+  ['now', 4],
+  ['again', 4],
+]
+
+const requestFaults: readonly FaultKind[] = [
+  'cut',
+  'twice',
+  'again-later',
+  'late-request',
+  'late-response',
+  'lost-request',
+  'lost-response',
+  'status-401',
+  'status-429',
+  'status-500',
+  'portal',
+]
+
+class Chance {
+  readonly next: () => number
+  constructor(seed: number) {
+    this.next = seededRandom(seed)
+  }
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+  between(from: number, to: number): number {
+    return from + this.below(to - from)
+  }
+  is(share: number): boolean {
+    return this.next() < share
+  }
+  of<T>(all: readonly T[]): T {
+    return all[this.below(all.length)] as T
+  }
+  weighted<T>(all: readonly (readonly [T, number])[]): T {
+    let left = this.next() * all.reduce((sum, [, weight]) => sum + weight, 0)
+    for (const [each, weight] of all) {
+      left -= weight
+      if (left < 0) return each
+    }
+    return (all.at(-1) as readonly [T, number])[0]
+  }
+}
+
+export interface SyncPlanOptions {
+  readonly kills: KillWeights
+  /** Pages at a time. */
+  readonly pages: number
+}
+
+/** The same seed plans the same round. */
+export function planSyncRound(seed: number, { kills, pages }: SyncPlanOptions): SyncRoundPlan {
+  const chance = new Chance(seedFor(seed, 'sync round'))
+  const devices = chance.is(0.3) ? 3 : 2
+  let left = pages - devices
+  const planned = Array.from({ length: devices }, (_, index): PlannedDevice => {
+    const second = left > 0 && chance.is(0.6)
+    if (second) left -= 1
+    return planDevice(chance, index, second ? 2 : 1)
+  })
+  return { seed, devices: planned, server: planServer(chance), ...planKill(chance, kills) }
+}
+
+function planDevice(chance: Chance, index: number, tabs: number): PlannedDevice {
+  const year = 365 * 86_400_000
+  const breaks = chance.is(0.45)
+  const turns = chance.is(0.3) ? chance.between(1, 4) : 0
+  return {
+    author: chance.is(0.6) ? 'anna' : `user-${index}`,
+    clockBy: chance.is(0.3) ? (chance.is(0.5) ? year : -year) : 0,
+    tabs: Array.from({ length: tabs }, () => ({
+      where: chance.is(0.2) ? ('dedicated' as const) : ('page' as const),
+      acts: Array.from({ length: chance.between(8, 24) }, () => planAct(chance, index)),
+    })),
+    faults: planFaults(chance),
+    ...(breaks && {
+      partition: {
+        at: chance.below(disturbed * 0.7),
+        for: chance.between(200, 1_800),
+        which: chance.of(['up', 'down', 'both'] as const),
+      },
+    }),
+    ...(chance.is(0.08) && { clearedAt: chance.below(disturbed) }),
+    turns: Array.from({ length: turns }, () => ({ at: chance.below(disturbed), maxTime: chance.between(50, 1_000) })),
+  }
+}
+
+function planAct(chance: Chance, device: number): SyncAct {
+  const shared = chance.is(0.7)
+  const stream = shared ? `shared-${chance.below(3)}` : `own-${device}`
+  return {
+    kind: chance.weighted(kindsOfActs),
+    stream,
+    other: `shared-${chance.below(3)}`,
+    count: chance.is(0.05) ? chance.between(20, 60) : chance.between(1, 4),
+    pick: chance.below(1000),
+    pause: chance.is(0.2) ? chance.below(300) : chance.below(60),
+    visible: chance.is(0.3),
+  }
+}
+
+function planFaults(chance: Chance): FaultPlan {
+  const mood = chance.next()
+  if (mood < 0.1) return {}
+  // Half of the rest has one kind of fault above all, so that its effects are not hidden by others.
+  const plan: Partial<Record<FaultKind, number>> = {}
+  const share = mood < 0.5 ? 0.02 : 0.04
+  for (const kind of requestFaults) plan[kind] = kind === 'status-401' ? share / 4 : share
+  if (mood < 0.55) plan[chance.of(requestFaults)] = 0.35
+  return plan
+}
+
+function planServer(chance: Chance): SyncRoundPlan['server'] {
+  const away = chance.between(50, 900)
+  const kind = chance.next()
+  const restores = chance.is(0.3)
+  const backupAt = chance.below(disturbed * 0.6)
+  return {
+    away,
+    ...(kind < 0.5 && {
+      killAt: { when: chance.is(0.5) ? ('before' as const) : ('after' as const), commit: chance.between(1, 25) },
+    }),
+    ...(kind >= 0.5 && kind < 0.75 && { killed: chance.below(disturbed) }),
+    ...(restores && { backupAt, restoreAt: chance.between(backupAt + 200, disturbed + 200) }),
+  }
+}
+
+function planKill(chance: Chance, kills: KillWeights): Pick<SyncRoundPlan, 'kill'> {
+  const possible: [Exclude<Kill, 'dedicated worker'> | 'tab', number][] = [['tab', 50]]
+  for (const [kill, weight] of kills) if (kill !== 'dedicated worker') possible.push([kill, weight / 2])
+  if (!chance.is(0.7)) return {}
+  return { kill: { kill: chance.weighted(possible), at: chance.between(100, disturbed), chosen: chance.below(1000) } }
+}

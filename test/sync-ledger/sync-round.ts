@@ -1,0 +1,446 @@
+/** One round: devices at work through faults, the drain, and the judgement. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { seedFor } from '../../src/testing/random.js'
+import type { Realm } from '../e2e/harness/main.js'
+import type { LedgerPage } from '../ledger/browser.js'
+import { limited } from '../ledger/limit.js'
+import { startFaultProxy, type FaultKind, type FaultProxy } from './fault-proxy.js'
+import type { LedgerBackup } from './server-process.js'
+import { SyncAccount } from './sync-account.js'
+import { auditSync, type SeenCommit, type ServerLine, type SyncFound, type SyncJudged } from './sync-audit.js'
+import { disturbed, type PlannedDevice, type PlannedTab, type SyncRoundPlan } from './sync-plan.js'
+import type { SyncStage } from './sync-stage.js'
+import { act, clear, collect, define, drain, open, stop, turn, type Drained, type SyncEntering } from './sync-work.js'
+
+const openLimit = 30_000
+const stopLimit = 30_000
+const drainLimit = 120_000
+const collectLimit = 60_000
+const ignore = () => {}
+
+export interface SyncRoundResult extends SyncJudged {
+  /** How often each fault happened. */
+  readonly faults: Readonly<Record<string, number>>
+  readonly wanted: number
+  readonly acknowledged: number
+  readonly head: number
+  readonly looks: number
+  readonly turns: Readonly<Record<string, number>>
+  readonly drainMs: number
+  readonly evidence?: unknown
+}
+
+interface Tab {
+  readonly planned: PlannedTab
+  readonly index: number
+  life: number
+  page: LedgerPage | undefined
+  realm: Realm
+}
+
+class Device {
+  readonly name: string
+  readonly planned: PlannedDevice
+  readonly proxy: FaultProxy
+  readonly tabs: readonly Tab[]
+  /** What opens and closes its tabs is done one after the other. */
+  queue: Promise<unknown> = Promise.resolve()
+
+  constructor(name: string, planned: PlannedDevice, proxy: FaultProxy) {
+    this.name = name
+    this.planned = planned
+    this.proxy = proxy
+    this.tabs = planned.tabs.map((tab, index) => ({
+      planned: tab,
+      index,
+      life: 0,
+      page: undefined,
+      realm: tab.where === 'page' ? 'page' : `dedicated:${name}`,
+    }))
+  }
+
+  then_<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.queue.then(work)
+    this.queue = next.catch(ignore)
+    return next
+  }
+}
+
+export async function playSyncRound(stage: SyncStage, plan: SyncRoundPlan, name: string): Promise<SyncRoundResult> {
+  const round = new SyncRound(stage, plan, name)
+  try {
+    return await round.play()
+  } finally {
+    await round.end()
+  }
+}
+
+class SyncRound {
+  readonly #stage: SyncStage
+  readonly #plan: SyncRoundPlan
+  readonly #name: string
+  readonly #account = new SyncAccount()
+  readonly #pushed = new Map<string, SeenCommit[]>()
+  readonly #faults: Record<string, number> = {}
+  readonly #turns: Record<string, number> = {}
+  readonly #devices: Device[] = []
+  #isOver = false
+  #server: Promise<unknown> = Promise.resolve()
+  #restored = false
+  #restarting: Promise<void> | undefined
+
+  constructor(stage: SyncStage, plan: SyncRoundPlan, name: string) {
+    this.#stage = stage
+    this.#plan = plan
+    this.#name = name
+  }
+
+  async play(): Promise<SyncRoundResult> {
+    const { server } = this.#stage
+    this.#stage.take = (message) => {
+      if (message.round === this.#name) this.#account.add(message)
+    }
+    await this.#startServer()
+    for (const [index, planned] of this.#plan.devices.entries()) {
+      const name = `d${index}`
+      const seed = seedFor(this.#plan.seed, name)
+      const proxy = await startFaultProxy({ seed, target: server.url, seen: (path, body) => this.#see(path, body) })
+      this.#devices.push(new Device(name, planned, proxy))
+    }
+    for (const device of this.#devices) for (const tab of device.tabs) await this.#enter(device, tab)
+    await this.#disturb()
+    const began = performance.now()
+    const drained = await this.#drain()
+    const drainMs = Math.round(performance.now() - began)
+    return this.#judge(drained, drainMs)
+  }
+
+  /** Closes what is open, whatever happened. */
+  async end(): Promise<void> {
+    this.#isOver = true
+    for (const device of this.#devices)
+      for (const { page, realm } of device.tabs)
+        if (page !== undefined && !this.#stage.isDead(page)) await limited(page.run(realm, stop, undefined), stopLimit)
+    this.#stage.take = ignore
+    await this.#restarting?.catch(ignore)
+    await this.#stage.closePages()
+    await Promise.all(this.#devices.map(({ proxy }) => limited(proxy.close(), stopLimit)))
+    await this.#server.catch(ignore)
+  }
+
+  #count(what: string, times = 1): void {
+    this.#faults[what] = (this.#faults[what] ?? 0) + times
+  }
+
+  #see(path: string, body: string): void {
+    // A preflight has no body.
+    if (!path.endsWith('/push') || body === '') return
+    for (const commit of (JSON.parse(body) as { commits: SeenCommit[] }).commits) {
+      const id = commit.events[0]?.id ?? ''
+      this.#pushed.set(id, [...(this.#pushed.get(id) ?? []), commit])
+    }
+  }
+
+  // The server
+
+  #serverWork<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#server.then(work)
+    this.#server = next.catch(ignore)
+    return next
+  }
+
+  async #startServer(): Promise<void> {
+    const { server, sabotage } = this.#stage
+    const { killAt } = this.#plan.server
+    await server.kill()
+    await server.start({ ...(killAt && { killAt }), ...(sabotage && { sabotage }) })
+    if (killAt !== undefined)
+      void server.ended().then(async () => {
+        if (this.#isOver) return
+        this.#count(`server killed ${killAt.when} a commit`)
+        await sleep(this.#plan.server.away)
+        await this.#serverWork(() => this.#serverUp())
+      })
+  }
+
+  async #serverUp(): Promise<void> {
+    if (this.#stage.server.pid !== undefined) return
+    const { sabotage } = this.#stage
+    await this.#stage.server.start(sabotage && { sabotage })
+  }
+
+  async #serverFaults(at: (ms: number) => Promise<void>): Promise<void> {
+    const { server, sabotage } = this.#stage
+    const { killed, away, backupAt, restoreAt } = this.#plan.server
+    let backup: LedgerBackup | undefined
+    const kills = async () => {
+      if (killed === undefined) return
+      await at(killed)
+      await this.#serverWork(() => server.kill())
+      this.#count('server killed')
+      await sleep(away)
+      await this.#serverWork(() => this.#serverUp())
+    }
+    const restores = async () => {
+      if (backupAt === undefined || restoreAt === undefined) return
+      await at(backupAt)
+      backup = await this.#serverWork(() => server.backup())
+      await at(restoreAt)
+      const taken = backup
+      this.#restored = true
+      await this.#serverWork(() => server.restore(taken, sabotage && { sabotage }))
+      this.#count('server restored')
+    }
+    await Promise.all([kills(), restores()])
+  }
+
+  // Devices
+
+  /** Opens a tab, or opens it again, and sends it to work the first time. */
+  async #enter(device: Device, tab: Tab): Promise<void> {
+    const { page: before } = tab
+    if (before !== undefined && !this.#stage.isDead(before)) await this.#stage.closePage(before)
+    tab.page = await this.#stage.openPage()
+    await this.#define(device, tab, tab.page, tab.realm)
+    const opened = await limited(tab.page.run(tab.realm, open, undefined), openLimit)
+    if (opened.state !== 'done') {
+      // It may have been killed meanwhile.
+      if (this.#stage.isDead(tab.page)) return
+      throw new Error(
+        `A tab of ${device.name} did not open: ${opened.state === 'failed' ? String(opened.error) : 'late'}`,
+      )
+    }
+    if (tab.life === 1) {
+      const { acts } = tab.planned
+      tab.page.run(tab.realm, act, { device: device.name, acts }).catch(ignore)
+    }
+  }
+
+  async #define(device: Device, tab: Tab, page: LedgerPage, realm: Realm): Promise<void> {
+    tab.life += 1
+    const entering: SyncEntering = {
+      round: this.#name,
+      device: device.name,
+      tab: `${device.name}.${tab.index}.${tab.life}`,
+      url: `${device.proxy.url}/logs/${this.#name}`,
+      author: device.planned.author,
+      receiver: this.#stage.receiver.url,
+      clockBy: device.planned.clockBy,
+    }
+    await limited(page.run(realm, define, entering), openLimit)
+  }
+
+  async #disturb(): Promise<void> {
+    const began = performance.now()
+    const at = (ms: number) => sleep(Math.max(0, began + ms - performance.now()))
+    for (const { proxy, planned } of this.#devices) {
+      proxy.faults(planned.faults)
+      if (planned.clockBy !== 0) this.#count('clock a year off')
+    }
+    await Promise.all([
+      at(disturbed),
+      this.#serverFaults(at),
+      this.#killing(at),
+      ...this.#devices.flatMap((device) => [
+        this.#partition(device, at),
+        this.#clearing(device, at),
+        ...device.planned.turns.map((planned) => this.#turn(device, planned, at)),
+      ]),
+    ])
+  }
+
+  async #partition({ planned: { partition }, proxy }: Device, at: (ms: number) => Promise<void>): Promise<void> {
+    if (partition === undefined) return
+    await at(partition.at)
+    proxy.partition(partition.which)
+    this.#count(`partition ${partition.which}`)
+    await sleep(partition.for)
+    proxy.partition()
+  }
+
+  async #clearing(device: Device, at: (ms: number) => Promise<void>): Promise<void> {
+    const { clearedAt } = device.planned
+    if (clearedAt === undefined) return
+    await at(clearedAt)
+    await device.then_(async () => {
+      for (const { page, realm } of device.tabs)
+        if (page !== undefined && !this.#stage.isDead(page)) await limited(page.run(realm, stop, undefined), stopLimit)
+      const page = device.tabs.find((tab) => tab.page !== undefined && !this.#stage.isDead(tab.page))?.page
+      if (page === undefined) return
+      const escaped = `${this.#name}/${device.name}`
+      this.#account.clear(device.name)
+      const cleared = await limited(page.run('page', clear, `tidemark:${escaped}`), stopLimit)
+      if (cleared.state !== 'done' || cleared.value === 0) return
+      this.#count('storage cleared')
+      for (const tab of device.tabs) await this.#enter(device, tab)
+    })
+  }
+
+  async #turn(
+    device: Device,
+    { at: when, maxTime }: PlannedDevice['turns'][number],
+    at: (ms: number) => Promise<void>,
+  ): Promise<void> {
+    await at(when)
+    const [tab] = device.tabs
+    const page = tab?.page
+    if (tab === undefined || page === undefined || this.#stage.isDead(page)) return
+    const realm = 'service'
+    const ended = await limited(
+      (async () => {
+        await this.#define(device, tab, page, realm)
+        return page.run(realm, turn, maxTime)
+      })(),
+      maxTime + 5_000,
+    )
+    const what = ended.state === 'done' ? ended.value : ended.state
+    this.#turns[what] = (this.#turns[what] ?? 0) + 1
+  }
+
+  async #killing(at: (ms: number) => Promise<void>): Promise<void> {
+    const { kill: planned } = this.#plan
+    if (planned === undefined) return
+    await at(planned.at)
+    const { kill, chosen } = planned
+    const { browser } = this.#stage
+    const all = this.#devices.flatMap((device) => device.tabs.map((tab) => ({ device, tab })))
+    const pages = all.flatMap(({ tab: { page } }) => (page !== undefined && !this.#stage.isDead(page) ? [page] : []))
+    const [anyPage] = pages
+    if (anyPage === undefined) return
+    this.#count(`${kill} killed`)
+    if (kill === 'service worker') (await browser.stopServiceWorker(anyPage)).kill()
+    else if (kill === 'process tree') {
+      const end = await browser.killTree()
+      this.#restarting = (async () => {
+        end()
+        await browser.gone
+        await this.#stage.restart()
+      })()
+      await this.#restarting
+    } else if (kill === 'renderer') {
+      ;(await browser.killRenderer(pages, chosen)).kill()
+      await sleep(200)
+    } else {
+      const victim = all[chosen % all.length]?.tab
+      if (victim?.page === undefined) return
+      if (victim.realm !== 'page' && chosen % 2 === 0) await limited(victim.page.terminate(victim.realm), stopLimit)
+      await this.#stage.closePage(victim.page)
+    }
+    if (chosen % 3 !== 0) await this.#reopen()
+  }
+
+  /** Opens every tab again whose page has gone. */
+  async #reopen(): Promise<void> {
+    for (const device of this.#devices)
+      await device.then_(async () => {
+        for (const tab of device.tabs)
+          if (tab.page === undefined || this.#stage.isDead(tab.page)) await this.#enter(device, tab)
+      })
+  }
+
+  // The end
+
+  async #drain(): Promise<ReadonlyMap<Device, Drained>> {
+    for (const { proxy } of this.#devices) {
+      proxy.faults()
+      proxy.partition()
+    }
+    await this.#serverWork(() => this.#serverUp())
+    await Promise.all(this.#devices.map(({ proxy }) => proxy.settled()))
+    const last = new Map<Device, Drained>()
+    let quiet = 0
+    for (const deadline = performance.now() + drainLimit; performance.now() < deadline && quiet < 2;) {
+      await this.#reopen()
+      for (const device of this.#devices) {
+        const [tab] = device.tabs
+        const { page } = tab as Tab
+        if (page === undefined) continue
+        const round = await limited(page.run((tab as Tab).realm, drain, undefined), 20_000)
+        if (round.state === 'done') last.set(device, round.value)
+      }
+      const all = this.#devices.map((device) => last.get(device))
+      const isQuiet = all.every(
+        (each) =>
+          each !== undefined &&
+          each.pending === each.behind &&
+          each.status === 'idle' &&
+          each.cursor === all[0]?.cursor,
+      )
+      const waits = all.every(
+        (each) => each !== undefined && each.pending === each.behind && each.cursor === all[0]?.cursor,
+      )
+      quiet = isQuiet || (waits && all.some((each) => (each?.behind ?? 0) > 0)) ? quiet + 1 : 0
+      if (quiet === 0) await sleep(50)
+    }
+    return last
+  }
+
+  async #judge(drained: ReadonlyMap<Device, Drained>, drainMs: number): Promise<SyncRoundResult> {
+    for (const { planned, tabs } of this.#devices)
+      if (planned.tabs.length > 0)
+        for (const { page, realm } of tabs.slice(1))
+          if (page !== undefined && !this.#stage.isDead(page))
+            await limited(page.run(realm, stop, undefined), stopLimit)
+    const server = await this.#serverLog()
+    const devices: SyncFound['devices'][number][] = []
+    for (const device of this.#devices) {
+      const [tab] = device.tabs
+      const page = tab?.page
+      if (tab === undefined || page === undefined) throw new Error('A device has no tab')
+      const evidence = await limited(page.run(tab.realm, collect, undefined), collectLimit)
+      if (evidence.state !== 'done')
+        throw new Error(`${device.name} told nothing: ${evidence.state === 'failed' ? String(evidence.error) : 'late'}`)
+      const end = drained.get(device) ?? { status: 'never', pending: -1, behind: -1, cursor: -1, head: -1 }
+      devices.push({ device: device.name, evidence: evidence.value, drained: end })
+      await limited(page.run(tab.realm, stop, undefined), stopLimit)
+      tab.page = undefined
+    }
+    for (const { proxy } of this.#devices)
+      for (const [kind, times] of Object.entries(proxy.happened) as [FaultKind | 'partitioned', number][])
+        if (times > 0) this.#count(kind, times)
+    const { wanted, looks } = this.#account
+    const found: SyncFound = {
+      server,
+      devices,
+      account: this.#account,
+      pushed: this.#pushed,
+      restored: this.#restored,
+    }
+    const judged = auditSync(found)
+    return {
+      ...judged,
+      faults: this.#faults,
+      wanted: wanted.size,
+      acknowledged: [...wanted.values()].filter(({ acknowledged }) => acknowledged === true).length,
+      head: server.length,
+      looks,
+      turns: this.#turns,
+      drainMs,
+      ...(judged.violations.length > 0 && {
+        evidence: { plan: this.#plan, server, devices, wanted: [...wanted.values()], pushed: [...this.#pushed] },
+      }),
+    }
+  }
+
+  /** Read as any client could, without the package. */
+  async #serverLog(): Promise<ServerLine[]> {
+    const lines: ServerLine[] = []
+    let chain = '0'.repeat(32)
+    for (;;) {
+      const after = lines.at(-1)?.position ?? 0
+      const query = `after=${after}&chain=${chain}&limit=1000`
+      const response = await fetch(`${this.#stage.server.url}/logs/${this.#name}/pull?${query}`, {
+        headers: { 'Tidemark-Sync': '1', 'X-User': 'the-ledger' },
+      })
+      if (!response.ok) throw new Error(`The server says ${response.status}: ${await response.text()}`)
+      const page = (await response.text())
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Partial<ServerLine> & { readonly chain?: string })
+      const found = page.filter((line): line is ServerLine => line.position !== undefined)
+      if (found.length === 0) return lines
+      lines.push(...found)
+      chain = page.at(-1)?.chain ?? chain
+    }
+  }
+}
