@@ -98,7 +98,7 @@ async function eventsOf(writes: readonly StreamWrite[], context: PrepareContext)
   return events
 }
 
-/** The same, with a codec whose failures are told from those of the command. */
+/** The same, with a codec whose failures are notified from those of the command. */
 const guarded = ({ codec, ...context }: PrepareContext): PrepareContext => ({
   ...context,
   codec: codec && {

@@ -8,8 +8,8 @@ export interface PendingStream {
   count: number
   lastId: string
   /**
-   * Of commits that expect nothing of the stream: the ids of their first events in it, since the last commit that does
-   * expect something. Foreign events may come to stand before them.
+   * The last event of the last commit that expects something of the stream, and then the first events in it of commits
+   * that expect nothing. Foreign events may come to stand before those, also if what they were on top of is taken back.
    */
   loose: string[]
 }
@@ -39,7 +39,7 @@ export class OutboxIndex {
       this.streams.set(stream, pending)
       pending.count += 1
       pending.lastId = id
-      if (expects(row, stream)) pending.loose = []
+      if (expects(row, stream)) pending.loose = [id]
       else if (!seen.has(stream)) pending.loose.push(id)
       seen.add(stream)
       this.events += 1

@@ -10,7 +10,19 @@ import { SyncAccount } from './sync-account.js'
 import { auditSync, type SeenCommit, type ServerLine, type SyncFound, type SyncJudged } from './sync-audit.js'
 import { disturbed, type PlannedDevice, type PlannedTab, type SyncRoundPlan } from './sync-plan.js'
 import type { SyncStage } from './sync-stage.js'
-import { act, clear, collect, define, drain, open, stop, turn, type Drained, type SyncEntering } from './sync-work.js'
+import {
+  act,
+  clear,
+  collect,
+  define,
+  drain,
+  halt,
+  open,
+  stop,
+  turn,
+  type Drained,
+  type SyncEntering,
+} from './sync-work.js'
 
 const openLimit = 30_000
 const stopLimit = 30_000
@@ -36,6 +48,8 @@ interface Tab {
   life: number
   page: LedgerPage | undefined
   realm: Realm
+  /** Settles when it has done all that it was to do, unless it was killed. */
+  acting?: Promise<unknown>
 }
 
 class Device {
@@ -212,7 +226,7 @@ class SyncRound {
     }
     if (tab.life === 1) {
       const { acts } = tab.planned
-      tab.page.run(tab.realm, act, { device: device.name, acts }).catch(ignore)
+      tab.acting = tab.page.run(tab.realm, act, { device: device.name, acts }).catch(ignore)
     }
   }
 
@@ -347,6 +361,15 @@ class SyncRound {
     }
     await this.#serverWork(() => this.#serverUp())
     await Promise.all(this.#devices.map(({ proxy }) => proxy.settled()))
+    await Promise.all(
+      this.#devices.flatMap(({ tabs }) =>
+        tabs.map(async ({ page, realm, acting = Promise.resolve() }) => {
+          if (page === undefined || this.#stage.isDead(page)) return
+          await limited(page.run(realm, halt, undefined), stopLimit)
+          await limited(acting, stopLimit)
+        }),
+      ),
+    )
     const last = new Map<Device, Drained>()
     let quiet = 0
     for (const deadline = performance.now() + drainLimit; performance.now() < deadline && quiet < 2;) {

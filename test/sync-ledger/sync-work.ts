@@ -95,6 +95,7 @@ export async function define(tidemark: Tidemark, entering: SyncEntering, state: 
     commands,
     definition,
     stopping: false,
+    enough: false,
     // By token: the id of the commit. What the app gave up itself is not in it.
     own: new Map<string, string>(),
     errors: [],
@@ -265,7 +266,7 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
   }
   for (const [index, each] of acts.entries()) {
     await wait(each.pause)
-    if (state['stopping']) break
+    if (state['stopping'] || state['enough']) break
     try {
       await doAct(each, `${tab}-${index}`)
     } catch (error: any) {
@@ -274,6 +275,9 @@ export async function act(_tidemark: Tidemark, { acts }: SyncActing, state: Stat
     }
   }
 }
+
+/** Nothing new is begun. */
+export const halt = (_tidemark: Tidemark, _arg: undefined, state: State): void => void (state['enough'] = true)
 
 /** In a service worker: a store of its own, one round, and it is closed again. */
 export async function turn(tidemark: Tidemark, maxTime: number, state: State): Promise<string> {

@@ -108,6 +108,17 @@ test('a discarded commit takes along what was decided on it, also under a later 
   expect(taken(await server.log())).toEqual([1])
 })
 
+test('a discarded commit takes along what was decided on it, also a command under a later one', async () => {
+  const { server, bert } = await plane()
+  await execute(bert.store, commands.take('flight', 9))
+  await bert.store.append('flight', events.Noted({ text: 'a window, please' }))
+  await execute(bert.store, commands.take('flight', 9))
+  const [first] = await bert.store.outbox()
+  await first?.discard()
+  await bert.online()
+  expect(taken(await server.log())).toEqual([1])
+})
+
 const row = (n: number, stream: string, on?: string | null, more: Partial<OutboxRow> = {}): OutboxRow => ({
   n,
   name: `e${n}`,
