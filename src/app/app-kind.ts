@@ -24,6 +24,8 @@ export interface AppBase {
   append(...given: readonly unknown[]): Promise<object>
   execute(command: never, options?: object): Promise<object>
   catchUp(options?: CatchUpOptions): Promise<void>
+  ready(): Promise<object>
+  reopen(): Promise<object>
 }
 
 /** What is added, and how the stores of such an app are opened. */

@@ -235,7 +235,8 @@ export class LogAudit {
         (start, index) =>
           isCount(start) &&
           start >= at &&
-          start < at + length &&
+          // One that was adopted keeps the next position taken, so that no writer adds a record without a look.
+          (start < at + length || (start === at + length && index === commits.length - 1)) &&
           (index === 0 || start > (commits[index - 1] as number)),
       )
     )
@@ -288,7 +289,10 @@ export class LogAudit {
     const meta = row as Partial<Record<keyof LogMeta, unknown>>
     if (meta.incarnation !== logId)
       add(say`says ${describe(meta.incarnation)}, and this store was opened as '${logId}'`)
-    const { format: stored, minReader, minWriter } = meta
+    const { format: stored, minReader } = meta
+    // Nothing is written to one that was adopted.
+    const isAdopted = typeof meta.adopter === 'string' && meta.minWriter === Number.MAX_SAFE_INTEGER
+    const minWriter = isAdopted ? minReader : meta.minWriter
     if (!isCount(stored) || !isCount(minReader) || !isCount(minWriter) || minReader > stored || minWriter > stored) {
       add(
         say`has the formats ${describe(stored)}, ${describe(minReader)} and ${describe(minWriter)}, which no build writes`,

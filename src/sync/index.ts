@@ -14,6 +14,7 @@ export type {
   SyncedStoreOptions,
   SyncedStreamOptions,
 } from './synced-store.js'
+export { adoptStore, type AdoptResult } from './adopt-store.js'
 
 // Its views
 export {

@@ -81,7 +81,7 @@ export async function openSyncedStore<E extends EventShape = EventShape>(
     if (!isForeign) throw error
     throw new InvalidArgumentError(
       'name',
-      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name; what is in the local one can be read with openEventStore() and appended to it.`,
+      say`is that of a local store, '${name}', which stays as it is. Give the synced store another name: adoptStore() then copies what is in the local one.`,
     )
   })
   return syncedStore(store, parts as OpenedParts)
@@ -203,6 +203,10 @@ function open(
     sync: {
       name,
       storage: keeper,
+      outbox: keeper,
+      holdAppends(until) {
+        outboxLog.held = until
+      },
       remote,
       clock,
       coordinator,

@@ -55,6 +55,8 @@ export class OutboxLog implements Log {
   #facts: ConfirmedFacts | undefined
   /** Which log those who read page after page have records of. */
   readonly #readAhead = new WeakMap<object, string | undefined>()
+  /** What appends wait for. */
+  held: (() => Promise<unknown>) | undefined
 
   constructor(options: OutboxLogOptions) {
     this.#options = options
@@ -62,6 +64,7 @@ export class OutboxLog implements Log {
 
   async append(prepared: PreparedAppend, options: AppendOptions): Promise<AppendResult> {
     assertFits(prepared)
+    await this.held?.()
     const { keeper, codec, durability, clock, own } = this.#options
     const decided = decidedOn.get(options)
     const command = await this.#options.commandRow(decided?.command)

@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.js'
 import { isThenable } from '../platform/promises.js'
 import type { Coordinator } from '../ports.js'
 import type { DeviceStorage } from './device-storage.js'
+import type { OutboxKeeper } from './outbox-keeper.js'
 import type { DecisionReply } from './sync-effects.js'
 import type { OutboxRow, SyncSnapshot } from './sync-state.js'
 import type { SyncStorage } from './sync-storage.js'
@@ -24,6 +25,10 @@ export interface RemoteOptions {
 export interface SyncParts {
   readonly name: string
   readonly storage: SyncStorage & Pick<DeviceStorage, 'facts'>
+  /** The same, for what this device adds itself. */
+  readonly outbox: Pick<OutboxKeeper, 'fresh' | 'facts' | 'change' | 'indexOf'>
+  /** Appends of this instance wait for it. */
+  holdAppends(until: () => Promise<unknown>): void
   readonly remote: RemoteOptions
   readonly clock: Clock
   /** Which context syncs. */

@@ -32,6 +32,14 @@ export interface AppSyncOptions<E extends EventShape = EventShape>
   readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
   /** What `defineCommands` returned: commands that are decided again after a conflict. @default none */
   readonly commands?: SyncedStoreOptions<E>['commands']
+  /**
+   * The name of a local store of this device, for an app that began without an account: the first user who signs in gets
+   * its events, see `adoptStore`. A function is called at each opening; `undefined` adopts nothing. Nothing happens if
+   * there is no such store, or if another user got it. Views show what has come so far; appends, `ready()` and
+   * `reopen()` wait until all of it has come. They reject if it fails, `onError` is called, and the next one tries again.
+   * @default none
+   */
+  readonly adopt?: string | (() => string | undefined) | undefined
 }
 
 /** What the `tidemark()` of `tidemark/sync` takes: what any app does, and `sync`. */

@@ -10,6 +10,7 @@ import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { systemClock, type Clock } from '../platform/clock.js'
 import { settle } from '../projection/config.js'
+import { adoptNamed } from './adopt-named.js'
 import { SyncRefusedError } from './sync-refused.js'
 import { liveCommits } from './live-commits.js'
 import { openSyncedStore } from './open-synced-store.js'
@@ -25,18 +26,35 @@ type Open = NonNullable<SyncedAppOptions<EventShape>['open']>
 
 /** @param sync checked */
 export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): AppKind<EventShape> {
-  const { url, headers, wake, ...remote } = sync
+  const { url, headers, wake, adopt, ...remote } = sync
   const handles = new WeakMap<object, SyncHandle>()
+  /** By store: waits until the local store of the app is adopted. */
+  const adoptions = new WeakMap<object, () => Promise<void>>()
+  let tellOf: (error: unknown) => void = () => {}
+  const adopted = async (opening: Promise<object>): Promise<object> => {
+    const store = await opening
+    await adoptions.get(store)?.()
+    return store
+  }
   return {
     options: ['sync'],
     opener: (given) => () => {
       const open = (given ?? openSyncedStore) as Open
       const at = typeof url === 'function' ? url() : url
+      const local = typeof adopt === 'function' ? adopt() : adopt
       return async (options) => {
         const asked = typeof headers === 'function' || headers === undefined ? headers : () => headers
         const store = await open({ ...options, ...remote, url: at, headers: asked, clock })
         try {
-          syncPartsOf(store)
+          const { closed, holdAppends } = syncPartsOf(store)
+          if (local !== undefined) {
+            const adopted = adopting(
+              () => adoptNamed(local, store, closed),
+              (error) => tellOf(error),
+            )
+            adoptions.set(store, adopted)
+            holdAppends(adopted)
+          }
         } catch (error) {
           await store.close()
           throw error
@@ -51,17 +69,35 @@ export function syncedKind(sync: AppSyncOptions, clock: Clock = systemClock): Ap
       handles.set(store, handle)
       return () => handle.stop()
     },
-    members: (ports, base) => ({
-      sync: appSync(ports as unknown as SyncedCore, handles),
-      append(...given: readonly unknown[]) {
-        const at = typeof given[0] === 'string' ? 2 : 1
-        return write(given[at] as SyncedUntilOptions, (options) => base.append(...given.slice(0, at), options))
-      },
-      execute: (command: never, given?: SyncedUntilOptions) =>
-        write(given, (options) => base.execute(command, options)),
-      catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, handles, options),
-    }),
+    members(ports, base) {
+      tellOf = ports.failed
+      return {
+        sync: appSync(ports as unknown as SyncedCore, handles),
+        ready: () => adopted(base.ready()),
+        reopen: () => adopted(base.reopen()),
+        append(...given: readonly unknown[]) {
+          const at = typeof given[0] === 'string' ? 2 : 1
+          return write(given[at] as SyncedUntilOptions, (options) => base.append(...given.slice(0, at), options))
+        },
+        execute: (command: never, given?: SyncedUntilOptions) =>
+          write(given, (options) => base.execute(command, options)),
+        catchUp: (options: CatchUpOptions = {}) => catchUp(ports as unknown as SyncedCore, base, handles, options),
+      }
+    },
   }
+}
+
+/** Begins immediately, and after a failure again at the next call. Returns how to wait for it. */
+function adopting(adopt: () => Promise<void>, failed: (error: unknown) => void): () => Promise<void> {
+  let running: Promise<void> | undefined
+  const wait = () =>
+    (running ??= adopt().catch((error: unknown) => {
+      running = undefined
+      failed(error)
+      throw error
+    }))
+  wait().catch(() => {})
+  return wait
 }
 
 /** The app, whose stores are synced ones. */

@@ -3,6 +3,7 @@ import type { AppOptions, Models } from '../app/app-types.js'
 import { makeApp } from '../app/make-app.js'
 import { InvalidArgumentError } from '../errors.js'
 import type { EventShape } from '../events/event.js'
+import { storeName } from '../events/names.js'
 import { say } from '../messages.js'
 import { onlyKnown } from '../platform/arguments.js'
 import { isObject } from '../platform/objects.js'
@@ -40,8 +41,8 @@ export function tidemark<E extends EventShape, const M extends Models = {}>(
 function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): AppSyncOptions<E> {
   if (!isObject(sync))
     throw new InvalidArgumentError('sync', say`must be { url, … }. Without a server, import tidemark from 'tidemark'.`)
-  onlyKnown(sync, ['url', 'headers', 'credentials', 'fetch', 'commands', 'wake'], 'sync')
-  const { url, headers, fetch, commands, wake } = sync
+  onlyKnown(sync, ['url', 'headers', 'credentials', 'fetch', 'commands', 'wake', 'adopt'], 'sync')
+  const { url, headers, fetch, commands, wake, adopt } = sync
   const check = (right: boolean, what: string, problem: string) => {
     if (!right) throw new InvalidArgumentError(`sync.${what}`, problem)
   }
@@ -56,6 +57,12 @@ function checked<E extends EventShape>(sync: AppSyncOptions<E> | undefined): App
     say`must be headers, or a function that returns them.`,
   )
   check(fetch === undefined || typeof fetch === 'function', 'fetch', say`must be a function.`)
+  check(
+    adopt === undefined || typeof adopt === 'function' || typeof adopt === 'string',
+    'adopt',
+    say`must be the name of a local store, or a function that returns it.`,
+  )
+  if (typeof adopt === 'string') storeName(adopt)
   check(wake === undefined || wake === 'events' || wake === 'poll', 'wake', say`must be 'events' or 'poll'.`)
   if (commands !== undefined) assertCommands(commands)
   return { ...sync }

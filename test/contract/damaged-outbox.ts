@@ -262,7 +262,7 @@ function otherKinds(): void {
       const before = await dumpDatabase(databaseOf(name))
       const refused = open(name)
       await expect(refused).rejects.toMatchObject({ code: 'invalid-argument' })
-      await expect(refused).rejects.toThrow(/^name .+another name.+openEventStore/)
+      await expect(refused).rejects.toThrow(/^name .+another name.+adoptStore/)
       expect(await dumpDatabase(databaseOf(name))).toEqual(before)
       const again = when === 'closed' ? await openEventStore({ name }) : local
       await again.append('a', added(2))

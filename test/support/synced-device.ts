@@ -42,6 +42,9 @@ export class Device {
       [syncParts]: {
         name: 'test',
         storage: this.storage,
+        // Nothing is adopted here.
+        outbox: undefined as never,
+        holdAppends() {},
         remote,
         clock,
         coordinator: this.#coordinator,

@@ -1,6 +1,7 @@
 /** The format of a stored log, and which builds may touch it. */
 import { StorageDamagedError, UnsupportedFormatError } from '../../errors.js'
 import { say } from '../../messages.js'
+import { adoptedError } from '../adopted-error.js'
 import { indexNames } from '../../platform/indexeddb.js'
 
 /**
@@ -22,6 +23,8 @@ export interface LogMeta {
   readonly minWriter: number
   /** Made with the log: two logs of the same name are told apart by it. */
   readonly incarnation: string
+  /** The name of the synced store that adopts it, or did: then `minWriter` is above all formats. */
+  readonly adopter?: string
 }
 
 /** The object stores of a log, with their indexes. */
@@ -51,10 +54,12 @@ export function assertWhole(database: IDBDatabase, store: string): void {
 }
 
 /**
- * @throws UnsupportedFormatError if a newer build wrote the log; StorageDamagedError if the row was edited or damaged
+ * @param writes whether it is about to be written to: one that was adopted can still be read
+ * @throws UnsupportedFormatError if a newer build wrote the log, or it was adopted; StorageDamagedError if the row was
+ * edited or damaged
  */
-export function assertSupported(meta: LogMeta, store: string): void {
-  const { minReader, minWriter, incarnation } = meta
+export function assertSupported(meta: LogMeta, store: string, writes = true): void {
+  const { minReader, minWriter, incarnation, adopter } = meta
   if (
     !Number.isSafeInteger(minReader) ||
     !Number.isSafeInteger(minWriter) ||
@@ -64,6 +69,10 @@ export function assertSupported(meta: LogMeta, store: string): void {
     throw new StorageDamagedError(
       say`The row that identifies the event store '${store}' was edited or damaged. Restore the store from an export, after deleteEventStore.`,
     )
+  }
+  if (adopter !== undefined && minReader <= format && minWriter > format) {
+    if (!writes) return
+    throw adoptedError(adopter)
   }
   if (minReader > format || minWriter > format) {
     throw new UnsupportedFormatError(

@@ -104,7 +104,7 @@ export class IndexedDbLog {
             { outcome: 'not-written' },
           )
         }
-        assertSupported(meta, options.name)
+        assertSupported(meta, options.name, false)
         // A connection stays with one database for life, so asking once per connection is enough (H31).
         if (this.#logId !== undefined && this.#logId !== meta.incarnation) throw new StorageLostError('replaced')
         this.#logId = meta.incarnation

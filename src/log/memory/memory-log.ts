@@ -8,6 +8,7 @@ import type { EventShape } from '../../events/event.js'
 import { streamName } from '../../events/names.js'
 import { wholeNumber } from '../../platform/arguments.js'
 import { Slices } from '../../platform/slices.js'
+import { adoptedError } from '../adopted-error.js'
 import { decideAppend, versionsOf } from '../append-rules.js'
 import type { Codec } from '../encode.js'
 import { BackwardScan } from '../backward-scan.js'
@@ -32,6 +33,10 @@ export class MemoryLog {
   readonly #ids = new Map<string, number>()
   /** First position of each commit. */
   readonly #commits: number[] = []
+  /** The name of the synced store that adopts it, or did. */
+  adopter: string | undefined
+  #isClosed = false
+  #appending = 0
 
   constructor(context: { catalogue: CatalogueCore; codec: Codec | undefined }) {
     this.#context = context
@@ -42,6 +47,16 @@ export class MemoryLog {
    * see all of them together.
    */
   async append(wanted: PreparedAppend, _options: AppendOptions): Promise<AppendResult> {
+    if (this.#isClosed) throw adoptedError(this.adopter as string)
+    this.#appending += 1
+    try {
+      return await this.#append(wanted)
+    } finally {
+      this.#appending -= 1
+    }
+  }
+
+  async #append(wanted: PreparedAppend): Promise<AppendResult> {
     const slices = new Slices()
     const head = this.#events.length
     const versionOf = (stream: string) => this.versionOf(stream)
@@ -76,6 +91,17 @@ export class MemoryLog {
     }
     const versions = versionsOf(expected, versionOf)
     return { position: this.#events.length, firstPosition: head + 1, versions, duplicate: false }
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** From here on nothing is appended. Returns false, and changes nothing, if it does not end there. */
+  closeAt(head: number): boolean {
+    if (this.#appending > 0 || head !== this.#events.length) return false
+    this.#isClosed = true
+    return true
   }
 
   /** Adds events of another log as they are recorded there, synchronously and unchecked. */

@@ -1,6 +1,15 @@
 /** `tidemark()` of `tidemark/sync`: what an app that syncs does on every backend, against a server in memory. */
 import { describe, expect, test, vi } from 'vitest'
-import { defineCommand, defineEvents, defineProjection, refuse, table, tidemark as localTidemark } from 'tidemark'
+import {
+  defineCommand,
+  defineEvents,
+  defineProjection,
+  deleteEventStore,
+  openEventStore,
+  refuse,
+  table,
+  tidemark as localTidemark,
+} from 'tidemark'
 import { defineCommands, SyncRefusedError, tidemark, type AppSyncOptions, type SyncedAppOptions } from 'tidemark/sync'
 import { testSyncServer, type TestSyncServer } from 'tidemark/testing'
 
@@ -246,6 +255,55 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
       await app.close()
     })
 
+    test('a local store that the app names is adopted by the first user, and created for no one', async () => {
+      const server = testSyncServer()
+      const adopt = `local-${crypto.randomUUID()}`
+      const without = appOf(server, {}, { adopt })
+      expect(await (await without.ready()).outbox()).toEqual([])
+      await without.close()
+      const local = await openEventStore({ name: adopt, events })
+      expect(await local.head()).toBe(0)
+      for (let n = 0; n < 20; n += 1) await local.append({ stream: `todo-${n}`, events: [added(`Todo ${n}`)] })
+      await local.close()
+      // What is in memory finds nothing on the device.
+      const taken = open === undefined ? 20 : 0
+      server.partition('both')
+      const anna = appOf(server, {}, { adopt: () => adopt })
+      const [{ commit }] = await Promise.all([anna.append('todo-20', added('Todo 20')), anna.ready()])
+      const outbox = await anna.sync.outbox()
+      expect(outbox.slice(0, taken).map(({ events: [event] }) => event?.stream)).toEqual(
+        Array.from({ length: taken }, (_, n) => `todo-${n}`),
+      )
+      expect(outbox.at(-1)?.id).toBe(commit?.id)
+      expect(outbox).toHaveLength(taken + 1)
+      expect(await anna.todos.items.getAll()).toHaveLength(taken + 1)
+      server.partition()
+      await anna.sync.now()
+      await commit?.settled()
+      expect(await server.log()).toHaveLength(taken + 1)
+      await anna.close()
+      const bert = appOf(testSyncServer(), {}, { adopt })
+      expect(await (await bert.ready()).outbox()).toEqual([])
+      await bert.close()
+      await deleteEventStore(adopt)
+    })
+
+    test('an adoption that fails is told, keeps appends waiting, and is tried again', async () => {
+      if (open !== undefined) return
+      const adopt = `local-${crypto.randomUUID()}`
+      const local = await openEventStore({ name: adopt, events })
+      await local.append({ stream: 'big', events: Array.from({ length: 1001 }, () => added('x')) })
+      const onError = vi.fn<(error: unknown) => void>()
+      const app = appOf(testSyncServer(), { onError }, { adopt })
+      await expect(app.append('todo-1', added('Milk'))).rejects.toMatchObject({ code: 'invalid-event' })
+      await expect(app.ready()).rejects.toMatchObject({ code: 'invalid-event' })
+      expect(onError.mock.calls[0]).toMatchObject([{ code: 'invalid-event' }])
+      expect(await app.sync.outbox()).toEqual([])
+      await app.close()
+      await local.close()
+      await deleteEventStore(adopt)
+    })
+
     test('wrong options are refused, and the app without sync names the right import', async () => {
       const server = testSyncServer()
       const options = { name: 'wrong', events, models: { todos } }
@@ -260,6 +318,8 @@ export function syncedAppContract({ name: backend, open }: SyncedAppBackend): vo
         { url: 'u', fetch: 1 },
         { url: 'u', commands: [] },
         { url: 'u', adress: 1 },
+        { url: 'u', adopt: 7 },
+        { url: 'u', adopt: null },
       ])
         expect(wrong(sync)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
       expect(() => localTidemark({ ...options, sync: { url: server.url } } as never)).toThrow(/tidemark\/sync/)

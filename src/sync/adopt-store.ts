@@ -1,0 +1,213 @@
+/** Adopting: what a local store holds becomes what this device did in a synced one. */
+import { InvalidArgumentError } from '../errors.js'
+import type { EventShape } from '../events/event.js'
+import type { ExpectedVersion } from '../errors.js'
+import type { ReadOptions } from '../log/event-store.js'
+import { internalsOf, storeInternals, type StoreInternals, type TidemarkStore } from '../log/open.js'
+import type { PreparedAppend } from '../log/prepared-append.js'
+import { weightOf } from '../log/record/record-text.js'
+import { inspectionOf } from '../maintenance/inspection.js'
+import type { LogInspection } from '../maintenance/log-inspection.js'
+import { say } from '../messages.js'
+import { assertSignal, onlyKnown } from '../platform/arguments.js'
+import { nextTask } from '../platform/tasks.js'
+import { adoptedLog } from './adopted-log.js'
+import type { AdoptedLog } from './adoption-mark.js'
+import type { ConfirmedFacts } from './device-storage.js'
+import { localCommits, twiceUsed } from './local-commits.js'
+import { adopted, adoptedUpTo, type LocalCommit } from './rules/adopted.js'
+import { isSameRecordAt } from './rules/same-event.js'
+import { syncParts, syncPartsOf, type SyncParts } from './sync-parts.js'
+import type { SyncedStore } from './synced-store.js'
+
+/** What `adoptStore` did, in commits of the local store. */
+export interface AdoptResult {
+  /** They were in the log of the synced store already. */
+  readonly confirmed: number
+  /** They are in its outbox, and are sent to the server. */
+  readonly pending: number
+}
+
+/** One transaction stores at most this many commits … */
+const mostCommits = 500
+/** … of about this many events … */
+const mostEvents = 1000
+/** … and characters. */
+const mostCharacters = 512 * 1024
+
+/**
+ * Takes a local store over into a synced one, for an app that began without an account: every commit of the local store
+ * becomes a pending commit of the synced store, in its order, with its ids, times, schema versions and `meta`. Data is
+ * taken as it is stored, so both stores need the same `codec`.
+ *
+ * What a browser stored so far is never stored twice: after a crash, or an error, call it again. At the end the local
+ * store is closed for writing, in every tab: an append to it then rejects with `UnsupportedFormatError`. It can be read,
+ * and stays until the app calls `deleteEventStore`. A local store is adopted by one synced store only. A call for one
+ * that is adopted does nothing, and resolves with zeros.
+ *
+ * @param local of `openEventStore`. Appends of other tabs during the call are taken over as well
+ * @param synced of `openSyncedStore`. Append to it when the promise has resolved, or what is appended comes before
+ * commits of the local store
+ * @param options a `signal`, which ends the call with its reason, between two transactions
+ *
+ * @throws InvalidArgumentError for other kinds of stores, for a local store on this device and a synced one in memory,
+ * and for a local store that another synced store adopts
+ * @throws InvalidEventError if a commit or an event is larger than every server takes, or uses an id of another commit in
+ * the outbox. The message names the position in the local log
+ * @throws EventUnreadableError, LogInconsistentError if the local log cannot be read. Like what is too large, this is
+ * noticed before anything is stored
+ * @throws ClosedError, StorageBusyError, StorageFullError, StorageLostError, StorageFailedError: call it again
+ *
+ * @example
+ * const local = await openEventStore({ name: 'shop', events })
+ * const synced = await openSyncedStore({ name: 'shop/anna', events, url })
+ * const { pending } = await adoptStore(local, synced)
+ */
+export async function adoptStore<E extends EventShape = EventShape>(
+  local: TidemarkStore<E>,
+  synced: SyncedStore<E>,
+  options: ReadOptions = {},
+): Promise<AdoptResult> {
+  const from = localPartsOf(local)
+  const to = syncPartsOf(synced)
+  onlyKnown(options, ['signal'])
+  const { signal } = options
+  assertSignal(signal)
+  if (from.medium === 'indexeddb' && internalsOf(synced)?.medium === 'memory')
+    throw new InvalidArgumentError(
+      'synced',
+      say`is in memory, and the local store is on this device: its events would be lost with the page.`,
+    )
+  const check = () => {
+    signal?.throwIfAborted()
+    from.assertOpen()
+    to.assertOpen()
+  }
+  check()
+  return new Adoption(local, from, to, check).run()
+}
+
+function localPartsOf(local: object): StoreInternals {
+  if ((local as { [syncParts]?: unknown } | null | undefined)?.[syncParts] !== undefined)
+    throw new InvalidArgumentError('local', say`is a synced store: only a store of openEventStore can be adopted.`)
+  return storeInternals(local)
+}
+
+type LocalStore = Pick<TidemarkStore, 'name' | 'head'>
+
+class Adoption {
+  readonly #local: LocalStore
+  readonly #from: StoreInternals
+  readonly #to: SyncParts
+  /** Throws once it is over. */
+  readonly #check: () => void
+  readonly #inspection: LogInspection
+  readonly #marks: AdoptedLog
+  #log = ''
+  readonly #result = { confirmed: 0, pending: 0 }
+
+  constructor(local: LocalStore, from: StoreInternals, to: SyncParts, check: () => void) {
+    this.#local = local
+    this.#from = from
+    this.#to = to
+    this.#check = check
+    this.#inspection = inspectionOf(local.name, from)
+    this.#marks = adoptedLog(local.name, from)
+  }
+
+  async run(): Promise<AdoptResult> {
+    const { adopter, isClosed } = await this.#marks.mark()
+    if (adopter !== undefined) this.#assertMine(adopter)
+    this.#log = await this.#from.logId()
+    let upTo = await this.#upTo()
+    let head = await this.#local.head()
+    if (isClosed && upTo === head) return this.#result
+    // All of it is looked at before anything is stored.
+    for await (const _ of localCommits(this.#inspection, upTo, head)) this.#check()
+    this.#assertMine(await this.#marks.claim(this.#to.name))
+    for (;;) {
+      await this.#take(upTo, head)
+      this.#check()
+      if (await this.#marks.closeAt(head, this.#to.name)) return this.#result
+      // Another tab appended meanwhile, or is about to.
+      await nextTask()
+      upTo = await this.#upTo()
+      head = await this.#local.head()
+    }
+  }
+
+  #assertMine(adopter: string): void {
+    if (adopter !== this.#to.name)
+      throw new InvalidArgumentError(
+        'local',
+        say`is adopted by another synced store, '${adopter}'. To have its events in this one as well, export them, and append them here.`,
+      )
+  }
+
+  async #upTo(): Promise<number> {
+    return adoptedUpTo((await this.#to.outbox.fresh()).state, this.#log)
+  }
+
+  /** Takes over what is behind a position, in transactions of many commits. */
+  async #take(after: number, head: number): Promise<void> {
+    let commits: LocalCommit[] = []
+    let [events, characters] = [0, 0]
+    let end = after
+    const store = async () => {
+      this.#check()
+      await this.#store(commits, end)
+      commits = []
+      events = characters = 0
+    }
+    for await (const commit of localCommits(this.#inspection, after, head)) {
+      commits.push(commit)
+      events += commit.events.length
+      end = commit.at + commit.events.length - 1
+      for (const event of commit.events) characters += weightOf(event)
+      if (commits.length >= mostCommits || events >= mostEvents || characters >= mostCharacters) await store()
+    }
+    if (commits.length > 0) await store()
+  }
+
+  /** One transaction, again if something else was stored meanwhile. */
+  async #store(all: readonly LocalCommit[], upTo: number): Promise<void> {
+    const { outbox } = this.#to
+    for (;;) {
+      const snapshot = await outbox.fresh()
+      const there = adoptedUpTo(snapshot.state, this.#log)
+      // Another context adopts as well.
+      const commits = all.filter(({ at }) => at > there)
+      if (commits.length === 0) return
+      const facts = await outbox.facts(lookedUp(commits))
+      if (facts.turn !== snapshot.state.turn) continue
+      const { ids } = outbox.indexOf(snapshot)
+      const unconfirmed = commits.filter((commit) => !isConfirmed(commit, facts))
+      const fresh = unconfirmed.filter((commit) => !isWaiting(commit, ids))
+      const changed = await outbox.change(snapshot, (now) => adopted(now, this.#log, fresh, upTo), true)
+      if (changed.kind !== 'stored') continue
+      this.#result.confirmed += commits.length - unconfirmed.length
+      this.#result.pending += unconfirmed.length
+      return
+    }
+  }
+}
+
+/** The commits as an append whose ids are looked up. */
+function lookedUp(commits: readonly LocalCommit[]): PreparedAppend {
+  return {
+    events: commits.flatMap(({ events }) => events),
+    expected: new Map<string, ExpectedVersion>(),
+    condition: undefined,
+    pathOf: String,
+  }
+}
+
+const isConfirmed = ({ events }: LocalCommit, { known }: ConfirmedFacts): boolean =>
+  events.every((event) => isSameRecordAt(known.get(event.id), event))
+
+/** @throws InvalidEventError if only a part of it is there */
+function isWaiting({ at, events }: LocalCommit, ids: { has(id: string): boolean }): boolean {
+  const there = events.filter(({ id }) => ids.has(id))
+  if (there.length > 0 && there.length < events.length) throw twiceUsed(at, (there[0] as { id: string }).id)
+  return there.length > 0
+}

@@ -1,0 +1,59 @@
+/** Marking a local log in IndexedDB: who adopts it, and that nothing is appended any more. */
+import { assertSupported, type LogMeta } from '../../log/indexeddb/format.js'
+import { headOf } from '../../log/indexeddb/queries.js'
+import { assertAnswering } from '../../log/indexeddb/sentinel.js'
+import type { CommitRecord } from '../../log/record/record.js'
+import { say } from '../../messages.js'
+import { lastRecord } from '../../platform/backwards.js'
+import type { Connection } from '../../platform/connection.js'
+import { commitWritten } from '../../platform/indexeddb.js'
+import type { AdoptionMark, AdoptedLog } from '../adoption-mark.js'
+
+/** Above the format of every build. */
+const noWriter = Number.MAX_SAFE_INTEGER
+
+const markOf = ({ adopter, minWriter }: LogMeta): AdoptionMark => ({ adopter, isClosed: minWriter === noWriter })
+
+export function adoptedDatabase(connection: Connection, name: string): AdoptedLog {
+  const what = say`adopting '${name}'`
+  return {
+    mark: () =>
+      connection.transact({ stores: ['meta'], mode: 'readonly', what }, async (transaction) =>
+        markOf(await assertAnswering(transaction)),
+      ),
+    claim: (adopter) =>
+      connection.transact({ stores: ['meta'], mode: 'readwrite', durability: 'strict', what }, async (transaction) => {
+        const meta = await assertAnswering(transaction)
+        if (meta.adopter === undefined) {
+          assertSupported(meta, name)
+          await commitWritten(transaction, [
+            transaction.objectStore('meta').put({ ...meta, adopter } satisfies LogMeta),
+          ])
+          return adopter
+        }
+        return meta.adopter
+      }),
+    closeAt: (head, adopter) =>
+      connection.transact(
+        { stores: ['meta', 'commits'], mode: 'readwrite', durability: 'strict', what },
+        async (transaction) => {
+          const commits = transaction.objectStore('commits')
+          const [meta, end, last] = await Promise.all([
+            assertAnswering(transaction),
+            headOf(commits, 'not-written'),
+            lastRecord(commits) as Promise<CommitRecord | undefined>,
+          ])
+          if (end !== head) return false
+          if (meta.minWriter === noWriter) return true
+          const writes: IDBRequest[] = []
+          // Takes the next position in the unique index: a writer that adds its record without a look is refused, and
+          // then looks (docs/decisions/0002).
+          if (last !== undefined) writes.push(commits.put({ ...last, commits: [...last.commits, head + 1] }))
+          const closed: LogMeta = { ...meta, minWriter: noWriter, adopter }
+          writes.push(transaction.objectStore('meta').put(closed))
+          await commitWritten(transaction, writes)
+          return true
+        },
+      ),
+  }
+}

@@ -1,0 +1,86 @@
+/** The commits of a local log as they are stored, for a store that adopts them. */
+import { EventUnreadableError, InvalidEventError, LogInconsistentError } from '../errors.js'
+import { toJsonText } from '../events/json.js'
+import type { EventText, StoredEvent } from '../log/record/record-text.js'
+import { assertContiguous, decodeRecord, endOf } from '../log/record/record.js'
+import { nextPageSize } from '../maintenance/inspection.js'
+import type { LogInspection } from '../maintenance/log-inspection.js'
+import { say } from '../messages.js'
+import { Slices } from '../platform/slices.js'
+import { assertFits } from './limits.js'
+import type { LocalCommit } from './rules/adopted.js'
+
+const textOf = ({ type, stream, id, time, schema = 1, data, meta }: StoredEvent): EventText => ({
+  type,
+  stream,
+  id,
+  idGiven: true,
+  time,
+  schema,
+  data: toJsonText(data, say`data`),
+  meta: meta === undefined ? undefined : toJsonText(meta, say`meta`),
+})
+
+/**
+ * Each commit behind a position where one ends, up to a position where one ends. Pauses, so that the page can respond.
+ *
+ * @throws EventUnreadableError, LogInconsistentError at the first event that cannot be read, or is not there
+ * @throws InvalidEventError for a commit that is larger than every server takes, with its position
+ */
+export async function* localCommits(
+  inspection: LogInspection,
+  after: number,
+  head: number,
+): AsyncGenerator<LocalCommit, void, undefined> {
+  const slices = new Slices()
+  let next = after + 1
+  let at = next
+  let events: EventText[] = []
+  for (let size = 16; next <= head;) {
+    const records = await inspection.recordsFrom(next, size)
+    slices.began()
+    const from = next
+    for (const record of records) {
+      if (next > head) break
+      assertContiguous(record, next)
+      const decoded = decodeRecord(record)
+      if (decoded.problem !== undefined) throw new EventUnreadableError(next, decoded.problem)
+      const starts = new Set(record.commits)
+      for (const event of decoded.events) {
+        if (event.position < next || event.position > head) continue
+        if (starts.has(event.position) && events.length > 0) {
+          yield fitting({ at, events })
+          at = event.position
+          events = []
+        }
+        events.push(textOf(event))
+        next = event.position + 1
+      }
+      await slices.turn()
+    }
+    if (next === from)
+      throw new LogInconsistentError(
+        next,
+        say`There is no event at position ${next}, but the log ends at ${endOf(records.at(-1))}.`,
+      )
+    size = nextPageSize(size, records)
+  }
+  if (events.length > 0) yield fitting({ at, events })
+}
+
+/** @throws InvalidEventError */
+function fitting(commit: LocalCommit): LocalCommit {
+  const { at, events } = commit
+  for (const [index, { id, stream, type }] of events.entries())
+    if (![id, stream, type].every((name) => typeof name === 'string' && name !== ''))
+      throw new EventUnreadableError(at + index, say`its record does not hold what it should`)
+  assertFits({ events, pathOf: (index) => say`local, the event at position ${at + index}` })
+  return commit
+}
+
+/** @throws InvalidEventError */
+export const twiceUsed = (at: number, id: string): InvalidEventError =>
+  new InvalidEventError(
+    say`local, the commit at position ${at}`,
+    say`has the id '${id}', which another commit in the outbox of the synced store has. Wait until that is confirmed, or discard it.`,
+  )
