@@ -56,7 +56,7 @@ export const budgets = [
     title: 'log, runner and read model',
     entry: 'tidemark',
     names: core,
-    budget: kib(56.6),
+    budget: kib(56.7),
     aim: kib(36),
     without: [...commands, ...memory],
   },
@@ -66,7 +66,7 @@ export const budgets = [
     entry: 'tidemark/memory',
     names: '*',
     // With the synced store; `openEventStore` alone has a budget below.
-    budget: kib(35.4),
+    budget: kib(36.1),
     // Commands that are decided again, and the rows that views lay pending events over.
     without: ['src/reading/', ...commands, 'node_modules/'],
     but: ['src/commands/pipeline.ts', 'src/commands/write-batch.ts'],
@@ -75,7 +75,7 @@ export const budgets = [
     title: 'openEventStore of tidemark/memory',
     entry: 'tidemark/memory',
     names: 'openEventStore',
-    budget: kib(16.6),
+    budget: kib(16.7),
     without: [...projection, ...commands, 'src/sync/', 'node_modules/'],
     but: modelsInMemory,
   },
@@ -91,7 +91,7 @@ export const budgets = [
     title: 'openEventStore',
     entry: 'tidemark',
     names: 'openEventStore',
-    budget: kib(21.8),
+    budget: kib(21.9),
     aim: kib(16.5),
     without: [...projection, ...commands],
   },
@@ -195,7 +195,7 @@ export const appLayer = {
 }
 
 /** What all of `tidemark/sync` may add to all of the core, in bytes after brotli. */
-export const syncLayer = { budget: kib(26.6), aim: kib(12) }
+export const syncLayer = { budget: kib(29.4), aim: kib(12) }
 
 /** How much larger a bundle of the core becomes by sync. */
 export async function measureSyncLayer() {

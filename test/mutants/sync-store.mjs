@@ -81,6 +81,8 @@ export default [
     replace: '',
     tests: ['test/unit/sync/decided-on-pending.test.ts'],
     breaks: 'a command is stored as it was decided, though foreign events came before what it was decided on',
+  },
+  {
     id: 'sync-store-9',
     file: 'src/sync/sound-rows.ts',
     find: 'at + n - 1 <= end &&',
