@@ -26,7 +26,7 @@ export default defineConfig<E2eOptions>({
   retries: 0,
   forbidOnly: Boolean(process.env['CI']),
   timeout: 60_000,
-  globalTimeout: 20 * 60_000,
+  globalTimeout: 25 * 60_000,
   expect: { timeout: 10_000 },
   use: {
     // The server listens on 127.0.0.1; a page needs the name `localhost`, so that several origins are possible.

@@ -128,7 +128,7 @@ async function playwright(log) {
   const report = join(reports, 'playwright.json')
   const env = { PLAYWRIGHT_JSON_OUTPUT_FILE: report }
   const args = ['test', '--reporter=list,json']
-  const problem = await runTool(tool('@playwright/test', 'cli.js'), args, 25 * MINUTE, env, log)
+  const problem = await runTool(tool('@playwright/test', 'cli.js'), args, 28 * MINUTE, env, log)
   const counted = attempt(() => countPlaywright(report))
   return { ...judged(counted, problem), problem }
 }

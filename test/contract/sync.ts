@@ -63,7 +63,8 @@ export function syncContract({ name: backend, onDevice, open }: SyncBackend): vo
       const [one, two] = [await opened(server), await opened(server)]
       const [first, second] = [started(one), started(two)]
       const appended = await add(one, 1)
-      expect(appended.commit?.status).toBe('pending')
+      // The server may have been faster.
+      expect(appended.commit?.status).toMatch(/^(pending|accepted|confirmed)$/)
       await until(async () => (await two.head()) === 1)
       await add(two, 2)
       await until(async () => (await one.head()) === 2)
