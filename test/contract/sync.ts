@@ -68,6 +68,8 @@ export function syncContract({ name: backend, onDevice, open }: SyncBackend): vo
       await until(async () => (await two.head()) === 1)
       await add(two, 2)
       await until(async () => (await one.head()) === 2)
+      // The device that appended it may fetch it later than the other one.
+      await until(async () => (await two.head()) === 2)
       expect(await numbers(one)).toEqual([1, 2])
       expect(await numbers(two)).toEqual([1, 2])
       const settled = await appended.commit?.settled()
