@@ -31,7 +31,7 @@ export interface FileLogStoreOptions {
 }
 
 /**
- * Opens the log of a server in one file, and makes the file if there is none. What a decision adds is in the file, and
+ * Opens the log of a server in one file, and makes the file where it is missing. What a decision adds is in the file, and
  * has been flushed to the disk (fsync), when its promise resolves; decisions that wait for the disk share one flush. A
  * write that was interrupted (`SIGKILL`, a power cut) is cut off at the next opening: no client had received a response for it.
  *

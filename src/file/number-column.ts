@@ -29,7 +29,7 @@ export class Column {
     return this.#numbers[index] ?? 0
   }
 
-  /** The index of the last value that is not above this one, of values that ascend; -1 if there is none. */
+  /** The index of the last value that is not above this one, of values that ascend; -1 if all are above it. */
   lastUpTo(value: number): number {
     let [low, high] = [0, this.#size]
     while (low < high) {

@@ -65,7 +65,7 @@ export class OpenFileLog implements FileLogStore {
   /** Grows whenever groups were dropped, on which a decision under way may rely. */
   #losses = 0
   #lost: unknown
-  /** The one loop that writes. `#writing` does not say whether it runs: between two groups there is none. */
+  /** The one loop that writes. `#writing` does not say whether it runs: it is not set between two groups. */
   #flushing: Promise<void> | undefined
   #closing: Promise<void> | undefined
 

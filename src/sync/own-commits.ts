@@ -217,7 +217,6 @@ export class OwnCommits {
         isSame = now === undefined || now.events.every(({ id }, index) => id === was.events[index]?.id)
         return isSame ? retried(snapshot, n, ids, data) : undefined
       })
-      if ((await keeper.load()).outbox.every(({ name }) => name !== known.name)) break
     }
     const now = await this.#known(known.name, known.ids, false)
     return this.#commit(now ?? { ...known, status: 'discarded', isSettled: true })
