@@ -26,6 +26,20 @@ import {
 } from './target.js'
 import { isObject } from '../platform/objects.js'
 
+/** How a projector of this package says that it works in transactions of its own. */
+export const inTransactions = Symbol('transactions')
+
+export interface TransactionalProjector {
+  readonly [inTransactions]: {
+    /** A run begins behind a position. */
+    began(position: number): void
+    /** What was applied since the last save does not count. */
+    dropped(): void
+    /** The error is not the event's. */
+    isStorageFailure(error: unknown): boolean
+  }
+}
+
 /** What a plain target asks of its event store, and reports to the other contexts. */
 export interface PlainPorts<E extends EventShape> {
   /** The event at a position. @throws InvalidArgumentError if there is none */
@@ -98,6 +112,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
     this.#saved = await this.#load()
     this.#letters = []
     this.#fault = undefined
+    this.#transactions?.began(this.#saved)
     return { position: this.#saved, epoch: 0, owner: '', paused: this.#paused, letters: 0 }
   }
 
@@ -106,7 +121,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
   }
 
   isStorageFailure(error: unknown): boolean {
-    return this.#saveErrors.has(error as object)
+    return this.#saveErrors.has(error as object) || this.#transactions?.isStorageFailure(error) === true
   }
 
   async recordFault(fault: StoredFault): Promise<FaultOutcome> {
@@ -127,6 +142,7 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   reset(): void {
     this.#letters = []
+    this.#transactions?.dropped()
   }
 
   async state(): Promise<ProjectionState> {
@@ -192,6 +208,10 @@ export class PlainTarget<E extends EventShape, C> implements ProjectionTarget<E>
 
   close(): void {
     this.#store?.close()
+  }
+
+  get #transactions() {
+    return (this.#projector as Partial<TransactionalProjector>)[inTransactions]
   }
 
   #call(event: RecordedEvent<E>): void | Promise<void> {
