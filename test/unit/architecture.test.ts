@@ -33,6 +33,7 @@ const order = [
   'sync',
   'memory',
   'file',
+  'postgres',
   'testing',
   'bindings',
   'index.ts',
