@@ -76,7 +76,7 @@ export const sqlText = (text: string): string => JSON.stringify(text).slice(1, -
 /** The name that {@link sqlText} was made of. */
 export const plainText = (text: string): string => JSON.parse(`"${text}"`) as string
 
-/** So many commits of the same millisecond are found by it. Those that follow are found by each of their ids. */
+/** The most commits that are found by their millisecond. Those that follow are found by each of their ids. */
 export const mostShared = 16
 
 /** The key that a new id shares with those of its millisecond, so that a commit needs one row for all of its ids. */

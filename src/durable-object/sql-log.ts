@@ -49,7 +49,7 @@ const tables = [
   `create table if not exists tidemark_refusals (author text not null, id text not null, verdict text not null, time integer not null, primary key (author, id)) without rowid`,
 ]
 
-/** What a decision looks through is read in pages of so many events. */
+/** What a decision looks through is read in pages of this many events. */
 const pageEvents = 500
 /** A page has no more characters than these, but one commit. */
 const pageCharacters = 1_048_576
@@ -67,7 +67,7 @@ export class SqlLog {
     this.#given = log
   }
 
-  /** Makes the tables where there are none, but not before something is asked: an object that nobody may use stays empty. */
+  /** Makes the tables where there are none, but not before something is asked: the object of a refused request stays empty. */
   identity(): LogIdentity {
     return (this.#identity ??= this.#storage.transactionSync(() => this.#open()))
   }
@@ -136,7 +136,7 @@ export class SqlLog {
     for (const row of this.#sql.exec(query, ...bindings)) yield row as unknown as PackedRow
   }
 
-  /** Page by page, as long as somebody asks. */
+  /** Page by page, as the caller asks. */
   *after(position: number): Generator<LoggedEvent, void> {
     for (let at = position, page = this.#behind(at); page.length > 0; page = this.#behind(at)) {
       for (const event of page) yield event

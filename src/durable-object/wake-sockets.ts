@@ -6,10 +6,10 @@ import type { DurableContext, DurableGlobals, DurableSocket } from './durable-ty
 
 /** The least time between two rounds, ms: at most 20 a second. */
 const betweenHints = 50
-/** And so much for each socket, ms: telling one takes a tenth of that. */
+/** At least this for each socket, ms: telling one takes a tenth of that. */
 const perSocket = 1
 
-/** What a device sends now and then, and what the runtime returns without waking the object. */
+/** What a device sends at intervals, and what the runtime returns without waking the object. */
 const [ping, pong] = ['ping', 'pong']
 
 export class WakeSockets {
