@@ -15,6 +15,7 @@ const entries = {
   'tidemark/testing': 'testing/index',
   'tidemark/file': 'file/index',
   'tidemark/postgres': 'postgres/index',
+  'tidemark/durable-object': 'durable-object/index',
   'tidemark/react': 'bindings/react',
   'tidemark/vue': 'bindings/vue',
   'tidemark/svelte': 'bindings/svelte',

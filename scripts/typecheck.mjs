@@ -44,6 +44,7 @@ function appConfig(exactOptionalPropertyTypes) {
           'tidemark/testing': entry('testing/index'),
           'tidemark/file': entry('file/index'),
           'tidemark/postgres': entry('postgres/index'),
+          'tidemark/durable-object': entry('durable-object/index'),
           'tidemark/*': entry('bindings/*'),
         },
       },

@@ -34,6 +34,7 @@ const order = [
   'memory',
   'file',
   'postgres',
+  'durable-object',
   'testing',
   'bindings',
   'index.ts',
