@@ -12,6 +12,7 @@ import { syncMachine } from './machine/sync-machine.js'
 import { Nudges } from './nudges.js'
 import { Puller } from './puller.js'
 import { Rounds } from './rounds.js'
+import { adoptionIn } from './rules/adopted.js'
 import { refetched, withPause } from './rules/control.js'
 import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
 import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
@@ -57,6 +58,7 @@ export class SyncShell {
   #cursor = 0
   #turn = -1
   #isFarBehind = false
+  #isAdopting = false
   #lastContact: number | undefined
   #post: (() => void) | undefined
   readonly #undo: (() => unknown)[] = []
@@ -118,7 +120,10 @@ export class SyncShell {
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
     const { pending, behind, refused } = countsOf(snapshot)
-    this.#show({ pending, behind, refused })
+    const progress = adoptionIn(snapshot.state)
+    const wasAdopting = this.#isAdopting
+    this.#isAdopting = progress !== undefined
+    this.#show({ pending, behind, refused, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
   async stop(): Promise<void> {
@@ -284,7 +289,7 @@ export class SyncShell {
     this.#turn = state.turn
     this.#cursor = cursor
     this.#isFarBehind = head > cursor && (this.#isFarBehind || head - cursor > longWay)
-    const progress = this.#isFarBehind ? { done: cursor, total: head } : undefined
+    const progress = adoptionIn(state) ?? (this.#isFarBehind ? { done: cursor, total: head } : undefined)
     this.#show({ ...counts, status, reason, message, progress, lastContact: this.#lastContact, nextTry: undefined })
     if (status === 'paused' || status === 'stopped') this.#endWake()
     else if (state.isFresh) this.#followWake(snapshot, signal)

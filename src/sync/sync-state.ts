@@ -35,8 +35,11 @@ export interface SyncState {
   readonly left: readonly { readonly identity: string; readonly upTo: number }[]
   /** By `pause()`, in any context: nothing is asked of the server. */
   readonly paused?: true
-  /** Local logs that are adopted, and how far that has come. Those that are complete stay: nothing is adopted twice. */
-  readonly adopting?: readonly { readonly log: string; readonly upTo: number }[]
+  /**
+   * Local logs that are adopted, how far that has come, and where they ended then. Those that are complete stay: nothing
+   * is adopted twice.
+   */
+  readonly adopting?: readonly { readonly log: string; readonly upTo: number; readonly head?: number }[]
 }
 
 /** What an append's condition was decided on. */

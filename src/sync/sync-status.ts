@@ -87,7 +87,7 @@ export interface SyncStatus {
   readonly behind: number
   /** Own commits that were refused, and that the app has neither retried nor discarded. */
   readonly refused: number
-  /** How far the log was fetched while there is much to fetch: positions. */
+  /** How far the log was fetched while there is much to fetch, or a local store while it is adopted: positions. */
   readonly progress?: { readonly done: number; readonly total: number }
   /** When a tidemark server last responded, in ms since 1970. */
   readonly lastContact?: number
