@@ -223,6 +223,9 @@ function open(
       },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
+      inContact(is) {
+        keeper.sends = is
+      },
       current: () => keeper.current,
       closed: end.signal,
     },

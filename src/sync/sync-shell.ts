@@ -105,6 +105,10 @@ export class SyncShell {
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
       onChange(() => this.#counted()),
+      this.#keeper.subscribe(() => {
+        const { status } = this.#keeper.getSnapshot()
+        this.#parts.inContact?.(status === 'idle' || status === 'working')
+      }),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
@@ -126,11 +130,11 @@ export class SyncShell {
     this.#stopping.abort()
     await this.#running
     if (!isFirst) return
-    for (const undo of this.#undo.splice(0)) undo()
     this.#post?.()
     this.#channel.close()
     this.#rounds.ended()
     this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
+    for (const undo of this.#undo.splice(0)) undo()
   }
 
   async now(signal?: AbortSignal): Promise<SyncStatus> {
