@@ -223,9 +223,7 @@ function open(
       },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
-      inContact(is) {
-        keeper.sends = is
-      },
+      inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
     },

@@ -46,8 +46,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   readonly #storage: DeviceStorage
   #copy: OutboxCopy | undefined
   #index: OutboxIndex | undefined
-  /** This device is in contact with the server: what is appended is sent immediately. */
-  sends = false
+  #sends = false
   /** What listeners know. */
   #shown: Stamp | undefined
   /** With the identity of the log that their positions are of. */
@@ -72,6 +71,11 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
     this.#channel = openChannel(options.channelName)
     if (this.#channel !== undefined)
       this.#channel.onmessage = ({ data }: MessageEvent) => void this.#hinted(data).catch(() => {})
+  }
+
+  /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
+  readonly inContact = (is: boolean): void => {
+    this.#sends = is
   }
 
   /** The copy that is there, however old. */
@@ -149,7 +153,7 @@ export class OutboxKeeper implements OutboxSource, SyncStorage {
   }
 
   async append(given: OutboxRow, from: SyncState, durability: Durability): Promise<'stored' | 'moved'> {
-    const row: OutboxRow = this.sends ? { ...given, leaves: true } : given
+    const row: OutboxRow = this.#sends ? { ...given, leaves: true } : given
     const outcome = await this.#storage.append(row, from, durability)
     if (outcome === 'moved') return outcome
     const copy = this.#copy
