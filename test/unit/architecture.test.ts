@@ -33,6 +33,7 @@ const order = [
   'sync',
   'memory',
   'file',
+  'durable-object',
   'testing',
   'bindings',
   'index.ts',

@@ -630,7 +630,7 @@ describe('what is sent', () => {
     const rows = [
       row(1, 'a', { behind: 'x', events: [text('a', 's1')] }),
       row(2, 'b', { events: [text('b', 's2')] }),
-      row(3, 'c', { events: [text('c', 's1'), text('c2', 's3')] }),
+      row(3, 'c', { events: [text('c', 's1'), text('c2', 's3')], expect: [['s3', null]] }),
       row(4, 'd', { events: [text('d', 's3')] }),
       row(5, 'e', { events: [text('e', 's4')], expect: [['s3', 'c2']] }),
       row(6, 'f', { events: [text('f', 's5')] }),
