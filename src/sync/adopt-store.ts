@@ -17,7 +17,7 @@ import type { ConfirmedFacts } from './device-storage.js'
 import { localCommits, twiceUsed } from './local-commits.js'
 import { adopted, adoptedUpTo, type LocalCommit } from './rules/adopted.js'
 import { isSameRecordAt } from './rules/same-event.js'
-import { syncParts, syncPartsOf, type SyncParts } from './sync-parts.js'
+import { isSynced, syncPartsOf, type SyncParts } from './sync-parts.js'
 import type { SyncedStore } from './synced-store.js'
 
 /** What `adoptStore` did, in commits of the local store. */
@@ -88,7 +88,7 @@ export async function adoptStore<E extends EventShape = EventShape>(
 }
 
 function localPartsOf(local: object): StoreInternals {
-  if ((local as { [syncParts]?: unknown } | null | undefined)?.[syncParts] !== undefined)
+  if (isSynced(local))
     throw new InvalidArgumentError('local', say`is a synced store: only a store of openEventStore can be adopted.`)
   return storeInternals(local)
 }

@@ -14,7 +14,7 @@ export type RequestFailure =
       readonly isCut?: true
     }
   /** 429, 5xx. `after`: in ms, what `Retry-After` said. */
-  | { readonly kind: 'busy'; readonly after?: number }
+  | { readonly kind: 'busy'; readonly message?: string; readonly after?: number }
   /** Nothing was asked, as this device has no space for more events: pulls stop, pushes need not. */
   | { readonly kind: 'full' }
   /**

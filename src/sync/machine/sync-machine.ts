@@ -6,7 +6,7 @@ import { ask, type SyncEffect, type Woken } from '../sync-effects.js'
 import type { SyncReport } from '../sync-status.js'
 import { Round } from './round.js'
 import { again, Session, type Ended, type MachineOptions } from './session.js'
-import { backoff, type Trouble } from './trouble.js'
+import { backoff, leadsNowhere, type Trouble } from './trouble.js'
 
 export type { MachineOptions } from './session.js'
 
@@ -41,7 +41,7 @@ function* rounds(session: Session, round: Round, woken: Woken): Generator<SyncEf
     const ended: Ended = (yield* session.load(isKnown)) ?? (yield* round.steps(restarts === 0 ? woken : 'asked'))
     if (ended !== again) return ended
   }
-  return { status: 'waiting' }
+  return leadsNowhere()
 }
 
 function* rest(
@@ -52,6 +52,7 @@ function* rest(
   if (trouble === undefined) return yield* ask({ kind: 'wait', ms: idlePause, why: 'idle' })
   if (trouble.status === 'paused' || trouble.status === 'stopped')
     return yield* ask({ kind: 'wait', ms: untilAsked, why: 'paused' })
+  if (trouble.isAside === true) return yield* ask({ kind: 'wait', ms: idlePause, why: 'idle' })
   const ms = trouble.ms ?? backoff(session.failures, random())
   session.failures += 1
   return yield* ask({ kind: 'wait', ms, why: trouble.status === 'offline' ? 'offline' : 'busy' })
