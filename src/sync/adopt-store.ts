@@ -20,7 +20,7 @@ import { localCommits, twiceUsed } from './local-commits.js'
 import type { OutboxCopy } from './outbox-copy.js'
 import { adopted, adoptedUpTo, foundAsIs, type LocalCommit, type LocalLog } from './rules/adopted.js'
 import { isSameRecordAt } from './rules/same-event.js'
-import { syncParts, syncPartsOf, type SyncParts } from './sync-parts.js'
+import { isSynced, syncPartsOf, type SyncParts } from './sync-parts.js'
 import type { SyncedStore } from './synced-store.js'
 
 /** What `adoptStore` did, in commits of the local store. */
@@ -106,7 +106,7 @@ export async function adopt(
 }
 
 function localPartsOf(local: object): StoreInternals {
-  if ((local as { [syncParts]?: unknown } | null | undefined)?.[syncParts] !== undefined)
+  if (isSynced(local))
     throw new InvalidArgumentError('local', say`is a synced store: only a store of openEventStore can be adopted.`)
   return storeInternals(local)
 }

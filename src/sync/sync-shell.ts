@@ -29,6 +29,8 @@ import { openTransport, type Transport } from './transport.js'
 const betweenPosts = 16
 /** After something that should not happen, it is tried again, ms. */
 const afterFailure = 60_000
+/** All that is pending is tried after this long, also what is behind, ms. */
+const longestUntried = 60_000
 /** This much has to be fetched before that counts as progress of its own, in positions. */
 const longWay = 1_000
 
@@ -60,6 +62,8 @@ export class SyncShell {
   #isFarBehind = false
   #isAdopting = false
   #lastContact: number | undefined
+  /** When a round last began that tries all that is pending. */
+  #tried = -Infinity
   #post: (() => void) | undefined
   readonly #undo: (() => unknown)[] = []
 
@@ -107,6 +111,10 @@ export class SyncShell {
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
       onChange(() => this.#counted()),
+      this.#keeper.subscribe(() => {
+        const { status } = this.#keeper.getSnapshot()
+        this.#parts.inContact?.(status === 'idle' || status === 'working')
+      }),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
@@ -131,11 +139,11 @@ export class SyncShell {
     this.#stopping.abort()
     await this.#running
     if (!isFirst) return
-    for (const undo of this.#undo.splice(0)) undo()
     this.#post?.()
     this.#channel.close()
     this.#rounds.ended()
     this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
+    for (const undo of this.#undo.splice(0)) undo()
   }
 
   async now(signal?: AbortSignal): Promise<SyncStatus> {
@@ -272,9 +280,14 @@ export class SyncShell {
   }
 
   async #wait({ ms, why }: SyncEffect & { kind: 'wait' }, signal: AbortSignal): Promise<Woken> {
-    if (why === 'offline' || why === 'busy') this.#show({ nextTry: this.#parts.clock.now() + ms })
+    const { status } = this.#keeper.getSnapshot()
+    if (status === 'offline' || status === 'waiting') this.#show({ nextTry: this.#parts.clock.now() + ms })
     this.#rounds.waits()
-    const woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    let woken = await this.#nudges.wait(ms, why, this.#cursor, signal)
+    // What is behind is tried by the clock, also where the app appends without a pause.
+    const now = this.#parts.clock.monotonic()
+    if ((woken === 'own-append' || woken === 'server') && now - this.#tried >= longestUntried) woken = 'time'
+    if (woken !== 'own-append' && woken !== 'server') this.#tried = now
     // The network is back: the stream of hints is opened again with the next contact, and not after its pause.
     if ((woken === 'asked' || woken === 'online') && this.#wake?.isOpen === false) this.#endWake()
     this.#rounds.begins()
@@ -310,8 +323,13 @@ export class SyncShell {
     }
     const onEnd = () => {
       wake.isOpen = false
+      this.#show({ wake: 'closed' })
     }
-    const onHead = (reached: number) => nudges.hinted(reached)
+    const onHead = (reached: number) => {
+      // Not before: a proxy may keep what the server sends.
+      this.#show({ wake: 'open' })
+      nudges.hinted(reached)
+    }
     const onConflict = () => nudges.raise('conflict')
     const { clock } = this.#parts
     void optional(
@@ -325,6 +343,7 @@ export class SyncShell {
   #endWake(): void {
     this.#wake?.controller.abort()
     this.#wake = undefined
+    this.#show({ wake: undefined })
   }
 
   #show(change: SyncStatusChange): void {

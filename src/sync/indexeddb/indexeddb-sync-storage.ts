@@ -86,14 +86,21 @@ export class IndexedDbSyncStorage implements DeviceStorage {
     // What it needs is known before the transaction, so that readers of the log do not wait for what is about the outbox.
     const guess = rule(from)
     const stores = storesOf(guess)
-    const changed = await this.#change(from, stores, (snapshot) => (snapshot === from ? guess : rule(snapshot)))
+    // What the server has can be fetched again, and is with it what left the outbox.
+    const isKept = guess?.takeBack !== undefined || (guess?.pulled === undefined && guess?.isRepeated !== true)
+    const durability = isKept ? 'strict' : 'relaxed'
+    const again: SyncRule = (snapshot) => (snapshot === from ? guess : rule(snapshot))
+    const changed = await this.#change(from, stores, again, durability)
     // A commit that was appended meanwhile made it another change.
-    return changed ?? ((await this.#change(from, allStores, rule)) as Changed)
+    return changed ?? ((await this.#change(from, allStores, rule, 'strict')) as Changed)
   }
 
-  #change(from: SyncSnapshot, stores: readonly string[], rule: SyncRule): Promise<Changed | undefined> {
-    // What the server has can be fetched again, and is with it what left the outbox.
-    const durability = stores.includes('commits') && !stores.includes('attic') ? 'relaxed' : 'strict'
+  #change(
+    from: SyncSnapshot,
+    stores: readonly string[],
+    rule: SyncRule,
+    durability: Durability,
+  ): Promise<Changed | undefined> {
     const what = say`syncing '${this.#name}'`
     return this.#connection.transact({ stores, mode: 'readwrite', durability, what }, async (transaction) => {
       const known = Math.max(from.state.largestN, from.outbox.at(-1)?.n ?? 0)

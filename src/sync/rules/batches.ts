@@ -72,7 +72,11 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
     const needs = needsOf(row)
     if (isUnwanted) cancel.push(row)
     if (isUnwanted || row.undecided !== undefined || needs.some((id) => ids.held.has(id))) add(row, ids.held)
-    else if (
+    else if (looseStreams(row, loose).length > 0 || row.events.some(({ stream }) => heldStreams.has(stream))) {
+      for (const [stream] of row.expect) heldStreams.add(stream)
+      for (const { stream } of row.events) heldStreams.add(stream)
+      add(row, ids.held)
+    } else if (
       row.behind !== undefined ||
       row.events.some(({ stream }) => streams.has(stream)) ||
       needs.some((id) => ids.waiting.has(id))
@@ -80,10 +84,6 @@ export function toSend({ state, outbox }: SyncSnapshot): ToSend {
       waiting.push(row)
       for (const { stream } of row.events) streams.add(stream)
       add(row, ids.waiting)
-    } else if (looseStreams(row, loose).length > 0 || row.events.some(({ stream }) => heldStreams.has(stream))) {
-      for (const [stream] of row.expect) heldStreams.add(stream)
-      for (const { stream } of row.events) heldStreams.add(stream)
-      add(row, ids.held)
     } else commits.push(row)
   }
   return { commits, waiting, cancel }
