@@ -220,6 +220,7 @@ function open(
       },
       onAppend: (listener) => keeper.onAppend(listener),
       onChange: (listener) => keeper.subscribe(listener),
+      inContact: keeper.inContact,
       current: () => keeper.current,
       closed: end.signal,
     },

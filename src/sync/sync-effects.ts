@@ -71,7 +71,8 @@ export type DecisionReply =
   | { readonly kind: 'unknown' }
 
 export type SyncEffect =
-  | { readonly kind: 'load' }
+  /** `isKnown`: what this context knows is enough, since a change that is made of an old state is not stored. */
+  | { readonly kind: 'load'; readonly isKnown?: boolean }
   | { readonly kind: 'info' }
   | { readonly kind: 'pull'; readonly after: Cursor; readonly limit: number; readonly as: AnsweredBy }
   | {

@@ -44,6 +44,8 @@ export interface SyncParts {
   onAppend(listener: () => void): () => void
   /** Calls back when the outbox changed, in this context or in another. Returns how to stop that. */
   onChange(listener: () => void): () => void
+  /** Whether this device is in contact with the server, so that what is appended is sent immediately. */
+  inContact?(is: boolean): void
   /** What is stored, as far as it is known without reading it. */
   current?(): SyncSnapshot | undefined
   /** Aborts when the store is closed. */

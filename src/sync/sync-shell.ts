@@ -12,6 +12,7 @@ import { syncMachine } from './machine/sync-machine.js'
 import { Nudges } from './nudges.js'
 import { Puller } from './puller.js'
 import { Rounds } from './rounds.js'
+import { adoptionIn } from './rules/adopted.js'
 import { refetched, withPause } from './rules/control.js'
 import { openSyncChannel, type SyncChannel, type SyncHint } from './sync-channel.js'
 import type { AnsweredBy, SyncEffect, Woken } from './sync-effects.js'
@@ -59,6 +60,7 @@ export class SyncShell {
   #cursor = 0
   #turn = -1
   #isFarBehind = false
+  #isAdopting = false
   #lastContact: number | undefined
   /** When a round last began that tries all that is pending. */
   #tried = -Infinity
@@ -109,6 +111,10 @@ export class SyncShell {
       () => unsubscribe?.(),
       onAppend(() => this.#nudges.raise('own-append')),
       onChange(() => this.#counted()),
+      this.#keeper.subscribe(() => {
+        const { status } = this.#keeper.getSnapshot()
+        this.#parts.inContact?.(status === 'idle' || status === 'working')
+      }),
       this.#channel.listenTo((hint) => this.#take(hint)),
     )
     this.#running = this.#leadership.run(this.#stopping.signal).catch((error: unknown) => {
@@ -122,7 +128,10 @@ export class SyncShell {
     const snapshot = this.#parts.current?.()
     if (snapshot === undefined) return
     const { pending, behind, refused } = countsOf(snapshot)
-    this.#show({ pending, behind, refused })
+    const progress = adoptionIn(snapshot.state)
+    const wasAdopting = this.#isAdopting
+    this.#isAdopting = progress !== undefined
+    this.#show({ pending, behind, refused, ...((wasAdopting || this.#isAdopting) && { progress }) })
   }
 
   async stop(): Promise<void> {
@@ -130,11 +139,11 @@ export class SyncShell {
     this.#stopping.abort()
     await this.#running
     if (!isFirst) return
-    for (const undo of this.#undo.splice(0)) undo()
     this.#post?.()
     this.#channel.close()
     this.#rounds.ended()
     this.#show({ status: 'stopped', reason: 'by-hand', message: undefined, nextTry: undefined, progress: undefined })
+    for (const undo of this.#undo.splice(0)) undo()
   }
 
   async now(signal?: AbortSignal): Promise<SyncStatus> {
@@ -293,7 +302,7 @@ export class SyncShell {
     this.#turn = state.turn
     this.#cursor = cursor
     this.#isFarBehind = head > cursor && (this.#isFarBehind || head - cursor > longWay)
-    const progress = this.#isFarBehind ? { done: cursor, total: head } : undefined
+    const progress = adoptionIn(state) ?? (this.#isFarBehind ? { done: cursor, total: head } : undefined)
     this.#show({ ...counts, status, reason, message, progress, lastContact: this.#lastContact, nextTry: undefined })
     if (status === 'paused' || status === 'stopped') this.#endWake()
     else if (state.isFresh) this.#followWake(snapshot, signal)

@@ -49,8 +49,8 @@ export class Session {
     return this.at.state.remote as AnsweredBy
   }
 
-  *load(): SyncSteps<Trouble | undefined> {
-    const reply = yield* ask({ kind: 'load' })
+  *load(isKnown = false): SyncSteps<Trouble | undefined> {
+    const reply = yield* ask({ kind: 'load', isKnown })
     if (isStorageFailure(reply)) return storageTrouble(reply)
     this.#at = reply
     return undefined

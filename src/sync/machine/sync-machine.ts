@@ -36,7 +36,9 @@ export function* syncMachine(options: MachineOptions): Generator<SyncEffect, Syn
 
 function* rounds(session: Session, round: Round, woken: Woken): Generator<SyncEffect, Trouble | undefined, never> {
   for (let restarts = 0; restarts < mostRestarts; restarts += 1) {
-    const ended: Ended = (yield* session.load()) ?? (yield* round.steps(restarts === 0 ? woken : 'asked'))
+    // What was stored by another context raised a nudge of its own.
+    const isKnown = restarts === 0 && (woken === 'own-append' || woken === 'server')
+    const ended: Ended = (yield* session.load(isKnown)) ?? (yield* round.steps(restarts === 0 ? woken : 'asked'))
     if (ended !== again) return ended
   }
   return leadsNowhere()

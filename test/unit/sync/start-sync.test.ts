@@ -313,7 +313,7 @@ describe('a server that says', () => {
     it.server.fail({ status: 429, headers: { 'Retry-After': '120' } })
     await device.append('a')
     await it.pass(10)
-    expect(shown(sync)).toMatchObject({ status: 'waiting', nextTry: it.clock.now() + 120_000 - 8 })
+    expect(shown(sync)).toMatchObject({ status: 'waiting', nextTry: it.clock.now() + 120_000 - 10 })
     expect(shown(sync).message).toMatch(/\w/)
     const before = it.server.requests.filter(({ name }) => name !== 'wake').length
     await device.append('b')
