@@ -20,7 +20,7 @@ const longestPayload = 7_500
 
 interface Listening {
   readonly heads: Listeners<[head: number]>
-  /** The last one that was told. */
+  /** The last one that listeners received. */
   head: number
 }
 
@@ -42,9 +42,9 @@ export class Hub {
   readonly #queues = new Map<string, LogQueue>()
   readonly #listening = new Map<string, Listening>()
   #migrated: Promise<void> | undefined
-  /** Heads that others have not been told, by log. */
+  /** Heads of which other processes were not notified yet, by log. */
   readonly #untold = new Map<string, number>()
-  #telling: Promise<void> | undefined
+  #isTelling = false
   /** Ends listening; nothing while no one listens. */
   #stop: (() => void) | undefined
 
@@ -97,14 +97,15 @@ export class Hub {
     }
   }
 
-  /** Here at once, elsewhere by a notification that is no part of the transaction: those wait for each other. */
+  /** Here immediately, elsewhere by a notification that is no part of the transaction: those wait for each other. */
   #moved(name: string, head: number): void {
     this.#hear(name, head)
     this.#untold.set(name, head)
-    this.#telling ??= this.#tell()
+    if (!this.#isTelling) void this.#tell()
   }
 
   async #tell(): Promise<void> {
+    this.#isTelling = true
     while (this.#untold.size > 0) {
       let payload = ''
       for (const [name, head] of this.#untold) {
@@ -117,7 +118,7 @@ export class Hub {
       await this.database.query('select pg_notify($1, $2)', [this.#channel, payload]).catch(() => {})
       await pause(betweenNotifications)
     }
-    this.#telling = undefined
+    this.#isTelling = false
   }
 
   get #channel(): string {
@@ -167,7 +168,7 @@ export class Hub {
     }
   }
 
-  /** Tells the heads that differ from what was told. */
+  /** Passes on the heads that differ from the last ones. */
   async #look(): Promise<void> {
     const rows = await this.database.query(
       `select name, head from ${quoted(this.schema)}.logs where name = any($1::text[])`,

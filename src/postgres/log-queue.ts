@@ -18,7 +18,7 @@ interface Waiting {
   readonly create: (sql: Sql) => Promise<void>
 }
 
-/** A decision that has ended, and what its caller hears when the group is stored. */
+/** A decision that has ended, and what its caller receives when the group is stored. */
 interface Ended {
   readonly waiting: Waiting
   readonly settle: () => void
@@ -69,7 +69,7 @@ export class LogQueue {
       for (const { settle } of ended) settle()
       if (head !== undefined) this.#onMoved(head)
     } catch (error) {
-      // None of it is stored, or that is not known. If nothing was decided, the first one hears of it.
+      // None of it is stored, or that is not known. If nothing was decided, it is the error of the first one.
       const [first] = ended.length === 0 ? this.#waiting.splice(0, 1) : []
       for (const { reject } of [...ended.map(({ waiting }) => waiting), ...(first === undefined ? [] : [first])])
         reject(error)

@@ -96,7 +96,7 @@ export class Database implements Sql {
     }
   }
 
-  /** A connection for its own: it listens, or holds locks. Whoever took it calls `end`. */
+  /** A connection for its own: it listens, or holds locks. The caller ends it. */
   async session(): Promise<Session> {
     const client = await connected(this.#pool)
     return new Session(client)
