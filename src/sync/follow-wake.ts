@@ -5,6 +5,7 @@ import { piecesOf } from './request.js'
 import { isCount } from './responses.js'
 import type { AnsweredBy } from './sync-effects.js'
 import type { Opened, Transport } from './transport.js'
+import { followWakeSocket } from './wake-socket.js'
 
 /** A server sends something every 25 s at least, ms. */
 const longestSilence = 60_000
@@ -19,6 +20,8 @@ export interface WakeOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly as: AnsweredBy
+  /** By a WebSocket, where the server and this context have them. @default false */
+  readonly bySocket?: boolean | undefined
   /** The stream is open; its first hint says where the log is now. */
   readonly onOpen: () => void
   readonly onHead: (head: number) => void
@@ -33,6 +36,11 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
   const { transport, clock } = options
   for (;;) {
     signal.throwIfAborted()
+    if (options.bySocket === true && (await followSocket(options, signal))) {
+      await sleep(clock, pause.least + (pause.most - pause.least) * clock.random(), signal)
+      continue
+    }
+    signal.throwIfAborted()
     let least = pause.least
     const opened = await transport.openWake(options.as, signal)
     if (opened.kind === 'opened') {
@@ -44,6 +52,16 @@ export async function followWake(options: WakeOptions, signal: AbortSignal): Pro
     else if (opened.kind === 'refused' && opened.status === 409) options.onConflict?.()
     await sleep(clock, least + (pause.most - pause.least) * clock.random(), signal)
   }
+}
+
+/** Follows a WebSocket until it ends. Returns whether there was one: the stream is for where there is none. */
+async function followSocket({ transport, clock, as, ...told }: WakeOptions, signal: AbortSignal): Promise<boolean> {
+  const ticket = await transport.ticket(as, signal)
+  if (ticket.kind !== 'ticket') return false
+  const onText = (text: string) => hinted(text, told.onHead)
+  const wasOpen = await followWakeSocket(ticket.address, clock, { onOpen: told.onOpen, onText }, signal)
+  if (wasOpen) told.onEnd?.()
+  return wasOpen
 }
 
 const isMissing = (status: number): boolean => status === 404 || status === 405
