@@ -72,6 +72,12 @@ export class Log {
         return {}
       case 'restore':
         return await this.#log.restore(asked.get('to') ?? '')
+      case 'tables':
+        return {
+          tables: storage.sql
+            .exec("select count(*) as n from sqlite_master where name like 'tidemark%'")
+            .toArray()[0]?.['n'],
+        }
       case 'stats':
         return {
           ...(await this.#log.stats()),
